@@ -1,0 +1,2 @@
+//! The `smtp-check` program.
+fn main() {}
