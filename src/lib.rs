@@ -1,1 +1,3 @@
 //! smtp-check
+pub mod phase;
+pub mod secret;

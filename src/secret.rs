@@ -1,0 +1,119 @@
+//! Where secrets are kept: a string that cannot be printed, and the masking of what a server echoes.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
+
+/// A secret string: no `Display`, no `Serialize`, a `Debug` that shows nothing, and memory that is wiped on drop.
+///
+/// [`Secret::expose`] is the only way to its text; searching for that word finds every place that reads a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text in.
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The text itself: for the wire, and for nothing else.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Shorter secrets are not looked for in the server's words: masking every `a` would hide the server's words, and protect nothing.
+const SHORTEST_MASKED: usize = 4;
+
+/// Takes the secrets of one check out of text that came from the server, so that an echo of them goes no further.
+#[derive(Clone, Default)]
+pub struct Mask {
+    needles: Vec<Zeroizing<String>>,
+}
+
+impl Mask {
+    /// A mask for one secret: its text, its base64, and its base64 at any place inside a longer encoded string (as AUTH PLAIN's
+    /// `authzid NUL user NUL password` has it).
+    pub fn of(secret: &Secret) -> Self {
+        let text = secret.expose();
+        if text.chars().count() < SHORTEST_MASKED {
+            return Self::default();
+        }
+        let mut needles = vec![Zeroizing::new(text.to_owned())];
+        needles.extend((0..3).map(|offset| base64_core(text.as_bytes(), offset)));
+        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        Self { needles }
+    }
+
+    /// The text with [`MASK`] where a secret stood.
+    pub fn apply(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for needle in &self.needles {
+            if masked.contains(needle.as_str()) {
+                masked = masked.replace(needle.as_str(), MASK);
+            }
+        }
+        masked
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mask(***)")
+    }
+}
+
+/// The characters of base64 that `bytes` alone decide when `offset` (modulo three) other bytes stand before them.
+fn base64_core(bytes: &[u8], offset: usize) -> Zeroizing<String> {
+    let mut padded = Zeroizing::new(vec![0; offset]);
+    padded.extend_from_slice(bytes);
+    let encoded = Zeroizing::new(STANDARD.encode(padded.as_slice()));
+    let first = (offset * 8).div_ceil(6);
+    let end = padded.len() * 8 / 6;
+    Zeroizing::new(encoded[first..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_nothing() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert_eq!(
+            format!("{secret:?} {:?}", Mask::of(&secret)),
+            "Secret(***) Mask(***)"
+        );
+    }
+
+    #[test]
+    fn short_secrets_are_left_alone() {
+        assert_eq!(
+            Mask::of(&Secret::new("abc".to_owned())).apply("abc YWJj"),
+            "abc YWJj"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_echo_survives(before in "[a-z]{0,7}", secret in "[!-~]{4,20}", after in "[a-z]{0,7}") {
+            let mask = Mask::of(&Secret::new(secret.clone()));
+            let plain = format!("{before} {secret} {after}");
+            prop_assert!(!mask.apply(&plain).contains(&secret) || MASK.contains(&secret));
+            let encoded = STANDARD.encode(format!("{before}{secret}{after}"));
+            prop_assert!(mask.apply(&encoded).contains(MASK), "{encoded}");
+        }
+    }
+}
