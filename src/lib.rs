@@ -1,3 +1,4 @@
 //! smtp-check
 pub mod phase;
 pub mod secret;
+pub mod target;
