@@ -1,4 +1,5 @@
 //! smtp-check
+pub mod net;
 pub mod phase;
 pub mod secret;
 pub mod target;
