@@ -1,5 +1,7 @@
 //! smtp-check
+pub mod net;
 pub mod phase;
 pub mod proxy_header;
 pub mod secret;
 pub mod smtp;
+pub mod target;
