@@ -1,3 +1,4 @@
 //! smtp-check
 pub mod phase;
+pub mod sandbox;
 pub mod secret;
