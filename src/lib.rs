@@ -2,6 +2,7 @@
 pub mod net;
 pub mod phase;
 pub mod proxy_header;
+pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod target;
