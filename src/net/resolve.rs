@@ -36,10 +36,7 @@ pub struct Candidate {
 
 impl Candidate {
     fn found(host: String, addresses: Vec<IpAddr>) -> Self {
-        Self {
-            host,
-            addresses: Ok(addresses),
-        }
+        Self { host, addresses: Ok(addresses) }
     }
 }
 
@@ -47,10 +44,7 @@ impl Candidate {
 ///
 /// A lasting error counts only where all errors are: a mail server would try the others again later.
 pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
-    let errors: Option<Vec<_>> = candidates
-        .iter()
-        .map(|candidate| candidate.addresses.as_ref().err())
-        .collect();
+    let errors: Option<Vec<_>> = candidates.iter().map(|candidate| candidate.addresses.as_ref().err()).collect();
     let errors = errors?;
     let temporary = errors.iter().find(|error| error.is_temporary());
     temporary.or(errors.first()).copied()
@@ -70,9 +64,7 @@ impl Resolver {
     /// # Errors
     /// The resolver cannot be built.
     pub fn system() -> Result<Self, UnusableConfiguration> {
-        Ok(Self {
-            servers: Arc::new(Servers::system(PATIENCE)?),
-        })
+        Ok(Self { servers: Arc::new(Servers::system(PATIENCE)?) })
     }
 
     /// A resolver that asks these servers, by UDP and, where an answer is too long for it, TCP. It reads no hosts file.
@@ -83,13 +75,8 @@ impl Resolver {
         Self::with_patience(servers, PATIENCE)
     }
 
-    fn with_patience(
-        servers: &[SocketAddr],
-        patience: Duration,
-    ) -> Result<Self, UnusableConfiguration> {
-        Ok(Self {
-            servers: Arc::new(Servers::new(servers, patience)?),
-        })
+    fn with_patience(servers: &[SocketAddr], patience: Duration) -> Result<Self, UnusableConfiguration> {
+        Ok(Self { servers: Arc::new(Servers::new(servers, patience)?) })
     }
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether any has one.
@@ -157,9 +144,7 @@ impl Resolver {
         let others = match exchanges.len() {
             // RFC 7505: "." says that there is no mail server.
             0 => {
-                return Err(ResolveError::NullMx {
-                    domain: domain.to_string(),
-                });
+                return Err(ResolveError::NullMx { domain: domain.to_string() });
             }
             1 => Others::None,
             _ => Others::Some,
@@ -177,23 +162,12 @@ impl Resolver {
         Ok(candidates.into_iter().map(|(_, found)| found).collect())
     }
 
-    async fn exchange(
-        &self,
-        exchange: String,
-        family: IpFamily,
-        deadline: Instant,
-        others: Others,
-    ) -> Candidate {
+    async fn exchange(&self, exchange: String, family: IpFamily, deadline: Instant, others: Others) -> Candidate {
         let addresses = match exchange.parse() {
             Ok(host) => self.addresses(&host, family, deadline, others).await,
-            Err(_) => Err(ResolveError::NotAHostName {
-                exchange: exchange.clone(),
-            }),
+            Err(_) => Err(ResolveError::NotAHostName { exchange: exchange.clone() }),
         };
-        Candidate {
-            host: exchange,
-            addresses,
-        }
+        Candidate { host: exchange, addresses }
     }
 
     /// Asks for A and AAAA at the same time, as far as the family wants them.
@@ -222,13 +196,8 @@ impl Resolver {
                 () = sleep_until(halfway), if something_to_try => break,
             }
         }
-        let answers = [ipv4_answer, ipv6_answer].map(|answer| {
-            answer.unwrap_or_else(|| {
-                Err(ResolveError::Timeout {
-                    name: host.to_string(),
-                })
-            })
-        });
+        let answers = [ipv4_answer, ipv6_answer]
+            .map(|answer| answer.unwrap_or_else(|| Err(ResolveError::Timeout { name: host.to_string() })));
         combine(host, family, answers)
     }
 }
@@ -277,11 +246,7 @@ fn combine(
     answers: [Result<Vec<RData>, ResolveError>; 2],
 ) -> Result<Vec<IpAddr>, ResolveError> {
     let (found, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
-    let addresses = found
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|data| data.ip_addr());
+    let addresses = found.into_iter().flatten().flatten().filter_map(|data| data.ip_addr());
     usable(host.as_str(), family, addresses).map_err(|no_address| {
         // Without the answer that failed it is not known whether there is an address.
         let mut errors: Vec<_> = failed.into_iter().filter_map(Result::err).collect();
@@ -303,10 +268,7 @@ fn usable(
         .filter(|address| family.admits(*address) && seen.insert(*address))
         .collect();
     if usable.is_empty() {
-        return Err(ResolveError::NoAddress {
-            name: host.to_owned(),
-            family,
-        });
+        return Err(ResolveError::NoAddress { name: host.to_owned(), family });
     }
     usable.sort_by_key(IpAddr::is_ipv6);
     Ok(usable)
@@ -314,19 +276,11 @@ fn usable(
 
 fn limit(candidates: &mut Vec<Candidate>) {
     let mut left = MAX_ADDRESSES;
-    for addresses in candidates
-        .iter_mut()
-        .filter_map(|candidate| candidate.addresses.as_mut().ok())
-    {
+    for addresses in candidates.iter_mut().filter_map(|candidate| candidate.addresses.as_mut().ok()) {
         addresses.truncate(left);
         left -= addresses.len();
     }
-    candidates.retain(|candidate| {
-        candidate
-            .addresses
-            .as_ref()
-            .map_or(true, |addresses| !addresses.is_empty())
-    });
+    candidates.retain(|candidate| candidate.addresses.as_ref().map_or(true, |addresses| !addresses.is_empty()));
 }
 
 #[cfg(test)]

@@ -54,18 +54,12 @@ impl Credentials {
 
     /// The two answers of LOGIN.
     pub(super) fn login(user: &Secret, password: Secret) -> Self {
-        Self {
-            authorization: String::new(),
-            user: user.expose().to_owned(),
-            password,
-        }
+        Self { authorization: String::new(), user: user.expose().to_owned(), password }
     }
 
     /// Whether they are those of the one user, acting for itself.
     pub(super) fn are_known(&self) -> bool {
-        self.user == USER
-            && self.password.expose() == PASSWORD
-            && ["", USER].contains(&self.authorization.as_str())
+        self.user == USER && self.password.expose() == PASSWORD && ["", USER].contains(&self.authorization.as_str())
     }
 }
 
@@ -105,11 +99,7 @@ mod tests {
             ("", None),
         ] {
             let credentials = Credentials::plain(&Secret::new(message.to_owned()));
-            assert_eq!(
-                credentials.ok().map(|c| c.are_known()),
-                known,
-                "{message:?}"
-            );
+            assert_eq!(credentials.ok().map(|c| c.are_known()), known, "{message:?}");
         }
     }
 
@@ -118,11 +108,7 @@ mod tests {
         assert_eq!(decode("=").map(|s| s.expose().len()), Ok(0));
         assert_eq!(decode("").map(|s| s.expose().len()), Ok(0));
         assert!(decode("cHJvYmU=").is_ok_and(|s| s.expose() == USER));
-        for (refused, code) in [
-            ("*", "501 5.7.0"),
-            ("!", "501 5.5.2"),
-            ("/w==", "501 5.5.2"),
-        ] {
+        for (refused, code) in [("*", "501 5.7.0"), ("!", "501 5.5.2"), ("/w==", "501 5.5.2")] {
             assert!(decode(refused).is_err_and(|reply| reply.starts_with(code)));
         }
         assert_eq!(challenge("Username:"), "334 VXNlcm5hbWU6");

@@ -3,8 +3,8 @@
 use std::{io, sync::Arc};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::{
@@ -35,30 +35,20 @@ impl Identity {
         let now = OffsetDateTime::now_utc();
         let ca = ca(now).map_err(io::Error::other)?;
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let certificate = server_params(now)
-            .and_then(|params| params.signed_by(&key, &ca))
-            .map_err(io::Error::other)?;
+        let certificate =
+            server_params(now).and_then(|params| params.signed_by(&key, &ca)).map_err(io::Error::other)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .and_then(|builder| {
-                builder
-                    .with_no_client_auth()
-                    .with_single_cert(vec![certificate.der().clone()], key)
-            })
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
             .map_err(io::Error::other)?;
-        Ok(Self {
-            ca_pem: ca.pem(),
-            tls: TlsAcceptor::from(Arc::new(config)),
-        })
+        Ok(Self { ca_pem: ca.pem(), tls: TlsAcceptor::from(Arc::new(config)) })
     }
 }
 
 fn ca(now: OffsetDateTime) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
     let mut params = valid_from(CertificateParams::default(), now);
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "smtp-check sandbox CA");
+    params.distinguished_name.push(DnType::CommonName, "smtp-check sandbox CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)

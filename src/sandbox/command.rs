@@ -87,17 +87,12 @@ fn auth(argument: &str) -> Result<Command, Reply> {
 }
 
 fn mail(argument: &str) -> Result<MailFrom, Reply> {
-    let (path, rest) = after_keyword(argument, "FROM:")
-        .and_then(path)
-        .ok_or("501 5.5.4 Syntax: MAIL FROM:<address>")?;
+    let (path, rest) =
+        after_keyword(argument, "FROM:").and_then(path).ok_or("501 5.5.4 Syntax: MAIL FROM:<address>")?;
     if !path.is_empty() && local_part(path).is_none() {
         return Err("501 5.1.7 Bad sender address syntax".into());
     }
-    let mut mail = MailFrom {
-        path: path.to_owned(),
-        parameters: Vec::new(),
-        smtputf8: false,
-    };
+    let mut mail = MailFrom { path: path.to_owned(), parameters: Vec::new(), smtputf8: false };
     let mut keywords = Vec::new();
     for parameter in rest.split_ascii_whitespace() {
         let (keyword, value) = match parameter.split_once('=') {
@@ -107,8 +102,7 @@ fn mail(argument: &str) -> Result<MailFrom, Reply> {
         let keyword = keyword.to_ascii_uppercase();
         match (keyword.as_str(), value) {
             ("SIZE", Some(size)) => check_size(size)?,
-            ("BODY", Some(body)) if ["7BIT", "8BITMIME"].contains(&&*body.to_ascii_uppercase()) => {
-            }
+            ("BODY", Some(body)) if ["7BIT", "8BITMIME"].contains(&&*body.to_ascii_uppercase()) => {}
             // RFC 4954, section 5: whoever offers AUTH takes this parameter too.
             ("AUTH", Some(_)) => {}
             ("SMTPUTF8", None) => mail.smtputf8 = true,
@@ -138,23 +132,18 @@ fn check_size(size: &str) -> Result<(), Reply> {
 }
 
 fn rcpt(argument: &str) -> Result<Mailbox, Reply> {
-    let (path, parameters) = after_keyword(argument, "TO:")
-        .and_then(path)
-        .ok_or("501 5.5.4 Syntax: RCPT TO:<address>")?;
+    let (path, parameters) =
+        after_keyword(argument, "TO:").and_then(path).ok_or("501 5.5.4 Syntax: RCPT TO:<address>")?;
     let local_part = local_part(path).ok_or("501 5.1.3 Bad recipient address syntax")?;
     if !parameters.trim_start().is_empty() {
         return Err("555 5.5.4 RCPT parameter not recognized".into());
     }
-    Ok(Mailbox {
-        path: path.to_owned(),
-        local_part: local_part.to_owned(),
-    })
+    Ok(Mailbox { path: path.to_owned(), local_part: local_part.to_owned() })
 }
 
 fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     let (head, rest) = argument.split_at_checked(keyword.len())?;
-    head.eq_ignore_ascii_case(keyword)
-        .then(|| rest.trim_start_matches(' '))
+    head.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(' '))
 }
 
 /// Splits `<path> parameters` at the closing bracket, which a quoted local part may contain too.
@@ -186,12 +175,7 @@ fn local_part(path: &str) -> Option<&str> {
         None => (path, None),
     };
     let whole = !local_part.is_empty() && domain != Some("") && path.len() + 2 <= MAX_PATH;
-    whole.then(|| {
-        local_part
-            .strip_prefix('"')
-            .and_then(|inner| inner.strip_suffix('"'))
-            .unwrap_or(local_part)
-    })
+    whole.then(|| local_part.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(local_part))
 }
 
 #[cfg(test)]
@@ -207,10 +191,7 @@ mod tests {
             ("HELO [127.0.0.1] ", Command::Helo("[127.0.0.1]".to_owned())),
             ("StartTLS", Command::StartTls),
             ("AUTH login", Command::Auth(Mechanism::Login, None)),
-            (
-                "AUTH PLAIN =",
-                Command::Auth(Mechanism::Plain, Some(Secret::new("=".to_owned()))),
-            ),
+            ("AUTH PLAIN =", Command::Auth(Mechanism::Plain, Some(Secret::new("=".to_owned())))),
             ("DATA", Command::Data),
             ("rset ", Command::Rset),
             ("NOOP whatever", Command::Noop),
@@ -267,18 +248,8 @@ mod tests {
     fn mail_and_its_parameters() {
         for (line, path, parameters, smtputf8) in [
             ("MAIL FROM:<>", "", &[][..], false),
-            (
-                "mail from: <a@b> size=10485760",
-                "a@b",
-                &["size=10485760"],
-                false,
-            ),
-            (
-                "MAIL FROM:<é@b> SMTPUTF8 BODY=8bitmime",
-                "é@b",
-                &["SMTPUTF8", "BODY=8bitmime"],
-                true,
-            ),
+            ("mail from: <a@b> size=10485760", "a@b", &["size=10485760"], false),
+            ("MAIL FROM:<é@b> SMTPUTF8 BODY=8bitmime", "é@b", &["SMTPUTF8", "BODY=8bitmime"], true),
             ("MAIL FROM:<a@b> AUTH=<>", "a@b", &["AUTH=<>"], false),
         ] {
             let mail = MailFrom {
@@ -298,14 +269,8 @@ mod tests {
             ("\"nobody\"@[127.0.0.1]", "nobody"),
             (r#""a> \"@<b"@c"#, r#"a> \"@<b"#),
         ] {
-            let mailbox = Mailbox {
-                path: path.to_owned(),
-                local_part: local_part.to_owned(),
-            };
-            assert_eq!(
-                Command::parse(&format!("RCPT TO:<{path}>")),
-                Ok(Command::Rcpt(mailbox))
-            );
+            let mailbox = Mailbox { path: path.to_owned(), local_part: local_part.to_owned() };
+            assert_eq!(Command::parse(&format!("RCPT TO:<{path}>")), Ok(Command::Rcpt(mailbox)));
         }
     }
 

@@ -29,12 +29,7 @@ enum Place {
 impl ContentDecoder {
     /// A decoder that keeps up to `limit` octets and, past them, none.
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            place: Place::LineStart,
-            limit,
-            content: Vec::new(),
-            oversized: false,
-        }
+        Self { place: Place::LineStart, limit, content: Vec::new(), oversized: false }
     }
 
     /// Takes octets up to the end of the message and says how many; fewer than given only at the end.
@@ -66,11 +61,7 @@ impl ContentDecoder {
             // The CR held back behind a dot was content after all.
             (Place::DotCr, _) => {
                 self.keep(b'\r');
-                if octet == b'\r' {
-                    Place::Cr
-                } else {
-                    Place::Inside
-                }
+                if octet == b'\r' { Place::Cr } else { Place::Inside }
             }
             (Place::Cr, b'\n') => Place::LineStart,
             (_, b'\r') => Place::Cr,

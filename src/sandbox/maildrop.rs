@@ -59,14 +59,8 @@ impl Maildrop {
         kept.taken += 1;
         let id = format!("{:010X}", kept.taken);
         kept.bytes += content.len();
-        kept.messages.push_back(Arc::new(Message {
-            id: id.clone(),
-            envelope,
-            content,
-        }));
-        while kept.messages.len() > MAX_MESSAGES
-            || (kept.bytes > MAX_BYTES && kept.messages.len() > 1)
-        {
+        kept.messages.push_back(Arc::new(Message { id: id.clone(), envelope, content }));
+        while kept.messages.len() > MAX_MESSAGES || (kept.bytes > MAX_BYTES && kept.messages.len() > 1) {
             let Some(oldest) = kept.messages.pop_front() else {
                 break;
             };
@@ -98,9 +92,7 @@ mod tests {
     #[test]
     fn the_oldest_go_first() {
         let maildrop = Maildrop::default();
-        let ids: Vec<_> = (0..=MAX_MESSAGES)
-            .map(|_| maildrop.keep(Envelope::default(), b"x".to_vec()))
-            .collect();
+        let ids: Vec<_> = (0..=MAX_MESSAGES).map(|_| maildrop.keep(Envelope::default(), b"x".to_vec())).collect();
         let kept: Vec<_> = maildrop.messages().iter().map(|m| m.id.clone()).collect();
         assert_eq!(kept, ids[1..]);
     }

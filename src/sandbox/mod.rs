@@ -83,10 +83,7 @@ impl Sandbox {
     /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; what `bind` says; a CA that could not be made.
     pub async fn start(addr: SocketAddr) -> io::Result<Self> {
         if !addr.ip().is_loopback() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the sandbox listens on loopback addresses only",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the sandbox listens on loopback addresses only"));
         }
         let Identity { ca_pem, tls } = Identity::generate()?;
         let listeners = Listeners::bind(addr).await?;
@@ -94,13 +91,7 @@ impl Sandbox {
         let (addr, smtps_addr) = (listeners.smtp.local_addr()?, listeners.smtps.local_addr()?);
         let mut acceptor = JoinSet::new();
         acceptor.spawn(accept(listeners, tls, Arc::clone(&maildrop)));
-        Ok(Self {
-            addr,
-            smtps_addr,
-            ca_pem,
-            maildrop,
-            _acceptor: acceptor,
-        })
+        Ok(Self { addr, smtps_addr, ca_pem, maildrop, _acceptor: acceptor })
     }
 
     /// Where it speaks SMTP, with STARTTLS.
@@ -131,10 +122,7 @@ struct Listeners {
 
 impl Listeners {
     async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            smtp: TcpListener::bind(addr).await?,
-            smtps: TcpListener::bind((addr.ip(), 0)).await?,
-        })
+        Ok(Self { smtp: TcpListener::bind(addr).await?, smtps: TcpListener::bind((addr.ip(), 0)).await? })
     }
 
     /// The next connection, and whether it speaks TLS first.
@@ -168,34 +156,19 @@ async fn accept(listeners: Listeners, tls: TlsAcceptor, maildrop: Arc<Maildrop>)
             }
             continue;
         }
-        connections.spawn(connection(
-            stream,
-            implicit_tls,
-            tls.clone(),
-            Arc::clone(&maildrop),
-        ));
+        connections.spawn(connection(stream, implicit_tls, tls.clone(), Arc::clone(&maildrop)));
     }
 }
 
 /// One connection from its first byte to its last. After STARTTLS a second session begins that knows nothing of the first.
-async fn connection(
-    stream: TcpStream,
-    implicit_tls: bool,
-    tls: TlsAcceptor,
-    maildrop: Arc<Maildrop>,
-) {
+async fn connection(stream: TcpStream, implicit_tls: bool, tls: TlsAcceptor, maildrop: Arc<Maildrop>) {
     let end = Instant::now() + MAX_CONNECTION_TIME;
     // Without it, the small writes of a TLS handshake wait for delayed ACKs, and a check would measure those.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "sandbox: TCP_NODELAY failed");
     }
-    let stream = if implicit_tls {
-        Some(stream)
-    } else {
-        Session::clear(Wire::new(stream, end), &maildrop)
-            .run()
-            .await
-    };
+    let stream =
+        if implicit_tls { Some(stream) } else { Session::clear(Wire::new(stream, end), &maildrop).run().await };
     let Some(stream) = stream else { return };
     let handshake_end = end.min(Instant::now() + MAX_HANDSHAKE_TIME);
     match timeout_at(handshake_end, tls.accept(stream)).await {

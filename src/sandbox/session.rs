@@ -52,24 +52,12 @@ enum Next {
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     /// A session that begins in clear, with a greeting.
     pub(super) fn clear(wire: Wire<S>, maildrop: &'a Maildrop) -> Self {
-        Self {
-            wire,
-            maildrop,
-            tls: false,
-            greets: true,
-            client: None,
-            authenticated: false,
-            transaction: None,
-        }
+        Self { wire, maildrop, tls: false, greets: true, client: None, authenticated: false, transaction: None }
     }
 
     /// A session inside TLS. After STARTTLS no second greeting is due (RFC 3207, section 4.2).
     pub(super) fn secured(wire: Wire<S>, maildrop: &'a Maildrop, greets: bool) -> Self {
-        Self {
-            tls: true,
-            greets,
-            ..Self::clear(wire, maildrop)
-        }
+        Self { tls: true, greets, ..Self::clear(wire, maildrop) }
     }
 
     /// Talks until the end. Gives the stream back where a TLS handshake comes next.
@@ -162,9 +150,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         } else if self.transaction.is_some() {
             "503 5.5.1 Not in the middle of a mail transaction".into()
         } else if self.wire.has_more() {
-            return Err(Fault::Closing(
-                "503 5.5.1 STARTTLS must be the last command of a group".into(),
-            ));
+            return Err(Fault::Closing("503 5.5.1 STARTTLS must be the last command of a group".into()));
         } else {
             self.wire.reply("220 2.0.0 Ready to start TLS").await?;
             return Ok(Next::StartTls);
@@ -172,11 +158,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.answer(reply).await
     }
 
-    async fn auth(
-        &mut self,
-        mechanism: Mechanism,
-        initial: Option<Secret>,
-    ) -> Result<Reply, Fault> {
+    async fn auth(&mut self, mechanism: Mechanism, initial: Option<Secret>) -> Result<Reply, Fault> {
         if !self.is_extended() {
             return Ok("503 5.5.1 Send EHLO first".into());
         }
@@ -197,18 +179,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         })
     }
 
-    async fn plain(
-        &mut self,
-        initial: Option<Secret>,
-    ) -> Result<Result<Credentials, Reply>, Fault> {
+    async fn plain(&mut self, initial: Option<Secret>) -> Result<Result<Credentials, Reply>, Fault> {
         let message = self.response(initial, "").await?;
         Ok(message.and_then(|message| Credentials::plain(&message)))
     }
 
-    async fn login(
-        &mut self,
-        initial: Option<Secret>,
-    ) -> Result<Result<Credentials, Reply>, Fault> {
+    async fn login(&mut self, initial: Option<Secret>) -> Result<Result<Credentials, Reply>, Fault> {
         let user = match self.response(initial, "Username:").await? {
             Ok(user) => user,
             Err(refusal) => return Ok(Err(refusal)),
@@ -218,11 +194,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     /// The response that came along, or the one that the challenge asks for.
-    async fn response(
-        &mut self,
-        initial: Option<Secret>,
-        challenge: &str,
-    ) -> Result<Result<Secret, Reply>, Fault> {
+    async fn response(&mut self, initial: Option<Secret>, challenge: &str) -> Result<Result<Secret, Reply>, Fault> {
         if let Some(initial) = initial {
             return Ok(auth::decode(initial.expose()));
         }
@@ -241,10 +213,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         if !mail.smtputf8 && !mail.path.is_ascii() {
             return "553 5.6.7 The address needs SMTPUTF8".into();
         }
-        self.transaction = Some(Transaction {
-            mail,
-            recipients: Vec::new(),
-        });
+        self.transaction = Some(Transaction { mail, recipients: Vec::new() });
         "250 2.1.0 Ok".into()
     }
 
@@ -275,18 +244,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         let Some(transaction) = self.transaction.take_if(|open| !open.recipients.is_empty()) else {
             return Ok("503 5.5.1 Send MAIL and RCPT first".into());
         };
-        self.wire
-            .reply("354 End data with <CR><LF>.<CR><LF>")
-            .await?;
+        self.wire.reply("354 End data with <CR><LF>.<CR><LF>").await?;
         let content = match self.wire.content().await? {
             Ok(content) => content,
             Err(refusal) => return Ok(refusal),
         };
         let envelope = Envelope {
-            client: self
-                .client
-                .as_ref()
-                .map_or_else(String::new, |client| client.name.clone()),
+            client: self.client.as_ref().map_or_else(String::new, |client| client.name.clone()),
             tls: self.tls,
             authenticated: self.authenticated,
             from: transaction.mail.path,

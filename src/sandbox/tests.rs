@@ -2,9 +2,7 @@
 
 use std::{io::ErrorKind, net::Ipv6Addr};
 
-use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex,
-};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
@@ -26,18 +24,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// A client that has read the greeting.
     async fn greeted(stream: S) -> Self {
         let mut client = Self(BufReader::new(stream));
-        assert_eq!(
-            client.reply().await,
-            "220 mx.sandbox.test ESMTP smtp-check sandbox\r\n"
-        );
+        assert_eq!(client.reply().await, "220 mx.sandbox.test ESMTP smtp-check sandbox\r\n");
         client
     }
 
     async fn send(&mut self, octets: impl AsRef<[u8]>) {
-        self.0
-            .write_all(octets.as_ref())
-            .await
-            .expect("the server reads");
+        self.0.write_all(octets.as_ref()).await.expect("the server reads");
         self.0.flush().await.expect("the server reads");
     }
 
@@ -53,9 +45,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, read)
-            .await
-            .expect("a reply in time");
+        tokio::time::timeout(PATIENCE, read).await.expect("a reply in time");
         reply
     }
 
@@ -84,9 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 async fn sandbox() -> Sandbox {
-    Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .expect("a loopback port is free")
+    Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a loopback port is free")
 }
 
 async fn tcp(addr: SocketAddr) -> TcpStream {
@@ -102,9 +90,7 @@ async fn connect(sandbox: &Sandbox) -> Client<TcpStream> {
 /// A handshake that trusts the sandbox's CA and nobody else.
 async fn handshake(stream: TcpStream, ca_pem: &str, name: &'static str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM"))
-        .expect("a CA certificate");
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("a CA certificate");
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the versions of the provider")
@@ -143,10 +129,7 @@ async fn a_message_goes_through() {
     let delivered = sandbox.delivered();
     assert_eq!(delivered.len(), 1);
     let message = &delivered[0];
-    assert_eq!(
-        queued,
-        format!("250 2.0.0 Ok: queued as {}\r\n", message.id)
-    );
+    assert_eq!(queued, format!("250 2.0.0 Ok: queued as {}\r\n", message.id));
     assert_eq!(message.content, b"Subject: Testing\n.\n\xff\r\n.x\r\n");
     let envelope = Envelope {
         client: "noit.local".to_owned(),
@@ -215,9 +198,7 @@ async fn recipients_teach() {
         client.dialogue(&[("RCPT TO:<a@b>", "250 ")]).await;
     }
     client.dialogue(&[("RCPT TO:<a@b>", "452 4.5.3 ")]).await;
-    client
-        .send("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<hangup@b>\r\n")
-        .await;
+    client.send("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<hangup@b>\r\n").await;
     assert_eq!(client.rest().await, "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n");
 }
 
@@ -225,9 +206,7 @@ async fn recipients_teach() {
 async fn a_group_is_answered_in_order() {
     let sandbox = sandbox().await;
     let mut client = connect(&sandbox).await;
-    client
-        .send("EHLO a.test\r\nMAIL FROM:<>\r\nRCPT TO:<later@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n")
-        .await;
+    client.send("EHLO a.test\r\nMAIL FROM:<>\r\nRCPT TO:<later@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n").await;
     for expected in ["250-", "250 2.1.0 ", "451 4.7.1 ", "250 2.1.5 ", "354 "] {
         assert!(client.reply().await.starts_with(expected));
     }
@@ -243,19 +222,9 @@ async fn auth_in_every_form() {
     let sandbox = sandbox().await;
     for exchange in [
         &[("AUTH PLAIN AHByb2JlAHNhbmRib3g=", "235 2.7.0 ")][..],
-        &[
-            ("AUTH PLAIN", "334 \r\n"),
-            ("AHByb2JlAHNhbmRib3g=", "235 2.7.0 "),
-        ],
-        &[
-            ("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"),
-            ("cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"),
-            ("c2FuZGJveA==", "235 2.7.0 "),
-        ],
-        &[
-            ("AUTH LOGIN cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"),
-            ("c2FuZGJveA==", "235 2.7.0 "),
-        ],
+        &[("AUTH PLAIN", "334 \r\n"), ("AHByb2JlAHNhbmRib3g=", "235 2.7.0 ")],
+        &[("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"), ("cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("c2FuZGJveA==", "235 2.7.0 ")],
+        &[("AUTH LOGIN cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("c2FuZGJveA==", "235 2.7.0 ")],
         &[
             ("AUTH PLAIN AHByb2JlAHdyb25n", "535 5.7.8 "),
             ("AUTH PLAIN =", "501 5.5.2 "),
@@ -335,20 +304,12 @@ async fn commands_behind_starttls_end_the_connection() {
 
 #[tokio::test]
 async fn implicit_tls_greets_inside() {
-    let sandbox = Sandbox::start(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)))
-        .await
-        .expect("a loopback port is free");
+    let sandbox = Sandbox::start(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).await.expect("a loopback port is free");
     assert_eq!(sandbox.smtps_addr().ip(), sandbox.addr().ip());
     let stream = tcp(sandbox.smtps_addr()).await;
     let stream = handshake(stream, sandbox.ca_pem(), "::1").await;
     let mut client = Client::greeted(stream).await;
-    client
-        .dialogue(&[
-            ("EHLO a.test", "250-"),
-            ("STARTTLS", "503 5.5.1 "),
-            ("QUIT", "221 "),
-        ])
-        .await;
+    client.dialogue(&[("EHLO a.test", "250-"), ("STARTTLS", "503 5.5.1 "), ("QUIT", "221 ")]).await;
     assert_eq!(client.rest().await, "");
 }
 
@@ -358,13 +319,7 @@ async fn a_message_over_the_limit_is_refused_and_the_next_one_taken() {
     let mut client = connect(&sandbox).await;
     client.dialogue(&[("EHLO a.test", "250-")]).await;
     for (octets, expected) in [(MAX_MESSAGE + 1, "552 5.3.4 "), (MAX_MESSAGE, "250 2.0.0 ")] {
-        client
-            .dialogue(&[
-                ("MAIL FROM:<>", "250 "),
-                ("RCPT TO:<a@b>", "250 "),
-                ("DATA", "354 "),
-            ])
-            .await;
+        client.dialogue(&[("MAIL FROM:<>", "250 "), ("RCPT TO:<a@b>", "250 "), ("DATA", "354 ")]).await;
         client.send(vec![b'x'; octets - 2]).await;
         client.dialogue(&[("\r\n.", expected)]).await;
     }
@@ -389,20 +344,13 @@ async fn garbage_harms_nobody() {
         client.dialogue(&[("NOOP", "250 2.0.0 ")]).await;
     }
     let mut client = connect(&sandbox).await;
-    client
-        .dialogue(&[("EHLO a.test", "250-"), ("STARTTLS", "220 ")])
-        .await;
+    client.dialogue(&[("EHLO a.test", "250-"), ("STARTTLS", "220 ")]).await;
     client.send("EHLO in.clear\r\n").await;
     let mut alert = Vec::new();
     // Reset or closed, the server has given up on this one.
-    let _ = tokio::time::timeout(PATIENCE, client.0.read_to_end(&mut alert))
-        .await
-        .expect("the server hangs up");
+    let _ = tokio::time::timeout(PATIENCE, client.0.read_to_end(&mut alert)).await.expect("the server hangs up");
     assert!(!alert.starts_with(b"250"));
-    assert_eq!(
-        connect(&sandbox).await.ask("NOOP").await,
-        "250 2.0.0 Ok\r\n"
-    );
+    assert_eq!(connect(&sandbox).await.ask("NOOP").await, "250 2.0.0 Ok\r\n");
 }
 
 #[tokio::test]
@@ -421,9 +369,7 @@ async fn connections_are_bounded() {
 async fn dropping_it_ends_it() {
     let sandbox = sandbox().await;
     let (addr, mut client) = (sandbox.addr(), connect(&sandbox).await);
-    client
-        .dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")])
-        .await;
+    client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
     drop(sandbox);
     assert_eq!(client.rest().await, "");
     let refused = TcpStream::connect(addr).await.expect_err("nobody listens");
@@ -458,9 +404,7 @@ async fn an_idle_client_is_told_so() {
 async fn the_silent_recipient_stays_silent() {
     let start = Instant::now();
     let told = on_a_pipe(async |mut client| {
-        client
-            .dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")])
-            .await;
+        client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
         client.send("RCPT TO:<silent@b>\r\nRSET\r\n").await;
         client.rest_of_pipe().await
     })

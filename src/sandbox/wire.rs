@@ -54,10 +54,7 @@ pub(super) struct Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// A wire over `stream` that is done at `end`, whatever happens.
     pub(super) fn new(stream: S, end: Instant) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-            end,
-        }
+        Self { stream: BufReader::new(stream), end }
     }
 
     /// Writes one reply, of one line or of several.
@@ -154,9 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// At least one octet from the client.
     async fn chunk(&mut self, until: Instant) -> Result<&[u8], Fault> {
-        let chunk = timeout_at(until, self.stream.fill_buf())
-            .await
-            .map_err(|_| TOO_LATE)??;
+        let chunk = timeout_at(until, self.stream.fill_buf()).await.map_err(|_| TOO_LATE)??;
         if chunk.is_empty() {
             return Err(Fault::Gone);
         }
@@ -217,13 +212,8 @@ mod tests {
         ] {
             assert_eq!(line_of(sent.as_bytes()).await, Ok(Ok(kept.to_owned())));
         }
-        for refused in [
-            &b"a\0b\r\n"[..],
-            b"a\rb\r\n",
-            b"a\x7f\r\n",
-            b"\xff\r\n",
-            format!("{longest}x\r\n").as_bytes(),
-        ] {
+        for refused in [&b"a\0b\r\n"[..], b"a\rb\r\n", b"a\x7f\r\n", b"\xff\r\n", format!("{longest}x\r\n").as_bytes()]
+        {
             let line = line_of(refused).await.expect("the wire goes on");
             assert!(line.is_err_and(|reply| reply.starts_with("500 5.5.2 ")));
         }

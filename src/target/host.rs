@@ -70,9 +70,7 @@ pub(super) fn screen(text: &str) -> Result<(), InvalidTarget> {
         return Err(InvalidTarget::NotAlone);
     }
     match text.rsplit_once(':') {
-        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => {
-            Err(InvalidTarget::Port)
-        }
+        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => Err(InvalidTarget::Port),
         _ => Ok(()),
     }
 }

@@ -36,14 +36,10 @@ impl Target {
             return domain.parse().map(Self::MxOf);
         };
         let address = match literal.split_at_checked("IPv6:".len()) {
-            Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
-                address.parse::<Ipv6Addr>().map(IpAddr::from)
-            }
+            Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => address.parse::<Ipv6Addr>().map(IpAddr::from),
             _ => literal.parse::<Ipv4Addr>().map(IpAddr::from),
         };
-        address
-            .map(Self::of_address)
-            .map_err(|_| InvalidTarget::AddressLiteral)
+        address.map(Self::of_address).map_err(|_| InvalidTarget::AddressLiteral)
     }
 
     fn of_address(address: IpAddr) -> Self {
@@ -70,9 +66,7 @@ impl FromStr for Target {
         match url::Host::parse(text) {
             Ok(url::Host::Domain(domain)) => HostName::from_ascii(domain).map(Self::Host),
             Ok(url::Host::Ipv4(address)) => Ok(Self::Address(address.into())),
-            Ok(url::Host::Ipv6(_)) | Err(url::ParseError::InvalidIpv4Address) => {
-                Err(InvalidTarget::Address)
-            }
+            Ok(url::Host::Ipv6(_)) | Err(url::ParseError::InvalidIpv4Address) => Err(InvalidTarget::Address),
             Err(_) => Err(InvalidTarget::Characters),
         }
     }
@@ -179,10 +173,7 @@ impl FromStr for IpFamily {
     type Err = UnknownIpFamily;
 
     fn from_str(name: &str) -> Result<Self, UnknownIpFamily> {
-        Self::ALL
-            .into_iter()
-            .find(|family| family.name() == name)
-            .ok_or(UnknownIpFamily)
+        Self::ALL.into_iter().find(|family| family.name() == name).ok_or(UnknownIpFamily)
     }
 }
 
@@ -321,11 +312,7 @@ mod tests {
     #[test]
     fn a_name_is_not_an_address() {
         for given in ["127.0.0.1", "127.1", "[::1]", "::1"] {
-            assert_eq!(
-                given.parse::<HostName>(),
-                Err(InvalidTarget::AddressForName),
-                "{given}"
-            );
+            assert_eq!(given.parse::<HostName>(), Err(InvalidTarget::AddressForName), "{given}");
         }
     }
 
@@ -354,8 +341,7 @@ mod tests {
 
     #[test]
     fn families_admit_by_what_is_reached() {
-        let [v4, v6, mapped] =
-            ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"].map(|ip| ip.parse().expect("an IP"));
+        let [v4, v6, mapped] = ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"].map(|ip| ip.parse().expect("an IP"));
         for (family, admitted) in [
             (IpFamily::Any, [true, true, true]),
             (IpFamily::Ipv4, [true, false, true]),
@@ -363,10 +349,7 @@ mod tests {
         ] {
             assert_eq!([v4, v6, mapped].map(|ip| family.admits(ip)), admitted);
             assert_eq!(family.name().parse(), Ok(family));
-            assert_eq!(
-                serde_json::to_value(family).ok(),
-                Some(family.name().into())
-            );
+            assert_eq!(serde_json::to_value(family).ok(), Some(family.name().into()));
         }
         assert_eq!("IPv4".parse::<IpFamily>(), Err(UnknownIpFamily));
     }

@@ -27,15 +27,8 @@ pub struct AddressPolicy {
 impl AddressPolicy {
     /// What is denied whatever the operator says, unless explicitly allowed: addresses that are no one host, and link-local ones,
     /// where clouds keep the credentials of their machines.
-    pub const BUILT_IN_DENY: [&str; 7] = [
-        "0.0.0.0/8",
-        "169.254.0.0/16",
-        "224.0.0.0/4",
-        "255.255.255.255/32",
-        "::/128",
-        "fe80::/10",
-        "ff00::/8",
-    ];
+    pub const BUILT_IN_DENY: [&str; 7] =
+        ["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/128", "fe80::/10", "ff00::/8"];
 
     /// A policy of the built-in list and of networks denied beside it, of networks allowed although denied, and of the ports that
     /// may be connected to (none: any).
@@ -44,9 +37,7 @@ impl AddressPolicy {
         allow: impl IntoIterator<Item = IpNet>,
         ports: impl IntoIterator<Item = u16>,
     ) -> Self {
-        let built_in = Self::BUILT_IN_DENY
-            .iter()
-            .map(|net| net.parse().expect("the list above is of networks"));
+        let built_in = Self::BUILT_IN_DENY.iter().map(|net| net.parse().expect("the list above is of networks"));
         Self {
             deny: built_in.chain(deny).map(canonical_net).collect(),
             allow: allow.into_iter().map(canonical_net).collect(),
@@ -74,9 +65,7 @@ impl AddressPolicy {
             return admitted;
         };
         match contains(&self.deny, inside) {
-            Some(net) if contains(&self.allow, inside).is_none() => {
-                Err(Forbidden::Embedded { net })
-            }
+            Some(net) if contains(&self.allow, inside).is_none() => Err(Forbidden::Embedded { net }),
             _ => admitted,
         }
     }
@@ -137,9 +126,7 @@ fn canonical_net(net: IpNet) -> IpNet {
         IpNet::V4(_) => Some(net.prefix_len()),
         IpNet::V6(_) => net.prefix_len().checked_sub(96),
     };
-    prefix
-        .and_then(|prefix| Ipv4Net::new(v4, prefix).ok())
-        .map_or(net.trunc(), IpNet::from)
+    prefix.and_then(|prefix| Ipv4Net::new(v4, prefix).ok()).map_or(net.trunc(), IpNet::from)
 }
 
 /// The IPv4 address that packets to this address are passed on to, as far as the address itself tells.
@@ -167,16 +154,11 @@ mod tests {
     }
 
     fn nets(texts: &[&str]) -> Vec<IpNet> {
-        texts
-            .iter()
-            .map(|text| text.parse().expect("a network"))
-            .collect()
+        texts.iter().map(|text| text.parse().expect("a network")).collect()
     }
 
     fn judge(policy: &AddressPolicy, text: &str) -> Result<IpAddr, Forbidden> {
-        policy
-            .admit(SocketAddr::new(ip(text), 25))
-            .map(|admitted| admitted.socket_addr().ip())
+        policy.admit(SocketAddr::new(ip(text), 25)).map(|admitted| admitted.socket_addr().ip())
     }
 
     #[test]
@@ -228,11 +210,7 @@ mod tests {
             "2003:a9fe:a9fe::1",
             "1::a9fe:a9fe",
         ] {
-            assert_eq!(
-                judge(&AddressPolicy::default(), admitted),
-                Ok(ip(admitted)),
-                "{admitted}"
-            );
+            assert_eq!(judge(&AddressPolicy::default(), admitted), Ok(ip(admitted)), "{admitted}");
         }
     }
 
@@ -254,18 +232,14 @@ mod tests {
             for denied in ["10.1.2.3", "::ffff:10.1.2.3"] {
                 assert_eq!(
                     judge(&policy, denied),
-                    Err(Forbidden::Address {
-                        net: "10.0.0.0/8".parse().expect("a network")
-                    }),
+                    Err(Forbidden::Address { net: "10.0.0.0/8".parse().expect("a network") }),
                     "{deny} {denied}"
                 );
             }
             for denied in ["::10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::"] {
                 assert_eq!(
                     judge(&policy, denied),
-                    Err(Forbidden::Embedded {
-                        net: "10.0.0.0/8".parse().expect("a network")
-                    }),
+                    Err(Forbidden::Embedded { net: "10.0.0.0/8".parse().expect("a network") }),
                     "{deny} {denied}"
                 );
             }
@@ -290,27 +264,13 @@ mod tests {
             nets(&["192.0.2.0/24", "::ffff:169.254.1.0/120", "2001:db8::/32"]),
             [],
         );
-        for admitted in [
-            "192.0.2.1",
-            "::ffff:192.0.2.1",
-            "169.254.1.9",
-            "2001:db8::1",
-        ] {
+        for admitted in ["192.0.2.1", "::ffff:192.0.2.1", "169.254.1.9", "2001:db8::1"] {
             assert!(judge(&policy, admitted).is_ok(), "{admitted}");
         }
-        for denied in [
-            "192.0.3.1",
-            "169.254.2.1",
-            "2001:db9::1",
-            "64:ff9b::192.0.2.1",
-        ] {
+        for denied in ["192.0.3.1", "169.254.2.1", "2001:db9::1", "64:ff9b::192.0.2.1"] {
             assert!(judge(&policy, denied).is_err(), "{denied}");
         }
-        let policy = AddressPolicy::new(
-            nets(&["10.0.0.0/8"]),
-            nets(&["10.9.0.0/16", "64:ff9b::10.8.0.0/112"]),
-            [],
-        );
+        let policy = AddressPolicy::new(nets(&["10.0.0.0/8"]), nets(&["10.9.0.0/16", "64:ff9b::10.8.0.0/112"]), []);
         for admitted in ["64:ff9b::10.9.0.1", "64:ff9b::10.8.0.1"] {
             assert!(judge(&policy, admitted).is_ok(), "{admitted}");
         }
@@ -320,11 +280,7 @@ mod tests {
     #[test]
     fn another_port_is_forbidden_even_where_the_address_is_allowed() {
         let policy = AddressPolicy::new([], nets(&["192.0.2.0/24"]), [25, 587]);
-        for (port, verdict) in [
-            (25, Ok(())),
-            (587, Ok(())),
-            (26, Err(Forbidden::Port { port: 26 })),
-        ] {
+        for (port, verdict) in [(25, Ok(())), (587, Ok(())), (26, Err(Forbidden::Port { port: 26 }))] {
             let address = SocketAddr::new(ip("192.0.2.1"), port);
             assert_eq!(policy.admit(address).map(|_| ()), verdict);
         }
@@ -335,10 +291,7 @@ mod tests {
         let verdict = judge(&AddressPolicy::default(), "169.254.169.254");
         assert_eq!(
             verdict.map_err(|forbidden| forbidden.to_string()),
-            Err(
-                "the target is in 169.254.0.0/16, a network that this service may not connect to"
-                    .to_owned()
-            )
+            Err("the target is in 169.254.0.0/16, a network that this service may not connect to".to_owned())
         );
     }
 

@@ -65,10 +65,9 @@ impl ResolveError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::ServerFailure { .. } | Self::Timeout { .. } | Self::NoResolver { .. } => true,
-            Self::NoSuchDomain { .. }
-            | Self::NoAddress { .. }
-            | Self::NullMx { .. }
-            | Self::NotAHostName { .. } => false,
+            Self::NoSuchDomain { .. } | Self::NoAddress { .. } | Self::NullMx { .. } | Self::NotAHostName { .. } => {
+                false
+            }
         }
     }
 
@@ -76,24 +75,13 @@ impl ResolveError {
         let name = name.to_string();
         match error {
             NetError::Timeout => Self::Timeout { name },
-            NetError::Dns(DnsError::NoRecordsFound(NoRecords {
-                response_code: ResponseCode::NXDomain,
-                ..
-            })) => Self::NoSuchDomain { name },
+            NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NXDomain, .. })) => {
+                Self::NoSuchDomain { name }
+            }
             NetError::Dns(
-                DnsError::ResponseCode(code)
-                | DnsError::NoRecordsFound(NoRecords {
-                    response_code: code,
-                    ..
-                }),
-            ) => Self::ServerFailure {
-                name,
-                rcode: rcode(*code),
-            },
-            other => Self::NoResolver {
-                name,
-                reason: other.to_string(),
-            },
+                DnsError::ResponseCode(code) | DnsError::NoRecordsFound(NoRecords { response_code: code, .. }),
+            ) => Self::ServerFailure { name, rcode: rcode(*code) },
+            other => Self::NoResolver { name, reason: other.to_string() },
         }
     }
 }

@@ -55,11 +55,7 @@ impl Servers {
         Self::build(servers.collect(), Hosts::default(), patience)
     }
 
-    pub(super) fn build(
-        servers: Vec<NameServerConfig>,
-        hosts: Hosts,
-        patience: Duration,
-    ) -> Result<Self, NetError> {
+    pub(super) fn build(servers: Vec<NameServerConfig>, hosts: Hosts, patience: Duration) -> Result<Self, NetError> {
         let options = options(patience);
         let mut groups: Vec<_> = servers.into_iter().map(|server| vec![server]).collect();
         if groups.is_empty() {
@@ -75,23 +71,14 @@ impl Servers {
                     .build()
             })
             .collect();
-        Ok(Self {
-            servers: servers?,
-            hosts,
-        })
+        Ok(Self { servers: servers?, hosts })
     }
 
     /// The records of the answer, CNAMEs followed; none if the name has none of this type.
     ///
     /// A server that fails is passed over for the next. A second round is for servers of which none has answered.
-    pub(super) async fn ask(
-        &self,
-        name: &HostName,
-        record_type: RecordType,
-    ) -> Result<Vec<RData>, ResolveError> {
-        let mut failure = ResolveError::Timeout {
-            name: name.to_string(),
-        };
+    pub(super) async fn ask(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+        let mut failure = ResolveError::Timeout { name: name.to_string() };
         for _round in 0..ROUNDS {
             for server in &self.servers {
                 let error = match ask_one(server, name, record_type).await {
@@ -145,21 +132,12 @@ fn options(patience: Duration) -> ResolverOpts {
     options
 }
 
-async fn ask_one(
-    server: &TokioResolver,
-    name: &HostName,
-    record_type: RecordType,
-) -> Result<Vec<RData>, NetError> {
+async fn ask_one(server: &TokioResolver, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, NetError> {
     match server.lookup(absolute(name)?, record_type).await {
-        Ok(answer) => Ok(answer
-            .answers()
-            .iter()
-            .map(|record| record.data.clone())
-            .collect()),
-        Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords {
-            response_code: ResponseCode::NoError,
-            ..
-        }))) => Ok(Vec::new()),
+        Ok(answer) => Ok(answer.answers().iter().map(|record| record.data.clone()).collect()),
+        Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NoError, .. }))) => {
+            Ok(Vec::new())
+        }
         Err(error) => Err(error),
     }
 }

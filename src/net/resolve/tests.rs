@@ -53,15 +53,8 @@ impl Stub {
         let answer = Arc::new(answer);
         let by_udp = serve_udp(udp, questions.clone(), answer.clone());
         let by_tcp = serve_tcp(tcp, answer);
-        let tasks = [
-            tokio::spawn(by_udp).abort_handle(),
-            tokio::spawn(by_tcp).abort_handle(),
-        ];
-        Self {
-            address,
-            questions,
-            tasks,
-        }
+        let tasks = [tokio::spawn(by_udp).abort_handle(), tokio::spawn(by_tcp).abort_handle()];
+        Self { address, questions, tasks }
     }
 
     fn resolver(&self) -> Resolver {
@@ -88,19 +81,12 @@ async fn same_port() -> io::Result<(UdpSocket, TcpListener)> {
     }
 }
 
-async fn serve_udp(
-    socket: UdpSocket,
-    questions: Questions,
-    answer: Arc<impl Fn(&str) -> Answer>,
-) -> io::Result<()> {
+async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(&str) -> Answer>) -> io::Result<()> {
     let mut buffer = [0; 1500];
     loop {
         let (length, client) = socket.recv_from(&mut buffer).await?;
         let (query, question) = parse(&buffer[..length]);
-        questions
-            .lock()
-            .expect("no test panics here")
-            .push(question.clone());
+        questions.lock().expect("no test panics here").push(question.clone());
         let reply = match answer(&question) {
             Silence => continue,
             Garbage => [&buffer[..2], &[0xff; 20]].concat(),
@@ -168,10 +154,7 @@ fn mx(preference: u16, exchange: &str) -> RData {
 }
 
 fn ips(texts: &[&str]) -> Vec<IpAddr> {
-    texts
-        .iter()
-        .map(|text| text.parse().expect("an IP address"))
-        .collect()
+    texts.iter().map(|text| text.parse().expect("an IP address")).collect()
 }
 
 fn host(text: &str) -> Target {
@@ -183,53 +166,31 @@ fn mx_of(text: &str) -> Target {
 }
 
 fn found(host: &str, addresses: &[&str]) -> Candidate {
-    Candidate {
-        host: host.to_owned(),
-        addresses: Ok(ips(addresses)),
-    }
+    Candidate { host: host.to_owned(), addresses: Ok(ips(addresses)) }
 }
 
 fn failed(host: &str, error: ResolveError) -> Candidate {
-    Candidate {
-        host: host.to_owned(),
-        addresses: Err(error),
-    }
+    Candidate { host: host.to_owned(), addresses: Err(error) }
 }
 
 fn no_such_domain(name: &str) -> ResolveError {
-    ResolveError::NoSuchDomain {
-        name: name.to_owned(),
-    }
+    ResolveError::NoSuchDomain { name: name.to_owned() }
 }
 
 fn no_address(name: &str, family: IpFamily) -> ResolveError {
-    ResolveError::NoAddress {
-        name: name.to_owned(),
-        family,
-    }
+    ResolveError::NoAddress { name: name.to_owned(), family }
 }
 
 fn timed_out(name: &str) -> ResolveError {
-    ResolveError::Timeout {
-        name: name.to_owned(),
-    }
+    ResolveError::Timeout { name: name.to_owned() }
 }
 
 fn server_failure(name: &str, rcode: &str) -> ResolveError {
-    ResolveError::ServerFailure {
-        name: name.to_owned(),
-        rcode: rcode.to_owned(),
-    }
+    ResolveError::ServerFailure { name: name.to_owned(), rcode: rcode.to_owned() }
 }
 
-async fn resolve(
-    resolver: &Resolver,
-    target: Target,
-    family: IpFamily,
-) -> Result<Vec<Candidate>, ResolveError> {
-    resolver
-        .resolve(&target, family, Instant::now() + AMPLE)
-        .await
+async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Result<Vec<Candidate>, ResolveError> {
+    resolver.resolve(&target, family, Instant::now() + AMPLE).await
 }
 
 /// With so little patience that a silent server is soon noticed.
@@ -246,10 +207,7 @@ async fn a_host_has_its_ipv4_addresses_and_then_its_ipv6_addresses() {
     })
     .await;
     let all = [
-        (
-            IpFamily::Any,
-            &["192.0.2.2", "192.0.2.1", "192.0.2.3", "2001:db8::1"][..],
-        ),
+        (IpFamily::Any, &["192.0.2.2", "192.0.2.1", "192.0.2.3", "2001:db8::1"][..]),
         (IpFamily::Ipv4, &["192.0.2.2", "192.0.2.1"]),
         (IpFamily::Ipv6, &["2001:db8::1"]),
     ];
@@ -296,10 +254,7 @@ async fn one_family_is_enough() {
         ("silent.example", "2001:db8::2"),
     ] {
         let deadline = Instant::now() + Duration::from_millis(400);
-        let answer = dns
-            .resolver()
-            .resolve(&host(name), IpFamily::Any, deadline)
-            .await;
+        let answer = dns.resolver().resolve(&host(name), IpFamily::Any, deadline).await;
         assert_eq!(answer, Ok(vec![found(name, &[address])]));
         assert!(Instant::now() < deadline, "{name}");
     }
@@ -320,75 +275,26 @@ async fn each_failure_is_told_apart() {
     .await;
     let resolver = impatient(&[dns.address]);
     for (name, family, error, temporary) in [
-        (
-            "none.example",
-            IpFamily::Any,
-            no_such_domain("none.example"),
-            false,
-        ),
-        (
-            "none.example",
-            IpFamily::Ipv6,
-            no_such_domain("none.example"),
-            false,
-        ),
-        (
-            "nodata.example",
-            IpFamily::Any,
-            no_address("nodata.example", IpFamily::Any),
-            false,
-        ),
-        (
-            "v4.example",
-            IpFamily::Ipv6,
-            no_address("v4.example", IpFamily::Ipv6),
-            false,
-        ),
-        (
-            "refused.example",
-            IpFamily::Any,
-            server_failure("refused.example", "REFUSED"),
-            true,
-        ),
-        (
-            "mixed.example",
-            IpFamily::Any,
-            server_failure("mixed.example", "SERVFAIL"),
-            true,
-        ),
-        (
-            "odd.example",
-            IpFamily::Any,
-            server_failure("odd.example", "RCODE 14"),
-            true,
-        ),
-        (
-            "silent.example",
-            IpFamily::Any,
-            timed_out("silent.example"),
-            true,
-        ),
+        ("none.example", IpFamily::Any, no_such_domain("none.example"), false),
+        ("none.example", IpFamily::Ipv6, no_such_domain("none.example"), false),
+        ("nodata.example", IpFamily::Any, no_address("nodata.example", IpFamily::Any), false),
+        ("v4.example", IpFamily::Ipv6, no_address("v4.example", IpFamily::Ipv6), false),
+        ("refused.example", IpFamily::Any, server_failure("refused.example", "REFUSED"), true),
+        ("mixed.example", IpFamily::Any, server_failure("mixed.example", "SERVFAIL"), true),
+        ("odd.example", IpFamily::Any, server_failure("odd.example", "RCODE 14"), true),
+        ("silent.example", IpFamily::Any, timed_out("silent.example"), true),
     ] {
         assert_eq!(error.is_temporary(), temporary, "{name}");
         assert!(error.to_string().contains(name), "{error}");
-        assert_eq!(
-            resolve(&resolver, host(name), family).await,
-            Err(error),
-            "{name}"
-        );
+        assert_eq!(resolve(&resolver, host(name), family).await, Err(error), "{name}");
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_is_not_dns_is_no_answer() {
     let dns = Stub::start(|_| Garbage).await;
-    let error = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any)
-        .await
-        .expect_err("garbage is no address");
-    assert!(
-        matches!(&error, ResolveError::NoResolver { name, .. } if name == "mx.example"),
-        "{error:?}"
-    );
+    let error = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any).await.expect_err("garbage is no address");
+    assert!(matches!(&error, ResolveError::NoResolver { name, .. } if name == "mx.example"), "{error:?}");
     assert!(error.is_temporary());
 }
 
@@ -396,10 +302,7 @@ async fn an_answer_that_is_not_dns_is_no_answer() {
 async fn a_lost_packet_is_sent_again() {
     let lost = Mutex::new(BTreeSet::new());
     let dns = Stub::start(move |question| {
-        let first = lost
-            .lock()
-            .expect("no test panics here")
-            .insert(question.to_owned());
+        let first = lost.lock().expect("no test panics here").insert(question.to_owned());
         match question {
             _ if first => Silence,
             "A mx.example" => Records(vec![a("192.0.2.1")]),
@@ -420,9 +323,7 @@ async fn a_long_answer_comes_by_tcp() {
         _ => Records(vec![]),
     })
     .await;
-    let candidates = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any)
-        .await
-        .expect("addresses");
+    let candidates = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any).await.expect("addresses");
     let addresses = candidates[0].addresses.as_ref().expect("addresses");
     assert_eq!(addresses.len(), MAX_ADDRESSES);
     assert_eq!(addresses[0], ips(&["192.0.2.1"])[0]);
@@ -431,15 +332,10 @@ async fn a_long_answer_comes_by_tcp() {
 #[tokio::test]
 async fn aliases_are_followed() {
     let dns = Stub::start(|question| match question {
-        "A alias.example" => Records(vec![
-            RData::CNAME(CNAME(name("mx.example."))),
-            a("192.0.2.1"),
-        ]),
+        "A alias.example" => Records(vec![RData::CNAME(CNAME(name("mx.example."))), a("192.0.2.1")]),
         "AAAA alias.example" => Records(vec![RData::CNAME(CNAME(name("mx.example.")))]),
         "AAAA mx.example" => Records(vec![aaaa("2001:db8::1")]),
-        "A dangling.example" | "AAAA dangling.example" => {
-            Records(vec![RData::CNAME(CNAME(name("none.example.")))])
-        }
+        "A dangling.example" | "AAAA dangling.example" => Records(vec![RData::CNAME(CNAME(name("none.example.")))]),
         _ => Code(ResponseCode::NXDomain),
     })
     .await;
@@ -467,10 +363,7 @@ async fn the_next_server_is_asked_where_one_fails() {
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.1"])])
     );
-    assert_eq!(
-        resolve(&resolver, host("none.example"), IpFamily::Any).await,
-        Err(no_such_domain("none.example"))
-    );
+    assert_eq!(resolve(&resolver, host("none.example"), IpFamily::Any).await, Err(no_such_domain("none.example")));
     let resolver = impatient(&[silent.address, refusing.address]);
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
@@ -502,12 +395,7 @@ async fn mail_exchangers_come_by_preference() {
         Ok(vec![
             found("mx1.example", &["192.0.2.1", "2001:db8::1"]),
             failed("gone.example", no_such_domain("gone.example")),
-            failed(
-                "192.0.2.9",
-                ResolveError::NotAHostName {
-                    exchange: "192.0.2.9".to_owned(),
-                }
-            ),
+            failed("192.0.2.9", ResolveError::NotAHostName { exchange: "192.0.2.9".to_owned() }),
             found("backup.example", &["192.0.2.2"]),
         ])
     );
@@ -527,31 +415,13 @@ async fn a_domain_without_mx_is_its_own_mail_exchanger() {
     })
     .await;
     for (domain, answer) in [
-        (
-            "example.org",
-            Ok(vec![found("example.org", &["192.0.2.1"])]),
-        ),
-        (
-            "empty.example",
-            Err(no_address("empty.example", IpFamily::Any)),
-        ),
+        ("example.org", Ok(vec![found("example.org", &["192.0.2.1"])])),
+        ("empty.example", Err(no_address("empty.example", IpFamily::Any))),
         ("none.example", Err(no_such_domain("none.example"))),
-        (
-            "null.example",
-            Err(ResolveError::NullMx {
-                domain: "null.example".to_owned(),
-            }),
-        ),
-        (
-            "servfail.example",
-            Err(server_failure("servfail.example", "SERVFAIL")),
-        ),
+        ("null.example", Err(ResolveError::NullMx { domain: "null.example".to_owned() })),
+        ("servfail.example", Err(server_failure("servfail.example", "SERVFAIL"))),
     ] {
-        assert_eq!(
-            resolve(&dns.resolver(), mx_of(domain), IpFamily::Any).await,
-            answer,
-            "{domain}"
-        );
+        assert_eq!(resolve(&dns.resolver(), mx_of(domain), IpFamily::Any).await, answer, "{domain}");
     }
 }
 
@@ -565,16 +435,10 @@ async fn a_silent_backup_does_not_eat_the_check() {
     })
     .await;
     let deadline = Instant::now() + Duration::from_millis(600);
-    let candidates = dns
-        .resolver()
-        .resolve(&mx_of("example.org"), IpFamily::Any, deadline)
-        .await;
+    let candidates = dns.resolver().resolve(&mx_of("example.org"), IpFamily::Any, deadline).await;
     assert_eq!(
         candidates,
-        Ok(vec![
-            failed("silent.example", timed_out("silent.example")),
-            found("mx.example", &["192.0.2.1"]),
-        ])
+        Ok(vec![failed("silent.example", timed_out("silent.example")), found("mx.example", &["192.0.2.1"]),])
     );
     assert!(Instant::now() < deadline);
 }
@@ -599,13 +463,8 @@ async fn a_late_mx_answer_leaves_time_for_the_addresses() {
     // The third packet leaves after 666 ms, in the second half of this time.
     let deadline = Instant::now() + Duration::from_millis(1300);
     assert_eq!(
-        dns.resolver()
-            .resolve(&mx_of("example.org"), IpFamily::Any, deadline)
-            .await,
-        Ok(vec![
-            found("mx1.example", &["192.0.2.1"]),
-            found("mx2.example", &["192.0.2.2"]),
-        ])
+        dns.resolver().resolve(&mx_of("example.org"), IpFamily::Any, deadline).await,
+        Ok(vec![found("mx1.example", &["192.0.2.1"]), found("mx2.example", &["192.0.2.2"]),])
     );
 }
 
@@ -617,19 +476,10 @@ async fn hostile_answers_are_cut() {
         _ => Records(vec![]),
     })
     .await;
-    let candidates = resolve(&dns.resolver(), mx_of("example.org"), IpFamily::Ipv4)
-        .await
-        .expect("candidates");
-    let sizes: Vec<_> = candidates
-        .iter()
-        .map(|candidate| candidate.addresses.as_ref().map(Vec::len))
-        .collect();
+    let candidates = resolve(&dns.resolver(), mx_of("example.org"), IpFamily::Ipv4).await.expect("candidates");
+    let sizes: Vec<_> = candidates.iter().map(|candidate| candidate.addresses.as_ref().map(Vec::len)).collect();
     assert_eq!(sizes, [Ok(30), Ok(30), Ok(4)]);
-    let exchanges = dns
-        .questions()
-        .iter()
-        .filter(|question| question.starts_with("A "))
-        .count();
+    let exchanges = dns.questions().iter().filter(|question| question.starts_with("A ")).count();
     assert_eq!(exchanges, MAX_EXCHANGES);
 }
 
@@ -676,54 +526,29 @@ fn the_failure_of_all_is_temporary_if_one_is() {
 async fn literals_and_localhost_need_no_server() {
     let resolver = Resolver::with_servers(&[]).expect("a resolver");
     for (target, family, answer) in [
-        (
-            "[2001:db8::1]",
-            IpFamily::Any,
-            Ok(vec![found("2001:db8::1", &["2001:db8::1"])]),
-        ),
-        (
-            "192.0.2.1",
-            IpFamily::Ipv6,
-            Err(no_address("192.0.2.1", IpFamily::Ipv6)),
-        ),
-        (
-            "localhost",
-            IpFamily::Any,
-            Ok(vec![found("localhost", &["127.0.0.1", "::1"])]),
-        ),
+        ("[2001:db8::1]", IpFamily::Any, Ok(vec![found("2001:db8::1", &["2001:db8::1"])])),
+        ("192.0.2.1", IpFamily::Ipv6, Err(no_address("192.0.2.1", IpFamily::Ipv6))),
+        ("localhost", IpFamily::Any, Ok(vec![found("localhost", &["127.0.0.1", "::1"])])),
     ] {
         let given = resolve(&resolver, host(target), family).await;
         assert_eq!(given, answer, "{target}");
     }
     let error = resolve(&resolver, host("mx.example"), IpFamily::Any).await;
-    assert!(
-        matches!(error, Err(ResolveError::NoResolver { .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Err(ResolveError::NoResolver { .. })), "{error:?}");
 }
 
 #[tokio::test]
 async fn the_hosts_file_is_for_host_targets() {
     let mut hosts = Hosts::default();
-    hosts
-        .read_hosts_conf(&b"192.0.2.7 MX.example other.example\n"[..])
-        .expect("a hosts file");
-    let resolver = Resolver {
-        servers: Arc::new(Servers::build(vec![], hosts, PATIENCE).expect("a resolver")),
-    };
+    hosts.read_hosts_conf(&b"192.0.2.7 MX.example other.example\n"[..]).expect("a hosts file");
+    let resolver = Resolver { servers: Arc::new(Servers::build(vec![], hosts, PATIENCE).expect("a resolver")) };
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.7"])])
     );
-    for (target, family) in [
-        (host("mx.example"), IpFamily::Ipv6),
-        (mx_of("mx.example"), IpFamily::Any),
-    ] {
+    for (target, family) in [(host("mx.example"), IpFamily::Ipv6), (mx_of("mx.example"), IpFamily::Any)] {
         let answer = resolve(&resolver, target, family).await;
-        assert!(
-            matches!(answer, Err(ResolveError::NoResolver { .. })),
-            "{answer:?}"
-        );
+        assert!(matches!(answer, Err(ResolveError::NoResolver { .. })), "{answer:?}");
     }
 }
 
