@@ -1,8 +1,11 @@
 //! smtp-check
+pub mod check;
 pub mod net;
 pub mod phase;
 pub mod proxy_header;
+pub mod report;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;
 pub mod target;
+pub mod x509;
