@@ -10,7 +10,7 @@ use tokio_rustls::{
         self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible,
         ProtocolVersion,
         client::Resumption,
-        crypto::{CryptoProvider, aws_lc_rs},
+        crypto::aws_lc_rs,
         pki_types,
         version::{TLS12, TLS13},
     },
@@ -22,7 +22,6 @@ use super::{TlsFacts, recorder::Recorder, trust::TrustAnchors};
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     config: ClientConfig,
-    provider: Arc<CryptoProvider>,
     anchors: Arc<TrustAnchors>,
 }
 
@@ -43,11 +42,7 @@ impl TlsClient {
             .with_no_client_auth();
         // In a resumed session the server shows no certificate.
         config.resumption = Resumption::disabled();
-        Self {
-            config,
-            provider,
-            anchors,
-        }
+        Self { config, anchors }
     }
 
     /// Makes one handshake. Bad certificates don't fail it: they are in the facts, which are there from the moment that the server
@@ -62,7 +57,9 @@ impl TlsClient {
     {
         let recorder = Arc::new(Recorder::new(
             Arc::clone(&self.anchors),
-            self.provider.signature_verification_algorithms,
+            self.config
+                .crypto_provider()
+                .signature_verification_algorithms,
         ));
         let mut config = self.config.clone();
         config

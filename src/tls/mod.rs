@@ -2,12 +2,14 @@
 //!
 //! - [`trust`]: whom to believe: the system's trust anchors and the operator's own.
 //! - `verdict`: every error of a certificate, each found independently of the others.
+//! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
 //! - `recorder`: the verifier that rustls asks; it records the verdict and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
 //!
 //! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
 //! with `HandshakePayloadTooLarge`. Time is not bounded here; the caller does that.
 
+mod findings;
 pub mod handshake;
 mod path;
 mod recorder;

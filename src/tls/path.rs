@@ -4,15 +4,41 @@
 //! way; only they count, not what a server sends beside them.
 
 use time::OffsetDateTime;
-use tokio_rustls::rustls::pki_types::TrustAnchor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::x509::{Certificate, SignatureCheck};
 
-/// Longer chains are not followed; webpki's own bound is seven.
-const LONGEST: usize = 8;
+/// Issuers considered at the most. Real chains have one to three; and the search for a path, webpki's too, takes time that grows
+/// with the factorial of their number when all bear the same name.
+const MOST_ISSUERS: usize = 6;
 
-/// Signatures checked at the most: a hostile server may send hundreds of certificates of one name.
-const MOST_SIGNATURES: usize = 64;
+/// The server's certificate, and those of the others that may stand above it going by their names: first the near ones, of those
+/// with the same name first the ones that are valid.
+pub(super) fn relatives<'a>(
+    leaf: Certificate<'a>,
+    others: &'a [CertificateDer<'_>],
+    now: OffsetDateTime,
+) -> Vec<Certificate<'a>> {
+    let mut strangers: Vec<_> = others
+        .iter()
+        .filter_map(|der| Certificate::from_der(der).ok())
+        .filter(|other| other.der() != leaf.der())
+        .collect();
+    strangers.sort_by_key(|other| !other.is_valid_at(now));
+    let mut family = vec![leaf];
+    let mut height = 0;
+    while height < family.len() {
+        let issuer = family[height].raw_issuer();
+        for other in strangers.extract_if(.., |other| other.raw_subject() == issuer) {
+            let known = family.iter().any(|known| known.der() == other.der());
+            if !known && family.len() <= MOST_ISSUERS {
+                family.push(other);
+            }
+        }
+        height += 1;
+    }
+    family
+}
 
 /// How a way up ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,143 +47,114 @@ pub(super) enum End {
     Trusted,
     /// At once: the server's certificate is its own issuer.
     SelfSigned,
-    /// As `SelfSigned`, except that the certificate's own key did not make its signature.
-    SelfIssued,
     /// At a certificate whose issuer neither came along nor is trusted.
     UnknownIssuer,
-    /// At a certificate whose issuer is known by name, but didn't make the signature.
-    BadSignature,
 }
 
 /// A way up.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
-    /// Indices into the chain that the server sent; the first is 0, its own certificate.
+    /// Indices into the family; the first is 0, the server's certificate.
     pub(super) certificates: Vec<usize>,
+    /// For each certificate whether its issuer signed it; none for the last one if its issuer is unknown.
+    pub(super) signatures: Vec<SignatureCheck>,
     /// How it ends.
     pub(super) end: End,
-    /// Whether a signature on the way could not be checked, and was taken on trust.
-    pub(super) unchecked: bool,
 }
 
-/// Finds the best way up from the first certificate of `chain`.
-pub(super) fn path(
-    chain: &[Certificate<'_>],
+/// The best way up from the first of the `family`: one without bad signatures, to an anchor, by way of valid certificates, short.
+pub(super) fn best_path(
+    family: &[Certificate<'_>],
     anchors: &[TrustAnchor<'_>],
     now: OffsetDateTime,
 ) -> Path {
-    let mut search = Search {
-        chain,
-        anchors,
-        now,
-        signatures: MOST_SIGNATURES,
+    let search = Search {
+        to_anchor: family.iter().map(|one| by_anchor(one, anchors)).collect(),
+        to_issuer: family
+            .iter()
+            .map(|one| family.iter().map(|issuer| by_issuer(one, issuer)).collect())
+            .collect(),
+        valid: family.iter().map(|one| one.is_valid_at(now)).collect(),
     };
-    let start = Path {
-        certificates: vec![0],
-        end: End::UnknownIssuer,
-        unchecked: false,
-    };
-    search.climb(start)
+    search.climb(&[0], &[])
 }
 
-struct Search<'a> {
-    chain: &'a [Certificate<'a>],
-    anchors: &'a [TrustAnchor<'a>],
-    now: OffsetDateTime,
-    signatures: usize,
+/// Who signed whom. All signatures are checked once, before the search.
+struct Search {
+    to_anchor: Vec<Option<SignatureCheck>>,
+    to_issuer: Vec<Vec<Option<SignatureCheck>>>,
+    valid: Vec<bool>,
 }
 
-impl Search<'_> {
-    /// Continues a way from its last certificate. The first way to an anchor wins; of those that lead nowhere, the first one does.
-    fn climb(&mut self, so_far: Path) -> Path {
-        let Some(head) = so_far.certificates.last().map(|index| &self.chain[*index]) else {
-            return so_far;
-        };
-        let mut refused = false;
-        for anchor in self.anchors {
-            if *anchor.subject != *head.raw_issuer() {
-                continue;
-            }
-            let key = webpki::spki_for_anchor(anchor);
-            match self.signature(head, &key) {
-                SignatureCheck::Invalid => refused = true,
-                check => return so_far.ended(End::Trusted, check),
-            }
-        }
-        let mut dead_end = None;
-        for index in self.candidates(head, &so_far.certificates) {
-            let issuer = &self.chain[index];
-            match self.signature(head, issuer.public_key_der()) {
-                SignatureCheck::Invalid => refused = true,
-                check => {
-                    let found = self.climb(so_far.with(index, check));
-                    if found.end == End::Trusted {
-                        return found;
-                    }
-                    dead_end.get_or_insert(found);
-                }
-            }
-        }
-        dead_end.unwrap_or_else(|| {
-            let end = self.dead_end(head, so_far.certificates.len(), refused);
-            so_far.ended(end, SignatureCheck::Valid)
-        })
-    }
-
-    /// The certificates that bear the issuer's name, those that are valid now first.
-    fn candidates(&self, head: &Certificate<'_>, used: &[usize]) -> Vec<usize> {
-        if used.len() >= LONGEST {
-            return Vec::new();
-        }
-        let mut found: Vec<_> = (0..self.chain.len())
-            .filter(|index| {
-                let candidate = &self.chain[*index];
-                candidate.raw_subject() == head.raw_issuer()
-                    && used
-                        .iter()
-                        .all(|used| self.chain[*used].der() != candidate.der())
-            })
-            .collect();
-        found.sort_by_key(|index| !self.chain[*index].is_valid_at(self.now));
-        found
-    }
-
-    fn dead_end(&mut self, head: &Certificate<'_>, length: usize, refused: bool) -> End {
-        if length == 1 && head.is_self_issued() {
-            return match self.signature(head, head.public_key_der()) {
-                SignatureCheck::Invalid => End::SelfIssued,
-                _ => End::SelfSigned,
-            };
-        }
-        if refused {
-            End::BadSignature
-        } else {
-            End::UnknownIssuer
-        }
-    }
-
-    fn signature(&mut self, certificate: &Certificate<'_>, issuer_key: &[u8]) -> SignatureCheck {
-        let Some(left) = self.signatures.checked_sub(1) else {
-            return SignatureCheck::Invalid;
-        };
-        self.signatures = left;
-        certificate.signature_by(issuer_key)
-    }
-}
-
-impl Path {
-    fn ended(self, end: End, last: SignatureCheck) -> Self {
-        Self {
+impl Search {
+    /// The best way that continues from the last of `certificates`; `signatures` are those below it.
+    fn climb(&self, certificates: &[usize], signatures: &[SignatureCheck]) -> Path {
+        let head = certificates.last().copied().unwrap_or(0);
+        let end_here = |end, signature: Option<SignatureCheck>| Path {
+            certificates: certificates.to_vec(),
+            signatures: signatures.iter().copied().chain(signature).collect(),
             end,
-            unchecked: self.unchecked || last == SignatureCheck::Unchecked,
-            ..self
+        };
+        let mut ways = Vec::new();
+        if let Some(signature) = self.to_anchor[head] {
+            ways.push(end_here(End::Trusted, Some(signature)));
         }
+        for (issuer, signature) in self.to_issuer[head].iter().enumerate() {
+            let Some(signature) = *signature else {
+                continue;
+            };
+            if issuer == head && certificates.len() == 1 {
+                ways.push(end_here(End::SelfSigned, Some(signature)));
+            } else if issuer == head {
+                // A root that came along: whether it signed itself proves nothing.
+                ways.push(end_here(End::UnknownIssuer, None));
+            } else if !certificates.contains(&issuer) {
+                let certificates = [certificates, &[issuer]].concat();
+                let signatures = [signatures, &[signature]].concat();
+                ways.push(self.climb(&certificates, &signatures));
+            }
+        }
+        ways.into_iter()
+            .min_by_key(|way| self.faults(way))
+            .unwrap_or_else(|| end_here(End::UnknownIssuer, None))
     }
 
-    fn with(&self, index: usize, check: SignatureCheck) -> Self {
-        let mut longer = self.clone();
-        longer.certificates.push(index);
-        longer.unchecked |= check == SignatureCheck::Unchecked;
-        longer
+    fn faults(&self, path: &Path) -> (usize, bool, usize, usize) {
+        let bad_signatures = path
+            .signatures
+            .iter()
+            .filter(|signature| **signature == SignatureCheck::Invalid)
+            .count();
+        let out_of_date = path
+            .certificates
+            .iter()
+            .filter(|index| !self.valid[**index])
+            .count();
+        let length = path.certificates.len();
+        (
+            bad_signatures,
+            path.end != End::Trusted,
+            out_of_date,
+            length,
+        )
     }
+}
+
+/// Whether an anchor that bears the issuer's name signed the certificate; `None` if no anchor bears it.
+fn by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>]) -> Option<SignatureCheck> {
+    let mut best = None;
+    for anchor in anchors {
+        if *anchor.subject == *certificate.raw_issuer() {
+            match certificate.signature_by(&webpki::spki_for_anchor(anchor)) {
+                SignatureCheck::Invalid => best = best.or(Some(SignatureCheck::Invalid)),
+                good => return Some(good),
+            }
+        }
+    }
+    best
+}
+
+fn by_issuer(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Option<SignatureCheck> {
+    (certificate.raw_issuer() == issuer.raw_subject())
+        .then(|| certificate.signature_by(issuer.public_key_der()))
 }

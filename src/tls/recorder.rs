@@ -64,10 +64,12 @@ impl Recorder {
         record.key_proven = proof.is_ok();
         if let Err(error) = proof {
             let key = Certificate::from_der(certificate)
-                .map_or_else(|_| "unreadable key".to_owned(), |parsed| parsed.key());
+                .map_or_else(|_| "unreadable".to_owned(), |parsed| parsed.key());
             record.problems.push(CertificateProblem::new(
                 CertificateErrorKind::UnprovenKey,
-                format!("the server's signature does not verify with the certificate's {key} key ({error})"),
+                format!(
+                    "the server's signature does not verify with the certificate's key ({key}; {error})"
+                ),
             ));
         }
     }

@@ -13,11 +13,12 @@ use tokio_rustls::rustls::pki_types::{
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
 
 use super::{
-    path::{End, Path, path},
+    findings::{CA_AS_SERVER, Findings},
+    path::{End, Path, best_path, relatives},
     trust::TrustAnchors,
 };
 use crate::x509::{
-    Certificate,
+    Certificate, SignatureCheck,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
@@ -105,68 +106,49 @@ impl Judge<'_> {
         others: &[CertificateDer<'_>],
         found: &mut Findings,
     ) {
-        let refusal = match end_entity {
-            None => None,
-            Some(end_entity) => {
-                match self.ask(end_entity, others, self.now, KeyUsage::server_auth()) {
-                    // webpki doesn't look at the key usage of a server's certificate. Everything else it has just found good.
-                    Ok(()) => return check_key_usage(&leaf, found),
-                    Err(error) => Some(error),
+        let family = relatives(leaf, others, utc(self.now));
+        let Some(end_entity) = end_entity else {
+            return self.diagnose(&family, None, found);
+        };
+        let issuers = ders(family[1..].iter());
+        match self.ask(end_entity, &issuers, self.now, KeyUsage::server_auth()) {
+            // webpki doesn't look at the key usage of a server's certificate. Everything else it has just found good.
+            Ok(()) => check_key_usage(&family[0], found),
+            Err(refusal) => {
+                let before = found.len();
+                self.diagnose(&family, Some(end_entity), found);
+                if found.len() == before {
+                    found.add_webpki(&refusal);
                 }
             }
-        };
-        let before = found.len();
-        let mut chain = vec![leaf];
-        chain.extend(
-            others
-                .iter()
-                .filter_map(|der| Certificate::from_der(der).ok()),
-        );
-        self.diagnose(&chain, end_entity, found);
-        if let Some(refusal) = refusal
-            && found.len() == before
-        {
-            found.add_webpki(&refusal);
         }
     }
 
     fn diagnose(
         &self,
-        chain: &[Certificate<'_>],
+        family: &[Certificate<'_>],
         end_entity: Option<&EndEntityCert<'_>>,
         found: &mut Findings,
     ) {
-        let path = path(chain, self.anchors.roots(), utc(self.now));
-        let certificates: Vec<_> = path.certificates.iter().map(|at| &chain[*at]).collect();
+        let path = best_path(family, self.anchors.roots(), utc(self.now));
+        let certificates: Vec<_> = path.certificates.iter().map(|at| &family[*at]).collect();
         for (height, certificate) in certificates.iter().enumerate() {
             self.check_validity(certificate, height, found);
             check_purposes(certificate, height, found);
         }
         // Whoever signs his own certificate is his own authority: `CA:TRUE`, which openssl writes by default, says nothing more.
-        let is_own_issuer = matches!(path.end, End::SelfSigned | End::SelfIssued);
-        if certificates[0].is_ca() && !is_own_issuer {
-            found.add(
-                Kind::WrongKeyUsage,
-                "the server uses the certificate of an authority (CA:TRUE) as its own",
-            );
+        if family[0].is_ca() && path.end != End::SelfSigned {
+            found.add(Kind::WrongKeyUsage, CA_AS_SERVER);
         }
+        check_signatures(&path, &certificates, found);
         check_end(&path, &certificates, found);
-        let (Some(end_entity), Some(moment)) = (end_entity, common_moment(&certificates)) else {
-            return;
-        };
-        let issuers: Vec<_> = certificates[1..]
-            .iter()
-            .map(|issuer| CertificateDer::from(issuer.der()))
-            .collect();
-        match self.ask(end_entity, &issuers, moment, AnyPurpose) {
-            Ok(()) => {}
-            Err(webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity)
-                if is_own_issuer => {}
-            Err(webpki::Error::InvalidSignatureForPublicKey) if path.unchecked => found.add_kind(
-                Kind::Unsupported,
-                "a signature in the chain is by a key too small to be checked",
-            ),
-            Err(error) => found.add_webpki(&error),
+        if let Some(end_entity) = end_entity
+            && let Some(moment) = common_moment(&certificates)
+        {
+            let issuers = ders(certificates[1..].iter().copied());
+            if let Err(error) = self.ask(end_entity, &issuers, moment, AnyPurpose) {
+                add_refusal(&error, &path, found);
+            }
         }
     }
 
@@ -228,6 +210,17 @@ fn check_key_usage(certificate: &Certificate<'_>, found: &mut Findings) {
     }
 }
 
+fn check_signatures(path: &Path, certificates: &[&Certificate<'_>], found: &mut Findings) {
+    for (height, certificate) in certificates.iter().enumerate() {
+        if path.signatures.get(height) == Some(&SignatureCheck::Invalid) {
+            let which = which(certificate, height);
+            let issuer = certificate.issuer();
+            let detail = format!("{which} was not signed by the key of {issuer}");
+            found.add(Kind::BadSignature, detail);
+        }
+    }
+}
+
 fn check_end(path: &Path, certificates: &[&Certificate<'_>], found: &mut Findings) {
     let Some(last) = certificates.last() else {
         return;
@@ -238,16 +231,6 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], found: &mut Finding
             Kind::SelfSigned,
             "the certificate vouches for itself, and is not trusted",
         ),
-        End::SelfIssued => {
-            found.add(
-                Kind::SelfSigned,
-                "the certificate names itself as its issuer",
-            );
-            found.add(
-                Kind::BadSignature,
-                "the certificate's key did not make its signature",
-            );
-        }
         End::UnknownIssuer if last.is_self_issued() => found.add(
             Kind::UnknownIssuer,
             format!("the chain ends at {}, which is not trusted", last.subject()),
@@ -259,12 +242,27 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], found: &mut Finding
                 last.issuer()
             ),
         ),
-        End::BadSignature => {
-            let which = which(last, certificates.len() - 1);
-            let detail = format!("{which} was not signed by the key of {}", last.issuer());
-            found.add(Kind::BadSignature, detail);
-        }
     }
+}
+
+/// Adds what webpki has against a path when dates and purposes don't matter, unless that is known by now.
+fn add_refusal(error: &webpki::Error, path: &Path, found: &mut Findings) {
+    use webpki::Error::{CaUsedAsEndEntity, InvalidSignatureForPublicKey, UnknownIssuer};
+    match error {
+        CaUsedAsEndEntity if path.end == End::SelfSigned => {}
+        UnknownIssuer | InvalidSignatureForPublicKey if path.end != End::Trusted => {}
+        InvalidSignatureForPublicKey if path.signatures.contains(&SignatureCheck::Unchecked) => {
+            let detail = "a signature in the chain is by a key too small to be checked";
+            found.add_kind(Kind::Unsupported, detail);
+        }
+        error => found.add_webpki(error),
+    }
+}
+
+fn ders<'a>(certificates: impl Iterator<Item = &'a Certificate<'a>>) -> Vec<CertificateDer<'a>> {
+    certificates
+        .map(|certificate| CertificateDer::from(certificate.der()))
+        .collect()
 }
 
 /// How a certificate is called in a sentence, by its height above the server's own.
@@ -301,113 +299,6 @@ impl ExtendedKeyUsageValidator for AnyPurpose {
     fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         Ok(())
     }
-}
-
-/// The problems so far.
-#[derive(Default)]
-struct Findings(Vec<CertificateProblem>);
-
-impl Findings {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn add(&mut self, kind: Kind, detail: impl Into<String>) {
-        let problem = CertificateProblem::new(kind, detail);
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
-        }
-    }
-
-    /// Adds a problem that says less than one of the same kind that is there already.
-    fn add_kind(&mut self, kind: Kind, detail: impl Into<String>) {
-        if self.0.iter().all(|problem| problem.kind != kind) {
-            self.add(kind, detail);
-        }
-    }
-
-    fn add_unreadable(&mut self, certificate: &Certificate<'_>, error: &webpki::Error) {
-        match error {
-            webpki::Error::UnsupportedCertVersion => {
-                let version = certificate.version();
-                self.add(Kind::Unsupported, format!("X.509 version {version}"));
-            }
-            error => self.add_webpki(error),
-        }
-    }
-
-    fn add_webpki(&mut self, error: &webpki::Error) {
-        let (kind, detail) = in_words(error);
-        self.add_kind(kind, detail);
-    }
-
-    fn sorted(mut self) -> Vec<CertificateProblem> {
-        self.0.sort_by_key(|problem| problem.kind);
-        self.0
-    }
-}
-
-/// webpki's reasons as kinds and words of ours.
-fn in_words(error: &webpki::Error) -> (Kind, String) {
-    use webpki::Error as E;
-    let (kind, words) = match error {
-        E::CertExpired { .. } => (Kind::Expired, "a certificate in the chain"),
-        E::InvalidCertValidity => (Kind::Expired, "a certificate ends before it begins"),
-        E::CertNotValidYet { .. } => (Kind::NotYetValid, "a certificate in the chain"),
-        E::CertNotValidForName(_) => (Kind::WrongName, "the certificate is for another server"),
-        E::UnknownIssuer => (Kind::UnknownIssuer, "no trusted authority issued the chain"),
-        E::InvalidSignatureForPublicKey => (
-            Kind::BadSignature,
-            "a signature in the chain does not verify",
-        ),
-        E::CaUsedAsEndEntity => (
-            Kind::WrongKeyUsage,
-            "the server uses the certificate of an authority (CA:TRUE) as its own",
-        ),
-        E::EndEntityUsedAsCa => (
-            Kind::WrongKeyUsage,
-            "a certificate in the chain is not an authority's (CA:FALSE)",
-        ),
-        E::RequiredEkuNotFoundContext(_) => (
-            Kind::WrongKeyUsage,
-            "a certificate in the chain is not for TLS servers (extended key usage)",
-        ),
-        E::PathLenConstraintViolated => (
-            Kind::WrongKeyUsage,
-            "an authority in the chain may not have others below it (path length)",
-        ),
-        E::NameConstraintViolation => (
-            Kind::NameConstraint,
-            "an authority in the chain may not vouch for the certificate's names",
-        ),
-        E::CertDistrusted => (Kind::Other, "the authority is explicitly distrusted"),
-        E::MaximumNameConstraintComparisonsExceeded
-        | E::MaximumPathBuildCallsExceeded
-        | E::MaximumPathDepthExceeded
-        | E::MaximumSignatureChecksExceeded => {
-            (Kind::Other, "the chain is too long or too tangled")
-        }
-        E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
-        E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
-        E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => (
-            Kind::Unsupported,
-            "the signature algorithm of a certificate in the chain",
-        ),
-        E::BadDer
-        | E::BadDerTime
-        | E::EmptyEkuExtension
-        | E::ExtensionValueInvalid
-        | E::InvalidNetworkMaskConstraint
-        | E::InvalidSerialNumber
-        | E::MalformedDnsIdentifier
-        | E::MalformedExtensions
-        | E::MalformedNameConstraint
-        | E::SignatureAlgorithmMismatch
-        | E::TrailingData(_) => return (Kind::Malformed, error.to_string()),
-        _ => return (Kind::Other, error.to_string()),
-    };
-    (kind, words.to_owned())
 }
 
 #[cfg(test)]

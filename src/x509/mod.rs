@@ -3,6 +3,7 @@
 //! Everything that can be parsed is shown, whatever a verifier would think of it. Whether to believe a certificate is decided in
 //! [`tls`](crate::tls); what can be wrong with one is named in [`problem`].
 
+mod key;
 pub mod problem;
 mod text;
 
@@ -11,12 +12,10 @@ use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 use x509_parser::{
-    asn1_rs::Any,
+    asn1_rs::{Any, FromDer},
     certificate::X509Certificate,
     error::X509Error,
     extensions::{ExtendedKeyUsage, KeyUsage, ParsedExtension},
-    oid_registry::asn1_rs::{FromDer, Oid, oid},
-    public_key::PublicKey,
     x509::SubjectPublicKeyInfo,
 };
 
@@ -172,7 +171,7 @@ impl<'a> Certificate<'a> {
 
     /// The public key's algorithm and size as text.
     pub fn key(&self) -> String {
-        key_text(&self.parsed.tbs_certificate.subject_pki)
+        key::describe(&self.parsed.tbs_certificate.subject_pki)
     }
 
     /// Whether the basic constraints say `CA:TRUE`.
@@ -205,7 +204,7 @@ impl<'a> Certificate<'a> {
         };
         match self.parsed.verify_signature(Some(&key)) {
             Ok(()) => SignatureCheck::Valid,
-            Err(X509Error::SignatureVerificationError) if !is_small_rsa(&key) => {
+            Err(X509Error::SignatureVerificationError) if !key::is_small_rsa(&key) => {
                 SignatureCheck::Invalid
             }
             Err(_) => SignatureCheck::Unchecked,
@@ -247,63 +246,6 @@ fn serial_hex(bytes: &[u8]) -> String {
     };
     let sign = if negative { "-" } else { "" };
     format!("{sign}{digits}")
-}
-
-/// Below this many bits of RSA no signature is checked, neither by x509-parser nor by webpki.
-const SMALLEST_RSA_CHECKED: usize = 2048;
-
-fn is_small_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
-    matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if bits(rsa.modulus) < SMALLEST_RSA_CHECKED)
-}
-
-/// The number of bits of an unsigned INTEGER.
-fn bits(integer: &[u8]) -> usize {
-    let Some(first) = integer.iter().position(|byte| *byte != 0) else {
-        return 0;
-    };
-    let leading_zeros = usize::try_from(integer[first].leading_zeros()).unwrap_or(0);
-    (integer.len() - first) * 8 - leading_zeros
-}
-
-/// Key algorithms whose identifier alone says everything, by RFC 8410, RFC 9881 and the curves of RFC 5480.
-const NAMED_KEYS: [(Oid<'static>, &str); 6] = [
-    (oid!(1.3.101.112), "Ed25519"),
-    (oid!(1.3.101.113), "Ed448"),
-    (oid!(1.2.840.113549.1.1.10), "RSA-PSS"),
-    (oid!(2.16.840.1.101.3.4.3.17), "ML-DSA-44"),
-    (oid!(2.16.840.1.101.3.4.3.18), "ML-DSA-65"),
-    (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
-];
-
-const NAMED_CURVES: [(Oid<'static>, &str); 5] = [
-    (oid!(1.2.840.10045.3.1.7), "P-256"),
-    (oid!(1.3.132.0.34), "P-384"),
-    (oid!(1.3.132.0.35), "P-521"),
-    (oid!(1.2.840.10045.3.1.1), "P-192"),
-    (oid!(1.3.132.0.10), "secp256k1"),
-];
-
-fn key_text(key: &SubjectPublicKeyInfo<'_>) -> String {
-    let algorithm = &key.algorithm.algorithm;
-    match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => format!("RSA {}", bits(rsa.modulus)),
-        Ok(PublicKey::EC(_)) => {
-            let curve = key.algorithm.parameters.as_ref();
-            match curve.and_then(|parameters| parameters.as_oid().ok()) {
-                Some(curve) => format!("ECDSA {}", named(&NAMED_CURVES, &curve)),
-                None => "ECDSA".to_owned(),
-            }
-        }
-        Ok(PublicKey::DSA(y)) => format!("DSA {}", bits(y)),
-        _ => named(&NAMED_KEYS, algorithm),
-    }
-}
-
-fn named(names: &[(Oid<'static>, &str)], wanted: &Oid<'_>) -> String {
-    names
-        .iter()
-        .find(|(known, _)| known == wanted)
-        .map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]

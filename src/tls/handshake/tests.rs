@@ -1,5 +1,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
+use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
+
 use super::*;
 use crate::{
     tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve},
@@ -126,7 +128,7 @@ async fn an_address_is_a_name() {
 }
 
 #[tokio::test]
-async fn a_name_with_an_underscore_is_sent() {
+async fn a_name_with_an_underscore_does_not_break_the_check() {
     let ca = Authority::new("CA");
     let identity = ca.issue(&params("mx.test", &["_mx.a_b.test"]));
     let name = "_mx.a_b.test.".parse().expect("a good name");
@@ -135,6 +137,29 @@ async fn a_name_with_an_underscore_is_sent() {
     let facts = facts.expect("facts");
     assert!(facts.verified(), "{:?}", facts.errors);
     assert_eq!(facts.server_name, "_mx.a_b.test");
+}
+
+#[tokio::test]
+async fn host_names_are_sent_and_addresses_are_not() {
+    let cases = [
+        ("mx.test", Some("mx.test")),
+        ("_mx.a_b.test.", Some("_mx.a_b.test")),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+    ];
+    for (name, sent) in cases {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let name = name.parse().expect("a good name");
+        let client = client(&[]);
+        let start = tokio::select! {
+            start = LazyConfigAcceptor::new(Acceptor::default(), theirs) => start,
+            _ = client.handshake(ours, &name) => panic!("the server has not answered yet"),
+        };
+        let start = start.expect("a ClientHello");
+        let hello = start.client_hello();
+        assert_eq!(hello.server_name(), sent);
+        assert!(hello.alpn().is_none());
+    }
 }
 
 #[test]
