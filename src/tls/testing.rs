@@ -187,16 +187,16 @@ impl TempFolder {
         &self.0
     }
 
-    /// Runs the `openssl` command here.
-    pub(super) fn openssl(&self, arguments: &str) {
-        let status = Command::new("openssl")
+    /// Runs the `openssl` command here, and gives what it prints.
+    pub(super) fn openssl(&self, arguments: &str) -> String {
+        let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(&self.0)
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status()
+            .output()
             .expect("openssl is installed");
-        assert!(status.success(), "openssl {arguments}");
+        assert!(output.status.success(), "openssl {arguments}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// The first certificate of a PEM file in the folder.

@@ -349,6 +349,12 @@ async fn openssl_shows_small_keys_and_version_1() {
         assert_eq!(facts.key_proven(), proven);
         assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
         assert_eq!(facts.chain[0].subject, "C=US, O=Example, CN=mx.test");
+
+        let printed = folder.openssl("x509 -in cert.pem -noout -serial -fingerprint -sha256");
+        let printed = printed.to_lowercase().replace(':', "");
+        for ours in [&facts.chain[0].serial, &facts.chain[0].fingerprint_sha256] {
+            assert!(printed.contains(&format!("={ours}\n")), "{printed}");
+        }
     }
 }
 
