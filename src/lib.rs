@@ -6,6 +6,5 @@ pub mod proxy_header;
 pub mod report;
 pub mod sandbox;
 pub mod secret;
-pub mod smtp;
-pub mod target;
+pub mod tls;
 pub mod x509;
