@@ -1,0 +1,39 @@
+//! The mail servers that the world runs, started by the tests themselves: [`Postfix`] (with Dovecot for SASL) and [`Exim`].
+//!
+//! Each instance has free ports of 127.0.0.1 and a directory of its own, so any number of them run side by side. Nothing they are
+//! given leaves the machine: they ask no DNS, they deliver to one maildir, and what is for elsewhere is refused or thrown away.
+//! `tests/install` brings the programs, which must be started by root. Where they are missing the tests fail and say so.
+
+mod daemon;
+mod dovecot;
+mod exim;
+mod mailbox;
+mod postfix;
+
+use std::path::PathBuf;
+
+pub(crate) use exim::Exim;
+pub(crate) use mailbox::Delivered;
+pub(crate) use postfix::Postfix;
+
+/// The name in the greeting of every server here; a valid certificate for them bears it.
+pub(crate) const HOST: &str = "mx.example.test";
+
+/// The recipient whose mail is kept. `postmaster@example.test` and `pröbe@example.test` end in the same mailbox, every other
+/// address of the domain is unknown, other domains are refused.
+pub(crate) const RECIPIENT: &str = "probe@example.test";
+
+/// The one user that AUTH accepts.
+pub(crate) const USER: &str = RECIPIENT;
+
+/// That user's password. It has a space, which a careless encoding would lose.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+/// What a server shows in a TLS handshake, as files in PEM.
+#[derive(Debug, Clone)]
+pub(crate) struct PemFiles {
+    /// The certificate chain, leaf first.
+    pub(crate) chain: PathBuf,
+    /// The leaf's private key, PKCS #8.
+    pub(crate) key: PathBuf,
+}

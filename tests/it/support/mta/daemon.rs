@@ -1,0 +1,246 @@
+//! A foreign server process in a directory of its own: both are gone when the test lets go, or is killed.
+
+use std::fs::{self, File, Permissions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// How long a server may take to start, to log or to deliver. It takes milliseconds; the rest is for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a file that only a foreign process can change is looked at again.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// How often a server is started anew with other ports before the test gives up.
+const ATTEMPTS: u32 = 5;
+
+/// Starts the server in a group of its own and waits for the end of its own standard input, which comes when the test drops the
+/// other end or dies in whatever way. Then the whole group is killed and the directory removed; twice, because a process that is
+/// about to die may still write a file.
+const LEASH: &str = r#"
+dir=$1; shift
+setsid "$@" </dev/null >"$dir/output" 2>&1 &
+read -r _
+kill -s KILL -- "-$!"
+wait
+rm -rf -- "$dir" 2>/dev/null || { sleep 0.1; rm -rf -- "$dir"; }
+"#;
+
+/// One of the ports was taken by somebody else before the server could bind it.
+#[derive(Debug)]
+pub(super) struct PortTaken;
+
+/// A directory that only one server uses, with helpers to fill it whatever the umask is. Removed on drop.
+#[derive(Debug)]
+pub(super) struct Home {
+    path: PathBuf,
+}
+
+impl Home {
+    /// Makes an empty directory that other users may pass through, as the servers give up root.
+    pub(super) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Short: a Unix socket's path has room for 107 bytes.
+        let path = std::env::temp_dir().join(format!("{name}-{}-{count}", std::process::id()));
+        fs::create_dir(&path).expect("a new directory under the temporary one");
+        let home = Self { path };
+        home.open_to(&home.path, 0o755, None);
+        home
+    }
+
+    /// A path inside.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A path inside, as text for a configuration file.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.join(name).display().to_string()
+    }
+
+    /// Makes a directory inside, with its parents, for an owner and group by number (root where none is given).
+    pub(super) fn dir(&self, name: &str, mode: u32, owner: Option<(u32, u32)>) {
+        let path = self.join(name);
+        fs::create_dir_all(&path).expect("a directory in the server's own");
+        self.open_to(&path, mode, owner);
+    }
+
+    /// Writes a file of root's that everybody may read.
+    pub(super) fn file(&self, name: &str, content: &str) {
+        let path = self.join(name);
+        fs::write(&path, content).expect("a file in the server's directory");
+        // Postfix reads a file again and again until two seconds lie between its change and the reading.
+        let past = SystemTime::now() - Duration::from_secs(60);
+        File::options().write(true).open(&path).and_then(|file| file.set_modified(past)).expect("the time of a file that was just made");
+        self.open_to(&path, 0o644, None);
+    }
+
+    fn open_to(&self, path: &Path, mode: u32, owner: Option<(u32, u32)>) {
+        let (user, group) = owner.unwrap_or((0, 0));
+        chown(path, Some(user), Some(group)).expect("the mail servers have users of their own, so these tests run as root");
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("the mode of a path that was just made");
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Usually it is gone already: see LEASH.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    leash: Child,
+    log: PathBuf,
+    home: Home,
+}
+
+impl Daemon {
+    /// Starts `program`, which must stay in the foreground and write the file `log` of its home.
+    pub(super) fn start(home: Home, log: &str, program: &Path, args: &[&str]) -> Self {
+        assert!(
+            program.exists(),
+            "{} is missing: run tests/run, which installs the mail servers by tests/install",
+            program.display()
+        );
+        let leash = Command::new("/bin/sh")
+            .args(["-c", LEASH, "leash"])
+            .arg(&home.path)
+            .arg(program)
+            .args(args)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            // Out of the terminal's group: an interrupt ends the test, and that ends the server.
+            .process_group(0)
+            .spawn()
+            .expect("/bin/sh");
+        Self { leash, log: home.join(log), home }
+    }
+
+    /// A path in the server's directory.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.home.join(name)
+    }
+
+    /// Waits until the server's log says `ready`, by which it owns its ports.
+    pub(super) async fn ready(&self, ready: &str) -> Result<(), PortTaken> {
+        self.wait_for(&format!("the log line {ready:?}"), || {
+            let log = self.read_log();
+            if log.contains(ready) {
+                Some(Ok(()))
+            } else if log.contains("Address already in use") {
+                Some(Err(PortTaken))
+            } else {
+                None
+            }
+        })
+        .await
+    }
+
+    /// The first complete line of the log that contains `needle`, once there is one.
+    pub(super) async fn logged(&self, needle: &str) -> String {
+        self.wait_for(&format!("a log line with {needle:?}"), || {
+            self.read_log()
+                .split_inclusive('\n')
+                .find(|line| line.ends_with('\n') && line.contains(needle))
+                .map(|line| line.trim_end().to_owned())
+        })
+        .await
+    }
+
+    /// Connects to a port and waits for the first byte of the greeting, so that the first check finds a server that is warm.
+    pub(super) async fn greets(&self, port: u16) {
+        let greeting = async {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+            stream.read_u8().await
+        };
+        match tokio::time::timeout(PATIENCE, greeting).await {
+            Ok(Ok(b'2')) => {}
+            other => panic!("port {port} gave {other:?} for a greeting{}", self.story()),
+        }
+    }
+
+    /// Looks for something that only the server can bring about, until it is there. Panics with the log when the time is over.
+    pub(super) async fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        // The system's clock: a test may have stopped tokio's, and the server would not know.
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}{}", self.story());
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
+    fn read_log(&self) -> String {
+        read(&self.log)
+    }
+
+    fn story(&self) -> String {
+        format!("\n--- log\n{}--- output\n{}", self.read_log(), read(&self.join("output")))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.leash.stdin.take());
+        // A test that ends must not leave processes behind, hence the wait; it is a kill and a removal long.
+        let _ = self.leash.wait();
+    }
+}
+
+/// Calls `start` with `N` free ports until it got them. Another process can take a port between the choice and the server's bind.
+pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N]) -> Result<T, PortTaken>) -> T {
+    for _ in 0..ATTEMPTS {
+        if let Ok(server) = start(free_ports()).await {
+            return server;
+        }
+    }
+    panic!("{ATTEMPTS} times in a row somebody else took a port that was free");
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is chosen, so that they differ.
+    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1"));
+    held.each_ref().map(|listener| listener.local_addr().expect("the address of a bound socket").port())
+}
+
+/// The user and group number of a system account.
+pub(super) fn account(name: &str) -> (u32, u32) {
+    let [user, group] = numbers("/etc/passwd", name);
+    (user, group)
+}
+
+/// The number of a system group.
+pub(super) fn group(name: &str) -> u32 {
+    let [group] = numbers("/etc/group", name);
+    group
+}
+
+/// The numbers from the third field on of a line of passwd(5) or group(5).
+fn numbers<const N: usize>(file: &str, name: &str) -> [u32; N] {
+    let table = fs::read_to_string(file).expect("the system's accounts are readable");
+    let mut fields = table
+        .lines()
+        .map(|line| line.split(':'))
+        .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))
+        .unwrap_or_else(|| panic!("{name} is not in {file}: run tests/run, which installs the mail servers by tests/install"))
+        .skip(1);
+    [(); N].map(|()| fields.next().and_then(|field| field.parse().ok()).expect("passwd(5) and group(5) have numbers there"))
+}
+
+/// A file's text, however far it has been written.
+fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
