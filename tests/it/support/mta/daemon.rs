@@ -1,11 +1,12 @@
-//! A foreign server process in a directory of its own: both are gone when the test lets go, or is killed.
+//! A foreign server process in a directory of its own: both are gone when the test lets go, or dies.
 
 use std::fs::{self, File, Permissions};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,21 +22,25 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// How often a server is started anew with other ports before the test gives up.
 const ATTEMPTS: u32 = 5;
 
-/// Starts the server in a group of its own and waits for the end of its own standard input, which comes when the test drops the
-/// other end or dies in whatever way. Then the whole group is killed and the directory removed; twice, because a process that is
-/// about to die may still write a file.
+/// Becomes the server, in a session of its own. A watcher in another one waits for the end of the standard input, which comes when
+/// the test drops its side or dies in whatever way. Then it kills the server with all its children and removes the directory;
+/// twice, because a process that is about to die may still write a file.
 const LEASH: &str = r#"
 dir=$1; shift
-setsid "$@" </dev/null >"$dir/output" 2>&1 &
-read -r _
-kill -s KILL -- "-$!"
-wait
-rm -rf -- "$dir" 2>/dev/null || { sleep 0.1; rm -rf -- "$dir"; }
+exec 3<&0
+setsid /bin/sh -c '
+    read -r _
+    kill -s KILL -- "-$1" "$1"
+    rm -rf -- "$2" || { sleep 0.1; rm -rf -- "$2"; }
+' watcher "$$" "$dir" <&3 3<&- >/dev/null 2>&1 &
+exec setsid "$@" </dev/null >"$dir/output" 2>&1 3<&-
 "#;
 
-/// One of the ports was taken by somebody else before the server could bind it.
+/// The server ended before it was ready, as it does when somebody else took one of its ports.
 #[derive(Debug)]
-pub(super) struct PortTaken;
+pub(super) struct Ended {
+    story: String,
+}
 
 /// A directory that only one server uses, with helpers to fill it whatever the umask is. Removed on drop.
 #[derive(Debug)]
@@ -47,13 +52,21 @@ impl Home {
     /// Makes an empty directory that other users may pass through, as the servers give up root.
     pub(super) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        // Short: a Unix socket's path has room for 107 bytes.
-        let path = std::env::temp_dir().join(format!("{name}-{}-{count}", std::process::id()));
-        fs::create_dir(&path).expect("a new directory under the temporary one");
-        let home = Self { path };
-        home.open_to(&home.path, 0o755, None);
-        home
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            // Short: a Unix socket's path has room for 107 bytes.
+            let path = std::env::temp_dir().join(format!("{name}-{}-{count}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    let home = Self { path };
+                    home.open_to(&home.path, 0o755, None);
+                    return home;
+                }
+                // A process of the same number had it, on a machine that lost power.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => panic!("no directory for {name} in {}: {error}", path.display()),
+            }
+        }
     }
 
     /// A path inside.
@@ -79,13 +92,18 @@ impl Home {
         fs::write(&path, content).expect("a file in the server's directory");
         // Postfix reads a file again and again until two seconds lie between its change and the reading.
         let past = SystemTime::now() - Duration::from_secs(60);
-        File::options().write(true).open(&path).and_then(|file| file.set_modified(past)).expect("the time of a file that was just made");
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(past))
+            .expect("the time of a file that was just made");
         self.open_to(&path, 0o644, None);
     }
 
     fn open_to(&self, path: &Path, mode: u32, owner: Option<(u32, u32)>) {
         let (user, group) = owner.unwrap_or((0, 0));
-        chown(path, Some(user), Some(group)).expect("the mail servers have users of their own, so these tests run as root");
+        chown(path, Some(user), Some(group))
+            .expect("the mail servers have users of their own, so these tests run as root");
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("the mode of a path that was just made");
     }
 }
@@ -100,7 +118,7 @@ impl Drop for Home {
 /// A running server.
 #[derive(Debug)]
 pub(super) struct Daemon {
-    leash: Child,
+    process: Mutex<Child>,
     log: PathBuf,
     home: Home,
 }
@@ -113,18 +131,16 @@ impl Daemon {
             "{} is missing: run tests/run, which installs the mail servers by tests/install",
             program.display()
         );
-        let leash = Command::new("/bin/sh")
+        let process = Command::new("/bin/sh")
             .args(["-c", LEASH, "leash"])
             .arg(&home.path)
             .arg(program)
             .args(args)
             .current_dir("/")
             .stdin(Stdio::piped())
-            // Out of the terminal's group: an interrupt ends the test, and that ends the server.
-            .process_group(0)
             .spawn()
             .expect("/bin/sh");
-        Self { leash, log: home.join(log), home }
+        Self { process: Mutex::new(process), log: home.join(log), home }
     }
 
     /// A path in the server's directory.
@@ -133,13 +149,12 @@ impl Daemon {
     }
 
     /// Waits until the server's log says `ready`, by which it owns its ports.
-    pub(super) async fn ready(&self, ready: &str) -> Result<(), PortTaken> {
+    pub(super) async fn ready(&self, ready: &str) -> Result<(), Ended> {
         self.wait_for(&format!("the log line {ready:?}"), || {
-            let log = self.read_log();
-            if log.contains(ready) {
+            if self.read_log().contains(ready) {
                 Some(Ok(()))
-            } else if log.contains("Address already in use") {
-                Some(Err(PortTaken))
+            } else if self.has_ended() {
+                Some(Err(Ended { story: self.story() }))
             } else {
                 None
             }
@@ -170,7 +185,8 @@ impl Daemon {
         }
     }
 
-    /// Looks for something that only the server can bring about, until it is there. Panics with the log when the time is over.
+    /// Looks for something that only the server can bring about, until it is there. Panics with the log when that cannot come
+    /// any more, or takes too long.
     pub(super) async fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         // The system's clock: a test may have stopped tokio's, and the server would not know.
         let deadline = Instant::now() + PATIENCE;
@@ -178,9 +194,15 @@ impl Daemon {
             if let Some(found) = look() {
                 return found;
             }
+            assert!(!self.has_ended(), "the server ended while the test waited for {what}{}", self.story());
             assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}{}", self.story());
             tokio::time::sleep(GLANCE).await;
         }
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut process = self.process.lock().expect("nobody panics with it");
+        !matches!(process.try_wait(), Ok(None))
     }
 
     fn read_log(&self) -> String {
@@ -194,26 +216,37 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        drop(self.leash.stdin.take());
-        // A test that ends must not leave processes behind, hence the wait; it is a kill and a removal long.
-        let _ = self.leash.wait();
+        let Ok(process) = self.process.get_mut() else {
+            return;
+        };
+        drop(process.stdin.take());
+        // A test that ends must not leave processes behind. The wait is as long as a kill takes.
+        let _ = process.wait();
     }
 }
 
-/// Calls `start` with `N` free ports until it got them. Another process can take a port between the choice and the server's bind.
-pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N]) -> Result<T, PortTaken>) -> T {
+/// Calls `start` with `N` free ports until the server runs. Another process can take a port between the choice and the server's bind;
+/// whatever else is wrong is wrong every time, and told in the end.
+pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N]) -> Result<T, Ended>) -> T {
+    let mut last = None;
     for _ in 0..ATTEMPTS {
-        if let Ok(server) = start(free_ports()).await {
-            return server;
+        match start(free_ports()).await {
+            Ok(server) => return server,
+            Err(Ended { story }) => last = Some(story),
         }
     }
-    panic!("{ATTEMPTS} times in a row somebody else took a port that was free");
+    panic!("the server ended {ATTEMPTS} times before it was ready{}", last.unwrap_or_default());
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
     // All are held until the last is chosen, so that they differ.
-    let held = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1"));
+    let held = [(); N].map(|()| free_port());
     held.each_ref().map(|listener| listener.local_addr().expect("the address of a bound socket").port())
+}
+
+/// A port that nobody else has while the listener lives.
+pub(super) fn free_port() -> TcpListener {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1")
 }
 
 /// The user and group number of a system account.
@@ -235,9 +268,13 @@ fn numbers<const N: usize>(file: &str, name: &str) -> [u32; N] {
         .lines()
         .map(|line| line.split(':'))
         .find_map(|mut fields| (fields.next() == Some(name)).then_some(fields))
-        .unwrap_or_else(|| panic!("{name} is not in {file}: run tests/run, which installs the mail servers by tests/install"))
+        .unwrap_or_else(|| {
+            panic!("{name} is not in {file}: run tests/run, which installs the mail servers by tests/install")
+        })
         .skip(1);
-    [(); N].map(|()| fields.next().and_then(|field| field.parse().ok()).expect("passwd(5) and group(5) have numbers there"))
+    [(); N].map(|()| {
+        fields.next().and_then(|field| field.parse().ok()).expect("passwd(5) and group(5) have numbers there")
+    })
 }
 
 /// A file's text, however far it has been written.

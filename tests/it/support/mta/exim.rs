@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::daemon::{Daemon, Home, PortTaken, account, on_free_ports};
+use super::daemon::{Daemon, Ended, Home, account, on_free_ports};
 use super::{Delivered, HOST, PASSWORD, PemFiles, USER};
 
 /// Debian's MTA packages exclude one another, so `tests/install` unpacks this one beside the tests.
@@ -28,7 +28,7 @@ impl Exim {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, PortTaken> {
+    async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let home = Home::new("exim");
         home.dir("spool", 0o750, None);
         home.dir("log", 0o750, None);
@@ -47,7 +47,8 @@ impl Exim {
         self.ports[0]
     }
 
-    /// STARTTLS, and after it AUTH, without which every recipient is refused. AUTH before TLS gets 503.
+    /// STARTTLS, and after it AUTH, without which every recipient is refused. AUTH before TLS gets 503. PLAIN takes any
+    /// authorization identity, and the log line of the mail names it: `A=plain:USER as IDENTITY`.
     pub(crate) fn submission(&self) -> u16 {
         self.with_tls(self.ports[1])
     }
@@ -57,7 +58,7 @@ impl Exim {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, without which there is no greeting.
+    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2. Without one the greeting comes after three seconds, and EHLO is answered with 503.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
@@ -109,7 +110,9 @@ local_interfaces = 127.0.0.1
 daemon_startup_retries = 0
 smtp_accept_max = 0
 primary_hostname = {HOST}
-host_lookup =
+qualify_domain = example.test
+# It would look up a proxied client, whatever host_lookup says.
+host_lookup_order =
 smtputf8_advertise_hosts = *
 hosts_proxy = ${{if ={{$received_port}}{{{proxy}}}{{127.0.0.1}}{{}}}}
 acl_smtp_rcpt = recipient
@@ -119,6 +122,10 @@ recipient:
   deny message = 5.7.1 authentication required
     condition = ${{if inlist{{$received_port}}{{{submission}:{smtps}}}}}
     !authenticated = *
+  # The one address that needs no domain.
+  accept local_parts = postmaster
+    domains = :
+    verify = recipient
   deny message = relay not permitted
     !domains = example.test
   deny !verify = recipient
@@ -145,7 +152,7 @@ plain:
   public_name = PLAIN
   server_prompts = :
   server_condition = ${{if and{{ {{eq{{$auth2}}{{{USER}}}}} {{eq{{$auth3}}{{{PASSWORD}}}}} }}}}
-  server_set_id = $auth2
+  server_set_id = $auth2${{if def:auth1{{ as $auth1}}}}
   server_advertise_condition = ${{if def:tls_in_cipher}}
 login:
   driver = plaintext
@@ -160,4 +167,18 @@ login:
         pid = home.text("pid"),
         mail = home.text("mail"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::daemon::{Ended, free_port};
+    use super::Exim;
+
+    #[tokio::test]
+    async fn a_taken_port_is_noticed_at_once() {
+        let taken = free_port();
+        let port = taken.local_addr().expect("the address of a bound socket").port();
+        let outcome = Exim::start_on([port; 4], None).await;
+        assert!(matches!(outcome, Err(Ended { .. })), "{outcome:?}");
+    }
 }

@@ -9,7 +9,9 @@ pub(crate) struct Delivered {
     /// What the server put in front, ending with its `Received` field. Postfix: `Return-Path`, `X-Original-To`, `Delivered-To`,
     /// `Received`. Exim: `Return-path`, `Received`.
     pub(crate) trace: String,
-    /// The rest, which is what was sent.
+    /// The rest, which is what was sent, but for these: text that does not begin with a header field gets an empty line before it;
+    /// Exim ends a message that is nothing but header with an empty line; `Return-Path` fields are taken out (by Postfix `Bcc` and
+    /// `Content-Length` as well).
     pub(crate) message: Vec<u8>,
 }
 
@@ -21,7 +23,7 @@ impl Delivered {
             .ok()?
             .filter_map(|entry| fs::read(entry.ok()?.path()).ok())
             .filter_map(|file| Self::split(&file))
-            .find(|delivered| delivered.trace.split_whitespace().any(|word| word == queue_id))
+            .find(|delivered| delivered.trace.split_whitespace().any(|word| word.trim_end_matches(';') == queue_id))
     }
 
     fn split(file: &[u8]) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::daemon::{Daemon, Home, PortTaken, account, group, on_free_ports};
+use super::daemon::{Daemon, Ended, Home, account, group, on_free_ports};
 use super::dovecot::Dovecot;
 use super::{Delivered, HOST, PemFiles, RECIPIENT};
 
@@ -24,7 +24,7 @@ impl Postfix {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, PortTaken> {
+    async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
@@ -66,7 +66,7 @@ impl Postfix {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, without which there is no greeting.
+    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2. Anything else in its place is answered with 421, silence after five seconds.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
@@ -118,7 +118,8 @@ data_directory = {data}
 maillog_file = {log}
 maillog_file_prefixes = {home}
 inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+# A PROXY header of a family that is left out here is refused.
+inet_protocols = all
 myhostname = {HOST}
 myorigin = example.test
 mynetworks =
@@ -196,3 +197,17 @@ virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::super::daemon::{Ended, free_port};
+    use super::Postfix;
+
+    #[tokio::test]
+    async fn a_taken_port_is_noticed_at_once() {
+        let taken = free_port();
+        let port = taken.local_addr().expect("the address of a bound socket").port();
+        let outcome = Postfix::start_on([port; 5], None).await;
+        assert!(matches!(outcome, Err(Ended { .. })), "{outcome:?}");
+    }
+}
