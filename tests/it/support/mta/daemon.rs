@@ -42,7 +42,7 @@ pub(super) struct Ended {
     story: String,
 }
 
-/// A directory that only one server uses, with helpers to fill it whatever the umask is. Removed on drop.
+/// A directory that only one server uses, filled with the same modes whatever the umask is. Removed on drop.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
