@@ -2,9 +2,12 @@
 pub mod check;
 pub mod net;
 pub mod phase;
+pub mod probe;
 pub mod proxy_header;
 pub mod report;
 pub mod sandbox;
 pub mod secret;
+pub mod smtp;
+pub mod target;
 pub mod tls;
 pub mod x509;
