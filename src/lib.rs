@@ -1,3 +1,4 @@
 //! smtp-check
+pub mod config;
 pub mod phase;
 pub mod secret;
