@@ -1,4 +1,5 @@
 //! smtp-check
 pub mod config;
+pub mod http;
 pub mod phase;
 pub mod secret;
