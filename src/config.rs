@@ -77,13 +77,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 #[command(next_help_heading = SETTINGS)]
 pub struct Settings {
     /// Address to serve on
-    #[arg(
-        long,
-        env = "SMTP_CHECK_LISTEN",
-        value_name = "ADDR:PORT",
-        default_value = "127.0.0.1:2580",
-        global = true
-    )]
+    #[arg(long, env = "SMTP_CHECK_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:2580", global = true)]
     pub listen: SocketAddr,
 
     /// Serve beyond loopback although callers need no token
@@ -91,12 +85,7 @@ pub struct Settings {
     pub allow_unauthenticated: bool,
 
     /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version
-    #[arg(
-        long,
-        env = "SMTP_CHECK_TOKENS_FILE",
-        value_name = "FILE",
-        global = true
-    )]
+    #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
     pub tokens_file: Option<PathBuf>,
 
     /// Checks in flight; one more is refused with 503
@@ -147,12 +136,7 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
 
     /// Form of the log lines on stderr; RUST_LOG sets their level [default: text on a terminal, json otherwise]
-    #[arg(
-        long,
-        env = "SMTP_CHECK_LOG_FORMAT",
-        value_name = "FORMAT",
-        global = true
-    )]
+    #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
     /// Time that running checks have to finish once the service was told to stop
@@ -180,23 +164,19 @@ impl CommandLine {
     where
         I: IntoIterator<Item: Into<OsString>>,
     {
-        let mut command = <Self as CommandFactory>::command()
-            .mut_subcommand("run", |run| run.args(parameters::flags(request)));
+        let mut command =
+            <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters::flags(request)));
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
         let mut matches = command.clone().try_get_matches_from(arguments.clone())?;
         if let Some(path) = matches.get_one::<PathBuf>("config") {
             // Only now is it known which file to read; nothing in it can undo what the first pass found good.
-            command = file::with_defaults_of(command, path)
-                .map_err(|error| invalid(&error.to_string()))?;
+            command = file::with_defaults_of(command, path).map_err(|error| invalid(&error.to_string()))?;
             matches = command.try_get_matches_from_mut(arguments)?;
         }
-        let mut line =
-            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-        if let (Some(Command::Run(run)), Some(("run", matches))) =
-            (&mut line.command, matches.subcommand())
-        {
+        let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters::given(request, matches);
         }
         line.settings.agree()?;
@@ -230,8 +210,7 @@ pub fn invalid(message: &str) -> Error {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text)
-        .map_err(|error| format!("{error} (write it like 30s or 500ms)"))?;
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error} (write it like 30s or 500ms)"))?;
     if duration > LONGEST {
         return Err("longer than a day".to_owned());
     }
@@ -255,9 +234,7 @@ fn check_timeout(text: &str) -> Result<Duration, String> {
 }
 
 fn body_size(text: &str) -> Result<usize, String> {
-    let size = text
-        .parse::<bytesize::ByteSize>()
-        .map_err(|error| format!("{error} (write it like 1MiB or 500KiB)"))?;
+    let size = text.parse::<bytesize::ByteSize>().map_err(|error| format!("{error} (write it like 1MiB or 500KiB)"))?;
     if !(bytesize::kib(1u64)..=bytesize::mib(256u64)).contains(&size.as_u64()) {
         return Err("must be from 1KiB to 256MiB".to_owned());
     }
@@ -271,19 +248,10 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 fn dns_server(text: &str) -> Result<SocketAddr, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'))
-        .unwrap_or(text);
-    let server = text
-        .parse()
-        .or_else(|_| {
-            bare.parse::<IpAddr>()
-                .map(|address| SocketAddr::new(address, 53))
-        })
-        .map_err(|_| {
-            "neither an IP address nor one with a port, such as 192.0.2.1:53 or [2001:db8::1]:53"
-                .to_owned()
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let server =
+        text.parse().or_else(|_| bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53))).map_err(|_| {
+            "neither an IP address nor one with a port, such as 192.0.2.1:53 or [2001:db8::1]:53".to_owned()
         })?;
     if server.port() == 0 {
         return Err("port 0 cannot be asked".to_owned());

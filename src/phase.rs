@@ -100,10 +100,7 @@ impl FromStr for Phase {
     type Err = UnknownPhase;
 
     fn from_str(name: &str) -> Result<Self, UnknownPhase> {
-        Self::ALL
-            .into_iter()
-            .find(|phase| phase.name() == name)
-            .ok_or(UnknownPhase)
+        Self::ALL.into_iter().find(|phase| phase.name() == name).ok_or(UnknownPhase)
     }
 }
 

@@ -92,18 +92,12 @@ mod tests {
     #[test]
     fn debug_shows_nothing() {
         let secret = Secret::new("hunter2".to_owned());
-        assert_eq!(
-            format!("{secret:?} {:?}", Mask::of(&secret)),
-            "Secret(***) Mask(***)"
-        );
+        assert_eq!(format!("{secret:?} {:?}", Mask::of(&secret)), "Secret(***) Mask(***)");
     }
 
     #[test]
     fn short_secrets_are_left_alone() {
-        assert_eq!(
-            Mask::of(&Secret::new("abc".to_owned())).apply("abc YWJj"),
-            "abc YWJj"
-        );
+        assert_eq!(Mask::of(&Secret::new("abc".to_owned())).apply("abc YWJj"), "abc YWJj");
     }
 
     proptest! {

@@ -35,11 +35,7 @@ pub enum LogForm {
 impl LogForm {
     /// Text with colours on a terminal, JSON otherwise.
     pub fn for_stderr() -> Self {
-        if io::stderr().is_terminal() {
-            Self::Text { colours: true }
-        } else {
-            Self::Json
-        }
+        if io::stderr().is_terminal() { Self::Text { colours: true } } else { Self::Json }
     }
 }
 
@@ -75,9 +71,7 @@ fn subscriber<W>(form: LogForm, filter: EnvFilter, writer: W) -> Box<dyn Subscri
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match form {
         LogForm::Json => Box::new(builder.json().flatten_event(true).finish()),
         LogForm::Text { colours } => {
@@ -140,17 +134,10 @@ mod tests {
 
     #[test]
     fn no_word_begins_a_line_of_its_own() {
-        for form in [
-            LogForm::Text { colours: false },
-            LogForm::Text { colours: true },
-            LogForm::Json,
-        ] {
+        for form in [LogForm::Text { colours: false }, LogForm::Text { colours: true }, LogForm::Json] {
             let text = logged(form, "info", log_hostile_words);
             assert_eq!(text.lines().count(), 1, "{text}");
-            assert!(
-                !text.contains("\u{1b}[2J") && !text.contains('\r'),
-                "{text:?}"
-            );
+            assert!(!text.contains("\u{1b}[2J") && !text.contains('\r'), "{text:?}");
             assert!(text.contains("forged"), "escaped, not lost: {text}");
         }
     }
@@ -159,10 +146,7 @@ mod tests {
     fn json_lines_are_json_with_the_fields_on_top() {
         let text = logged(LogForm::Json, "info", log_hostile_words);
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(
-            (&line["level"], &line["value"], &line["count"]),
-            (&"INFO".into(), &HOSTILE.into(), &3.into())
-        );
+        assert_eq!((&line["level"], &line["value"], &line["count"]), (&"INFO".into(), &HOSTILE.into(), &3.into()));
     }
 
     #[test]
@@ -170,11 +154,7 @@ mod tests {
         let text = logged(LogForm::Text { colours: false }, "info", || {
             tracing::info!(address = "127.0.0.1:2580", "listening")
         });
-        assert!(
-            text.trim_end()
-                .ends_with("listening address=\"127.0.0.1:2580\""),
-            "{text}"
-        );
+        assert!(text.trim_end().ends_with("listening address=\"127.0.0.1:2580\""), "{text}");
     }
 
     #[test]
@@ -185,10 +165,7 @@ mod tests {
             tracing::warn!("enough");
         };
         let text = logged(LogForm::Text { colours: false }, "info,noisy=error", log);
-        assert!(
-            text.contains("enough") && !text.contains("too much"),
-            "{text}"
-        );
+        assert!(text.contains("enough") && !text.contains("too much"), "{text}");
     }
 
     #[test]

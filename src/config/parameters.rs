@@ -13,19 +13,14 @@ const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWO
 
 /// One flag per property of the schema.
 pub(super) fn flags(request: &Value) -> Vec<Arg> {
-    properties(request)
-        .map(|(name, schema)| flag(name, schema))
-        .collect()
+    properties(request).map(|(name, schema)| flag(name, schema)).collect()
 }
 
 /// The parameters that were given, by their names in the schema.
 pub(super) fn given(request: &Value, matches: &ArgMatches) -> Map<String, Value> {
     properties(request)
         .filter(|(name, _)| {
-            matches!(
-                matches.value_source(name),
-                Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-            )
+            matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         })
         .filter_map(|(name, schema)| {
             let value = if is_boolean(schema) {
@@ -44,29 +39,17 @@ pub fn flag_of(parameter: &str) -> String {
 }
 
 fn properties(request: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    request
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
+    request.get("properties").and_then(Value::as_object).into_iter().flatten()
 }
 
 fn flag(name: &str, schema: &Value) -> Arg {
-    let help = schema
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let flag = Arg::new(name.to_owned())
-        .long(name.replace('_', "-"))
-        .help(help.to_owned())
-        .help_heading(HEADING);
+    let help = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let flag = Arg::new(name.to_owned()).long(name.replace('_', "-")).help(help.to_owned()).help_heading(HEADING);
     let flag = if is_boolean(schema) {
         flag.action(ArgAction::SetTrue)
     } else {
         // A value may begin with a dash: a payload does as it likes, and a wrong number is for the check's own parser to name.
-        flag.action(ArgAction::Set)
-            .value_name(value_name(schema))
-            .allow_hyphen_values(true)
+        flag.action(ArgAction::Set).value_name(value_name(schema)).allow_hyphen_values(true)
     };
     match FROM_ENVIRONMENT {
         (parameter, variable) if parameter == name => flag.env(variable).hide_env_values(true),
@@ -79,11 +62,7 @@ fn is_boolean(schema: &Value) -> bool {
 }
 
 fn value_name(schema: &Value) -> &'static str {
-    if has_type(schema, "integer") {
-        "N"
-    } else {
-        "TEXT"
-    }
+    if has_type(schema, "integer") { "N" } else { "TEXT" }
 }
 
 /// Whether `type` is, or lists, the given one: an optional property's is `["boolean", "null"]`.

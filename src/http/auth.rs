@@ -51,20 +51,13 @@ impl FromStr for Tokens {
 
     /// Reads `name:sha256-hex`, one per line; empty lines and those that begin with `#` are left out.
     fn from_str(text: &str) -> Result<Self, TokensError> {
-        let lines = (1..)
-            .zip(text.lines().map(str::trim))
-            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        let tokens = lines.map(|(number, line)| {
-            parse(line)
-                .ok_or(TokensError::Form(number))
-                .map(|token| (number, token))
-        });
+        let lines =
+            (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+        let tokens =
+            lines.map(|(number, line)| parse(line).ok_or(TokensError::Form(number)).map(|token| (number, token)));
         let tokens = tokens.collect::<Result<Vec<_>, _>>()?;
         let mut names = HashSet::new();
-        if let Some((number, _)) = tokens
-            .iter()
-            .find(|(_, token)| !names.insert(token.name.clone()))
-        {
+        if let Some((number, _)) = tokens.iter().find(|(_, token)| !names.insert(token.name.clone())) {
             return Err(TokensError::Duplicate(*number));
         }
         if tokens.is_empty() {
@@ -77,20 +70,14 @@ impl FromStr for Tokens {
 fn parse(line: &str) -> Option<Token> {
     let (name, hex) = line.split_once(':')?;
     let (name, hex) = (name.trim(), hex.trim());
-    if name.is_empty()
-        || hex.len() != 2 * SHA256_OUTPUT_LEN
-        || !hex.bytes().all(|digit| digit.is_ascii_hexdigit())
-    {
+    if name.is_empty() || hex.len() != 2 * SHA256_OUTPUT_LEN || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut digest = [0; SHA256_OUTPUT_LEN];
     for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
-    Some(Token {
-        name: name.into(),
-        digest,
-    })
+    Some(Token { name: name.into(), digest })
 }
 
 impl Tokens {
@@ -98,21 +85,15 @@ impl Tokens {
     /// nothing about any.
     fn owner(&self, presented: &str) -> Option<Caller> {
         let presented = digest(&SHA256, presented.as_bytes());
-        self.0.iter().fold(None, |found, token| {
-            match verify_slices_are_equal(presented.as_ref(), &token.digest) {
-                Ok(()) => Some(Caller(token.name.clone())),
-                Err(_) => found,
-            }
+        self.0.iter().fold(None, |found, token| match verify_slices_are_equal(presented.as_ref(), &token.digest) {
+            Ok(()) => Some(Caller(token.name.clone())),
+            Err(_) => found,
         })
     }
 }
 
 /// Lets a request pass to an open door, or with a known token. A path that does not exist is no different from a guarded one.
-pub(super) async fn require_token(
-    State(tokens): State<Tokens>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn require_token(State(tokens): State<Tokens>, mut request: Request, next: Next) -> Response {
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
@@ -124,20 +105,14 @@ pub(super) async fn require_token(
             response.extensions_mut().insert(caller);
             response
         }
-        Some(None) => {
-            Problem::new(ProblemType::Unauthorized, "the token is not known").into_response()
+        Some(None) => Problem::new(ProblemType::Unauthorized, "the token is not known").into_response(),
+        None => {
+            Problem::new(ProblemType::Unauthorized, "send a token with `Authorization: Bearer <token>`").into_response()
         }
-        None => Problem::new(
-            ProblemType::Unauthorized,
-            "send a token with `Authorization: Bearer <token>`",
-        )
-        .into_response(),
     }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim_start())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }

@@ -14,9 +14,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use crate::check::Violation;
+
 use super::{
     Lifecycle,
-    problem::{Problem, ProblemType, Violation},
+    problem::{Problem, ProblemType},
 };
 
 /// How large a body may be, and how long it may take.
@@ -63,8 +65,7 @@ impl JsonMembers {
     /// # Errors
     /// `malformed-json`, with line and column; `invalid-parameters` for JSON that is no object.
     pub fn parse(text: &[u8]) -> Result<Self, Problem> {
-        let malformed =
-            |error: serde_json::Error| Problem::new(ProblemType::MalformedJson, error.to_string());
+        let malformed = |error: serde_json::Error| Problem::new(ProblemType::MalformedJson, error.to_string());
         let mut json = serde_json::Deserializer::from_slice(text);
         let document = Document::deserialize(&mut json).map_err(malformed)?;
         json.end().map_err(malformed)?;
@@ -72,7 +73,7 @@ impl JsonMembers {
             Document::Object(members) => Ok(Self(members)),
             Document::Other(kind) => Err(Problem::invalid_parameters(vec![Violation {
                 pointer: String::new(),
-                detail: format!("must be an object, not {kind}").into(),
+                detail: format!("must be an object, not {kind}"),
             }])),
         }
     }
@@ -80,22 +81,14 @@ impl JsonMembers {
 
 /// `application/json` and its relatives (RFC 6839, section 3.1), whatever their parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let essence = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next());
+    let essence =
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json"
-        || essence.starts_with("application/") && essence.ends_with("+json")
+    essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
 async fn read(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
-    let too_large = || {
-        Problem::new(
-            ProblemType::PayloadTooLarge,
-            format!("the body may have {} bytes", limits.size),
-        )
-    };
+    let too_large = || Problem::new(ProblemType::PayloadTooLarge, format!("the body may have {} bytes", limits.size));
     let announced = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -110,15 +103,11 @@ async fn read(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
             tracing::debug!(?error, "a request body broke off");
-            Err(Problem::new(
-                ProblemType::MalformedJson,
-                "the body broke off",
-            ))
+            Err(Problem::new(ProblemType::MalformedJson, "the body broke off"))
         }
-        Err(_) => Err(Problem::new(
-            ProblemType::RequestTimeout,
-            format!("the body must be sent within {:?}", limits.time),
-        )),
+        Err(_) => {
+            Err(Problem::new(ProblemType::RequestTimeout, format!("the body must be sent within {:?}", limits.time)))
+        }
     }
 }
 

@@ -62,17 +62,11 @@ pub(super) async fn serve(
         let answer = router.clone().oneshot(request.map(Body::new));
         async move {
             let response: Response<Body> = answer.await?;
-            Ok::<_, Infallible>(response.map(|body| Owed {
-                body,
-                _exchange: exchange,
-            }))
+            Ok::<_, Infallible>(response.map(|body| Owed { body, _exchange: exchange }))
         }
     });
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(
-        TokioIo::new(Observed::new(stream, activity.clone())),
-        service
-    ));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(Observed::new(stream, activity.clone())), service));
     let mut patience = Patience::new(settings);
     let mut stop = pin!(async move { stop.wait_for(|stop| *stop).await.is_ok() });
     let mut stopping = false;
@@ -103,16 +97,8 @@ pub(super) async fn serve(
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // `half_close` stays off: a caller that hangs up ends the handler, and with it the check.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(HEADER_SIZE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEADER_SIZE as u32);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEADER_SIZE);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEADER_SIZE as u32);
     builder
 }
 
@@ -145,16 +131,9 @@ impl Activity {
     /// What the connection waits for now; `connection` is woken when an exchange ends.
     fn wait(&self, connection: &Waker) -> Wait {
         let mut state = self.state();
-        state
-            .connection
-            .get_or_insert_with(|| connection.clone())
-            .clone_from(connection);
+        state.connection.get_or_insert_with(|| connection.clone()).clone_from(connection);
         match *state {
-            State {
-                blocked: true,
-                written,
-                ..
-            } => Wait::Room { written },
+            State { blocked: true, written, .. } => Wait::Room { written },
             State { owed: 0, begun, .. } => Wait::Request { begun },
             _ => Wait::Answer,
         }
@@ -186,11 +165,7 @@ struct Patience {
 
 impl Patience {
     fn new(settings: ServerSettings) -> Self {
-        Self {
-            settings,
-            wait: Wait::Request { begun: 0 },
-            timer: Box::pin(sleep(settings.header_timeout)),
-        }
+        Self { settings, wait: Wait::Request { begun: 0 }, timer: Box::pin(sleep(settings.header_timeout)) }
     }
 
     fn poll_end(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
@@ -239,10 +214,7 @@ impl HttpBody for Owed {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -265,11 +237,7 @@ struct Observed {
 
 impl Observed {
     fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self {
-            stream,
-            activity,
-            linger: None,
-        }
+        Self { stream, activity, linger: None }
     }
 
     fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -295,21 +263,13 @@ impl Observed {
 }
 
 impl AsyncRead for Observed {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Observed {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(written)
     }
@@ -338,14 +298,7 @@ impl AsyncWrite for Observed {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
             self.linger = Some(Box::pin(sleep(LINGER)));
         }
-        let over = self
-            .linger
-            .as_mut()
-            .is_some_and(|linger| linger.as_mut().poll(cx).is_ready());
-        if over || self.poll_drop_rest(cx).is_ready() {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        let over = self.linger.as_mut().is_some_and(|linger| linger.as_mut().poll(cx).is_ready());
+        if over || self.poll_drop_rest(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }

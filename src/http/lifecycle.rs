@@ -46,8 +46,7 @@ impl Lifecycle {
 
     /// Waits until no check is running, and none will be.
     pub async fn over(&self) {
-        self.until(|state| state.draining && state.running == 0)
-            .await;
+        self.until(|state| state.draining && state.running == 0).await;
     }
 
     async fn until(&self, reached: impl FnMut(&State) -> bool) {

@@ -68,24 +68,16 @@ fn documented() -> OpenApiRouter<Doors> {
 
 /// What holds for every path, one that does not exist included. The last layer is the outermost.
 fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
-    let router = router
-        .fallback(|| async { Problem::not_found() })
-        .method_not_allowed_fallback(|| async {
-            Problem::new(
-                ProblemType::MethodNotAllowed,
-                "the `Allow` header lists the methods",
-            )
-        });
+    let router = router.fallback(|| async { Problem::not_found() }).method_not_allowed_fallback(|| async {
+        Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
+    });
     // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
     let router = match tokens {
         Some(tokens) => router.layer(from_fn_with_state(tokens, auth::require_token)),
         None => router,
     };
     router
-        .layer(SetResponseHeaderLayer::if_not_present(
-            X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        ))
+        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         // Outside of all that could panic, inside of the log that is to show the 500.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
         .layer(from_fn(log))
@@ -94,16 +86,10 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
 /// One line per request. Method and path are the caller's words, so they are quoted; the query is left out.
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<std::net::SocketAddr>>()
-        .map(|peer| peer.0);
+    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0);
     let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
-    let caller = response
-        .extensions()
-        .get::<Caller>()
-        .map(|caller| caller.0.clone());
+    let caller = response.extensions().get::<Caller>().map(|caller| caller.0.clone());
     tracing::info!(
         peer = peer.map(tracing::field::display),
         caller = caller.as_deref().map(tracing::field::debug),

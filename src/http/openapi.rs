@@ -6,10 +6,7 @@ use axum::{
     Router,
     http::{
         HeaderValue, Uri,
-        header::{
-            CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-            X_FRAME_OPTIONS,
-        },
+        header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS},
     },
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -45,10 +42,7 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("Asked for only where the operator has set tokens."))
             .build();
-        document
-            .components
-            .get_or_insert_default()
-            .add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
 }
 
@@ -60,10 +54,8 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 /// `/openapi.json`, and the page `/docs`.
 pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serde_json::Error> {
     let json: Arc<str> = document.to_json()?.into();
-    let document =
-        get(move || async move { ([(CONTENT_TYPE, "application/json")], json.to_string()) });
-    let header =
-        |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    let document = get(move || async move { ([(CONTENT_TYPE, "application/json")], json.to_string()) });
+    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     let page = Router::new()
         // The page's own addresses are relative to the folder.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
@@ -72,10 +64,7 @@ pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serd
         .layer(header(CONTENT_SECURITY_POLICY, PAGE_POLICY))
         .layer(header(X_FRAME_OPTIONS, "DENY"))
         .layer(header(REFERRER_POLICY, "no-referrer"));
-    Ok(Router::new()
-        .route("/openapi.json", document)
-        .merge(page)
-        .layer(CompressionLayer::new()))
+    Ok(Router::new().route("/openapi.json", document).merge(page).layer(CompressionLayer::new()))
 }
 
 async fn page(uri: Uri) -> Response {
@@ -84,12 +73,9 @@ async fn page(uri: Uri) -> Response {
     let file = uri.path().trim_start_matches("/docs/");
     match utoipa_swagger_ui::serve(file, Arc::new(config)) {
         Ok(Some(file)) => {
-            let mut response =
-                ([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response();
+            let mut response = ([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response();
             if file.gzpipped {
-                response
-                    .headers_mut()
-                    .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
             response
         }

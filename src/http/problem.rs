@@ -13,6 +13,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::check::{Invalid, Violation};
+
 /// The media type of RFC 9457, section 3.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -113,17 +115,6 @@ impl ProblemType {
     }
 }
 
-/// One violation, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Violation {
-    /// JSON pointer (RFC 6901) to the field; empty for the whole body.
-    #[schema(example = "/to")]
-    pub pointer: String,
-    /// What is wrong with it.
-    #[schema(example = "must be an address such as user@example.com")]
-    pub detail: Cow<'static, str>,
-}
-
 /// A problem document (RFC 9457): why a request got no answer.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
@@ -166,49 +157,34 @@ impl Problem {
             1 => "1 parameter is invalid".into(),
             count => format!("{count} parameters are invalid").into(),
         };
-        Self {
-            errors,
-            ..Self::new(ProblemType::InvalidParameters, detail)
-        }
+        Self { errors, ..Self::new(ProblemType::InvalidParameters, detail) }
     }
 
     /// No such path.
     pub fn not_found() -> Self {
-        Self::new(
-            ProblemType::NotFound,
-            "there is nothing at this path; /docs lists what there is",
-        )
+        Self::new(ProblemType::NotFound, "there is nothing at this path; /docs lists what there is")
     }
 
     /// Draining: no new check is begun.
     pub fn shutting_down() -> Self {
-        Self::new(
-            ProblemType::ShuttingDown,
-            "no new check is begun; another instance may take it",
-        )
+        Self::new(ProblemType::ShuttingDown, "no new check is begun; another instance may take it")
     }
 
-    /// The answer when a handler panicked. The cause goes to the log, never to the caller.
-    pub fn from_panic(cause: Box<dyn Any + Send>) -> Response {
-        let cause = cause
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| cause.downcast_ref::<String>().map(String::as_str));
-        tracing::error!(cause = ?cause.unwrap_or("not a text"), "a request handler panicked");
-        Self::new(
-            ProblemType::Internal,
-            "the service has a fault; its log knows more",
-        )
-        .into_response()
+    /// The answer when a handler panicked. The log has the cause, from where it happened; the caller gets none of it.
+    pub fn from_panic(_: Box<dyn Any + Send>) -> Response {
+        Self::new(ProblemType::Internal, "the service has a fault; its log knows more").into_response()
     }
 
     /// The same with another time for the next try, in seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
-        Self {
-            retry_after: Some(seconds),
-            ..self
-        }
+        Self { retry_after: Some(seconds), ..self }
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid_parameters(invalid.violations().to_vec())
     }
 }
 
@@ -222,23 +198,16 @@ impl IntoResponse for Problem {
         }
         match self.problem_type {
             // RFC 9110, section 11.6.1: a 401 names the scheme.
-            ProblemType::Unauthorized => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-            }
+            ProblemType::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             // RFC 9110, section 15.5.9: the rest of the request is not waited for.
-            ProblemType::RequestTimeout => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"))
-            }
+            ProblemType::RequestTimeout => headers.insert(CONNECTION, HeaderValue::from_static("close")),
             _ => None,
         };
         response
     }
 }
 
-fn status_number<S: serde::Serializer>(
-    status: &StatusCode,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
 }
 
@@ -250,12 +219,7 @@ mod tests {
     use super::*;
 
     async fn document(response: Response) -> Value {
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .expect("a body")
-            .to_bytes();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
         serde_json::from_slice(&body).expect("JSON")
     }
 
@@ -282,38 +246,23 @@ mod tests {
             assert_eq!(problem["type"], format!("urn:smtp-check:problem:{slug}"));
             assert_eq!(problem["status"], status);
             assert_eq!(problem["detail"], "why");
-            assert!(
-                problem["title"]
-                    .as_str()
-                    .is_some_and(|title| !title.is_empty())
-            );
+            assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
             assert_eq!(problem.get("errors"), None, "only where there are any");
 
             let response = Problem::new(problem_type, "why").into_response();
             assert_eq!(response.status(), status);
             assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
-            assert_eq!(
-                response.headers().contains_key(RETRY_AFTER),
-                [429, 503].contains(&status),
-                "{slug}"
-            );
-            assert_eq!(
-                response.headers().contains_key(WWW_AUTHENTICATE),
-                status == 401
-            );
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), [429, 503].contains(&status), "{slug}");
+            assert_eq!(response.headers().contains_key(WWW_AUTHENTICATE), status == 401);
         }
     }
 
     #[tokio::test]
     async fn every_violation_is_listed() {
-        let violation = |pointer: &str, detail: &'static str| Violation {
-            pointer: pointer.to_owned(),
-            detail: detail.into(),
-        };
-        let problem = Problem::invalid_parameters(vec![
-            violation("/to", "is required"),
-            violation("/a~1b", "is unknown"),
-        ]);
+        let violation =
+            |pointer: &str, detail: &str| Violation { pointer: pointer.to_owned(), detail: detail.to_owned() };
+        let problem =
+            Problem::invalid_parameters(vec![violation("/to", "is required"), violation("/a~1b", "is unknown")]);
         let document = document(problem.into_response()).await;
         assert_eq!(document["detail"], "2 parameters are invalid");
         assert_eq!(
@@ -331,9 +280,7 @@ mod tests {
 
     #[test]
     fn retry_after_can_be_told_better() {
-        let response = Problem::new(ProblemType::RateLimited, "slow down")
-            .retry_after(17)
-            .into_response();
+        let response = Problem::new(ProblemType::RateLimited, "slow down").retry_after(17).into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "17");
     }
 }

@@ -44,13 +44,9 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drained => f.write_str("every check has finished"),
-            Self::Cut {
-                checks,
-                connections,
-            } => write!(
-                f,
-                "cut off {checks} running checks and {connections} connections"
-            ),
+            Self::Cut { checks, connections } => {
+                write!(f, "cut off {checks} running checks and {connections} connections")
+            }
         }
     }
 }
@@ -97,10 +93,7 @@ pub async fn serve(
     match timeout_at(deadline, all_closed).await {
         Ok(()) => Ended::Drained,
         Err(_) => {
-            let cut = Ended::Cut {
-                checks: lifecycle.running(),
-                connections: connections.len(),
-            };
+            let cut = Ended::Cut { checks: lifecycle.running(), connections: connections.len() };
             connections.shutdown().await;
             cut
         }
@@ -117,10 +110,7 @@ struct Acceptor {
 
 impl Acceptor {
     fn new(listener: TcpListener) -> Self {
-        Self {
-            listener,
-            paused_until: None,
-        }
+        Self { listener, paused_until: None }
     }
 
     /// The next connection. May be dropped and called again at any time.

@@ -45,11 +45,7 @@ pub(super) async fn healthz() -> Json<Status> {
         (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(super) async fn readyz(lifecycle: State<Lifecycle>) -> Result<Json<Status>, Problem> {
-    if lifecycle.is_draining() {
-        Err(Problem::shutting_down())
-    } else {
-        Ok(Json(Status { status: "ready" }))
-    }
+    if lifecycle.is_draining() { Err(Problem::shutting_down()) } else { Ok(Json(Status { status: "ready" })) }
 }
 
 /// Which version is this?

@@ -7,8 +7,7 @@ use axum::{
     http::{
         Method, StatusCode,
         header::{
-            ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
-            WWW_AUTHENTICATE,
+            ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE,
         },
         request::Builder,
     },
@@ -23,13 +22,7 @@ use super::*;
 const LIMIT: usize = 1000;
 
 fn doors() -> Doors {
-    Doors {
-        lifecycle: Lifecycle::default(),
-        body_limits: BodyLimits {
-            size: LIMIT,
-            time: Duration::from_secs(5),
-        },
-    }
+    Doors { lifecycle: Lifecycle::default(), body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) } }
 }
 
 fn app() -> Router {
@@ -39,10 +32,7 @@ fn app() -> Router {
 /// A door that answers with the members it was sent, and one that panics; within the real outer layers.
 fn workshop(doors: Doors) -> Router {
     let router = Router::new()
-        .route(
-            "/echo",
-            post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }),
-        )
+        .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(doors);
     with_outer_layers(router, None)
@@ -62,10 +52,7 @@ fn request(method: Method, path: &str) -> Builder {
 }
 
 fn json_body(body: impl Into<Body>) -> Request {
-    request(Method::POST, "/echo")
-        .header(CONTENT_TYPE, "application/json")
-        .body(body.into())
-        .expect("a request")
+    request(Method::POST, "/echo").header(CONTENT_TYPE, "application/json").body(body.into()).expect("a request")
 }
 
 async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, String) {
@@ -75,21 +62,11 @@ async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, 
 }
 
 async fn get_path(app: Router, path: &str) -> (axum::http::response::Parts, String) {
-    answer(
-        app,
-        request(Method::GET, path)
-            .body(Body::empty())
-            .expect("a request"),
-    )
-    .await
+    answer(app, request(Method::GET, path).body(Body::empty()).expect("a request")).await
 }
 
 #[track_caller]
-fn assert_problem(
-    (parts, body): &(axum::http::response::Parts, String),
-    status: u16,
-    slug: &str,
-) -> Value {
+fn assert_problem((parts, body): &(axum::http::response::Parts, String), status: u16, slug: &str) -> Value {
     assert_eq!(parts.status, status, "{body}");
     assert_eq!(parts.headers[CONTENT_TYPE], problem::PROBLEM_JSON);
     let problem: Value = serde_json::from_str(body).expect("JSON");
@@ -100,14 +77,7 @@ fn assert_problem(
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() {
-    for path in [
-        "/",
-        "/v2",
-        "/healthz/",
-        "/docs/nothing.js",
-        "/docs/%ff",
-        "/openapi.json/x",
-    ] {
+    for path in ["/", "/v2", "/healthz/", "/docs/nothing.js", "/docs/%ff", "/openapi.json/x"] {
         assert_problem(&get_path(app(), path).await, 404, "not-found");
     }
     for (method, path) in [
@@ -116,13 +86,7 @@ async fn unknown_paths_and_methods_are_problems() {
         (Method::PUT, "/openapi.json"),
         (Method::POST, "/docs/"),
     ] {
-        let answer = answer(
-            app(),
-            request(method, path)
-                .body(Body::empty())
-                .expect("a request"),
-        )
-        .await;
+        let answer = answer(app(), request(method, path).body(Body::empty()).expect("a request")).await;
         assert_problem(&answer, 405, "method-not-allowed");
         assert_eq!(answer.0.headers[ALLOW], "GET,HEAD", "{path}");
     }
@@ -140,23 +104,12 @@ async fn the_service_tells_its_state() {
     let doors = doors();
     let app = router(doors.clone(), None).expect("a document");
     let (alive, body) = get_path(app.clone(), "/healthz").await;
-    assert_eq!(
-        (alive.status, body.as_str()),
-        (StatusCode::OK, r#"{"status":"ok"}"#)
-    );
+    assert_eq!((alive.status, body.as_str()), (StatusCode::OK, r#"{"status":"ok"}"#));
     assert_eq!(get_path(app.clone(), "/readyz").await.0.status, 200);
 
     doors.lifecycle.drain();
-    assert_problem(
-        &get_path(app.clone(), "/readyz").await,
-        503,
-        "shutting-down",
-    );
-    assert_eq!(
-        get_path(app.clone(), "/healthz").await.0.status,
-        200,
-        "alive while it drains"
-    );
+    assert_problem(&get_path(app.clone(), "/readyz").await, 503, "shutting-down");
+    assert_eq!(get_path(app.clone(), "/healthz").await.0.status, 200, "alive while it drains");
 
     let version: Value = serde_json::from_str(&get_path(app, "/version").await.1).expect("JSON");
     assert_eq!(version["name"], "smtp-check");
@@ -168,20 +121,11 @@ async fn the_document_lists_the_doors() {
     let (parts, body) = get_path(app(), "/openapi.json").await;
     assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
     let document: Value = serde_json::from_str(&body).expect("JSON");
-    assert!(
-        document["openapi"]
-            .as_str()
-            .is_some_and(|version| version.starts_with("3.1")),
-        "{}",
-        document["openapi"]
-    );
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", document["openapi"]);
     for path in ["/healthz", "/readyz", "/version"] {
         assert!(document["paths"][path]["get"].is_object(), "{path}");
     }
-    assert_eq!(
-        document,
-        serde_json::to_value(super::document()).expect("JSON")
-    );
+    assert_eq!(document, serde_json::to_value(super::document()).expect("JSON"));
 }
 
 #[tokio::test]
@@ -191,30 +135,15 @@ async fn the_page_needs_no_other_host() {
     assert_eq!(redirect.headers[LOCATION], "/docs/");
     let (page, html) = get_path(app(), "/docs/").await;
     assert_eq!(page.status, 200);
-    assert!(
-        page.headers[CONTENT_SECURITY_POLICY]
-            .to_str()
-            .expect("ASCII")
-            .contains("default-src 'none'")
-    );
-    assert!(
-        !html.contains("://") && !html.contains("<script>"),
-        "{html}"
-    );
-    for script in html
-        .split("src=\"./")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next())
-    {
+    assert!(page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII").contains("default-src 'none'"));
+    assert!(!html.contains("://") && !html.contains("<script>"), "{html}");
+    for script in html.split("src=\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
         let (file, body) = get_path(app(), &format!("/docs/{script}")).await;
         assert_eq!(file.status, 200, "{script}");
         assert!(!body.is_empty());
     }
     let (_, script) = get_path(app(), "/docs/swagger-initializer.js").await;
-    assert!(
-        script.contains("\"/openapi.json\"") && script.contains("\"validatorUrl\": \"none\""),
-        "{script}"
-    );
+    assert!(script.contains("\"/openapi.json\"") && script.contains("\"validatorUrl\": \"none\""), "{script}");
 }
 
 #[tokio::test]
@@ -228,13 +157,9 @@ async fn a_body_must_say_that_it_is_json() {
         (Some("application/x-www-form-urlencoded"), false),
         (Some("text/json"), false),
     ] {
-        let mut request = request(Method::POST, "/echo")
-            .body(Body::from("{}"))
-            .expect("a request");
+        let mut request = request(Method::POST, "/echo").body(Body::from("{}")).expect("a request");
         if let Some(content_type) = content_type {
-            request
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         let answer = answer(workshop(doors()), request).await;
         if good {
@@ -242,9 +167,7 @@ async fn a_body_must_say_that_it_is_json() {
         } else {
             let problem = assert_problem(&answer, 415, "unsupported-media-type");
             assert!(
-                problem["detail"]
-                    .as_str()
-                    .is_some_and(|detail| detail.contains("`Content-Type: application/json`"))
+                problem["detail"].as_str().is_some_and(|detail| detail.contains("`Content-Type: application/json`"))
             );
         }
     }
@@ -263,11 +186,8 @@ async fn a_body_that_is_no_json_is_refused_with_its_place() {
         ("{\"to\": \"\\ud800\"}", "line 1"),
         ("{\"to\": \"\u{1}\"}", "line 1"),
     ] {
-        let problem = assert_problem(
-            &answer(workshop(doors()), json_body(body.to_owned())).await,
-            400,
-            "malformed-json",
-        );
+        let problem =
+            assert_problem(&answer(workshop(doors()), json_body(body.to_owned())).await, 400, "malformed-json");
         let detail = problem["detail"].as_str().expect("a detail");
         assert!(detail.contains(place), "{body}: {detail}");
     }
@@ -285,79 +205,42 @@ async fn json_that_is_no_object_is_refused() {
         ("\"x\"", "a string"),
         ("true", "a boolean"),
     ] {
-        let problem = assert_problem(
-            &answer(workshop(doors()), json_body(body)).await,
-            422,
-            "invalid-parameters",
-        );
-        assert_eq!(
-            problem["errors"],
-            json!([{"pointer": "", "detail": format!("must be an object, not {kind}")}])
-        );
+        let problem = assert_problem(&answer(workshop(doors()), json_body(body)).await, 422, "invalid-parameters");
+        assert_eq!(problem["errors"], json!([{"pointer": "", "detail": format!("must be an object, not {kind}")}]));
     }
 }
 
 #[test]
 fn members_keep_their_order_and_their_duplicates() {
-    let JsonMembers(members) =
-        JsonMembers::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
+    let JsonMembers(members) = JsonMembers::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
     assert_eq!(
         members,
-        [
-            ("to".to_owned(), json!("a")),
-            ("port".to_owned(), json!(25)),
-            ("to".to_owned(), Value::Null)
-        ]
+        [("to".to_owned(), json!("a")), ("port".to_owned(), json!(25)), ("to".to_owned(), Value::Null)]
     );
 }
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let body = |length: usize| format!("{{\"to\":\"{}\"}}", "x".repeat(length - 9));
-    assert_eq!(
-        answer(workshop(doors()), json_body(body(LIMIT)))
-            .await
-            .0
-            .status,
-        200
-    );
-    let problem = assert_problem(
-        &answer(workshop(doors()), json_body(body(LIMIT + 1))).await,
-        413,
-        "payload-too-large",
-    );
-    assert!(
-        problem["detail"]
-            .as_str()
-            .is_some_and(|detail| detail.contains("1000 bytes")),
-        "{problem}"
-    );
+    assert_eq!(answer(workshop(doors()), json_body(body(LIMIT))).await.0.status, 200);
+    let problem =
+        assert_problem(&answer(workshop(doors()), json_body(body(LIMIT + 1))).await, 413, "payload-too-large");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("1000 bytes")), "{problem}");
 
     // By what it announces: the body itself is never asked for.
     let unread = Body::from_stream(
-        tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new()
-            .wait(Duration::MAX)
-            .build(),
+        tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new().wait(Duration::MAX).build(),
     );
     let mut announced = json_body(unread);
-    announced
-        .headers_mut()
-        .insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
-    assert_problem(
-        &answer(workshop(doors()), announced).await,
-        413,
-        "payload-too-large",
-    );
+    announced.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
+    assert_problem(&answer(workshop(doors()), announced).await, 413, "payload-too-large");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_body_is_refused_and_a_draining_service_waits_for_none() {
     let slow = || {
-        let chunks =
-            tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new();
-        json_body(Body::from_stream(
-            chunks.wait(Duration::from_secs(6)).build(),
-        ))
+        let chunks = tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new();
+        json_body(Body::from_stream(chunks.wait(Duration::from_secs(6)).build()))
     };
     let begun = tokio::time::Instant::now();
     let refused = answer(workshop(doors()), slow()).await;
@@ -378,15 +261,8 @@ async fn a_token_guards_every_path_but_three() {
     for path in ["/healthz", "/readyz", "/version"] {
         assert_eq!(get_path(app.clone(), path).await.0.status, 200, "{path}");
     }
-    for path in [
-        "/openapi.json",
-        "/docs/",
-        "/nothing",
-        "/v1/checks/smtp",
-        "/healthz/",
-        "//healthz",
-        "/version/../docs",
-    ] {
+    for path in ["/openapi.json", "/docs/", "/nothing", "/v1/checks/smtp", "/healthz/", "//healthz", "/version/../docs"]
+    {
         let refused = get_path(app.clone(), path).await;
         assert_problem(&refused, 401, "unauthorized");
         assert_eq!(refused.0.headers[WWW_AUTHENTICATE], "Bearer");
@@ -401,10 +277,7 @@ async fn a_token_guards_every_path_but_three() {
         ("Bearer", 401),
         ("Basic alpha", 401),
         ("alpha", 401),
-        (
-            "Bearer 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8",
-            401,
-        ),
+        ("Bearer 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8", 401),
     ] {
         let request = request(Method::GET, "/openapi.json")
             .header(AUTHORIZATION, authorization)
@@ -427,10 +300,7 @@ fn a_bad_file_of_tokens_is_refused_by_line() {
         (format!("one:{}", &digest[1..]), TokensError::Form(1)),
         (format!("one:g{}", &digest[1..]), TokensError::Form(1)),
         (format!("one:+{}", &digest[1..]), TokensError::Form(1)),
-        (
-            format!("one:{digest}\n#\none:{digest}"),
-            TokensError::Duplicate(3),
-        ),
+        (format!("one:{digest}\n#\none:{digest}"), TokensError::Duplicate(3)),
     ] {
         let refused = text.parse::<Tokens>().expect_err("bad tokens");
         assert_eq!(refused, error, "{text}");

@@ -1,0 +1,62 @@
+//! [`Invalid`]: every rule that a request breaks, each with the place that breaks it.
+
+use std::fmt;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Violation {
+    /// Where: a JSON pointer (RFC 6901) into the request's body.
+    #[schema(example = "/port")]
+    pub pointer: String,
+    /// Which rule, in words. The value itself is never repeated: it may be a secret.
+    #[schema(example = "must be a whole number from 1 to 65535")]
+    pub detail: String,
+}
+
+/// Everything that is wrong with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invalid {
+    violations: Vec<Violation>,
+}
+
+impl Invalid {
+    /// The violations, in the order of the parameters.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Notes a broken rule of the parameter `name`.
+    pub(super) fn add(&mut self, name: &str, detail: impl fmt::Display) {
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        self.violations.push(Violation { pointer, detail: detail.to_string() });
+    }
+
+    /// The value, or `None` and its error noted.
+    pub(super) fn take<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
+        parsed.map_err(|error| self.add(name, error)).ok()
+    }
+
+    /// Whether the parameter has a violation already, so that nothing can be concluded from its absence.
+    pub(super) fn is_about(&self, name: &str) -> bool {
+        self.violations.iter().any(|violation| violation.pointer.strip_prefix('/') == Some(name))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.violations.iter().enumerate() {
+            let separator = if index > 0 { "; " } else { "" };
+            write!(f, "{separator}{}: {}", violation.pointer, violation.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Invalid {}

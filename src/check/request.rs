@@ -1,0 +1,191 @@
+//! [`CheckRequest`]: the shape that callers write.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Invalid, fields::Fields};
+use crate::{phase::Phase, proxy_header::ProxyFamily, secret::Secret, target::IpFamily};
+
+/// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
+/// not listed here is refused.
+#[derive(Clone, Debug, Default, ToSchema)]
+pub struct CheckRequest {
+    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May be left out only when
+    /// `stop_after` ends before `rcptto` and `target` is given; an address without a domain (`postmaster`) needs `target`.
+    #[schema(example = "probe@example.com")]
+    pub to: Option<String>,
+    /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the MX of the recipient's domain, as a sending mail server
+    /// finds it.
+    #[schema(example = "mx1.example.com")]
+    pub target: Option<String>,
+    /// The TCP port.
+    #[schema(minimum = 1, maximum = 65535, default = 25)]
+    pub port: Option<u16>,
+    /// The name that EHLO gives: a domain or an address literal.
+    #[schema(default = "noit.local")]
+    pub ehlo: Option<String>,
+    /// The envelope sender; empty is the null reverse-path `MAIL FROM:<>`.
+    #[schema(default = "")]
+    pub from: Option<String>,
+    /// Upgrade the connection with STARTTLS. A refusal fails the check; it never goes on in clear text.
+    #[schema(default = false)]
+    pub starttls: Option<bool>,
+    /// Log in with this SASL mechanism.
+    #[schema(value_type = Option<SaslAuthentication>, default = "off")]
+    pub sasl_authentication: Option<SaslAuthentication>,
+    /// The user name for SASL; required unless `sasl_authentication` is `off`.
+    pub sasl_user: Option<String>,
+    /// The password for SASL; required unless `sasl_authentication` is `off`. It is in no report, log or error.
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    pub sasl_password: Option<Secret>,
+    /// The authorization identity; `plain` only.
+    #[schema(default = "")]
+    pub sasl_auth_id: Option<String>,
+    /// The message as it goes over the wire; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that is a
+    /// single dot are refused.
+    #[schema(default = "Subject: Testing")]
+    pub payload: Option<String>,
+    /// Send a PROXY protocol header before anything else.
+    #[schema(default = false)]
+    pub proxy_protocol: Option<bool>,
+    /// The protocol family that the PROXY header names.
+    #[schema(value_type = Option<ProxyFamily>, default = "TCP4")]
+    pub proxy_family: Option<ProxyFamily>,
+    /// The source address in the PROXY header, an IP address or any text. Left out: the connection's own.
+    pub proxy_source_address: Option<String>,
+    /// The destination address in the PROXY header, an IP address or any text. Left out: the connection's own.
+    pub proxy_dest_address: Option<String>,
+    /// The source port in the PROXY header. Left out: the connection's own.
+    #[schema(minimum = 0, maximum = 65535)]
+    pub proxy_source_port: Option<u16>,
+    /// The destination port in the PROXY header. Left out: `port`.
+    #[schema(minimum = 0, maximum = 65535)]
+    pub proxy_dest_port: Option<u16>,
+    /// The version of the PROXY header: 1 is a line of text, 2 is binary and takes IP addresses of the family only.
+    #[schema(minimum = 1, maximum = 2, default = 1)]
+    pub proxy_version: Option<u8>,
+    /// TLS from the first byte (port 465); not together with `starttls`.
+    #[schema(default = false)]
+    pub implicit_tls: Option<bool>,
+    /// What an invalid certificate does: `record` reports it and goes on, `require` fails the check before any credential is sent.
+    #[schema(value_type = Option<TlsVerify>, default = "record")]
+    pub tls_verify: Option<TlsVerify>,
+    /// The name for SNI, which the certificate must bear. Left out: the target's host name.
+    pub tls_server_name: Option<String>,
+    /// The IP version to keep to.
+    #[schema(value_type = Option<IpFamily>, default = "any")]
+    pub ip_family: Option<IpFamily>,
+    /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has.
+    #[schema(value_type = Option<StopAfter>)]
+    pub stop_after: Option<StopAfter>,
+    /// For the whole check, name resolution included, in milliseconds. The operator sets the maximum (60000 unless set).
+    #[schema(minimum = 100, default = 10000)]
+    pub timeout_ms: Option<u64>,
+    /// Put the dialogue into the report, secrets masked.
+    #[schema(default = false)]
+    pub transcript: Option<bool>,
+}
+
+/// A SASL mechanism, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SaslAuthentication {
+    /// No AUTH.
+    #[default]
+    Off,
+    /// LOGIN.
+    Login,
+    /// PLAIN (RFC 4616).
+    Plain,
+}
+
+/// What an invalid certificate does to the check.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TlsVerify {
+    /// It is reported, and the conversation goes on.
+    #[default]
+    Record,
+    /// It fails the check, before any credential is sent.
+    Require,
+}
+
+/// The phases that a check can end after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StopAfter {
+    /// The greeting.
+    Banner,
+    /// The first EHLO.
+    Ehlo,
+    /// STARTTLS, the handshake and the EHLO after it.
+    #[serde(rename = "starttls")]
+    StartTls,
+    /// AUTH.
+    SaslAuth,
+    /// MAIL FROM.
+    #[serde(rename = "mailfrom")]
+    MailFrom,
+    /// RCPT TO.
+    #[serde(rename = "rcptto")]
+    RcptTo,
+}
+
+impl StopAfter {
+    const ALL: [Self; 6] = [Self::Banner, Self::Ehlo, Self::StartTls, Self::SaslAuth, Self::MailFrom, Self::RcptTo];
+
+    /// The phase that is the last.
+    pub fn phase(self) -> Phase {
+        match self {
+            Self::Banner => Phase::Banner,
+            Self::Ehlo => Phase::Ehlo,
+            Self::StartTls => Phase::StartTls,
+            Self::SaslAuth => Phase::SaslAuth,
+            Self::MailFrom => Phase::MailFrom,
+            Self::RcptTo => Phase::RcptTo,
+        }
+    }
+}
+
+impl CheckRequest {
+    /// Reads the fields of a JSON object. What cannot be read is absent in the request and noted in the [`Invalid`] beside it.
+    pub(super) fn read(given: Vec<(String, Value)>, max_timeout_ms: u64) -> (Self, Invalid) {
+        let mut fields = Fields::new(given);
+        let port_range = 0..=u64::from(u16::MAX);
+        let mechanisms = [
+            ("off", SaslAuthentication::Off),
+            ("login", SaslAuthentication::Login),
+            ("plain", SaslAuthentication::Plain),
+        ];
+        let request = Self {
+            to: fields.text("to"),
+            target: fields.text("target"),
+            port: fields.number("port", 1..=65535),
+            ehlo: fields.text("ehlo"),
+            from: fields.text("from"),
+            starttls: fields.flag("starttls"),
+            sasl_authentication: fields.choice("sasl_authentication", &mechanisms),
+            sasl_user: fields.text("sasl_user"),
+            sasl_password: fields.text("sasl_password").map(Secret::new),
+            sasl_auth_id: fields.text("sasl_auth_id"),
+            payload: fields.text("payload"),
+            proxy_protocol: fields.flag("proxy_protocol"),
+            proxy_family: fields
+                .choice("proxy_family", &[ProxyFamily::Tcp4, ProxyFamily::Tcp6].map(|family| (family.name(), family))),
+            proxy_source_address: fields.text("proxy_source_address"),
+            proxy_dest_address: fields.text("proxy_dest_address"),
+            proxy_source_port: fields.number("proxy_source_port", port_range.clone()),
+            proxy_dest_port: fields.number("proxy_dest_port", port_range),
+            proxy_version: fields.number("proxy_version", 1..=2),
+            implicit_tls: fields.flag("implicit_tls"),
+            tls_verify: fields.choice("tls_verify", &[("record", TlsVerify::Record), ("require", TlsVerify::Require)]),
+            tls_server_name: fields.text("tls_server_name"),
+            ip_family: fields.parsed("ip_family"),
+            stop_after: fields.choice("stop_after", &StopAfter::ALL.map(|stop| (stop.phase().name(), stop))),
+            timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
+            transcript: fields.flag("transcript"),
+        };
+        (request, fields.finish())
+    }
+}

@@ -1,0 +1,3 @@
+//! The network: names to addresses.
+
+pub mod resolve;

@@ -1,0 +1,218 @@
+//! Journals by hand, and what must come out of them.
+
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+use time::macros::datetime;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    report::{Attempt, FailureKind, Via, journal::Heading},
+    smtp::ReplyParser,
+    x509::{
+        CertificateFacts,
+        problem::{CertificateErrorKind, CertificateProblem},
+    },
+};
+
+/// A journal under construction, in whole microseconds from its start.
+struct Log {
+    journal: Journal,
+    started: Instant,
+}
+
+impl Log {
+    fn new() -> Self {
+        let started = Instant::now();
+        let heading = Heading {
+            id: Uuid::nil(),
+            started_at: datetime!(2026-11-22 12:00 UTC),
+            started,
+            host: "example.com".to_owned(),
+            port: 25,
+            via: Via::Mx,
+            transcript: true,
+        };
+        Self { journal: Journal::new(heading), started }
+    }
+
+    fn at(mut self, micros: u64, event: Event) -> Self {
+        self.journal.note(self.started + Duration::from_micros(micros), event);
+        self
+    }
+
+    fn answered(self, phase: Phase, from: u64, to: u64, said: &str, ending: Ending) -> Self {
+        self.at(from, Event::Began(phase)).at(to, Event::Received(reply(said))).at(to, Event::Ended(phase, ending))
+    }
+
+    fn fold(self, micros: u64) -> Report {
+        fold(self.journal, self.started + Duration::from_micros(micros))
+    }
+}
+
+fn reply(text: &str) -> Reply {
+    let wire = format!("{text}\r\n");
+    ReplyParser::default().parse(&mut wire.as_bytes()).expect("a reply").expect("whole")
+}
+
+fn session(problems: Vec<CertificateProblem>) -> Event {
+    let leaf = CertificateFacts {
+        subject: "CN=mx.test".to_owned(),
+        issuer: "CN=CA".to_owned(),
+        names: vec!["mx.test".to_owned(), "192.0.2.1".to_owned()],
+        not_before: datetime!(2026-01-01 0:00 UTC),
+        not_after: datetime!(2026-11-22 11:59 UTC),
+        serial: "0a".to_owned(),
+        fingerprint_sha256: "ff".to_owned(),
+        key: "ECDSA P-256".to_owned(),
+    };
+    Event::Secured(Box::new(TlsSession {
+        version: Some("TLSv1.3"),
+        cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
+        server_name: "mx.test".to_owned(),
+        problems,
+        chain: vec![leaf],
+    }))
+}
+
+#[test]
+fn a_delivery() {
+    let address: IpAddr = [203, 0, 113, 7].into();
+    let report = Log::new()
+        .at(0, Event::Began(Phase::Dns))
+        .at(500, Event::Ended(Phase::Dns, Ending::Done))
+        .at(500, Event::Began(Phase::Connect))
+        .at(700, Event::Ended(Phase::Connect, Ending::Done))
+        .at(700, Event::Connected { host: "mx1.example.com".to_owned(), address })
+        .answered(Phase::Banner, 500, 1_499, "220 mx1 ESMTP", Ending::Accepted)
+        .answered(Phase::Ehlo, 1_500, 2_000, "250-mx1\r\n250 SIZE 10", Ending::Accepted)
+        .answered(Phase::Body, 2_000, 9_876, "250 2.0.0 Ok: queued as ABC1", Ending::Accepted)
+        .answered(Phase::Quit, 9_900, 10_000, "221 bye", Ending::Accepted)
+        .fold(10_123);
+    assert_eq!((report.outcome, report.success), (Outcome::Delivered, true));
+    assert_eq!((report.target.host.as_str(), report.target.address), ("mx1.example.com", Some(address)));
+    assert_eq!(report.queue_id.as_deref(), Some("ABC1"));
+    let metrics = &report.metrics;
+    assert_eq!((metrics.dns_time, metrics.connect_time, metrics.banner_time), (Some(0.5), Some(0.2), Some(0.999)));
+    assert_eq!((metrics.ehlo_time, metrics.body_time, metrics.quit_time), (Some(0.5), Some(7.876), Some(0.1)));
+    assert_eq!((metrics.duration, metrics.mailfrom_time, metrics.cert_end), (10.123, None, None));
+    assert_eq!((metrics.last_cmd, metrics.last_code), (Some(Phase::Body), Some(250)));
+    assert_eq!(metrics.last_message.as_deref(), Some("Ok: queued as ABC1"));
+    let names: Vec<_> = report.phases.iter().map(|phase| phase.name.name()).collect();
+    assert_eq!(names, ["dns", "connect", "banner", "ehlo", "body", "quit"]);
+    assert_eq!((report.phases[2].started_ms, report.phases[4].enhanced_code.as_deref()), (0.5, Some("2.0.0")));
+    let offered = serde_json::to_value(&report.capabilities).expect("JSON");
+    assert_eq!(offered, serde_json::json!({"before_tls": {"SIZE": "10"}, "after_tls": null}));
+    let lines: Vec<_> = report.transcript.iter().flatten().map(|line| line.text.as_str()).collect();
+    assert_eq!(lines, ["220 mx1 ESMTP", "250-mx1", "250 SIZE 10", "250 2.0.0 Ok: queued as ABC1", "221 bye"]);
+}
+
+#[test]
+fn a_rejection() {
+    let report = Log::new()
+        .answered(Phase::Banner, 0, 10, "220 hi", Ending::Accepted)
+        .answered(Phase::RcptTo, 10, 20, "450-4.2.0 come\r\n450 4.2.0 back", Ending::Rejected)
+        .at(30, Event::Began(Phase::Quit))
+        .fold(40);
+    let failure = report.failure.expect("a failure");
+    assert_eq!((failure.phase, failure.kind, failure.temporary), (Phase::RcptTo, FailureKind::Rejected, true));
+    assert_eq!((failure.code, failure.enhanced_code.as_deref()), (Some(450), Some("4.2.0")));
+    assert_eq!(failure.message, "come\nback");
+    assert_eq!((report.outcome, report.metrics.rcptto_time), (Outcome::Failed, Some(0.01)));
+    assert_eq!((report.metrics.last_cmd, report.metrics.last_code), (Some(Phase::RcptTo), Some(450)));
+    let quit = report.phases.last().expect("a phase");
+    assert_eq!((quit.name, quit.ok, quit.time_ms, report.metrics.quit_time), (Phase::Quit, false, None, None));
+}
+
+#[test]
+fn a_refused_quit_fails_nothing() {
+    let report = Log::new()
+        .answered(Phase::Banner, 0, 10, "220 hi", Ending::Accepted)
+        .answered(Phase::Quit, 10, 20, "500 what", Ending::Rejected)
+        .fold(20);
+    assert_eq!((report.outcome, report.failure), (Outcome::Completed, None));
+    assert_eq!((report.metrics.quit_time, report.phases[1].ok), (Some(0.01), false));
+    assert_eq!(report.metrics.last_code, Some(220));
+}
+
+#[test]
+fn a_silence() {
+    let report = Log::new()
+        .answered(Phase::Banner, 0, 10, "220 hi", Ending::Accepted)
+        .at(10, Event::Began(Phase::Ehlo))
+        .at(99, Event::Failed(Failure::new(Phase::Ehlo, FailureKind::Timeout, "no reply")))
+        .fold(100);
+    assert_eq!(report.failure.map(|failure| (failure.kind, failure.temporary)), Some((FailureKind::Timeout, true)));
+    assert_eq!((report.metrics.banner_time, report.metrics.ehlo_time), (Some(0.01), None));
+    assert_eq!((report.metrics.last_cmd, report.metrics.last_code), (Some(Phase::Ehlo), None));
+    assert_eq!(report.phases[1].time_ms, None);
+}
+
+#[test]
+fn nothing_was_reached() {
+    let attempt = |address: [u8; 4]| {
+        let address = Some(address.into());
+        Event::Attempted(Attempt { host: "mx".to_owned(), address, error: "refused".to_owned() })
+    };
+    let report = Log::new()
+        .at(1, attempt([192, 0, 2, 1]))
+        .at(2, attempt([192, 0, 2, 2]))
+        .at(2, Event::Failed(Failure::new(Phase::Connect, FailureKind::Refused, "refused")))
+        .fold(3);
+    assert_eq!((report.target.address, report.target.attempts.len()), (None, 2));
+    assert_eq!((report.metrics.last_cmd, report.phases.len()), (None, 0));
+}
+
+#[test]
+fn tls_facts_and_every_error() {
+    let problems = vec![
+        CertificateProblem::new(CertificateErrorKind::Expired, "a minute ago"),
+        CertificateProblem::new(CertificateErrorKind::WrongName, "mx.test"),
+    ];
+    let report = Log::new()
+        .answered(Phase::Ehlo, 0, 1, "250-mx\r\n250 STARTTLS", Ending::Accepted)
+        .at(1, Event::Began(Phase::Tls))
+        .at(5, Event::Ended(Phase::Tls, Ending::Done))
+        .at(5, session(problems))
+        .answered(Phase::EhloTls, 5, 7, "250-mx\r\n250 AUTH PLAIN", Ending::Accepted)
+        .fold(9);
+    assert_eq!((report.metrics.tls_time, report.metrics.ehlo_tls_time), (Some(0.004), Some(0.002)));
+    assert_eq!(report.metrics.cert_end_in, Some(-60));
+    assert_eq!(report.metrics.cert_subject_alternative_names.as_deref(), Some("mx.test, 192.0.2.1"));
+    let text = report.metrics.cert_error.expect("errors");
+    assert!(text.contains("a minute ago") && text.contains("mx.test"), "{text}");
+    let tls = report.tls.expect("TLS");
+    assert_eq!(
+        (tls.verified, tls.errors),
+        (false, vec![CertificateErrorKind::Expired, CertificateErrorKind::WrongName])
+    );
+    assert!(report.capabilities.before_tls.expect("before").offers("STARTTLS"));
+    assert!(report.capabilities.after_tls.expect("after").offers("AUTH"));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let phase = || proptest::sample::select(Phase::ALL.as_slice());
+    let ending =
+        proptest::sample::select([Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Broken].as_slice());
+    prop_oneof![
+        phase().prop_map(Event::Began),
+        "[2-5][0-5][0-9] [a-z .0-9]{0,9}".prop_map(|text| Event::Received(reply(&text))),
+        (phase(), ending).prop_map(|(phase, ending)| Event::Ended(phase, ending)),
+        "w{1,3}".prop_map(Event::Warned),
+        phase().prop_map(|phase| Event::Failed(Failure::new(phase, FailureKind::Closed, "x"))),
+    ]
+}
+
+proptest! {
+    /// Whatever was written down, in whatever order: no panic, no negative time, and the outcome fits the failure.
+    #[test]
+    fn any_journal_folds(events in proptest::collection::vec((0_u64..1000, any_event()), 0..40)) {
+        let log = events.into_iter().fold(Log::new(), |log, (at, event)| log.at(at, event));
+        let report = log.fold(1000);
+        prop_assert_eq!(report.failure.is_some(), !report.success);
+        for phase in &report.phases {
+            prop_assert!(phase.started_ms >= 0.0 && phase.time_ms.is_none_or(|time| time >= 0.0));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Journal`]: what happened and when, written down while a check runs and folded into the report at its end.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Attempt, Failure, Via};
+use crate::{
+    phase::Phase,
+    smtp::Reply,
+    x509::{CertificateFacts, problem::CertificateProblem},
+};
+
+/// The log of one check: append-only, and bounded by what a server may say in one dialogue.
+///
+/// Whoever writes takes secrets out first: what is in the journal can be in the report.
+#[derive(Debug)]
+pub struct Journal {
+    pub(super) heading: Heading,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// What is known of a check before it begins.
+#[derive(Clone, Debug)]
+pub struct Heading {
+    /// The check's id.
+    pub id: Uuid,
+    /// The wall clock at the start.
+    pub started_at: OffsetDateTime,
+    /// The monotonic clock at the start.
+    pub started: Instant,
+    /// The host to check, as the caller or the recipient's domain names it.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// Where the host comes from.
+    pub via: Via,
+    /// Whether the report is to have a transcript.
+    pub transcript: bool,
+}
+
+/// One line of the journal.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) at: Instant,
+    pub(super) event: Event,
+}
+
+/// What can happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A host or address could not be used.
+    Attempted(Attempt),
+    /// A connection stands.
+    Connected {
+        /// To this host,
+        host: String,
+        /// at this address.
+        address: IpAddr,
+    },
+    /// A phase began.
+    Began(Phase),
+    /// A command was written, here without its secrets.
+    Sent(String),
+    /// A reply had arrived.
+    Received(Reply),
+    /// A phase ended.
+    Ended(Phase, Ending),
+    /// A TLS handshake ended, well or not, and this is what is known of it.
+    Secured(Box<TlsSession>),
+    /// The check failed for another reason than a reply.
+    Failed(Failure),
+    /// Something that an operator should know.
+    Warned(String),
+}
+
+/// How a phase ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should, without a reply.
+    Done,
+    /// By the expected reply, the last one received.
+    Accepted,
+    /// By another reply, the last one received.
+    Rejected,
+    /// By an error; what it was stands in a [`Event::Failed`].
+    Broken,
+}
+
+/// What is known of a TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSession {
+    /// The protocol version, when the handshake came to an end.
+    pub version: Option<&'static str>,
+    /// The cipher suite's IANA name, when the handshake came to an end.
+    pub cipher: Option<String>,
+    /// The name asked for.
+    pub server_name: String,
+    /// What is wrong with the certificates.
+    pub problems: Vec<CertificateProblem>,
+    /// The certificates, the server's own first.
+    pub chain: Vec<CertificateFacts>,
+}
+
+impl Journal {
+    /// An empty journal.
+    pub fn new(heading: Heading) -> Self {
+        Self { heading, entries: Vec::with_capacity(32) }
+    }
+
+    /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
+    pub fn note(&mut self, at: Instant, event: Event) {
+        self.entries.push(Entry { at, event });
+    }
+
+    /// The check's id.
+    pub fn id(&self) -> Uuid {
+        self.heading.id
+    }
+
+    /// From the start of the check; zero for an instant before it.
+    pub(super) fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.heading.started)
+    }
+}

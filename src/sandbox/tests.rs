@@ -1,0 +1,423 @@
+//! Raw bytes against a running sandbox.
+
+use std::{io::ErrorKind, net::Ipv6Addr};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
+};
+
+use super::*;
+
+/// Longer than anything the sandbox is asked to do here; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Client<S>(BufReader<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// A client that has read the greeting.
+    async fn greeted(stream: S) -> Self {
+        let mut client = Self(BufReader::new(stream));
+        assert_eq!(client.reply().await, "220 mx.sandbox.test ESMTP smtp-check sandbox\r\n");
+        client
+    }
+
+    async fn send(&mut self, octets: impl AsRef<[u8]>) {
+        self.0.write_all(octets.as_ref()).await.expect("the server reads");
+        self.0.flush().await.expect("the server reads");
+    }
+
+    /// One reply with all its lines.
+    async fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        let read = async {
+            loop {
+                let start = reply.len();
+                self.0.read_line(&mut reply).await.expect("a line");
+                if reply.as_bytes().get(start + 3) != Some(&b'-') {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("a reply in time");
+        reply
+    }
+
+    async fn ask(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n")).await;
+        self.reply().await
+    }
+
+    /// Asks every line and expects a reply that begins so.
+    async fn dialogue(&mut self, script: &[(&str, &str)]) {
+        for (line, expected) in script {
+            let reply = self.ask(line).await;
+            assert!(reply.starts_with(expected), "{line:?} got {reply:?}");
+        }
+    }
+
+    /// What still comes until the server hangs up.
+    async fn rest(mut self) -> String {
+        let mut rest = Vec::new();
+        tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest))
+            .await
+            .expect("the server hangs up")
+            .expect("without a reset");
+        String::from_utf8(rest).expect("text")
+    }
+}
+
+async fn sandbox() -> Sandbox {
+    Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a loopback port is free")
+}
+
+async fn tcp(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).await.expect("it listens");
+    stream.set_nodelay(true).expect("a TCP option");
+    stream
+}
+
+async fn connect(sandbox: &Sandbox) -> Client<TcpStream> {
+    Client::greeted(tcp(sandbox.addr()).await).await
+}
+
+/// A handshake that trusts the sandbox's CA and nobody else.
+async fn handshake(stream: TcpStream, ca_pem: &str, name: &'static str) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("a CA certificate");
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the versions of the provider")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+        .connect(ServerName::try_from(name).expect("a name"), stream)
+        .await
+        .expect("the certificate is good")
+}
+
+#[tokio::test]
+async fn a_message_goes_through() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    assert_eq!(
+        client.ask("EHLO noit.local").await,
+        "250-mx.sandbox.test greets noit.local\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
+         250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 ENHANCEDSTATUSCODES\r\n"
+    );
+    client
+        .dialogue(&[
+            ("MAIL FROM:<a@b.test> BODY=8BITMIME SIZE=9", "250 2.1.0 "),
+            ("RCPT TO:<nobody@b.test>", "550 5.1.1 "),
+            ("RCPT TO:<alice@b.test>", "250 2.1.5 "),
+            ("RCPT TO:<postmaster>", "250 2.1.5 "),
+            ("DATA", "354 "),
+        ])
+        .await;
+    client.send(b"Subject: Testing\n.\n\xff\r\n..x").await;
+    client.send(b"\r\n.\r\n").await;
+    let queued = client.reply().await;
+    assert_eq!(client.ask("QUIT").await, "221 2.0.0 Bye\r\n");
+    assert_eq!(client.rest().await, "");
+
+    let delivered = sandbox.delivered();
+    assert_eq!(delivered.len(), 1);
+    let message = &delivered[0];
+    assert_eq!(queued, format!("250 2.0.0 Ok: queued as {}\r\n", message.id));
+    assert_eq!(message.content, b"Subject: Testing\n.\n\xff\r\n.x\r\n");
+    let envelope = Envelope {
+        client: "noit.local".to_owned(),
+        tls: false,
+        authenticated: false,
+        from: "a@b.test".to_owned(),
+        parameters: vec!["BODY=8BITMIME".to_owned(), "SIZE=9".to_owned()],
+        to: vec!["alice@b.test".to_owned(), "postmaster".to_owned()],
+    };
+    assert_eq!(message.envelope, envelope);
+}
+
+#[tokio::test]
+async fn order_is_kept() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    client
+        .dialogue(&[
+            ("MAIL FROM:<>", "503 5.5.1 "),
+            ("RCPT TO:<a@b>", "503 5.5.1 "),
+            ("DATA", "503 5.5.1 "),
+            ("STARTTLS", "503 5.5.1 "),
+            ("AUTH PLAIN", "503 5.5.1 "),
+            ("NONSENSE", "500 5.5.2 "),
+            ("NOOP", "250 2.0.0 "),
+            ("VRFY alice", "252 2.0.0 "),
+            ("HELO old.test", "250 mx.sandbox.test greets old.test\r\n"),
+            ("AUTH PLAIN", "503 5.5.1 "),
+            ("MAIL FROM:<é@b>", "553 5.6.7 "),
+            ("MAIL FROM:<>", "250 2.1.0 "),
+            ("MAIL FROM:<>", "503 5.5.1 "),
+            ("RCPT TO:<é@b>", "553 5.6.7 "),
+            ("DATA", "503 5.5.1 "),
+            ("RCPT TO:<a@b>", "250 2.1.5 "),
+            ("RSET", "250 2.0.0 "),
+            ("DATA", "503 5.5.1 "),
+            ("EHLO new.test", "250-"),
+            ("MAIL FROM:<é@b> SMTPUTF8", "250 2.1.0 "),
+            ("RCPT TO:<é@b>", "250 2.1.5 "),
+            ("STARTTLS", "503 5.5.1 "),
+            ("AUTH PLAIN", "503 5.5.1 "),
+            ("EHLO new.test", "250-"),
+            ("DATA", "503 5.5.1 "),
+        ])
+        .await;
+    assert!(sandbox.delivered().is_empty());
+}
+
+#[tokio::test]
+async fn recipients_teach() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    client
+        .dialogue(&[
+            ("EHLO a.test", "250-"),
+            ("MAIL FROM:<>", "250 "),
+            ("RCPT TO:<NOBODY@b>", "550 5.1.1 "),
+            ("RCPT TO:<later@b>", "451 4.7.1 "),
+            ("RCPT TO:<full@b>", "452 4.2.2 "),
+        ])
+        .await;
+    let start = Instant::now();
+    assert_eq!(client.ask("RCPT TO:<slow@b>").await, "250 2.1.5 Ok\r\n");
+    assert!(start.elapsed() >= Duration::from_millis(740));
+    for _ in 1..100 {
+        client.dialogue(&[("RCPT TO:<a@b>", "250 ")]).await;
+    }
+    client.dialogue(&[("RCPT TO:<a@b>", "452 4.5.3 ")]).await;
+    client.send("RSET\r\nMAIL FROM:<>\r\nRCPT TO:<hangup@b>\r\n").await;
+    assert_eq!(client.rest().await, "250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n");
+}
+
+#[tokio::test]
+async fn a_group_is_answered_in_order() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    client.send("EHLO a.test\r\nMAIL FROM:<>\r\nRCPT TO:<later@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n").await;
+    for expected in ["250-", "250 2.1.0 ", "451 4.7.1 ", "250 2.1.5 ", "354 "] {
+        assert!(client.reply().await.starts_with(expected));
+    }
+    client.send("\r\n.\r\nNOOP\r\nQUIT\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.starts_with("250 2.0.0 Ok: queued as "), "{rest}");
+    assert!(rest.ends_with("\r\n250 2.0.0 Ok\r\n221 2.0.0 Bye\r\n"));
+    assert_eq!(sandbox.delivered()[0].content, b"\r\n");
+}
+
+#[tokio::test]
+async fn auth_in_every_form() {
+    let sandbox = sandbox().await;
+    for exchange in [
+        &[("AUTH PLAIN AHByb2JlAHNhbmRib3g=", "235 2.7.0 ")][..],
+        &[("AUTH PLAIN", "334 \r\n"), ("AHByb2JlAHNhbmRib3g=", "235 2.7.0 ")],
+        &[("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"), ("cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("c2FuZGJveA==", "235 2.7.0 ")],
+        &[("AUTH LOGIN cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("c2FuZGJveA==", "235 2.7.0 ")],
+        &[
+            ("AUTH PLAIN AHByb2JlAHdyb25n", "535 5.7.8 "),
+            ("AUTH PLAIN =", "501 5.5.2 "),
+            ("AUTH PLAIN not-base64", "501 5.5.2 "),
+            ("AUTH GSSAPI", "504 5.5.4 "),
+            ("AUTH LOGIN", "334 "),
+            ("*", "501 5.7.0 "),
+            ("AUTH LOGIN", "334 "),
+            ("cHJvYmU=", "334 "),
+            ("d3Jvbmc=", "535 5.7.8 "),
+            ("AUTH PLAIN AHByb2JlAHNhbmRib3g=", "235 2.7.0 "),
+        ],
+    ] {
+        let mut client = connect(&sandbox).await;
+        client.dialogue(&[("EHLO a.test", "250-")]).await;
+        client.dialogue(exchange).await;
+        client
+            .dialogue(&[
+                ("AUTH PLAIN", "503 5.5.1 "),
+                ("MAIL FROM:<>", "250 "),
+                ("RCPT TO:<a@b>", "250 "),
+                ("DATA", "354 "),
+                (".", "250 2.0.0 Ok: queued as "),
+            ])
+            .await;
+    }
+    let delivered = sandbox.delivered();
+    assert_eq!(delivered.len(), 5);
+    for message in delivered {
+        assert!(message.envelope.authenticated && message.content.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn starttls_carries_nothing_over() {
+    let sandbox = sandbox().await;
+    for name in ["mx.sandbox.test", "localhost", "127.0.0.1", "::1"] {
+        let mut client = connect(&sandbox).await;
+        client
+            .dialogue(&[
+                ("EHLO clear.test", "250-"),
+                ("AUTH PLAIN AHByb2JlAHNhbmRib3g=", "235 "),
+                ("STARTTLS", "220 2.0.0 "),
+            ])
+            .await;
+        let stream = handshake(client.0.into_inner(), sandbox.ca_pem(), name).await;
+        let mut client = Client(BufReader::new(stream));
+        client.dialogue(&[("MAIL FROM:<>", "503 5.5.1 ")]).await;
+        let capabilities = client.ask("EHLO tls.test").await;
+        assert!(!capabilities.contains("STARTTLS") && capabilities.contains("AUTH PLAIN LOGIN"));
+        client
+            .dialogue(&[
+                ("STARTTLS", "503 5.5.1 "),
+                ("MAIL FROM:<>", "250 "),
+                ("RCPT TO:<a@b>", "250 "),
+                ("DATA", "354 "),
+                ("Subject: x\r\n.", "250 "),
+                ("QUIT", "221 "),
+            ])
+            .await;
+        assert_eq!(client.rest().await, "");
+        let delivered = sandbox.delivered();
+        let envelope = &delivered.last().expect("a message").envelope;
+        assert!(envelope.tls && !envelope.authenticated && envelope.client == "tls.test");
+    }
+}
+
+#[tokio::test]
+async fn commands_behind_starttls_end_the_connection() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    client.dialogue(&[("EHLO a.test", "250-")]).await;
+    client.send("STARTTLS\r\nMAIL FROM:<evil@b>\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.starts_with("503 5.5.1 ") && rest.lines().count() == 1);
+}
+
+#[tokio::test]
+async fn implicit_tls_greets_inside() {
+    let sandbox = Sandbox::start(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))).await.expect("a loopback port is free");
+    assert_eq!(sandbox.smtps_addr().ip(), sandbox.addr().ip());
+    let stream = tcp(sandbox.smtps_addr()).await;
+    let stream = handshake(stream, sandbox.ca_pem(), "::1").await;
+    let mut client = Client::greeted(stream).await;
+    client.dialogue(&[("EHLO a.test", "250-"), ("STARTTLS", "503 5.5.1 "), ("QUIT", "221 ")]).await;
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_is_refused_and_the_next_one_taken() {
+    let sandbox = sandbox().await;
+    let mut client = connect(&sandbox).await;
+    client.dialogue(&[("EHLO a.test", "250-")]).await;
+    for (octets, expected) in [(MAX_MESSAGE + 1, "552 5.3.4 "), (MAX_MESSAGE, "250 2.0.0 ")] {
+        client.dialogue(&[("MAIL FROM:<>", "250 "), ("RCPT TO:<a@b>", "250 "), ("DATA", "354 ")]).await;
+        client.send(vec![b'x'; octets - 2]).await;
+        client.dialogue(&[("\r\n.", expected)]).await;
+    }
+    let delivered = sandbox.delivered();
+    assert_eq!(delivered.len(), 1);
+    assert_eq!(delivered[0].content.len(), MAX_MESSAGE);
+}
+
+#[tokio::test]
+async fn garbage_harms_nobody() {
+    let sandbox = sandbox().await;
+    for garbage in [
+        &b"\0\xff\xfe\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\r\n",
+        b"GET / HTTP/1.1\r\n",
+        b"PROXY TCP4 127.0.0.1 127.0.0.1 1 25\r\n",
+        &[[b'x'; 60_000].as_slice(), b"\r\n"].concat(),
+    ] {
+        let mut client = connect(&sandbox).await;
+        client.send(garbage).await;
+        assert!(client.reply().await.starts_with("500 5.5.2 "));
+        client.dialogue(&[("NOOP", "250 2.0.0 ")]).await;
+    }
+    let mut client = connect(&sandbox).await;
+    client.dialogue(&[("EHLO a.test", "250-"), ("STARTTLS", "220 ")]).await;
+    client.send("EHLO in.clear\r\n").await;
+    let mut alert = Vec::new();
+    // Reset or closed, the server has given up on this one.
+    let _ = tokio::time::timeout(PATIENCE, client.0.read_to_end(&mut alert)).await.expect("the server hangs up");
+    assert!(!alert.starts_with(b"250"));
+    assert_eq!(connect(&sandbox).await.ask("NOOP").await, "250 2.0.0 Ok\r\n");
+}
+
+#[tokio::test]
+async fn connections_are_bounded() {
+    let sandbox = sandbox().await;
+    let mut clients = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        clients.push(connect(&sandbox).await);
+    }
+    let surplus = Client(BufReader::new(tcp(sandbox.addr()).await));
+    assert_eq!(surplus.rest().await, "421 4.3.2 Too many connections\r\n");
+    assert_eq!(clients[0].ask("NOOP").await, "250 2.0.0 Ok\r\n");
+}
+
+#[tokio::test]
+async fn dropping_it_ends_it() {
+    let sandbox = sandbox().await;
+    let (addr, mut client) = (sandbox.addr(), connect(&sandbox).await);
+    client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
+    drop(sandbox);
+    assert_eq!(client.rest().await, "");
+    let refused = TcpStream::connect(addr).await.expect_err("nobody listens");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn only_loopback() {
+    for ip in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let refused = Sandbox::start(ip.parse().expect("an address")).await;
+        assert_eq!(refused.expect_err(ip).kind(), ErrorKind::InvalidInput);
+    }
+}
+
+/// Runs a session on a pipe, where time can be paused.
+async fn on_a_pipe<T>(test: impl AsyncFnOnce(Client<tokio::io::DuplexStream>) -> T) -> T {
+    let (server, client) = duplex(4096);
+    let maildrop = Maildrop::default();
+    let wire = Wire::new(server, Instant::now() + MAX_CONNECTION_TIME);
+    let session = Session::clear(wire, &maildrop).run();
+    let client = async { test(Client::greeted(client).await).await };
+    tokio::join!(session, client).1
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_client_is_told_so() {
+    let told = on_a_pipe(async |client| client.rest_of_pipe().await).await;
+    assert_eq!(told, "421 4.4.2 Timeout, closing connection\r\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_silent_recipient_stays_silent() {
+    let start = Instant::now();
+    let told = on_a_pipe(async |mut client| {
+        client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
+        client.send("RCPT TO:<silent@b>\r\nRSET\r\n").await;
+        client.rest_of_pipe().await
+    })
+    .await;
+    assert_eq!(told, "");
+    assert_eq!(start.elapsed(), MAX_CONNECTION_TIME);
+}
+
+impl Client<tokio::io::DuplexStream> {
+    /// As [`Client::rest`], without a limit of its own: the paused clock would run to it first.
+    async fn rest_of_pipe(mut self) -> String {
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).await.expect("text");
+        rest
+    }
+}

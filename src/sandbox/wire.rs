@@ -1,0 +1,257 @@
+//! Lines in, replies out: every read and write bounded in bytes and in time.
+
+use std::{borrow::Cow, io, time::Duration};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{MAX_MESSAGE, content::ContentDecoder};
+
+/// A reply without its last CR LF.
+pub(super) type Reply = Cow<'static, str>;
+
+/// The longest line taken, its end included: what RFC 4954, section 4 asks of a server that has AUTH.
+pub(super) const MAX_LINE: usize = 12_288;
+
+/// A longer line is read to its end and refused; past this, the connection is closed.
+const MAX_LINE_SKIPPED: usize = 1024 * 1024;
+
+/// A message over [`MAX_MESSAGE`] is read to its end and refused; past this, the connection is closed.
+const MAX_MESSAGE_SKIPPED: usize = 4 * MAX_MESSAGE;
+
+/// How long a client may take over a command, or be silent in the middle of a message. RFC 5321, section 4.5.3.2.7 asks for five
+/// minutes of a server that people rely on; nobody relies on this one.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long the end of a connection waits for the client's own, lest unread bytes turn the last reply into a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Why a conversation cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// There is nobody left to talk to.
+    Gone,
+    /// The connection is closed with a last word.
+    Closing(Reply),
+}
+
+impl From<io::Error> for Fault {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+const TOO_LATE: Fault = Fault::Closing(Cow::Borrowed("421 4.4.2 Timeout, closing connection"));
+
+/// One client's connection.
+pub(super) struct Wire<S> {
+    stream: BufReader<S>,
+    end: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// A wire over `stream` that is done at `end`, whatever happens.
+    pub(super) fn new(stream: S, end: Instant) -> Self {
+        Self { stream: BufReader::new(stream), end }
+    }
+
+    /// Writes one reply, of one line or of several.
+    pub(super) async fn reply(&mut self, reply: &str) -> Result<(), Fault> {
+        let octets = format!("{reply}\r\n").into_bytes();
+        let written = timeout_at(self.patience(), async {
+            self.stream.write_all(&octets).await?;
+            self.stream.flush().await
+        });
+        Ok(written.await.map_err(|_| Fault::Gone)??)
+    }
+
+    /// Reads a line and takes its end off, or says which reply it deserves. A lone LF ends a command line too, for those who type.
+    pub(super) async fn line(&mut self) -> Result<Result<String, Reply>, Fault> {
+        let patience = self.patience();
+        let mut line = Vec::new();
+        let mut skipped = 0;
+        loop {
+            let chunk = self.chunk(patience).await?;
+            let (part, ended) = match chunk.iter().position(|&octet| octet == b'\n') {
+                Some(end) => (end + 1, true),
+                None => (chunk.len(), false),
+            };
+            if skipped == 0 && line.len() + part <= MAX_LINE {
+                line.extend_from_slice(&chunk[..part]);
+            } else {
+                skipped += part;
+            }
+            self.stream.consume(part);
+            if ended && skipped == 0 {
+                return Ok(text(line));
+            }
+            if ended {
+                return Ok(Err("500 5.5.2 Line too long".into()));
+            }
+            if skipped > MAX_LINE_SKIPPED {
+                return Err(Fault::Closing("500 5.5.2 Line too long".into()));
+            }
+        }
+    }
+
+    /// Reads a message up to CR LF DOT CR LF, or says which reply it deserves.
+    pub(super) async fn content(&mut self) -> Result<Result<Vec<u8>, Reply>, Fault> {
+        let too_big = || Reply::from("552 5.3.4 Message size exceeds fixed limit");
+        let mut decoder = ContentDecoder::new(MAX_MESSAGE);
+        let mut taken = 0;
+        while !decoder.ended() {
+            let patience = self.patience();
+            let part = decoder.push(self.chunk(patience).await?);
+            self.stream.consume(part);
+            taken += part;
+            if taken > MAX_MESSAGE_SKIPPED {
+                return Err(Fault::Closing(too_big()));
+            }
+        }
+        Ok(decoder.finish().ok_or_else(too_big))
+    }
+
+    /// Whether the client has sent more than has been read.
+    pub(super) fn has_more(&self) -> bool {
+        !self.stream.buffer().is_empty()
+    }
+
+    /// Listens without a word until the client leaves, or time is up.
+    pub(super) async fn ignore(&mut self) -> Fault {
+        let end = self.end;
+        loop {
+            match self.chunk(end).await {
+                Ok(chunk) => {
+                    let part = chunk.len();
+                    self.stream.consume(part);
+                }
+                Err(_) => return Fault::Gone,
+            }
+        }
+    }
+
+    /// Ends the connection so that the last reply still arrives.
+    pub(super) async fn close(mut self) {
+        let farewell = async {
+            self.stream.shutdown().await?;
+            let mut rest = [0; 1024];
+            while self.stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Whichever way it ends, the connection is dropped next.
+        let _ = timeout(LINGER, farewell).await;
+    }
+
+    /// The stream below. What the client sent and nobody read is lost.
+    pub(super) fn into_inner(self) -> S {
+        self.stream.into_inner()
+    }
+
+    /// At least one octet from the client.
+    async fn chunk(&mut self, until: Instant) -> Result<&[u8], Fault> {
+        let chunk = timeout_at(until, self.stream.fill_buf()).await.map_err(|_| TOO_LATE)??;
+        if chunk.is_empty() {
+            return Err(Fault::Gone);
+        }
+        Ok(chunk)
+    }
+
+    fn patience(&self) -> Instant {
+        self.end.min(Instant::now() + IDLE)
+    }
+}
+
+/// The line as text. Control characters are refused here, so that no reply can ever echo one.
+fn text(mut line: Vec<u8>) -> Result<String, Reply> {
+    line.truncate(line.strip_suffix(b"\n").unwrap_or(&line).len());
+    line.truncate(line.strip_suffix(b"\r").unwrap_or(&line).len());
+    match String::from_utf8(line) {
+        Ok(text) if !text.contains(char::is_control) => Ok(text),
+        _ => Err("500 5.5.2 Command is not printable text".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+
+    use super::*;
+
+    fn wire() -> (Wire<DuplexStream>, DuplexStream) {
+        let (server, client) = duplex(64 * 1024);
+        let end = Instant::now() + Duration::from_secs(600);
+        (Wire::new(server, end), client)
+    }
+
+    async fn line_of(octets: &[u8]) -> Result<Result<String, Reply>, Fault> {
+        let (mut wire, mut client) = wire();
+        let send = async {
+            // A wire that has had enough hangs up in the middle of this.
+            let _ = client.write_all(octets).await;
+            drop(client);
+        };
+        let read = async {
+            let line = wire.line().await;
+            drop(wire);
+            line
+        };
+        tokio::join!(send, read).1
+    }
+
+    #[tokio::test]
+    async fn lines_and_their_bounds() {
+        let longest = "x".repeat(MAX_LINE - 2);
+        for (sent, kept) in [
+            ("NOOP\r\n", "NOOP"),
+            ("NOOP\n", "NOOP"),
+            ("\r\n", ""),
+            ("é\r\n", "é"),
+            (&format!("{longest}\r\n"), &longest),
+        ] {
+            assert_eq!(line_of(sent.as_bytes()).await, Ok(Ok(kept.to_owned())));
+        }
+        for refused in [&b"a\0b\r\n"[..], b"a\rb\r\n", b"a\x7f\r\n", b"\xff\r\n", format!("{longest}x\r\n").as_bytes()]
+        {
+            let line = line_of(refused).await.expect("the wire goes on");
+            assert!(line.is_err_and(|reply| reply.starts_with("500 5.5.2 ")));
+        }
+        assert_eq!(line_of(b"NOOP").await, Err(Fault::Gone));
+        assert_eq!(line_of(b"").await, Err(Fault::Gone));
+        let endless = vec![b'x'; MAX_LINE + MAX_LINE_SKIPPED + 64 * 1024];
+        assert!(matches!(line_of(&endless).await, Err(Fault::Closing(_))));
+    }
+
+    #[tokio::test]
+    async fn a_long_line_leaves_the_next_one_whole() {
+        let (mut wire, mut client) = wire();
+        let long = [vec![b'x'; MAX_LINE + 1], b"\r\nNOOP\r\n".to_vec()].concat();
+        client.write_all(&long).await.expect("it fits the pipe");
+        assert!(wire.line().await.is_ok_and(|line| line.is_err()));
+        assert_eq!(wire.line().await, Ok(Ok("NOOP".to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drip_feed_does_not_renew_the_patience() {
+        let (mut wire, mut client) = wire();
+        let start = Instant::now();
+        let drip = async {
+            while client.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(IDLE / 4).await;
+            }
+        };
+        tokio::select! {
+            () = drip => panic!("the pipe stays open"),
+            line = wire.line() => assert_eq!(line, Err(TOO_LATE)),
+        }
+        assert_eq!(start.elapsed(), IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_left() {
+        let (server, _client) = duplex(4);
+        let mut wire = Wire::new(server, Instant::now() + Duration::from_secs(5));
+        assert_eq!(wire.reply("250 2.0.0 Ok").await, Err(Fault::Gone));
+    }
+}

@@ -1,0 +1,103 @@
+//! Commands (RFC 5321, section 4.1.1) to octets.
+
+use std::fmt;
+
+use super::{EhloName, Mailbox, Mechanism, Payload};
+use crate::secret::{MASK, Secret};
+
+/// One thing that the client writes. It holds only types that cannot contain CR or LF.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// EHLO (RFC 5321, section 4.1.1.1).
+    Ehlo(EhloName),
+    /// STARTTLS (RFC 3207).
+    StartTls,
+    /// AUTH without an initial response (RFC 4954).
+    Auth(Mechanism),
+    /// An answer to a 334 challenge, base64 already.
+    SaslResponse(Secret),
+    /// MAIL FROM (RFC 5321, section 4.1.1.2).
+    MailFrom {
+        /// The sender; `None` is the null reverse-path `<>`.
+        reverse_path: Option<Mailbox>,
+        /// `BODY=8BITMIME` (RFC 6152).
+        eight_bit: bool,
+        /// `SMTPUTF8` (RFC 6531).
+        utf8: bool,
+    },
+    /// RCPT TO (RFC 5321, section 4.1.1.3).
+    RcptTo(Mailbox),
+    /// DATA (RFC 5321, section 4.1.1.4).
+    Data,
+    /// The message, with its terminator.
+    Body(Payload),
+    /// QUIT (RFC 5321, section 4.1.1.10).
+    Quit,
+}
+
+impl Command {
+    /// The octets to write, the line's CR LF or the message's terminator included.
+    pub fn to_wire(&self) -> Vec<u8> {
+        match self {
+            Self::SaslResponse(secret) => format!("{}\r\n", secret.expose()).into_bytes(),
+            Self::Body(payload) => payload.to_wire(),
+            line => format!("{line}\r\n").into_bytes(),
+        }
+    }
+}
+
+/// As a transcript shows it: a secret masked, the message by its size.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ehlo(name) => write!(f, "EHLO {name}"),
+            Self::StartTls => f.write_str("STARTTLS"),
+            Self::Auth(mechanism) => write!(f, "AUTH {}", mechanism.name()),
+            Self::SaslResponse(_) => f.write_str(MASK),
+            Self::MailFrom { reverse_path, eight_bit, utf8 } => {
+                match reverse_path {
+                    Some(mailbox) => write!(f, "MAIL FROM:<{mailbox}>")?,
+                    None => f.write_str("MAIL FROM:<>")?,
+                }
+                f.write_str(if *eight_bit { " BODY=8BITMIME" } else { "" })?;
+                f.write_str(if *utf8 { " SMTPUTF8" } else { "" })
+            }
+            Self::RcptTo(mailbox) => write!(f, "RCPT TO:<{mailbox}>"),
+            Self::Data => f.write_str("DATA"),
+            Self::Body(payload) => write!(f, "({} octets of message, then the final dot)", payload.len()),
+            Self::Quit => f.write_str("QUIT"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_on_the_wire() {
+        let mailbox = |text: &str| text.parse::<Mailbox>().expect("a mailbox");
+        let mail = |reverse_path, eight_bit, utf8| Command::MailFrom { reverse_path, eight_bit, utf8 };
+        for (command, wire) in [
+            (Command::Ehlo("noit.local".parse().expect("a name")), "EHLO noit.local\r\n"),
+            (Command::StartTls, "STARTTLS\r\n"),
+            (Command::Auth(Mechanism::Login), "AUTH LOGIN\r\n"),
+            (Command::SaslResponse(Secret::new("dGlt".to_owned())), "dGlt\r\n"),
+            (mail(None, false, false), "MAIL FROM:<>\r\n"),
+            (mail(Some(mailbox("a@b")), true, false), "MAIL FROM:<a@b> BODY=8BITMIME\r\n"),
+            (mail(Some(mailbox("ü@b")), true, true), "MAIL FROM:<ü@b> BODY=8BITMIME SMTPUTF8\r\n"),
+            (Command::RcptTo(mailbox("postmaster")), "RCPT TO:<postmaster>\r\n"),
+            (Command::Data, "DATA\r\n"),
+            (Command::Body(Payload::parse("hi").expect("a payload")), "hi\r\n.\r\n"),
+            (Command::Quit, "QUIT\r\n"),
+        ] {
+            assert_eq!(String::from_utf8(command.to_wire()).as_deref(), Ok(wire));
+        }
+    }
+
+    #[test]
+    fn a_response_is_not_shown() {
+        let response = Command::SaslResponse(Secret::new("dGlt".to_owned()));
+        assert_eq!(format!("{response} {response:?}"), "*** SaslResponse(Secret(***))");
+    }
+}

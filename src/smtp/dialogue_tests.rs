@@ -1,0 +1,218 @@
+//! Whole conversations by tables: what the server says on the left, what the client does next on the right.
+
+use proptest::prelude::*;
+
+use super::super::{Mechanism, ReplyParser};
+use super::*;
+
+fn script() -> Script {
+    Script {
+        ehlo: "noit.local".parse().expect("a name"),
+        implicit_tls: false,
+        start_tls: false,
+        credentials: None,
+        from: None,
+        to: Some("to@mx.test".parse().expect("a mailbox")),
+        payload: Payload::parse("Subject: Testing").expect("a payload"),
+        stop_after: None,
+    }
+}
+
+fn credentials(mechanism: Mechanism) -> Option<Credentials> {
+    let password = Secret::new("secret".to_owned());
+    Some(Credentials { mechanism, user: "user".to_owned(), password, authorization_id: String::new() })
+}
+
+fn reply(text: &str) -> Reply {
+    let wire = format!("{text}\r\n");
+    ReplyParser::default().parse(&mut wire.as_bytes()).expect("a reply").expect("whole")
+}
+
+/// The action in a few words.
+fn shown(action: &Action) -> String {
+    match action {
+        Action::Listen(phase) => format!("{phase}: listen"),
+        Action::Begin(phase, command) => format!("{phase}: {command}"),
+        Action::Continue(command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
+        Action::Handshake => "handshake".to_owned(),
+        Action::Unsupported(phase, lacking) => format!("{phase}: unsupported: {lacking}"),
+        Action::Close => "close".to_owned(),
+    }
+}
+
+/// Plays the server's replies (`tls` for a handshake that went well) and collects what the client does.
+fn play(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Dialogue) {
+    let (mut dialogue, first) = Dialogue::begin(script);
+    let mut actions = vec![shown(&first)];
+    let mut verdicts = Vec::new();
+    for said in server {
+        let next = if *said == "tls" {
+            dialogue.after_handshake()
+        } else {
+            let (verdict, next) = dialogue.reply(&reply(said));
+            verdicts.push(verdict);
+            next
+        };
+        actions.push(shown(&next));
+    }
+    (actions, verdicts, dialogue)
+}
+
+#[test]
+fn a_delivery() {
+    let (actions, verdicts, dialogue) = play(
+        script(),
+        &["220 hi", "250 mx.test", "250 2.1.0 Ok", "251 will forward", "354 go on", "250 Ok: queued as 1", "221 bye"],
+    );
+    assert_eq!(
+        actions,
+        [
+            "banner: listen",
+            "ehlo: EHLO noit.local",
+            "mailfrom: MAIL FROM:<>",
+            "rcptto: RCPT TO:<to@mx.test>",
+            "data: DATA",
+            "body: (16 octets of message, then the final dot)",
+            "quit: QUIT",
+            "close",
+        ]
+    );
+    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Accepted));
+    assert_eq!(dialogue.warnings(), []);
+}
+
+#[test]
+fn starttls_and_plain() {
+    let script = Script { start_tls: true, credentials: credentials(Mechanism::Plain), ..script() };
+    let server =
+        ["220 hi", "250-mx\r\n250 STARTTLS", "220 go", "tls", "250-mx\r\n250 AUTH PLAIN", "334", "235 welcome"];
+    let (actions, verdicts, dialogue) = play(script, &server);
+    assert_eq!(
+        actions[1..],
+        [
+            "ehlo: EHLO noit.local",
+            "starttls: STARTTLS",
+            "handshake",
+            "ehlo_tls: EHLO noit.local",
+            "sasl_auth: AUTH PLAIN",
+            "continue: AHVzZXIAc2VjcmV0",
+            "mailfrom: MAIL FROM:<>",
+        ]
+    );
+    assert_eq!(verdicts[4..], [Verdict::Challenged, Verdict::Accepted]);
+    assert_eq!(dialogue.warnings(), []);
+}
+
+#[test]
+fn login_in_clear_text() {
+    let script = Script { credentials: credentials(Mechanism::Login), stop_after: Some(Phase::SaslAuth), ..script() };
+    let (actions, _, dialogue) =
+        play(script, &["220 hi", "250 mx", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok", "221 bye"]);
+    assert_eq!(
+        actions[2..],
+        ["sasl_auth: AUTH LOGIN", "continue: dXNlcg==", "continue: c2VjcmV0", "quit: QUIT", "close"]
+    );
+    assert_eq!(dialogue.warnings(), [Warning::ClearTextCredentials]);
+}
+
+#[test]
+fn no_password_without_a_challenge() {
+    let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
+    for (answer, next) in
+        [("235 come in", "quit: QUIT"), ("504 no", "quit: QUIT"), ("454 later", "quit: QUIT"), ("354 what", "close")]
+    {
+        let (actions, verdicts, dialogue) = play(script.clone(), &["220 hi", "250 mx", answer]);
+        assert_eq!((verdicts[2], actions[3].as_str()), (Verdict::Rejected, next), "{answer}");
+        assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
+        assert_eq!(dialogue.warnings(), [], "{answer}");
+    }
+}
+
+#[test]
+fn a_challenge_too_many_is_not_answered() {
+    let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
+    let (actions, verdicts, _) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
+    assert_eq!((actions[4].as_str(), verdicts[3]), ("close", Verdict::Rejected));
+}
+
+#[test]
+fn a_rejection_ends_with_quit() {
+    let good = ["220 hi", "250 mx", "250 ok", "250 ok", "354 go", "250 queued"];
+    for at in 0..good.len() {
+        for code in ["421", "450", "550", "299"] {
+            let refused = format!("{code} no");
+            let mut server = good[..at].to_vec();
+            server.push(&refused);
+            let (actions, verdicts, _) = play(script(), &server);
+            assert_eq!(verdicts.last(), Some(&Verdict::Rejected));
+            assert_eq!(actions.last().map(String::as_str), Some("quit: QUIT"));
+        }
+    }
+}
+
+#[test]
+fn stop_after_every_phase() {
+    let full = Script { start_tls: true, credentials: credentials(Mechanism::Plain), ..script() };
+    for (stop, server) in [
+        (Phase::Banner, &["220 hi"][..]),
+        (Phase::Ehlo, &["220 hi", "250 mx"]),
+        (Phase::StartTls, &["220 hi", "250 mx", "220 go", "tls", "250 mx"]),
+        (Phase::SaslAuth, &["220 hi", "250 mx", "220 go", "tls", "250 mx", "334", "235 ok"]),
+        (Phase::MailFrom, &["220 hi", "250 mx", "220 go", "tls", "250 mx", "334", "235 ok", "250 ok"]),
+        (Phase::RcptTo, &["220 hi", "250 mx", "220 go", "tls", "250 mx", "334", "235 ok", "250 ok", "250 ok"]),
+    ] {
+        let (actions, _, _) = play(Script { stop_after: Some(stop), ..full.clone() }, server);
+        let quits: Vec<_> = actions.iter().enumerate().filter(|(_, action)| *action == "quit: QUIT").collect();
+        assert_eq!(quits, [(server.len(), &"quit: QUIT".to_owned())], "{stop}");
+    }
+}
+
+#[test]
+fn mail_parameters_only_where_offered() {
+    let utf8 = Script { from: Some("ü@mx.test".parse().expect("a mailbox")), ..script() };
+    let eight_bit = Script { payload: Payload::parse("Grüße").expect("a payload"), ..script() };
+    let offers = "250-mx\r\n250-8BITMIME\r\n250 SMTPUTF8";
+    let third = |script: &Script, ehlo| play(script.clone(), &["220 hi", ehlo]).0.remove(2);
+    assert_eq!(third(&utf8, offers), "mailfrom: MAIL FROM:<ü@mx.test> SMTPUTF8");
+    assert!(third(&utf8, "250 mx").starts_with("mailfrom: unsupported"));
+    assert_eq!(third(&eight_bit, offers), "mailfrom: MAIL FROM:<> BODY=8BITMIME");
+    assert_eq!(third(&eight_bit, "250 mx"), "mailfrom: MAIL FROM:<>");
+    assert_eq!(third(&script(), offers), "mailfrom: MAIL FROM:<>");
+    let (_, _, dialogue) = play(eight_bit.clone(), &["220 hi", "250 mx"]);
+    assert_eq!(dialogue.warnings(), [Warning::EightBitUnannounced]);
+    let only_envelope = Script { stop_after: Some(Phase::RcptTo), ..eight_bit };
+    assert_eq!(third(&only_envelope, "250 mx"), "mailfrom: MAIL FROM:<>");
+    let utf8_recipient = Script { to: Some("ü@mx.test".parse().expect("a mailbox")), ..script() };
+    assert!(third(&utf8_recipient, "250 mx").starts_with("mailfrom: unsupported"));
+    let before_rcpt = Script { stop_after: Some(Phase::MailFrom), ..utf8_recipient };
+    assert_eq!(third(&before_rcpt, "250 mx"), "mailfrom: MAIL FROM:<>");
+}
+
+#[test]
+fn a_leading_dot_is_warned_of() {
+    let script = Script { payload: Payload::parse("a\n.b").expect("a payload"), ..script() };
+    let (_, _, dialogue) = play(script, &["220 hi", "250 mx", "250 ok", "250 ok", "354 go"]);
+    assert_eq!(dialogue.warnings(), [Warning::LeadingDot(2)]);
+}
+
+proptest! {
+    /// Whatever a server answers, a conversation ends, says QUIT at most once, and never shows the password unasked.
+    #[test]
+    fn every_conversation_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
+        let script = Script { credentials: credentials(Mechanism::Login), ..script() };
+        let (mut dialogue, mut action) = Dialogue::begin(script);
+        let (mut quits, mut challenges, mut responses) = (0, 0, 0);
+        for code in codes {
+            match &action {
+                Action::Close => break,
+                Action::Begin(Phase::Quit, _) => quits += 1,
+                Action::Continue(_) => responses += 1,
+                _ => {}
+            }
+            let (verdict, next) = dialogue.reply(&reply(&format!("{code} x")));
+            challenges += usize::from(verdict == Verdict::Challenged);
+            prop_assert!(responses <= challenges && challenges <= 2 && quits <= 1);
+            action = next;
+        }
+    }
+}

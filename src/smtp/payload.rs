@@ -1,0 +1,127 @@
+//! The message of a check, in a form that cannot end the DATA phase early (SMTP smuggling).
+
+/// Message text as it goes over the wire: every line ends in CR LF, and none is a lone dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload(Vec<u8>);
+
+/// Why a text cannot be a [`Payload`]. Lines are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPayload {
+    /// CR that no LF follows (RFC 5321, section 2.3.8).
+    #[error("line {0} contains a CR without an LF behind it; lines end in CR LF or LF")]
+    BareCarriageReturn(usize),
+    /// NUL.
+    #[error("line {0} contains a NUL character")]
+    Nul(usize),
+    /// The end of the message, in its middle (RFC 5321, section 4.1.1.4).
+    #[error("line {0} is a single dot, which would end the message early; write two dots to send one")]
+    LoneDot(usize),
+}
+
+impl Payload {
+    /// Writes a lone LF as CR LF and leaves everything else as it stands.
+    pub fn parse(text: &str) -> Result<Self, InvalidPayload> {
+        let mut wire = Vec::with_capacity(text.len() + 2);
+        for (index, line) in text.split_inclusive('\n').enumerate() {
+            let (line, end) = match line.strip_suffix('\n') {
+                Some(line) => (line.strip_suffix('\r').unwrap_or(line), "\r\n"),
+                None => (line, ""),
+            };
+            wire.extend_from_slice(checked(line, index + 1)?.as_bytes());
+            wire.extend_from_slice(end.as_bytes());
+        }
+        Ok(Self(wire))
+    }
+
+    /// The octets to send, the terminating CR LF DOT CR LF included.
+    pub fn to_wire(&self) -> Vec<u8> {
+        [self.0.as_slice(), b"\r\n.\r\n"].concat()
+    }
+
+    /// Length without the terminator, in octets.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True for a message of no octets, which is allowed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Octets beyond ASCII need `BODY=8BITMIME` (RFC 6152).
+    pub fn is_8bit(&self) -> bool {
+        !self.0.is_ascii()
+    }
+
+    /// The first line that begins with a dot, counted from 1: the server will take that dot off (RFC 5321, section 4.5.2).
+    pub fn first_line_with_leading_dot(&self) -> Option<usize> {
+        self.0.split(|octet| *octet == b'\n').position(|line| line.starts_with(b".")).map(|index| index + 1)
+    }
+}
+
+fn checked(line: &str, number: usize) -> Result<&str, InvalidPayload> {
+    match line {
+        "." => Err(InvalidPayload::LoneDot(number)),
+        _ if line.contains('\r') => Err(InvalidPayload::BareCarriageReturn(number)),
+        _ if line.contains('\0') => Err(InvalidPayload::Nul(number)),
+        _ => Ok(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sent_as_it_stands() {
+        for (text, wire) in [
+            ("", "\r\n.\r\n"),
+            ("Subject: Testing", "Subject: Testing\r\n.\r\n"),
+            ("a\nb", "a\r\nb\r\n.\r\n"),
+            ("a\r\nb\r\n", "a\r\nb\r\n\r\n.\r\n"),
+            ("a\n\r\nb", "a\r\n\r\nb\r\n.\r\n"),
+            ("..\n.x", "..\r\n.x\r\n.\r\n"),
+        ] {
+            let payload = Payload::parse(text).expect("a payload");
+            assert_eq!(payload.to_wire(), wire.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        for (text, error) in [
+            (".", InvalidPayload::LoneDot(1)),
+            ("a\n.", InvalidPayload::LoneDot(2)),
+            ("a\r\n.\r\nMAIL FROM:<x>", InvalidPayload::LoneDot(2)),
+            ("a\n.\nb", InvalidPayload::LoneDot(2)),
+            ("a\rb", InvalidPayload::BareCarriageReturn(1)),
+            ("a\r", InvalidPayload::BareCarriageReturn(1)),
+            ("a\r\r\nb", InvalidPayload::BareCarriageReturn(1)),
+            ("a\n.\r", InvalidPayload::BareCarriageReturn(2)),
+            ("a\nb\0", InvalidPayload::Nul(2)),
+        ] {
+            assert_eq!(Payload::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn leading_dots_are_found() {
+        assert_eq!(Payload::parse("a\n.b").expect("a payload").first_line_with_leading_dot(), Some(2));
+        assert_eq!(Payload::parse("a\nb.").expect("a payload").first_line_with_leading_dot(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_ends_the_message_early(text in "[a.\r\n]{0,30}") {
+            if let Ok(payload) = Payload::parse(&text) {
+                let wire = String::from_utf8(payload.to_wire()).expect("ASCII");
+                let framed = format!("\r\n{wire}");
+                prop_assert_eq!(framed.find("\r\n.\r\n"), Some(framed.len() - 5));
+                let without_pairs = wire.replace("\r\n", "");
+                prop_assert!(!without_pairs.contains(['\r', '\n']));
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The reply parser: tables of what servers say, and properties that hold for any bytes.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Everything that a parser makes of `input` when it arrives in pieces of the given sizes (the last one repeated).
+fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyError>) {
+    let mut parser = ReplyParser::default();
+    let mut replies = Vec::new();
+    let mut rest = input;
+    let mut sizes = sizes.iter().copied().chain(std::iter::repeat(*sizes.last().unwrap_or(&input.len())));
+    while !rest.is_empty() {
+        let size = sizes.next().unwrap_or(1).clamp(1, rest.len());
+        let (mut piece, behind) = rest.split_at(size);
+        rest = behind;
+        while !piece.is_empty() {
+            match parser.parse(&mut piece) {
+                Ok(Some(reply)) => replies.push(reply),
+                Ok(None) => assert!(piece.is_empty(), "all was read"),
+                Err(error) => return (replies, Some(error)),
+            }
+            assert!(parser.line.len() <= LINE_LIMIT + 1);
+            assert!(parser.text.len() <= REPLY_LIMIT);
+        }
+    }
+    (replies, None)
+}
+
+fn parse_one(input: &str) -> Reply {
+    let (mut replies, error) = parse_in_pieces(input.as_bytes(), &[]);
+    assert_eq!((replies.len(), error), (1, None), "{input:?}");
+    replies.remove(0)
+}
+
+#[test]
+fn what_servers_say() {
+    let table = [
+        ("220 mx.test ESMTP\r\n", 220, None, "mx.test ESMTP"),
+        ("220 bare line feed\n", 220, None, "bare line feed"),
+        ("220 two returns\r\r\n", 220, None, "two returns"),
+        ("250\r\n", 250, None, ""),
+        ("250 \r\n", 250, None, ""),
+        ("250OK\r\n", 250, None, "OK"),
+        ("250-a\r\n250-b\n250 c\r\n", 250, None, "a\nb\nc"),
+        ("250-a\r\n250-\r\n250\r\n", 250, None, "a\n\n"),
+        ("550 5.1.1 <x@y>: unknown\r\n", 550, Some("5.1.1"), "<x@y>: unknown"),
+        ("550-5.1.1 no such\r\n550 5.1.1 user\r\n", 550, Some("5.1.1"), "no such\nuser"),
+        ("550-please read\r\n550 5.7.26 the manual\r\n", 550, Some("5.7.26"), "please read\nthe manual"),
+        ("550-5.7.1 first\r\n550 5.7.26 other\r\n", 550, Some("5.7.1"), "first\n5.7.26 other"),
+        ("250 2.0.0: 1a2b Message accepted for delivery\r\n", 250, Some("2.0.0"), "1a2b Message accepted for delivery"),
+        ("250 2.1.5\r\n", 250, Some("2.1.5"), ""),
+        ("220 1.2.3.4 at your service\r\n", 220, None, "1.2.3.4 at your service"),
+        ("250 3.0.0 is no class\r\n", 250, None, "3.0.0 is no class"),
+        ("250 2.0000.1 too many digits\r\n", 250, None, "2.0000.1 too many digits"),
+        ("250 2.x.1 not digits\r\n", 250, None, "2.x.1 not digits"),
+        ("250 2..1 nothing\r\n", 250, None, "2..1 nothing"),
+    ];
+    for (input, code, enhanced, message) in table {
+        let reply = parse_one(input);
+        assert_eq!(reply.code().value(), code, "{input:?}");
+        assert_eq!(reply.enhanced_code().map(|code| code.to_string()).as_deref(), enhanced, "{input:?}");
+        assert_eq!(reply.message(), message, "{input:?}");
+    }
+}
+
+#[test]
+fn what_is_no_reply() {
+    for input in [
+        "\r\n",
+        "SSH-2.0-OpenSSH\r\n",
+        "22\r\n",
+        "199 low\r\n",
+        "600 high\r\n",
+        "999 x\r\n",
+        "2500 ok\r\n",
+        " 250 ok\r\n",
+    ] {
+        let (replies, error) = parse_in_pieces(input.as_bytes(), &[]);
+        assert!(replies.is_empty() && matches!(error, Some(ReplyError::NotAReply { .. })), "{input:?}: {error:?}");
+    }
+    let (_, error) = parse_in_pieces(b"250-a\r\n550 b\r\n", &[]);
+    assert!(matches!(error, Some(ReplyError::CodeChanged { first: Code(250), then: Code(550) })), "{error:?}");
+}
+
+#[test]
+fn invalid_utf8_is_shown_not_refused() {
+    let (replies, _) = parse_in_pieces(b"250 caf\xe9\r\n", &[]);
+    assert_eq!(replies[0].message(), "caf\u{fffd}");
+}
+
+#[test]
+fn what_stands_behind_a_reply_stays() {
+    let mut parser = ReplyParser::default();
+    let mut input: &[u8] = b"220 go\r\n250 injected\r\n";
+    assert!(parser.parse(&mut input).is_ok_and(|reply| reply.is_some()));
+    assert_eq!(input, b"250 injected\r\n");
+    assert!(parser.is_idle());
+}
+
+#[test]
+fn limits_are_exact() {
+    let line = |octets: usize| format!("250 {}\n", "x".repeat(octets - 4));
+    assert_eq!(parse_in_pieces(line(LINE_LIMIT).as_bytes(), &[]).1, None);
+    assert_eq!(parse_in_pieces(line(LINE_LIMIT + 1).as_bytes(), &[]).1, Some(ReplyError::LineTooLong));
+    assert_eq!(parse_in_pieces(&[b'2'; LINE_LIMIT + 1], &[]).1, Some(ReplyError::LineTooLong));
+
+    let endless = "250-x\r\n".repeat(REPLY_LIMIT / 7 + 1);
+    assert_eq!(parse_in_pieces(endless.as_bytes(), &[]).1, Some(ReplyError::ReplyTooLong));
+    assert_eq!(parse_in_pieces(&endless.as_bytes()[..REPLY_LIMIT], &[]).1, None);
+
+    let chatter = "250 x\r\n".repeat(DIALOGUE_LIMIT / 7 + 1);
+    assert_eq!(parse_in_pieces(chatter.as_bytes(), &[4096]).1, Some(ReplyError::DialogueTooLong));
+}
+
+/// Bytes that look like a server's often enough to reach every branch.
+fn server_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => "[2-5][0-9]{2}[ -][a-zA-Z0-9. ]{0,20}\r?\n".prop_map(String::into_bytes),
+        1 => "250-[A-Z]{0,9}\r\n250 [a-z]{0,9}\r\n".prop_map(String::into_bytes),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+        1 => Just(vec![b'2'; LINE_LIMIT + 2]),
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_same_replies(input in server_bytes(), sizes in proptest::collection::vec(1_usize..50, 1..20)) {
+        prop_assert_eq!(parse_in_pieces(&input, &sizes), parse_in_pieces(&input, &[]));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic(input in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let (replies, _) = parse_in_pieces(&input, &[7]);
+        for reply in replies {
+            prop_assert!(reply.message().len() <= input.len() * 3);
+            prop_assert!((200..600).contains(&reply.code().value()));
+        }
+    }
+}

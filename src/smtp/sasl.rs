@@ -1,0 +1,100 @@
+//! AUTH (RFC 4954): mechanisms, and what they answer to the server's challenges.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::secret::{Mask, Secret};
+
+/// A SASL mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// PLAIN (RFC 4616): one response, `authzid NUL authcid NUL password`.
+    Plain,
+    /// LOGIN (draft-murchison-sasl-login): user name and password, each on its own challenge.
+    Login,
+}
+
+impl Mechanism {
+    /// The name that AUTH takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::Login => "LOGIN",
+        }
+    }
+}
+
+/// Who logs in, and how.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The mechanism to ask for.
+    pub mechanism: Mechanism,
+    /// The authentication identity.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// The authorization identity, empty for the user's own; [`Mechanism::Plain`] only.
+    pub authorization_id: String,
+}
+
+impl Credentials {
+    /// The responses to the server's 334 challenges, in order, base64 as on the wire.
+    ///
+    /// None goes along with the AUTH command: the server's 334 is waited for first.
+    pub fn responses(&self) -> Vec<Secret> {
+        let encode = |text: &str| Secret::new(STANDARD.encode(text));
+        let password = self.password.expose();
+        match self.mechanism {
+            Mechanism::Plain => {
+                let message = Secret::new(format!("{}\0{}\0{password}", self.authorization_id, self.user));
+                vec![encode(message.expose())]
+            }
+            Mechanism::Login => vec![encode(&self.user), encode(password)],
+        }
+    }
+
+    /// What takes the password out of the server's words.
+    pub fn mask(&self) -> Mask {
+        Mask::of(&self.password)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn responses(mechanism: Mechanism, authorization_id: &str) -> Vec<String> {
+        let credentials = Credentials {
+            mechanism,
+            user: "tim".to_owned(),
+            password: Secret::new("tanstaaftanstaaf".to_owned()),
+            authorization_id: authorization_id.to_owned(),
+        };
+        credentials.responses().iter().map(|response| response.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn plain_is_that_of_rfc_4616() {
+        assert_eq!(responses(Mechanism::Plain, ""), ["AHRpbQB0YW5zdGFhZnRhbnN0YWFm"]);
+        assert_eq!(responses(Mechanism::Plain, "boss"), ["Ym9zcwB0aW0AdGFuc3RhYWZ0YW5zdGFhZg=="]);
+    }
+
+    #[test]
+    fn login_is_user_then_password() {
+        assert_eq!(responses(Mechanism::Login, "ignored"), ["dGlt", "dGFuc3RhYWZ0YW5zdGFhZg=="]);
+    }
+
+    #[test]
+    fn masks_what_it_sends() {
+        for mechanism in [Mechanism::Plain, Mechanism::Login] {
+            let credentials = Credentials {
+                mechanism,
+                user: "user".to_owned(),
+                password: Secret::new("correct horse".to_owned()),
+                authorization_id: String::new(),
+            };
+            let last = credentials.responses().pop().expect("a response");
+            let echo = credentials.mask().apply(&format!("unknown command {}", last.expose()));
+            assert!(echo.contains("***") && !echo.contains("Y29ycmVjdCBob3Jz"), "{echo}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What X.509 certificates say about themselves (RFC 5280): DER in, facts out.
+//!
+//! Everything that can be parsed is shown, whatever a verifier would think of it. Whether to believe a certificate is decided in
+//! [`tls`](crate::tls); what can be wrong with one is named in [`problem`].
+
+pub mod problem;
+mod text;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::Serialize;
+use time::{OffsetDateTime, UtcOffset};
+use utoipa::ToSchema;
+use x509_parser::{
+    asn1_rs::Any,
+    certificate::X509Certificate,
+    error::X509Error,
+    extensions::{ExtendedKeyUsage, KeyUsage, ParsedExtension},
+    oid_registry::asn1_rs::{FromDer, Oid, oid},
+    public_key::PublicKey,
+    x509::SubjectPublicKeyInfo,
+};
+
+/// The facts of one certificate, as the report shows them.
+///
+/// All text comes from the server; control characters in it are escaped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct CertificateFacts {
+    /// The subject's distinguished name, such as `C=US, O=Example, CN=mx.example.com`.
+    pub subject: String,
+    /// The issuer's distinguished name.
+    pub issuer: String,
+    /// Every subject alternative name (RFC 5280, section 4.2.1.6): host names, addresses, mailboxes and URIs as they are, the
+    /// rarer kinds with their type in front.
+    pub names: Vec<String>,
+    /// The first moment at which the certificate is valid.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_before: OffsetDateTime,
+    /// The last moment at which the certificate is valid.
+    #[serde(with = "time::serde::rfc3339")]
+    pub not_after: OffsetDateTime,
+    /// The serial number in lower-case hex, two digits a byte, no colons.
+    pub serial: String,
+    /// SHA-256 of the whole certificate in lower-case hex, no colons.
+    pub fingerprint_sha256: String,
+    /// The public key's algorithm and size, such as `RSA 2048` or `ECDSA P-256`.
+    pub key: String,
+}
+
+/// The bytes aren't an X.509 certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a readable X.509 certificate")]
+pub struct Malformed;
+
+/// Whether one key made the signature of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureCheck {
+    /// It did.
+    Valid,
+    /// It didn't.
+    Invalid,
+    /// The algorithm or the key's size isn't one that can be checked here.
+    Unchecked,
+}
+
+/// A parsed certificate, borrowing from its DER.
+#[derive(Debug)]
+pub struct Certificate<'a> {
+    der: &'a [u8],
+    parsed: X509Certificate<'a>,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+}
+
+impl<'a> Certificate<'a> {
+    /// Parses one certificate; bytes behind it aren't accepted.
+    pub fn from_der(der: &'a [u8]) -> Result<Self, Malformed> {
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed)?;
+        if !rest.is_empty() {
+            return Err(Malformed);
+        }
+        let validity = parsed.validity();
+        let not_before = in_utc(validity.not_before.to_datetime())?;
+        let not_after = in_utc(validity.not_after.to_datetime())?;
+        Ok(Self { der, parsed, not_before, not_after })
+    }
+
+    /// The facts that the report shows.
+    pub fn facts(&self) -> CertificateFacts {
+        CertificateFacts {
+            subject: self.subject(),
+            issuer: self.issuer(),
+            names: self.names(),
+            not_before: self.not_before,
+            not_after: self.not_after,
+            serial: serial_hex(self.parsed.raw_serial()),
+            fingerprint_sha256: text::hex(digest(&SHA256, self.der).as_ref()),
+            key: self.key(),
+        }
+    }
+
+    /// The certificate as it came.
+    pub fn der(&self) -> &'a [u8] {
+        self.der
+    }
+
+    /// The subject as text.
+    pub fn subject(&self) -> String {
+        text::distinguished_name(self.parsed.subject())
+    }
+
+    /// The issuer as text.
+    pub fn issuer(&self) -> String {
+        text::distinguished_name(self.parsed.issuer())
+    }
+
+    /// Every subject alternative name as text. Several extensions of that kind are against RFC 5280, and tolerated.
+    pub fn names(&self) -> Vec<String> {
+        self.extensions()
+            .filter_map(|extension| match extension {
+                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+                _ => None,
+            })
+            .flatten()
+            .map(text::general_name)
+            .collect()
+    }
+
+    /// The first moment at which the certificate is valid, in UTC.
+    pub fn not_before(&self) -> OffsetDateTime {
+        self.not_before
+    }
+
+    /// The last moment at which the certificate is valid, in UTC.
+    pub fn not_after(&self) -> OffsetDateTime {
+        self.not_after
+    }
+
+    /// Whether `now` lies within the validity.
+    pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
+    }
+
+    /// The version as people count it: 1, 2 or 3. Version 1 knows no extensions, so no names.
+    pub fn version(&self) -> u32 {
+        self.parsed.version().0.saturating_add(1)
+    }
+
+    /// The DER inside the subject's SEQUENCE, for comparing names bit by bit.
+    pub fn raw_subject(&self) -> &[u8] {
+        inside(self.parsed.subject().as_raw())
+    }
+
+    /// The DER inside the issuer's SEQUENCE.
+    pub fn raw_issuer(&self) -> &[u8] {
+        inside(self.parsed.issuer().as_raw())
+    }
+
+    /// Whether the certificate names itself as its issuer. A self-signed certificate does; one that does need not be self-signed.
+    pub fn is_self_issued(&self) -> bool {
+        self.raw_subject() == self.raw_issuer()
+    }
+
+    /// The DER of the subjectPublicKeyInfo.
+    pub fn public_key_der(&self) -> &'a [u8] {
+        self.parsed.tbs_certificate.subject_pki.raw
+    }
+
+    /// The public key's algorithm and size as text.
+    pub fn key(&self) -> String {
+        key_text(&self.parsed.tbs_certificate.subject_pki)
+    }
+
+    /// Whether the basic constraints say `CA:TRUE`.
+    pub fn is_ca(&self) -> bool {
+        self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
+    }
+
+    /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if to none.
+    pub fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'a>> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::ExtendedKeyUsage(usage) => Some(usage),
+            _ => None,
+        })
+    }
+
+    /// What the key may be used for (RFC 5280, section 4.2.1.3); `None` if the certificate doesn't say.
+    pub fn key_usage(&self) -> Option<&KeyUsage> {
+        self.extensions().find_map(|extension| match extension {
+            ParsedExtension::KeyUsage(usage) => Some(usage),
+            _ => None,
+        })
+    }
+
+    /// Whether the key in `issuer_key` (a DER subjectPublicKeyInfo) made this certificate's signature.
+    pub fn signature_by(&self, issuer_key: &[u8]) -> SignatureCheck {
+        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(issuer_key) else {
+            return SignatureCheck::Unchecked;
+        };
+        match self.parsed.verify_signature(Some(&key)) {
+            Ok(()) => SignatureCheck::Valid,
+            Err(X509Error::SignatureVerificationError) if !is_small_rsa(&key) => SignatureCheck::Invalid,
+            Err(_) => SignatureCheck::Unchecked,
+        }
+    }
+
+    fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
+        self.parsed.extensions().iter().map(|extension| extension.parsed_extension())
+    }
+}
+
+/// A time in UTC. One whose offset leads out of the calendar is no time.
+fn in_utc(time: OffsetDateTime) -> Result<OffsetDateTime, Malformed> {
+    time.checked_to_offset(UtcOffset::UTC).ok_or(Malformed)
+}
+
+/// The content of a DER element.
+fn inside(element: &[u8]) -> &[u8] {
+    Any::from_der(element).map_or(element, |(_, any)| any.data)
+}
+
+/// An INTEGER in hex, as openssl prints serial numbers: a sign if it is negative, and no byte that only carries the sign.
+fn serial_hex(bytes: &[u8]) -> String {
+    let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+    let mut magnitude = bytes.to_vec();
+    if negative {
+        let mut carry = true;
+        for byte in magnitude.iter_mut().rev() {
+            (*byte, carry) = (!*byte).overflowing_add(carry.into());
+        }
+    }
+    let first = magnitude.iter().position(|byte| *byte != 0);
+    let digits = match first {
+        Some(first) => text::hex(&magnitude[first..]),
+        None => "00".to_owned(),
+    };
+    let sign = if negative { "-" } else { "" };
+    format!("{sign}{digits}")
+}
+
+/// Below this many bits of RSA no signature is checked, neither by x509-parser nor by webpki.
+const SMALLEST_RSA_CHECKED: usize = 2048;
+
+fn is_small_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
+    matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if bits(rsa.modulus) < SMALLEST_RSA_CHECKED)
+}
+
+/// The number of bits of an unsigned INTEGER.
+fn bits(integer: &[u8]) -> usize {
+    let Some(first) = integer.iter().position(|byte| *byte != 0) else {
+        return 0;
+    };
+    let leading_zeros = usize::try_from(integer[first].leading_zeros()).unwrap_or(0);
+    (integer.len() - first) * 8 - leading_zeros
+}
+
+/// Key algorithms whose identifier alone says everything, by RFC 8410, RFC 9881 and the curves of RFC 5480.
+const NAMED_KEYS: [(Oid<'static>, &str); 6] = [
+    (oid!(1.3.101.112), "Ed25519"),
+    (oid!(1.3.101.113), "Ed448"),
+    (oid!(1.2.840.113549.1.1.10), "RSA-PSS"),
+    (oid!(2.16.840.1.101.3.4.3.17), "ML-DSA-44"),
+    (oid!(2.16.840.1.101.3.4.3.18), "ML-DSA-65"),
+    (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
+];
+
+const NAMED_CURVES: [(Oid<'static>, &str); 5] = [
+    (oid!(1.2.840.10045.3.1.7), "P-256"),
+    (oid!(1.3.132.0.34), "P-384"),
+    (oid!(1.3.132.0.35), "P-521"),
+    (oid!(1.2.840.10045.3.1.1), "P-192"),
+    (oid!(1.3.132.0.10), "secp256k1"),
+];
+
+fn key_text(key: &SubjectPublicKeyInfo<'_>) -> String {
+    let algorithm = &key.algorithm.algorithm;
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => format!("RSA {}", bits(rsa.modulus)),
+        Ok(PublicKey::EC(_)) => {
+            let curve = key.algorithm.parameters.as_ref();
+            match curve.and_then(|parameters| parameters.as_oid().ok()) {
+                Some(curve) => format!("ECDSA {}", named(&NAMED_CURVES, &curve)),
+                None => "ECDSA".to_owned(),
+            }
+        }
+        Ok(PublicKey::DSA(y)) => format!("DSA {}", bits(y)),
+        _ => named(&NAMED_KEYS, algorithm),
+    }
+}
+
+fn named(names: &[(Oid<'static>, &str)], wanted: &Oid<'_>) -> String {
+    names.iter().find(|(known, _)| known == wanted).map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
+}

@@ -1,0 +1,107 @@
+//! What can be wrong with a server's certificate: a kind for machines, a sentence for people.
+
+use std::fmt;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The kinds of error that a certificate, or the server's use of it, can have.
+///
+/// Kinds don't hide one another: a certificate that is expired and bears the wrong name has both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CertificateErrorKind {
+    /// The server's certificate, or one that vouches for it, is no longer valid.
+    Expired,
+    /// The server's certificate, or one that vouches for it, isn't valid yet.
+    NotYetValid,
+    /// None of the certificate's names is the server's (RFC 6125; the common name doesn't count).
+    WrongName,
+    /// The certificate is its own issuer, and isn't trusted by itself.
+    SelfSigned,
+    /// No trusted authority vouches for the certificate.
+    UnknownIssuer,
+    /// A signature in the chain wasn't made by the issuer's key.
+    BadSignature,
+    /// The certificate, or one that vouches for it, isn't meant for this use.
+    WrongKeyUsage,
+    /// Nobody proved that the server holds the certificate's key: the handshake signature could not be verified.
+    UnprovenKey,
+    /// An issuer was not allowed to issue for this name.
+    NameConstraint,
+    /// Something in the chain that this client doesn't support, such as X.509 version 1.
+    Unsupported,
+    /// A certificate in the chain can't be read.
+    Malformed,
+    /// Anything else that made the verifier refuse the chain.
+    Other,
+}
+
+impl CertificateErrorKind {
+    /// The words that stand in front of every problem of this kind.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotYetValid => "not yet valid",
+            Self::WrongName => "wrong name",
+            Self::SelfSigned => "self-signed",
+            Self::UnknownIssuer => "unknown issuer",
+            Self::BadSignature => "bad signature",
+            Self::WrongKeyUsage => "wrong key usage",
+            Self::UnprovenKey => "unproven key",
+            Self::NameConstraint => "name constraint violated",
+            Self::Unsupported => "unsupported certificate",
+            Self::Malformed => "malformed certificate",
+            Self::Other => "not trusted",
+        }
+    }
+}
+
+/// One certificate error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateProblem {
+    /// Which kind of error.
+    pub kind: CertificateErrorKind,
+    /// Which certificate, since when, which name: one clause, without the kind's own words.
+    pub detail: String,
+}
+
+impl CertificateProblem {
+    /// A problem and its particulars.
+    pub fn new(kind: CertificateErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.words(), self.detail)
+    }
+}
+
+/// All problems in one line, `; ` between them; `None` if there are none.
+pub fn cert_error(problems: &[CertificateProblem]) -> Option<String> {
+    if problems.is_empty() {
+        return None;
+    }
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    Some(texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_in_the_line() {
+        assert_eq!(cert_error(&[]), None);
+        let expired = CertificateProblem::new(CertificateErrorKind::Expired, "on Monday");
+        let unknown = CertificateProblem::new(CertificateErrorKind::UnknownIssuer, "CN=x");
+        assert_eq!(cert_error(&[expired, unknown]).as_deref(), Some("expired: on Monday; unknown issuer: CN=x"));
+    }
+
+    #[test]
+    fn slugs_are_snake_case() {
+        assert_eq!(serde_json::to_value(CertificateErrorKind::NotYetValid).ok(), Some("not_yet_valid".into()));
+    }
+}

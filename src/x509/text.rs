@@ -1,0 +1,159 @@
+//! Names of certificates as text that is safe to print: the server chose every byte of them.
+
+use std::{
+    fmt::Write,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use x509_parser::{
+    asn1_rs::{Any, Oid, Tag},
+    extensions::GeneralName,
+    objects::{oid_registry, oid2abbrev},
+    x509::X509Name,
+};
+
+/// A distinguished name in the certificate's own order, `, ` between its parts and ` + ` within a part of several attributes.
+/// Special characters are escaped as in RFC 4514, section 2.4, so that no value can pass for another attribute.
+pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
+    let parts: Vec<_> = name
+        .iter_rdn()
+        .map(|part| {
+            let attributes: Vec<_> = part
+                .iter()
+                .map(|attribute| {
+                    let value = attribute_value(attribute.attr_value());
+                    format!("{}={value}", attribute_type(attribute.attr_type()))
+                })
+                .collect();
+            attributes.join(" + ")
+        })
+        .collect();
+    parts.join(", ")
+}
+
+/// A subject alternative name: the common kinds bare, the others with their type in front.
+pub(super) fn general_name(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => printable(text),
+        GeneralName::IPAddress(bytes) => ip_address(bytes),
+        GeneralName::DirectoryName(name) => format!("dirName:{}", distinguished_name(name)),
+        GeneralName::RegisteredID(id) => format!("registeredID:{}", oid(id)),
+        GeneralName::OtherName(id, value) => {
+            format!("otherName:{}:{}", oid(id), hex(value))
+        }
+        GeneralName::X400Address(any) => format!("x400Address:{}", hex(any.data)),
+        GeneralName::EDIPartyName(any) => format!("ediPartyName:{}", hex(any.data)),
+        GeneralName::Invalid(_, bytes) => printable(&String::from_utf8_lossy(bytes)),
+    }
+}
+
+/// An object identifier in dots; an absurdly long one in hex, because writing it in decimal takes quadratic time.
+pub(super) fn oid(id: &Oid<'_>) -> String {
+    const LONGEST_IN_DECIMAL: usize = 64;
+    if id.as_bytes().len() > LONGEST_IN_DECIMAL {
+        return hex(id.as_bytes());
+    }
+    id.to_id_string()
+}
+
+/// Lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn attribute_type(id: &Oid<'_>) -> String {
+    match oid2abbrev(id, oid_registry()) {
+        Ok(name) => name.to_owned(),
+        Err(_) => oid(id),
+    }
+}
+
+fn attribute_value(value: &Any<'_>) -> String {
+    let text = match value.tag() {
+        Tag::BmpString => {
+            let units = value.data.chunks(2).map(|pair| match *pair {
+                [high, low] => u16::from_be_bytes([high, low]),
+                _ => 0xfffd,
+            });
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+        }
+        Tag::UniversalString => value
+            .data
+            .chunks(4)
+            .map(|four| {
+                let code = four.try_into().ok().map(u32::from_be_bytes);
+                code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+            })
+            .collect(),
+        Tag::Utf8String
+        | Tag::PrintableString
+        | Tag::Ia5String
+        | Tag::NumericString
+        | Tag::VisibleString
+        | Tag::GeneralString
+        | Tag::GraphicString
+        | Tag::T61String => String::from_utf8_lossy(value.data).into_owned(),
+        _ => return format!("#{}", hex(value.data)),
+    };
+    escaped(&text)
+}
+
+/// The characters that RFC 4514 wants escaped inside a value, and those that do harm on a terminal.
+fn escaped(text: &str) -> String {
+    let last = text.chars().count().saturating_sub(1);
+    let mut out = String::with_capacity(text.len());
+    for (index, character) in text.chars().enumerate() {
+        let special = match character {
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => true,
+            '#' => index == 0,
+            ' ' => index == 0 || index == last,
+            _ => false,
+        };
+        if special {
+            out.push('\\');
+        }
+        push_printable(&mut out, character);
+    }
+    out
+}
+
+/// Text without the characters that do harm on a terminal or in a log.
+fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        push_printable(&mut out, character);
+    }
+    out
+}
+
+fn push_printable(out: &mut String, character: char) {
+    if !is_harmful(character) {
+        out.push(character);
+        return;
+    }
+    let mut bytes = [0; 4];
+    for byte in character.encode_utf8(&mut bytes).bytes() {
+        // Writing to a String can't fail.
+        let _ = write!(out, "\\{byte:02X}");
+    }
+}
+
+/// Control characters, line separators, and the marks that turn the direction of text round.
+fn is_harmful(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn ip_address(bytes: &[u8]) -> String {
+    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
+        Ipv4Addr::from(octets).to_string()
+    } else if let Ok(octets) = <[u8; 16]>::try_from(bytes) {
+        Ipv6Addr::from(octets).to_string()
+    } else {
+        format!("iPAddress:{}", hex(bytes))
+    }
+}
