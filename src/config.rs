@@ -23,6 +23,8 @@ use clap::{
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use parameters::Parameters;
+
 pub use parameters::flag_of;
 
 /// What the program was asked to do, and with which settings.
@@ -156,16 +158,14 @@ pub enum LogFormat {
 impl CommandLine {
     /// Reads the command line, the environment and the settings file.
     ///
-    /// `request` is the JSON schema of a check's parameters: each becomes a flag of `run`.
-    ///
     /// # Errors
     /// The parser's own error, with its exit code: 0 for `--help` and `--version`, 2 for whatever is wrong, which it names.
-    pub fn parse_from<I>(arguments: I, request: &Value) -> Result<Self, Error>
+    pub fn parse_from<I>(arguments: I) -> Result<Self, Error>
     where
         I: IntoIterator<Item: Into<OsString>>,
     {
-        let mut command =
-            <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters::flags(request)));
+        let parameters = Parameters::of_a_check();
+        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
@@ -177,7 +177,7 @@ impl CommandLine {
         }
         let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
-            run.parameters = parameters::given(request, matches);
+            run.parameters = parameters.given(matches);
         }
         line.settings.agree()?;
         Ok(line)

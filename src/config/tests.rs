@@ -6,18 +6,8 @@ use serde_json::json;
 
 use super::*;
 
-fn schema() -> Value {
-    json!({"properties": {
-        "to": {"type": "string", "description": "The recipient."},
-        "port": {"type": ["integer", "null"]},
-        "starttls": {"type": ["boolean", "null"]},
-        "sasl_password": {"type": "string"},
-        "sasl_authentication": {"oneOf": [{"$ref": "#/components/schemas/Mechanism"}]},
-    }})
-}
-
 fn parse(arguments: &[&str]) -> Result<CommandLine, Error> {
-    CommandLine::parse_from(["smtp-check"].iter().chain(arguments), &schema())
+    CommandLine::parse_from(["smtp-check"].iter().chain(arguments))
 }
 
 fn settings(arguments: &[&str]) -> Settings {
@@ -227,12 +217,21 @@ fn help_and_version_end_with_code_0() {
         assert!(!shown.to_string().is_empty());
     }
     let help = parse(&["run", "--help"]).expect_err("help").to_string();
-    assert!(help.contains("The recipient.") && help.contains("--sasl-authentication <TEXT>"), "{help}");
+    for part in [
+        "--to <TEXT>",
+        "--port <N>",
+        "--starttls\n",
+        "--sasl-authentication <off|login|plain>",
+        "[default: noit.local]",
+    ] {
+        assert!(help.contains(part), "{part} in {help}");
+    }
+    assert!(help.contains("SMTP_CHECK_SASL_PASSWORD") && help.find("--to ") < help.find("--ehlo"), "{help}");
 }
 
 #[test]
 fn the_command_is_well_formed() {
     <CommandLine as CommandFactory>::command()
-        .mut_subcommand("run", |run| run.args(parameters::flags(&schema())))
+        .mut_subcommand("run", |run| run.args(Parameters::of_a_check().flags()))
         .debug_assert();
 }
