@@ -11,4 +11,5 @@ pub mod secret;
 pub mod smtp;
 pub mod target;
 pub mod telemetry;
+pub mod tls;
 pub mod x509;

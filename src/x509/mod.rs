@@ -3,6 +3,7 @@
 //! Everything that can be parsed is shown, whatever a verifier would think of it. Whether to believe a certificate is decided in
 //! [`tls`](crate::tls); what can be wrong with one is named in [`problem`].
 
+mod key;
 pub mod problem;
 mod text;
 
@@ -11,12 +12,10 @@ use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 use x509_parser::{
-    asn1_rs::Any,
+    asn1_rs::{Any, FromDer},
     certificate::X509Certificate,
     error::X509Error,
     extensions::{ExtendedKeyUsage, KeyUsage, ParsedExtension},
-    oid_registry::asn1_rs::{FromDer, Oid, oid},
-    public_key::PublicKey,
     x509::SubjectPublicKeyInfo,
 };
 
@@ -81,7 +80,12 @@ impl<'a> Certificate<'a> {
         let validity = parsed.validity();
         let not_before = in_utc(validity.not_before.to_datetime())?;
         let not_after = in_utc(validity.not_after.to_datetime())?;
-        Ok(Self { der, parsed, not_before, not_after })
+        Ok(Self {
+            der,
+            parsed,
+            not_before,
+            not_after,
+        })
     }
 
     /// The facts that the report shows.
@@ -146,13 +150,13 @@ impl<'a> Certificate<'a> {
     }
 
     /// The DER inside the subject's SEQUENCE, for comparing names bit by bit.
-    pub fn raw_subject(&self) -> &[u8] {
-        inside(self.parsed.subject().as_raw())
+    pub fn raw_subject(&self) -> &'a [u8] {
+        inside(self.parsed.tbs_certificate.subject.as_raw())
     }
 
     /// The DER inside the issuer's SEQUENCE.
-    pub fn raw_issuer(&self) -> &[u8] {
-        inside(self.parsed.issuer().as_raw())
+    pub fn raw_issuer(&self) -> &'a [u8] {
+        inside(self.parsed.tbs_certificate.issuer.as_raw())
     }
 
     /// Whether the certificate names itself as its issuer. A self-signed certificate does; one that does need not be self-signed.
@@ -167,12 +171,14 @@ impl<'a> Certificate<'a> {
 
     /// The public key's algorithm and size as text.
     pub fn key(&self) -> String {
-        key_text(&self.parsed.tbs_certificate.subject_pki)
+        key::describe(&self.parsed.tbs_certificate.subject_pki)
     }
 
     /// Whether the basic constraints say `CA:TRUE`.
     pub fn is_ca(&self) -> bool {
-        self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
+        self.extensions().any(
+            |extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca),
+        )
     }
 
     /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if to none.
@@ -198,13 +204,18 @@ impl<'a> Certificate<'a> {
         };
         match self.parsed.verify_signature(Some(&key)) {
             Ok(()) => SignatureCheck::Valid,
-            Err(X509Error::SignatureVerificationError) if !is_small_rsa(&key) => SignatureCheck::Invalid,
+            Err(X509Error::SignatureVerificationError) if !key::is_small_rsa(&key) => {
+                SignatureCheck::Invalid
+            }
             Err(_) => SignatureCheck::Unchecked,
         }
     }
 
     fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
-        self.parsed.extensions().iter().map(|extension| extension.parsed_extension())
+        self.parsed
+            .extensions()
+            .iter()
+            .map(|extension| extension.parsed_extension())
     }
 }
 
@@ -237,56 +248,5 @@ fn serial_hex(bytes: &[u8]) -> String {
     format!("{sign}{digits}")
 }
 
-/// Below this many bits of RSA no signature is checked, neither by x509-parser nor by webpki.
-const SMALLEST_RSA_CHECKED: usize = 2048;
-
-fn is_small_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
-    matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if bits(rsa.modulus) < SMALLEST_RSA_CHECKED)
-}
-
-/// The number of bits of an unsigned INTEGER.
-fn bits(integer: &[u8]) -> usize {
-    let Some(first) = integer.iter().position(|byte| *byte != 0) else {
-        return 0;
-    };
-    let leading_zeros = usize::try_from(integer[first].leading_zeros()).unwrap_or(0);
-    (integer.len() - first) * 8 - leading_zeros
-}
-
-/// Key algorithms whose identifier alone says everything, by RFC 8410, RFC 9881 and the curves of RFC 5480.
-const NAMED_KEYS: [(Oid<'static>, &str); 6] = [
-    (oid!(1.3.101.112), "Ed25519"),
-    (oid!(1.3.101.113), "Ed448"),
-    (oid!(1.2.840.113549.1.1.10), "RSA-PSS"),
-    (oid!(2.16.840.1.101.3.4.3.17), "ML-DSA-44"),
-    (oid!(2.16.840.1.101.3.4.3.18), "ML-DSA-65"),
-    (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
-];
-
-const NAMED_CURVES: [(Oid<'static>, &str); 5] = [
-    (oid!(1.2.840.10045.3.1.7), "P-256"),
-    (oid!(1.3.132.0.34), "P-384"),
-    (oid!(1.3.132.0.35), "P-521"),
-    (oid!(1.2.840.10045.3.1.1), "P-192"),
-    (oid!(1.3.132.0.10), "secp256k1"),
-];
-
-fn key_text(key: &SubjectPublicKeyInfo<'_>) -> String {
-    let algorithm = &key.algorithm.algorithm;
-    match key.parsed() {
-        Ok(PublicKey::RSA(rsa)) => format!("RSA {}", bits(rsa.modulus)),
-        Ok(PublicKey::EC(_)) => {
-            let curve = key.algorithm.parameters.as_ref();
-            match curve.and_then(|parameters| parameters.as_oid().ok()) {
-                Some(curve) => format!("ECDSA {}", named(&NAMED_CURVES, &curve)),
-                None => "ECDSA".to_owned(),
-            }
-        }
-        Ok(PublicKey::DSA(y)) => format!("DSA {}", bits(y)),
-        _ => named(&NAMED_KEYS, algorithm),
-    }
-}
-
-fn named(names: &[(Oid<'static>, &str)], wanted: &Oid<'_>) -> String {
-    names.iter().find(|(known, _)| known == wanted).map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
-}
+#[cfg(test)]
+mod tests;

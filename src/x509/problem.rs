@@ -57,6 +57,9 @@ impl CertificateErrorKind {
     }
 }
 
+/// Characters of a problem's detail.
+const LONGEST_DETAIL: usize = 1000;
+
 /// One certificate error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateProblem {
@@ -67,9 +70,14 @@ pub struct CertificateProblem {
 }
 
 impl CertificateProblem {
-    /// A problem and its particulars.
+    /// A problem and its particulars, cut off where they get absurdly long: certificates can bear names of 64 KiB.
     pub fn new(kind: CertificateErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(LONGEST_DETAIL) {
+            detail.truncate(end);
+            detail.push('…');
+        }
+        Self { kind, detail }
     }
 }
 
@@ -97,11 +105,26 @@ mod tests {
         assert_eq!(cert_error(&[]), None);
         let expired = CertificateProblem::new(CertificateErrorKind::Expired, "on Monday");
         let unknown = CertificateProblem::new(CertificateErrorKind::UnknownIssuer, "CN=x");
-        assert_eq!(cert_error(&[expired, unknown]).as_deref(), Some("expired: on Monday; unknown issuer: CN=x"));
+        assert_eq!(
+            cert_error(&[expired, unknown]).as_deref(),
+            Some("expired: on Monday; unknown issuer: CN=x")
+        );
+    }
+
+    #[test]
+    fn long_details_are_cut_between_characters() {
+        let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(5000));
+        assert_eq!(problem.detail.chars().count(), LONGEST_DETAIL + 1);
+        assert!(problem.detail.ends_with("ü…"));
+        let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(1000));
+        assert!(problem.detail.ends_with('ü'));
     }
 
     #[test]
     fn slugs_are_snake_case() {
-        assert_eq!(serde_json::to_value(CertificateErrorKind::NotYetValid).ok(), Some("not_yet_valid".into()));
+        assert_eq!(
+            serde_json::to_value(CertificateErrorKind::NotYetValid).ok(),
+            Some("not_yet_valid".into())
+        );
     }
 }

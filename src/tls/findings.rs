@@ -1,0 +1,114 @@
+//! The problems found so far, and webpki's reasons in our words.
+
+use crate::x509::{
+    Certificate,
+    problem::{CertificateErrorKind as Kind, CertificateProblem},
+};
+
+/// What is said when an authority's certificate is a server's.
+pub(super) const CA_AS_SERVER: &str =
+    "the server uses the certificate of an authority (CA:TRUE) as its own";
+
+/// The problems so far.
+#[derive(Default)]
+pub(super) struct Findings(Vec<CertificateProblem>);
+
+impl Findings {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn add(&mut self, kind: Kind, detail: impl Into<String>) {
+        let problem = CertificateProblem::new(kind, detail);
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+
+    /// Adds a problem that says less than one of the same kind that is there already.
+    pub(super) fn add_kind(&mut self, kind: Kind, detail: impl Into<String>) {
+        if self.0.iter().all(|problem| problem.kind != kind) {
+            self.add(kind, detail);
+        }
+    }
+
+    pub(super) fn add_unreadable(&mut self, certificate: &Certificate<'_>, error: &webpki::Error) {
+        match error {
+            webpki::Error::UnsupportedCertVersion => {
+                let version = certificate.version();
+                self.add(Kind::Unsupported, format!("X.509 version {version}"));
+            }
+            error => self.add_webpki(error),
+        }
+    }
+
+    pub(super) fn add_webpki(&mut self, error: &webpki::Error) {
+        let (kind, detail) = in_words(error);
+        self.add_kind(kind, detail);
+    }
+
+    pub(super) fn sorted(mut self) -> Vec<CertificateProblem> {
+        self.0.sort_by_key(|problem| problem.kind);
+        self.0
+    }
+}
+
+/// webpki's reasons as kinds and words of ours.
+fn in_words(error: &webpki::Error) -> (Kind, String) {
+    use webpki::Error as E;
+    let (kind, words) = match error {
+        E::CertExpired { .. } => (Kind::Expired, "a certificate in the chain"),
+        E::InvalidCertValidity => (Kind::Expired, "a certificate ends before it begins"),
+        E::CertNotValidYet { .. } => (Kind::NotYetValid, "a certificate in the chain"),
+        E::CertNotValidForName(_) => (Kind::WrongName, "the certificate is for another server"),
+        E::UnknownIssuer => (Kind::UnknownIssuer, "no trusted authority issued the chain"),
+        E::InvalidSignatureForPublicKey => (
+            Kind::BadSignature,
+            "a signature in the chain does not verify",
+        ),
+        E::CaUsedAsEndEntity => (Kind::WrongKeyUsage, CA_AS_SERVER),
+        E::EndEntityUsedAsCa => (
+            Kind::WrongKeyUsage,
+            "a certificate in the chain is not an authority's (CA:FALSE)",
+        ),
+        E::RequiredEkuNotFoundContext(_) => (
+            Kind::WrongKeyUsage,
+            "a certificate in the chain is not for TLS servers (extended key usage)",
+        ),
+        E::PathLenConstraintViolated => (
+            Kind::WrongKeyUsage,
+            "an authority in the chain may not have others below it (path length)",
+        ),
+        E::NameConstraintViolation => (
+            Kind::NameConstraint,
+            "an authority in the chain may not vouch for the certificate's names",
+        ),
+        E::CertDistrusted => (Kind::Other, "the authority is explicitly distrusted"),
+        E::MaximumNameConstraintComparisonsExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumPathDepthExceeded
+        | E::MaximumSignatureChecksExceeded => {
+            (Kind::Other, "the chain is too long or too tangled")
+        }
+        E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
+        E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
+        E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => (
+            Kind::Unsupported,
+            "the signature algorithm of a certificate in the chain",
+        ),
+        E::BadDer
+        | E::BadDerTime
+        | E::EmptyEkuExtension
+        | E::ExtensionValueInvalid
+        | E::InvalidNetworkMaskConstraint
+        | E::InvalidSerialNumber
+        | E::MalformedDnsIdentifier
+        | E::MalformedExtensions
+        | E::MalformedNameConstraint
+        | E::SignatureAlgorithmMismatch
+        | E::TrailingData(_) => return (Kind::Malformed, error.to_string()),
+        _ => return (Kind::Other, error.to_string()),
+    };
+    (kind, words.to_owned())
+}

@@ -1,0 +1,205 @@
+//! The handshake: a byte stream in, a TLS stream and what the server showed of itself out.
+
+use std::{fmt, io, str::FromStr, sync::Arc};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible,
+        ProtocolVersion,
+        client::Resumption,
+        crypto::aws_lc_rs,
+        pki_types,
+        version::{TLS12, TLS13},
+    },
+};
+
+use super::{TlsFacts, recorder::Recorder, trust::TrustAnchors};
+
+/// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
+#[derive(Clone, Debug)]
+pub struct TlsClient {
+    config: ClientConfig,
+    anchors: Arc<TrustAnchors>,
+}
+
+impl TlsClient {
+    /// A client that believes these anchors. Build it once; each handshake only clones a few pointers.
+    pub fn new(anchors: TrustAnchors) -> Self {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let anchors = Arc::new(anchors);
+        let recorder = Recorder::new(
+            Arc::clone(&anchors),
+            provider.signature_verification_algorithms,
+        );
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(recorder))
+            .with_no_client_auth();
+        // In a resumed session the server shows no certificate.
+        config.resumption = Resumption::disabled();
+        Self { config, anchors }
+    }
+
+    /// Makes one handshake. Bad certificates don't fail it: they are in the facts, which are there from the moment that the server
+    /// has shown a certificate, even if the handshake fails after that. No time limit: the caller sets one.
+    pub async fn handshake<S>(
+        &self,
+        stream: S,
+        server_name: &ServerName,
+    ) -> (Result<TlsStream<S>, HandshakeError>, Option<TlsFacts>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let recorder = Arc::new(Recorder::new(
+            Arc::clone(&self.anchors),
+            self.config
+                .crypto_provider()
+                .signature_verification_algorithms,
+        ));
+        let mut config = self.config.clone();
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::clone(&recorder) as _);
+        let outcome = TlsConnector::from(Arc::new(config))
+            .connect(server_name.0.clone(), stream)
+            .await
+            .map_err(HandshakeError::from);
+        let facts = recorder.record().map(|record| {
+            let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
+            TlsFacts {
+                version: session
+                    .and_then(|session| session.protocol_version())
+                    .and_then(version_name),
+                cipher: session
+                    .and_then(|session| session.negotiated_cipher_suite())
+                    .and_then(|suite| iana_name(suite.suite())),
+                server_name: server_name.to_string(),
+                chain: record.chain,
+                errors: record.problems,
+                key_proven: record.key_proven,
+            }
+        });
+        (outcome, facts)
+    }
+}
+
+/// The name that a server's certificate must bear: a host name in its ASCII form, which is also sent as SNI (RFC 6066, section 3),
+/// or an IP address, which isn't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerName(pki_types::ServerName<'static>);
+
+/// TLS knows no such name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("neither an IP address nor a host name that TLS can carry")]
+pub struct InvalidServerName;
+
+impl FromStr for ServerName {
+    type Err = InvalidServerName;
+
+    /// Takes a host name (underscores and a final dot are allowed) or an IP address without brackets.
+    fn from_str(text: &str) -> Result<Self, InvalidServerName> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        pki_types::ServerName::try_from(text.to_owned())
+            .map(Self)
+            .map_err(|_| InvalidServerName)
+    }
+}
+
+impl From<std::net::IpAddr> for ServerName {
+    fn from(address: std::net::IpAddr) -> Self {
+        Self(address.into())
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_str())
+    }
+}
+
+/// Why there is no TLS stream.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The server closed or reset the connection.
+    #[error("the server closed the connection during the TLS handshake")]
+    Closed,
+    /// What the server sent is not TLS at all.
+    #[error("the server's answer is not TLS")]
+    NotTls,
+    /// There is no version or cipher suite that both sides know.
+    #[error(
+        "the server is too old for this client: it offers neither TLS 1.2 with forward secrecy nor TLS 1.3 ({0})"
+    )]
+    TooOld(rustls::Error),
+    /// The server ended the handshake with an alert.
+    #[error("the server refused the TLS handshake: {0}")]
+    Refused(rustls::Error),
+    /// The server broke the protocol.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(rustls::Error),
+    /// The connection broke.
+    #[error("the connection failed during the TLS handshake: {0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(inner) => Self::from_rustls(rustls::Error::clone(inner)),
+            None => match error.kind() {
+                UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
+                _ => Self::Io(error),
+            },
+        }
+    }
+}
+
+impl HandshakeError {
+    fn from_rustls(error: rustls::Error) -> Self {
+        match error {
+            // A server that knows no common version says so in one of these ways.
+            rustls::Error::AlertReceived(
+                AlertDescription::ProtocolVersion
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity,
+            )
+            | rustls::Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => Self::TooOld(error),
+            rustls::Error::AlertReceived(_) => Self::Refused(error),
+            rustls::Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) => Self::NotTls,
+            _ => Self::Tls(error),
+        }
+    }
+}
+
+fn version_name(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+        _ => None,
+    }
+}
+
+/// rustls writes the suites of TLS 1.3 with a prefix of its own.
+fn iana_name(suite: CipherSuite) -> Option<&'static str> {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => Some("TLS_AES_128_GCM_SHA256"),
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => Some("TLS_AES_256_GCM_SHA384"),
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => Some("TLS_CHACHA20_POLY1305_SHA256"),
+        suite => suite.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

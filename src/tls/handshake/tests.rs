@@ -1,0 +1,380 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
+
+use super::*;
+use crate::{
+    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve},
+    x509::problem::CertificateErrorKind as Kind,
+};
+
+fn client(trusted: &[&Authority]) -> TlsClient {
+    let mut anchors = TrustAnchors::none();
+    for authority in trusted {
+        anchors.add(authority.der()).expect("a good anchor");
+    }
+    TlsClient::new(anchors)
+}
+
+fn mx() -> ServerName {
+    "mx.test".parse().expect("a good name")
+}
+
+/// A client's end whose other end is played by the test.
+async fn broken(answer: &[u8]) -> (Option<HandshakeError>, Option<TlsFacts>) {
+    let (ours, mut theirs) = tokio::io::duplex(1 << 16);
+    let answer = answer.to_vec();
+    tokio::spawn(async move {
+        let mut hello = [0; 5];
+        theirs.read_exact(&mut hello).await.expect("a ClientHello");
+        theirs
+            .write_all(&answer)
+            .await
+            .expect("room for the answer");
+        // The rest is read before the end is dropped, or a real socket would be reset.
+        theirs.shutdown().await.expect("an end");
+        let _ = theirs.read_to_end(&mut Vec::new()).await;
+    });
+    let (outcome, facts) = client(&[]).handshake(ours, &mx()).await;
+    (outcome.err(), facts)
+}
+
+#[tokio::test]
+async fn a_good_server_is_verified_in_both_versions() {
+    let ca = Authority::new("CA");
+    let cases: [(&[_], &str, &str); 3] = [
+        (BOTH, "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
+        (&[&TLS13], "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
+        (
+            &[&TLS12],
+            "TLSv1.2",
+            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        ),
+    ];
+    for (versions, version, cipher) in cases {
+        let identity = ca.issue(&params("mx.test", &["mx.test"]));
+        let stream = serve(identity, versions);
+        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx()).await;
+        outcome.expect("a good handshake");
+        let facts = facts.expect("facts");
+        assert_eq!((facts.version, facts.cipher), (Some(version), Some(cipher)));
+        assert!(facts.verified(), "{:?}", facts.errors);
+        assert!(facts.key_proven());
+        assert_eq!(facts.cert_error(), None);
+        assert_eq!(facts.server_name, "mx.test");
+        assert_eq!(facts.chain.len(), 1);
+        assert_eq!(facts.chain[0].subject, "CN=mx.test");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_certificate_is_recorded_and_the_stream_works() {
+    let ca = Authority::new("CA");
+    let (ours, theirs) = (client(&[]), ca.issue(&params("mx.test", &["other.test"])));
+    let (outcome, facts) = ours.handshake(serve(theirs, BOTH), &mx()).await;
+    let mut stream = outcome.expect("a handshake");
+    stream.write_all(b"x").await.expect("a working stream");
+    stream.flush().await.expect("a working stream");
+    let facts = facts.expect("facts");
+    assert_eq!(facts.error_kinds(), [Kind::WrongName, Kind::UnknownIssuer]);
+    assert!(facts.key_proven() && !facts.verified());
+    assert_eq!(
+        facts.cert_error().as_deref(),
+        Some(
+            "wrong name: the certificate is for other.test, not for mx.test; \
+             unknown issuer: CN=CA is not trusted, nor did its certificate come along"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_foreign_key_proves_nothing() {
+    let ca = Authority::new("CA");
+    for versions in [&[&TLS12], &[&TLS13]] {
+        let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
+        identity.key = Identity::new(Vec::new(), &key()).key;
+        let stream = serve(identity, versions);
+        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx()).await;
+        outcome.expect("the handshake goes on");
+        let facts = facts.expect("facts");
+        assert_eq!(facts.error_kinds(), [Kind::UnprovenKey]);
+        assert!(!facts.key_proven() && !facts.verified());
+        let text = facts.cert_error().unwrap_or_default();
+        assert!(
+            text.contains("unproven key: ") && text.contains("ECDSA P-256"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_a_name() {
+    let ca = Authority::new("CA");
+    for (name, verified) in [
+        ("192.0.2.1", true),
+        ("2001:db8::1", true),
+        ("192.0.2.2", false),
+    ] {
+        let identity = ca.issue(&params("mx.test", &["192.0.2.1", "2001:db8::1"]));
+        let name = name.parse().expect("a good name");
+        let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name).await;
+        outcome.expect("a handshake");
+        assert_eq!(
+            facts.map(|facts| facts.verified()),
+            Some(verified),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_name_with_an_underscore_does_not_break_the_check() {
+    let ca = Authority::new("CA");
+    let identity = ca.issue(&params("mx.test", &["_mx.a_b.test"]));
+    let name = "_mx.a_b.test.".parse().expect("a good name");
+    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name).await;
+    outcome.expect("a handshake");
+    let facts = facts.expect("facts");
+    assert!(facts.verified(), "{:?}", facts.errors);
+    assert_eq!(facts.server_name, "_mx.a_b.test");
+}
+
+#[tokio::test]
+async fn host_names_are_sent_and_addresses_are_not() {
+    let cases = [
+        ("mx.test", Some("mx.test")),
+        ("_mx.a_b.test.", Some("_mx.a_b.test")),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+    ];
+    for (name, sent) in cases {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        let name = name.parse().expect("a good name");
+        let client = client(&[]);
+        let start = tokio::select! {
+            start = LazyConfigAcceptor::new(Acceptor::default(), theirs) => start,
+            _ = client.handshake(ours, &name) => panic!("the server has not answered yet"),
+        };
+        let start = start.expect("a ClientHello");
+        let hello = start.client_hello();
+        assert_eq!(hello.server_name(), sent);
+        assert!(hello.alpn().is_none());
+    }
+}
+
+#[test]
+fn names_that_tls_cannot_carry_are_refused() {
+    for name in [
+        "", ".", "a b", "a..b", "-a.test", "ä.test", "[::1]", "1.2.3", "a\r\nb",
+    ] {
+        assert_eq!(name.parse::<ServerName>(), Err(InvalidServerName), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
+    let ca = Authority::new("CA");
+    let mut identity = ca.issue(&params("mx.test", &["mx.test"])).with([ca.der()]);
+    identity.chain[0] = vec![0x30, 0x03, 1, 2, 3].into();
+    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &mx()).await;
+    outcome.expect("the handshake goes on");
+    let facts = facts.expect("facts");
+    assert!(facts.chain.is_empty());
+    assert_eq!(facts.error_kinds(), [Kind::UnprovenKey, Kind::Malformed]);
+}
+
+#[tokio::test]
+async fn what_is_not_tls_is_told() {
+    let (error, facts) = broken(b"500 5.5.1 Command unrecognized\r\n").await;
+    assert!(matches!(error, Some(HandshakeError::NotTls)), "{error:?}");
+    assert!(facts.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_is_told() {
+    // A ServerHello of which only the first bytes come.
+    for answer in [&b""[..], &[22, 3, 3, 0, 80, 2, 0]] {
+        let (error, facts) = broken(answer).await;
+        assert!(matches!(error, Some(HandshakeError::Closed)), "{error:?}");
+        assert!(facts.is_none());
+    }
+}
+
+#[tokio::test]
+async fn old_servers_are_told_from_refusals() {
+    // Fatal alerts: handshake_failure, protocol_version, insufficient_security, internal_error.
+    for (alert, too_old) in [(40, true), (70, true), (71, true), (80, false)] {
+        let (error, _) = broken(&[21, 3, 3, 0, 2, 2, alert]).await;
+        let error = error.expect("a failed handshake");
+        assert_eq!(
+            matches!(error, HandshakeError::TooOld(_)),
+            too_old,
+            "{error}"
+        );
+        assert_eq!(
+            matches!(error, HandshakeError::Refused(_)),
+            !too_old,
+            "{error}"
+        );
+        assert_eq!(
+            error.to_string().contains("too old for this client"),
+            too_old
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_huge_certificate_message_is_not_gathered() {
+    // A ServerHello message that announces 16 MiB - 1, and then goes on and on.
+    let mut answer = Vec::new();
+    for record in 0..64 {
+        answer.extend([22, 3, 3, 0x40, 0x00]);
+        let mut fragment = vec![0; 0x4000];
+        if record == 0 {
+            fragment[..4].copy_from_slice(&[2, 0xff, 0xff, 0xff]);
+        }
+        answer.extend(fragment);
+    }
+    let (ours, mut theirs) = tokio::io::duplex(1 << 12);
+    let server = tokio::spawn(async move {
+        let mut sent = 0;
+        for part in answer.chunks(1 << 12) {
+            if theirs.write_all(part).await.is_err() {
+                break;
+            }
+            sent += part.len();
+        }
+        sent
+    });
+    let (outcome, _) = client(&[]).handshake(ours, &mx()).await;
+    let error = outcome.expect_err("no end of a handshake");
+    assert!(
+        matches!(
+            error,
+            HandshakeError::Tls(rustls::Error::InvalidMessage(
+                InvalidMessage::HandshakePayloadTooLarge
+            ))
+        ),
+        "{error:?}"
+    );
+    let sent = server.await.expect("no panic");
+    assert!(sent < 1 << 17, "{sent} bytes were taken");
+}
+
+#[tokio::test]
+async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
+    let ca = Authority::new("CA");
+    let server = serve(ca.issue(&params("mx.test", &["mx.test"])), &[&TLS12]);
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    tokio::spawn(hang_up_after(2, theirs, server));
+    let (outcome, facts) = client(&[&ca]).handshake(ours, &mx()).await;
+    let error = outcome.expect_err("the server hung up");
+    assert!(matches!(error, HandshakeError::Closed), "{error:?}");
+    let facts = facts.expect("the certificate had come");
+    assert_eq!(facts.chain[0].subject, "CN=mx.test");
+    assert_eq!(facts.version, None);
+}
+
+/// Carries a number of the client's TLS records to the server, answers to it, and then nothing more.
+async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStream) {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let down = tokio::spawn(async move {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+    });
+    for _ in 0..records {
+        let mut header = [0; 5];
+        if from_client.read_exact(&mut header).await.is_err() {
+            break;
+        }
+        let mut body = vec![0; u16::from_be_bytes([header[3], header[4]]).into()];
+        from_client.read_exact(&mut body).await.expect("a record");
+        to_server.write_all(&header).await.expect("a server");
+        to_server.write_all(&body).await.expect("a server");
+    }
+    down.abort();
+    let _ = down.await;
+}
+
+#[tokio::test]
+async fn openssl_shows_small_keys_and_version_1() {
+    let cases = [
+        // (key, extensions, protocol, kinds, proven)
+        (
+            "rsa:1024",
+            true,
+            "-tls1_3",
+            &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey][..],
+            false,
+        ),
+        (
+            "rsa:1024",
+            true,
+            "-tls1_2",
+            &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey],
+            false,
+        ),
+        (
+            "rsa:2048",
+            false,
+            "-tls1_3",
+            &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported],
+            true,
+        ),
+        (
+            "rsa:2048",
+            false,
+            "-tls1_2",
+            &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported],
+            true,
+        ),
+    ];
+    for (key, version_3, protocol, kinds, proven) in cases {
+        let folder = TempFolder::new();
+        folder.openssl(&format!(
+            "req -new -newkey {key} -nodes -keyout key.pem -out csr.pem -subj /C=US/O=Example/CN=mx.test"
+        ));
+        if version_3 {
+            folder.openssl("req -x509 -in csr.pem -key key.pem -days 2 -out cert.pem");
+        } else {
+            folder.openssl("x509 -req -in csr.pem -signkey key.pem -days 2 -out cert.pem");
+        }
+        let server = OpensslServer::start(folder.path(), &[protocol, "-cipher", "ALL:@SECLEVEL=0"]);
+        let stream = tokio::net::TcpStream::connect(server.address).await;
+        let stream = stream.expect("openssl listens");
+        let (outcome, facts) = client(&[]).handshake(stream, &mx()).await;
+        outcome.expect("the handshake goes on");
+        let facts = facts.expect("facts");
+        assert_eq!(facts.error_kinds(), kinds, "{:?}", facts.cert_error());
+        assert_eq!(facts.key_proven(), proven);
+        assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
+        assert_eq!(facts.chain[0].subject, "C=US, O=Example, CN=mx.test");
+
+        let printed = folder.openssl("x509 -in cert.pem -noout -serial -fingerprint -sha256");
+        let printed = printed.to_lowercase().replace(':', "");
+        for ours in [&facts.chain[0].serial, &facts.chain[0].fingerprint_sha256] {
+            assert!(printed.contains(&format!("={ours}\n")), "{printed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn servers_without_a_common_version_are_too_old() {
+    let folder = TempFolder::new();
+    folder.openssl(
+        "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2",
+    );
+    let cases: [&[&str]; 2] = [
+        &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "AES128-SHA"],
+    ];
+    for arguments in cases {
+        let server = OpensslServer::start(folder.path(), arguments);
+        let stream = tokio::net::TcpStream::connect(server.address).await;
+        let stream = stream.expect("openssl listens");
+        let (outcome, facts) = client(&[]).handshake(stream, &mx()).await;
+        let error = outcome.expect_err("nothing in common");
+        assert!(matches!(error, HandshakeError::TooOld(_)), "{error:?}");
+        assert!(facts.is_none());
+    }
+}

@@ -1,0 +1,69 @@
+//! TLS towards mail servers: handshakes that go on whatever the certificate is, and a full account of it.
+//!
+//! - [`trust`]: whom to believe: the system's trust anchors and the operator's own.
+//! - `verdict`: every error of a certificate, each found independently of the others.
+//! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
+//! - `recorder`: the verifier that rustls asks; it records the verdict and lets the handshake go on.
+//! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
+//!
+//! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
+//! with `HandshakePayloadTooLarge`. Time is not bounded here; the caller does that.
+
+mod findings;
+pub mod handshake;
+mod path;
+mod recorder;
+#[cfg(test)]
+mod testing;
+pub mod trust;
+mod verdict;
+
+pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
+pub use trust::{TrustAnchors, TrustError};
+
+use crate::x509::{
+    CertificateFacts,
+    problem::{CertificateErrorKind, CertificateProblem, cert_error},
+};
+
+/// What a handshake told about the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The protocol version, such as `TLSv1.3`; `None` when the handshake failed after the certificate had come.
+    pub version: Option<&'static str>,
+    /// The cipher suite by its IANA name, such as `TLS_AES_256_GCM_SHA384`; `None` like `version`.
+    pub cipher: Option<&'static str>,
+    /// The name that the certificate had to bear.
+    pub server_name: String,
+    /// The certificates that the server sent, its own first. Empty when its own can't be read; unreadable ones behind it are left out.
+    pub chain: Vec<CertificateFacts>,
+    /// Everything that is wrong with the certificate.
+    pub errors: Vec<CertificateProblem>,
+    key_proven: bool,
+}
+
+impl TlsFacts {
+    /// Whether nothing at all is wrong with the certificate.
+    pub fn verified(&self) -> bool {
+        self.key_proven && self.errors.is_empty()
+    }
+
+    /// Whether the server proved that it holds the certificate's key. No secret may be sent to one that didn't: it could be anybody
+    /// who has seen the certificate.
+    pub fn key_proven(&self) -> bool {
+        self.key_proven
+    }
+
+    /// All errors in one line; `None` if there are none.
+    pub fn cert_error(&self) -> Option<String> {
+        cert_error(&self.errors)
+    }
+
+    /// The kinds of the errors, each once.
+    pub fn error_kinds(&self) -> Vec<CertificateErrorKind> {
+        let mut kinds: Vec<_> = self.errors.iter().map(|problem| problem.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+}

@@ -1,0 +1,213 @@
+//! Throw-away authorities and certificates, and servers that show them. For tests only.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig, SupportedProtocolVersion,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        sign::{CertifiedKey, SingleCertAndKey},
+        version::{TLS12, TLS13},
+    },
+};
+
+/// Parameters of a certificate valid from 2010 to 2049 that a test then changes.
+pub(super) fn params(common_name: &str, names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("the names are good");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.not_before = date_time_ymd(2010, 1, 1);
+    params.not_after = date_time_ymd(2049, 1, 1);
+    params
+}
+
+/// As [`params`], for an authority.
+pub(super) fn ca_params(common_name: &str) -> CertificateParams {
+    let mut params = params(common_name, &[]);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+pub(super) fn key() -> KeyPair {
+    KeyPair::generate().expect("keys can be made")
+}
+
+/// An authority.
+pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub(super) fn new(common_name: &str) -> Self {
+        let issuer = CertifiedIssuer::self_signed(ca_params(common_name), key());
+        Self(issuer.expect("the parameters are good"))
+    }
+
+    pub(super) fn below(params: CertificateParams, parent: &Self) -> Self {
+        let issuer = CertifiedIssuer::signed_by(params, key(), &parent.0);
+        Self(issuer.expect("the parameters are good"))
+    }
+
+    /// A second certificate for this authority's name and key, from another authority.
+    pub(super) fn cross_signed(
+        &self,
+        params: &CertificateParams,
+        parent: &Self,
+    ) -> CertificateDer<'static> {
+        let signed = params.signed_by(self.0.key(), &parent.0);
+        signed.expect("the parameters are good").der().clone()
+    }
+
+    pub(super) fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
+    pub(super) fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    pub(super) fn issue(&self, params: &CertificateParams) -> Identity {
+        let key = key();
+        let certificate = params.signed_by(&key, &self.0);
+        let certificate = certificate.expect("the parameters are good");
+        Identity::new(vec![certificate.der().clone()], &key)
+    }
+}
+
+/// What a server shows, and the key that it signs with.
+pub(super) struct Identity {
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    pub(super) fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("rcgen writes PKCS #8");
+        Self { chain, key }
+    }
+
+    pub(super) fn self_signed(params: &CertificateParams) -> Self {
+        let key = key();
+        let certificate = params.self_signed(&key).expect("the parameters are good");
+        Self::new(vec![certificate.der().clone()], &key)
+    }
+
+    pub(super) fn with(mut self, more: impl IntoIterator<Item = CertificateDer<'static>>) -> Self {
+        self.chain.extend(more);
+        self
+    }
+}
+
+/// The client's end of a connection to a server that shows `identity`, whether the key belongs to the certificate or not.
+pub(super) fn serve(
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> DuplexStream {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let key = aws_lc_rs::sign::any_supported_type(&identity.key).expect("a key for rustls");
+    let certified = CertifiedKey::new(identity.chain, key);
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("known versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    let (client, server) = tokio::io::duplex(1 << 16);
+    tokio::spawn(async move {
+        if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(server).await {
+            // Stays until the client is gone.
+            let _ = stream.read_u8().await;
+        }
+    });
+    client
+}
+
+pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// `openssl s_server` on a free port of its own choice, with `cert.pem` and `key.pem` of a folder.
+pub(super) struct OpensslServer {
+    process: Child,
+    pub(super) address: SocketAddr,
+}
+
+impl OpensslServer {
+    pub(super) fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut process = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0"])
+            .args(["-cert", "cert.pem", "-key", "key.pem"])
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        let output = process.stdout.take().expect("the output is piped");
+        let address = BufReader::new(output)
+            .lines()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ACCEPT ")?.parse().ok())
+            .expect("openssl says where it listens");
+        Self { process, address }
+    }
+}
+
+impl Drop for OpensslServer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A folder that goes away with the value.
+pub(super) struct TempFolder(PathBuf);
+
+impl TempFolder {
+    pub(super) fn new() -> Self {
+        let name = format!("smtp-check-tls-{}", uuid::Uuid::now_v7());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("the temporary folder is writable");
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Runs the `openssl` command here, and gives what it prints.
+    pub(super) fn openssl(&self, arguments: &str) -> String {
+        let output = Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(&self.0)
+            .stderr(Stdio::null())
+            .output()
+            .expect("openssl is installed");
+        assert!(output.status.success(), "openssl {arguments}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The first certificate of a PEM file in the folder.
+    pub(super) fn certificate(&self, name: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.0.join(name)).expect("openssl wrote a certificate")
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        // Left behind, it harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

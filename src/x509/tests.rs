@@ -1,0 +1,210 @@
+use proptest::prelude::*;
+use rcgen::{
+    CertificateParams, CustomExtension, DnType, DnValue, KeyPair, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SanType, SerialNumber, date_time_ymd,
+};
+use time::macros::datetime;
+
+use super::*;
+
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("good names");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+}
+
+fn der(params: &CertificateParams) -> Vec<u8> {
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("good parameters");
+    certificate.der().to_vec()
+}
+
+fn facts(params: &CertificateParams) -> CertificateFacts {
+    let der = der(params);
+    Certificate::from_der(&der)
+        .expect("a good certificate")
+        .facts()
+}
+
+#[test]
+fn facts_are_those_of_the_certificate() {
+    let mut params = params(&["mx.test", "*.example", "192.0.2.1", "2001:db8::1"]);
+    params.subject_alt_names.extend([
+        SanType::Rfc822Name("postmaster@mx.test".try_into().expect("ASCII")),
+        SanType::URI("https://mx.test/".try_into().expect("ASCII")),
+    ]);
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CountryName, "US");
+    name.push(DnType::OrganizationName, "Example, Inc.");
+    name.push(DnType::CommonName, "mx.test");
+    params.not_before = date_time_ymd(2024, 2, 3);
+    params.not_after = date_time_ymd(2050, 4, 5);
+    params.serial_number = Some(SerialNumber::from(vec![0x0f, 0xab, 0x00, 0x01]));
+    let bytes = der(&params);
+    let facts = Certificate::from_der(&bytes)
+        .expect("a good certificate")
+        .facts();
+    let fingerprint = digest(&SHA256, &bytes);
+    assert_eq!(
+        facts,
+        CertificateFacts {
+            subject: "C=US, O=Example\\, Inc., CN=mx.test".to_owned(),
+            issuer: "C=US, O=Example\\, Inc., CN=mx.test".to_owned(),
+            names: [
+                "mx.test",
+                "*.example",
+                "192.0.2.1",
+                "2001:db8::1",
+                "postmaster@mx.test",
+                "https://mx.test/",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            not_before: datetime!(2024-02-03 0:00 UTC),
+            not_after: datetime!(2050-04-05 0:00 UTC),
+            serial: "0fab0001".to_owned(),
+            fingerprint_sha256: text::hex(fingerprint.as_ref()),
+            key: "ECDSA P-256".to_owned(),
+        }
+    );
+    let json = serde_json::to_value(&facts).expect("plain data");
+    assert_eq!(json["not_after"], "2050-04-05T00:00:00Z");
+}
+
+#[test]
+fn hostile_text_is_harmless() {
+    let cases = [
+        ("a\r\nb", "CN=a\\0D\\0Ab"),
+        ("a\0b", "CN=a\\00b"),
+        ("\u{1b}[31m", "CN=\\1B[31m"),
+        ("a\u{202e}b", "CN=a\\E2\\80\\AEb"),
+        ("x, CN=mx.test", "CN=x\\, CN=mx.test"),
+        (" a ", "CN=\\ a\\ "),
+        ("#1", "CN=\\#1"),
+        ("Müller 邮件", "CN=Müller 邮件"),
+        ("", "CN="),
+    ];
+    for (value, expected) in cases {
+        let mut params = params(&[]);
+        let value = DnValue::Utf8String(value.to_owned());
+        params.distinguished_name.push(DnType::CommonName, value);
+        assert_eq!(facts(&params).subject, expected);
+    }
+    let mut params = params(&[]);
+    let value = DnValue::BmpString("mx ü".try_into().expect("in the plane"));
+    params.distinguished_name.push(DnType::CommonName, value);
+    params
+        .distinguished_name
+        .push(DnType::CustomDnType(vec![1, 2, 3, 4]), "x");
+    assert_eq!(facts(&params).subject, "CN=mx ü, 1.2.3.4=x");
+}
+
+#[test]
+fn rare_and_broken_names_are_shown() {
+    // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that isn't UTF-8, registeredID 1.2.3.
+    let content = vec![
+        0x30, 18, 0x82, 2, b'a', b'\n', 0x87, 3, 1, 2, 3, 0x82, 3, b'x', 0xff, b'y', 0x88, 2, 42, 3,
+    ];
+    let mut params = params(&["mx.test"]);
+    let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], content);
+    params.custom_extensions.push(second);
+    assert_eq!(
+        facts(&params).names,
+        [
+            "mx.test",
+            "a\\0A",
+            "iPAddress:010203",
+            "x\u{fffd}y",
+            "registeredID:1.2.3"
+        ]
+    );
+}
+
+#[test]
+fn keys_are_called_by_their_names() {
+    let cases = [
+        (&PKCS_ECDSA_P256_SHA256, "ECDSA P-256"),
+        (&PKCS_ECDSA_P384_SHA384, "ECDSA P-384"),
+        (&PKCS_ED25519, "Ed25519"),
+        (&PKCS_RSA_SHA256, "RSA 2048"),
+    ];
+    for (algorithm, expected) in cases {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        let certificate = params(&[]).self_signed(&key).expect("good parameters");
+        let certificate = Certificate::from_der(certificate.der()).expect("good");
+        assert_eq!(certificate.key(), expected);
+        let own = certificate.public_key_der();
+        assert_eq!(certificate.signature_by(own), SignatureCheck::Valid);
+    }
+}
+
+#[test]
+fn serial_numbers_are_written_as_openssl_does() {
+    let cases: [(&[u8], &str); 8] = [
+        (&[], "00"),
+        (&[0], "00"),
+        (&[1], "01"),
+        (&[0, 0x80], "80"),
+        (&[0x0a, 0xbc], "0abc"),
+        (&[0xff], "-01"),
+        (&[0xff, 0x00], "-0100"),
+        (&[0x80], "-80"),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(serial_hex(bytes), expected);
+    }
+}
+
+#[test]
+fn times_that_leave_the_calendar_are_malformed() {
+    let mut params = params(&[]);
+    params.not_after = datetime!(9999-12-31 23:59:59 UTC);
+    let good = der(&params);
+    assert!(Certificate::from_der(&good).is_ok());
+    let place = good
+        .windows(15)
+        .position(|window| window == b"99991231235959Z")
+        .expect("a GeneralizedTime");
+    // The same length: no seconds, but an offset beyond the end of the calendar.
+    let mut bad = good.clone();
+    bad[place..place + 15].copy_from_slice(b"99991231235-999");
+    assert!(Certificate::from_der(&bad).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Certificate::from_der(&bytes).is_err());
+    }
+
+    #[test]
+    fn no_change_makes_it_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let mut bytes = SAMPLE.with(Clone::clone);
+        for (index, byte) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Ok(certificate) = Certificate::from_der(&bytes) {
+            let facts = certificate.facts();
+            prop_assert!(facts.subject.chars().all(|character| !character.is_control()));
+            prop_assert!(facts.names.iter().flat_map(|name| name.chars()).all(|character| !character.is_control()));
+            prop_assert!(serde_json::to_string(&facts).is_ok());
+            let _ = certificate.signature_by(certificate.public_key_der());
+        }
+    }
+}
+
+thread_local! {
+    static SAMPLE: Vec<u8> = {
+        let mut params = params(&["mx.test", "192.0.2.1"]);
+        params.distinguished_name.push(DnType::CommonName, "mx.test");
+        params.not_after = date_time_ymd(2055, 1, 1);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(1));
+        params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+        der(&params)
+    };
+}

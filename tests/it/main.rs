@@ -1,0 +1,4 @@
+//! What the service promises, tried from outside: one binary, a file per behaviour.
+
+mod support;
+mod support_selfcheck;

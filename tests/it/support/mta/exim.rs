@@ -1,0 +1,184 @@
+//! Exim 4.96: one instance, four ports, each with the manners of another server.
+
+use std::path::Path;
+
+use super::daemon::{Daemon, Ended, Home, account, on_free_ports};
+use super::{Delivered, HOST, PASSWORD, PemFiles, USER};
+
+/// Debian's MTA packages exclude one another, so `tests/install` unpacks this one beside the tests.
+const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/.mta/usr/sbin/exim4");
+
+/// The account that Debian's Exim was built for. It does not start where there is no such user.
+const ACCOUNT: &str = "Debian-exim";
+
+/// A running Exim.
+///
+/// In clear text its answer to QUIT comes 200 ms late: 4.96 leaves the socket corked, and the kernel opens it after that time.
+#[derive(Debug)]
+pub(crate) struct Exim {
+    daemon: Daemon,
+    ports: [u16; 4],
+    tls: bool,
+}
+
+impl Exim {
+    /// Starts an instance and waits until it answers on every port. With a certificate every port but [`smtps`](Self::smtps) offers
+    /// STARTTLS, and AUTH after it; without, there is no [`submission`](Self::submission) and no `smtps`.
+    pub(crate) async fn start(tls: Option<&PemFiles>) -> Self {
+        on_free_ports(async |ports| Self::start_on(ports, tls).await).await
+    }
+
+    async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+        let home = Home::new("exim");
+        home.dir("spool", 0o750, None);
+        home.dir("log", 0o750, None);
+        home.dir("mail", 0o700, Some(account(ACCOUNT)));
+        home.file("exim.conf", &configuration(&home, &ports, tls));
+        let configuration = home.text("exim.conf");
+        let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
+        daemon.ready("daemon started").await?;
+        let exim = Self { daemon, ports, tls: tls.is_some() };
+        exim.daemon.greets(exim.plain()).await;
+        Ok(exim)
+    }
+
+    /// Mail for the known recipients only, authenticated or not.
+    pub(crate) fn plain(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// STARTTLS, and after it AUTH, without which every recipient is refused. AUTH before TLS gets 503. PLAIN takes any
+    /// authorization identity, and the log line of the mail names it: `A=plain:USER as IDENTITY`.
+    pub(crate) fn submission(&self) -> u16 {
+        self.with_tls(self.ports[1])
+    }
+
+    /// The same under TLS from the first byte.
+    pub(crate) fn smtps(&self) -> u16 {
+        self.with_tls(self.ports[2])
+    }
+
+    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2. Without one the greeting comes after three seconds, and EHLO is answered with 503.
+    pub(crate) fn proxy(&self) -> u16 {
+        self.ports[3]
+    }
+
+    /// The message with this queue id, once it lies in the mailbox.
+    pub(crate) async fn delivered(&self, queue_id: &str) -> Delivered {
+        let maildir = self.daemon.join("mail");
+        self.daemon.wait_for(&format!("the mail {queue_id}"), || Delivered::find(&maildir, queue_id)).await
+    }
+
+    /// The first line of the main log that contains `needle`, once there is one.
+    pub(crate) async fn logged(&self, needle: &str) -> String {
+        self.daemon.logged(needle).await
+    }
+
+    fn with_tls(&self, port: u16) -> u16 {
+        assert!(self.tls, "this Exim was started without a certificate");
+        port
+    }
+}
+
+fn configuration(home: &Home, ports: &[u16; 4], tls: Option<&PemFiles>) -> String {
+    let [plain, submission, smtps, proxy] = ports;
+    let tls = match tls {
+        Some(pem) => format!(
+            "daemon_smtp_ports = {plain} : {submission} : {smtps} : {proxy}
+tls_on_connect_ports = {smtps}
+tls_advertise_hosts = *
+tls_certificate = {chain}
+tls_privatekey = {key}",
+            chain = pem.chain.display(),
+            key = pem.key.display(),
+        ),
+        None => format!("daemon_smtp_ports = {plain} : {proxy}\ntls_advertise_hosts ="),
+    };
+    format!(
+        r#"{tls}
+exim_path = {PROGRAM}
+# A process that gave up root would have to get it back to deliver, by a binary with the setuid bit.
+exim_user = root
+exim_group = root
+spool_directory = {spool}
+log_file_path = {log}/%s
+pid_file_path = {pid}
+log_selector = +incoming_port +proxy +received_recipients
+keep_environment =
+local_interfaces = 127.0.0.1
+# A port that is taken is for the test to notice, at once.
+daemon_startup_retries = 0
+smtp_accept_max = 0
+primary_hostname = {HOST}
+qualify_domain = example.test
+# It would look up a proxied client, whatever host_lookup says.
+host_lookup_order =
+smtputf8_advertise_hosts = *
+hosts_proxy = ${{if ={{$received_port}}{{{proxy}}}{{127.0.0.1}}{{}}}}
+acl_smtp_rcpt = recipient
+
+begin acl
+recipient:
+  deny message = 5.7.1 authentication required
+    condition = ${{if inlist{{$received_port}}{{{submission}:{smtps}}}}}
+    !authenticated = *
+  # The one address that needs no domain.
+  accept local_parts = postmaster
+    domains = :
+    verify = recipient
+  deny message = relay not permitted
+    !domains = example.test
+  deny !verify = recipient
+  accept
+
+begin routers
+mailbox:
+  driver = accept
+  domains = example.test
+  local_parts = probe : postmaster : pröbe
+  transport = maildir
+
+begin transports
+maildir:
+  driver = appendfile
+  directory = {mail}
+  maildir_format
+  return_path_add
+  user = {ACCOUNT}
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{ {{eq{{$auth2}}{{{USER}}}}} {{eq{{$auth3}}{{{PASSWORD}}}}} }}}}
+  server_set_id = $auth2${{if def:auth1{{ as $auth1}}}}
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = ${{if and{{ {{eq{{$auth1}}{{{USER}}}}} {{eq{{$auth2}}{{{PASSWORD}}}}} }}}}
+  server_set_id = $auth1
+  server_advertise_condition = ${{if def:tls_in_cipher}}
+"#,
+        spool = home.text("spool"),
+        log = home.text("log"),
+        pid = home.text("pid"),
+        mail = home.text("mail"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::daemon::{Ended, free_port};
+    use super::Exim;
+
+    #[tokio::test]
+    async fn a_taken_port_is_noticed_at_once() {
+        let taken = free_port();
+        let port = taken.local_addr().expect("the address of a bound socket").port();
+        let outcome = Exim::start_on([port; 4], None).await;
+        assert!(matches!(outcome, Err(Ended { .. })), "{outcome:?}");
+    }
+}

@@ -1,0 +1,242 @@
+//! A throw-away public key infrastructure: authorities, certificates with every fault, and the TLS servers that show them.
+//!
+//! What rcgen can't make (X.509 v1, an RSA key of 1024 bits) is made by the `openssl` command, which these tests need installed.
+
+mod leaf;
+mod openssl;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer},
+    sign::{CertifiedKey, SigningKey, SingleCertAndKey},
+    version,
+};
+
+pub(crate) use self::leaf::{KeyType, Leaf};
+use self::openssl::OpenSslRsa;
+
+/// A certificate authority: a root, or an intermediate below one.
+#[derive(Debug)]
+pub(crate) struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    /// What a server shows after its own certificate: this authority's and those above it, the root left out.
+    intermediates: Vec<CertificateDer<'static>>,
+}
+
+impl Ca {
+    /// A self-signed root.
+    pub(crate) fn new(common_name: &str) -> Self {
+        let issuer = CertifiedIssuer::self_signed(authority(common_name), key_pair())
+            .expect("rcgen signs its own parameters");
+        Self {
+            issuer,
+            intermediates: Vec::new(),
+        }
+    }
+
+    /// An authority signed by this one. What it issues carries its certificate in the chain.
+    pub(crate) fn intermediate(&self, common_name: &str) -> Self {
+        let issuer = CertifiedIssuer::signed_by(authority(common_name), key_pair(), &self.issuer)
+            .expect("rcgen signs its own parameters");
+        let mut intermediates = vec![issuer.der().clone()];
+        intermediates.extend_from_slice(&self.intermediates);
+        Self {
+            issuer,
+            intermediates,
+        }
+    }
+
+    /// Signs a certificate.
+    pub(crate) fn issue(&self, leaf: Leaf) -> Identity {
+        let (params, key) = leaf.into_parts();
+        let certificate = params
+            .signed_by(&&*key.subject, &self.issuer)
+            .expect("rcgen signs its own parameters");
+        self.identity(certificate.der().clone(), key.private)
+    }
+
+    /// Signs an X.509 v1 certificate (no extensions, hence no names but the common name), by `openssl`.
+    pub(crate) fn issue_x509_v1(&self, common_name: &str) -> Identity {
+        let (certificate, key) = openssl::x509_v1(
+            common_name,
+            &pem("CERTIFICATE", self.der()),
+            &self.issuer.key().serialize_pem(),
+        );
+        self.identity(certificate, key)
+    }
+
+    /// The authority's own certificate.
+    pub(crate) fn der(&self) -> &CertificateDer<'static> {
+        self.issuer.der()
+    }
+
+    /// A store that trusts this authority and no other.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(self.der().clone())
+            .expect("an authority of our own making can be an anchor");
+        roots
+    }
+
+    /// Writes the authority's certificate to `ca.pem` in `dir`.
+    pub(crate) fn write_pem(&self, dir: &Path) -> PathBuf {
+        let path = dir.join("ca.pem");
+        fs::write(&path, pem("CERTIFICATE", self.der())).expect("the test's directory is writable");
+        path
+    }
+
+    fn identity(
+        &self,
+        certificate: CertificateDer<'static>,
+        key: PrivateKeyDer<'static>,
+    ) -> Identity {
+        let mut chain = vec![certificate];
+        chain.extend_from_slice(&self.intermediates);
+        Identity { chain, key }
+    }
+}
+
+/// What a TLS server shows of itself: a certificate chain, leaf first, and the private key it proves itself with.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The chain as sent, the root left out.
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// PKCS #8.
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// Where [`Identity::write_pem`] has written.
+#[derive(Debug)]
+pub(crate) struct PemFiles {
+    /// The chain, leaf first.
+    pub(crate) chain: PathBuf,
+    /// The private key, PKCS #8.
+    pub(crate) key: PathBuf,
+}
+
+impl Identity {
+    /// The same chain with another private key: the server's proof of its key is then wrong.
+    pub(crate) fn with_foreign_key(mut self) -> Self {
+        self.key =
+            PrivateKeyDer::try_from(key_pair().serialize_der()).expect("rcgen writes PKCS #8");
+        self
+    }
+
+    /// The same chain with one bit of the authority's signature on the leaf flipped.
+    pub(crate) fn with_corrupted_signature(mut self) -> Self {
+        let mut der = self.chain[0].to_vec();
+        *der.last_mut().expect("a certificate has bytes") ^= 1;
+        self.chain[0] = CertificateDer::from(der);
+        self
+    }
+
+    /// The leaf alone, as a server that forgot to configure its intermediates sends it.
+    pub(crate) fn without_intermediates(mut self) -> Self {
+        self.chain.truncate(1);
+        self
+    }
+
+    /// A server that speaks TLS 1.2 and 1.3.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.server_config_for(&[&version::TLS13, &version::TLS12])
+    }
+
+    /// A server that speaks TLS 1.2 and nothing newer.
+    pub(crate) fn server_config_tls12(&self) -> Arc<ServerConfig> {
+        self.server_config_for(&[&version::TLS12])
+    }
+
+    /// A server that speaks TLS 1.3 and nothing older.
+    pub(crate) fn server_config_tls13(&self) -> Arc<ServerConfig> {
+        self.server_config_for(&[&version::TLS13])
+    }
+
+    /// Writes `chain.pem` and `key.pem` into `dir`.
+    pub(crate) fn write_pem(&self, dir: &Path) -> PemFiles {
+        let files = PemFiles {
+            chain: dir.join("chain.pem"),
+            key: dir.join("key.pem"),
+        };
+        let chain: String = self
+            .chain
+            .iter()
+            .map(|der| pem("CERTIFICATE", der))
+            .collect();
+        fs::write(&files.chain, chain).expect("the test's directory is writable");
+        fs::write(&files.key, pem("PRIVATE KEY", self.key.secret_der()))
+            .expect("the test's directory is writable");
+        files
+    }
+
+    /// Goes by a resolver, as `with_single_cert` refuses the odd identities that these tests are about.
+    fn server_config_for(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
+        let key: Arc<dyn SigningKey> = match aws_lc_rs::sign::any_supported_type(&self.key) {
+            Ok(key) => key,
+            Err(_) => Arc::new(OpenSslRsa::from_der(self.key.secret_der())),
+        };
+        let resolver = SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key));
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("aws-lc has suites for both versions")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        Arc::new(config)
+    }
+}
+
+impl From<Identity> for Arc<ServerConfig> {
+    fn from(identity: Identity) -> Self {
+        identity.server_config()
+    }
+}
+
+impl From<&Identity> for Arc<ServerConfig> {
+    fn from(identity: &Identity) -> Self {
+        identity.server_config()
+    }
+}
+
+fn authority(common_name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = date_time_ymd(2000, 1, 1);
+    params.not_after = date_time_ymd(2049, 1, 1);
+    params
+}
+
+fn key_pair() -> KeyPair {
+    KeyPair::generate().expect("aws-lc makes a P-256 key")
+}
+
+/// RFC 7468: 64 characters a line.
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {label}-----\n");
+    for (index, character) in text.chars().enumerate() {
+        if index > 0 && index % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
+    }
+    pem + &format!("\n-----END {label}-----\n")
+}

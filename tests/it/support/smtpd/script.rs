@@ -1,0 +1,260 @@
+//! What the server does: an [`Act`] for each [`Step`] of the conversation.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio_rustls::rustls::ServerConfig;
+
+/// A moment at which the server acts: right after the connection is made, or once the client has said its part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// The client has connected.
+    Greeting,
+    /// EHLO outside TLS.
+    Ehlo,
+    /// EHLO inside TLS. Where nothing is scripted for it, [`Step::Ehlo`] is taken.
+    EhloTls,
+    /// STARTTLS.
+    StartTls,
+    /// AUTH with its mechanism.
+    Auth,
+    /// The n-th line that the client sends in answer to a 334, from 1.
+    SaslResponse(u8),
+    /// MAIL.
+    MailFrom,
+    /// RCPT.
+    RcptTo,
+    /// DATA.
+    Data,
+    /// The message has ended with CR LF DOT CR LF. It is read only after a 3xx answer to DATA.
+    Body,
+    /// QUIT. Whatever is answered, the server closes the connection afterwards.
+    Quit,
+    /// Any other line.
+    Other,
+}
+
+/// What the server does at one step: one move after the other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Act(pub(super) Vec<Move>);
+
+#[derive(Debug, Clone)]
+pub(super) enum Move {
+    Wait(Duration),
+    Send(Vec<u8>),
+    Drip(Vec<u8>),
+    Repeat {
+        first: Vec<u8>,
+        again: Vec<u8>,
+        at_least: usize,
+    },
+    AwaitClient,
+    Handshake(Arc<ServerConfig>),
+    Silence,
+    StopReading,
+    Close,
+    Cut,
+    Reset,
+}
+
+/// Not SMTP, not TLS, not UTF-8.
+const GARBAGE: &[u8] = b"\x00\xff\xfe\x80\xc3\x28 \x07garbage\x1b[0m\xed\xa0\x80\r\n";
+/// Written at a time where there is no end of it.
+const CHUNK: usize = 8 * 1024;
+
+impl Act {
+    /// Writes these bytes, all in one write. A second reply in them is one that nobody asked for (STARTTLS injection, talk before the command).
+    pub(crate) fn reply(bytes: impl AsRef<[u8]>) -> Self {
+        Self(vec![Move::Send(bytes.as_ref().to_vec())])
+    }
+
+    /// Writes these bytes one at a time, each flushed.
+    pub(crate) fn drip(bytes: impl AsRef<[u8]>) -> Self {
+        Self(vec![Move::Drip(bytes.as_ref().to_vec())])
+    }
+
+    /// Writes one line of binary garbage, which isn't UTF-8 either.
+    pub(crate) fn garbage() -> Self {
+        Self::reply(GARBAGE)
+    }
+
+    /// Writes `start` and then a line that never ends, until the client closes.
+    pub(crate) fn endless_line(start: &str) -> Self {
+        Self::repeat(start.as_bytes(), &[b'x'; CHUNK], usize::MAX)
+    }
+
+    /// Writes continuation lines of `code` until the client closes, and never the last one.
+    pub(crate) fn endless_reply(code: u16) -> Self {
+        let line = format!("{code}-and so on, and so on, and so on\r\n");
+        Self::repeat(&[], line.repeat(CHUNK / line.len()).as_bytes(), usize::MAX)
+    }
+
+    /// Writes the same reply over and over, `at_least` that many bytes in all.
+    pub(crate) fn many_replies(reply: &str, at_least: usize) -> Self {
+        Self::repeat(
+            &[],
+            reply.repeat(1 + CHUNK / reply.len()).as_bytes(),
+            at_least,
+        )
+    }
+
+    /// Reads on, answers nothing, keeps the connection open until the client ends it.
+    pub(crate) fn silence() -> Self {
+        Self(vec![Move::Silence])
+    }
+
+    /// Reads nothing any more and keeps the connection open until the server is dropped: the client's writes get stuck once the
+    /// buffers are full (see [`Script::with_receive_buffer`]). The session isn't delivered.
+    pub(crate) fn stop_reading() -> Self {
+        Self(vec![Move::StopReading])
+    }
+
+    /// Closes in good order: inside TLS with a `close_notify`, then FIN.
+    pub(crate) fn close() -> Self {
+        Self(vec![Move::Close])
+    }
+
+    /// Closes with a FIN alone. Inside TLS that is a truncation: no `close_notify`.
+    pub(crate) fn cut() -> Self {
+        Self(vec![Move::Cut])
+    }
+
+    /// Closes with a RST.
+    pub(crate) fn reset() -> Self {
+        Self(vec![Move::Reset])
+    }
+
+    /// Waits until the client sends something, a ClientHello say, and throws it away.
+    pub(crate) fn await_client() -> Self {
+        Self(vec![Move::AwaitClient])
+    }
+
+    /// Does the server's part of a TLS handshake; the conversation then goes on inside.
+    pub(crate) fn handshake(config: impl Into<Arc<ServerConfig>>) -> Self {
+        Self(vec![Move::Handshake(config.into())])
+    }
+
+    /// This, and then that.
+    pub(crate) fn then(mut self, next: Self) -> Self {
+        self.0.extend(next.0);
+        self
+    }
+
+    /// This, and then a TLS handshake.
+    pub(crate) fn then_tls(self, config: impl Into<Arc<ServerConfig>>) -> Self {
+        self.then(Self::handshake(config))
+    }
+
+    /// This, but only after a time.
+    pub(crate) fn after(self, delay: Duration) -> Self {
+        Self(vec![Move::Wait(delay)]).then(self)
+    }
+
+    fn repeat(first: &[u8], again: &[u8], at_least: usize) -> Self {
+        Self(vec![Move::Repeat {
+            first: first.to_vec(),
+            again: again.to_vec(),
+            at_least,
+        }])
+    }
+}
+
+impl<Bytes: AsRef<[u8]>> From<Bytes> for Act {
+    fn from(bytes: Bytes) -> Self {
+        Self::reply(bytes)
+    }
+}
+
+/// The whole behaviour of a server.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    acts: HashMap<Step, Act>,
+    pub(super) polite: bool,
+    pub(super) implicit_tls: Option<Arc<ServerConfig>>,
+    pub(super) starttls: Option<Arc<ServerConfig>>,
+    pub(super) credentials: Option<(String, String)>,
+    pub(super) capabilities: Vec<String>,
+    pub(super) expects_proxy: bool,
+    pub(super) receive_buffer: Option<usize>,
+}
+
+impl Script {
+    /// A server that knows only what is then scripted: it doesn't even greet, and answers 502 to anything else.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A complete, well-behaved server, any answer of which can be replaced by [`Script::on`].
+    pub(crate) fn polite() -> Self {
+        let capabilities = [
+            "PIPELINING",
+            "SIZE 10240000",
+            "8BITMIME",
+            "SMTPUTF8",
+            "ENHANCEDSTATUSCODES",
+        ];
+        Self {
+            polite: true,
+            ..Self::new()
+        }
+        .with_capabilities(&capabilities)
+    }
+
+    /// What happens at a step; a text or bytes are a reply.
+    pub(crate) fn on(mut self, step: Step, act: impl Into<Act>) -> Self {
+        self.acts.insert(step, act.into());
+        self
+    }
+
+    /// What happens as soon as the connection is made. The same as `on(Step::Greeting, …)`.
+    pub(crate) fn greets(self, act: impl Into<Act>) -> Self {
+        self.on(Step::Greeting, act)
+    }
+
+    /// TLS from the first byte (after the PROXY header, if one is expected).
+    pub(crate) fn with_implicit_tls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
+        self.implicit_tls = Some(config.into());
+        self
+    }
+
+    /// A polite server that offers STARTTLS and then upgrades.
+    pub(crate) fn with_starttls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
+        self.starttls = Some(config.into());
+        self
+    }
+
+    /// A polite server that offers AUTH PLAIN and LOGIN, in clear too, and accepts this user alone.
+    pub(crate) fn with_credentials(mut self, user: &str, password: &str) -> Self {
+        self.credentials = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// What a polite server's EHLO reply lists, STARTTLS and AUTH apart.
+    pub(crate) fn with_capabilities(mut self, capabilities: &[&str]) -> Self {
+        self.capabilities = capabilities
+            .iter()
+            .map(|&capability| capability.to_owned())
+            .collect();
+        self
+    }
+
+    /// A PROXY header, version 1 or 2, has to come first; it is recorded.
+    pub(crate) fn expecting_proxy_header(mut self) -> Self {
+        self.expects_proxy = true;
+        self
+    }
+
+    /// Shrinks SO_RCVBUF to about that many bytes, so that a client notices early when nobody reads.
+    pub(crate) fn with_receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
+    pub(super) fn act(&self, step: Step) -> Option<&Act> {
+        let clear = if step == Step::EhloTls {
+            Step::Ehlo
+        } else {
+            step
+        };
+        self.acts.get(&step).or_else(|| self.acts.get(&clear))
+    }
+}
