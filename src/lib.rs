@@ -4,6 +4,7 @@ pub mod config;
 pub mod http;
 pub mod net;
 pub mod phase;
+pub mod probe;
 pub mod proxy_header;
 pub mod report;
 pub mod sandbox;

@@ -71,9 +71,7 @@ impl<'a> Fold<'a> {
             Event::Received(reply) => self.receive(at, reply),
             Event::Ended(phase, ending) => self.end(*phase, at, *ending),
             Event::Secured(session) => self.secure(at, session),
-            Event::Failed(failure) => {
-                self.failure.get_or_insert_with(|| failure.clone());
-            }
+            Event::Failed(failure) => self.fail(failure.clone()),
             Event::Warned(warning) => self.warnings.push(warning.clone()),
         }
     }
@@ -104,14 +102,12 @@ impl<'a> Fold<'a> {
         let (_, began) = self.open.remove(index);
         let reply = self.last_reply.filter(|_| matches!(ending, Ending::Accepted | Ending::Rejected));
         let time = ms(at.saturating_duration_since(began));
-        if ending != Ending::Broken {
-            self.metrics.set_time(phase, time);
-        }
+        self.metrics.set_time(phase, time);
         let ok = matches!(ending, Ending::Done | Ending::Accepted);
         self.phases.push(PhaseReport {
             name: phase,
             started_ms: ms(self.journal.since_start(began)),
-            time_ms: (ending != Ending::Broken).then_some(time),
+            time_ms: Some(time),
             ok,
             code: reply.map(|reply| reply.code().value()),
             enhanced_code: reply.and_then(Reply::enhanced_code).map(|code| code.to_string()),
@@ -119,9 +115,7 @@ impl<'a> Fold<'a> {
         });
         match reply {
             Some(reply) if ok => self.accept(phase, reply),
-            Some(reply) if phase != Phase::Quit => {
-                self.failure.get_or_insert_with(|| Failure::rejected(phase, reply));
-            }
+            Some(reply) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
             _ => {}
         }
     }
@@ -142,6 +136,14 @@ impl<'a> Fold<'a> {
             }
             _ => {}
         }
+    }
+
+    /// The first failure is the check's. The phase it belongs to is not well, however it ended.
+    fn fail(&mut self, failure: Failure) {
+        if let Some(phase) = self.phases.iter_mut().find(|phase| phase.name == failure.phase) {
+            phase.ok = false;
+        }
+        self.failure.get_or_insert(failure);
     }
 
     fn secure(&mut self, at: Instant, session: &TlsSession) {

@@ -194,7 +194,7 @@ fn tls_facts_and_every_error() {
 fn any_event() -> impl Strategy<Value = Event> {
     let phase = || proptest::sample::select(Phase::ALL.as_slice());
     let ending =
-        proptest::sample::select([Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Broken].as_slice());
+        proptest::sample::select([Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Failed].as_slice());
     prop_oneof![
         phase().prop_map(Event::Began),
         "[2-5][0-5][0-9] [a-z .0-9]{0,9}".prop_map(|text| Event::Received(reply(&text))),

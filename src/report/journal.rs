@@ -87,8 +87,8 @@ pub enum Ending {
     Accepted,
     /// By another reply, the last one received.
     Rejected,
-    /// By an error; what it was stands in a [`Event::Failed`].
-    Broken,
+    /// Not as it should, and without a reply; an [`Event::Failed`] says more. A phase that nothing answered does not end at all.
+    Failed,
 }
 
 /// What is known of a TLS handshake.

@@ -6,8 +6,7 @@ use crate::x509::{
 };
 
 /// What is said when an authority's certificate is a server's.
-pub(super) const CA_AS_SERVER: &str =
-    "the server uses the certificate of an authority (CA:TRUE) as its own";
+pub(super) const CA_AS_SERVER: &str = "the server uses the certificate of an authority (CA:TRUE) as its own";
 
 /// The problems so far.
 #[derive(Default)]
@@ -62,41 +61,28 @@ fn in_words(error: &webpki::Error) -> (Kind, String) {
         E::CertNotValidYet { .. } => (Kind::NotYetValid, "a certificate in the chain"),
         E::CertNotValidForName(_) => (Kind::WrongName, "the certificate is for another server"),
         E::UnknownIssuer => (Kind::UnknownIssuer, "no trusted authority issued the chain"),
-        E::InvalidSignatureForPublicKey => (
-            Kind::BadSignature,
-            "a signature in the chain does not verify",
-        ),
+        E::InvalidSignatureForPublicKey => (Kind::BadSignature, "a signature in the chain does not verify"),
         E::CaUsedAsEndEntity => (Kind::WrongKeyUsage, CA_AS_SERVER),
-        E::EndEntityUsedAsCa => (
-            Kind::WrongKeyUsage,
-            "a certificate in the chain is not an authority's (CA:FALSE)",
-        ),
-        E::RequiredEkuNotFoundContext(_) => (
-            Kind::WrongKeyUsage,
-            "a certificate in the chain is not for TLS servers (extended key usage)",
-        ),
-        E::PathLenConstraintViolated => (
-            Kind::WrongKeyUsage,
-            "an authority in the chain may not have others below it (path length)",
-        ),
-        E::NameConstraintViolation => (
-            Kind::NameConstraint,
-            "an authority in the chain may not vouch for the certificate's names",
-        ),
+        E::EndEntityUsedAsCa => (Kind::WrongKeyUsage, "a certificate in the chain is not an authority's (CA:FALSE)"),
+        E::RequiredEkuNotFoundContext(_) => {
+            (Kind::WrongKeyUsage, "a certificate in the chain is not for TLS servers (extended key usage)")
+        }
+        E::PathLenConstraintViolated => {
+            (Kind::WrongKeyUsage, "an authority in the chain may not have others below it (path length)")
+        }
+        E::NameConstraintViolation => {
+            (Kind::NameConstraint, "an authority in the chain may not vouch for the certificate's names")
+        }
         E::CertDistrusted => (Kind::Other, "the authority is explicitly distrusted"),
         E::MaximumNameConstraintComparisonsExceeded
         | E::MaximumPathBuildCallsExceeded
         | E::MaximumPathDepthExceeded
-        | E::MaximumSignatureChecksExceeded => {
-            (Kind::Other, "the chain is too long or too tangled")
-        }
+        | E::MaximumSignatureChecksExceeded => (Kind::Other, "the chain is too long or too tangled"),
         E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
         E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
-        E::UnsupportedSignatureAlgorithmContext(_)
-        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => (
-            Kind::Unsupported,
-            "the signature algorithm of a certificate in the chain",
-        ),
+        E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            (Kind::Unsupported, "the signature algorithm of a certificate in the chain")
+        }
         E::BadDer
         | E::BadDerTime
         | E::EmptyEkuExtension

@@ -2,13 +2,15 @@
 
 use std::{fmt, io, str::FromStr, sync::Arc};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible,
-        ProtocolVersion,
+        self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible, ProtocolVersion,
         client::Resumption,
         crypto::aws_lc_rs,
         pki_types,
@@ -30,10 +32,7 @@ impl TlsClient {
     pub fn new(anchors: TrustAnchors) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let anchors = Arc::new(anchors);
-        let recorder = Recorder::new(
-            Arc::clone(&anchors),
-            provider.signature_verification_algorithms,
-        );
+        let recorder = Recorder::new(Arc::clone(&anchors), provider.signature_verification_algorithms);
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
@@ -46,35 +45,31 @@ impl TlsClient {
     }
 
     /// Makes one handshake. Bad certificates don't fail it: they are in the facts, which are there from the moment that the server
-    /// has shown a certificate, even if the handshake fails after that. No time limit: the caller sets one.
+    /// has shown a certificate, even if the handshake fails after that, or is not done by `deadline`.
     pub async fn handshake<S>(
         &self,
         stream: S,
         server_name: &ServerName,
+        deadline: Instant,
     ) -> (Result<TlsStream<S>, HandshakeError>, Option<TlsFacts>)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let recorder = Arc::new(Recorder::new(
             Arc::clone(&self.anchors),
-            self.config
-                .crypto_provider()
-                .signature_verification_algorithms,
+            self.config.crypto_provider().signature_verification_algorithms,
         ));
         let mut config = self.config.clone();
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::clone(&recorder) as _);
-        let outcome = TlsConnector::from(Arc::new(config))
-            .connect(server_name.0.clone(), stream)
-            .await
-            .map_err(HandshakeError::from);
+        config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
+        let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
+        let outcome = match timeout_at(deadline, handshake).await {
+            Ok(outcome) => outcome.map_err(HandshakeError::from),
+            Err(_) => Err(HandshakeError::TimedOut),
+        };
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {
-                version: session
-                    .and_then(|session| session.protocol_version())
-                    .and_then(version_name),
+                version: session.and_then(|session| session.protocol_version()).and_then(version_name),
                 cipher: session
                     .and_then(|session| session.negotiated_cipher_suite())
                     .and_then(|suite| iana_name(suite.suite())),
@@ -104,9 +99,7 @@ impl FromStr for ServerName {
     /// Takes a host name (underscores and a final dot are allowed) or an IP address without brackets.
     fn from_str(text: &str) -> Result<Self, InvalidServerName> {
         let text = text.strip_suffix('.').unwrap_or(text);
-        pki_types::ServerName::try_from(text.to_owned())
-            .map(Self)
-            .map_err(|_| InvalidServerName)
+        pki_types::ServerName::try_from(text.to_owned()).map(Self).map_err(|_| InvalidServerName)
     }
 }
 
@@ -128,13 +121,14 @@ pub enum HandshakeError {
     /// The server closed or reset the connection.
     #[error("the server closed the connection during the TLS handshake")]
     Closed,
+    /// The deadline came first.
+    #[error("the TLS handshake was not done in time")]
+    TimedOut,
     /// What the server sent is not TLS at all.
     #[error("the server's answer is not TLS")]
     NotTls,
     /// There is no version or cipher suite that both sides know.
-    #[error(
-        "the server is too old for this client: it offers neither TLS 1.2 with forward secrecy nor TLS 1.3 ({0})"
-    )]
+    #[error("the server is too old for this client: it offers neither TLS 1.2 with forward secrecy nor TLS 1.3 ({0})")]
     TooOld(rustls::Error),
     /// The server ended the handshake with an alert.
     #[error("the server refused the TLS handshake: {0}")]

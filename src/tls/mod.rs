@@ -7,7 +7,7 @@
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
 //!
 //! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
-//! with `HandshakePayloadTooLarge`. Time is not bounded here; the caller does that.
+//! with `HandshakePayloadTooLarge`.
 
 mod findings;
 pub mod handshake;

@@ -63,17 +63,10 @@ pub(super) struct Path {
 }
 
 /// The best way up from the first of the `family`: one without bad signatures, to an anchor, by way of valid certificates, short.
-pub(super) fn best_path(
-    family: &[Certificate<'_>],
-    anchors: &[TrustAnchor<'_>],
-    now: OffsetDateTime,
-) -> Path {
+pub(super) fn best_path(family: &[Certificate<'_>], anchors: &[TrustAnchor<'_>], now: OffsetDateTime) -> Path {
     let search = Search {
         to_anchor: family.iter().map(|one| by_anchor(one, anchors)).collect(),
-        to_issuer: family
-            .iter()
-            .map(|one| family.iter().map(|issuer| by_issuer(one, issuer)).collect())
-            .collect(),
+        to_issuer: family.iter().map(|one| family.iter().map(|issuer| by_issuer(one, issuer)).collect()).collect(),
         valid: family.iter().map(|one| one.is_valid_at(now)).collect(),
     };
     search.climb(&[0], &[])
@@ -114,29 +107,14 @@ impl Search {
                 ways.push(self.climb(&certificates, &signatures));
             }
         }
-        ways.into_iter()
-            .min_by_key(|way| self.faults(way))
-            .unwrap_or_else(|| end_here(End::UnknownIssuer, None))
+        ways.into_iter().min_by_key(|way| self.faults(way)).unwrap_or_else(|| end_here(End::UnknownIssuer, None))
     }
 
     fn faults(&self, path: &Path) -> (usize, bool, usize, usize) {
-        let bad_signatures = path
-            .signatures
-            .iter()
-            .filter(|signature| **signature == SignatureCheck::Invalid)
-            .count();
-        let out_of_date = path
-            .certificates
-            .iter()
-            .filter(|index| !self.valid[**index])
-            .count();
+        let bad_signatures = path.signatures.iter().filter(|signature| **signature == SignatureCheck::Invalid).count();
+        let out_of_date = path.certificates.iter().filter(|index| !self.valid[**index]).count();
         let length = path.certificates.len();
-        (
-            bad_signatures,
-            path.end != End::Trusted,
-            out_of_date,
-            length,
-        )
+        (bad_signatures, path.end != End::Trusted, out_of_date, length)
     }
 }
 
@@ -155,6 +133,5 @@ fn by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>]) -> Opti
 }
 
 fn by_issuer(certificate: &Certificate<'_>, issuer: &Certificate<'_>) -> Option<SignatureCheck> {
-    (certificate.raw_issuer() == issuer.raw_subject())
-        .then(|| certificate.signature_by(issuer.public_key_der()))
+    (certificate.raw_issuer() == issuer.raw_subject()).then(|| certificate.signature_by(issuer.public_key_der()))
 }

@@ -6,8 +6,7 @@ use tokio_rustls::rustls::{
     DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{
-        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-        verify_tls13_signature_with_raw_key,
+        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
     },
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
 };
@@ -41,11 +40,7 @@ pub(super) struct Recorder {
 
 impl Recorder {
     pub(super) fn new(anchors: Arc<TrustAnchors>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self {
-            anchors,
-            algorithms,
-            record: Mutex::new(None),
-        }
+        Self { anchors, algorithms, record: Mutex::new(None) }
     }
 
     /// The record so far; `None` until a certificate has come.
@@ -63,13 +58,11 @@ impl Recorder {
         let record = record.get_or_insert_default();
         record.key_proven = proof.is_ok();
         if let Err(error) = proof {
-            let key = Certificate::from_der(certificate)
-                .map_or_else(|_| "unreadable".to_owned(), |parsed| parsed.key());
+            let key =
+                Certificate::from_der(certificate).map_or_else(|_| "unreadable".to_owned(), |parsed| parsed.key());
             record.problems.push(CertificateProblem::new(
                 CertificateErrorKind::UnprovenKey,
-                format!(
-                    "the server's signature does not verify with the certificate's key ({key}; {error})"
-                ),
+                format!("the server's signature does not verify with the certificate's key ({key}; {error})"),
             ));
         }
     }
@@ -89,10 +82,7 @@ impl Recorder {
         let (_, algorithms) = mapping.find(|(scheme, _)| *scheme == signed.scheme)?;
         algorithms
             .iter()
-            .any(|algorithm| {
-                key.verify_signature(*algorithm, message, signed.signature())
-                    .is_ok()
-            })
+            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
             .then_some(())
     }
 
@@ -103,9 +93,7 @@ impl Recorder {
         signed: &DigitallySignedStruct,
     ) -> Option<()> {
         let key = raw_key(certificate)?;
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
-            .ok()
-            .map(|_| ())
+        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).ok().map(|_| ())
     }
 }
 
@@ -115,9 +103,7 @@ fn raw_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'
         return None;
     }
     let parsed = Certificate::from_der(certificate).ok()?;
-    Some(SubjectPublicKeyInfoDer::from(
-        parsed.public_key_der().to_vec(),
-    ))
+    Some(SubjectPublicKeyInfoDer::from(parsed.public_key_der().to_vec()))
 }
 
 impl ServerCertVerifier for Recorder {
@@ -129,12 +115,7 @@ impl ServerCertVerifier for Recorder {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judge = Judge {
-            anchors: &self.anchors,
-            algorithms: self.algorithms.all,
-            name: server_name,
-            now,
-        };
+        let judge = Judge { anchors: &self.anchors, algorithms: self.algorithms.all, name: server_name, now };
         let record = Record {
             chain: chain_facts(end_entity, intermediates),
             problems: judge.problems(end_entity, intermediates),
@@ -152,10 +133,7 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<HandshakeSignatureValid, Error> {
         let proof = verify_tls12_signature(message, certificate, signed, &self.algorithms)
             .map(|_| ())
-            .or_else(|error| {
-                self.raw_key_tls12(message, certificate, signed)
-                    .ok_or(error)
-            });
+            .or_else(|error| self.raw_key_tls12(message, certificate, signed).ok_or(error));
         self.note_proof(certificate, proof);
         Ok(HandshakeSignatureValid::assertion())
     }
@@ -168,10 +146,7 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<HandshakeSignatureValid, Error> {
         let proof = verify_tls13_signature(message, certificate, signed, &self.algorithms)
             .map(|_| ())
-            .or_else(|error| {
-                self.raw_key_tls13(message, certificate, signed)
-                    .ok_or(error)
-            });
+            .or_else(|error| self.raw_key_tls13(message, certificate, signed).ok_or(error));
         self.note_proof(certificate, proof);
         Ok(HandshakeSignatureValid::assertion())
     }
@@ -182,18 +157,10 @@ impl ServerCertVerifier for Recorder {
 }
 
 /// The facts of the chain; nothing if the server's own certificate can't be read, lest an issuer be taken for it.
-fn chain_facts(
-    end_entity: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-) -> Vec<CertificateFacts> {
+fn chain_facts(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<CertificateFacts> {
     let Ok(own) = Certificate::from_der(end_entity) else {
         return Vec::new();
     };
-    let others = intermediates
-        .iter()
-        .filter_map(|der| Certificate::from_der(der).ok());
-    std::iter::once(own)
-        .chain(others)
-        .map(|certificate| certificate.facts())
-        .collect()
+    let others = intermediates.iter().filter_map(|der| Certificate::from_der(der).ok());
+    std::iter::once(own).chain(others).map(|certificate| certificate.facts()).collect()
 }

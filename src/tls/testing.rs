@@ -8,9 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio_rustls::{
     TlsAcceptor,
@@ -28,9 +26,7 @@ pub(super) fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("the names are good");
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = date_time_ymd(2010, 1, 1);
     params.not_after = date_time_ymd(2049, 1, 1);
     params
@@ -62,11 +58,7 @@ impl Authority {
     }
 
     /// A second certificate for this authority's name and key, from another authority.
-    pub(super) fn cross_signed(
-        &self,
-        params: &CertificateParams,
-        parent: &Self,
-    ) -> CertificateDer<'static> {
+    pub(super) fn cross_signed(&self, params: &CertificateParams, parent: &Self) -> CertificateDer<'static> {
         let signed = params.signed_by(self.0.key(), &parent.0);
         signed.expect("the parameters are good").der().clone()
     }
@@ -112,10 +104,7 @@ impl Identity {
 }
 
 /// The client's end of a connection to a server that shows `identity`, whether the key belongs to the certificate or not.
-pub(super) fn serve(
-    identity: Identity,
-    versions: &[&'static SupportedProtocolVersion],
-) -> DuplexStream {
+pub(super) fn serve(identity: Identity, versions: &[&'static SupportedProtocolVersion]) -> DuplexStream {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let key = aws_lc_rs::sign::any_supported_type(&identity.key).expect("a key for rustls");
     let certified = CertifiedKey::new(identity.chain, key);

@@ -60,19 +60,14 @@ impl TrustAnchors {
     /// A server that shows one of the file's certificates as its own is believed too, so that self-signed certificates can be
     /// trusted one by one. Blocks: it reads files.
     pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
-        let mut anchors = Self {
-            roots: system_roots(),
-            pinned: Vec::new(),
-        };
+        let mut anchors = Self { roots: system_roots(), pinned: Vec::new() };
         if let Some(path) = ca_file {
             for (index, certificate) in read_pem(path)?.into_iter().enumerate() {
-                anchors
-                    .add(certificate)
-                    .map_err(|source| TrustError::BadCertificate {
-                        path: path.to_owned(),
-                        number: index + 1,
-                        source,
-                    })?;
+                anchors.add(certificate).map_err(|source| TrustError::BadCertificate {
+                    path: path.to_owned(),
+                    number: index + 1,
+                    source,
+                })?;
             }
         }
         Ok(anchors)
@@ -80,17 +75,11 @@ impl TrustAnchors {
 
     /// Nobody is trusted.
     pub fn none() -> Self {
-        Self {
-            roots: RootCertStore::empty(),
-            pinned: Vec::new(),
-        }
+        Self { roots: RootCertStore::empty(), pinned: Vec::new() }
     }
 
     /// Trusts one more certificate: as an authority, and as a server's own.
-    pub fn add(
-        &mut self,
-        certificate: CertificateDer<'static>,
-    ) -> Result<(), tokio_rustls::rustls::Error> {
+    pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), tokio_rustls::rustls::Error> {
         self.roots.add(certificate.clone())?;
         self.pinned.push(certificate);
         Ok(())
@@ -109,10 +98,7 @@ impl TrustAnchors {
 
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TrustAnchors")
-            .field("roots", &self.roots.len())
-            .field("pinned", &self.pinned.len())
-            .finish()
+        f.debug_struct("TrustAnchors").field("roots", &self.roots.len()).field("pinned", &self.pinned.len()).finish()
     }
 }
 
@@ -132,20 +118,12 @@ fn system_roots() -> RootCertStore {
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let text = std::fs::read(path).map_err(|source| TrustError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read(path).map_err(|source| TrustError::Unreadable { path: path.to_owned(), source })?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(|source| TrustError::NotPem {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| TrustError::NotPem { path: path.to_owned(), source })?;
     if certificates.is_empty() {
-        return Err(TrustError::NoCertificate {
-            path: path.to_owned(),
-        });
+        return Err(TrustError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
 }
@@ -167,8 +145,7 @@ mod tests {
         let two = Authority::new("Two");
         let folder = TempFolder::new();
         let file = folder.path().join("ca.pem");
-        std::fs::write(&file, format!("{}\nsome words\n{}", one.pem(), two.pem()))
-            .expect("the folder is writable");
+        std::fs::write(&file, format!("{}\nsome words\n{}", one.pem(), two.pem())).expect("the folder is writable");
         let system = TrustAnchors::load(None).expect("the system's anchors never fail");
         let both = TrustAnchors::load(Some(&file)).expect("two certificates");
         assert_eq!(both.roots().len(), system.roots().len() + 2);
@@ -186,16 +163,10 @@ mod tests {
         assert!(matches!(error, TrustError::Unreadable { .. }), "{error}");
         type Expected = fn(&TrustError) -> bool;
         let cases: [(&str, Expected); 4] = [
-            ("", |error| {
-                matches!(error, TrustError::NoCertificate { .. })
-            }),
-            ("not a PEM file", |error| {
-                matches!(error, TrustError::NoCertificate { .. })
-            }),
+            ("", |error| matches!(error, TrustError::NoCertificate { .. })),
+            ("not a PEM file", |error| matches!(error, TrustError::NoCertificate { .. })),
             (bad_pem, |error| matches!(error, TrustError::NotPem { .. })),
-            (bad_der, |error| {
-                matches!(error, TrustError::BadCertificate { number: 1, .. })
-            }),
+            (bad_der, |error| matches!(error, TrustError::BadCertificate { number: 1, .. })),
         ];
         for (text, expected) in cases {
             std::fs::write(&file, text).expect("the folder is writable");

@@ -7,9 +7,7 @@
 use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime,
-};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
 
 use super::{
@@ -32,11 +30,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Everything that is wrong with the server's own certificate `leaf`, given what else it sent.
-    pub(super) fn problems(
-        &self,
-        leaf: &CertificateDer<'_>,
-        others: &[CertificateDer<'_>],
-    ) -> Vec<CertificateProblem> {
+    pub(super) fn problems(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Vec<CertificateProblem> {
         let mut found = Findings::default();
         let end_entity = EndEntityCert::try_from(leaf);
         match Certificate::from_der(leaf) {
@@ -60,12 +54,7 @@ impl Judge<'_> {
         found.sorted()
     }
 
-    fn check_name(
-        &self,
-        certificate: &Certificate<'_>,
-        end_entity: &EndEntityCert<'_>,
-        found: &mut Findings,
-    ) {
+    fn check_name(&self, certificate: &Certificate<'_>, end_entity: &EndEntityCert<'_>, found: &mut Findings) {
         match end_entity.verify_is_valid_for_subject_name(self.name) {
             Ok(()) => {}
             Err(webpki::Error::CertNotValidForName(_)) => {
@@ -87,9 +76,7 @@ impl Judge<'_> {
         let names = certificate.names();
         let wanted = self.name.to_str();
         if names.is_empty() {
-            return format!(
-                "the certificate names no server (subjectAltName), so it is not for {wanted}"
-            );
+            return format!("the certificate names no server (subjectAltName), so it is not for {wanted}");
         }
         let more = match names.len().saturating_sub(MOST_NAMED) {
             0 => String::new(),
@@ -124,12 +111,7 @@ impl Judge<'_> {
         }
     }
 
-    fn diagnose(
-        &self,
-        family: &[Certificate<'_>],
-        end_entity: Option<&EndEntityCert<'_>>,
-        found: &mut Findings,
-    ) {
+    fn diagnose(&self, family: &[Certificate<'_>], end_entity: Option<&EndEntityCert<'_>>, found: &mut Findings) {
         let path = best_path(family, self.anchors.roots(), utc(self.now));
         let certificates: Vec<_> = path.certificates.iter().map(|at| &family[*at]).collect();
         for (height, certificate) in certificates.iter().enumerate() {
@@ -160,9 +142,7 @@ impl Judge<'_> {
         purpose: impl ExtendedKeyUsageValidator,
     ) -> Result<(), webpki::Error> {
         let roots = self.anchors.roots();
-        end_entity
-            .verify_for_usage(self.algorithms, roots, others, moment, purpose, None, None)
-            .map(|_| ())
+        end_entity.verify_for_usage(self.algorithms, roots, others, moment, purpose, None, None).map(|_| ())
     }
 
     fn check_validity(&self, certificate: &Certificate<'_>, height: usize, found: &mut Findings) {
@@ -203,10 +183,7 @@ fn check_key_usage(certificate: &Certificate<'_>, found: &mut Findings) {
         return;
     };
     if !(usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()) {
-        found.add(
-            Kind::WrongKeyUsage,
-            "the certificate's key may neither sign nor exchange keys (key usage)",
-        );
+        found.add(Kind::WrongKeyUsage, "the certificate's key may neither sign nor exchange keys (key usage)");
     }
 }
 
@@ -227,21 +204,12 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], found: &mut Finding
     };
     match path.end {
         End::Trusted => {}
-        End::SelfSigned => found.add(
-            Kind::SelfSigned,
-            "the certificate vouches for itself, and is not trusted",
-        ),
-        End::UnknownIssuer if last.is_self_issued() => found.add(
-            Kind::UnknownIssuer,
-            format!("the chain ends at {}, which is not trusted", last.subject()),
-        ),
-        End::UnknownIssuer => found.add(
-            Kind::UnknownIssuer,
-            format!(
-                "{} is not trusted, nor did its certificate come along",
-                last.issuer()
-            ),
-        ),
+        End::SelfSigned => found.add(Kind::SelfSigned, "the certificate vouches for itself, and is not trusted"),
+        End::UnknownIssuer if last.is_self_issued() => {
+            found.add(Kind::UnknownIssuer, format!("the chain ends at {}, which is not trusted", last.subject()))
+        }
+        End::UnknownIssuer => found
+            .add(Kind::UnknownIssuer, format!("{} is not trusted, nor did its certificate come along", last.issuer())),
     }
 }
 
@@ -260,9 +228,7 @@ fn add_refusal(error: &webpki::Error, path: &Path, found: &mut Findings) {
 }
 
 fn ders<'a>(certificates: impl Iterator<Item = &'a Certificate<'a>>) -> Vec<CertificateDer<'a>> {
-    certificates
-        .map(|certificate| CertificateDer::from(certificate.der()))
-        .collect()
+    certificates.map(|certificate| CertificateDer::from(certificate.der())).collect()
 }
 
 /// How a certificate is called in a sentence, by its height above the server's own.

@@ -61,10 +61,7 @@ fn bits(integer: &[u8]) -> usize {
 }
 
 fn name_of(wanted: &Oid<'_>, names: &[(Oid<'static>, &str)]) -> String {
-    names
-        .iter()
-        .find(|(known, _)| known == wanted)
-        .map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
+    names.iter().find(|(known, _)| known == wanted).map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -73,13 +70,7 @@ mod tests {
 
     #[test]
     fn bits_are_counted_from_the_first_one() {
-        let cases: [(&[u8], usize); 5] = [
-            (&[], 0),
-            (&[0, 0], 0),
-            (&[1], 1),
-            (&[0, 0x80, 0], 16),
-            (&[0x40, 0], 15),
-        ];
+        let cases: [(&[u8], usize); 5] = [(&[], 0), (&[0, 0], 0), (&[1], 1), (&[0, 0x80, 0], 16), (&[0x40, 0], 15)];
         for (integer, expected) in cases {
             assert_eq!(bits(integer), expected);
         }

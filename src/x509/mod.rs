@@ -80,12 +80,7 @@ impl<'a> Certificate<'a> {
         let validity = parsed.validity();
         let not_before = in_utc(validity.not_before.to_datetime())?;
         let not_after = in_utc(validity.not_after.to_datetime())?;
-        Ok(Self {
-            der,
-            parsed,
-            not_before,
-            not_after,
-        })
+        Ok(Self { der, parsed, not_before, not_after })
     }
 
     /// The facts that the report shows.
@@ -176,9 +171,7 @@ impl<'a> Certificate<'a> {
 
     /// Whether the basic constraints say `CA:TRUE`.
     pub fn is_ca(&self) -> bool {
-        self.extensions().any(
-            |extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca),
-        )
+        self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
     }
 
     /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if to none.
@@ -204,18 +197,13 @@ impl<'a> Certificate<'a> {
         };
         match self.parsed.verify_signature(Some(&key)) {
             Ok(()) => SignatureCheck::Valid,
-            Err(X509Error::SignatureVerificationError) if !key::is_small_rsa(&key) => {
-                SignatureCheck::Invalid
-            }
+            Err(X509Error::SignatureVerificationError) if !key::is_small_rsa(&key) => SignatureCheck::Invalid,
             Err(_) => SignatureCheck::Unchecked,
         }
     }
 
     fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
-        self.parsed
-            .extensions()
-            .iter()
-            .map(|extension| extension.parsed_extension())
+        self.parsed.extensions().iter().map(|extension| extension.parsed_extension())
     }
 }
 

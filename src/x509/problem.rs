@@ -105,10 +105,7 @@ mod tests {
         assert_eq!(cert_error(&[]), None);
         let expired = CertificateProblem::new(CertificateErrorKind::Expired, "on Monday");
         let unknown = CertificateProblem::new(CertificateErrorKind::UnknownIssuer, "CN=x");
-        assert_eq!(
-            cert_error(&[expired, unknown]).as_deref(),
-            Some("expired: on Monday; unknown issuer: CN=x")
-        );
+        assert_eq!(cert_error(&[expired, unknown]).as_deref(), Some("expired: on Monday; unknown issuer: CN=x"));
     }
 
     #[test]
@@ -122,9 +119,6 @@ mod tests {
 
     #[test]
     fn slugs_are_snake_case() {
-        assert_eq!(
-            serde_json::to_value(CertificateErrorKind::NotYetValid).ok(),
-            Some("not_yet_valid".into())
-        );
+        assert_eq!(serde_json::to_value(CertificateErrorKind::NotYetValid).ok(), Some("not_yet_valid".into()));
     }
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use rcgen::{
-    CertificateParams, CustomExtension, DnType, DnValue, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SanType, SerialNumber, date_time_ymd,
+    CertificateParams, CustomExtension, DnType, DnValue, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
+    PKCS_ED25519, PKCS_RSA_SHA256, SanType, SerialNumber, date_time_ymd,
 };
 use time::macros::datetime;
 
@@ -22,9 +22,7 @@ fn der(params: &CertificateParams) -> Vec<u8> {
 
 fn facts(params: &CertificateParams) -> CertificateFacts {
     let der = der(params);
-    Certificate::from_der(&der)
-        .expect("a good certificate")
-        .facts()
+    Certificate::from_der(&der).expect("a good certificate").facts()
 }
 
 #[test]
@@ -42,25 +40,16 @@ fn facts_are_those_of_the_certificate() {
     params.not_after = date_time_ymd(2050, 4, 5);
     params.serial_number = Some(SerialNumber::from(vec![0x0f, 0xab, 0x00, 0x01]));
     let bytes = der(&params);
-    let facts = Certificate::from_der(&bytes)
-        .expect("a good certificate")
-        .facts();
+    let facts = Certificate::from_der(&bytes).expect("a good certificate").facts();
     let fingerprint = digest(&SHA256, &bytes);
     assert_eq!(
         facts,
         CertificateFacts {
             subject: "C=US, O=Example\\, Inc., CN=mx.test".to_owned(),
             issuer: "C=US, O=Example\\, Inc., CN=mx.test".to_owned(),
-            names: [
-                "mx.test",
-                "*.example",
-                "192.0.2.1",
-                "2001:db8::1",
-                "postmaster@mx.test",
-                "https://mx.test/",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
+            names: ["mx.test", "*.example", "192.0.2.1", "2001:db8::1", "postmaster@mx.test", "https://mx.test/",]
+                .map(str::to_owned)
+                .to_vec(),
             not_before: datetime!(2024-02-03 0:00 UTC),
             not_after: datetime!(2050-04-05 0:00 UTC),
             serial: "0fab0001".to_owned(),
@@ -94,31 +83,18 @@ fn hostile_text_is_harmless() {
     let mut params = params(&[]);
     let value = DnValue::BmpString("mx ü".try_into().expect("in the plane"));
     params.distinguished_name.push(DnType::CommonName, value);
-    params
-        .distinguished_name
-        .push(DnType::CustomDnType(vec![1, 2, 3, 4]), "x");
+    params.distinguished_name.push(DnType::CustomDnType(vec![1, 2, 3, 4]), "x");
     assert_eq!(facts(&params).subject, "CN=mx ü, 1.2.3.4=x");
 }
 
 #[test]
 fn rare_and_broken_names_are_shown() {
     // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that isn't UTF-8, registeredID 1.2.3.
-    let content = vec![
-        0x30, 18, 0x82, 2, b'a', b'\n', 0x87, 3, 1, 2, 3, 0x82, 3, b'x', 0xff, b'y', 0x88, 2, 42, 3,
-    ];
+    let content = vec![0x30, 18, 0x82, 2, b'a', b'\n', 0x87, 3, 1, 2, 3, 0x82, 3, b'x', 0xff, b'y', 0x88, 2, 42, 3];
     let mut params = params(&["mx.test"]);
     let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], content);
     params.custom_extensions.push(second);
-    assert_eq!(
-        facts(&params).names,
-        [
-            "mx.test",
-            "a\\0A",
-            "iPAddress:010203",
-            "x\u{fffd}y",
-            "registeredID:1.2.3"
-        ]
-    );
+    assert_eq!(facts(&params).names, ["mx.test", "a\\0A", "iPAddress:010203", "x\u{fffd}y", "registeredID:1.2.3"]);
 }
 
 #[test]
@@ -162,10 +138,7 @@ fn times_that_leave_the_calendar_are_malformed() {
     params.not_after = datetime!(9999-12-31 23:59:59 UTC);
     let good = der(&params);
     assert!(Certificate::from_der(&good).is_ok());
-    let place = good
-        .windows(15)
-        .position(|window| window == b"99991231235959Z")
-        .expect("a GeneralizedTime");
+    let place = good.windows(15).position(|window| window == b"99991231235959Z").expect("a GeneralizedTime");
     // The same length: no seconds, but an offset beyond the end of the calendar.
     let mut bad = good.clone();
     bad[place..place + 15].copy_from_slice(b"99991231235-999");

@@ -34,9 +34,7 @@ pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
 /// A subject alternative name: the common kinds bare, the others with their type in front.
 pub(super) fn general_name(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => {
-            printable(text)
-        }
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => printable(text),
         GeneralName::IPAddress(bytes) => ip_address(bytes),
         GeneralName::DirectoryName(name) => format!("dirName:{}", distinguished_name(name)),
         GeneralName::RegisteredID(id) => format!("registeredID:{}", oid(id)),
@@ -81,17 +79,14 @@ fn attribute_value(value: &Any<'_>) -> String {
                 [high, low] => u16::from_be_bytes([high, low]),
                 _ => 0xfffd,
             });
-            char::decode_utf16(units)
-                .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .collect()
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
         }
         Tag::UniversalString => value
             .data
             .chunks(4)
             .map(|four| {
                 let code = four.try_into().ok().map(u32::from_be_bytes);
-                code.and_then(char::from_u32)
-                    .unwrap_or(char::REPLACEMENT_CHARACTER)
+                code.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
             })
             .collect(),
         Tag::Utf8String

@@ -16,6 +16,10 @@ fn client(trusted: &[&Authority]) -> TlsClient {
     TlsClient::new(anchors)
 }
 
+fn soon() -> Instant {
+    Instant::now() + std::time::Duration::from_secs(10)
+}
+
 fn mx() -> ServerName {
     "mx.test".parse().expect("a good name")
 }
@@ -27,15 +31,12 @@ async fn broken(answer: &[u8]) -> (Option<HandshakeError>, Option<TlsFacts>) {
     tokio::spawn(async move {
         let mut hello = [0; 5];
         theirs.read_exact(&mut hello).await.expect("a ClientHello");
-        theirs
-            .write_all(&answer)
-            .await
-            .expect("room for the answer");
+        theirs.write_all(&answer).await.expect("room for the answer");
         // The rest is read before the end is dropped, or a real socket would be reset.
         theirs.shutdown().await.expect("an end");
         let _ = theirs.read_to_end(&mut Vec::new()).await;
     });
-    let (outcome, facts) = client(&[]).handshake(ours, &mx()).await;
+    let (outcome, facts) = client(&[]).handshake(ours, &mx(), soon()).await;
     (outcome.err(), facts)
 }
 
@@ -45,16 +46,12 @@ async fn a_good_server_is_verified_in_both_versions() {
     let cases: [(&[_], &str, &str); 3] = [
         (BOTH, "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
         (&[&TLS13], "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
-        (
-            &[&TLS12],
-            "TLSv1.2",
-            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        ),
+        (&[&TLS12], "TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
     ];
     for (versions, version, cipher) in cases {
         let identity = ca.issue(&params("mx.test", &["mx.test"]));
         let stream = serve(identity, versions);
-        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx()).await;
+        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
         outcome.expect("a good handshake");
         let facts = facts.expect("facts");
         assert_eq!((facts.version, facts.cipher), (Some(version), Some(cipher)));
@@ -71,7 +68,7 @@ async fn a_good_server_is_verified_in_both_versions() {
 async fn a_bad_certificate_is_recorded_and_the_stream_works() {
     let ca = Authority::new("CA");
     let (ours, theirs) = (client(&[]), ca.issue(&params("mx.test", &["other.test"])));
-    let (outcome, facts) = ours.handshake(serve(theirs, BOTH), &mx()).await;
+    let (outcome, facts) = ours.handshake(serve(theirs, BOTH), &mx(), soon()).await;
     let mut stream = outcome.expect("a handshake");
     stream.write_all(b"x").await.expect("a working stream");
     stream.flush().await.expect("a working stream");
@@ -94,36 +91,25 @@ async fn a_foreign_key_proves_nothing() {
         let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
         identity.key = Identity::new(Vec::new(), &key()).key;
         let stream = serve(identity, versions);
-        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx()).await;
+        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
         assert_eq!(facts.error_kinds(), [Kind::UnprovenKey]);
         assert!(!facts.key_proven() && !facts.verified());
         let text = facts.cert_error().unwrap_or_default();
-        assert!(
-            text.contains("unproven key: ") && text.contains("ECDSA P-256"),
-            "{text}"
-        );
+        assert!(text.contains("unproven key: ") && text.contains("ECDSA P-256"), "{text}");
     }
 }
 
 #[tokio::test]
 async fn an_address_is_a_name() {
     let ca = Authority::new("CA");
-    for (name, verified) in [
-        ("192.0.2.1", true),
-        ("2001:db8::1", true),
-        ("192.0.2.2", false),
-    ] {
+    for (name, verified) in [("192.0.2.1", true), ("2001:db8::1", true), ("192.0.2.2", false)] {
         let identity = ca.issue(&params("mx.test", &["192.0.2.1", "2001:db8::1"]));
         let name = name.parse().expect("a good name");
-        let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name).await;
+        let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
         outcome.expect("a handshake");
-        assert_eq!(
-            facts.map(|facts| facts.verified()),
-            Some(verified),
-            "{name}"
-        );
+        assert_eq!(facts.map(|facts| facts.verified()), Some(verified), "{name}");
     }
 }
 
@@ -132,7 +118,7 @@ async fn a_name_with_an_underscore_does_not_break_the_check() {
     let ca = Authority::new("CA");
     let identity = ca.issue(&params("mx.test", &["_mx.a_b.test"]));
     let name = "_mx.a_b.test.".parse().expect("a good name");
-    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name).await;
+    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
     outcome.expect("a handshake");
     let facts = facts.expect("facts");
     assert!(facts.verified(), "{:?}", facts.errors);
@@ -153,7 +139,7 @@ async fn host_names_are_sent_and_addresses_are_not() {
         let client = client(&[]);
         let start = tokio::select! {
             start = LazyConfigAcceptor::new(Acceptor::default(), theirs) => start,
-            _ = client.handshake(ours, &name) => panic!("the server has not answered yet"),
+            _ = client.handshake(ours, &name, soon()) => panic!("the server has not answered yet"),
         };
         let start = start.expect("a ClientHello");
         let hello = start.client_hello();
@@ -164,9 +150,7 @@ async fn host_names_are_sent_and_addresses_are_not() {
 
 #[test]
 fn names_that_tls_cannot_carry_are_refused() {
-    for name in [
-        "", ".", "a b", "a..b", "-a.test", "ä.test", "[::1]", "1.2.3", "a\r\nb",
-    ] {
+    for name in ["", ".", "a b", "a..b", "-a.test", "ä.test", "[::1]", "1.2.3", "a\r\nb"] {
         assert_eq!(name.parse::<ServerName>(), Err(InvalidServerName), "{name}");
     }
 }
@@ -176,7 +160,7 @@ async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
     let ca = Authority::new("CA");
     let mut identity = ca.issue(&params("mx.test", &["mx.test"])).with([ca.der()]);
     identity.chain[0] = vec![0x30, 0x03, 1, 2, 3].into();
-    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &mx()).await;
+    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &mx(), soon()).await;
     outcome.expect("the handshake goes on");
     let facts = facts.expect("facts");
     assert!(facts.chain.is_empty());
@@ -206,20 +190,9 @@ async fn old_servers_are_told_from_refusals() {
     for (alert, too_old) in [(40, true), (70, true), (71, true), (80, false)] {
         let (error, _) = broken(&[21, 3, 3, 0, 2, 2, alert]).await;
         let error = error.expect("a failed handshake");
-        assert_eq!(
-            matches!(error, HandshakeError::TooOld(_)),
-            too_old,
-            "{error}"
-        );
-        assert_eq!(
-            matches!(error, HandshakeError::Refused(_)),
-            !too_old,
-            "{error}"
-        );
-        assert_eq!(
-            error.to_string().contains("too old for this client"),
-            too_old
-        );
+        assert_eq!(matches!(error, HandshakeError::TooOld(_)), too_old, "{error}");
+        assert_eq!(matches!(error, HandshakeError::Refused(_)), !too_old, "{error}");
+        assert_eq!(error.to_string().contains("too old for this client"), too_old);
     }
 }
 
@@ -246,15 +219,10 @@ async fn a_huge_certificate_message_is_not_gathered() {
         }
         sent
     });
-    let (outcome, _) = client(&[]).handshake(ours, &mx()).await;
+    let (outcome, _) = client(&[]).handshake(ours, &mx(), soon()).await;
     let error = outcome.expect_err("no end of a handshake");
     assert!(
-        matches!(
-            error,
-            HandshakeError::Tls(rustls::Error::InvalidMessage(
-                InvalidMessage::HandshakePayloadTooLarge
-            ))
-        ),
+        matches!(error, HandshakeError::Tls(rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge))),
         "{error:?}"
     );
     let sent = server.await.expect("no panic");
@@ -267,7 +235,7 @@ async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
     let server = serve(ca.issue(&params("mx.test", &["mx.test"])), &[&TLS12]);
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     tokio::spawn(hang_up_after(2, theirs, server));
-    let (outcome, facts) = client(&[&ca]).handshake(ours, &mx()).await;
+    let (outcome, facts) = client(&[&ca]).handshake(ours, &mx(), soon()).await;
     let error = outcome.expect_err("the server hung up");
     assert!(matches!(error, HandshakeError::Closed), "{error:?}");
     let facts = facts.expect("the certificate had come");
@@ -300,34 +268,10 @@ async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStrea
 async fn openssl_shows_small_keys_and_version_1() {
     let cases = [
         // (key, extensions, protocol, kinds, proven)
-        (
-            "rsa:1024",
-            true,
-            "-tls1_3",
-            &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey][..],
-            false,
-        ),
-        (
-            "rsa:1024",
-            true,
-            "-tls1_2",
-            &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey],
-            false,
-        ),
-        (
-            "rsa:2048",
-            false,
-            "-tls1_3",
-            &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported],
-            true,
-        ),
-        (
-            "rsa:2048",
-            false,
-            "-tls1_2",
-            &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported],
-            true,
-        ),
+        ("rsa:1024", true, "-tls1_3", &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey][..], false),
+        ("rsa:1024", true, "-tls1_2", &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey], false),
+        ("rsa:2048", false, "-tls1_3", &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported], true),
+        ("rsa:2048", false, "-tls1_2", &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported], true),
     ];
     for (key, version_3, protocol, kinds, proven) in cases {
         let folder = TempFolder::new();
@@ -342,7 +286,7 @@ async fn openssl_shows_small_keys_and_version_1() {
         let server = OpensslServer::start(folder.path(), &[protocol, "-cipher", "ALL:@SECLEVEL=0"]);
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
-        let (outcome, facts) = client(&[]).handshake(stream, &mx()).await;
+        let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
         assert_eq!(facts.error_kinds(), kinds, "{:?}", facts.cert_error());
@@ -361,18 +305,13 @@ async fn openssl_shows_small_keys_and_version_1() {
 #[tokio::test]
 async fn servers_without_a_common_version_are_too_old() {
     let folder = TempFolder::new();
-    folder.openssl(
-        "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2",
-    );
-    let cases: [&[&str]; 2] = [
-        &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
-        &["-tls1_2", "-cipher", "AES128-SHA"],
-    ];
+    folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
+    let cases: [&[&str]; 2] = [&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], &["-tls1_2", "-cipher", "AES128-SHA"]];
     for arguments in cases {
         let server = OpensslServer::start(folder.path(), arguments);
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
-        let (outcome, facts) = client(&[]).handshake(stream, &mx()).await;
+        let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         let error = outcome.expect_err("nothing in common");
         assert!(matches!(error, HandshakeError::TooOld(_)), "{error:?}");
         assert!(facts.is_none());

@@ -2,8 +2,8 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use rcgen::{
-    CertificateParams, CidrSubnet, CustomExtension, ExtendedKeyUsagePurpose as Purpose,
-    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints, date_time_ymd,
+    CertificateParams, CidrSubnet, CustomExtension, ExtendedKeyUsagePurpose as Purpose, GeneralSubtree, IsCa,
+    KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use time::macros::datetime;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -101,82 +101,27 @@ fn every_error_of_a_certificate_is_named() {
         ("underscore", &known, nothing, "a_b.test", &[WrongName]),
         ("unknown", &unknown, nothing, "mx.test", &[UnknownIssuer]),
         ("purpose", &known, client_only, "mx.test", &[WrongKeyUsage]),
-        (
-            "key usage",
-            &known,
-            certificate_signing_only,
-            "mx.test",
-            &[WrongKeyUsage],
-        ),
-        (
-            "purpose, unknown",
-            &unknown,
-            client_only,
-            "mx.test",
-            &[UnknownIssuer, WrongKeyUsage],
-        ),
+        ("key usage", &known, certificate_signing_only, "mx.test", &[WrongKeyUsage]),
+        ("purpose, unknown", &unknown, client_only, "mx.test", &[UnknownIssuer, WrongKeyUsage]),
         ("authority", &known, authority, "mx.test", &[WrongKeyUsage]),
-        (
-            "authority, unknown",
-            &unknown,
-            authority,
-            "mx.test",
-            &[UnknownIssuer, WrongKeyUsage],
-        ),
-        (
-            "expired, name",
-            &known,
-            expired,
-            "mx2.test",
-            &[Expired, WrongName],
-        ),
-        (
-            "expired, unknown",
-            &unknown,
-            expired,
-            "mx.test",
-            &[Expired, UnknownIssuer],
-        ),
-        (
-            "future, unknown",
-            &unknown,
-            future,
-            "mx2.test",
-            &[NotYetValid, WrongName, UnknownIssuer],
-        ),
-        (
-            "unknown extension",
-            &known,
-            unknown_critical_extension,
-            "mx.test",
-            &[Unsupported],
-        ),
+        ("authority, unknown", &unknown, authority, "mx.test", &[UnknownIssuer, WrongKeyUsage]),
+        ("expired, name", &known, expired, "mx2.test", &[Expired, WrongName]),
+        ("expired, unknown", &unknown, expired, "mx.test", &[Expired, UnknownIssuer]),
+        ("future, unknown", &unknown, future, "mx2.test", &[NotYetValid, WrongName, UnknownIssuer]),
+        ("unknown extension", &known, unknown_critical_extension, "mx.test", &[Unsupported]),
         (
             "all at once",
             &unknown,
             all_wrong,
             "mx2.test",
-            &[
-                Expired,
-                WrongName,
-                UnknownIssuer,
-                WrongKeyUsage,
-                WrongKeyUsage,
-                WrongKeyUsage,
-            ],
+            &[Expired, WrongName, UnknownIssuer, WrongKeyUsage, WrongKeyUsage, WrongKeyUsage],
         ),
         (
             "all but unknown",
             &known,
             all_wrong,
             "mx2.test",
-            &[
-                Expired,
-                WrongName,
-                WrongKeyUsage,
-                WrongKeyUsage,
-                WrongKeyUsage,
-            ],
+            &[Expired, WrongName, WrongKeyUsage, WrongKeyUsage, WrongKeyUsage],
         ),
     ];
     for (case, issuer, change, name, expected) in cases {
@@ -195,24 +140,9 @@ fn self_signed_certificates_are_not_unknown_too() {
     let cases: [(&str, Change, &str, &[Kind]); 5] = [
         ("CA:FALSE", nothing, "mx.test", &[SelfSigned]),
         ("CA:TRUE", authority, "mx.test", &[SelfSigned]),
-        (
-            "expired",
-            expired,
-            "mx2.test",
-            &[Expired, WrongName, SelfSigned],
-        ),
-        (
-            "purpose",
-            client_only,
-            "mx.test",
-            &[SelfSigned, WrongKeyUsage],
-        ),
-        (
-            "all at once",
-            all_wrong,
-            "mx2.test",
-            &[Expired, WrongName, SelfSigned, WrongKeyUsage, WrongKeyUsage],
-        ),
+        ("expired", expired, "mx2.test", &[Expired, WrongName, SelfSigned]),
+        ("purpose", client_only, "mx.test", &[SelfSigned, WrongKeyUsage]),
+        ("all at once", all_wrong, "mx2.test", &[Expired, WrongName, SelfSigned, WrongKeyUsage, WrongKeyUsage]),
     ];
     let other = Authority::new("Other CA");
     for (case, change, name, expected) in cases {
@@ -246,10 +176,7 @@ fn a_pinned_certificate_is_trusted_but_not_blindly() {
     let params = params("mx.test", &["mx.test"]);
     let pinned = Identity::self_signed(&params);
     let other = Identity::self_signed(&params);
-    assert_kinds(
-        &judge(&pinned.chain, &other.chain, "mx.test"),
-        &[SelfSigned],
-    );
+    assert_kinds(&judge(&pinned.chain, &other.chain, "mx.test"), &[SelfSigned]);
 }
 
 #[test]
@@ -326,39 +253,23 @@ fn a_flipped_bit_breaks_the_signature() {
 
     let direct = root.issue(&bad).chain;
     let chain = [flipped(&direct[0])];
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx2.test"),
-        &[Expired, WrongName, BadSignature, WrongKeyUsage],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx2.test"), &[Expired, WrongName, BadSignature, WrongKeyUsage]);
 
     let leaf = intermediate.issue(&good).chain;
     let chain = [leaf[0].clone(), flipped(&intermediate.der())];
     let problems = judge(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[BadSignature]);
-    assert!(
-        problems[0]
-            .detail
-            .contains("CN=Intermediate was not signed by the key of CN=Root")
-    );
+    assert!(problems[0].detail.contains("CN=Intermediate was not signed by the key of CN=Root"));
 
     let leaf = intermediate.issue(&bad).chain;
     let chain = [flipped(&leaf[0]), intermediate.der()];
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx.test"),
-        &[Expired, BadSignature, WrongKeyUsage],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Expired, BadSignature, WrongKeyUsage]);
     let other = Authority::new("Other");
-    assert_kinds(
-        &judge(&[other.der()], &chain, "mx.test"),
-        &[Expired, UnknownIssuer, BadSignature, WrongKeyUsage],
-    );
+    assert_kinds(&judge(&[other.der()], &chain, "mx.test"), &[Expired, UnknownIssuer, BadSignature, WrongKeyUsage]);
 
     let own = Identity::self_signed(&good).chain;
     let chain = [flipped(&own[0])];
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx.test"),
-        &[SelfSigned, BadSignature],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[SelfSigned, BadSignature]);
 }
 
 #[test]
@@ -438,10 +349,7 @@ fn a_path_length_is_kept() {
     let second = Authority::below(ca_params("Second"), &first);
     let leaf = second.issue(&params("mx.test", &["mx.test"]));
     let chain = leaf.with([second.der(), first.der()]).chain;
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx.test"),
-        &[Kind::WrongKeyUsage],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::WrongKeyUsage]);
 }
 
 #[test]
@@ -473,10 +381,7 @@ fn only_certificates_on_the_path_count() {
     let chain = intermediate.issue(&bad).with(beside).chain;
     let problems = judge(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[Expired]);
-    assert_eq!(
-        problems[0].detail,
-        "the certificate was valid until 2020-01-01T00:00:00Z"
-    );
+    assert_eq!(problems[0].detail, "the certificate was valid until 2020-01-01T00:00:00Z");
 }
 
 #[test]
@@ -486,10 +391,7 @@ fn an_authority_that_bears_the_servers_name_is_told_apart() {
     assert_kinds(&judge(&[ca.der()], &identity.chain, "mx.test"), &[]);
     let root = Authority::new("Root");
     let chain = identity.with([ca.der()]).chain;
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx.test"),
-        &[Kind::UnknownIssuer],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer]);
 }
 
 #[test]
@@ -549,33 +451,22 @@ fn version_1_and_small_keys_are_told_from_bad_signatures() {
     let now = OffsetDateTime::now_utc() + time::Duration::DAY;
     let root = Authority::new("Root");
     let folder = TempFolder::new();
-    folder
-        .openssl("req -new -newkey rsa:2048 -nodes -keyout key.pem -out v1.csr -subj /CN=mx.test");
+    folder.openssl("req -new -newkey rsa:2048 -nodes -keyout key.pem -out v1.csr -subj /CN=mx.test");
     folder.openssl("x509 -req -in v1.csr -signkey key.pem -days 36500 -out v1.pem");
     assert_kinds(
-        &judge_at(
-            now,
-            &[root.der()],
-            &[folder.certificate("v1.pem")],
-            "mx.test",
-        ),
+        &judge_at(now, &[root.der()], &[folder.certificate("v1.pem")], "mx.test"),
         &[WrongName, SelfSigned, Unsupported],
     );
 
-    folder.openssl(
-        "req -x509 -newkey rsa:1024 -nodes -keyout ca.key -out ca.pem -subj /CN=Small -days 36500",
-    );
-    folder
-        .openssl("req -new -newkey rsa:2048 -nodes -keyout key.pem -out mx.csr -subj /CN=mx.test");
+    folder.openssl("req -x509 -newkey rsa:1024 -nodes -keyout ca.key -out ca.pem -subj /CN=Small -days 36500");
+    folder.openssl("req -new -newkey rsa:2048 -nodes -keyout key.pem -out mx.csr -subj /CN=mx.test");
     std::fs::write(folder.path().join("ext"), "subjectAltName=DNS:mx.test").expect("writable");
-    folder.openssl("x509 -req -in mx.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 36500 -out mx.pem");
+    folder
+        .openssl("x509 -req -in mx.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 36500 -out mx.pem");
     let chain = [folder.certificate("mx.pem")];
     let trusted = [folder.certificate("ca.pem")];
     assert_kinds(&judge_at(now, &trusted, &chain, "mx.test"), &[Unsupported]);
-    assert_kinds(
-        &judge_at(now, &[root.der()], &trusted, "mx.test"),
-        &[WrongName, SelfSigned],
-    );
+    assert_kinds(&judge_at(now, &[root.der()], &trusted, "mx.test"), &[WrongName, SelfSigned]);
 }
 
 #[test]
@@ -588,10 +479,7 @@ fn a_tangle_of_certificates_is_given_up_in_time() {
     let own = Certificate::from_der(&chain[0]).expect("a good certificate");
     assert_eq!(relatives(own, &chain[1..], NOW).len(), 7);
     let root = Authority::new("Root");
-    assert_kinds(
-        &judge(&[root.der()], &chain, "mx.test"),
-        &[Kind::UnknownIssuer, Kind::BadSignature],
-    );
+    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer, Kind::BadSignature]);
     assert_kinds(&judge(&[issuer.der()], &chain, "mx.test"), &[]);
 }
 

@@ -59,19 +59,9 @@ impl Dns {
     pub(crate) fn serve(zone: Zone) -> Self {
         let (udp, tcp) = bind();
         let addr = udp.local_addr().expect("a bound socket has an address");
-        let shared = Arc::new(Shared {
-            zone,
-            queries: Mutex::default(),
-        });
-        let tasks = [
-            tokio::spawn(serve_udp(udp, shared.clone())),
-            tokio::spawn(serve_tcp(tcp, shared.clone())),
-        ];
-        Self {
-            addr,
-            shared,
-            tasks,
-        }
+        let shared = Arc::new(Shared { zone, queries: Mutex::default() });
+        let tasks = [tokio::spawn(serve_udp(udp, shared.clone())), tokio::spawn(serve_tcp(tcp, shared.clone()))];
+        Self { addr, shared, tasks }
     }
 
     /// Where it listens, UDP and TCP.
@@ -82,21 +72,12 @@ impl Dns {
     /// Every question so far: the name in lower case without its last dot, and the type.
     pub(crate) fn queries(&self) -> Vec<(String, RecordType)> {
         let queries = self.shared.queries.lock().expect("no writer panics");
-        queries
-            .iter()
-            .map(|query| (query.name.clone(), query.record_type))
-            .collect()
+        queries.iter().map(|query| (query.name.clone(), query.record_type)).collect()
     }
 
     /// How many of them came over TCP.
     pub(crate) fn queries_over_tcp(&self) -> usize {
-        self.shared
-            .queries
-            .lock()
-            .expect("no writer panics")
-            .iter()
-            .filter(|query| query.over_tcp)
-            .count()
+        self.shared.queries.lock().expect("no writer panics").iter().filter(|query| query.over_tcp).count()
     }
 }
 
@@ -115,15 +96,10 @@ fn bind() -> (UdpSocket, TcpListener) {
         Some((udp, tcp))
     });
     let (udp, tcp) = bound.expect("some port is free for UDP and TCP");
-    udp.set_nonblocking(true)
-        .expect("a socket can be non-blocking");
-    tcp.set_nonblocking(true)
-        .expect("a socket can be non-blocking");
+    udp.set_nonblocking(true).expect("a socket can be non-blocking");
+    tcp.set_nonblocking(true).expect("a socket can be non-blocking");
     let inside = "a fixture starts inside a tokio runtime";
-    (
-        UdpSocket::from_std(udp).expect(inside),
-        TcpListener::from_std(tcp).expect(inside),
-    )
+    (UdpSocket::from_std(udp).expect(inside), TcpListener::from_std(tcp).expect(inside))
 }
 
 async fn serve_udp(socket: UdpSocket, shared: Arc<Shared>) {
@@ -169,8 +145,7 @@ async fn serve_connection(mut tcp: TcpStream, shared: Arc<Shared>) -> io::Result
             continue;
         };
         let length = u16::try_from(answer.len()).expect("a test's answer is short");
-        tcp.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat())
-            .await?;
+        tcp.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat()).await?;
     }
 }
 
@@ -181,20 +156,10 @@ impl Shared {
         let question = query.queries.first()?.clone();
         let name = normal(&question.name().to_ascii());
         let record_type = question.query_type();
-        let asked = Query {
-            name: name.clone(),
-            record_type,
-            over_tcp,
-        };
+        let asked = Query { name: name.clone(), record_type, over_tcp };
         self.queries.lock().expect("no writer panics").push(asked);
 
-        let Answer {
-            response_code,
-            answers,
-            authorities,
-            truncated,
-            delay,
-        } = self.zone.answer(&question)?;
+        let Answer { response_code, answers, authorities, truncated, delay } = self.zone.answer(&question)?;
         sleep(delay).await;
         let mut response = Message::response(query.metadata.id, query.metadata.op_code);
         response.metadata = Metadata::response_from_request(&query.metadata);
@@ -206,10 +171,6 @@ impl Shared {
         } else {
             response.add_answers(answers).add_authorities(authorities);
         }
-        Some(
-            response
-                .to_vec()
-                .expect("hickory encodes what hickory made"),
-        )
+        Some(response.to_vec().expect("hickory encodes what hickory made"))
     }
 }

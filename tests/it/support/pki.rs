@@ -13,8 +13,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig, SupportedProtocolVersion,
@@ -38,12 +37,9 @@ pub(crate) struct Ca {
 impl Ca {
     /// A self-signed root.
     pub(crate) fn new(common_name: &str) -> Self {
-        let issuer = CertifiedIssuer::self_signed(authority(common_name), key_pair())
-            .expect("rcgen signs its own parameters");
-        Self {
-            issuer,
-            intermediates: Vec::new(),
-        }
+        let issuer =
+            CertifiedIssuer::self_signed(authority(common_name), key_pair()).expect("rcgen signs its own parameters");
+        Self { issuer, intermediates: Vec::new() }
     }
 
     /// An authority signed by this one. What it issues carries its certificate in the chain.
@@ -52,28 +48,20 @@ impl Ca {
             .expect("rcgen signs its own parameters");
         let mut intermediates = vec![issuer.der().clone()];
         intermediates.extend_from_slice(&self.intermediates);
-        Self {
-            issuer,
-            intermediates,
-        }
+        Self { issuer, intermediates }
     }
 
     /// Signs a certificate.
     pub(crate) fn issue(&self, leaf: Leaf) -> Identity {
         let (params, key) = leaf.into_parts();
-        let certificate = params
-            .signed_by(&&*key.subject, &self.issuer)
-            .expect("rcgen signs its own parameters");
+        let certificate = params.signed_by(&&*key.subject, &self.issuer).expect("rcgen signs its own parameters");
         self.identity(certificate.der().clone(), key.private)
     }
 
     /// Signs an X.509 v1 certificate (no extensions, hence no names but the common name), by `openssl`.
     pub(crate) fn issue_x509_v1(&self, common_name: &str) -> Identity {
-        let (certificate, key) = openssl::x509_v1(
-            common_name,
-            &pem("CERTIFICATE", self.der()),
-            &self.issuer.key().serialize_pem(),
-        );
+        let (certificate, key) =
+            openssl::x509_v1(common_name, &pem("CERTIFICATE", self.der()), &self.issuer.key().serialize_pem());
         self.identity(certificate, key)
     }
 
@@ -85,9 +73,7 @@ impl Ca {
     /// A store that trusts this authority and no other.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.der().clone())
-            .expect("an authority of our own making can be an anchor");
+        roots.add(self.der().clone()).expect("an authority of our own making can be an anchor");
         roots
     }
 
@@ -98,11 +84,7 @@ impl Ca {
         path
     }
 
-    fn identity(
-        &self,
-        certificate: CertificateDer<'static>,
-        key: PrivateKeyDer<'static>,
-    ) -> Identity {
+    fn identity(&self, certificate: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Identity {
         let mut chain = vec![certificate];
         chain.extend_from_slice(&self.intermediates);
         Identity { chain, key }
@@ -130,8 +112,7 @@ pub(crate) struct PemFiles {
 impl Identity {
     /// The same chain with another private key: the server's proof of its key is then wrong.
     pub(crate) fn with_foreign_key(mut self) -> Self {
-        self.key =
-            PrivateKeyDer::try_from(key_pair().serialize_der()).expect("rcgen writes PKCS #8");
+        self.key = PrivateKeyDer::try_from(key_pair().serialize_der()).expect("rcgen writes PKCS #8");
         self
     }
 
@@ -166,26 +147,15 @@ impl Identity {
 
     /// Writes `chain.pem` and `key.pem` into `dir`.
     pub(crate) fn write_pem(&self, dir: &Path) -> PemFiles {
-        let files = PemFiles {
-            chain: dir.join("chain.pem"),
-            key: dir.join("key.pem"),
-        };
-        let chain: String = self
-            .chain
-            .iter()
-            .map(|der| pem("CERTIFICATE", der))
-            .collect();
+        let files = PemFiles { chain: dir.join("chain.pem"), key: dir.join("key.pem") };
+        let chain: String = self.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
         fs::write(&files.chain, chain).expect("the test's directory is writable");
-        fs::write(&files.key, pem("PRIVATE KEY", self.key.secret_der()))
-            .expect("the test's directory is writable");
+        fs::write(&files.key, pem("PRIVATE KEY", self.key.secret_der())).expect("the test's directory is writable");
         files
     }
 
     /// Goes by a resolver, as `with_single_cert` refuses the odd identities that these tests are about.
-    fn server_config_for(
-        &self,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Arc<ServerConfig> {
+    fn server_config_for(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let key: Arc<dyn SigningKey> = match aws_lc_rs::sign::any_supported_type(&self.key) {
             Ok(key) => key,
             Err(_) => Arc::new(OpenSslRsa::from_der(self.key.secret_der())),
@@ -214,9 +184,7 @@ impl From<&Identity> for Arc<ServerConfig> {
 
 fn authority(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = date_time_ymd(2000, 1, 1);

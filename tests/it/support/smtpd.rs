@@ -74,20 +74,10 @@ impl Smtpd {
     pub(crate) fn serve_at(addr: SocketAddr, script: Script) -> Self {
         allow_many_connections();
         let listener = listen(addr, script.receive_buffer);
-        let addr = listener
-            .local_addr()
-            .expect("a bound socket has an address");
-        let record = Arc::new(Record {
-            sessions: Mutex::default(),
-            counts: watch::Sender::default(),
-        });
+        let addr = listener.local_addr().expect("a bound socket has an address");
+        let record = Arc::new(Record { sessions: Mutex::default(), counts: watch::Sender::default() });
         let accepting = tokio::spawn(accept_all(listener, Arc::new(script), record.clone()));
-        Self {
-            addr,
-            record,
-            delivered: AtomicUsize::new(0),
-            accepting,
-        }
+        Self { addr, record, delivered: AtomicUsize::new(0), accepting }
     }
 
     /// Where it listens.
@@ -107,11 +97,7 @@ impl Smtpd {
 
     /// Every session that has ended so far, in the order in which they ended.
     pub(crate) fn sessions(&self) -> Vec<Session> {
-        self.record
-            .sessions
-            .lock()
-            .expect("no writer panics")
-            .clone()
+        self.record.sessions.lock().expect("no writer panics").clone()
     }
 
     /// The next session in the order in which they end; waits for its end.
@@ -128,23 +114,15 @@ impl Smtpd {
 
     /// Waits until `count` connections are open at the same time.
     pub(crate) async fn connected(&self, count: usize) {
-        self.wait_for("are open", count, |counts| counts.accepted - counts.ended)
-            .await;
+        self.wait_for("are open", count, |counts| counts.accepted - counts.ended).await;
     }
 
     async fn wait_for(&self, what: &str, count: usize, number: fn(&Counts) -> usize) {
-        let patience = PATIENCE
-            + PATIENCE_PER_CONNECTION
-                * u32::try_from(count).expect("a count of connections is small");
+        let patience =
+            PATIENCE + PATIENCE_PER_CONNECTION * u32::try_from(count).expect("a count of connections is small");
         let mut counts = self.record.counts.subscribe();
-        let reached = timeout(patience, counts.wait_for(|counts| number(counts) >= count))
-            .await
-            .is_ok();
-        assert!(
-            reached,
-            "{count} connections {what}: not within {patience:?}, {:?}",
-            *self.record.counts.borrow()
-        );
+        let reached = timeout(patience, counts.wait_for(|counts| number(counts) >= count)).await.is_ok();
+        assert!(reached, "{count} connections {what}: not within {patience:?}, {:?}", *self.record.counts.borrow());
     }
 }
 
@@ -159,26 +137,18 @@ fn allow_many_connections() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("every process has this limit");
-        setrlimit(Resource::RLIMIT_NOFILE, most, most)
-            .expect("up to the hard limit it is free to raise");
+        setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("up to the hard limit it is free to raise");
     });
 }
 
 fn listen(addr: SocketAddr, receive_buffer: Option<usize>) -> TcpListener {
-    let socket =
-        Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("the system has TCP");
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).expect("the system has TCP");
     if let Some(bytes) = receive_buffer {
-        socket
-            .set_recv_buffer_size(bytes)
-            .expect("the kernel rounds a size that it does not like");
+        socket.set_recv_buffer_size(bytes).expect("the kernel rounds a size that it does not like");
     }
-    socket
-        .bind(&addr.into())
-        .expect("the loopback address is ours and the port is free");
+    socket.bind(&addr.into()).expect("the loopback address is ours and the port is free");
     socket.listen(BACKLOG).expect("a bound socket can listen");
-    socket
-        .set_nonblocking(true)
-        .expect("a socket can be non-blocking");
+    socket.set_nonblocking(true).expect("a socket can be non-blocking");
     TcpListener::from_std(socket.into()).expect("a fixture starts inside a tokio runtime")
 }
 
@@ -199,10 +169,6 @@ async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Reco
 
 async fn serve_one(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) {
     let session = conversation::hold(tcp, peer, script).await;
-    record
-        .sessions
-        .lock()
-        .expect("no writer panics")
-        .push(session);
+    record.sessions.lock().expect("no writer panics").push(session);
     record.counts.send_modify(|counts| counts.ended += 1);
 }

@@ -34,14 +34,10 @@ impl Client {
 
     /// TLS over what is so far a plain connection.
     pub(super) async fn upgrade(self, config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
-        let Self::Plain(tcp) = self else {
-            panic!("a test upgrades once")
-        };
+        let Self::Plain(tcp) = self else { panic!("a test upgrades once") };
         let name = ServerName::try_from(name.to_owned()).expect("a name of a test is well-formed");
         let handshake = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp));
-        Ok(Self::Tls(Box::new(
-            handshake.await.expect("a handshake ends in time")?,
-        )))
+        Ok(Self::Tls(Box::new(handshake.await.expect("a handshake ends in time")?)))
     }
 
     pub(super) fn tcp(&self) -> &TcpStream {
@@ -75,11 +71,7 @@ impl Client {
         let mut all = Vec::new();
         while !all.ends_with(end.as_ref()) {
             let bytes = self.read().await.expect("the fixture goes on");
-            assert!(
-                !bytes.is_empty(),
-                "ended after {:?}",
-                String::from_utf8_lossy(&all)
-            );
+            assert!(!bytes.is_empty(), "ended after {:?}", String::from_utf8_lossy(&all));
             all.extend(bytes);
         }
         String::from_utf8_lossy(&all).into_owned()
@@ -96,27 +88,15 @@ impl Client {
 pub(super) fn strict(roots: RootCertStore) -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions();
-    Arc::new(
-        config
-            .expect("aws-lc has suites for both versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth(),
-    )
+    Arc::new(config.expect("aws-lc has suites for both versions").with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Takes any certificate and any proof.
 pub(super) fn blind() -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let config = config
-        .expect("aws-lc has suites for both versions")
-        .dangerous();
-    Arc::new(
-        config
-            .with_custom_certificate_verifier(Arc::new(Blind(provider)))
-            .with_no_client_auth(),
-    )
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.expect("aws-lc has suites for both versions").dangerous();
+    Arc::new(config.with_custom_certificate_verifier(Arc::new(Blind(provider))).with_no_client_auth())
 }
 
 #[derive(Debug)]

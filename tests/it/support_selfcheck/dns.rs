@@ -30,17 +30,9 @@ fn resolver(dns: &Dns) -> TokioResolver {
     builder.build().expect("the configuration is complete")
 }
 
-async fn ask(
-    resolver: &TokioResolver,
-    name: &str,
-    record_type: RecordType,
-) -> Result<Vec<RData>, DnsError> {
+async fn ask(resolver: &TokioResolver, name: &str, record_type: RecordType) -> Result<Vec<RData>, DnsError> {
     match resolver.lookup(format!("{name}."), record_type).await {
-        Ok(found) => Ok(found
-            .answers()
-            .iter()
-            .map(|record| record.data.clone())
-            .collect()),
+        Ok(found) => Ok(found.answers().iter().map(|record| record.data.clone()).collect()),
         Err(NetError::Dns(error)) => Err(error),
         Err(other) => panic!("{name}: {other}"),
     }
@@ -61,24 +53,13 @@ async fn records_are_found_and_questions_remembered() {
         .cname("alias.test", "mx1.example.test");
     let dns = Dns::serve(zone);
     let resolver = resolver(&dns);
-    let mx = ask(&resolver, "EXAMPLE.test", RecordType::MX)
-        .await
-        .expect("there are two");
-    assert_eq!(
-        texts(&mx),
-        texts_of(&["10 mx1.example.test.", "20 mx2.example.test."])
-    );
-    let null = ask(&resolver, "nomail.test", RecordType::MX)
-        .await
-        .expect("there is one");
+    let mx = ask(&resolver, "EXAMPLE.test", RecordType::MX).await.expect("there are two");
+    assert_eq!(texts(&mx), texts_of(&["10 mx1.example.test.", "20 mx2.example.test."]));
+    let null = ask(&resolver, "nomail.test", RecordType::MX).await.expect("there is one");
     assert_eq!(texts(&null), texts_of(&["0 ."]));
-    let six = ask(&resolver, "mx1.example.test", RecordType::AAAA)
-        .await
-        .expect("there is one");
+    let six = ask(&resolver, "mx1.example.test", RecordType::AAAA).await.expect("there is one");
     assert_eq!(texts(&six), texts_of(&["::1"]));
-    let alias = ask(&resolver, "alias.test", RecordType::A)
-        .await
-        .expect("its target has one");
+    let alias = ask(&resolver, "alias.test", RecordType::A).await.expect("its target has one");
     assert_eq!(texts(&alias), texts_of(&["mx1.example.test.", "127.0.0.1"]));
     let asked = [
         ("example.test", RecordType::MX),
@@ -86,10 +67,7 @@ async fn records_are_found_and_questions_remembered() {
         ("mx1.example.test", RecordType::AAAA),
         ("alias.test", RecordType::A),
     ];
-    assert_eq!(
-        dns.queries(),
-        asked.map(|(name, record_type)| (name.to_owned(), record_type))
-    );
+    assert_eq!(dns.queries(), asked.map(|(name, record_type)| (name.to_owned(), record_type)));
     assert_eq!(dns.queries_over_tcp(), 0);
 }
 
@@ -109,17 +87,13 @@ async fn every_kind_of_no_is_told_from_the_others() {
         ("none.test", ResponseCode::NXDomain),
         ("unheard.of", ResponseCode::NXDomain),
     ] {
-        let Err(DnsError::NoRecordsFound(none)) = ask(&resolver, name, RecordType::AAAA).await
-        else {
+        let Err(DnsError::NoRecordsFound(none)) = ask(&resolver, name, RecordType::AAAA).await else {
             panic!("{name} has records")
         };
         assert_eq!(none.response_code, code, "{name}");
         assert!(none.soa.is_some(), "{name}");
     }
-    for (name, code) in [
-        ("fails.test", ResponseCode::ServFail),
-        ("refuses.test", ResponseCode::Refused),
-    ] {
+    for (name, code) in [("fails.test", ResponseCode::ServFail), ("refuses.test", ResponseCode::Refused)] {
         let Err(DnsError::ResponseCode(given)) = ask(&resolver, name, RecordType::A).await else {
             panic!("{name} answers")
         };
@@ -130,49 +104,27 @@ async fn every_kind_of_no_is_told_from_the_others() {
 #[tokio::test]
 async fn silence_is_silence() {
     let dns = Dns::serve(Zone::new().silent("silent.test"));
-    let error = resolver(&dns)
-        .lookup("silent.test.", RecordType::A)
-        .await
-        .expect_err("nobody answers");
+    let error = resolver(&dns).lookup("silent.test.", RecordType::A).await.expect_err("nobody answers");
     assert!(matches!(error, NetError::Timeout), "{error:?}");
-    assert!(
-        dns.queries()
-            .contains(&("silent.test".to_owned(), RecordType::A))
-    );
+    assert!(dns.queries().contains(&("silent.test".to_owned(), RecordType::A)));
 }
 
 #[tokio::test]
 async fn a_rebinding_name_changes_its_address_after_the_first_question() {
-    let [first, then]: [IpAddr; 2] = [
-        Ipv4Addr::new(192, 0, 2, 1).into(),
-        Ipv4Addr::LOCALHOST.into(),
-    ];
+    let [first, then]: [IpAddr; 2] = [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into()];
     let dns = Dns::serve(Zone::new().rebind("rebind.test", first, then));
     let resolver = resolver(&dns);
     for expected in ["192.0.2.1", "127.0.0.1", "127.0.0.1"] {
-        let found = ask(&resolver, "rebind.test", RecordType::A)
-            .await
-            .expect("there is one");
+        let found = ask(&resolver, "rebind.test", RecordType::A).await.expect("there is one");
         assert_eq!(texts(&found), texts_of(&[expected]));
-        assert!(
-            ask(&resolver, "rebind.test", RecordType::AAAA)
-                .await
-                .is_err(),
-            "it has one family"
-        );
+        assert!(ask(&resolver, "rebind.test", RecordType::AAAA).await.is_err(), "it has one family");
     }
 }
 
 #[tokio::test]
 async fn a_truncated_answer_is_whole_over_tcp() {
-    let dns = Dns::serve(
-        Zone::new()
-            .a("long.test", Ipv4Addr::LOCALHOST)
-            .truncated("long.test"),
-    );
-    let found = ask(&resolver(&dns), "long.test", RecordType::A)
-        .await
-        .expect("there is one");
+    let dns = Dns::serve(Zone::new().a("long.test", Ipv4Addr::LOCALHOST).truncated("long.test"));
+    let found = ask(&resolver(&dns), "long.test", RecordType::A).await.expect("there is one");
     assert_eq!(texts(&found), texts_of(&["127.0.0.1"]));
     assert_eq!((dns.queries().len(), dns.queries_over_tcp()), (2, 1));
 }
@@ -180,15 +132,9 @@ async fn a_truncated_answer_is_whole_over_tcp() {
 #[tokio::test]
 async fn a_delayed_answer_takes_its_time() {
     let delay = Duration::from_millis(120);
-    let dns = Dns::serve(
-        Zone::new()
-            .a("slow.test", Ipv4Addr::LOCALHOST)
-            .delayed("slow.test", delay),
-    );
+    let dns = Dns::serve(Zone::new().a("slow.test", Ipv4Addr::LOCALHOST).delayed("slow.test", delay));
     let start = Instant::now();
-    ask(&resolver(&dns), "slow.test", RecordType::A)
-        .await
-        .expect("there is one");
+    ask(&resolver(&dns), "slow.test", RecordType::A).await.expect("there is one");
     assert!(start.elapsed() >= delay, "{:?}", start.elapsed());
 }
 

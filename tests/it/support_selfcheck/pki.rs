@@ -34,32 +34,16 @@ fn mx() -> Leaf {
 /// What rustls makes of a chain, the handshake left aside.
 fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .expect("there are roots");
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("there are roots");
     let name = ServerName::try_from(name).expect("a name of a test is well-formed");
-    verifier
-        .verify_server_cert(
-            &identity.chain[0],
-            &identity.chain[1..],
-            &name,
-            &[],
-            UnixTime::now(),
-        )
-        .map(|_| ())
+    verifier.verify_server_cert(&identity.chain[0], &identity.chain[1..], &name, &[], UnixTime::now()).map(|_| ())
 }
 
 /// A handshake with a client that verifies; the version agreed upon, or what the client objected to.
-async fn handshake(
-    server: impl Into<Arc<ServerConfig>>,
-    roots: RootCertStore,
-) -> Result<String, Error> {
+async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -> Result<String, Error> {
     let server = Smtpd::serve(Script::polite().with_implicit_tls(server));
-    match Client::connect(server.addr())
-        .await
-        .upgrade(strict(roots), "mx.test")
-        .await
-    {
+    match Client::connect(server.addr()).await.upgrade(strict(roots), "mx.test").await {
         Ok(mut client) => {
             client.ask("QUIT", "221 2.0.0 Bye").await;
             drop(client);
@@ -71,14 +55,9 @@ async fn handshake(
                 .expect("a completed handshake has a version"))
         }
         Err(error) => {
-            assert!(matches!(
-                server.next_session().await.end,
-                End::Tls(_) | End::Reset | End::Eof
-            ));
+            assert!(matches!(server.next_session().await.end, End::Tls(_) | End::Reset | End::Eof));
             let inner = error.into_inner().expect("rustls gives its own error");
-            Err(*inner
-                .downcast::<Error>()
-                .expect("rustls gives its own error"))
+            Err(*inner.downcast::<Error>().expect("rustls gives its own error"))
         }
     }
 }
@@ -96,104 +75,51 @@ async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
 
     for good in [
         ca.issue(mx()),
-        ca.issue(
-            Leaf::for_name("other.test")
-                .and_name("mx.test")
-                .common_name("anything"),
-        ),
+        ca.issue(Leaf::for_name("other.test").and_name("mx.test").common_name("anything")),
         ca.issue(mx().extended_key_usages(&[]).key_usages(&[])),
         ca.issue(mx().key_type(KeyType::Ed25519)),
         ca.issue(mx().key_type(KeyType::Rsa2048)),
-        ca.issue(mx().key_type(KeyType::EcdsaP256))
-            .with_foreign_key(),
+        ca.issue(mx().key_type(KeyType::EcdsaP256)).with_foreign_key(),
         below.issue(mx()),
     ] {
         assert_eq!(judge(&good), Ok(()), "{good:?}");
     }
-    assert_eq!(
-        verdict(
-            &ca.issue(Leaf::for_name("127.0.0.1").and_name("::1")),
-            ca.roots(),
-            "::1"
-        ),
-        Ok(())
-    );
+    assert_eq!(verdict(&ca.issue(Leaf::for_name("127.0.0.1").and_name("::1")), ca.roots(), "::1"), Ok(()));
 
     let expired = judge(&ca.issue(mx().expired()));
-    assert!(
-        matches!(expired, Err(CertificateError::ExpiredContext { .. })),
-        "{expired:?}"
-    );
+    assert!(matches!(expired, Err(CertificateError::ExpiredContext { .. })), "{expired:?}");
     let early = judge(&ca.issue(mx().not_yet_valid()));
-    assert!(
-        matches!(early, Err(CertificateError::NotValidYetContext { .. })),
-        "{early:?}"
-    );
-    for unnamed in [
-        ca.issue(Leaf::for_name("other.test")),
-        ca.issue(mx().without_alternative_names()),
-    ] {
+    assert!(matches!(early, Err(CertificateError::NotValidYetContext { .. })), "{early:?}");
+    for unnamed in [ca.issue(Leaf::for_name("other.test")), ca.issue(mx().without_alternative_names())] {
         let unnamed = judge(&unnamed);
-        assert!(
-            matches!(
-                unnamed,
-                Err(CertificateError::NotValidForNameContext { .. })
-            ),
-            "{unnamed:?}"
-        );
+        assert!(matches!(unnamed, Err(CertificateError::NotValidForNameContext { .. })), "{unnamed:?}");
     }
-    for unknown in [
-        stranger.issue(mx()),
-        mx().self_signed(),
-        below.issue(mx()).without_intermediates(),
-    ] {
+    for unknown in [stranger.issue(mx()), mx().self_signed(), below.issue(mx()).without_intermediates()] {
         assert_eq!(judge(&unknown), Err(CertificateError::UnknownIssuer));
     }
     let purpose = judge(&ca.issue(mx().client_only()));
-    assert!(
-        matches!(purpose, Err(CertificateError::InvalidPurposeContext { .. })),
-        "{purpose:?}"
-    );
+    assert!(matches!(purpose, Err(CertificateError::InvalidPurposeContext { .. })), "{purpose:?}");
     let authority = judge(&ca.issue(mx().marked_as_ca()));
-    let Err(CertificateError::Other(OtherError(cause))) = authority else {
-        panic!("{authority:?}")
-    };
-    assert_eq!(
-        cause.downcast_ref(),
-        Some(&webpki::Error::CaUsedAsEndEntity)
-    );
-    assert_eq!(
-        judge(&ca.issue(mx()).with_corrupted_signature()),
-        Err(CertificateError::BadSignature)
-    );
+    let Err(CertificateError::Other(OtherError(cause))) = authority else { panic!("{authority:?}") };
+    assert_eq!(cause.downcast_ref(), Some(&webpki::Error::CaUsedAsEndEntity));
+    assert_eq!(judge(&ca.issue(mx()).with_corrupted_signature()), Err(CertificateError::BadSignature));
 }
 
 #[tokio::test]
 async fn a_certificate_says_what_its_leaf_said() {
     let (from, to) = (date_time_ymd(2021, 2, 3), date_time_ymd(2031, 4, 5));
     let usages = [ExtendedKeyUsagePurpose::EmailProtection];
-    let leaf = mx()
-        .not_before(from)
-        .not_after(to)
-        .extended_key_usages(&usages)
-        .key_usages(&[KeyUsagePurpose::KeyAgreement]);
+    let leaf =
+        mx().not_before(from).not_after(to).extended_key_usages(&usages).key_usages(&[KeyUsagePurpose::KeyAgreement]);
     let identity = Ca::new("Test CA").issue(leaf);
     let (_, certificate) = parse_x509_certificate(&identity.chain[0]).expect("rcgen writes DER");
     assert_eq!(certificate.validity().not_before.to_datetime(), from);
     assert_eq!(certificate.validity().not_after.to_datetime(), to);
     assert_eq!(certificate.issuer().to_string(), "CN=Test CA");
     assert_eq!(certificate.subject().to_string(), "CN=mx.test");
-    let extended = certificate
-        .extended_key_usage()
-        .expect("no duplicate")
-        .expect("there is one")
-        .value;
+    let extended = certificate.extended_key_usage().expect("no duplicate").expect("there is one").value;
     assert!(extended.email_protection && !extended.server_auth);
-    let usage = certificate
-        .key_usage()
-        .expect("no duplicate")
-        .expect("there is one")
-        .value;
+    let usage = certificate.key_usage().expect("no duplicate").expect("there is one").value;
     assert!(usage.key_agreement() && !usage.digital_signature());
 }
 
@@ -202,22 +128,14 @@ async fn every_kind_of_key_serves_both_versions() {
     let ca = Ca::new("Test CA");
     for key_type in [KeyType::EcdsaP256, KeyType::Ed25519, KeyType::Rsa2048] {
         let identity = ca.issue(mx().key_type(key_type));
+        assert_eq!(handshake(&identity, ca.roots()).await.as_deref(), Ok("TLSv1_3"), "{key_type:?}");
         assert_eq!(
-            handshake(&identity, ca.roots()).await.as_deref(),
-            Ok("TLSv1_3"),
-            "{key_type:?}"
-        );
-        assert_eq!(
-            handshake(identity.server_config_tls12(), ca.roots())
-                .await
-                .as_deref(),
+            handshake(identity.server_config_tls12(), ca.roots()).await.as_deref(),
             Ok("TLSv1_2"),
             "{key_type:?}"
         );
         assert_eq!(
-            handshake(identity.server_config_tls13(), ca.roots())
-                .await
-                .as_deref(),
+            handshake(identity.server_config_tls13(), ca.roots()).await.as_deref(),
             Ok("TLSv1_3"),
             "{key_type:?}"
         );
@@ -228,14 +146,8 @@ async fn every_kind_of_key_serves_both_versions() {
 async fn a_foreign_key_is_found_out_in_the_handshake() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(mx()).with_foreign_key();
-    for config in [
-        identity.server_config_tls12(),
-        identity.server_config_tls13(),
-    ] {
-        assert_eq!(
-            handshake(config, ca.roots()).await,
-            Err(Error::InvalidCertificate(CertificateError::BadSignature))
-        );
+    for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
+        assert_eq!(handshake(config, ca.roots()).await, Err(Error::InvalidCertificate(CertificateError::BadSignature)));
     }
 }
 
@@ -247,15 +159,9 @@ async fn a_certificate_of_version_1_is_one_and_can_be_served() {
     let (_, issuer) = parse_x509_certificate(ca.der()).expect("rcgen writes DER");
     assert_eq!(certificate.version(), X509Version::V1);
     assert_eq!(certificate.subject().to_string(), "CN=mx.test");
-    assert_eq!(
-        certificate.verify_signature(Some(issuer.public_key())),
-        Ok(())
-    );
+    assert_eq!(certificate.verify_signature(Some(issuer.public_key())), Ok(()));
     assert_openssl_accepts(&ca, &identity).await;
-    assert!(
-        verdict(&identity, ca.roots(), "mx.test").is_err(),
-        "webpki knows version 3 only"
-    );
+    assert!(verdict(&identity, ca.roots(), "mx.test").is_err(), "webpki knows version 3 only");
 }
 
 #[tokio::test]
@@ -263,9 +169,7 @@ async fn an_rsa_key_of_1024_bits_is_one_and_can_be_served() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(mx().key_type(KeyType::Rsa1024));
     let (_, certificate) = parse_x509_certificate(&identity.chain[0]).expect("rcgen writes DER");
-    let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed() else {
-        panic!("not an RSA key")
-    };
+    let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed() else { panic!("not an RSA key") };
     assert_eq!(key.key_size(), 1024);
     assert_openssl_accepts(&ca, &identity).await;
 
@@ -281,37 +185,23 @@ async fn files_hold_what_was_issued() {
     let ca = Ca::new("Test CA");
     let identity = ca.intermediate("Intermediate").issue(mx());
     let files = identity.write_pem(directory.path());
-    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.chain)
-        .expect("the file is there")
-        .collect::<Result<_, _>>()
-        .expect("PEM");
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(&files.chain).expect("the file is there").collect::<Result<_, _>>().expect("PEM");
     assert_eq!(chain, identity.chain);
     assert_eq!(chain.len(), 2);
-    assert_eq!(
-        PrivateKeyDer::from_pem_file(&files.key).expect("PEM"),
-        identity.key
-    );
-    assert_eq!(
-        &CertificateDer::from_pem_file(ca.write_pem(directory.path())).expect("PEM"),
-        ca.der()
-    );
+    assert_eq!(PrivateKeyDer::from_pem_file(&files.key).expect("PEM"), identity.key);
+    assert_eq!(&CertificateDer::from_pem_file(ca.write_pem(directory.path())).expect("PEM"), ca.der());
 
     let path = directory.path().to_owned();
     drop(directory);
-    assert!(
-        fs::metadata(path).is_err(),
-        "a scratch directory outlives its test"
-    );
+    assert!(fs::metadata(path).is_err(), "a scratch directory outlives its test");
 }
 
 /// Another implementation completes the handshake and verifies all of it: chain, name and the server's proof of its key.
 async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
     let directory = Scratch::new();
     let anchor = ca.write_pem(directory.path());
-    for config in [
-        identity.server_config_tls12(),
-        identity.server_config_tls13(),
-    ] {
+    for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
         let server = Smtpd::serve(Script::polite().with_implicit_tls(config.clone()));
         let anchor = anchor.to_str().expect("a plain name").to_owned();
         let output = s_client(server.addr(), anchor).await;
@@ -332,11 +222,7 @@ async fn assert_openssl_accepts_anchor(identity: &Identity) {
     let directory = Scratch::new();
     let anchor = identity.write_pem(directory.path()).chain;
     let server = Smtpd::serve(Script::polite().with_implicit_tls(identity));
-    let output = s_client(
-        server.addr(),
-        anchor.to_str().expect("a plain name").to_owned(),
-    )
-    .await;
+    let output = s_client(server.addr(), anchor.to_str().expect("a plain name").to_owned()).await;
     assert!(output.contains("Verification: OK"), "{output}");
 }
 
@@ -358,14 +244,8 @@ async fn s_client(addr: SocketAddr, anchor: String) -> String {
             })
             .expect("these tests need the openssl command");
         let (said, errors) = (output.stdout, output.stderr);
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&said),
-            String::from_utf8_lossy(&errors)
-        )
+        format!("{}{}", String::from_utf8_lossy(&said), String::from_utf8_lossy(&errors))
     };
     let output = timeout(PATIENCE, tokio::task::spawn_blocking(run)).await;
-    output
-        .expect("openssl ends in time")
-        .expect("openssl was started")
+    output.expect("openssl ends in time").expect("openssl was started")
 }

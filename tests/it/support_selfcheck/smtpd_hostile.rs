@@ -24,33 +24,18 @@ async fn close_is_a_fin_and_reset_is_a_rst() {
         drop(client);
         assert_eq!(server.next_session().await.end, End::Script);
     }
-    let (server, mut client) = met_with(
-        Act::reply("220 hi\r\n")
-            .then(Act::await_client())
-            .then(Act::reset()),
-    )
-    .await;
+    let (server, mut client) = met_with(Act::reply("220 hi\r\n").then(Act::await_client()).then(Act::reset())).await;
     client.read_until("220 hi\r\n").await;
     client.send("EHLO me.test\r\n").await;
-    assert_eq!(
-        client.read().await.map_err(|error| error.kind()),
-        Err(io::ErrorKind::ConnectionReset)
-    );
+    assert_eq!(client.read().await.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
     assert_eq!(server.next_session().await.end, End::Script);
 }
 
 #[tokio::test]
 async fn inside_tls_a_cut_is_a_truncation_and_a_close_is_not() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    for (act, seen) in [
-        (Act::close(), Ok(Vec::new())),
-        (Act::cut(), Err(io::ErrorKind::UnexpectedEof)),
-    ] {
-        let server = Smtpd::serve(
-            Script::polite()
-                .with_implicit_tls(&identity)
-                .on(Step::Ehlo, act),
-        );
+    for (act, seen) in [(Act::close(), Ok(Vec::new())), (Act::cut(), Err(io::ErrorKind::UnexpectedEof))] {
+        let server = Smtpd::serve(Script::polite().with_implicit_tls(&identity).on(Step::Ehlo, act));
         let mut client = Client::connect(server.addr())
             .await
             .upgrade(blind(), "mx.test")
@@ -69,14 +54,10 @@ async fn silence_records_on_and_tells_eof_from_reset() {
         client.send("anybody?").await;
         server.connected(1).await;
         if linger.is_none() {
-            let Client::Plain(tcp) = &mut client else {
-                panic!("a plain connection")
-            };
+            let Client::Plain(tcp) = &mut client else { panic!("a plain connection") };
             tcp.shutdown().await.expect("the server reads");
         }
-        SockRef::from(client.tcp())
-            .set_linger(linger)
-            .expect("the socket is open");
+        SockRef::from(client.tcp()).set_linger(linger).expect("the socket is open");
         drop(client);
         let session = server.next_session().await;
         assert_eq!(session.end, end);
@@ -88,19 +69,13 @@ async fn silence_records_on_and_tells_eof_from_reset() {
 async fn garbage_is_neither_smtp_nor_utf8() {
     let (_server, mut client) = met_with(Act::garbage()).await;
     let bytes = client.read().await.expect("the server writes");
-    assert!(
-        std::str::from_utf8(&bytes).is_err() && bytes.ends_with(b"\r\n"),
-        "{bytes:?}"
-    );
+    assert!(std::str::from_utf8(&bytes).is_err() && bytes.ends_with(b"\r\n"), "{bytes:?}");
 }
 
 #[tokio::test]
 async fn a_drip_comes_whole_and_the_conversation_goes_on() {
     let (server, mut client) = met_with(Act::drip("220-one\r\n220 byte at a time\r\n")).await;
-    assert_eq!(
-        client.read_until(" time\r\n").await,
-        "220-one\r\n220 byte at a time\r\n"
-    );
+    assert_eq!(client.read_until(" time\r\n").await, "220-one\r\n220 byte at a time\r\n");
     client.ask("QUIT", "221 2.0.0 Bye").await;
     drop(client);
     assert_eq!(server.next_session().await.end, End::Quit);
@@ -118,10 +93,7 @@ async fn endless_answers_end_with_the_client() {
         assert!(all.starts_with(b"220"));
         let lines = all.iter().filter(|&&byte| byte == b'\n').count();
         let continued = all.windows(5).filter(|window| window == b"\n220-").count();
-        assert!(
-            lines == 0 || (lines > 1000 && continued + 1 >= lines),
-            "{lines} lines, {continued} of them continued"
-        );
+        assert!(lines == 0 || (lines > 1000 && continued + 1 >= lines), "{lines} lines, {continued} of them continued");
         drop(client);
         assert_eq!(server.next_session().await.end, End::Reset);
     }
@@ -130,8 +102,7 @@ async fn endless_answers_end_with_the_client() {
 #[tokio::test]
 async fn many_replies_are_as_many_bytes_as_asked_for() {
     const MEBIBYTE: usize = 1024 * 1024;
-    let (_server, mut client) =
-        met_with(Act::many_replies("220 hi\r\n", MEBIBYTE + 1).then(Act::close())).await;
+    let (_server, mut client) = met_with(Act::many_replies("220 hi\r\n", MEBIBYTE + 1).then(Act::close())).await;
     let mut all = Vec::new();
     loop {
         let bytes = client.read().await.expect("FIN");
@@ -140,11 +111,7 @@ async fn many_replies_are_as_many_bytes_as_asked_for() {
         }
         all.extend(bytes);
     }
-    assert!(
-        all.len() > MEBIBYTE && all.len() < MEBIBYTE + 64 * 1024,
-        "{}",
-        all.len()
-    );
+    assert!(all.len() > MEBIBYTE && all.len() < MEBIBYTE + 64 * 1024, "{}", all.len());
     assert!(all.chunks(8).all(|reply| reply == b"220 hi\r\n"));
 }
 
@@ -155,10 +122,7 @@ async fn bytes_behind_the_starttls_answer_arrive_with_it() {
     client.read_until("220 mx.test ESMTP\r\n").await;
     client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
     client.send("STARTTLS\r\n").await;
-    assert_eq!(
-        client.read().await.expect("the server writes"),
-        b"220 go\r\n250 injected\r\n"
-    );
+    assert_eq!(client.read().await.expect("the server writes"), b"220 go\r\n250 injected\r\n");
 }
 
 #[tokio::test]
@@ -183,23 +147,14 @@ async fn a_handshake_can_be_met_with_garbage_or_an_end() {
 async fn a_server_that_stops_reading_blocks_the_client() {
     let message = vec![b'x'; 1024 * 1024];
     for (act, reads) in [(Act::silence(), true), (Act::stop_reading(), false)] {
-        let script = Script::polite()
-            .with_receive_buffer(4096)
-            .greets(Act::reply("220 hi\r\n").then(act));
+        let script = Script::polite().with_receive_buffer(4096).greets(Act::reply("220 hi\r\n").then(act));
         let server = Smtpd::serve(script);
         let mut client = Client::connect(server.addr()).await;
         client.read_until("220 hi\r\n").await;
-        SockRef::from(client.tcp())
-            .set_send_buffer_size(4096)
-            .expect("the socket is open");
-        let Client::Plain(tcp) = &mut client else {
-            panic!("a plain connection")
-        };
+        SockRef::from(client.tcp()).set_send_buffer_size(4096).expect("the socket is open");
+        let Client::Plain(tcp) = &mut client else { panic!("a plain connection") };
         let patience = Duration::from_millis(if reads { 10_000 } else { 300 });
-        assert_eq!(
-            timeout(patience, tcp.write_all(&message)).await.is_ok(),
-            reads
-        );
+        assert_eq!(timeout(patience, tcp.write_all(&message)).await.is_ok(), reads);
         assert!(server.sessions().is_empty());
     }
 }

@@ -147,10 +147,7 @@ impl Zone {
             }
             None => {}
         }
-        let negative = matches!(
-            answer.response_code,
-            ResponseCode::NoError | ResponseCode::NXDomain
-        );
+        let negative = matches!(answer.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
         if negative && answer.answers.is_empty() {
             answer.authorities.push(soa(question.name()));
         }
@@ -167,25 +164,15 @@ impl Zone {
             };
             let data = entry.records_of(record_type);
             let is_final = !data.is_empty();
-            found.extend(
-                data.into_iter()
-                    .map(|data| Record::from_rdata(owner.clone(), 0, data)),
-            );
-            let alias = entry.records.iter().find_map(|data| {
-                if let RData::CNAME(alias) = data {
-                    Some(alias.0.clone())
-                } else {
-                    None
-                }
-            });
+            found.extend(data.into_iter().map(|data| Record::from_rdata(owner.clone(), 0, data)));
+            let alias = entry
+                .records
+                .iter()
+                .find_map(|data| if let RData::CNAME(alias) = data { Some(alias.0.clone()) } else { None });
             let Some(target) = alias.filter(|_| !is_final) else {
                 break;
             };
-            found.push(Record::from_rdata(
-                owner,
-                0,
-                RData::CNAME(CNAME(target.clone())),
-            ));
+            found.push(Record::from_rdata(owner, 0, RData::CNAME(CNAME(target.clone()))));
             owner = target;
         }
         found
@@ -208,23 +195,12 @@ impl Zone {
 
 impl Entry {
     fn records_of(&self, record_type: RecordType) -> Vec<RData> {
-        let mut data: Vec<_> = self
-            .records
-            .iter()
-            .filter(|data| data.record_type() == record_type)
-            .cloned()
-            .collect();
-        if let Some((first, then, asked)) = self
-            .rebinding
-            .as_ref()
-            .filter(|(first, ..)| first.record_type() == record_type)
+        let mut data: Vec<_> = self.records.iter().filter(|data| data.record_type() == record_type).cloned().collect();
+        if let Some((first, then, asked)) =
+            self.rebinding.as_ref().filter(|(first, ..)| first.record_type() == record_type)
         {
             let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
-            data.push(if is_first {
-                first.clone()
-            } else {
-                then.clone()
-            });
+            data.push(if is_first { first.clone() } else { then.clone() });
         }
         data
     }
@@ -252,17 +228,5 @@ fn address(address: IpAddr) -> RData {
 fn soa(name: &Name) -> Record {
     let origin = name.trim_to(1);
     let contact = absolute("hostmaster.test");
-    Record::from_rdata(
-        origin,
-        0,
-        RData::SOA(SOA::new(
-            absolute("ns.test"),
-            contact,
-            1,
-            3600,
-            600,
-            86400,
-            0,
-        )),
-    )
+    Record::from_rdata(origin, 0, RData::SOA(SOA::new(absolute("ns.test"), contact, 1, 3600, 600, 86400, 0)))
 }

@@ -1,9 +1,8 @@
 //! A server's certificate, described field by field.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, SigningKey,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, SigningKey, date_time_ymd,
 };
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -38,20 +37,13 @@ impl Leaf {
         params.not_after = date_time_ymd(2045, 1, 1);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        Self {
-            params,
-            key_type: KeyType::EcdsaP256,
-        }
-        .common_name(name)
-        .and_name(name)
+        Self { params, key_type: KeyType::EcdsaP256 }.common_name(name).and_name(name)
     }
 
     /// One more name or IP address among the subject's alternative names.
     pub(crate) fn and_name(mut self, name: &str) -> Self {
         let named = CertificateParams::new([name.to_owned()]).expect("a name of a test is ASCII");
-        self.params
-            .subject_alt_names
-            .extend(named.subject_alt_names);
+        self.params.subject_alt_names.extend(named.subject_alt_names);
         self
     }
 
@@ -63,9 +55,7 @@ impl Leaf {
 
     /// The subject's common name.
     pub(crate) fn common_name(mut self, name: &str) -> Self {
-        self.params
-            .distinguished_name
-            .push(DnType::CommonName, name);
+        self.params.distinguished_name.push(DnType::CommonName, name);
         self
     }
 
@@ -83,14 +73,12 @@ impl Leaf {
 
     /// Valid throughout 2020, and no longer.
     pub(crate) fn expired(self) -> Self {
-        self.not_before(date_time_ymd(2020, 1, 1))
-            .not_after(date_time_ymd(2021, 1, 1))
+        self.not_before(date_time_ymd(2020, 1, 1)).not_after(date_time_ymd(2021, 1, 1))
     }
 
     /// Valid throughout 2044, and not before.
     pub(crate) fn not_yet_valid(self) -> Self {
-        self.not_before(date_time_ymd(2044, 1, 1))
-            .not_after(date_time_ymd(2045, 1, 1))
+        self.not_before(date_time_ymd(2044, 1, 1)).not_after(date_time_ymd(2045, 1, 1))
     }
 
     /// The extended key usages; none leaves the extension out.
@@ -125,13 +113,8 @@ impl Leaf {
     /// Signs the certificate with its own key.
     pub(crate) fn self_signed(self) -> Identity {
         let (params, key) = self.into_parts();
-        let certificate = params
-            .self_signed(&&*key.subject)
-            .expect("rcgen signs its own parameters");
-        Identity {
-            chain: vec![certificate.der().clone()],
-            key: key.private,
-        }
+        let certificate = params.self_signed(&&*key.subject).expect("rcgen signs its own parameters");
+        Identity { chain: vec![certificate.der().clone()], key: key.private }
     }
 
     pub(super) fn into_parts(self) -> (CertificateParams, LeafKey) {
@@ -153,17 +136,11 @@ impl KeyType {
             Self::Rsa2048 => &PKCS_RSA_SHA256,
             Self::Rsa1024 => {
                 let key = OpenSslRsa::generate(1024);
-                return LeafKey {
-                    private: key.private_key(),
-                    subject: Box::new(key),
-                };
+                return LeafKey { private: key.private_key(), subject: Box::new(key) };
             }
         };
         let pair = KeyPair::generate_for(algorithm).expect("aws-lc makes keys of all these kinds");
         let private = PrivateKeyDer::try_from(pair.serialize_der()).expect("rcgen writes PKCS #8");
-        LeafKey {
-            subject: Box::new(pair),
-            private,
-        }
+        LeafKey { subject: Box::new(pair), private }
     }
 }

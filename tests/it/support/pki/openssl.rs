@@ -83,9 +83,7 @@ impl rcgen::SigningKey for OpenSslRsa {
 impl SigningKey for OpenSslRsa {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let scheme = SignatureScheme::RSA_PSS_SHA256;
-        offered
-            .contains(&scheme)
-            .then(|| Box::new(PssSigner(self.clone())) as Box<dyn Signer>)
+        offered.contains(&scheme).then(|| Box::new(PssSigner(self.clone())) as Box<dyn Signer>)
     }
 
     fn algorithm(&self) -> SignatureAlgorithm {

@@ -121,18 +121,11 @@ impl Conversation {
         }
         let bytes = self.wire.read_line().await?;
         let Some(text) = bytes.strip_suffix(b"\r\n") else {
-            self.violations.push(format!(
-                "a line without CR LF: {:?}",
-                String::from_utf8_lossy(&bytes)
-            ));
+            self.violations.push(format!("a line without CR LF: {:?}", String::from_utf8_lossy(&bytes)));
             return Ok(Step::Other);
         };
         let text = String::from_utf8_lossy(text).into_owned();
-        self.lines.push(Line {
-            text: text.clone(),
-            in_tls: self.wire.in_tls(),
-            at: Instant::now(),
-        });
+        self.lines.push(Line { text: text.clone(), in_tls: self.wire.in_tls(), at: Instant::now() });
         if let Next::SaslResponse(number) = self.next {
             self.exchange.push(&text);
             return Ok(Step::SaslResponse(number));
@@ -162,8 +155,7 @@ impl Conversation {
     /// Performs the act for a step, and notes what the answer makes of the conversation.
     async fn act_at(&mut self, step: Step) -> Result<(), End> {
         if self.wire.has_unread().await {
-            self.violations
-                .push(format!("talk before the answer to {step:?}"));
+            self.violations.push(format!("talk before the answer to {step:?}"));
         }
         let act = self.choose(step);
         let code = reply_code(&act);
@@ -222,11 +214,7 @@ impl Conversation {
                     yield_now().await;
                 }
             }
-            Move::Repeat {
-                first,
-                again,
-                at_least,
-            } => {
+            Move::Repeat { first, again, at_least } => {
                 self.wire.write(&first).await?;
                 let mut written = first.len();
                 while written < at_least {

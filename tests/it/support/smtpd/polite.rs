@@ -23,10 +23,7 @@ impl Exchange {
     pub(super) fn begin(command: &str) -> Self {
         let mut words = command.split_ascii_whitespace().skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
-        Self {
-            mechanism,
-            responses: words.map(str::to_owned).collect(),
-        }
+        Self { mechanism, responses: words.map(str::to_owned).collect() }
     }
 
     /// Goes on with a line.
@@ -94,17 +91,10 @@ fn ehlo(script: &Script, offers_starttls: bool) -> Act {
     let last = lines.len() - 1;
     let separator = |index| if index == last { ' ' } else { '-' };
     Act::reply(
-        lines
-            .iter()
-            .enumerate()
-            .map(|(index, line)| format!("250{}{line}\r\n", separator(index)))
-            .collect::<String>(),
+        lines.iter().enumerate().map(|(index, line)| format!("250{}{line}\r\n", separator(index))).collect::<String>(),
     )
 }
 
 fn decode(text: &str) -> Option<String> {
-    STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
+    STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }

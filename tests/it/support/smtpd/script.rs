@@ -42,11 +42,7 @@ pub(super) enum Move {
     Wait(Duration),
     Send(Vec<u8>),
     Drip(Vec<u8>),
-    Repeat {
-        first: Vec<u8>,
-        again: Vec<u8>,
-        at_least: usize,
-    },
+    Repeat { first: Vec<u8>, again: Vec<u8>, at_least: usize },
     AwaitClient,
     Handshake(Arc<ServerConfig>),
     Silence,
@@ -90,11 +86,7 @@ impl Act {
 
     /// Writes the same reply over and over, `at_least` that many bytes in all.
     pub(crate) fn many_replies(reply: &str, at_least: usize) -> Self {
-        Self::repeat(
-            &[],
-            reply.repeat(1 + CHUNK / reply.len()).as_bytes(),
-            at_least,
-        )
+        Self::repeat(&[], reply.repeat(1 + CHUNK / reply.len()).as_bytes(), at_least)
     }
 
     /// Reads on, answers nothing, keeps the connection open until the client ends it.
@@ -150,11 +142,7 @@ impl Act {
     }
 
     fn repeat(first: &[u8], again: &[u8], at_least: usize) -> Self {
-        Self(vec![Move::Repeat {
-            first: first.to_vec(),
-            again: again.to_vec(),
-            at_least,
-        }])
+        Self(vec![Move::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
     }
 }
 
@@ -185,18 +173,8 @@ impl Script {
 
     /// A complete, well-behaved server, any answer of which can be replaced by [`Script::on`].
     pub(crate) fn polite() -> Self {
-        let capabilities = [
-            "PIPELINING",
-            "SIZE 10240000",
-            "8BITMIME",
-            "SMTPUTF8",
-            "ENHANCEDSTATUSCODES",
-        ];
-        Self {
-            polite: true,
-            ..Self::new()
-        }
-        .with_capabilities(&capabilities)
+        let capabilities = ["PIPELINING", "SIZE 10240000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
+        Self { polite: true, ..Self::new() }.with_capabilities(&capabilities)
     }
 
     /// What happens at a step; a text or bytes are a reply.
@@ -230,10 +208,7 @@ impl Script {
 
     /// What a polite server's EHLO reply lists, STARTTLS and AUTH apart.
     pub(crate) fn with_capabilities(mut self, capabilities: &[&str]) -> Self {
-        self.capabilities = capabilities
-            .iter()
-            .map(|&capability| capability.to_owned())
-            .collect();
+        self.capabilities = capabilities.iter().map(|&capability| capability.to_owned()).collect();
         self
     }
 
@@ -250,11 +225,7 @@ impl Script {
     }
 
     pub(super) fn act(&self, step: Step) -> Option<&Act> {
-        let clear = if step == Step::EhloTls {
-            Step::Ehlo
-        } else {
-            step
-        };
+        let clear = if step == Step::EhloTls { Step::Ehlo } else { step };
         self.acts.get(&step).or_else(|| self.acts.get(&clear))
     }
 }

@@ -68,19 +68,11 @@ impl Session {
 
     /// The text of the lines that came outside TLS.
     pub(crate) fn commands_in_clear(&self) -> Vec<&str> {
-        self.lines
-            .iter()
-            .filter(|line| !line.in_tls)
-            .map(|line| line.text.as_str())
-            .collect()
+        self.lines.iter().filter(|line| !line.in_tls).map(|line| line.text.as_str()).collect()
     }
 
     /// Whether a line begins with this verb, in any case of letters.
     pub(crate) fn said(&self, verb: &str) -> bool {
-        self.lines.iter().any(|line| {
-            line.text
-                .get(..verb.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(verb))
-        })
+        self.lines.iter().any(|line| line.text.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))
     }
 }

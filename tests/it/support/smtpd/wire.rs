@@ -8,9 +8,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{
-    LazyConfigAcceptor, rustls::ServerConfig, rustls::server::Acceptor, server::TlsStream,
-};
+use tokio_rustls::{LazyConfigAcceptor, rustls::ServerConfig, rustls::server::Acceptor, server::TlsStream};
 
 use super::session::{End, Tls};
 
@@ -45,12 +43,7 @@ impl Wire {
     pub(super) fn new(tcp: TcpStream) -> Self {
         // A refusal would only make it slower.
         let _ = tcp.set_nodelay(true);
-        Self {
-            stream: Stream::Plain(tcp),
-            buffer: Vec::new(),
-            received: Vec::new(),
-            met: None,
-        }
+        Self { stream: Stream::Plain(tcp), buffer: Vec::new(), received: Vec::new(), met: None }
     }
 
     pub(super) fn in_tls(&self) -> bool {
@@ -86,9 +79,7 @@ impl Wire {
             self.fill_at_most(1).await?;
             let so_far = self.buffer.as_slice();
             let ended = if begins_alike(so_far, PROXY_V2_SIGNATURE) {
-                so_far.len() >= 16
-                    && so_far.len()
-                        == 16 + usize::from(u16::from_be_bytes([so_far[14], so_far[15]]))
+                so_far.len() >= 16 && so_far.len() == 16 + usize::from(u16::from_be_bytes([so_far[14], so_far[15]]))
             } else if begins_alike(so_far, b"PROXY ") && so_far.len() <= LONGEST_PROXY_LINE {
                 so_far.ends_with(b"\r\n")
             } else {
@@ -140,26 +131,15 @@ impl Wire {
     }
 
     /// Goes over to TLS. `seen` learns what the client asked for even where the handshake fails.
-    pub(super) async fn handshake(
-        &mut self,
-        config: Arc<ServerConfig>,
-        seen: &mut Option<Tls>,
-    ) -> Result<(), End> {
+    pub(super) async fn handshake(&mut self, config: Arc<ServerConfig>, seen: &mut Option<Tls>) -> Result<(), End> {
         let Stream::Plain(tcp) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(End::Tls("a script upgrades once".to_owned()));
         };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
         let server_name = hello.client_hello().server_name().map(str::to_owned);
-        let asked = seen.insert(Tls {
-            server_name,
-            version: None,
-        });
+        let asked = seen.insert(Tls { server_name, version: None });
         let tls = hello.into_stream(config).await?;
-        asked.version = tls
-            .get_ref()
-            .1
-            .protocol_version()
-            .map(|version| format!("{version:?}"));
+        asked.version = tls.get_ref().1.protocol_version().map(|version| format!("{version:?}"));
         self.stream = Stream::Tls(Box::new(tls));
         Ok(())
     }
@@ -208,10 +188,7 @@ impl Wire {
         let mut searched = 0;
         loop {
             let tail = &self.buffer[searched..];
-            if let Some(at) = tail
-                .windows(pattern.len())
-                .position(|window| window == pattern)
-            {
+            if let Some(at) = tail.windows(pattern.len()).position(|window| window == pattern) {
                 return Ok(searched + at + pattern.len());
             }
             searched = self.buffer.len().saturating_sub(pattern.len() - 1);

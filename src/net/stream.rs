@@ -1,0 +1,163 @@
+//! [`Stream`]: a connection in clear text or inside TLS, that tells when bytes arrived.
+
+use std::{future::poll_fn, io, mem::MaybeUninit, net::SocketAddr, pin::Pin, task::Poll, time::Instant};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
+
+/// So much is read at once, in octets.
+const BUFFER: usize = 4096;
+/// So much is looked at to learn whether there is more.
+const GLIMPSE: usize = 512;
+
+/// A connection to a mail server, with the bytes that have arrived and were not taken yet.
+#[derive(Debug)]
+pub struct Stream {
+    transport: Transport,
+    buffer: Vec<u8>,
+    /// How much of `buffer` is taken already.
+    taken: usize,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Given out for a handshake.
+    Gone,
+}
+
+/// Bytes lie in front of a TLS handshake. They were sent in clear text, by whomever, and are never carried into the session
+/// (CVE-2011-0411's class).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bytes lie in front of the TLS handshake")]
+pub struct NotInStep;
+
+impl Stream {
+    /// A connection in clear text.
+    pub fn plain(tcp: TcpStream) -> Self {
+        Self { transport: Transport::Plain(tcp), buffer: Vec::new(), taken: 0 }
+    }
+
+    /// Gives the TCP connection out for a TLS handshake; [`Self::secured`] takes it back.
+    ///
+    /// # Errors
+    /// [`NotInStep`] when anything has arrived that was not taken, or when the connection is inside TLS already.
+    pub async fn release(&mut self) -> Result<TcpStream, NotInStep> {
+        if self.has_more().await {
+            return Err(NotInStep);
+        }
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Plain(tcp) => Ok(tcp),
+            other => {
+                self.transport = other;
+                Err(NotInStep)
+            }
+        }
+    }
+
+    /// The connection is inside TLS from now on.
+    pub fn secured(&mut self, tls: TlsStream<TcpStream>) {
+        self.transport = Transport::Tls(Box::new(tls));
+    }
+
+    /// What has arrived and was not taken.
+    pub fn unread(&self) -> &[u8] {
+        &self.buffer[self.taken..]
+    }
+
+    /// Takes the first `octets` of [`Self::unread`].
+    pub fn take(&mut self, octets: usize) {
+        self.taken = (self.taken + octets).min(self.buffer.len());
+    }
+
+    /// Waits until something arrives, puts it in [`Self::unread`] and says when it did; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// What the system or TLS said.
+    pub async fn read(&mut self) -> io::Result<Option<Instant>> {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        self.buffer.reserve(BUFFER);
+        let octets = match &mut self.transport {
+            Transport::Plain(tcp) => tcp.read_buf(&mut self.buffer).await,
+            Transport::Tls(tls) => tls.read_buf(&mut self.buffer).await,
+            Transport::Gone => Ok(0),
+        };
+        let arrived = Instant::now();
+        octets.map(|octets| (octets > 0).then_some(arrived))
+    }
+
+    /// Writes all of `octets`.
+    ///
+    /// # Errors
+    /// What the system or TLS said.
+    pub async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => tcp.write_all(octets).await,
+            Transport::Tls(tls) => {
+                tls.write_all(octets).await?;
+                tls.flush().await
+            }
+            Transport::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Whether anything has arrived by now that was not taken; it is in [`Self::unread`] then. Does not wait.
+    pub async fn has_more(&mut self) -> bool {
+        if !self.unread().is_empty() {
+            return true;
+        }
+        let tcp = match &self.transport {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
+            Transport::Gone => return false,
+        };
+        // The runtime may not have heard yet of what the kernel holds; so the kernel is asked.
+        let in_kernel = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|octets| octets > 0);
+        if in_kernel && tcp.readable().await.is_err() {
+            return false;
+        }
+        let (mut room, transport) = ([0; GLIMPSE], &mut self.transport);
+        let mut room = ReadBuf::new(&mut room);
+        // One poll and no more: inside TLS, what the kernel holds may be a session ticket, which yields nothing.
+        poll_fn(|context| {
+            let _ = match transport {
+                Transport::Plain(tcp) if in_kernel => Pin::new(tcp).poll_read(context, &mut room),
+                Transport::Plain(_) | Transport::Gone => Poll::Pending,
+                Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut room),
+            };
+            Poll::Ready(())
+        })
+        .await;
+        self.buffer.extend_from_slice(room.filled());
+        !self.unread().is_empty()
+    }
+
+    /// Says goodbye as the transport does it, TLS by close_notify.
+    pub async fn close(&mut self) {
+        // Whoever has hung up already needs no goodbye.
+        let _ = match &mut self.transport {
+            Transport::Plain(tcp) => tcp.shutdown().await,
+            Transport::Tls(tls) => tls.shutdown().await,
+            Transport::Gone => Ok(()),
+        };
+    }
+
+    /// The two ends of the connection: our own address, and the server's.
+    ///
+    /// # Errors
+    /// What the system said; the connection may be gone already.
+    pub fn ends(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        let tcp = match &self.transport {
+            Transport::Plain(tcp) => tcp,
+            Transport::Tls(tls) => tls.get_ref().0,
+            Transport::Gone => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        Ok((tcp.local_addr()?, tcp.peer_addr()?))
+    }
+}

@@ -1,0 +1,63 @@
+//! The clock of a check: opens its journal, stamps its deadline, and folds the journal at its end.
+//!
+//! The deadline is data: a timeout that dropped the check would drop all that was measured along with it.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use time::OffsetDateTime;
+use tower::Service;
+
+use super::{BoxFuture, Order, Refusal, Running};
+use crate::{
+    report::{Journal, Report, Via, fold::fold, journal::Heading},
+    target::Target,
+};
+
+/// From an [`Order`] to a [`Report`], by a service that keeps a [`Running`] check's journal.
+#[derive(Clone, Debug)]
+pub(super) struct Deadline<S> {
+    inner: S,
+}
+
+impl<S> Deadline<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Order> for Deadline<S>
+where
+    S: Service<Running, Response = Journal, Error = Refusal, Future: Send + 'static>,
+{
+    type Response = Report;
+    type Error = Refusal;
+    type Future = BoxFuture<Result<Report, Refusal>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, order: Order) -> Self::Future {
+        let started = tokio::time::Instant::now();
+        let deadline = started + order.check.timeout;
+        let heading = heading(&order, started.into_std());
+        let running = Running { check: Arc::clone(&order.check), journal: Journal::new(heading), deadline };
+        let call = self.inner.call(running);
+        Box::pin(async move { Ok(fold(call.await?, Instant::now())) })
+    }
+}
+
+fn heading(order: &Order, started: Instant) -> Heading {
+    let check = &order.check;
+    let (host, via) = match &check.target {
+        Target::Host(name) => (name.to_string(), Via::Request),
+        Target::Address(address) => (address.to_string(), Via::Request),
+        Target::MxOf(domain) => (domain.to_string(), Via::Mx),
+    };
+    let (id, port, transcript) = (order.id, check.port, check.transcript);
+    Heading { id, started_at: OffsetDateTime::now_utc(), started, host, port, via, transcript }
+}

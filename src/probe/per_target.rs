@@ -1,0 +1,101 @@
+//! So many checks of one address at once, and no more: one slow target can't take the house.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use tower::{Layer, Service};
+
+use super::{BoxFuture, Refusal, Visit};
+
+/// Makes [`PerTarget`] services that share one count.
+#[derive(Clone, Debug)]
+pub(super) struct PerTargetLayer {
+    limit: usize,
+    in_flight: InFlight,
+}
+
+impl PerTargetLayer {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, in_flight: InFlight::default() }
+    }
+}
+
+impl<S> Layer<S> for PerTargetLayer {
+    type Service = PerTarget<S>;
+
+    fn layer(&self, inner: S) -> PerTarget<S> {
+        PerTarget { limit: self.limit, in_flight: self.in_flight.clone(), inner }
+    }
+}
+
+/// Refuses a [`Visit`] to an address that has its fill. In `call` and not in `poll_ready`: only the visit tells the address.
+#[derive(Clone, Debug)]
+pub(super) struct PerTarget<S> {
+    limit: usize,
+    in_flight: InFlight,
+    inner: S,
+}
+
+impl<S> Service<Visit> for PerTarget<S>
+where
+    S: Service<Visit, Error = Refusal, Future: Send + 'static, Response: Send + 'static>,
+{
+    type Response = S::Response;
+    type Error = Refusal;
+    type Future = BoxFuture<Result<S::Response, Refusal>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, visit: Visit) -> Self::Future {
+        // The port does not count: what is to be spared is the machine.
+        let Some(place) = self.in_flight.enter(visit.route.address.socket_addr().ip(), self.limit) else {
+            return Box::pin(std::future::ready(Err(Refusal::TargetBusy)));
+        };
+        let call = self.inner.call(visit);
+        Box::pin(async move {
+            let _place = place;
+            call.await
+        })
+    }
+}
+
+/// How many visits each address has now; an address without any has no entry.
+#[derive(Clone, Debug, Default)]
+struct InFlight(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+impl InFlight {
+    fn enter(&self, address: IpAddr, limit: usize) -> Option<Place> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= limit {
+            return None;
+        }
+        *count += 1;
+        Some(Place { address, in_flight: self.clone() })
+    }
+}
+
+/// One visit's place, given back on drop, however the visit ends.
+#[derive(Debug)]
+struct Place {
+    address: IpAddr,
+    in_flight: InFlight,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
