@@ -1,5 +1,6 @@
 //! smtp-check
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod net;

@@ -1,11 +1,12 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
-//! - [`checks`](self) and [`service`]: the doors themselves; [`openapi`] describes them.
+//! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
 //! - [`body`] reads what callers send, [`problem`] words every error, [`auth`] knows the tokens.
 //! - [`serve()`] accepts connections, `connection` bounds each wait on a caller, [`Lifecycle`] is what both share.
 
 mod auth;
 mod body;
+mod checks;
 mod connection;
 mod lifecycle;
 mod openapi;
@@ -13,7 +14,10 @@ pub mod problem;
 mod serve;
 mod service;
 
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -34,6 +38,8 @@ pub use serve::{Ended, ServerSettings, serve};
 use auth::Caller;
 use problem::{Problem, ProblemType};
 
+use crate::probe::Probe;
+
 /// What the doors share.
 #[derive(Clone, Debug, FromRef)]
 pub struct Doors {
@@ -41,6 +47,12 @@ pub struct Doors {
     pub lifecycle: Lifecycle,
     /// What a request body may cost.
     pub body_limits: BodyLimits,
+    /// What runs the checks.
+    #[from_ref(skip)]
+    pub probe: Probe,
+    /// The longest time that a check may ask for.
+    #[from_ref(skip)]
+    pub max_timeout: Duration,
 }
 
 /// Every door, guarded by the tokens if there are any.
@@ -61,6 +73,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// The doors that the document lists: routes and document are this one list.
 fn documented() -> OpenApiRouter<Doors> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(checks::run_check))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::version))
@@ -86,7 +99,7 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
 /// One line per request. Method and path are the caller's words, so they are quoted; the query is left out.
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
-    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
     let caller = response.extensions().get::<Caller>().map(|caller| caller.0.clone());

@@ -13,7 +13,10 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::check::{Invalid, Violation};
+use crate::{
+    check::{Invalid, Violation},
+    probe::Refusal,
+};
 
 /// The media type of RFC 9457, section 3.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -185,6 +188,18 @@ impl Problem {
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
         Self::invalid_parameters(invalid.violations().to_vec())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let problem_type = match refusal {
+            Refusal::Overloaded => ProblemType::Overloaded,
+            Refusal::TargetBusy => ProblemType::TargetBusy,
+            Refusal::Forbidden(_) => ProblemType::TargetForbidden,
+            Refusal::Stuck => ProblemType::Internal,
+        };
+        Self::new(problem_type, refusal.to_string())
     }
 }
 

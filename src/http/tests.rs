@@ -15,14 +15,59 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use time::OffsetDateTime;
+use tower::{ServiceExt, service_fn};
 
 use super::*;
+use crate::{
+    phase::Phase,
+    probe::{Order, Refusal},
+    report::{
+        Failure, FailureKind, Journal, Report, Via,
+        fold::fold,
+        journal::{Ending, Event, Heading},
+    },
+    target::policy::Forbidden,
+};
 
 const LIMIT: usize = 1000;
 
-fn doors() -> Doors {
-    Doors { lifecycle: Lifecycle::default(), body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) } }
+/// Doors before a probe that takes no check.
+pub(super) fn doors() -> Doors {
+    doors_to(|_| Err(Refusal::Overloaded))
+}
+
+fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> Doors {
+    let probe = service_fn(move |order| std::future::ready(probe(order)));
+    Doors {
+        lifecycle: Lifecycle::default(),
+        body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) },
+        probe: Probe::new(probe),
+        max_timeout: Duration::from_secs(60),
+    }
+}
+
+/// A report of a check that failed: `banner` never ended.
+fn report(order: &Order) -> Report {
+    let started = Instant::now();
+    let heading = Heading {
+        id: order.id,
+        started_at: OffsetDateTime::UNIX_EPOCH,
+        started,
+        host: "example.com".to_owned(),
+        port: order.check.port,
+        via: Via::Mx,
+        transcript: false,
+    };
+    let mut journal = Journal::new(heading);
+    let later = |micros| started + Duration::from_micros(micros);
+    journal.note(started, Event::Began(Phase::Dns));
+    journal.note(later(1500), Event::Ended(Phase::Dns, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Connect));
+    journal.note(later(1750), Event::Ended(Phase::Connect, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Banner));
+    journal.note(later(9000), Event::Failed(Failure::new(Phase::Banner, FailureKind::Timeout, "silence")));
+    fold(journal, later(9000))
 }
 
 fn app() -> Router {
@@ -306,4 +351,59 @@ fn a_bad_file_of_tokens_is_refused_by_line() {
         assert_eq!(refused, error, "{text}");
         assert!(!refused.to_string().contains("hunter2"));
     }
+}
+
+fn check_of(body: Value) -> Request {
+    request(Method::POST, "/v1/checks/smtp")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
+async fn checked(doors: Doors, body: Value) -> (axum::http::response::Parts, String) {
+    answer(router(doors, None).expect("a document"), check_of(body)).await
+}
+
+#[tokio::test]
+async fn a_check_that_failed_is_an_answer() {
+    let doors = doors_to(|order| Ok(report(&order)));
+    let (parts, body) = checked(doors.clone(), json!({"to": "a@example.com", "port": "2525"})).await;
+    assert_eq!(parts.status, 200);
+    assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+    assert_eq!(parts.headers["server-timing"], "dns;dur=1.5, connect;dur=0.25");
+    let report: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&report["success"], &report["target"]["port"]), (&json!(false), &json!(2525)));
+    assert_eq!(doors.lifecycle.running(), 0, "over with its answer");
+}
+
+#[tokio::test]
+async fn a_refused_check_is_a_problem() {
+    let net = "169.254.0.0/16".parse().expect("a network");
+    for (refusal, status, slug) in [
+        (Refusal::Overloaded, 503, "overloaded"),
+        (Refusal::TargetBusy, 429, "target-busy"),
+        (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
+        (Refusal::Stuck, 500, "internal"),
+    ] {
+        let answer = checked(doors_to(move |_| Err(refusal)), json!({"to": "a@example.com"})).await;
+        assert_problem(&answer, status, slug);
+        assert_eq!(answer.0.headers.contains_key("retry-after"), [429, 503].contains(&status));
+    }
+}
+
+#[tokio::test]
+async fn every_violation_is_told_at_once() {
+    let body = json!({"too": "a@example.com", "port": 0, "timeout_ms": 60_001});
+    let problem = assert_problem(&checked(doors(), body).await, 422, "invalid-parameters");
+    let pointers: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
+    for pointer in ["/too", "/port", "/timeout_ms"] {
+        assert!(pointers.contains(&&json!(pointer)), "{pointer} in {pointers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_draining_service_begins_no_check() {
+    let doors = doors_to(|_| panic!("a check was begun"));
+    doors.lifecycle.drain();
+    assert_problem(&checked(doors, json!({"to": "a@example.com"})).await, 503, "shutting-down");
 }

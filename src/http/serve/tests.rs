@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{BodyLimits, Doors, JsonMembers, problem::Problem};
+use crate::http::{BodyLimits, Doors, JsonMembers, problem::Problem, tests::doors};
 
 /// Far longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,8 +62,11 @@ async fn start(settings: ServerSettings) -> Service {
     let (events, seen) = mpsc::unbounded_channel();
     let bench = Bench { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
     let limits = BodyLimits { size: 1000, time: BOUND };
-    let echo = post(|JsonMembers(_): JsonMembers| async { "read" })
-        .with_state(Doors { lifecycle: bench.lifecycle.clone(), body_limits: limits });
+    let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Doors {
+        lifecycle: bench.lifecycle.clone(),
+        body_limits: limits,
+        ..doors()
+    });
     let router = Router::new()
         .route("/check", get(check).post(check))
         .route("/quick", get(|| async { "quick" }))
