@@ -1,4 +1,5 @@
 //! What the service promises, tried from outside: one binary, a file per behaviour.
 
+mod command_line;
 mod support;
 mod support_selfcheck;

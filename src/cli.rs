@@ -1,0 +1,154 @@
+//! The subcommands: settings become the parts of the service, and the parts are put to work.
+//!
+//! `run` is the same probe and the same report as the HTTP door; `demo` is `serve` with a mail server of its own.
+
+mod demo;
+mod healthcheck;
+mod readable;
+mod serve;
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Error;
+use tower::ServiceExt;
+
+use crate::{
+    check::Check,
+    config::{Command, CommandLine, LogFormat, Run, Settings, flag_of, invalid},
+    http,
+    net::resolve::Resolver,
+    probe::{Limits, Order, Probe, probe},
+    report::Report,
+    target::policy::AddressPolicy,
+    telemetry::{self, LogForm},
+    tls::{TlsClient, TrustAnchors},
+};
+use readable::Readable;
+
+/// Something is wrong with the command line or the settings.
+const BAD_USAGE: u8 = 2;
+
+/// The levels of the log where `RUST_LOG` does not set them. The resolver warns of what a report says anyway.
+const LEVELS: &str = "info,hickory_net=error,hickory_proto=error,hickory_resolver=error";
+/// The same for `run`, whose user waits for a report.
+const QUIET_LEVELS: &str = "error";
+
+/// Does what the command line says.
+///
+/// # Errors
+/// A setting is bad, which shows only here: a file that it names, for example. No port is bound then.
+pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
+    let settings = &line.settings;
+    match line.subcommand() {
+        Command::Serve => {
+            start_log(settings, LEVELS)?;
+            Ok(serve::serve(serve::Parts::new(settings, trust_anchors(settings)?)?).await)
+        }
+        Command::Run(run) => {
+            start_log(settings, QUIET_LEVELS)?;
+            run_check(run, settings).await
+        }
+        Command::Demo => {
+            start_log(settings, LEVELS)?;
+            demo::demo(settings).await
+        }
+        Command::Openapi => Ok(print_document()),
+        Command::Healthcheck => Ok(match healthcheck::ask(settings.listen).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure(format_args!("the service on {} is not alive: {error}", settings.listen)),
+        }),
+    }
+}
+
+fn start_log(settings: &Settings, levels: &str) -> Result<(), Error> {
+    let form = match settings.log_format {
+        Some(LogFormat::Json) => LogForm::Json,
+        Some(LogFormat::Text) => LogForm::Text { colours: io::stderr().is_terminal() },
+        None => LogForm::for_stderr(),
+    };
+    telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))
+}
+
+/// `run`: one check, and its report on stdout.
+async fn run_check(run: &Run, settings: &Settings) -> Result<ExitCode, Error> {
+    let check = match Check::parse(run.parameters.clone().into_iter().collect(), settings.max_timeout) {
+        Ok(check) => check,
+        Err(invalid) => {
+            for violation in invalid.violations() {
+                let flag = flag_of(violation.pointer.trim_start_matches('/'));
+                complain(format_args!("{flag}: {}", violation.detail));
+            }
+            return Ok(ExitCode::from(BAD_USAGE));
+        }
+    };
+    let probe = make_probe(settings, trust_anchors(settings)?)?;
+    match probe.oneshot(Order::new(check)).await {
+        Ok(report) => {
+            let as_json = run.json || !io::stdout().is_terminal();
+            print(if as_json { json(&report) } else { Readable(&report).to_string() });
+            Ok(if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(refusal) => {
+            complain(refusal);
+            Ok(ExitCode::from(BAD_USAGE))
+        }
+    }
+}
+
+fn print_document() -> ExitCode {
+    match http::document().to_pretty_json() {
+        Ok(document) => {
+            print(document + "\n");
+            ExitCode::SUCCESS
+        }
+        Err(error) => failure(format_args!("the document cannot be written: {error}")),
+    }
+}
+
+fn trust_anchors(settings: &Settings) -> Result<TrustAnchors, Error> {
+    TrustAnchors::load(settings.ca_file.as_deref()).map_err(|error| invalid(&format!("--ca-file: {error}")))
+}
+
+fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error> {
+    let resolver = match settings.dns_server.as_slice() {
+        [] => Resolver::system().map_err(|error| {
+            invalid(&format!("--dns-server is not given, and the system's configuration is of no use: {error}"))
+        })?,
+        servers => Resolver::with_servers(servers).map_err(|error| invalid(&format!("--dns-server: {error}")))?,
+    };
+    let policy = AddressPolicy::new(
+        settings.target_deny.iter().copied(),
+        settings.target_allow.iter().copied(),
+        settings.target_ports.iter().copied(),
+    );
+    let limits = Limits {
+        checks: settings.max_checks as usize,
+        checks_per_target: settings.max_checks_per_target as usize,
+        max_timeout: settings.max_timeout,
+    };
+    Ok(probe(limits, resolver, Arc::new(policy), TlsClient::new(anchors)))
+}
+
+fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+}
+
+/// Prints to stdout. Whoever closes the pipe early has read enough.
+fn print(text: impl Display) {
+    let mut stdout = io::stdout().lock();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+}
+
+fn complain(message: impl Display) {
+    writeln!(io::stderr(), "error: {message}").ok();
+}
+
+fn failure(message: impl Display) -> ExitCode {
+    complain(message);
+    ExitCode::FAILURE
+}

@@ -1,0 +1,75 @@
+//! `demo`: the service beside a mail server of its own, and a first check of it, for whoever wants to see one.
+
+use std::{error::Error, net::SocketAddr, process::ExitCode};
+
+use serde_json::{Map, Value, json};
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
+use tower::ServiceExt;
+
+use super::{failure, json, print, serve::Parts, trust_anchors};
+use crate::{
+    check::Check,
+    config::{Settings, invalid},
+    probe::Order,
+    sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
+    tls::TrustAnchors,
+};
+
+/// Starts both, runs the check, and serves until a signal says stop.
+pub(super) async fn demo(settings: &Settings) -> Result<ExitCode, clap::Error> {
+    let mut anchors = trust_anchors(settings)?;
+    let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
+        Ok(sandbox) => sandbox,
+        Err(error) => return Ok(failure(format_args!("the sandbox mail server does not start: {error}"))),
+    };
+    if let Err(error) = trust(&mut anchors, &sandbox) {
+        return Ok(failure(format_args!("the sandbox's CA is of no use: {error}")));
+    }
+    let parts = Parts::new(settings, anchors)?;
+    let listener = match parts.bind().await {
+        Ok(listener) => listener,
+        Err(error) => return Ok(failure(format_args!("--listen: cannot listen on {}: {error}", settings.listen))),
+    };
+    let address = listener.local_addr().unwrap_or(settings.listen);
+
+    let parameters = parameters(&sandbox);
+    let members = parameters.clone().into_iter().collect();
+    let check = Check::parse(members, settings.max_timeout).map_err(|error| invalid(&error.to_string()))?;
+    match parts.probe.clone().oneshot(Order::new(check)).await {
+        Ok(report) => print(introduction(&sandbox, address, &json(&report), &Value::Object(parameters).to_string())),
+        Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),
+    }
+    Ok(parts.run(listener).await)
+}
+
+fn trust(anchors: &mut TrustAnchors, sandbox: &Sandbox) -> Result<(), Box<dyn Error>> {
+    Ok(anchors.add(CertificateDer::from_pem_slice(sandbox.ca_pem().as_bytes())?)?)
+}
+
+fn parameters(sandbox: &Sandbox) -> Map<String, Value> {
+    let parameters = json!({
+        "to": "you@sandbox.test",
+        "target": sandbox.addr().ip().to_string(),
+        "port": sandbox.addr().port(),
+        "starttls": true,
+        "tls_verify": "require",
+        "sasl_authentication": "plain",
+        "sasl_user": USER,
+        "sasl_password": PASSWORD,
+    });
+    if let Value::Object(parameters) = parameters { parameters } else { Map::new() }
+}
+
+fn introduction(sandbox: &Sandbox, address: SocketAddr, report: &str, body: &str) -> String {
+    let recipients: String = RECIPIENTS.iter().map(|(name, answer)| format!("  {name:8} {answer}\n")).collect();
+    format!(
+        "A sandbox mail server listens on {} (STARTTLS; AUTH as {USER}, password {PASSWORD}) and on {} (TLS from the start).\n\
+         A check of it, just now:\n\n{report}\n\
+         Run it again over HTTP:\n\n\
+         curl -sS http://{address}/v1/checks/smtp -H 'Content-Type: application/json' -d '{body}'\n\n\
+         Some recipients at sandbox.test have answers of their own:\n\n{recipients}\n\
+         The API's page is http://{address}/docs. Ctrl-C ends it all.\n",
+        sandbox.addr(),
+        sandbox.smtps_addr(),
+    )
+}

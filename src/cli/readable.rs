@@ -1,0 +1,234 @@
+//! A report for people, as `run` prints it on a terminal.
+
+use std::fmt::{self, Display, Formatter};
+
+use crate::report::{Outcome, PhaseReport, Report, TlsReport};
+
+/// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
+#[derive(Debug)]
+pub(super) struct Readable<'a>(pub(super) &'a Report);
+
+impl Display for Readable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let report = self.0;
+        let outcome = match report.outcome {
+            Outcome::Delivered => "delivered: the server took the message",
+            Outcome::Completed => "completed, as far as was asked",
+            Outcome::Failed => "failed",
+        };
+        writeln!(f, "{outcome} ({:.3} ms)", report.metrics.duration)?;
+        if let Some(failure) = &report.failure {
+            let kind = failure.kind.name();
+            let whether = if failure.temporary { "temporary" } else { "permanent" };
+            write!(f, "  failure      {} at {}, {whether}: ", kind, failure.phase)?;
+            write_reply(f, failure.code, failure.enhanced_code.as_deref(), Some(&failure.message))?;
+            writeln!(f)?;
+        }
+        write!(f, "  target       {}", Line(&report.target.host))?;
+        if let Some(address) = report.target.address {
+            write!(f, " [{address}]")?;
+        }
+        writeln!(f, " port {}", report.target.port)?;
+        for attempt in &report.target.attempts {
+            write!(f, "  tried        {}", Line(&attempt.host))?;
+            if let Some(address) = attempt.address {
+                write!(f, " [{address}]")?;
+            }
+            writeln!(f, ": {}", Line(&attempt.error))?;
+        }
+        for phase in &report.phases {
+            write_phase(f, phase)?;
+        }
+        if let Some(tls) = &report.tls {
+            write_tls(f, tls, report)?;
+        }
+        if let Some(queue_id) = &report.queue_id {
+            writeln!(f, "  queue id     {}", Line(queue_id))?;
+        }
+        for warning in &report.warnings {
+            writeln!(f, "  warning      {}", Line(warning))?;
+        }
+        for line in report.transcript.iter().flatten() {
+            let speaker = serde_json::to_value(line.from).unwrap_or_default();
+            writeln!(f, "  {:>10.3} ms  {:6}  {}", line.at_ms, speaker.as_str().unwrap_or_default(), Line(&line.text))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_phase(f: &mut Formatter<'_>, phase: &PhaseReport) -> fmt::Result {
+    let mark = if phase.ok { ' ' } else { '!' };
+    let time = phase.time_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3} ms"));
+    write!(f, "{mark} {:9} {time:>13}  ", phase.name.name())?;
+    write_reply(f, phase.code, phase.enhanced_code.as_deref(), phase.message.as_deref())?;
+    writeln!(f)
+}
+
+/// A reply in one line: of several lines, the first.
+fn write_reply(f: &mut Formatter<'_>, code: Option<u16>, enhanced: Option<&str>, message: Option<&str>) -> fmt::Result {
+    if let Some(code) = code {
+        write!(f, "{code} ")?;
+    }
+    if let Some(enhanced) = enhanced {
+        write!(f, "{enhanced} ")?;
+    }
+    let mut lines = message.unwrap_or_default().split('\n');
+    write!(f, "{}", Line(lines.next().unwrap_or_default()))?;
+    match lines.count() {
+        0 => Ok(()),
+        more => write!(f, " (and {more} more)"),
+    }
+}
+
+fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Result {
+    let (version, cipher) = (tls.version.as_deref().unwrap_or("failed"), tls.cipher.as_deref().unwrap_or_default());
+    writeln!(f, "  tls          {version} {cipher}")?;
+    let metrics = &report.metrics;
+    if let (Some(subject), Some(issuer)) = (&metrics.cert_subject, &metrics.cert_issuer) {
+        writeln!(
+            f,
+            "  certificate  {} for {}",
+            Line(subject),
+            Line(metrics.cert_subject_alternative_names.as_deref().unwrap_or("no name"))
+        )?;
+        writeln!(f, "  issuer       {}", Line(issuer))?;
+    }
+    if let Some(seconds) = metrics.cert_end_in {
+        let (days, word) = (seconds.unsigned_abs() / 86_400, if seconds < 0 { "expired" } else { "expires" });
+        let when = if seconds < 0 { format!("{days} days ago") } else { format!("in {days} days") };
+        writeln!(f, "  {word:11}  {when}")?;
+    }
+    match &metrics.cert_error {
+        None => writeln!(f, "  verified     yes"),
+        Some(errors) => writeln!(f, "  verified     no: {}", Line(errors)),
+    }
+}
+
+/// Text in one line, control characters escaped.
+struct Line<'a>(&'a str);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        phase::Phase,
+        report::{
+            Attempt, Failure, FailureKind, Journal, Via,
+            fold::fold,
+            journal::{Ending, Event, Heading, TlsSession},
+        },
+        smtp::ReplyParser,
+        x509::problem::{CertificateErrorKind, CertificateProblem},
+    };
+
+    fn shown(events: impl FnOnce(Instant) -> Vec<(u64, Event)>) -> String {
+        let started = Instant::now();
+        let heading = Heading {
+            id: Uuid::nil(),
+            started_at: OffsetDateTime::UNIX_EPOCH,
+            started,
+            host: "mx.example.com".to_owned(),
+            port: 25,
+            via: Via::Request,
+            transcript: true,
+        };
+        let mut journal = Journal::new(heading);
+        for (micros, event) in events(started) {
+            journal.note(started + Duration::from_micros(micros), event);
+        }
+        Readable(&fold(journal, started + Duration::from_millis(20))).to_string()
+    }
+
+    fn received(lines: &str) -> Event {
+        Event::Received(ReplyParser::default().parse(&mut lines.as_bytes()).expect("a reply").expect("whole"))
+    }
+
+    #[test]
+    fn a_report_reads_from_the_top() {
+        let text = shown(|_| {
+            let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
+            vec![
+                (
+                    0,
+                    Event::Attempted(Attempt {
+                        host: "mx0.example.com".into(),
+                        address: None,
+                        error: "no address".into(),
+                    }),
+                ),
+                (0, Event::Began(Phase::Banner)),
+                (1500, received("220 mx.example.com ESMTP\r\n")),
+                (1500, Event::Ended(Phase::Banner, Ending::Accepted)),
+                (1600, Event::Sent("EHLO noit.local".to_owned())),
+                (1600, Event::Began(Phase::Ehlo)),
+                (2000, received("250-mx.example.com\r\n250-SIZE\r\n250 HELP\r\n")),
+                (2000, Event::Ended(Phase::Ehlo, Ending::Accepted)),
+                (
+                    2100,
+                    Event::Secured(Box::new(TlsSession {
+                        version: Some("TLSv1.3"),
+                        cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
+                        server_name: "mx.example.com".to_owned(),
+                        problems,
+                        chain: Vec::new(),
+                    })),
+                ),
+                (3000, Event::Began(Phase::RcptTo)),
+                (3000, Event::Warned("the password went out in clear text".to_owned())),
+            ]
+        });
+        for line in [
+            "tried        mx0.example.com: no address",
+            "target       mx.example.com port 25",
+            "  banner         1.500 ms  220 mx.example.com ESMTP",
+            "  ehlo           0.400 ms  250 mx.example.com (and 2 more)",
+            "! rcptto                -  ",
+            "tls          TLSv1.3 TLS_AES_256_GCM_SHA384",
+            "verified     no: expired: expired yesterday",
+            "warning      the password went out in clear text",
+            "client  EHLO noit.local",
+        ] {
+            assert!(text.contains(line), "{line}\nis not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_failure_stands_before_all_that_led_to_it() {
+        let text = shown(|_| {
+            let failure = Failure::new(Phase::Banner, FailureKind::Timeout, "the server said nothing");
+            vec![(0, Event::Began(Phase::Banner)), (20_000, Event::Failed(failure))]
+        });
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("failed (20.000 ms)"));
+        assert_eq!(lines.next(), Some("  failure      timeout at banner, temporary: the server said nothing"));
+    }
+
+    #[test]
+    fn a_server_cannot_move_the_cursor() {
+        let text = shown(|_| {
+            vec![
+                (0, Event::Began(Phase::Banner)),
+                (1, received("220 \u{1b}[2J\u{1b}]0;title\u{7}\r\n")),
+                (1, Event::Ended(Phase::Banner, Ending::Accepted)),
+                (2, Event::Failed(Failure::new(Phase::Ehlo, FailureKind::Protocol, "\u{9b}2J\r\nforged"))),
+            ]
+        });
+        let controls: Vec<char> =
+            text.chars().filter(|character| character.is_control() && *character != '\n').collect();
+        assert!(controls.is_empty(), "{controls:?}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
+    }
+}

@@ -1,0 +1,263 @@
+//! The command line and the settings: every flag, environment variable and key of the settings file, read once and in one place.
+//!
+//! A flag wins over the environment, the environment over the file, the file over the default. The file's values are handed to the
+//! command line's parser as defaults ([`file`]), so that one parser judges all four layers and words every complaint.
+//!
+//! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
+
+mod file;
+mod parameters;
+
+use std::{
+    ffi::OsString,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    builder::BoolishValueParser,
+    error::{Error, ErrorKind},
+};
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+
+use parameters::Parameters;
+
+pub use parameters::flag_of;
+
+/// What the program was asked to do, and with which settings.
+#[derive(Debug, Parser)]
+#[command(name = "smtp-check", version, about)]
+pub struct CommandLine {
+    /// What to do; `serve` if left out
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Settings file (TOML); its keys are the settings' names with underscores
+    #[arg(long, env = "SMTP_CHECK_CONFIG", value_name = "FILE", global = true, help_heading = SETTINGS)]
+    config: Option<PathBuf>,
+    /// The settings, all layers merged.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The subcommands.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Serve checks over HTTP (also what happens without a subcommand)
+    Serve,
+    /// Run one check and print its report: exit code 0 success, 1 failed check, 2 bad usage
+    Run(Run),
+    /// Serve beside a built-in sandbox mail server, and run a first check against it
+    Demo,
+    /// Print the OpenAPI document
+    Openapi,
+    /// Ask the service at --listen whether it is alive: exit code 0 yes, 1 no
+    Healthcheck,
+}
+
+/// What `run` was given.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Print the report as JSON, on a terminal too
+    #[arg(long)]
+    pub json: bool,
+    /// The parameters that were given, by the names that the HTTP body has for them.
+    #[arg(skip)]
+    pub parameters: Map<String, Value>,
+}
+
+/// The heading under which `--help` lists the settings.
+const SETTINGS: &str = "Settings";
+
+/// No timeout may be longer: far from overflowing the clock, and long past any use.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The settings of the service. What each means is said once, as its help text.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = SETTINGS)]
+pub struct Settings {
+    /// Address to serve on
+    #[arg(long, env = "SMTP_CHECK_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:2580", global = true)]
+    pub listen: SocketAddr,
+
+    /// Serve beyond loopback although callers need no token
+    #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new(), global = true)]
+    pub allow_unauthenticated: bool,
+
+    /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version
+    #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
+    pub tokens_file: Option<PathBuf>,
+
+    /// Checks in flight; one more is refused with 503
+    #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_checks: u32,
+
+    /// Checks in flight towards one address; one more is refused with 429
+    #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16", global = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_checks_per_target: u32,
+
+    /// Time in which a caller must have sent a request's header, and for which an idle connection is kept
+    #[arg(long, env = "SMTP_CHECK_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", global = true, value_parser = timeout)]
+    pub header_timeout: Duration,
+
+    /// Time in which a caller must have sent a request's body
+    #[arg(long, env = "SMTP_CHECK_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", global = true, value_parser = timeout)]
+    pub body_timeout: Duration,
+
+    /// Longest `timeout_ms` that a caller may ask for
+    #[arg(long, env = "SMTP_CHECK_MAX_TIMEOUT", value_name = "TIME", default_value = "60s", global = true, value_parser = check_timeout)]
+    pub max_timeout: Duration,
+
+    /// Largest request body
+    #[arg(long, env = "SMTP_CHECK_MAX_BODY", value_name = "SIZE", default_value = "1MiB", global = true, value_parser = body_size)]
+    pub max_body: usize,
+
+    /// Networks that no check may connect to, beside the built-in ones (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    pub target_deny: Vec<IpNet>,
+
+    /// Networks that checks may connect to although they are denied (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    pub target_allow: Vec<IpNet>,
+
+    /// The only ports that checks may connect to (list) [default: any]
+    #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',', global = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub target_ports: Vec<u16>,
+
+    /// DNS server to ask, port 53 unless given (list) [default: the system's]
+    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',', global = true, value_parser = dns_server)]
+    pub dns_server: Vec<SocketAddr>,
+
+    /// File of trust anchors (PEM) for checks, beside the system's
+    #[arg(long, env = "SMTP_CHECK_CA_FILE", value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+
+    /// Form of the log lines on stderr; RUST_LOG sets their level [default: text on a terminal, json otherwise]
+    #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+
+    /// Time that running checks have to finish once the service was told to stop
+    #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", global = true, value_parser = duration)]
+    pub shutdown_grace: Duration,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line, for machines.
+    Json,
+}
+
+impl CommandLine {
+    /// Reads the command line, the environment and the settings file.
+    ///
+    /// # Errors
+    /// The parser's own error, with its exit code: 0 for `--help` and `--version`, 2 for whatever is wrong, which it names.
+    pub fn parse_from<I>(arguments: I) -> Result<Self, Error>
+    where
+        I: IntoIterator<Item: Into<OsString>>,
+    {
+        let parameters = Parameters::of_a_check();
+        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+
+        // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
+        let mut matches = command.clone().try_get_matches_from(arguments.clone())?;
+        if let Some(path) = matches.get_one::<PathBuf>("config") {
+            // Only now is it known which file to read; nothing in it can undo what the first pass found good.
+            command = file::with_defaults_of(command, path).map_err(|error| invalid(&error.to_string()))?;
+            matches = command.try_get_matches_from_mut(arguments)?;
+        }
+        let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
+            run.parameters = parameters.given(matches);
+        }
+        line.settings.agree()?;
+        Ok(line)
+    }
+
+    /// What to do.
+    pub fn subcommand(&self) -> &Command {
+        self.command.as_ref().unwrap_or(&Command::Serve)
+    }
+}
+
+impl Settings {
+    /// Refuses settings that are good one by one, and not together.
+    fn agree(&self) -> Result<(), Error> {
+        let guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
+        if !guarded && !self.listen.ip().to_canonical().is_loopback() {
+            return Err(invalid(&format!(
+                "--listen {} is reachable from other machines, and no caller would need a token: \
+                 give --tokens-file, or --allow-unauthenticated if that is meant",
+                self.listen
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A complaint in the parser's own form, with its exit code.
+pub fn invalid(message: &str) -> Error {
+    Error::raw(ErrorKind::ValueValidation, format!("{message}\n"))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error} (write it like 30s or 500ms)"))?;
+    if duration > LONGEST {
+        return Err("longer than a day".to_owned());
+    }
+    Ok(duration)
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be more than zero".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+/// The contract lets every caller ask for 100 ms, so the longest timeout cannot be less.
+fn check_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    if timeout < Duration::from_millis(100) {
+        return Err("must be 100ms or more".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn body_size(text: &str) -> Result<usize, String> {
+    let size = text.parse::<bytesize::ByteSize>().map_err(|error| format!("{error} (write it like 1MiB or 500KiB)"))?;
+    if !(bytesize::kib(1u64)..=bytesize::mib(256u64)).contains(&size.as_u64()) {
+        return Err("must be from 1KiB to 256MiB".to_owned());
+    }
+    usize::try_from(size.as_u64()).map_err(|error| error.to_string())
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "neither a network such as 10.0.0.0/8 nor an IP address".to_owned())
+}
+
+fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let server =
+        text.parse().or_else(|_| bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53))).map_err(|_| {
+            "neither an IP address nor one with a port, such as 192.0.2.1:53 or [2001:db8::1]:53".to_owned()
+        })?;
+    if server.port() == 0 {
+        return Err("port 0 cannot be asked".to_owned());
+    }
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests;

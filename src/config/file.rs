@@ -1,0 +1,90 @@
+//! The settings file: TOML whose keys are the settings' names with underscores.
+
+use std::{fs, io, path::Path};
+
+use clap::{Arg, Command, builder::Resettable};
+use toml::{Table, Value};
+
+/// Below this likeness (0 to 1) a known key is no help to whoever mistyped one.
+const ALIKE: f64 = 0.7;
+
+/// What is wrong with a settings file; each text names the file, and the key if it is about one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error("--config: cannot read {file}: {source}")]
+    Unreadable { file: String, source: io::Error },
+    #[error("--config: {file} is not TOML: {source}")]
+    NotToml { file: String, source: toml::de::Error },
+    #[error("{file}: unknown key `{key}`{}", nearest.as_ref().map(|known| format!(", did you mean `{known}`?")).unwrap_or_default())]
+    UnknownKey { file: String, key: String, nearest: Option<String> },
+    #[error("{file}: key `{key}`: must be {expected}, found {found}")]
+    WrongType { file: String, key: String, expected: &'static str, found: &'static str },
+    #[error("{file}: key `{key}`: {message}")]
+    BadValue { file: String, key: String, message: String },
+}
+
+/// The command, with the file's values as the defaults of its settings.
+pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<Command, FileError> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|source| FileError::Unreadable { file: file.clone(), source })?;
+    let table = text.parse::<Table>().map_err(|source| FileError::NotToml { file: file.clone(), source })?;
+    table.iter().try_fold(command, |command, (key, value)| with_default(command, &file, key, value))
+}
+
+fn with_default(command: Command, file: &str, key: &str, value: &Value) -> Result<Command, FileError> {
+    let (file, key) = (file.to_owned(), key.to_owned());
+    let Some(setting) = settings(&command).find(|setting| setting.get_id() == key.as_str()) else {
+        let nearest = nearest(&key, settings(&command).map(|setting| setting.get_id().as_str()));
+        return Err(FileError::UnknownKey { file, key, nearest });
+    };
+    let values = match texts(setting, value) {
+        Ok(values) => values,
+        Err(expected) => {
+            return Err(FileError::WrongType { file, key, expected, found: value.type_str() });
+        }
+    };
+    // On its own, away from the environment: so a bad value is found even where a stronger layer hides it, and the complaint
+    // is surely about this key.
+    let alone = command.clone().mut_arg(&key, |setting| setting.env(Resettable::Reset).default_values(values.clone()));
+    if let Err(error) = alone.try_get_matches_from(["smtp-check"]) {
+        let message = error.to_string();
+        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        return Err(FileError::BadValue { file, key, message });
+    }
+    Ok(command.mut_arg(&key, |setting| setting.default_values(values)))
+}
+
+/// What a file may set: every option of the command but those that are no settings.
+fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    command.get_arguments().filter(|argument| !["config", "help", "version"].contains(&argument.get_id().as_str()))
+}
+
+/// The value as the command line would write it, or what it should have been.
+fn texts(setting: &Arg, value: &Value) -> Result<Vec<String>, &'static str> {
+    let is_flag = !setting.get_action().takes_values();
+    let is_list = setting.get_value_delimiter().is_some();
+    match value {
+        Value::Boolean(on) if is_flag => Ok(vec![on.to_string()]),
+        _ if is_flag => Err("true or false"),
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Integer(number) => Ok(vec![number.to_string()]),
+        Value::Array(elements) if is_list => elements
+            .iter()
+            .map(|element| match element {
+                Value::String(text) => Ok(text.clone()),
+                Value::Integer(number) => Ok(number.to_string()),
+                _ => Err("a list of strings or numbers"),
+            })
+            .collect(),
+        _ if is_list => Err("a string, a number or a list of them"),
+        _ => Err("a string or a number"),
+    }
+}
+
+fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|name| (strsim::jaro_winkler(&key.replace('-', "_"), name), name))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name.to_owned())
+}

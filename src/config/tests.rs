@@ -1,0 +1,237 @@
+//! Every layer of the settings, and what each complaint names. The environment's own layer is tested with the program itself.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
+
+use super::*;
+
+fn parse(arguments: &[&str]) -> Result<CommandLine, Error> {
+    CommandLine::parse_from(["smtp-check"].iter().chain(arguments))
+}
+
+fn settings(arguments: &[&str]) -> Settings {
+    parse(arguments).expect("good settings").settings
+}
+
+/// A settings file of its own for one test, removed with it.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("smtp-check-config-{}-{name}.toml", std::process::id()));
+        fs::write(&path, text).expect("a file in the temporary folder");
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path in UTF-8")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let line = parse(&[]).expect("nothing is required");
+    assert_eq!(line.subcommand(), &Command::Serve);
+    let settings = line.settings;
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:2580");
+    assert_eq!((settings.max_checks, settings.max_checks_per_target), (1024, 16));
+    assert_eq!(settings.header_timeout, Duration::from_secs(10));
+    assert_eq!(settings.body_timeout, Duration::from_secs(30));
+    assert_eq!(settings.max_timeout, Duration::from_secs(60));
+    assert_eq!(settings.max_body, 1024 * 1024);
+    assert_eq!(settings.shutdown_grace, Duration::from_secs(30));
+    assert!(settings.target_deny.is_empty() && settings.target_allow.is_empty());
+    assert!(settings.target_ports.is_empty() && settings.dns_server.is_empty());
+    assert_eq!((settings.log_format, settings.ca_file, settings.tokens_file), (None, None, None));
+    assert!(!settings.allow_unauthenticated);
+}
+
+#[test]
+fn a_setting_may_stand_before_or_after_the_subcommand() {
+    for arguments in [&["--max-checks", "7"][..], &["serve", "--max-checks", "7"], &["--max-checks=7", "demo"]] {
+        assert_eq!(settings(arguments).max_checks, 7, "{arguments:?}");
+    }
+}
+
+#[test]
+fn lists_are_comma_separated_or_repeated() {
+    let settings = settings(&[
+        "--target-ports",
+        "25,587",
+        "--target-ports=465",
+        "--target-deny",
+        "10.0.0.0/8,192.0.2.7,2001:db8::/32",
+    ]);
+    assert_eq!(settings.target_ports, [25, 587, 465]);
+    let denied: Vec<String> = settings.target_deny.iter().map(ToString::to_string).collect();
+    assert_eq!(denied, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
+}
+
+#[test]
+fn a_dns_server_has_port_53_unless_given() {
+    let written = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5353"];
+    let read: Vec<String> =
+        settings(&["--dns-server", &written.join(",")]).dns_server.iter().map(ToString::to_string).collect();
+    assert_eq!(read, ["192.0.2.1:53", "192.0.2.1:5353", "[2001:db8::1]:53", "[2001:db8::1]:53", "[2001:db8::1]:5353"]);
+}
+
+#[test]
+fn a_bad_flag_is_named_and_ends_with_code_2() {
+    for (flag, value) in [
+        ("--listen", "localhost"),
+        ("--max-checks", "0"),
+        ("--max-checks-per-target", "-1"),
+        ("--header-timeout", "0s"),
+        ("--body-timeout", "30"),
+        ("--max-timeout", "99ms"),
+        ("--max-timeout", "25h"),
+        ("--max-body", "12 bananas"),
+        ("--max-body", "1"),
+        ("--target-deny", "10.0.0.0/33"),
+        ("--target-allow", "example.com"),
+        ("--target-ports", "25,0"),
+        ("--dns-server", "dns.example.com"),
+        ("--dns-server", "192.0.2.1:0"),
+        ("--log-format", "xml"),
+        ("--shutdown-grace", "soon"),
+    ] {
+        let error = parse(&[&format!("{flag}={value}")]).expect_err(flag);
+        assert_eq!(error.exit_code(), 2, "{flag}={value}");
+        assert!(error.to_string().contains(flag), "{flag}={value}: {error}");
+    }
+}
+
+#[test]
+fn an_open_address_without_tokens_is_refused() {
+    for (arguments, good) in [
+        (&["--listen", "0.0.0.0:2580"][..], false),
+        (&["--listen", "[::]:2580"], false),
+        (&["--listen", "[::ffff:192.0.2.1]:2580"], false),
+        (&["--listen", "[::ffff:127.0.0.1]:2580"], true),
+        (&["--listen", "127.8.0.1:2580"], true),
+        (&["--listen", "[::1]:2580"], true),
+        (&["--listen", "0.0.0.0:2580", "--allow-unauthenticated"], true),
+        (&["--listen", "0.0.0.0:2580", "--tokens-file", "tokens"], true),
+    ] {
+        match parse(arguments) {
+            Ok(_) => assert!(good, "{arguments:?}"),
+            Err(error) => {
+                assert!(!good, "{arguments:?}: {error}");
+                assert_eq!(error.exit_code(), 2);
+                assert!(error.to_string().contains("--listen"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_file_lies_between_flag_and_default() {
+    let file = File::new(
+        "good",
+        "listen = '0.0.0.0:80'\nallow_unauthenticated = true\nmax_checks = 5\nmax_checks_per_target = 3\nmax_body = '2MiB'\n\
+         target_ports = [25, '587']\ntarget_deny = '10.0.0.0/8,192.0.2.0/24'\nlog_format = 'json'\n",
+    );
+    let settings =
+        settings(&["--config", file.path(), "serve", "--max-checks", "9", "--target-deny", "203.0.113.0/24"]);
+    assert_eq!(settings.listen.to_string(), "0.0.0.0:80");
+    assert!(settings.allow_unauthenticated);
+    assert_eq!((settings.max_checks, settings.max_checks_per_target), (9, 3), "the flag wins over the file");
+    assert_eq!(settings.max_body, 2 * 1024 * 1024);
+    assert_eq!(settings.target_ports, [25, 587]);
+    assert_eq!(settings.target_deny.len(), 1, "a list is replaced, not extended");
+    assert_eq!(settings.log_format, Some(LogFormat::Json));
+    assert_eq!(settings.header_timeout, Duration::from_secs(10), "what the file leaves out keeps its default");
+}
+
+#[test]
+fn a_bad_file_is_named_with_its_key() {
+    for (name, text, expected) in [
+        ("unknown", "max_check = 1", &["`max_check`", "did you mean `max_checks`?"][..]),
+        ("dashes", "max-checks = 1", &["`max-checks`", "did you mean `max_checks`?"]),
+        ("far", "zzz = 1", &["unknown key `zzz`"]),
+        ("itself", "config = 'other.toml'", &["unknown key `config`"]),
+        ("range", "max_checks = 0", &["`max_checks`", "invalid value '0'"]),
+        ("element", "target_ports = [25, 70000]", &["`target_ports`", "70000"]),
+        ("list", "max_checks = [1]", &["`max_checks`", "must be a string or a number, found array"]),
+        ("table", "[max_checks]", &["`max_checks`", "found table"]),
+        ("float", "max_checks = 1.5", &["`max_checks`", "found float"]),
+        ("bool", "max_checks = true", &["`max_checks`", "found boolean"]),
+        ("flag", "allow_unauthenticated = 'yes'", &["`allow_unauthenticated`", "must be true or false"]),
+        ("nested", "target_ports = [[25]]", &["`target_ports`", "a list of strings or numbers"]),
+        ("syntax", "max_checks =", &["is not TOML"]),
+    ] {
+        let file = File::new(name, text);
+        let error = parse(&["--config", file.path()]).expect_err(name);
+        assert_eq!(error.exit_code(), 2);
+        let error = error.to_string();
+        assert!(error.contains(file.path()), "{name}: {error}");
+        for part in expected {
+            assert!(error.contains(part), "{name}: {error} should say {part}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_in_the_file_is_found_though_a_flag_hides_it() {
+    let file = File::new("hidden", "max_checks = 0");
+    let error = parse(&["--config", file.path(), "--max-checks", "5"]).expect_err("still a bad file");
+    assert!(error.to_string().contains("max_checks"), "{error}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let missing = Path::new("/nonexistent/smtp-check.toml");
+    let error = parse(&["--config", missing.to_str().expect("UTF-8")]).expect_err("no such file");
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("/nonexistent/smtp-check.toml"), "{error}");
+}
+
+#[test]
+fn the_parameters_of_run_are_flags() {
+    let line = parse(&["run", "--to", "a@example.com", "--port", "-1", "--starttls", "--json"]).expect("good usage");
+    let Command::Run(run) = line.subcommand() else { panic!("{line:?}") };
+    assert!(run.json);
+    let given = json!({"to": "a@example.com", "port": "-1", "starttls": true});
+    assert_eq!(Value::Object(run.parameters.clone()), given, "the check's own parser judges the values");
+}
+
+#[test]
+fn an_unknown_flag_of_run_ends_with_code_2() {
+    let error = parse(&["run", "--too", "a@example.com"]).expect_err("unknown flag");
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("--too"), "{error}");
+}
+
+#[test]
+fn help_and_version_end_with_code_0() {
+    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let shown = parse(arguments).expect_err("shown instead of run");
+        assert_eq!(shown.exit_code(), 0);
+        assert!(!shown.to_string().is_empty());
+    }
+    let help = parse(&["run", "--help"]).expect_err("help").to_string();
+    for part in [
+        "--to <TEXT>",
+        "--port <N>",
+        "--starttls\n",
+        "--sasl-authentication <off|login|plain>",
+        "[default: noit.local]",
+    ] {
+        assert!(help.contains(part), "{part} in {help}");
+    }
+    assert!(help.contains("SMTP_CHECK_SASL_PASSWORD") && help.find("--to ") < help.find("--ehlo"), "{help}");
+}
+
+#[test]
+fn the_command_is_well_formed() {
+    <CommandLine as CommandFactory>::command()
+        .mut_subcommand("run", |run| run.args(Parameters::of_a_check().flags()))
+        .debug_assert();
+}

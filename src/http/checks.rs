@@ -1,0 +1,78 @@
+//! The main door: `POST /v1/checks/smtp`.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{AppendHeaders, IntoResponse, Response},
+};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::{Doors, JsonMembers, problem::Problem};
+use crate::{
+    check::{Check, CheckRequest},
+    probe::Order,
+    report::Report,
+};
+
+/// Run one check, now
+///
+/// Connects to the mail server, holds the whole conversation and answers with what happened. A check that ran is an answer: it is
+/// 200 whether the mail server did well or not, and `success` tells which. Only a check that did not run is an error.
+///
+/// To hang up ends the check.
+#[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
+    request_body(content = CheckRequest, examples(
+        ("deliver" = (summary = "Send a message through a domain's MX", value = json!({"to": "probe@example.com", "starttls": true}))),
+        ("ask" = (summary = "Ask one server whether it takes the recipient, and send nothing",
+            value = json!({"to": "probe@example.com", "target": "mx1.example.com", "stop_after": "rcptto", "timeout_ms": 5000}))),
+        ("submit" = (summary = "Log in on a submission port, with a valid certificate only",
+            value = json!({"to": "probe@example.com", "from": "probe@example.com", "target": "smtp.example.com", "port": 587,
+                "starttls": true, "tls_verify": "require",
+                "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"}))),
+    )),
+    responses(
+        (status = 200, description = "The check ran, and this is what it found out", body = Report,
+            headers(("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools")),
+            examples(
+                ("delivered" = (summary = "The server took the message", value = json!(example(DELIVERED)))),
+                ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
+                ("bad_certificate" = (summary = "The certificate is not good enough", value = json!(example(BAD_CERTIFICATE)))),
+            )),
+        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The operator forbids the target", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "The body came too slowly", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body does not say that it is JSON", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 422, description = "Invalid parameters; every violation is listed", body = Problem,
+            content_type = "application/problem+json"),
+        (status = 429, description = "Too many checks of this target are running", body = Problem,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds"))),
+        (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds"))),
+    ))]
+pub(super) async fn run_check(doors: State<Doors>, members: JsonMembers) -> Result<Response, Problem> {
+    let check = Check::parse(members.0, doors.max_timeout)?;
+    let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
+    let report = doors.probe.clone().oneshot(Order::new(check)).await?;
+    let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
+    Ok((server_timing, Json(report)).into_response())
+}
+
+/// The phases as a `Server-Timing` header (W3C, Server Timing, section 3).
+fn server_timing(report: &Report) -> String {
+    let ended = report.phases.iter().filter_map(|phase| phase.time_ms.map(|ms| format!("{};dur={ms}", phase.name)));
+    ended.collect::<Vec<_>>().join(", ")
+}
+
+const DELIVERED: &str = include_str!("../../openapi/examples/delivered.json");
+const REJECTED: &str = include_str!("../../openapi/examples/rejected.json");
+const BAD_CERTIFICATE: &str = include_str!("../../openapi/examples/bad_certificate.json");
+
+/// A report of a real check, as the document shows it.
+fn example(text: &str) -> Value {
+    serde_json::from_str(text).expect("the files in openapi/examples are JSON, which a test reads")
+}

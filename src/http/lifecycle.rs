@@ -1,0 +1,106 @@
+//! The life of the service: open for checks, then draining, then over.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Shared by all doors and the server loop: whether new checks are taken, and how many are running.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle(Arc<watch::Sender<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    draining: bool,
+    running: usize,
+}
+
+impl Lifecycle {
+    /// Begins a check, unless the service is draining. The check runs until the value is dropped.
+    pub fn begin(&self) -> Option<Running> {
+        let begun = self.0.send_if_modified(|state| {
+            state.running += usize::from(!state.draining);
+            !state.draining
+        });
+        begun.then(|| Running(self.clone()))
+    }
+
+    /// From now on no check is begun. There is no way back.
+    pub fn drain(&self) {
+        self.0.send_modify(|state| state.draining = true);
+    }
+
+    /// Whether new checks are refused.
+    pub fn is_draining(&self) -> bool {
+        self.0.borrow().draining
+    }
+
+    /// How many checks are running.
+    pub fn running(&self) -> usize {
+        self.0.borrow().running
+    }
+
+    /// Waits until new checks are refused.
+    pub async fn draining(&self) {
+        self.until(|state| state.draining).await;
+    }
+
+    /// Waits until no check is running, and none will be.
+    pub async fn over(&self) {
+        self.until(|state| state.draining && state.running == 0).await;
+    }
+
+    async fn until(&self, reached: impl FnMut(&State) -> bool) {
+        // The only error is a dropped sender, and `self` holds it.
+        self.0.subscribe().wait_for(reached).await.ok();
+    }
+}
+
+/// A running check; over when dropped, however it ends.
+#[derive(Debug)]
+#[must_use = "the check counts as running only as long as this is kept"]
+pub struct Running(Lifecycle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|state| state.running -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_test::{assert_pending, assert_ready, task};
+
+    use super::*;
+
+    #[test]
+    fn running_checks_finish_and_no_new_one_is_begun() {
+        let lifecycle = Lifecycle::default();
+        let first = lifecycle.begin().expect("open");
+        let second = lifecycle.begin().expect("open");
+        assert_eq!(lifecycle.running(), 2);
+
+        let mut draining = task::spawn(lifecycle.draining());
+        let mut over = task::spawn(lifecycle.over());
+        assert_pending!(draining.poll());
+        assert_pending!(over.poll());
+
+        lifecycle.drain();
+        assert!(lifecycle.is_draining() && lifecycle.begin().is_none());
+        assert_ready!(draining.poll());
+        drop(first);
+        assert_pending!(over.poll());
+        drop(second);
+        assert!(over.is_woken());
+        assert_ready!(over.poll());
+        assert_eq!(lifecycle.running(), 0);
+    }
+
+    #[test]
+    fn an_idle_service_is_over_at_once() {
+        let lifecycle = Lifecycle::default();
+        drop(lifecycle.begin());
+        assert_pending!(task::spawn(lifecycle.over()).poll());
+        lifecycle.drain();
+        assert_ready!(task::spawn(lifecycle.over()).poll());
+    }
+}

@@ -1,0 +1,154 @@
+//! The server loop: accepts connections, and ends the service in good order.
+
+use std::{fmt, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{Lifecycle, connection};
+
+/// How long nothing is accepted after the system could not give us a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the server waits for whom.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerSettings {
+    /// For a caller to send the header of a request, the first and each later one.
+    pub header_timeout: Duration,
+    /// For a caller that does not read to take some more of its answer.
+    pub body_timeout: Duration,
+    /// For running checks to finish, once the service was told to stop.
+    pub shutdown_grace: Duration,
+}
+
+/// How the service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every check finished, and every answer went out.
+    Drained,
+    /// The grace was over first.
+    Cut {
+        /// Checks that were still running.
+        checks: usize,
+        /// Connections that were still open.
+        connections: usize,
+    },
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained => f.write_str("every check has finished"),
+            Self::Cut { checks, connections } => {
+                write!(f, "cut off {checks} running checks and {connections} connections")
+            }
+        }
+    }
+}
+
+/// Serves until `shutdown` is ready, then drains.
+///
+/// While it drains, connections are still accepted: whoever asks for a new check is told that another instance may take it,
+/// instead of being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    lifecycle: Lifecycle,
+    shutdown: impl Future<Output = ()>,
+    settings: ServerSettings,
+) -> Ended {
+    let stop = watch::Sender::new(false);
+    let mut connections = JoinSet::new();
+    let mut acceptor = Acceptor::new(listener);
+    let ended = pin!(async {
+        shutdown.await;
+        tracing::info!(running = lifecycle.running(), "shutting down");
+        lifecycle.drain();
+        let deadline = Instant::now() + settings.shutdown_grace;
+        // A check that has not finished by then is cut with its connection, below.
+        timeout_at(deadline, lifecycle.over()).await.ok();
+        deadline
+    });
+    let mut ended = ended;
+
+    let deadline = loop {
+        tokio::select! {
+            deadline = &mut ended => break deadline,
+            (stream, peer) = acceptor.accept() => {
+                tracing::trace!(%peer, "accepted");
+                connections.spawn(connection::serve(stream, router.clone(), settings, stop.subscribe()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    };
+
+    drop(acceptor);
+    stop.send_replace(true);
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    match timeout_at(deadline, all_closed).await {
+        Ok(()) => Ended::Drained,
+        Err(_) => {
+            let cut = Ended::Cut { checks: lifecycle.running(), connections: connections.len() };
+            connections.shutdown().await;
+            cut
+        }
+    }
+}
+
+/// A listener that outlives its errors.
+#[derive(Debug)]
+struct Acceptor {
+    listener: TcpListener,
+    /// While the system gives us no connection: when to ask again.
+    paused_until: Option<Instant>,
+}
+
+impl Acceptor {
+    fn new(listener: TcpListener) -> Self {
+        Self { listener, paused_until: None }
+    }
+
+    /// The next connection. May be dropped and called again at any time.
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            if let Some(instant) = self.paused_until {
+                sleep_until(instant).await;
+            }
+            match self.listener.accept().await {
+                Ok(accepted) => {
+                    self.paused_until = None;
+                    return accepted;
+                }
+                Err(error) if is_of_one_connection(&error) => {
+                    tracing::debug!(%error, "a caller was gone before it was accepted")
+                }
+                Err(error) => {
+                    // Out of file descriptors or memory: the connection waits on in the backlog, so asking at once would spin.
+                    if self.paused_until.is_none() {
+                        tracing::error!(%error, "cannot accept connections");
+                    }
+                    self.paused_until = Some(Instant::now() + ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the error is about the connection that would have been accepted, and says nothing about the next one.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,409 @@
+//! The router without a network: what every path answers.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{
+        Method, StatusCode,
+        header::{
+            ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE,
+        },
+        request::Builder,
+    },
+    routing::{get, post},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+use crate::{
+    phase::Phase,
+    probe::{Order, Refusal},
+    report::{
+        Failure, FailureKind, Journal, Report, Via,
+        fold::fold,
+        journal::{Ending, Event, Heading},
+    },
+    target::policy::Forbidden,
+};
+
+const LIMIT: usize = 1000;
+
+/// Doors before a probe that takes no check.
+pub(super) fn doors() -> Doors {
+    doors_to(|_| Err(Refusal::Overloaded))
+}
+
+fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> Doors {
+    let probe = service_fn(move |order| std::future::ready(probe(order)));
+    Doors {
+        lifecycle: Lifecycle::default(),
+        body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) },
+        probe: Probe::new(probe),
+        max_timeout: Duration::from_secs(60),
+    }
+}
+
+/// A report of a check that failed: `banner` never ended.
+fn report(order: &Order) -> Report {
+    let started = Instant::now();
+    let heading = Heading {
+        id: order.id,
+        started_at: OffsetDateTime::UNIX_EPOCH,
+        started,
+        host: "example.com".to_owned(),
+        port: order.check.port,
+        via: Via::Mx,
+        transcript: false,
+    };
+    let mut journal = Journal::new(heading);
+    let later = |micros| started + Duration::from_micros(micros);
+    journal.note(started, Event::Began(Phase::Dns));
+    journal.note(later(1500), Event::Ended(Phase::Dns, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Connect));
+    journal.note(later(1750), Event::Ended(Phase::Connect, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Banner));
+    journal.note(later(9000), Event::Failed(Failure::new(Phase::Banner, FailureKind::Timeout, "silence")));
+    fold(journal, later(9000))
+}
+
+fn app() -> Router {
+    router(doors(), None).expect("a document")
+}
+
+/// A door that answers with the members it was sent, and one that panics; within the real outer layers.
+fn workshop(doors: Doors) -> Router {
+    let router = Router::new()
+        .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
+        .route("/panic", get(panicking))
+        .with_state(doors);
+    with_outer_layers(router, None)
+}
+
+async fn panicking() {
+    panic!("the password is hunter2");
+}
+
+/// The digests of `alpha` and `beta`, as `sha256sum` prints them.
+const TOKENS: &str = "# callers\n\
+    one:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8\n\
+    \n  two : F44E64E75F3948E9F73F8DFA94721C4CE8CBB4F265C4790C702B2D41CFBF2753 \n";
+
+fn request(method: Method, path: &str) -> Builder {
+    Request::builder().method(method).uri(path)
+}
+
+fn json_body(body: impl Into<Body>) -> Request {
+    request(Method::POST, "/echo").header(CONTENT_TYPE, "application/json").body(body.into()).expect("a request")
+}
+
+async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, String) {
+    let (parts, body) = app.oneshot(request).await.expect("infallible").into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    (parts, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn get_path(app: Router, path: &str) -> (axum::http::response::Parts, String) {
+    answer(app, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+}
+
+#[track_caller]
+fn assert_problem((parts, body): &(axum::http::response::Parts, String), status: u16, slug: &str) -> Value {
+    assert_eq!(parts.status, status, "{body}");
+    assert_eq!(parts.headers[CONTENT_TYPE], problem::PROBLEM_JSON);
+    let problem: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(problem["type"], format!("urn:smtp-check:problem:{slug}"));
+    assert_eq!(problem["status"], status);
+    problem
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    for path in ["/", "/v2", "/healthz/", "/docs/nothing.js", "/docs/%ff", "/openapi.json/x"] {
+        assert_problem(&get_path(app(), path).await, 404, "not-found");
+    }
+    for (method, path) in [
+        (Method::POST, "/healthz"),
+        (Method::DELETE, "/version"),
+        (Method::PUT, "/openapi.json"),
+        (Method::POST, "/docs/"),
+    ] {
+        let answer = answer(app(), request(method, path).body(Body::empty()).expect("a request")).await;
+        assert_problem(&answer, 405, "method-not-allowed");
+        assert_eq!(answer.0.headers[ALLOW], "GET,HEAD", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_that_tells_nothing() {
+    let answer = get_path(workshop(doors()), "/panic").await;
+    assert_problem(&answer, 500, "internal");
+    assert!(!answer.1.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn the_service_tells_its_state() {
+    let doors = doors();
+    let app = router(doors.clone(), None).expect("a document");
+    let (alive, body) = get_path(app.clone(), "/healthz").await;
+    assert_eq!((alive.status, body.as_str()), (StatusCode::OK, r#"{"status":"ok"}"#));
+    assert_eq!(get_path(app.clone(), "/readyz").await.0.status, 200);
+
+    doors.lifecycle.drain();
+    assert_problem(&get_path(app.clone(), "/readyz").await, 503, "shutting-down");
+    assert_eq!(get_path(app.clone(), "/healthz").await.0.status, 200, "alive while it drains");
+
+    let version: Value = serde_json::from_str(&get_path(app, "/version").await.1).expect("JSON");
+    assert_eq!(version["name"], "smtp-check");
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn the_document_lists_the_doors() {
+    let (parts, body) = get_path(app(), "/openapi.json").await;
+    assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+    let document: Value = serde_json::from_str(&body).expect("JSON");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", document["openapi"]);
+    for path in ["/healthz", "/readyz", "/version"] {
+        assert!(document["paths"][path]["get"].is_object(), "{path}");
+    }
+    assert_eq!(document, serde_json::to_value(super::document()).expect("JSON"));
+}
+
+#[tokio::test]
+async fn the_page_needs_no_other_host() {
+    let (redirect, _) = get_path(app(), "/docs").await;
+    assert_eq!(redirect.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(redirect.headers[LOCATION], "/docs/");
+    let (page, html) = get_path(app(), "/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII").contains("default-src 'none'"));
+    assert!(!html.contains("://") && !html.contains("<script>"), "{html}");
+    for script in html.split("src=\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let (file, body) = get_path(app(), &format!("/docs/{script}")).await;
+        assert_eq!(file.status, 200, "{script}");
+        assert!(!body.is_empty());
+    }
+    let (_, script) = get_path(app(), "/docs/swagger-initializer.js").await;
+    assert!(script.contains("\"/openapi.json\"") && script.contains("\"validatorUrl\": \"none\""), "{script}");
+}
+
+#[tokio::test]
+async fn a_body_must_say_that_it_is_json() {
+    for (content_type, good) in [
+        (Some("application/json"), true),
+        (Some("Application/JSON; charset=utf-8"), true),
+        (Some("application/vnd.check+json"), true),
+        (None, false),
+        (Some("text/plain"), false),
+        (Some("application/x-www-form-urlencoded"), false),
+        (Some("text/json"), false),
+    ] {
+        let mut request = request(Method::POST, "/echo").body(Body::from("{}")).expect("a request");
+        if let Some(content_type) = content_type {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let answer = answer(workshop(doors()), request).await;
+        if good {
+            assert_eq!(answer.0.status, 200, "{content_type:?}");
+        } else {
+            let problem = assert_problem(&answer, 415, "unsupported-media-type");
+            assert!(
+                problem["detail"].as_str().is_some_and(|detail| detail.contains("`Content-Type: application/json`"))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_refused_with_its_place() {
+    let deep = format!("{{\"to\":{}}}", "[".repeat(400));
+    for (body, place) in [
+        ("", "line 1 column 0"),
+        ("{\n \"to\": }", "line 2 column 8"),
+        ("{} {}", "line 1 column 4"),
+        ("{\"port\": 1e999}", "line 1 column 14"),
+        ("{'to': 1}", "line 1 column 2"),
+        (&deep, "recursion limit exceeded at line 1"),
+        ("{\"to\": \"\\ud800\"}", "line 1"),
+        ("{\"to\": \"\u{1}\"}", "line 1"),
+    ] {
+        let problem =
+            assert_problem(&answer(workshop(doors()), json_body(body.to_owned())).await, 400, "malformed-json");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains(place), "{body}: {detail}");
+    }
+    let not_utf8 = answer(workshop(doors()), json_body(&b"{\"to\": \"\xff\"}"[..])).await;
+    assert_problem(&not_utf8, 400, "malformed-json");
+}
+
+#[tokio::test]
+async fn json_that_is_no_object_is_refused() {
+    for (body, kind) in [
+        ("[1, [2]]", "an array"),
+        ("null", "null"),
+        ("1", "a number"),
+        ("-1.5", "a number"),
+        ("\"x\"", "a string"),
+        ("true", "a boolean"),
+    ] {
+        let problem = assert_problem(&answer(workshop(doors()), json_body(body)).await, 422, "invalid-parameters");
+        assert_eq!(problem["errors"], json!([{"pointer": "", "detail": format!("must be an object, not {kind}")}]));
+    }
+}
+
+#[test]
+fn members_keep_their_order_and_their_duplicates() {
+    let JsonMembers(members) = JsonMembers::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
+    assert_eq!(
+        members,
+        [("to".to_owned(), json!("a")), ("port".to_owned(), json!(25)), ("to".to_owned(), Value::Null)]
+    );
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let body = |length: usize| format!("{{\"to\":\"{}\"}}", "x".repeat(length - 9));
+    assert_eq!(answer(workshop(doors()), json_body(body(LIMIT))).await.0.status, 200);
+    let problem =
+        assert_problem(&answer(workshop(doors()), json_body(body(LIMIT + 1))).await, 413, "payload-too-large");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("1000 bytes")), "{problem}");
+
+    // By what it announces: the body itself is never asked for.
+    let unread = Body::from_stream(
+        tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new().wait(Duration::MAX).build(),
+    );
+    let mut announced = json_body(unread);
+    announced.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
+    assert_problem(&answer(workshop(doors()), announced).await, 413, "payload-too-large");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_body_is_refused_and_a_draining_service_waits_for_none() {
+    let slow = || {
+        let chunks = tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new();
+        json_body(Body::from_stream(chunks.wait(Duration::from_secs(6)).build()))
+    };
+    let begun = tokio::time::Instant::now();
+    let refused = answer(workshop(doors()), slow()).await;
+    assert_problem(&refused, 408, "request-timeout");
+    assert_eq!(refused.0.headers["connection"], "close");
+    assert_eq!(begun.elapsed().as_secs(), 5);
+
+    let doors = doors();
+    doors.lifecycle.drain();
+    let begun = tokio::time::Instant::now();
+    assert_problem(&answer(workshop(doors), slow()).await, 503, "shutting-down");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_token_guards_every_path_but_three() {
+    let app = router(doors(), Some(TOKENS.parse().expect("good tokens"))).expect("a document");
+    for path in ["/healthz", "/readyz", "/version"] {
+        assert_eq!(get_path(app.clone(), path).await.0.status, 200, "{path}");
+    }
+    for path in ["/openapi.json", "/docs/", "/nothing", "/v1/checks/smtp", "/healthz/", "//healthz", "/version/../docs"]
+    {
+        let refused = get_path(app.clone(), path).await;
+        assert_problem(&refused, 401, "unauthorized");
+        assert_eq!(refused.0.headers[WWW_AUTHENTICATE], "Bearer");
+    }
+    for (authorization, status) in [
+        ("Bearer alpha", 200),
+        ("bearer beta", 200),
+        ("BEARER  alpha", 200),
+        ("Bearer alph", 401),
+        ("Bearer alpha2", 401),
+        ("Bearer ", 401),
+        ("Bearer", 401),
+        ("Basic alpha", 401),
+        ("alpha", 401),
+        ("Bearer 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8", 401),
+    ] {
+        let request = request(Method::GET, "/openapi.json")
+            .header(AUTHORIZATION, authorization)
+            .body(Body::empty())
+            .expect("a request");
+        let answer = answer(app.clone(), request).await;
+        assert_eq!(answer.0.status, status, "{authorization}");
+        assert!(!answer.1.contains("alph2"));
+    }
+}
+
+#[test]
+fn a_bad_file_of_tokens_is_refused_by_line() {
+    let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
+    for (text, error) in [
+        (String::new(), TokensError::Empty),
+        ("# none\n\n".to_owned(), TokensError::Empty),
+        (format!("one:{digest}\nhunter2\n"), TokensError::Form(2)),
+        (format!(":{digest}"), TokensError::Form(1)),
+        (format!("one:{}", &digest[1..]), TokensError::Form(1)),
+        (format!("one:g{}", &digest[1..]), TokensError::Form(1)),
+        (format!("one:+{}", &digest[1..]), TokensError::Form(1)),
+        (format!("one:{digest}\n#\none:{digest}"), TokensError::Duplicate(3)),
+    ] {
+        let refused = text.parse::<Tokens>().expect_err("bad tokens");
+        assert_eq!(refused, error, "{text}");
+        assert!(!refused.to_string().contains("hunter2"));
+    }
+}
+
+fn check_of(body: Value) -> Request {
+    request(Method::POST, "/v1/checks/smtp")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
+async fn checked(doors: Doors, body: Value) -> (axum::http::response::Parts, String) {
+    answer(router(doors, None).expect("a document"), check_of(body)).await
+}
+
+#[tokio::test]
+async fn a_check_that_failed_is_an_answer() {
+    let doors = doors_to(|order| Ok(report(&order)));
+    let (parts, body) = checked(doors.clone(), json!({"to": "a@example.com", "port": "2525"})).await;
+    assert_eq!(parts.status, 200);
+    assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+    assert_eq!(parts.headers["server-timing"], "dns;dur=1.5, connect;dur=0.25");
+    let report: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&report["success"], &report["target"]["port"]), (&json!(false), &json!(2525)));
+    assert_eq!(doors.lifecycle.running(), 0, "over with its answer");
+}
+
+#[tokio::test]
+async fn a_refused_check_is_a_problem() {
+    let net = "169.254.0.0/16".parse().expect("a network");
+    for (refusal, status, slug) in [
+        (Refusal::Overloaded, 503, "overloaded"),
+        (Refusal::TargetBusy, 429, "target-busy"),
+        (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
+        (Refusal::Stuck, 500, "internal"),
+    ] {
+        let answer = checked(doors_to(move |_| Err(refusal)), json!({"to": "a@example.com"})).await;
+        assert_problem(&answer, status, slug);
+        assert_eq!(answer.0.headers.contains_key("retry-after"), [429, 503].contains(&status));
+    }
+}
+
+#[tokio::test]
+async fn every_violation_is_told_at_once() {
+    let body = json!({"too": "a@example.com", "port": 0, "timeout_ms": 60_001});
+    let problem = assert_problem(&checked(doors(), body).await, 422, "invalid-parameters");
+    let pointers: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
+    for pointer in ["/too", "/port", "/timeout_ms"] {
+        assert!(pointers.contains(&&json!(pointer)), "{pointer} in {pointers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_draining_service_begins_no_check() {
+    let doors = doors_to(|_| panic!("a check was begun"));
+    doors.lifecycle.drain();
+    assert_problem(&checked(doors, json!({"to": "a@example.com"})).await, 503, "shutting-down");
+}

@@ -1,0 +1,176 @@
+//! The program's own log, and the room it needs for its sockets.
+//!
+//! Log lines go to stderr: stdout belongs to reports and documents.
+
+use std::{
+    fmt::Debug,
+    io::{self, IsTerminal},
+    panic,
+};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::{Subscriber, field::Field};
+use tracing_subscriber::{
+    EnvFilter,
+    field::MakeExt,
+    filter::FromEnvError,
+    fmt::{
+        MakeWriter,
+        format::{Writer, debug_fn},
+    },
+};
+
+/// The form of the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    Text {
+        /// With colours.
+        colours: bool,
+    },
+    /// One JSON object per line, for machines.
+    Json,
+}
+
+impl LogForm {
+    /// Text with colours on a terminal, JSON otherwise.
+    pub fn for_stderr() -> Self {
+        if io::stderr().is_terminal() { Self::Text { colours: true } } else { Self::Json }
+    }
+}
+
+/// Sends the log to stderr, panics included. `RUST_LOG` sets the levels; `levels`, of the same form, is for where it is not set.
+///
+/// # Errors
+/// `RUST_LOG` cannot be understood.
+pub fn start(form: LogForm, levels: &str) -> Result<(), FromEnvError> {
+    let filter = match std::env::var_os(EnvFilter::DEFAULT_ENV) {
+        Some(set) if !set.is_empty() => EnvFilter::try_from_default_env()?,
+        _ => EnvFilter::new(levels),
+    };
+    // Fails only where a log has been started already; that one stays.
+    tracing::subscriber::set_global_default(subscriber(form, filter, io::stderr)).ok();
+    panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, cause = panic.payload_as_str(), "panicked");
+    }));
+    Ok(())
+}
+
+/// Lifts the limit on open files as far as the system lets us: a check is a socket, and so is its caller. Returns the new limit.
+///
+/// # Errors
+/// The system's own, such as a sandbox that forbids the call.
+pub fn raise_open_files() -> nix::Result<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
+}
+
+fn subscriber<W>(form: LogForm, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    match form {
+        LogForm::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogForm::Text { colours } => {
+            let fields = debug_fn(write_escaped).delimited(" ");
+            Box::new(builder.with_ansi(colours).fmt_fields(fields).finish())
+        }
+    }
+}
+
+/// Callers and servers choose many of the words that are logged: no control character among them may begin a line of its own, or
+/// move a terminal's cursor.
+fn write_escaped(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    if field.name() != "message" {
+        write!(writer, "{field}=")?;
+    }
+    for character in format!("{value:?}").chars() {
+        if character.is_control() {
+            write!(writer, "{}", character.escape_default())?;
+        } else {
+            writer.write_char(character)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(form: LogForm, levels: &str, log: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(form, EnvFilter::new(levels), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    const HOSTILE: &str = "a\nERROR forged\r\u{1b}[2J\u{85}";
+
+    fn log_hostile_words() {
+        tracing::info!(display = %HOSTILE, debug = ?HOSTILE, value = HOSTILE, count = 3, "said {HOSTILE}");
+    }
+
+    #[test]
+    fn no_word_begins_a_line_of_its_own() {
+        for form in [LogForm::Text { colours: false }, LogForm::Text { colours: true }, LogForm::Json] {
+            let text = logged(form, "info", log_hostile_words);
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(!text.contains("\u{1b}[2J") && !text.contains('\r'), "{text:?}");
+            assert!(text.contains("forged"), "escaped, not lost: {text}");
+        }
+    }
+
+    #[test]
+    fn json_lines_are_json_with_the_fields_on_top() {
+        let text = logged(LogForm::Json, "info", log_hostile_words);
+        let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&line["level"], &line["value"], &line["count"]), (&"INFO".into(), &HOSTILE.into(), &3.into()));
+    }
+
+    #[test]
+    fn text_reads_well() {
+        let text = logged(LogForm::Text { colours: false }, "info", || {
+            tracing::info!(address = "127.0.0.1:2580", "listening")
+        });
+        assert!(text.trim_end().ends_with("listening address=\"127.0.0.1:2580\""), "{text}");
+    }
+
+    #[test]
+    fn levels_are_kept() {
+        let log = || {
+            tracing::debug!("too much");
+            tracing::warn!(target: "noisy", "too much");
+            tracing::warn!("enough");
+        };
+        let text = logged(LogForm::Text { colours: false }, "info,noisy=error", log);
+        assert!(text.contains("enough") && !text.contains("too much"), "{text}");
+    }
+
+    #[test]
+    fn open_files_are_as_many_as_the_system_allows() {
+        let limit = raise_open_files().expect("allowed");
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((limit, limit)));
+    }
+}

@@ -1,0 +1,237 @@
+//! The program as a user starts it: exit codes, the layers of its settings, and how it ends.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::support::scratch::Scratch;
+
+/// Far longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, with no setting from the environment of the tests.
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SMTP_CHECK_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("ended by itself")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A service that was started on a free port, and is killed with the test.
+struct Served {
+    child: Child,
+    log: Receiver<String>,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let (sender, log) = channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let listening = served.logged("listening");
+        served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+        served
+    }
+
+    /// The next line of the log with this message.
+    fn logged(&self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("nothing logged with {message:?}"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+                return line;
+            }
+        }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> String {
+        let mut caller = TcpStream::connect(self.address).expect("it listens");
+        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        write!(caller, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill is there").success());
+    }
+
+    fn end(mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code().expect("ended by itself");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the program does not end");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
+    let scratch = Scratch::new();
+    let file = scratch.write("settings.toml", b"max_checks = 0");
+    let tokens = scratch.write("tokens", b"hunter2");
+    let pem = scratch.write("ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    // A port that is taken: whoever got as far as to bind it would complain about that.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listen = format!("--listen={}", taken.local_addr().expect("bound"));
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let cases = [
+        (vec!["--max-body=huge".into()], vec![], "--max-body"),
+        (vec![], vec![("SMTP_CHECK_MAX_TIMEOUT", "never")], "--max-timeout"),
+        (vec![flag("config", &file)], vec![], "max_checks"),
+        (vec![], vec![("SMTP_CHECK_CONFIG", "/nonexistent.toml")], "/nonexistent.toml"),
+        (vec![flag("tokens-file", &tokens)], vec![], "--tokens-file"),
+        (vec![flag("ca-file", &pem)], vec![], "--ca-file"),
+        (vec![], vec![("RUST_LOG", "smtp_check=loud")], "RUST_LOG"),
+    ];
+    for (arguments, environment, named) in cases {
+        let mut command = program(&["serve", &listen]);
+        let output = command.args(&arguments).envs(environment.iter().copied()).output().expect("the program starts");
+        let complaint = stderr(&output);
+        assert_eq!(code(&output), 2, "{arguments:?} {environment:?}: {complaint}");
+        assert!(complaint.contains(named), "{arguments:?} {environment:?}: {complaint}");
+        assert!(!complaint.contains("hunter2") && output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let output = program(&["--listen", &address]).output().expect("the program starts");
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("--listen") && stderr(&output).contains(&address), "{}", stderr(&output));
+}
+
+#[test]
+fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+    let scratch = Scratch::new();
+    let file = scratch.write("settings.toml", b"listen = '127.0.0.3:0'\nlog_format = 'json'\n");
+    let listening_on = |flag: Option<&str>, variable: Option<&str>| {
+        let mut command = program(&["--config", file.to_str().expect("UTF-8")]);
+        command.args(flag.map(|address| format!("--listen={address}")));
+        command.envs(variable.map(|address| ("SMTP_CHECK_LISTEN", address)));
+        Served::start(command).address.ip().to_string()
+    };
+    assert_eq!(listening_on(None, None), "127.0.0.3");
+    assert_eq!(listening_on(None, Some("127.0.0.2:0")), "127.0.0.2");
+    assert_eq!(listening_on(Some("127.0.0.1:0"), Some("127.0.0.2:0")), "127.0.0.1");
+}
+
+#[test]
+fn an_idle_service_ends_with_code_0_at_once() {
+    for signal in ["TERM", "INT"] {
+        let served = Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
+        assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
+        served.signal(signal);
+        served.logged("shutting down");
+        assert_eq!(served.end(), 0, "{signal}");
+    }
+}
+
+#[test]
+fn the_log_tells_who_asked_and_never_the_token() {
+    let scratch = Scratch::new();
+    let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
+    let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
+    let mut command = program(&["--listen", "127.0.0.1:0", "--tokens-file", tokens.to_str().expect("UTF-8")]);
+    command.env("RUST_LOG", "trace");
+    let served = Served::start(command);
+
+    let refused = served.get("/openapi.json", "Authorization: Bearer alphabet\r\n");
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    assert!(served.get("/openapi.json?secret=alpha", "Authorization: Bearer alpha\r\n").starts_with("HTTP/1.1 200 "));
+    served.signal("TERM");
+    let mut answered = Vec::new();
+    // The channel ends with the program's stderr.
+    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+        assert!(!line.contains("alpha"), "{line}");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        if line["message"] == "answered" {
+            answered.push((line["status"].clone(), line["caller"].clone(), line["path"].clone()));
+        }
+    }
+    let path = Value::from("\"/openapi.json\"");
+    assert_eq!(answered, [(401.into(), Value::Null, path.clone()), (200.into(), "\"monitoring\"".into(), path)]);
+}
+
+#[test]
+fn healthcheck_tells_whether_the_service_is_alive() {
+    let served = Served::start(program(&["--listen", "127.0.0.1:0"]));
+    let address = served.address.to_string();
+    let healthcheck = || program(&["healthcheck", "--listen", &address]).output().expect("the program starts");
+    let alive = healthcheck();
+    assert_eq!((code(&alive), stderr(&alive).as_str()), (0, ""));
+    served.signal("TERM");
+    assert_eq!(served.end(), 0);
+    let gone = healthcheck();
+    assert_eq!(code(&gone), 1);
+    assert!(stderr(&gone).contains(&address), "{}", stderr(&gone));
+}
+
+#[test]
+fn openapi_prints_the_document_in_the_repository() {
+    let output = program(&["openapi"]).output().expect("the program starts");
+    assert_eq!(code(&output), 0);
+    let document = String::from_utf8(output.stdout).expect("UTF-8");
+    let golden = include_str!("../../openapi/openapi.json");
+    assert!(document == golden, "the API has changed; if it was meant to: cargo run -- openapi > openapi/openapi.json");
+}
+
+#[test]
+fn run_names_every_bad_parameter_by_its_flag() {
+    let output = program(&["run", "--port", "0", "--timeout-ms", "-1", "--from", "nobody"])
+        .output()
+        .expect("the program starts");
+    assert_eq!(code(&output), 2);
+    let complaint = stderr(&output);
+    for flag in ["--to: ", "--port: ", "--timeout-ms: ", "--from: "] {
+        assert_eq!(complaint.matches(&format!("error: {flag}")).count(), 1, "{flag} in {complaint}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn run_refuses_a_forbidden_target() {
+    let arguments = ["run", "--to", "a@example.com", "--target", "127.0.0.1", "--target-deny", "127.0.0.0/8"];
+    let output = program(&arguments).output().expect("the program starts");
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("127.0.0.0/8") && output.stdout.is_empty(), "{}", stderr(&output));
+}
