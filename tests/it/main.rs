@@ -3,5 +3,8 @@
 mod architecture;
 mod checks;
 mod command_line;
+mod mx;
+mod policy;
 mod support;
 mod support_selfcheck;
+mod targets;
