@@ -1,6 +1,9 @@
 //! TCP to an address that the policy has admitted, and to no other.
 
-use std::io;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
 
 use tokio::net::TcpStream;
 
@@ -26,6 +29,17 @@ pub enum DialError {
     OutOfSockets(io::Error),
 }
 
+impl DialError {
+    /// `EADDRNOTAVAIL` means that no local port is left, or that there is no local address to connect from, as where a machine
+    /// has no IPv6. The one is this machine's trouble, the other says that the address is out of its reach.
+    fn new(error: io::Error, has_source: impl FnOnce() -> bool) -> Self {
+        if error.kind() == io::ErrorKind::AddrNotAvailable && !has_source() {
+            return Self::Unreachable(error);
+        }
+        error.into()
+    }
+}
+
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind;
@@ -47,15 +61,38 @@ impl From<io::Error> for DialError {
 /// # Errors
 /// Why there is no connection.
 pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
-    let stream = TcpStream::connect(address.socket_addr()).await?;
+    let address = address.socket_addr();
+    let connected = TcpStream::connect(address).await;
+    let stream = connected.map_err(|error| DialError::new(error, || has_source_for(address)))?;
     // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
+/// Whether this machine has an address from which to reach that one. To connect a UDP socket is to ask the routing table: it needs
+/// no TCP port and sends nothing.
+fn has_source_for(address: SocketAddr) -> bool {
+    let unspecified: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    match UdpSocket::bind((unspecified, 0)).and_then(|socket| socket.connect(address)) {
+        Ok(()) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_local_address_a_target_is_unreachable() {
+        let none_available = || io::Error::from(nix::errno::Errno::EADDRNOTAVAIL);
+        assert!(matches!(DialError::new(none_available(), || false), DialError::Unreachable(_)));
+        assert!(matches!(DialError::new(none_available(), || true), DialError::OutOfSockets(_)));
+        assert!(has_source_for("127.0.0.1:25".parse().expect("an address")));
+    }
 
     #[test]
     fn what_the_system_says() {
