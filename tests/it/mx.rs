@@ -237,6 +237,14 @@ async fn an_address_literal_is_its_own_mail_server() {
 }
 
 #[tokio::test]
+async fn mail_for_localhost_stays_on_this_machine() {
+    let dns = Dns::serve(Zone::new());
+    let server = Smtpd::serve(Script::polite());
+    let report = visit(&asking(&dns).await, "root@localhost", server.port(), json!({})).await;
+    assert_eq!(report["target"], target("localhost", "127.0.0.1", server.port()), "{report:#}");
+}
+
+#[tokio::test]
 async fn aliases_on_the_way_are_followed() {
     let zone = Zone::new()
         .cname("alias.test", "domain.test")

@@ -190,6 +190,7 @@ async fn a_name_is_judged_by_its_addresses() {
         .mx("mail.test", 10, "a.test")
         .mx("twice.test", 10, "a.test")
         .mx("twice.test", 20, "aaaa.test")
+        .mx("local.test", 10, "localhost")
         .mx("half.test", 10, "nowhere.test")
         .mx("half.test", 20, "alias.test");
     let dns = Dns::serve(zone);
@@ -211,7 +212,7 @@ async fn a_name_is_judged_by_its_addresses() {
         let detail = answer.json()["detail"].to_string();
         assert!(!detail.contains("127.0.0.1") && !detail.contains("169.254.169.254"), "{name}: {detail}");
     }
-    for domain in ["mail.test", "twice.test", "half.test", "a.test"] {
+    for domain in ["mail.test", "twice.test", "local.test", "half.test", "a.test"] {
         assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, "", domain);
     }
     assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 0]);
