@@ -188,8 +188,8 @@ fn the_log_tells_who_asked_and_never_the_token() {
             answered.push((line["status"].clone(), line["caller"].clone(), line["path"].clone()));
         }
     }
-    let path = Value::from("\"/openapi.json\"");
-    assert_eq!(answered, [(401.into(), Value::Null, path.clone()), (200.into(), "\"monitoring\"".into(), path)]);
+    let path = Value::from("/openapi.json");
+    assert_eq!(answered, [(401.into(), Value::Null, path.clone()), (200.into(), "monitoring".into(), path)]);
 }
 
 #[test]
