@@ -1,7 +1,7 @@
 //! The command line and the settings: every flag, environment variable and key of the settings file, read once and in one place.
 //!
 //! A flag wins over the environment, the environment over the file, the file over the default. The file's values are handed to the
-//! command line's parser as defaults ([`file`]), so that one parser judges all four layers and words every complaint.
+//! command line's parser as defaults ([`mod@file`]), so that one parser judges all four layers and words every complaint.
 //!
 //! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
 
