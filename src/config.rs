@@ -179,7 +179,9 @@ impl CommandLine {
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
         }
-        line.settings.agree()?;
+        if matches!(line.subcommand(), Command::Serve | Command::Demo) {
+            line.settings.agree()?;
+        }
         Ok(line)
     }
 
@@ -190,7 +192,7 @@ impl CommandLine {
 }
 
 impl Settings {
-    /// Refuses settings that are good one by one, and not together.
+    /// Refuses settings that are good one by one, and not together to serve with.
     fn agree(&self) -> Result<(), Error> {
         let guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
         if !guarded && !self.listen.ip().to_canonical().is_loopback() {
