@@ -1,4 +1,46 @@
-//! smtp-check
+//! smtp-check answers one question over HTTP: would a message get through this mail server, how long does each step take, and what
+//! does its certificate say?
+//!
+//! # The way of a check
+//!
+//! ```text
+//! JSON ─► CheckRequest ─► Check ─►[shed · limit · deadline]─► resolve + policy ─► failover ─►[limit per address]
+//!      ─► conversation (dialogue ⇄ net, tls) ─► Journal ─► Report ─► JSON | shell
+//! ```
+//!
+//! # The house
+//!
+//! Each floor knows only those below it; `tests/it/architecture.rs` sees to that.
+//!
+//! **Floor 0, values and wire** (no runtime, no clock, no I/O)
+//! - [`smtp`]: replies, commands, SASL, and [`smtp::dialogue`], the conversation as a state machine.
+//! - [`target`]: whom to talk to, and [`target::policy`], whom one may talk to.
+//! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
+//! - [`x509`]: certificates as facts, and the kinds of error they can have.
+//! - [`phase`]: the phases of a check, named once.
+//! - [`secret`]: where passwords are kept from log and report.
+//!
+//! **Floor 1, the two nouns** (still pure)
+//! - [`check`]: what to do; [`check::Check::parse`] is the one door from a caller's words to a valid check.
+//! - [`report`]: what came of it; [`report::journal`] is written while a check runs, [`report::fold`] makes the report of it.
+//!
+//! **Floor 2, hands**
+//! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
+//! - [`tls`]: handshakes that go on whatever the certificate is, and its full account.
+//!
+//! **Floor 3, the act**
+//! - [`probe()`](probe::probe): the tower stack, in one function, a reason per layer.
+//!
+//! **Floor 4, doors**
+//! - [`http`]: routes, problems, the server loop, the OpenAPI document.
+//! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`.
+//!
+//! **Beside the stairs**
+//! - [`config`]: flags, environment and file as settings, once.
+//! - [`telemetry`]: the log.
+//! - [`sandbox`]: the small mail server behind `demo`.
+//! - [`manual`]: why things are as they are.
+
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -15,3 +57,13 @@ pub mod target;
 pub mod telemetry;
 pub mod tls;
 pub mod x509;
+
+/// Why things are as they are.
+pub mod manual {
+    #[doc = include_str!("manual/phases.md")]
+    pub mod phases {}
+    #[doc = include_str!("manual/answers.md")]
+    pub mod answers {}
+    #[doc = include_str!("manual/limits.md")]
+    pub mod limits {}
+}

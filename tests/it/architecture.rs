@@ -125,7 +125,9 @@ fn the_ground_floors_do_no_io() {
             continue;
         }
         let text = fs::read_to_string(&path).expect("a file");
-        for word in ["tokio", "std::fs", "TcpStream", "UdpSocket", "Instant::now", "SystemTime::now", "now_utc", "Uuid::now"] {
+        for word in
+            ["tokio", "std::fs", "TcpStream", "UdpSocket", "Instant::now", "SystemTime::now", "now_utc", "Uuid::now"]
+        {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             let used = code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
             assert!(!used, "{} has {word}", path.display());

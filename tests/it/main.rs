@@ -1,5 +1,7 @@
 //! What the service promises, tried from outside: one binary, a file per behaviour.
 
+mod architecture;
+mod checks;
 mod command_line;
 mod support;
 mod support_selfcheck;

@@ -1,5 +1,6 @@
 //! Fixtures: the peers that a check meets. Each listens on a free loopback port, bounds every wait, and is gone when dropped.
 
+pub(crate) mod app;
 pub(crate) mod dns;
 pub(crate) mod mta;
 pub(crate) mod pki;
