@@ -8,7 +8,8 @@ use crate::secret::Secret;
 /// The one user of the sandbox.
 pub const USER: &str = "probe";
 
-/// The password of [`USER`]. No secret: it opens nothing.
+/// The password of [`USER`]. No secret: it opens nothing. No other word of the sandbox contains it, since a report masks it
+/// wherever it stands.
 pub const PASSWORD: &str = "open sesame";
 
 /// The mechanisms offered.
@@ -92,7 +93,7 @@ mod tests {
             ("\0probe\0open sesame", Some(true)),
             ("probe\0probe\0open sesame", Some(true)),
             ("root\0probe\0open sesame", Some(false)),
-            ("\0probe\0Sandbox", Some(false)),
+            ("\0probe\0Open sesame", Some(false)),
             ("\0\0", Some(false)),
             ("probe\0open sesame", None),
             ("\0probe\0open sesame\0", None),

@@ -223,7 +223,11 @@ async fn auth_in_every_form() {
     for exchange in [
         &[("AUTH PLAIN AHByb2JlAG9wZW4gc2VzYW1l", "235 2.7.0 ")][..],
         &[("AUTH PLAIN", "334 \r\n"), ("AHByb2JlAG9wZW4gc2VzYW1l", "235 2.7.0 ")],
-        &[("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"), ("cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("b3BlbiBzZXNhbWU=", "235 2.7.0 ")],
+        &[
+            ("AUTH LOGIN", "334 VXNlcm5hbWU6\r\n"),
+            ("cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"),
+            ("b3BlbiBzZXNhbWU=", "235 2.7.0 "),
+        ],
         &[("AUTH LOGIN cHJvYmU=", "334 UGFzc3dvcmQ6\r\n"), ("b3BlbiBzZXNhbWU=", "235 2.7.0 ")],
         &[
             ("AUTH PLAIN AHByb2JlAHdyb25n", "535 5.7.8 "),
