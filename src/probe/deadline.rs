@@ -60,7 +60,7 @@ fn log(report: &Report) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
-        host = ?report.target.host,
+        host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
         port = report.target.port,
         outcome = report.outcome.name(),
