@@ -1,7 +1,7 @@
 //! The command line and the settings: every flag, environment variable and key of the settings file, read once and in one place.
 //!
 //! A flag wins over the environment, the environment over the file, the file over the default. The file's values are handed to the
-//! command line's parser as defaults ([`file`]), so that one parser judges all four layers and words every complaint.
+//! command line's parser as defaults ([`mod@file`]), so that one parser judges all four layers and words every complaint.
 //!
 //! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
 
@@ -179,7 +179,9 @@ impl CommandLine {
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
         }
-        line.settings.agree()?;
+        if matches!(line.subcommand(), Command::Serve | Command::Demo) {
+            line.settings.agree()?;
+        }
         Ok(line)
     }
 
@@ -190,7 +192,7 @@ impl CommandLine {
 }
 
 impl Settings {
-    /// Refuses settings that are good one by one, and not together.
+    /// Refuses settings that are good one by one, and not together to serve with.
     fn agree(&self) -> Result<(), Error> {
         let guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
         if !guarded && !self.listen.ip().to_canonical().is_loopback() {

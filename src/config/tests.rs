@@ -119,6 +119,8 @@ fn an_open_address_without_tokens_is_refused() {
         (&["--listen", "[::1]:2580"], true),
         (&["--listen", "0.0.0.0:2580", "--allow-unauthenticated"], true),
         (&["--listen", "0.0.0.0:2580", "--tokens-file", "tokens"], true),
+        (&["demo", "--listen", "0.0.0.0:2580"], false),
+        (&["healthcheck", "--listen", "0.0.0.0:2580"], true),
     ] {
         match parse(arguments) {
             Ok(_) => assert!(good, "{arguments:?}"),

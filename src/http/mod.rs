@@ -96,18 +96,17 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
         .layer(from_fn(log))
 }
 
-/// One line per request. Method and path are the caller's words, so they are quoted; the query is left out.
+/// One line per request; the query is left out, for it may hold anything.
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
-    let caller = response.extensions().get::<Caller>().map(|caller| caller.0.clone());
     tracing::info!(
         peer = peer.map(tracing::field::display),
-        caller = caller.as_deref().map(tracing::field::debug),
-        method = ?method.as_str(),
-        path = ?uri.path(),
+        caller = response.extensions().get::<Caller>().map(|caller| &*caller.0),
+        method = method.as_str(),
+        path = uri.path(),
         status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1000.0,
         "answered"

@@ -20,6 +20,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::{
+    check::Check,
     phase::Phase,
     probe::{Order, Refusal},
     report::{
@@ -406,4 +407,25 @@ async fn a_draining_service_begins_no_check() {
     let doors = doors_to(|_| panic!("a check was begun"));
     doors.lifecycle.drain();
     assert_problem(&checked(doors, json!({"to": "a@example.com"})).await, 503, "shutting-down");
+}
+
+#[tokio::test]
+async fn the_examples_in_the_document_have_the_form_of_a_report() {
+    let names =
+        |value: &Value| -> Vec<String> { value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
+    let order = Order::new(
+        Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check"),
+    );
+    let real = serde_json::to_value(report(&order)).expect("JSON");
+    let document = serde_json::to_value(super::document()).expect("JSON");
+    let examples =
+        &document["paths"]["/v1/checks/smtp"]["post"]["responses"]["200"]["content"]["application/json"]["examples"];
+    assert_eq!(names(examples), ["bad_certificate", "delivered", "rejected"]);
+    for (name, example) in examples.as_object().into_iter().flatten() {
+        assert_eq!(names(&example["value"]), names(&real), "{name}");
+        assert_eq!(names(&example["value"]["phases"][0]), names(&real["phases"][0]), "{name}");
+        for metric in ["duration", "last_cmd", "cert_error"] {
+            assert!(example["value"]["metrics"].get(metric).is_some(), "{metric} of {name}");
+        }
+    }
 }

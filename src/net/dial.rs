@@ -1,10 +1,11 @@
 //! TCP to an address that the policy has admitted, and to no other.
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    io::{self, ErrorKind},
+    net::SocketAddr,
 };
 
+use nix::errno::Errno;
 use tokio::net::TcpStream;
 
 use crate::target::policy::Admitted;
@@ -30,24 +31,11 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// `EADDRNOTAVAIL` means that no local port is left, or that there is no local address to connect from, as where a machine
-    /// has no IPv6. The one is this machine's trouble, the other says that the address is out of its reach.
-    fn new(error: io::Error, has_source: impl FnOnce() -> bool) -> Self {
-        if error.kind() == io::ErrorKind::AddrNotAvailable && !has_source() {
-            return Self::Unreachable(error);
-        }
-        error.into()
-    }
-}
-
-impl From<io::Error> for DialError {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind;
-        use nix::errno::Errno;
+    fn of(error: io::Error, address: SocketAddr) -> Self {
         match (error.kind(), error.raw_os_error().map(Errno::from_raw)) {
-            (_, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRNOTAVAIL)) => {
-                Self::OutOfSockets(error)
-            }
+            // For IPv4 all local ports are in use; for IPv6 more likely there is no IPv6 here at all.
+            (_, Some(Errno::EADDRNOTAVAIL)) if address.is_ipv4() => Self::OutOfSockets(error),
+            (_, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => Self::OutOfSockets(error),
             (ErrorKind::ConnectionRefused, _) => Self::Refused,
             (ErrorKind::TimedOut, _) => Self::TimedOut,
             (ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted, _) => Self::Closed,
@@ -62,24 +50,13 @@ impl From<io::Error> for DialError {
 /// Why there is no connection.
 pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
     let address = address.socket_addr();
-    let connected = TcpStream::connect(address).await;
-    let stream = connected.map_err(|error| DialError::new(error, || has_source_for(address)))?;
-    // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
-/// Whether this machine has an address from which to reach that one. To connect a UDP socket is to ask the routing table: it needs
-/// no TCP port and sends nothing.
-fn has_source_for(address: SocketAddr) -> bool {
-    let unspecified: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    let connect = async {
+        let stream = TcpStream::connect(address).await?;
+        // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
+        stream.set_nodelay(true)?;
+        Ok(stream)
     };
-    match UdpSocket::bind((unspecified, 0)).and_then(|socket| socket.connect(address)) {
-        Ok(()) => true,
-        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
-    }
+    connect.await.map_err(|error| DialError::of(error, address))
 }
 
 #[cfg(test)]
@@ -87,24 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_local_address_a_target_is_unreachable() {
-        let none_available = || io::Error::from(nix::errno::Errno::EADDRNOTAVAIL);
-        assert!(matches!(DialError::new(none_available(), || false), DialError::Unreachable(_)));
-        assert!(matches!(DialError::new(none_available(), || true), DialError::OutOfSockets(_)));
-        assert!(has_source_for("127.0.0.1:25".parse().expect("an address")));
-    }
-
-    #[test]
     fn what_the_system_says() {
-        let of = |errno: nix::errno::Errno| DialError::from(io::Error::from(errno));
-        use nix::errno::Errno;
-        assert!(matches!(of(Errno::ECONNREFUSED), DialError::Refused));
-        assert!(matches!(of(Errno::EHOSTUNREACH), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::ENETUNREACH), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::EACCES), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::ETIMEDOUT), DialError::TimedOut));
-        assert!(matches!(of(Errno::ECONNRESET), DialError::Closed));
-        assert!(matches!(of(Errno::EMFILE), DialError::OutOfSockets(_)));
-        assert!(matches!(of(Errno::EADDRNOTAVAIL), DialError::OutOfSockets(_)));
+        let of = |errno: Errno, address: &str| DialError::of(errno.into(), address.parse().expect("an address"));
+        let v4 = |errno| of(errno, "192.0.2.1:25");
+        assert!(matches!(v4(Errno::ECONNREFUSED), DialError::Refused));
+        assert!(matches!(v4(Errno::EHOSTUNREACH), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::ENETUNREACH), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::EACCES), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::ETIMEDOUT), DialError::TimedOut));
+        assert!(matches!(v4(Errno::ECONNRESET), DialError::Closed));
+        assert!(matches!(v4(Errno::EMFILE), DialError::OutOfSockets(_)));
+        assert!(matches!(v4(Errno::EADDRNOTAVAIL), DialError::OutOfSockets(_)));
+        assert!(matches!(of(Errno::EADDRNOTAVAIL, "[2001:db8::1]:25"), DialError::Unreachable(_)));
     }
 }

@@ -47,8 +47,29 @@ where
         let heading = heading(&order, started.into_std());
         let running = Running { check: Arc::clone(&order.check), journal: Journal::new(heading), deadline };
         let call = self.inner.call(running);
-        Box::pin(async move { Ok(fold(call.await?, Instant::now())) })
+        Box::pin(async move {
+            let report = fold(call.await?, Instant::now());
+            log(&report);
+            Ok(report)
+        })
     }
+}
+
+/// One line per check.
+fn log(report: &Report) {
+    let failure = report.failure.as_ref();
+    tracing::info!(
+        id = %report.id,
+        host = %report.target.host,
+        address = report.target.address.map(tracing::field::display),
+        port = report.target.port,
+        outcome = report.outcome.name(),
+        phase = failure.map(|failure| failure.phase.name()),
+        kind = failure.map(|failure| failure.kind.name()),
+        code = failure.and_then(|failure| failure.code),
+        ms = report.metrics.duration,
+        "checked"
+    );
 }
 
 fn heading(order: &Order, started: Instant) -> Heading {
@@ -59,5 +80,11 @@ fn heading(order: &Order, started: Instant) -> Heading {
         Target::MxOf(domain) => (domain.to_string(), Via::Mx),
     };
     let (id, port, transcript) = (order.id, check.port, check.transcript);
-    Heading { id, started_at: OffsetDateTime::now_utc(), started, host, port, via, transcript }
+    Heading { id, started_at: now_in_micros(), started, host, port, via, transcript }
+}
+
+/// The wall clock, to the microsecond that the report shows.
+fn now_in_micros() -> OffsetDateTime {
+    let now = OffsetDateTime::now_utc();
+    now.replace_microsecond(now.microsecond()).unwrap_or(now)
 }

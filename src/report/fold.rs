@@ -155,7 +155,7 @@ impl<'a> Fold<'a> {
             version: session.version.map(str::to_owned),
             cipher: session.cipher.clone(),
             server_name: session.server_name.clone(),
-            verified: session.problems.is_empty(),
+            verified: session.version.is_some() && session.problems.is_empty(),
             errors: session.problems.iter().map(|problem| problem.kind).collect(),
             chain: session.chain.clone(),
         });

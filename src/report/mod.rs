@@ -72,6 +72,17 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// The name that callers see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// The server that was spoken to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReportedTarget {
@@ -246,7 +257,7 @@ pub struct TlsReport {
     pub cipher: Option<String>,
     /// The name that was asked for by SNI, and looked for in the certificate.
     pub server_name: String,
-    /// Whether the certificate has none of the errors below.
+    /// Whether the handshake came to its end and the certificate has none of the errors below.
     pub verified: bool,
     /// Everything that is wrong with the certificate; `metrics.cert_error` has it in words.
     pub errors: Vec<CertificateErrorKind>,

@@ -8,8 +8,9 @@ use crate::secret::Secret;
 /// The one user of the sandbox.
 pub const USER: &str = "probe";
 
-/// The password of [`USER`]. No secret: it opens nothing.
-pub const PASSWORD: &str = "sandbox";
+/// The password of [`USER`]. No secret: it opens nothing. No other word of the sandbox contains it, since a report masks it
+/// wherever it stands.
+pub const PASSWORD: &str = "open sesame";
 
 /// The mechanisms offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,13 +90,13 @@ mod tests {
     #[test]
     fn plain_knows_one_user() {
         for (message, known) in [
-            ("\0probe\0sandbox", Some(true)),
-            ("probe\0probe\0sandbox", Some(true)),
-            ("root\0probe\0sandbox", Some(false)),
-            ("\0probe\0Sandbox", Some(false)),
+            ("\0probe\0open sesame", Some(true)),
+            ("probe\0probe\0open sesame", Some(true)),
+            ("root\0probe\0open sesame", Some(false)),
+            ("\0probe\0Open sesame", Some(false)),
             ("\0\0", Some(false)),
-            ("probe\0sandbox", None),
-            ("\0probe\0sandbox\0", None),
+            ("probe\0open sesame", None),
+            ("\0probe\0open sesame\0", None),
             ("", None),
         ] {
             let credentials = Credentials::plain(&Secret::new(message.to_owned()));

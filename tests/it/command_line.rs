@@ -45,8 +45,12 @@ struct Served {
 }
 
 impl Served {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    fn start(command: Command) -> Self {
+        Self::start_printing_to(command, Stdio::null())
+    }
+
+    fn start_printing_to(mut command: Command, stdout: Stdio) -> Self {
+        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (sender, log) = channel();
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -188,8 +192,8 @@ fn the_log_tells_who_asked_and_never_the_token() {
             answered.push((line["status"].clone(), line["caller"].clone(), line["path"].clone()));
         }
     }
-    let path = Value::from("\"/openapi.json\"");
-    assert_eq!(answered, [(401.into(), Value::Null, path.clone()), (200.into(), "\"monitoring\"".into(), path)]);
+    let path = Value::from("/openapi.json");
+    assert_eq!(answered, [(401.into(), Value::Null, path.clone()), (200.into(), "monitoring".into(), path)]);
 }
 
 #[test]
@@ -234,4 +238,57 @@ fn run_refuses_a_forbidden_target() {
     let output = program(&arguments).output().expect("the program starts");
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("127.0.0.0/8") && output.stdout.is_empty(), "{}", stderr(&output));
+}
+
+/// The demo, what it has printed, and where its mail server listens.
+fn demo(scratch: &Scratch) -> (Served, String, String) {
+    let printed = scratch.write("printed", b"");
+    let stdout = std::fs::File::create(&printed).expect("writable");
+    let served = Served::start_printing_to(program(&["demo", "--listen", "127.0.0.1:0"]), stdout.into());
+    let printed = std::fs::read_to_string(printed).expect("UTF-8");
+    let report = printed.split("\n\n").find(|part| part.starts_with('{')).expect("a report");
+    let report: Value = serde_json::from_str(report).expect("JSON");
+    assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&"delivered".into(), &true.into()), "{printed}");
+    (served, printed, report["target"]["port"].to_string())
+}
+
+#[test]
+fn the_demo_prints_a_request_that_works() {
+    let (served, printed, _) = demo(&Scratch::new());
+    let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
+    let body = line.split('\'').rfind(|part| part.starts_with('{')).expect("a body");
+    assert!(line.contains(&format!("http://{}/v1/checks/smtp", served.address)), "{line}");
+
+    let mut caller = TcpStream::connect(served.address).expect("it listens");
+    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+    let header = "Host: x\r\nConnection: close\r\nContent-Type: application/json";
+    write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .expect("sent");
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""outcome":"delivered""#), "{answer}");
+
+    served.signal("TERM");
+    assert_eq!(served.end(), 0);
+}
+
+#[test]
+fn run_ends_with_the_outcome_of_the_check() {
+    let (_served, _, port) = demo(&Scratch::new());
+    let run = |arguments: &[&str], password: Option<&str>| {
+        let mut command = program(&["run", "--target", "127.0.0.1", "--port", &port]);
+        command.args(arguments).envs(password.map(|password| ("SMTP_CHECK_SASL_PASSWORD", password)));
+        let output = command.output().expect("the program starts");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON, since stdout is a pipe");
+        (code(&output), report)
+    };
+    let (code, report) = run(&["--to", "you@sandbox.test", "--payload", "-- \nhello"], None);
+    assert_eq!((code, &report["outcome"]), (0, &"delivered".into()));
+
+    let (code, report) = run(&["--to", "nobody@sandbox.test"], None);
+    assert_eq!((code, &report["failure"]["code"]), (1, &550.into()));
+
+    let login = ["--to=you@sandbox.test", "--sasl-authentication=login", "--sasl-user=probe", "--stop-after=sasl_auth"];
+    assert_eq!(run(&login, Some("open sesame")).0, 0, "the password may come from the environment");
+    assert_eq!(run(&login, Some("wrong")).1["failure"]["phase"], "sasl_auth");
 }
