@@ -5,6 +5,7 @@ mod checks;
 mod command_line;
 mod mx;
 mod policy;
+mod real;
 mod support;
 mod support_selfcheck;
 mod targets;

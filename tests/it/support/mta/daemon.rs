@@ -38,7 +38,7 @@ exec setsid "$@" </dev/null >"$dir/output" 2>&1 3<&-
 
 /// The server ended before it was ready, as it does when somebody else took one of its ports.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     story: String,
 }
 
@@ -164,11 +164,16 @@ impl Daemon {
 
     /// The first complete line of the log that contains `needle`, once there is one.
     pub(super) async fn logged(&self, needle: &str) -> String {
-        self.wait_for(&format!("a log line with {needle:?}"), || {
-            self.read_log()
-                .split_inclusive('\n')
-                .find(|line| line.ends_with('\n') && line.contains(needle))
-                .map(|line| line.trim_end().to_owned())
+        self.logged_times(needle, 1).await.remove(0)
+    }
+
+    /// The first `count` complete lines of the log that contain `needle`, once there are so many.
+    pub(super) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
+        self.wait_for(&format!("log line {count} with {needle:?}"), || {
+            let log = self.read_log();
+            let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(needle));
+            let found: Vec<_> = lines.take(count).map(|line| line.trim_end().to_owned()).collect();
+            (found.len() == count).then_some(found)
         })
         .await
     }
@@ -245,7 +250,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// A port that nobody else has while the listener lives.
-pub(super) fn free_port() -> TcpListener {
+pub(crate) fn free_port() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1")
 }
 
