@@ -36,7 +36,8 @@ setsid /bin/sh -c '
 exec setsid "$@" </dev/null >"$dir/output" 2>&1 3<&-
 "#;
 
-/// The server ended before it was ready, as it does when somebody else took one of its ports.
+/// The server did not get ready: it ended, as it does when somebody else took one of its ports, or it hung up on a client, as
+/// Postfix once did on a busy machine.
 #[derive(Debug)]
 pub(crate) struct Ended {
     story: String,
@@ -179,14 +180,14 @@ impl Daemon {
     }
 
     /// Connects to a port and waits for the first byte of the greeting, so that the first check finds a server that is warm.
-    pub(super) async fn greets(&self, port: u16) {
+    pub(super) async fn greets(&self, port: u16) -> Result<(), Ended> {
         let greeting = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
             stream.read_u8().await
         };
         match tokio::time::timeout(PATIENCE, greeting).await {
-            Ok(Ok(b'2')) => {}
-            other => panic!("port {port} gave {other:?} for a greeting{}", self.story()),
+            Ok(Ok(b'2')) => Ok(()),
+            other => Err(Ended { story: format!("\nport {port} gave {other:?} for a greeting{}", self.story()) }),
         }
     }
 
@@ -240,7 +241,7 @@ pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N
             Err(Ended { story }) => last = Some(story),
         }
     }
-    panic!("the server ended {ATTEMPTS} times before it was ready{}", last.unwrap_or_default());
+    panic!("the server did not get ready in {ATTEMPTS} attempts{}", last.unwrap_or_default());
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {

@@ -39,7 +39,7 @@ impl Exim {
         let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
-        exim.daemon.greets(exim.plain()).await;
+        exim.daemon.greets(exim.plain()).await?;
         Ok(exim)
     }
 

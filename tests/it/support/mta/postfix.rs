@@ -38,18 +38,19 @@ impl Postfix {
         let daemon = Daemon::start(home, "log", Path::new(MASTER), &["-s", "-c", &configuration]);
         daemon.ready("daemon started").await?;
         let postfix = Self { daemon, ports, sasl };
-        postfix.greet().await;
+        postfix.greet().await?;
         Ok(postfix)
     }
 
-    async fn greet(&self) {
+    async fn greet(&self) -> Result<(), Ended> {
         // Not the two that wait for the client to speak first; that they are bound is known already.
         let [plain, submission, _smtps, _proxy, small] = self.ports;
-        self.daemon.greets(plain).await;
-        self.daemon.greets(small).await;
+        self.daemon.greets(plain).await?;
+        self.daemon.greets(small).await?;
         if self.sasl.is_some() {
-            self.daemon.greets(submission).await;
+            self.daemon.greets(submission).await?;
         }
+        Ok(())
     }
 
     /// No TLS, no AUTH; mail for the known recipients only.
