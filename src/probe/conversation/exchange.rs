@@ -234,7 +234,7 @@ impl Exchange {
             let parsed = self.parser.parse(&mut unread);
             let taken = octets - unread.len();
             self.stream.take(taken);
-            if let Some(reply) = parsed? {
+            if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.arrived, Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
             }
