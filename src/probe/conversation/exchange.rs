@@ -124,12 +124,16 @@ impl Exchange {
             action = match action {
                 Action::Listen(phase) => self.answer(dialogue, phase).await?,
                 Action::Begin(Phase::Quit, command) => return self.quit(dialogue, &command).await,
-                Action::Begin(phase, command) => {
-                    self.await_turn(phase, &command).await?;
-                    self.journal.note(std::time::Instant::now(), Event::Began(phase));
-                    self.say(phase, &command).await?;
-                    self.answer(dialogue, phase).await?
-                }
+                Action::Begin(phase, command) => match self.await_turn(phase, &command).await {
+                    Ok(()) => {
+                        self.journal.note(std::time::Instant::now(), Event::Began(phase));
+                        self.say(phase, &command).await?;
+                        self.answer(dialogue, phase).await?
+                    }
+                    // The header is answered, and nothing else was said.
+                    Err(refused) if refused.phase == Phase::Proxy => self.part(dialogue, refused),
+                    Err(early) => return Err(early),
+                },
                 Action::Continue(command) => {
                     self.await_turn(Phase::SaslAuth, &command).await?;
                     self.say(Phase::SaslAuth, &command).await?;
@@ -173,8 +177,9 @@ impl Exchange {
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue, phase: Phase) -> Result<Action, Failure> {
         let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
-        if phase == Phase::Ehlo && self.check.proxy.is_some() && reply.code().is_negative() {
-            self.tell_proxy_reply(&reply).await?;
+        if self.check.proxy.is_some() && self.is_for_the_header(phase, &reply).await {
+            let refused = Failure::rejected(Phase::Proxy, &reply.masked(&self.mask));
+            return Ok(self.part(dialogue, refused));
         }
         Ok(self.judge(dialogue, phase, &reply))
     }
@@ -190,13 +195,18 @@ impl Exchange {
         next
     }
 
-    /// A server that expects no PROXY header takes it for a command and refuses it; that refusal may come in before EHLO's answer.
-    /// If a second reply follows, the first was the header's.
-    async fn tell_proxy_reply(&mut self, first: &Reply) -> Result<(), Failure> {
-        let by = self.deadline.min(Instant::now() + PATIENCE);
-        match self.hear(by).await {
-            Ok(_) => Err(Failure::rejected(Phase::Proxy, &first.masked(&self.mask))),
-            Err(_) => Ok(()),
+    /// A server that expects no PROXY header takes it for a command and refuses it; that refusal may come in before EHLO's answer, or
+    /// even the greeting.
+    async fn is_for_the_header(&mut self, phase: Phase, reply: &Reply) -> bool {
+        match phase {
+            // These find fault with a command (RFC 5321, section 4.2.2), and the header is all that the server has heard.
+            Phase::Banner => (500..=504).contains(&reply.code().value()),
+            // If a second reply follows, the first was the header's.
+            Phase::Ehlo if reply.code().is_negative() => {
+                let by = self.deadline.min(Instant::now() + PATIENCE);
+                self.hear(by).await.is_ok()
+            }
+            _ => false,
         }
     }
 
