@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     check::{Check, TlsVerify},
-    net::stream::{NotInStep, Stream},
+    net::stream::Stream,
     phase::Phase,
     probe::Running,
     proxy_header::ProxyHeader,
@@ -274,12 +274,18 @@ impl Exchange {
 
     /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
     async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
-        let tcp = self.stream.release().await.map_err(|NotInStep| {
+        let released = self.stream.release().await;
+        if released.is_err() && !self.check.script.implicit_tls {
             let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-            Failure::new(Phase::StartTls, FailureKind::Protocol, message)
-        })?;
+            return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+        }
         let name = self.server_name()?;
         self.journal.note(std::time::Instant::now(), Event::Began(Phase::Tls));
+        let Ok(tcp) = released else {
+            // A greeting in clear text, which would meet the handshake if it came a moment later.
+            self.journal.note(std::time::Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
+            return Err(handshake_failure(&HandshakeError::NotTls));
+        };
         let (outcome, facts) = tls.handshake(tcp, &name, self.deadline).await;
         let ended = std::time::Instant::now();
         if let Some(facts) = &facts {
