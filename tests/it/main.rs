@@ -1,7 +1,14 @@
 //! What the service promises, tried from outside: one binary, a file per behaviour.
 
 mod architecture;
+mod auth;
+mod certificates;
 mod checks;
 mod command_line;
+mod metrics;
+mod proxy;
+mod rejections;
+mod starttls;
 mod support;
 mod support_selfcheck;
+mod transcript;
