@@ -1,11 +1,18 @@
 //! What the service promises, tried from outside: one binary, a file per behaviour.
 
 mod architecture;
+mod auth;
+mod certificates;
 mod checks;
 mod command_line;
+mod metrics;
 mod mx;
 mod policy;
+mod proxy;
 mod real;
+mod rejections;
+mod starttls;
 mod support;
 mod support_selfcheck;
 mod targets;
+mod transcript;
