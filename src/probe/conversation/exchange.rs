@@ -170,10 +170,9 @@ impl Exchange {
     }
 
     async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
-        let unsupported =
-            |error: &dyn ToString| Failure::new(Phase::Proxy, FailureKind::Unsupported, error.to_string());
+        let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
         let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;
-        let octets = header.encode(local, peer).map_err(|error| unsupported(&error))?;
+        let octets = header.encode(local, peer).map_err(unsupported)?;
         self.journal.note(std::time::Instant::now(), Event::Sent(shown(&octets)));
         self.write(&octets).await.map_err(|lost| lost.failure(Phase::Proxy))
     }
@@ -223,8 +222,9 @@ impl Exchange {
             Lost::Garbled(_) => lost.failure(phase),
             _ => Failure::new(phase, FailureKind::Protocol, format_args!("the server spoke before {command} was sent")),
         })?;
+        let early = early.masked(&self.mask);
         if phase == Phase::Ehlo && self.check.proxy.is_some() && early.code().is_negative() {
-            return Err(Failure::rejected(Phase::Proxy, &early.masked(&self.mask)));
+            return Err(Failure::rejected(Phase::Proxy, &early));
         }
         let said = format!("the server spoke before {command} was sent: {} {}", early.code(), early.message());
         Err(Failure::new(phase, FailureKind::Protocol, said))
@@ -232,7 +232,10 @@ impl Exchange {
 
     async fn say(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
         self.journal.note(std::time::Instant::now(), Event::Sent(self.mask.apply(&command.to_string())));
-        self.write(&command.to_wire()).await.map_err(|lost| lost.failure(phase))
+        let Err(lost) = self.write(&command.to_wire()).await else { return Ok(()) };
+        // Whoever hung up may have said why.
+        self.await_turn(phase, command).await?;
+        Err(lost.failure(phase))
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<(), Lost> {
