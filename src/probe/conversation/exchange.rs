@@ -264,7 +264,9 @@ impl Exchange {
 
     /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
     async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
-        let tcp = self.stream.release().await.map_err(|NotInStep| {
+        let begins_with_tls = self.check.script.implicit_tls;
+        let released = if begins_with_tls { self.stream.release_fresh() } else { self.stream.release().await };
+        let tcp = released.map_err(|NotInStep| {
             let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
             Failure::new(Phase::StartTls, FailureKind::Protocol, message)
         })?;
