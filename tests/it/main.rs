@@ -3,5 +3,9 @@
 mod architecture;
 mod checks;
 mod command_line;
+mod deadlines;
+mod hang_up;
+mod hostile;
+mod limits;
 mod support;
 mod support_selfcheck;
