@@ -163,8 +163,11 @@ struct Kind {
     name: &'static str,
     server: Smtpd,
     check: Value,
-    comes_of_it: Result<&'static str, (&'static str, &'static str, bool)>,
+    comes_of_it: Outcome,
 }
+
+/// The report's outcome; where it failed, the phase and kind, and whether it is temporary.
+type Outcome = Result<&'static str, (&'static str, &'static str, bool)>;
 
 impl Kind {
     /// Whether the server lets a check wait until its time is over.
@@ -197,7 +200,7 @@ fn kinds() -> Vec<Kind> {
     let starttls = json!({"starttls": true});
     let keywords: String = (0..5900).map(|number| format!("250-X{number:04}\r\n")).collect();
     let large = json!({"payload": ("x".repeat(70) + "\r\n").repeat(3000)});
-    let rows: Vec<(&str, Script, Value, Result<&str, (&str, &str, bool)>)> = vec![
+    let rows: Vec<(_, _, _, Outcome)> = vec![
         ("polite", polite(), json!({}), Ok("delivered")),
         (
             "polite, one byte at a time",

@@ -145,3 +145,19 @@ async fn to_hang_up_while_the_name_is_looked_up_ends_the_check() {
     drop(caller);
     has_room(&app).await;
 }
+
+/// Some clients write a line too many behind the body; some send the next request before they have this one's answer.
+#[tokio::test]
+async fn to_hang_up_behind_more_bytes_than_the_request_ends_the_check() {
+    for more in ["\r\n", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"] {
+        let app = house().open().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let mut caller = app.begin(json!({"port": port, "timeout_ms": 60_000})).await;
+        caller.write_all(more.as_bytes()).await.expect("the service reads");
+        let mut server = timeout(PATIENCE, bring_to(Moment::Banner, &listener)).await.expect("the check gets there");
+        drop(caller);
+        ends(&mut server).await;
+        has_room(&app).await;
+    }
+}
