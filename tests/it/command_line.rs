@@ -18,7 +18,7 @@ use crate::support::scratch::Scratch;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program, with no setting from the environment of the tests.
-fn program(arguments: &[&str]) -> Command {
+pub(super) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SMTP_CHECK_") || name == "RUST_LOG" {

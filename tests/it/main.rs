@@ -7,5 +7,8 @@ mod deadlines;
 mod hang_up;
 mod hostile;
 mod limits;
+mod mx;
+mod policy;
 mod support;
 mod support_selfcheck;
+mod targets;

@@ -52,7 +52,7 @@ struct Service {
     address: SocketAddr,
     bench: Bench,
     events: mpsc::UnboundedReceiver<&'static str>,
-    shutdown: oneshot::Sender<()>,
+    shutdown: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Ended>,
 }
 
@@ -76,7 +76,7 @@ async fn start(settings: ServerSettings) -> Service {
     let (shutdown, told) = oneshot::channel::<()>();
     let told = async { told.await.unwrap_or_default() };
     let ended = tokio::spawn(serve(listener, router, bench.lifecycle.clone(), told, settings));
-    Service { address, bench, events: seen, shutdown, ended }
+    Service { address, bench, events: seen, shutdown: Some(shutdown), ended }
 }
 
 fn generous() -> ServerSettings {
@@ -96,6 +96,12 @@ impl Service {
 
     async fn event(&mut self) -> &'static str {
         timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("the service lives")
+    }
+
+    /// Tells the service to end.
+    fn stop(&mut self) {
+        let shutdown = self.shutdown.take().expect("told once");
+        shutdown.send(()).expect("the service listens");
     }
 
     async fn end(self) -> Ended {
@@ -227,9 +233,56 @@ async fn a_caller_that_hangs_up_ends_its_check() {
     assert_eq!(service.bench.lifecycle.running(), 0);
 }
 
+/// An HTTP/2 connection's beginning (RFC 9113, section 3.4), and a request of `path` on stream 1.
+fn http2(path: &str) -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // GET and http are entries of HPACK's static table, path and authority literals (RFC 7541, appendix A).
+    let mut header = vec![0x82, 0x86, 0x04, path.len() as u8];
+    header.extend(path.bytes().chain(*b"\x01\x01x"));
+    bytes.extend([0, 0, header.len() as u8, 0x01, 0x05, 0, 0, 0, 1]);
+    bytes.extend(header);
+    bytes
+}
+
+#[tokio::test]
+async fn a_caller_over_http2_that_hangs_up_ends_its_check() {
+    let mut service = start(generous()).await;
+    let caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    drop(caller);
+    assert_eq!(service.event().await, "dropped");
+
+    let mut caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    // RST_STREAM, CANCEL: the connection stays, the request does not.
+    caller.write_all(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08").await.expect("sent");
+    assert_eq!(service.event().await, "dropped");
+}
+
+#[tokio::test]
+async fn an_idle_connection_over_http2_is_closed() {
+    let service = start(strict()).await;
+    let begun = Instant::now();
+    let mut caller = service.send(&http2("/quick")).await;
+    assert!(rest(&mut caller).await.contains("quick"));
+    assert!(begun.elapsed() >= BOUND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_check_over_http2_finishes_in_the_drain() {
+    let mut service = start(generous()).await;
+    let mut caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    service.stop();
+    timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
+    service.bench.may_finish.add_permits(1);
+    assert!(rest(&mut caller).await.contains("finished"));
+    assert_eq!(service.end().await, Ended::Drained);
+}
+
 #[tokio::test]
 async fn an_idle_service_ends_at_once() {
-    let service = start(generous()).await;
+    let mut service = start(generous()).await;
     let mut kept_alive = service.send(QUICK).await;
     until(&mut kept_alive, "quick").await;
     let mut silent = service.send(b"").await;
@@ -239,9 +292,9 @@ async fn an_idle_service_ends_at_once() {
         .await;
     until(&mut uploading, "100 Continue\r\n\r\n").await;
 
-    let Service { shutdown, ended, address, .. } = service;
-    shutdown.send(()).expect("the service listens");
-    assert_eq!(timeout(PATIENCE, ended).await.expect("in time").expect("no panic"), Ended::Drained);
+    let address = service.address;
+    service.stop();
+    assert_eq!(service.end().await, Ended::Drained);
     for caller in [&mut kept_alive, &mut silent, &mut halfway] {
         // Unread bytes make the system reset the connection instead of closing it.
         let mut nothing = Vec::new();
@@ -262,7 +315,7 @@ async fn running_checks_finish_and_new_ones_are_refused() {
     until(&mut kept_alive, "quick").await;
 
     let lifecycle = service.bench.lifecycle.clone();
-    std::mem::replace(&mut service.shutdown, oneshot::channel().0).send(()).expect("the service listens");
+    service.stop();
     timeout(PATIENCE, lifecycle.draining()).await.expect("in time");
     let mut new = service.send(CHECK).await;
     kept_alive.write_all(CHECK).await.expect("still open");
@@ -285,7 +338,7 @@ async fn an_answer_is_written_to_its_end() {
     let mut service = start(generous()).await;
     let mut caller = service.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     until(&mut caller, "\r\n\r\n").await;
-    std::mem::replace(&mut service.shutdown, oneshot::channel().0).send(()).expect("the service listens");
+    service.stop();
     timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
     assert_eq!(rest(&mut caller).await.len(), LARGE);
     assert_eq!(service.end().await, Ended::Drained);
@@ -296,7 +349,7 @@ async fn what_outlasts_the_grace_is_cut() {
     let mut service = start(ServerSettings { shutdown_grace: BOUND, ..generous() }).await;
     let mut caller = service.send(CHECK).await;
     assert_eq!(service.event().await, "begun");
-    std::mem::replace(&mut service.shutdown, oneshot::channel().0).send(()).expect("the service listens");
+    service.stop();
     assert_eq!(service.event().await, "dropped");
     assert_eq!(rest(&mut caller).await, "");
     assert_eq!(service.end().await, Ended::Cut { checks: 1, connections: 1 });
