@@ -48,15 +48,7 @@ impl Stream {
     /// # Errors
     /// [`NotInStep`] when anything has arrived that was not taken, or when the connection is inside TLS already.
     pub async fn release(&mut self) -> Result<TcpStream, NotInStep> {
-        if self.has_more().await { Err(NotInStep) } else { self.release_fresh() }
-    }
-
-    /// Like [`Self::release`], for a connection that begins with TLS: what has arrived by now is the handshake's to judge.
-    ///
-    /// # Errors
-    /// [`NotInStep`] when anything was read and not taken, or when the connection is inside TLS already.
-    pub fn release_fresh(&mut self) -> Result<TcpStream, NotInStep> {
-        if !self.unread().is_empty() {
+        if self.has_more().await {
             return Err(NotInStep);
         }
         match std::mem::replace(&mut self.transport, Transport::Gone) {

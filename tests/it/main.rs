@@ -1,14 +1,21 @@
 //! What the service promises, tried from outside: one binary, a file per behaviour.
 
 mod architecture;
+mod auth;
+mod certificates;
 mod checks;
 mod command_line;
 mod deadlines;
 mod hang_up;
 mod hostile;
 mod limits;
+mod metrics;
 mod mx;
 mod policy;
+mod proxy;
+mod rejections;
+mod starttls;
 mod support;
 mod support_selfcheck;
 mod targets;
+mod transcript;

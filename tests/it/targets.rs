@@ -379,3 +379,14 @@ async fn a_long_answer_comes_over_tcp_and_is_bounded() {
     let attempts = report["target"]["attempts"].as_array().expect("all of them").len();
     assert!((1..=64).contains(&attempts), "{attempts} attempts");
 }
+
+#[tokio::test]
+async fn a_slow_name_server_is_not_a_silent_one() {
+    let zone = Zone::new().a("slow.test", [127, 0, 0, 1].into()).delayed("slow.test", Duration::from_millis(2300));
+    let dns = Dns::serve(zone);
+    let app = House::default().asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    let report = app.check(json!({"target": "slow.test", "port": server.port()})).await;
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    assert!(report["metrics"]["dns_time"].as_f64().is_some_and(|ms| ms >= 2300.0), "{report:#}");
+}
