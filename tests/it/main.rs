@@ -3,5 +3,6 @@
 mod architecture;
 mod checks;
 mod command_line;
+mod document;
 mod support;
 mod support_selfcheck;
