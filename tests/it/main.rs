@@ -8,5 +8,7 @@ mod doors;
 mod draining;
 mod parameters;
 mod real;
+mod settings;
+mod shell;
 mod support;
 mod support_selfcheck;
