@@ -1,7 +1,11 @@
 //! TCP to an address that the policy has admitted, and to no other.
 
-use std::io;
+use std::{
+    io::{self, ErrorKind},
+    net::SocketAddr,
+};
 
+use nix::errno::Errno;
 use tokio::net::TcpStream;
 
 use crate::target::policy::Admitted;
@@ -26,14 +30,12 @@ pub enum DialError {
     OutOfSockets(io::Error),
 }
 
-impl From<io::Error> for DialError {
-    fn from(error: io::Error) -> Self {
-        use io::ErrorKind;
-        use nix::errno::Errno;
+impl DialError {
+    fn of(error: io::Error, address: SocketAddr) -> Self {
         match (error.kind(), error.raw_os_error().map(Errno::from_raw)) {
-            (_, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EADDRNOTAVAIL)) => {
-                Self::OutOfSockets(error)
-            }
+            // For IPv4 all local ports are in use; for IPv6 more likely there is no IPv6 here at all.
+            (_, Some(Errno::EADDRNOTAVAIL)) if address.is_ipv4() => Self::OutOfSockets(error),
+            (_, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => Self::OutOfSockets(error),
             (ErrorKind::ConnectionRefused, _) => Self::Refused,
             (ErrorKind::TimedOut, _) => Self::TimedOut,
             (ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted, _) => Self::Closed,
@@ -47,10 +49,14 @@ impl From<io::Error> for DialError {
 /// # Errors
 /// Why there is no connection.
 pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
-    let stream = TcpStream::connect(address.socket_addr()).await?;
-    // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    let address = address.socket_addr();
+    let connect = async {
+        let stream = TcpStream::connect(address).await?;
+        // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    connect.await.map_err(|error| DialError::of(error, address))
 }
 
 #[cfg(test)]
@@ -59,15 +65,16 @@ mod tests {
 
     #[test]
     fn what_the_system_says() {
-        let of = |errno: nix::errno::Errno| DialError::from(io::Error::from(errno));
-        use nix::errno::Errno;
-        assert!(matches!(of(Errno::ECONNREFUSED), DialError::Refused));
-        assert!(matches!(of(Errno::EHOSTUNREACH), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::ENETUNREACH), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::EACCES), DialError::Unreachable(_)));
-        assert!(matches!(of(Errno::ETIMEDOUT), DialError::TimedOut));
-        assert!(matches!(of(Errno::ECONNRESET), DialError::Closed));
-        assert!(matches!(of(Errno::EMFILE), DialError::OutOfSockets(_)));
-        assert!(matches!(of(Errno::EADDRNOTAVAIL), DialError::OutOfSockets(_)));
+        let of = |errno: Errno, address: &str| DialError::of(errno.into(), address.parse().expect("an address"));
+        let v4 = |errno| of(errno, "192.0.2.1:25");
+        assert!(matches!(v4(Errno::ECONNREFUSED), DialError::Refused));
+        assert!(matches!(v4(Errno::EHOSTUNREACH), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::ENETUNREACH), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::EACCES), DialError::Unreachable(_)));
+        assert!(matches!(v4(Errno::ETIMEDOUT), DialError::TimedOut));
+        assert!(matches!(v4(Errno::ECONNRESET), DialError::Closed));
+        assert!(matches!(v4(Errno::EMFILE), DialError::OutOfSockets(_)));
+        assert!(matches!(v4(Errno::EADDRNOTAVAIL), DialError::OutOfSockets(_)));
+        assert!(matches!(of(Errno::EADDRNOTAVAIL, "[2001:db8::1]:25"), DialError::Unreachable(_)));
     }
 }

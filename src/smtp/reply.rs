@@ -227,7 +227,7 @@ impl ReplyParser {
     }
 
     fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
-        let line = self.line.trim_suffix_octets(b"\r\n");
+        let line = without_line_end(&self.line);
         let (code, is_last, text) = split_line(line)?;
         match self.code {
             None => self.code = Some(code),
@@ -260,16 +260,10 @@ fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
     }
 }
 
-/// `<[u8]>::trim_suffix` for a set of octets.
-trait TrimSuffix {
-    fn trim_suffix_octets(&self, set: &[u8]) -> &[u8];
-}
-
-impl TrimSuffix for [u8] {
-    fn trim_suffix_octets(&self, set: &[u8]) -> &[u8] {
-        let end = self.iter().rposition(|octet| !set.contains(octet)).map_or(0, |last| last + 1);
-        &self[..end]
-    }
+/// The line without its LF and the CRs before it: some servers write more than one.
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let last = line.iter().rposition(|octet| !b"\r\n".contains(octet));
+    &line[..last.map_or(0, |last| last + 1)]
 }
 
 #[cfg(test)]

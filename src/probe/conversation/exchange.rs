@@ -96,7 +96,12 @@ impl Exchange {
     pub(super) async fn run(mut self, tls: &TlsClient) -> Journal {
         let (mut dialogue, first) = Dialogue::begin(self.check.script.clone());
         if let Err(failure) = self.converse(tls, &mut dialogue, first).await {
+            // A server that took the PROXY header for a command has refused it and waits for the next one.
+            let in_step = failure.phase == Phase::Proxy && failure.kind == FailureKind::Rejected;
             self.fail(failure);
+            if in_step {
+                self.quit(&mut dialogue).await;
+            }
         }
         for warning in dialogue.warnings() {
             self.journal.note(std::time::Instant::now(), Event::Warned(warning.to_string()));
@@ -123,7 +128,10 @@ impl Exchange {
         loop {
             action = match action {
                 Action::Listen(phase) => self.answer(dialogue, phase).await?,
-                Action::Begin(Phase::Quit, command) => return self.quit(dialogue, &command).await,
+                Action::Begin(Phase::Quit, _) => {
+                    self.quit(dialogue).await;
+                    return Ok(());
+                }
                 Action::Begin(phase, command) => {
                     self.await_turn(phase, &command).await?;
                     self.journal.note(std::time::Instant::now(), Event::Began(phase));
@@ -247,19 +255,19 @@ impl Exchange {
         }
     }
 
-    /// Ends politely; whatever comes of that, it does not fail the check.
-    async fn quit(&mut self, dialogue: &mut Dialogue, command: &Command) -> Result<(), Failure> {
-        if self.await_turn(Phase::Quit, command).await.is_err() {
-            return Ok(());
-        }
+    /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
+    async fn quit(&mut self, dialogue: &mut Dialogue) {
+        let Action::Begin(phase, command) = dialogue.quit() else { return };
         self.deadline = self.deadline.min(Instant::now() + PATIENCE);
-        self.journal.note(std::time::Instant::now(), Event::Began(Phase::Quit));
-        if self.say(Phase::Quit, command).await.is_ok()
+        if self.await_turn(phase, &command).await.is_err() {
+            return;
+        }
+        self.journal.note(std::time::Instant::now(), Event::Began(phase));
+        if self.say(phase, &command).await.is_ok()
             && let Ok(reply) = self.hear(self.deadline).await
         {
-            self.judge(dialogue, Phase::Quit, &reply);
+            self.judge(dialogue, phase, &reply);
         }
-        Ok(())
     }
 
     /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
