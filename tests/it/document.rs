@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use super::support::{
     app::{Answer, App, House, failure},
     dns::{Dns, Zone},
     pki::{Ca, Leaf},
+    port::Port,
     smtpd::{Act, Script, Smtpd, Step},
 };
 
@@ -78,7 +78,7 @@ async fn every_report_has_the_form_in_the_document() {
         .a("mx2.example.test", [127, 0, 0, 1].into());
     let dns = Dns::serve(zone);
     let app = House::default().trusting(&ca).asking(dns.addr()).open().await;
-    let refusing = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+    let refusing = Port::new().number();
 
     let polite = Smtpd::serve(Script::polite().with_starttls(good.clone()).with_credentials("probe", "open sesame"));
     let bad_certificate = Smtpd::serve(Script::polite().with_starttls(expired));
