@@ -151,12 +151,14 @@ impl<'a> Fold<'a> {
         if let (Some(version), Some(cipher)) = (session.version, &session.cipher) {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
+        let mut errors: Vec<_> = session.problems.iter().map(|problem| problem.kind).collect();
+        errors.dedup();
         self.tls = Some(TlsReport {
             version: session.version.map(str::to_owned),
             cipher: session.cipher.clone(),
             server_name: session.server_name.clone(),
             verified: session.version.is_some() && session.problems.is_empty(),
-            errors: session.problems.iter().map(|problem| problem.kind).collect(),
+            errors,
             chain: session.chain.clone(),
         });
     }

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     check::{Check, TlsVerify},
-    net::stream::{NotInStep, Stream},
+    net::stream::Stream,
     phase::Phase,
     probe::Running,
     proxy_header::ProxyHeader,
@@ -181,8 +181,8 @@ impl Exchange {
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue, phase: Phase) -> Result<Action, Failure> {
         let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
-        if phase == Phase::Ehlo && self.check.proxy.is_some() && reply.code().is_negative() {
-            self.tell_proxy_reply(&reply).await?;
+        if self.check.proxy.is_some() && self.is_for_the_header(phase, &reply).await {
+            return Err(Failure::rejected(Phase::Proxy, &reply.masked(&self.mask)));
         }
         Ok(self.judge(dialogue, phase, &reply))
     }
@@ -198,13 +198,18 @@ impl Exchange {
         next
     }
 
-    /// A server that expects no PROXY header takes it for a command and refuses it; that refusal may come in before EHLO's answer.
-    /// If a second reply follows, the first was the header's.
-    async fn tell_proxy_reply(&mut self, first: &Reply) -> Result<(), Failure> {
-        let by = self.deadline.min(Instant::now() + PATIENCE);
-        match self.hear(by).await {
-            Ok(_) => Err(Failure::rejected(Phase::Proxy, &first.masked(&self.mask))),
-            Err(_) => Ok(()),
+    /// A server that expects no PROXY header takes it for a command and refuses it; that refusal may come in before EHLO's answer, or
+    /// even the greeting.
+    async fn is_for_the_header(&mut self, phase: Phase, reply: &Reply) -> bool {
+        match phase {
+            // These find fault with a command (RFC 5321, section 4.2.2), and the header is all that the server has heard.
+            Phase::Banner => (500..=504).contains(&reply.code().value()),
+            // If a second reply follows, the first was the header's.
+            Phase::Ehlo if reply.code().is_negative() => {
+                let by = self.deadline.min(Instant::now() + PATIENCE);
+                self.hear(by).await.is_ok()
+            }
+            _ => false,
         }
     }
 
@@ -242,7 +247,7 @@ impl Exchange {
             let parsed = self.parser.parse(&mut unread);
             let taken = octets - unread.len();
             self.stream.take(taken);
-            if let Some(reply) = parsed? {
+            if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.arrived, Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
             }
@@ -272,12 +277,18 @@ impl Exchange {
 
     /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
     async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
-        let tcp = self.stream.release().await.map_err(|NotInStep| {
+        let released = self.stream.release().await;
+        if released.is_err() && !self.check.script.implicit_tls {
             let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-            Failure::new(Phase::StartTls, FailureKind::Protocol, message)
-        })?;
+            return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+        }
         let name = self.server_name()?;
         self.journal.note(std::time::Instant::now(), Event::Began(Phase::Tls));
+        let Ok(tcp) = released else {
+            // A greeting in clear text, which would meet the handshake if it came a moment later.
+            self.journal.note(std::time::Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
+            return Err(handshake_failure(&HandshakeError::NotTls));
+        };
         let (outcome, facts) = tls.handshake(tcp, &name, self.deadline).await;
         let ended = std::time::Instant::now();
         if let Some(facts) = &facts {
