@@ -68,6 +68,7 @@ fn strings_stand_for_numbers_and_booleans() {
     .expect("a check");
     assert_eq!((check.port, check.timeout), (2525, Duration::from_millis(250)));
     assert!(check.script.start_tls && check.transcript && check.proxy.is_none());
+    assert_eq!(parse(json!({"to": "a@b.test", "port": 25.0})).expect("a check").port, 25);
 }
 
 #[test]

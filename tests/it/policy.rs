@@ -7,15 +7,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    command_line::program,
-    support::{
-        app::{Answer, App, House, failure, phases},
-        dns::{Dns, Zone},
-        port::Port,
-        scratch::Scratch,
-        smtpd::{Script, Smtpd},
-    },
+use super::support::{
+    app::{Answer, App, House, failure, phases},
+    dns::{Dns, Zone},
+    port::Port,
+    program::program,
+    scratch::Scratch,
+    smtpd::{Script, Smtpd},
 };
 
 async fn post(app: &App, target: &str, port: u16) -> Answer {

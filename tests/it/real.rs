@@ -1,7 +1,8 @@
-//! Checks against the mail servers that the world runs. Every test that needs one is in here: `tests/run` leaves `real::` out where
-//! the servers cannot be installed.
+//! Checks against the mail servers that the world runs, and the page in a real browser. Every test that needs one is in here:
+//! `tests/run` leaves `real::` out where they cannot be installed.
 
 mod certificates;
+mod docs;
 mod exim;
 mod fixtures;
 mod postfix;

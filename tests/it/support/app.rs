@@ -163,6 +163,16 @@ impl App {
         self.send(request.header(CONTENT_TYPE, "application/json").body(body).expect("a request")).await
     }
 
+    /// Begins a check and leaves it running; its answer comes over the connection.
+    pub(crate) async fn hold(&self, parameters: &Value) -> TcpStream {
+        let mut caller = TcpStream::connect(self.addr).await.expect("a connection");
+        let (body, json) = (parameters.to_string(), "Host: test\r\nContent-Type: application/json");
+        let length = body.len();
+        let request = format!("POST /v1/checks/smtp HTTP/1.1\r\n{json}\r\nContent-Length: {length}\r\n\r\n{body}");
+        caller.write_all(request.as_bytes()).await.expect("sent");
+        caller
+    }
+
     /// Runs a check that is to run, and returns its report. What is not given is filled in: a recipient, and 127.0.0.1 as target.
     pub(crate) async fn check(&self, parameters: Value) -> Value {
         let answer = self.post(&filled_in(parameters)).await;
