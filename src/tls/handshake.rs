@@ -67,6 +67,11 @@ impl TlsClient {
             Ok(outcome) => outcome.map_err(HandshakeError::from),
             Err(_) => Err(HandshakeError::TimedOut),
         };
+        // A server that has shown its certificate has found a version and a cipher suite; it refuses something else.
+        let outcome = outcome.map_err(|error| match error {
+            HandshakeError::TooOld(error) if recorder.record().is_some() => HandshakeError::Refused(error),
+            error => error,
+        });
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {

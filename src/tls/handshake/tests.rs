@@ -303,6 +303,19 @@ async fn openssl_shows_small_keys_and_version_1() {
 }
 
 #[tokio::test]
+async fn a_server_that_wants_a_client_certificate_is_not_too_old() {
+    let folder = TempFolder::new();
+    folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
+    // In TLS 1.3 the refusal comes after the client's side of the handshake is done.
+    let server = OpensslServer::start(folder.path(), &["-tls1_2", "-Verify", "1", "-verify_return_error"]);
+    let stream = tokio::net::TcpStream::connect(server.address).await.expect("openssl listens");
+    let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
+    let error = outcome.expect_err("no certificate to show");
+    assert!(matches!(error, HandshakeError::Refused(_)), "{error:?}");
+    assert!(facts.is_some());
+}
+
+#[tokio::test]
 async fn servers_without_a_common_version_are_too_old() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
