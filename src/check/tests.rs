@@ -155,6 +155,20 @@ fn all_violations_at_once() {
 }
 
 #[test]
+fn one_slip_is_one_violation() {
+    for (fields, pointer) in [
+        (json!({"target": "mx.test", "stop_after": "Ehlo"}), "/stop_after"),
+        (json!({"target": "mx.test", "stop_after": "starttls", "starttls": "yes"}), "/starttls"),
+        (
+            json!({"target": "mx.test", "stop_after": "sasl_auth", "sasl_authentication": "PLAIN"}),
+            "/sasl_authentication",
+        ),
+    ] {
+        assert_eq!(pointers(fields.clone()), [pointer], "{fields}");
+    }
+}
+
+#[test]
 fn the_recipient_may_be_left_out_before_rcptto() {
     for stop in ["banner", "ehlo", "mailfrom"] {
         assert!(parse(json!({"target": "mx.test", "stop_after": stop})).is_ok(), "{stop}");
