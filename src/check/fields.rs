@@ -14,7 +14,6 @@ const NAME_LIMIT: usize = 64;
 const LIKENESS: f64 = 0.75;
 
 /// The fields of one JSON object. Asking for a name makes it known; [`Fields::finish`] refuses what was never asked for.
-#[derive(Debug)]
 pub(super) struct Fields {
     given: Vec<(String, Value)>,
     known: Vec<&'static str>,
