@@ -221,11 +221,6 @@ impl ReplyParser {
         Ok(None)
     }
 
-    /// True between replies: nothing of a next one has been read.
-    pub fn is_idle(&self) -> bool {
-        self.line.is_empty() && self.code.is_none()
-    }
-
     fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
         self.dialogue_octets += chunk.len();
         self.reply_octets += chunk.len();

@@ -119,12 +119,6 @@ impl FromStr for ServerName {
     }
 }
 
-impl From<std::net::IpAddr> for ServerName {
-    fn from(address: std::net::IpAddr) -> Self {
-        Self(address.into())
-    }
-}
-
 impl fmt::Display for ServerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.to_str())

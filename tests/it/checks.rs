@@ -1,13 +1,14 @@
 //! The main job: a check that delivers, and what its report says.
 
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, time::Duration};
 
 use serde_json::{Value, json};
+use smtp_check::http::BodyLimits;
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{App, House, failure, phases},
     pki::{Ca, Leaf},
-    smtpd::{End, Script, Session, Smtpd, Step},
+    smtpd::{Act, End, Script, Session, Smtpd, Step},
 };
 
 /// A check of this server, and what the server saw of it.
@@ -208,4 +209,20 @@ async fn a_check_that_ends_before_the_recipient_needs_none() {
         let answer = app.post(&json!({"target": "127.0.0.1", "port": server.port(), "stop_after": stop_after})).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["outcome"]), (200, &json!("completed")), "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_a_message_has_its_last_word() {
+    // More than the buffers of both ends can take, so that writing it fails.
+    let size = 12 << 20;
+    let house = House { body: BodyLimits { size: 2 * size, time: Duration::from_secs(30) }, ..House::default() };
+    let app = house.open().await;
+    let too_large = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reply("552 5.3.4 too large\r\n"));
+    let hangs_up = too_large.then(Act::reset().after(Duration::from_millis(200)));
+    let server = Smtpd::serve(Script::polite().on(Step::Data, hangs_up).with_receive_buffer(4096));
+    let line = "x".repeat(78) + "\r\n";
+    let report = app.check(json!({"port": server.port(), "payload": line.repeat(size / line.len())})).await;
+    assert_eq!(failure(&report), ("body", "rejected", false), "{report:#}");
+    assert_eq!((&report["failure"]["code"], &report["failure"]["enhanced_code"]), (&json!(552), &json!("5.3.4")));
+    assert!(!phases(&report).contains(&"quit"), "in the middle of a message, QUIT would be part of it");
 }

@@ -224,3 +224,18 @@ async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
         assert_eq!(failure(&report), ("banner", "rejected", temporary), "{report:#}");
     }
 }
+
+#[tokio::test]
+async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
+    let app = App::start().await;
+    for greeting in ["220 hi\r\n500 5.5.2 what\r\n", "500 5.5.2 what\r\n"] {
+        let server = Smtpd::serve(Script::polite().greets(greeting));
+        let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
+        assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
+        assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
+    }
+    // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
+    let server = Smtpd::serve(Script::polite().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
+    let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
+    assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
+}

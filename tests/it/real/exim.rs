@@ -164,7 +164,8 @@ async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo(
             let expected = json!(["proxy", "rejected", false, 500, null]);
             assert_eq!(rejection(&report), expected, "version {version}, round {round}: {report:#}");
             assert_eq!(report["failure"]["message"], "unrecognized command");
-            assert!(report["metrics"].get("ehlo_time").is_none());
+            // If EHLO was written before the refusal came, it has an answer of its own to version 1.
+            assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
             // One line was answered: the dialogue is in step, and ends as it should.
             assert!(version == 2 || said(&report).contains(&"QUIT"), "{report:#}");
         }
