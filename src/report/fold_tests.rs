@@ -217,3 +217,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_start_always_has_six_digits_of_its_second() {
+    for (started_at, text) in [
+        (datetime!(2026-11-22 12:00 UTC), "2026-11-22T12:00:00.000000Z"),
+        (datetime!(2026-11-22 12:00:00.93252 UTC), "2026-11-22T12:00:00.932520Z"),
+        (datetime!(2026-11-22 12:00:00.123456 +01:00), "2026-11-22T11:00:00.123456Z"),
+    ] {
+        let mut report = Log::new().fold(0);
+        report.started_at = started_at;
+        assert_eq!(serde_json::to_value(report).expect("JSON")["started_at"], text);
+    }
+}

@@ -10,8 +10,8 @@ pub mod metrics;
 
 use std::net::IpAddr;
 
-use serde::Serialize;
-use time::OffsetDateTime;
+use serde::{Serialize, Serializer, ser::Error};
+use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -29,8 +29,8 @@ use crate::{
 pub struct Report {
     /// The check's own id (UUID version 7).
     pub id: Uuid,
-    /// When the check began.
-    #[serde(with = "time::serde::rfc3339")]
+    /// When the check began, to the microsecond.
+    #[serde(serialize_with = "in_micros")]
     pub started_at: OffsetDateTime,
     /// Not failed.
     pub success: bool,
@@ -286,4 +286,12 @@ pub enum Speaker {
     Server,
     /// Nobody: the handshake took place here.
     Tls,
+}
+
+/// RFC 3339 with all six digits: some readers take no other number of them, and a trailing zero is a digit, too.
+fn in_micros<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
+    const FORM: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let text = moment.to_offset(UtcOffset::UTC).format(FORM).map_err(S::Error::custom)?;
+    serializer.serialize_str(&text)
 }
