@@ -21,6 +21,8 @@ pub struct Stream {
     buffer: Vec<u8>,
     /// How much of `buffer` is taken already.
     taken: usize,
+    /// When the last of `buffer` arrived.
+    arrived: Instant,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub struct NotInStep;
 impl Stream {
     /// A connection in clear text.
     pub fn plain(tcp: TcpStream) -> Self {
-        Self { transport: Transport::Plain(tcp), buffer: Vec::new(), taken: 0 }
+        Self { transport: Transport::Plain(tcp), buffer: Vec::new(), taken: 0, arrived: Instant::now() }
     }
 
     /// Gives the TCP connection out for a TLS handshake; [`Self::secured`] takes it back.
@@ -75,11 +77,16 @@ impl Stream {
         self.taken = (self.taken + octets).min(self.buffer.len());
     }
 
-    /// Waits until something arrives, puts it in [`Self::unread`] and says when it did; `None` at the end of the stream.
+    /// When the last bytes arrived, as far as we know: those that nobody waited for, when they were looked at.
+    pub fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// Waits until something arrives and puts it in [`Self::unread`]; false at the end of the stream.
     ///
     /// # Errors
     /// What the system or TLS said.
-    pub async fn read(&mut self) -> io::Result<Option<Instant>> {
+    pub async fn read(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         self.buffer.reserve(BUFFER);
@@ -88,8 +95,12 @@ impl Stream {
             Transport::Tls(tls) => tls.read_buf(&mut self.buffer).await,
             Transport::Gone => Ok(0),
         };
-        let arrived = Instant::now();
-        octets.map(|octets| (octets > 0).then_some(arrived))
+        let now = Instant::now();
+        let arrives = octets? > 0;
+        if arrives {
+            self.arrived = now;
+        }
+        Ok(arrives)
     }
 
     /// Writes all of `octets`.
@@ -150,7 +161,10 @@ impl Stream {
             Poll::Ready(())
         })
         .await;
-        self.buffer.extend_from_slice(room.filled());
+        if !room.filled().is_empty() {
+            self.arrived = Instant::now();
+            self.buffer.extend_from_slice(room.filled());
+        }
         !self.unread().is_empty()
     }
 

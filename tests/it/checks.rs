@@ -211,18 +211,32 @@ async fn a_check_that_ends_before_the_recipient_needs_none() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_hangs_up_on_a_message_has_its_last_word() {
-    // More than the buffers of both ends can take, so that writing it fails.
+/// A check whose message is more than the buffers of both ends can take, so that writing it fails: the server says `last_word` in the
+/// middle of it, reads no more, and resets the connection a while later.
+async fn cut_off(last_word: &str) -> Value {
     let size = 12 << 20;
     let house = House { body: BodyLimits { size: 2 * size, time: Duration::from_secs(30) }, ..House::default() };
     let app = house.open().await;
-    let too_large = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reply("552 5.3.4 too large\r\n"));
-    let hangs_up = too_large.then(Act::reset().after(Duration::from_millis(200)));
+    let in_the_middle = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reply(last_word));
+    let hangs_up = in_the_middle.then(Act::reset().after(Duration::from_millis(200)));
     let server = Smtpd::serve(Script::polite().on(Step::Data, hangs_up).with_receive_buffer(4096));
     let line = "x".repeat(78) + "\r\n";
-    let report = app.check(json!({"port": server.port(), "payload": line.repeat(size / line.len())})).await;
+    app.check(json!({"port": server.port(), "payload": line.repeat(size / line.len())})).await
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_on_a_message_has_its_last_word() {
+    let report = cut_off("552 5.3.4 too large\r\n").await;
     assert_eq!(failure(&report), ("body", "rejected", false), "{report:#}");
     assert_eq!((&report["failure"]["code"], &report["failure"]["enhanced_code"]), (&json!(552), &json!("5.3.4")));
     assert!(!phases(&report).contains(&"quit"), "in the middle of a message, QUIT would be part of it");
+    assert!(report["metrics"]["body_time"].as_f64().expect("a time") > 0.0, "{report:#}");
+}
+
+#[tokio::test]
+async fn a_message_that_was_not_sent_is_not_delivered() {
+    let report = cut_off("250 2.0.0 Ok: queued as EARLY\r\n").await;
+    assert_eq!(failure(&report), ("body", "protocol", false), "{report:#}");
+    assert_eq!((&report["outcome"], &report["queue_id"]), (&json!("failed"), &json!(null)));
+    assert!(report["metrics"].get("body_time").is_none(), "{report:#}");
 }

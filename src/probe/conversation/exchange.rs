@@ -35,8 +35,6 @@ pub(super) struct Exchange {
     journal: Journal,
     deadline: Instant,
     stream: Stream,
-    /// When the last bytes arrived.
-    arrived: std::time::Instant,
     /// When the connection was begun, which is when the banner's time begins.
     began: std::time::Instant,
     parser: ReplyParser,
@@ -90,7 +88,7 @@ impl Exchange {
         let Running { check, journal, deadline } = running;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
-        Self { check, journal, deadline, stream, arrived: began, began, parser, mask, host, in_step: true }
+        Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
     }
 
     /// Has the conversation, and gives the journal back.
@@ -171,6 +169,12 @@ impl Exchange {
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue, phase: Phase) -> Result<Action, Failure> {
         let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
+        if !self.in_step && !reply.code().is_negative() {
+            // What was not sent can be refused, but not accepted.
+            let reply = reply.masked(&self.mask);
+            let said = format!("the server spoke before all was sent: {} {}", reply.code(), reply.message());
+            return Err(Failure::new(phase, FailureKind::Protocol, said));
+        }
         if self.refuses_header(phase, &reply) {
             return Err(self.header_refused(&reply));
         }
@@ -195,7 +199,7 @@ impl Exchange {
             Verdict::Accepted => Ending::Accepted,
             Verdict::Rejected => Ending::Rejected,
         };
-        self.journal.note(self.arrived, Event::Ended(phase, ending));
+        self.journal.note(self.stream.arrived(), Event::Ended(phase, ending));
         next
     }
 
@@ -251,15 +255,17 @@ impl Exchange {
             let taken = octets - unread.len();
             self.stream.take(taken);
             if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
-                self.journal.note(self.arrived, Event::Received(reply.masked(&self.mask)));
+                self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
             }
             // A server that never stops talking never lets the timer below be asked.
-            if self.arrived >= by.into_std() {
+            if self.stream.arrived() >= by.into_std() {
                 return Err(Lost::TimedOut);
             }
             let read = timeout_at(by, self.stream.read()).await.map_err(|_| Lost::TimedOut)?;
-            self.arrived = read?.ok_or(Lost::Closed)?;
+            if !read? {
+                return Err(Lost::Closed);
+            }
         }
     }
 
