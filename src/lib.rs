@@ -18,6 +18,7 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error they can have.
 //! - [`phase`]: the phases of a check, named once.
+//! - [`printable`]: which characters may be shown to people as they are.
 //! - [`secret`]: where passwords are kept from log and report.
 //!
 //! **Floor 1, the two nouns** (still pure)
@@ -47,6 +48,7 @@ pub mod config;
 pub mod http;
 pub mod net;
 pub mod phase;
+pub mod printable;
 pub mod probe;
 pub mod proxy_header;
 pub mod report;

@@ -20,6 +20,8 @@ use tracing_subscriber::{
     },
 };
 
+use crate::printable::is_harmful;
+
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogForm {
@@ -81,14 +83,14 @@ where
     }
 }
 
-/// Callers and servers choose many of the words that are logged: no control character among them may begin a line of its own, or
-/// move a terminal's cursor.
+/// Callers and servers choose many of the words that are logged: none of them may begin a line of its own, or move a terminal's
+/// cursor.
 fn write_escaped(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     if field.name() != "message" {
         write!(writer, "{field}=")?;
     }
     for character in format!("{value:?}").chars() {
-        if character.is_control() {
+        if is_harmful(character) {
             write!(writer, "{}", character.escape_default())?;
         } else {
             writer.write_char(character)?;

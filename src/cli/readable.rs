@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::report::{Outcome, PhaseReport, Report, TlsReport};
+use crate::{
+    printable::is_harmful,
+    report::{Outcome, PhaseReport, Report, TlsReport},
+};
 
 /// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
 #[derive(Debug)]
@@ -111,13 +114,13 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
     }
 }
 
-/// Text in one line, control characters escaped.
+/// Text in one line, harmful characters escaped.
 struct Line<'a>(&'a str);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|character| {
-            if character.is_control() { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
+            if is_harmful(character) { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
         })
     }
 }
@@ -247,13 +250,13 @@ mod tests {
         let text = shown(|_| {
             vec![
                 (0, Event::Began(Phase::Banner)),
-                (1, received("220 \u{1b}[2J\u{1b}]0;title\u{7}\r\n")),
+                (1, received("220 \u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\r\n")),
                 (1, Event::Ended(Phase::Banner, Ending::Accepted)),
                 (2, Event::Failed(Failure::new(Phase::Ehlo, FailureKind::Protocol, "\u{9b}2J\r\nforged"))),
             ]
         });
         let controls: Vec<char> =
-            text.chars().filter(|character| character.is_control() && *character != '\n').collect();
+            text.chars().filter(|character| is_harmful(*character) && *character != '\n').collect();
         assert!(controls.is_empty(), "{controls:?}");
         assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
     }

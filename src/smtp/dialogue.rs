@@ -79,6 +79,8 @@ pub enum Action {
     Handshake,
     /// The phase cannot be begun: the server lacks what it needs. [`Dialogue::quit`] is in order.
     Unsupported(Phase, Unsupported),
+    /// Say QUIT, and close whatever comes of it. Only for a dialogue in step: no reply is outstanding.
+    Quit,
     /// Nothing more is to be said.
     Close,
 }
@@ -179,10 +181,10 @@ impl Dialogue {
         self.next_phase()
     }
 
-    /// Ends the conversation politely, wherever it stands. Only for a dialogue in step: no reply is outstanding.
+    /// Ends the conversation politely, wherever it stands.
     pub fn quit(&mut self) -> Action {
         self.phase = Phase::Quit;
-        Action::Begin(Phase::Quit, Command::Quit)
+        Action::Quit
     }
 
     /// What an operator should know, in the order in which it came up.

@@ -36,6 +36,7 @@ fn shown(action: &Action) -> String {
         Action::Continue(command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
         Action::Handshake => "handshake".to_owned(),
         Action::Unsupported(phase, lacking) => format!("{phase}: unsupported: {lacking}"),
+        Action::Quit => "quit: QUIT".to_owned(),
         Action::Close => "close".to_owned(),
     }
 }
@@ -207,7 +208,7 @@ proptest! {
         for code in codes {
             match &action {
                 Action::Close => break,
-                Action::Begin(Phase::Quit, _) => quits += 1,
+                Action::Quit => quits += 1,
                 Action::Continue(_) => responses += 1,
                 _ => {}
             }

@@ -121,18 +121,14 @@ impl Reply {
         self.lines().find_map(|line| EnhancedCode::split(&line).map(|(code, _)| code))
     }
 
-    /// The server's words: the lines joined by LF, [`Self::enhanced_code`] taken off each.
+    /// The server's words: the lines joined by LF, the enhanced status code taken off each.
     pub fn message(&self) -> String {
-        let enhanced = self.enhanced_code();
         let mut message = String::with_capacity(self.text.len());
         for (index, line) in self.lines().enumerate() {
             if index > 0 {
                 message.push('\n');
             }
-            match EnhancedCode::split(&line) {
-                Some((code, rest)) if Some(code) == enhanced => message.push_str(rest),
-                _ => message.push_str(&line),
-            }
+            message.push_str(EnhancedCode::split(&line).map_or(&*line, |(_, words)| words));
         }
         message
     }

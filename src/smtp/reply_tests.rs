@@ -47,7 +47,7 @@ fn what_servers_say() {
         ("550 5.1.1 <x@y>: unknown\r\n", 550, Some("5.1.1"), "<x@y>: unknown"),
         ("550-5.1.1 no such\r\n550 5.1.1 user\r\n", 550, Some("5.1.1"), "no such\nuser"),
         ("550-please read\r\n550 5.7.26 the manual\r\n", 550, Some("5.7.26"), "please read\nthe manual"),
-        ("550-5.7.1 first\r\n550 5.7.26 other\r\n", 550, Some("5.7.1"), "first\n5.7.26 other"),
+        ("550-5.7.1 first\r\n550 5.7.26 other\r\n", 550, Some("5.7.1"), "first\nother"),
         ("250 2.0.0: 1a2b Message accepted for delivery\r\n", 250, Some("2.0.0"), "1a2b Message accepted for delivery"),
         ("250 2.1.5\r\n", 250, Some("2.1.5"), ""),
         ("220 1.2.3.4 at your service\r\n", 220, None, "1.2.3.4 at your service"),

@@ -12,6 +12,8 @@ use x509_parser::{
     x509::X509Name,
 };
 
+use crate::printable::is_harmful;
+
 /// A distinguished name in the certificate's own order, `, ` between its parts and ` + ` within a part of several attributes.
 /// Special characters are escaped as in RFC 4514, section 2.4, so that no value can pass for another attribute.
 pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
@@ -140,12 +142,6 @@ fn push_printable(out: &mut String, character: char) {
         // Writing to a String can't fail.
         let _ = write!(out, "\\{byte:02X}");
     }
-}
-
-/// Control characters, line separators, and the marks that turn the direction of text round.
-fn is_harmful(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 fn ip_address(bytes: &[u8]) -> String {

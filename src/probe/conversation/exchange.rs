@@ -99,6 +99,7 @@ impl Exchange {
             let in_step = failure.phase == Phase::Proxy && failure.kind == FailureKind::Rejected;
             self.fail(failure);
             if in_step {
+                dialogue.quit();
                 self.quit(&mut dialogue).await;
             }
         }
@@ -127,7 +128,7 @@ impl Exchange {
         loop {
             action = match action {
                 Action::Listen(phase) => self.answer(dialogue, phase).await?,
-                Action::Begin(Phase::Quit, _) => {
+                Action::Quit => {
                     self.quit(dialogue).await;
                     return Ok(());
                 }
@@ -271,13 +272,12 @@ impl Exchange {
 
     /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
     async fn quit(&mut self, dialogue: &mut Dialogue) {
-        let Action::Begin(phase, command) = dialogue.quit() else { return };
         self.deadline = self.deadline.min(Instant::now() + PATIENCE);
         if !self.in_step {
             return;
         }
-        match self.begin(phase, &command).await {
-            Ok(()) => drop(self.answer(dialogue, phase).await),
+        match self.begin(Phase::Quit, &Command::Quit).await {
+            Ok(()) => drop(self.answer(dialogue, Phase::Quit).await),
             // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
             Err(failure) if failure.phase == Phase::Proxy => self.fail(failure),
             Err(_) => {}
