@@ -10,6 +10,7 @@ mod parameters;
 
 use std::{
     ffi::OsString,
+    fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -58,7 +59,7 @@ pub enum Command {
 }
 
 /// What `run` was given.
-#[derive(Args, Clone, Debug, PartialEq)]
+#[derive(Args, Clone, PartialEq)]
 pub struct Run {
     /// Print the report as JSON, on a terminal too
     #[arg(long)]
@@ -66,6 +67,14 @@ pub struct Run {
     /// The parameters that were given, by the names that the HTTP body has for them.
     #[arg(skip)]
     pub parameters: Map<String, Value>,
+}
+
+/// The parameters by their names alone: a value may be the password.
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.parameters.keys().collect();
+        f.debug_struct("Run").field("json", &self.json).field("parameters", &names).finish()
+    }
 }
 
 /// The heading under which `--help` lists the settings.

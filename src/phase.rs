@@ -1,6 +1,6 @@
 //! The phases of a check: the one list that the dialogue, the journal and the report share.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -91,19 +91,6 @@ impl fmt::Display for Phase {
     }
 }
 
-/// No phase bears this name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no phase has this name")]
-pub struct UnknownPhase;
-
-impl FromStr for Phase {
-    type Err = UnknownPhase;
-
-    fn from_str(name: &str) -> Result<Self, UnknownPhase> {
-        Self::ALL.into_iter().find(|phase| phase.name() == name).ok_or(UnknownPhase)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,8 +99,6 @@ mod tests {
     fn names_are_those_that_serde_writes() {
         for phase in Phase::ALL {
             assert_eq!(serde_json::to_value(phase).ok(), Some(phase.name().into()));
-            assert_eq!(phase.name().parse(), Ok(phase));
         }
-        assert_eq!("BANNER".parse::<Phase>(), Err(UnknownPhase));
     }
 }

@@ -51,8 +51,19 @@ impl Mask {
         }
         let mut needles = vec![Zeroizing::new(text.to_owned())];
         needles.extend((0..3).map(|offset| base64_core(text.as_bytes(), offset)));
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
-        Self { needles }
+        Self { needles }.and_base64(&STANDARD.encode(text))
+    }
+
+    /// The mask, and this text of base64 in which the secret is. Of it nothing is left, not even the bits that the secret shares
+    /// with its neighbours. A secret too short to be masked is so here as well.
+    #[must_use]
+    pub fn and_base64(mut self, encoded: &str) -> Self {
+        if !self.needles.is_empty() {
+            let unpadded = encoded.trim_end_matches('=');
+            self.needles.extend([encoded, unpadded].map(|needle| Zeroizing::new(needle.to_owned())));
+            self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        }
+        self
     }
 
     /// The text with [`MASK`] where a secret stood.

@@ -14,7 +14,6 @@ const NAME_LIMIT: usize = 64;
 const LIKENESS: f64 = 0.75;
 
 /// The fields of one JSON object. Asking for a name makes it known; [`Fields::finish`] refuses what was never asked for.
-#[derive(Debug)]
 pub(super) struct Fields {
     given: Vec<(String, Value)>,
     known: Vec<&'static str>,
@@ -37,7 +36,7 @@ impl Fields {
     /// A whole number, or the same in a string, as Circonus exports it.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<T> {
         let number = match self.take(name)? {
-            Value::Number(number) => number.as_u64(),
+            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
             Value::String(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
             _ => None,
         };
@@ -107,6 +106,14 @@ impl Fields {
         self.invalid.add(name, rule);
         None
     }
+}
+
+/// `25.0` is an integer to JSON Schema.
+fn whole(number: f64) -> Option<u64> {
+    // All numbers that a parameter takes are far below 2^53, up to which each whole f64 is exact.
+    let is_exact = number.fract() == 0.0 && (0.0..9e15).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked in the line above")]
+    is_exact.then_some(number as u64)
 }
 
 fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -10,6 +10,7 @@ use crate::{phase::Phase, proxy_header::ProxyFamily, secret::Secret, target::IpF
 /// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
 /// not listed here is refused.
 #[derive(Clone, Debug, Default, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May be left out only when
     /// `stop_after` ends before `rcptto` and `target` is given; an address without a domain (`postmaster`) needs `target`.

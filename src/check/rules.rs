@@ -18,13 +18,6 @@ pub(super) struct Rules {
     invalid: Invalid,
 }
 
-/// What the request says about TLS, credentials and recipient, as far as `stop_after` depends on it.
-struct Route {
-    starttls: bool,
-    has_credentials: bool,
-    stop_after: Option<StopAfter>,
-}
-
 impl Rules {
     pub(super) fn new(invalid: Invalid) -> Self {
         Self { invalid }
@@ -42,12 +35,11 @@ impl Rules {
         let target = self.target(&request, to.as_ref(), ip_family);
         let ehlo = self.ehlo(request.ehlo.as_deref());
         let from = self.sender(request.from.as_deref());
-        let has_credentials = request.sasl_authentication.unwrap_or_default() != SaslAuthentication::Off;
         let credentials = self.credentials(&request);
         let payload = self.payload(request.payload.as_deref());
         let proxy = self.proxy(&request, port);
         let tls_server_name = self.tls_server_name(request.tls_server_name.as_deref());
-        self.stop_after(&Route { starttls, has_credentials, stop_after: request.stop_after });
+        self.stop_after(&request);
 
         let (Some(target), Some(ehlo), Some(payload), true) = (target, ehlo, payload, self.invalid.is_empty()) else {
             return Err(self.invalid);
@@ -73,9 +65,9 @@ impl Rules {
     fn target(&mut self, request: &CheckRequest, to: Option<&Mailbox>, ip_family: IpFamily) -> Option<Target> {
         let before_rcpt = request.stop_after.is_some_and(|stop| stop != StopAfter::RcptTo);
         if request.to.is_none() && !self.invalid.is_about("to") {
-            if !before_rcpt {
+            if !before_rcpt && !self.invalid.is_about("stop_after") {
                 self.invalid.add("to", "is required (unless `stop_after` ends before `rcptto` and `target` is given)");
-            } else if request.target.is_none() && !self.invalid.is_about("target") {
+            } else if before_rcpt && request.target.is_none() && !self.invalid.is_about("target") {
                 self.invalid.add("target", "is required when `to` is left out");
             }
         }
@@ -214,12 +206,13 @@ impl Rules {
         self.invalid.take("tls_server_name", text?.parse::<Target>()).map(|name| name.to_string())
     }
 
-    fn stop_after(&mut self, route: &Route) {
-        match route.stop_after {
-            Some(StopAfter::StartTls) if !route.starttls => {
+    fn stop_after(&mut self, request: &CheckRequest) {
+        let has_credentials = request.sasl_authentication.unwrap_or_default() != SaslAuthentication::Off;
+        match request.stop_after {
+            Some(StopAfter::StartTls) if !request.starttls.unwrap_or(false) && !self.invalid.is_about("starttls") => {
                 self.invalid.add("stop_after", "is starttls, and the check has no STARTTLS: give `starttls: true`");
             }
-            Some(StopAfter::SaslAuth) if !route.has_credentials => {
+            Some(StopAfter::SaslAuth) if !has_credentials && !self.invalid.is_about("sasl_authentication") => {
                 self.invalid.add("stop_after", "is sasl_auth, and the check has no AUTH: give `sasl_authentication`");
             }
             _ => {}

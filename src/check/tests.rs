@@ -68,6 +68,7 @@ fn strings_stand_for_numbers_and_booleans() {
     .expect("a check");
     assert_eq!((check.port, check.timeout), (2525, Duration::from_millis(250)));
     assert!(check.script.start_tls && check.transcript && check.proxy.is_none());
+    assert_eq!(parse(json!({"to": "a@b.test", "port": 25.0})).expect("a check").port, 25);
 }
 
 #[test]
@@ -151,6 +152,20 @@ fn all_violations_at_once() {
     let found =
         pointers(json!({"port": 0, "starttls": "x", "sasl_authentication": "plain", "nonsense": 1, "timeout_ms": 1}));
     assert_eq!(found, ["/port", "/starttls", "/timeout_ms", "/nonsense", "/to", "/sasl_user", "/sasl_password"]);
+}
+
+#[test]
+fn one_slip_is_one_violation() {
+    for (fields, pointer) in [
+        (json!({"target": "mx.test", "stop_after": "Ehlo"}), "/stop_after"),
+        (json!({"target": "mx.test", "stop_after": "starttls", "starttls": "yes"}), "/starttls"),
+        (
+            json!({"target": "mx.test", "stop_after": "sasl_auth", "sasl_authentication": "PLAIN"}),
+            "/sasl_authentication",
+        ),
+    ] {
+        assert_eq!(pointers(fields.clone()), [pointer], "{fields}");
+    }
 }
 
 #[test]

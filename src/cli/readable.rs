@@ -89,7 +89,13 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
             f,
             "  certificate  {} for {}",
             Line(subject),
-            Line(metrics.cert_subject_alternative_names.as_deref().unwrap_or("no name"))
+            Line(
+                metrics
+                    .cert_subject_alternative_names
+                    .as_deref()
+                    .filter(|names| !names.is_empty())
+                    .unwrap_or("no name")
+            )
         )?;
         writeln!(f, "  issuer       {}", Line(issuer))?;
     }
@@ -99,6 +105,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(f, "  {word:11}  {when}")?;
     }
     match &metrics.cert_error {
+        None if !tls.verified => writeln!(f, "  verified     no: the handshake did not come to its end"),
         None => writeln!(f, "  verified     yes"),
         Some(errors) => writeln!(f, "  verified     no: {}", Line(errors)),
     }
@@ -182,6 +189,7 @@ mod tests {
                         version: Some("TLSv1.3"),
                         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
                         server_name: "mx.example.com".to_owned(),
+                        verified: false,
                         problems,
                         chain: Vec::new(),
                     })),
@@ -203,6 +211,24 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_broken_handshake_verifies_nothing() {
+        let text = shown(|_| {
+            vec![(
+                0,
+                Event::Secured(Box::new(TlsSession {
+                    version: None,
+                    cipher: None,
+                    server_name: "mx.example.com".to_owned(),
+                    verified: false,
+                    problems: Vec::new(),
+                    chain: Vec::new(),
+                })),
+            )]
+        });
+        assert!(text.contains("verified     no: the handshake") && !text.contains("verified     yes"), "{text}");
     }
 
     #[test]

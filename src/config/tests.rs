@@ -237,3 +237,10 @@ fn the_command_is_well_formed() {
         .mut_subcommand("run", |run| run.args(Parameters::of_a_check().flags()))
         .debug_assert();
 }
+
+#[test]
+fn a_password_on_the_command_line_is_not_printed() {
+    let line = parse(&["run", "--to", "a@b.test", "--sasl-password", "hunter2"]).expect("good parameters");
+    let printed = format!("{line:?}");
+    assert!(printed.contains("sasl_password") && !printed.contains("hunter2"), "{printed}");
+}

@@ -31,8 +31,15 @@ pub struct BodyLimits {
 }
 
 /// The members of a JSON object, as they stand in the body: in their order, and a name that occurs twice is there twice.
-#[derive(Debug, PartialEq)]
+#[derive(PartialEq)]
 pub struct JsonMembers(pub Vec<(String, Value)>);
+
+/// By their names alone: a value may be a password.
+impl fmt::Debug for JsonMembers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl<S> FromRequest<S> for JsonMembers
 where

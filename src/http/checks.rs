@@ -8,11 +8,15 @@ use axum::{
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Doors, JsonMembers, problem::Problem};
+use super::{
+    Doors, JsonMembers,
+    problem::{Problem, ProblemType},
+};
 use crate::{
-    check::{Check, CheckRequest},
-    probe::Order,
+    check::{Check, CheckRequest, Violation},
+    probe::{Order, Refusal},
     report::Report,
+    target::policy::Forbidden,
 };
 
 /// Run one check, now
@@ -39,20 +43,32 @@ use crate::{
                 ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
                 ("bad_certificate" = (summary = "The certificate is not good enough", value = json!(example(BAD_CERTIFICATE)))),
             )),
-        (status = 400, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The operator forbids the target", body = Problem, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body is not JSON", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::new(ProblemType::MalformedJson, "expected value at line 1 column 8"))),
+        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json",
+            headers(("WWW-Authenticate" = String, description = "The scheme: `Bearer`")),
+            example = json!(Problem::new(ProblemType::Unauthorized, "the token is not known"))),
+        (status = 403, description = "The operator forbids the target", body = Problem, content_type = "application/problem+json",
+            example = json!(Problem::from(Refusal::Forbidden(Forbidden::Port { port: 110 })))),
+        (status = 408, description = "The body came too slowly", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::new(ProblemType::RequestTimeout, "the body must be sent within 30s"))),
+        (status = 413, description = "The body is too large", body = Problem,
+            content_type = "application/problem+json", example = json!(Problem::new(ProblemType::PayloadTooLarge, "the body may have 1048576 bytes"))),
         (status = 415, description = "The body does not say that it is JSON", body = Problem,
-            content_type = "application/problem+json"),
+            content_type = "application/problem+json", example = json!(Problem::new(ProblemType::UnsupportedMediaType, "send the body with `Content-Type: application/json`"))),
         (status = 422, description = "Invalid parameters; every violation is listed", body = Problem,
-            content_type = "application/problem+json"),
+            content_type = "application/problem+json", example = json!(invalid_parameters())),
         (status = 429, description = "Too many checks of this target are running", body = Problem,
-            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds"))),
-        (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json"),
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
+            example = json!(Problem::from(Refusal::TargetBusy))),
+        (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",
+            example = json!(Problem::new(ProblemType::Internal, "the service has a fault; its log knows more"))),
         (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
-            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds"))),
+            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
+            examples(
+                ("overloaded" = (summary = "Too many checks are running", value = json!(Problem::from(Refusal::Overloaded)))),
+                ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
+            )),
     ))]
 pub(super) async fn run_check(doors: State<Doors>, members: JsonMembers) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
@@ -75,4 +91,13 @@ const BAD_CERTIFICATE: &str = include_str!("../../openapi/examples/bad_certifica
 /// A report of a real check, as the document shows it.
 fn example(text: &str) -> Value {
     serde_json::from_str(text).expect("the files in openapi/examples are JSON, which a test reads")
+}
+
+/// What `{"to": "probe@example.com", "timeout_ms": 50, "prot": 587}` gets.
+fn invalid_parameters() -> Problem {
+    let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.to_owned(), detail: detail.to_owned() };
+    Problem::invalid_parameters(vec![
+        violation("/timeout_ms", "must be a whole number from 100 to 60000"),
+        violation("/prot", "is no parameter; did you mean `port`?"),
+    ])
 }

@@ -29,7 +29,10 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::watch,
     time::{Instant, Sleep, sleep},
 };
@@ -41,6 +44,8 @@ use super::ServerSettings;
 const HEADER_SIZE: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 256;
+/// Bytes that are read ahead of hyper, at the most.
+const AHEAD: usize = HEADER_SIZE;
 /// How long what a caller still sends is read and dropped after the last answer.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -65,8 +70,11 @@ pub(super) async fn serve(
             Ok::<_, Infallible>(response.map(|body| Owed { body, _exchange: exchange }))
         }
     });
+    let (inbound, outbound) = stream.into_split();
+    let inbound = Inbound::new(inbound);
+    let observed = Observed { inbound: inbound.clone(), outbound, activity: activity.clone(), linger: None };
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(Observed::new(stream, activity.clone())), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(observed), service));
     let mut patience = Patience::new(settings);
     let mut stop = pin!(async move { stop.wait_for(|stop| *stop).await.is_ok() });
     let mut stopping = false;
@@ -88,6 +96,7 @@ pub(super) async fn serve(
         let wait = activity.wait(cx.waker());
         match wait {
             Wait::Request { .. } if stopping => Poll::Ready(()),
+            Wait::Answer if inbound.poll_hang_up(cx).is_ready() => Poll::Ready(()),
             _ => patience.poll_end(wait, cx),
         }
     })
@@ -227,19 +236,72 @@ impl HttpBody for Owed {
     }
 }
 
+/// What the caller sends. hyper stops reading while it has bytes that it cannot use yet, such as a second request or an empty line
+/// too many; it would not notice then that the caller hangs up.
+#[derive(Clone, Debug)]
+struct Inbound(Arc<Mutex<Ahead>>);
+
+#[derive(Debug)]
+struct Ahead {
+    stream: OwnedReadHalf,
+    /// Read, and not taken by hyper.
+    bytes: Vec<u8>,
+    ended: bool,
+    /// hyper knows of the end.
+    told: bool,
+}
+
+impl Inbound {
+    fn new(stream: OwnedReadHalf) -> Self {
+        Self(Arc::new(Mutex::new(Ahead { stream, bytes: Vec::new(), ended: false, told: false })))
+    }
+
+    /// Ready once the caller has hung up and hyper does not get to see it. Each time that there is something new, hyper is given
+    /// the chance to take it first.
+    fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut ahead = self.ahead();
+        if ahead.ended {
+            return if ahead.told { Poll::Pending } else { Poll::Ready(()) };
+        }
+        if ahead.bytes.len() >= AHEAD {
+            return Poll::Pending;
+        }
+        let mut room = [0; 4096];
+        let mut room = ReadBuf::new(&mut room);
+        let read = ready!(Pin::new(&mut ahead.stream).poll_read(cx, &mut room));
+        ahead.ended = read.is_err() || room.filled().is_empty();
+        ahead.bytes.extend_from_slice(room.filled());
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut ahead = self.ahead();
+        if ahead.bytes.is_empty() {
+            ahead.told = ahead.ended;
+            return Pin::new(&mut ahead.stream).poll_read(cx, buffer);
+        }
+        let count = ahead.bytes.len().min(buffer.remaining());
+        buffer.put_slice(&ahead.bytes[..count]);
+        ahead.bytes.drain(..count);
+        Poll::Ready(Ok(()))
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A stream that notes what is written, and that lingers at its end.
 #[derive(Debug)]
 struct Observed {
-    stream: TcpStream,
+    inbound: Inbound,
+    outbound: OwnedWriteHalf,
     activity: Arc<Activity>,
     linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl Observed {
-    fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, linger: None }
-    }
-
     fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let mut state = self.activity.state();
         state.blocked = result.is_pending();
@@ -250,11 +312,11 @@ impl Observed {
     }
 
     /// Reads and drops until the caller closes its side.
-    fn poll_drop_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_drop_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut rest = [0; 4096];
         loop {
             let mut rest = ReadBuf::new(&mut rest);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut rest)) {
+            match ready!(self.inbound.poll_read(cx, &mut rest)) {
                 Ok(()) if !rest.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
@@ -263,14 +325,14 @@ impl Observed {
 }
 
 impl AsyncRead for Observed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.inbound.poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Observed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = Pin::new(&mut self.outbound).poll_write(cx, bytes);
         self.note(written)
     }
 
@@ -279,23 +341,23 @@ impl AsyncWrite for Observed {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        let written = Pin::new(&mut self.outbound).poll_write_vectored(cx, bytes);
         self.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.outbound.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.outbound).poll_flush(cx)
     }
 
     /// Closes our side, and then reads a while. To close a socket in which unread bytes lie resets the connection, and a caller that
     /// is still uploading would lose the very answer that says why it was refused (RFC 9112, section 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.linger.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            ready!(Pin::new(&mut self.outbound).poll_shutdown(cx))?;
             self.linger = Some(Box::pin(sleep(LINGER)));
         }
         let over = self.linger.as_mut().is_some_and(|linger| linger.as_mut().poll(cx).is_ready());

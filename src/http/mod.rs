@@ -86,7 +86,8 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
     });
     // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
     let router = match tokens {
-        Some(tokens) => router.layer(from_fn_with_state(tokens, auth::require_token)),
+        // Around the router as a whole: a layer within it would come before the `Allow` header of a 405.
+        Some(tokens) => Router::new().fallback_service(router).layer(from_fn_with_state(tokens, auth::require_token)),
         None => router,
     };
     router

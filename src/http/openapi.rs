@@ -68,8 +68,14 @@ pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serd
 }
 
 async fn page(uri: Uri) -> Response {
-    // By default the page would send the document's address to validator.swagger.io.
-    let config = Config::from("/openapi.json").validator_url("none");
+    let config = Config::from("/openapi.json")
+        // By default the page would send the document's address to validator.swagger.io.
+        .validator_url("none")
+        // Without the bar that asks for the address of some other document.
+        .use_base_layout()
+        .default_models_expand_depth(0)
+        .try_it_out_enabled(true)
+        .display_request_duration(true);
     let file = uri.path().trim_start_matches("/docs/");
     match utoipa_swagger_ui::serve(file, Arc::new(config)) {
         Ok(Some(file)) => {

@@ -125,10 +125,10 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub problem_type: ProblemType,
     /// The kind in words.
-    #[schema(value_type = String, example = "Invalid parameters")]
+    #[schema(value_type = String)]
     title: &'static str,
     /// The HTTP status, repeated.
-    #[schema(value_type = u16, minimum = 400, maximum = 599, example = 422)]
+    #[schema(value_type = u16, minimum = 400, maximum = 599)]
     #[serde(serialize_with = "status_number")]
     status: StatusCode,
     /// What happened this time.

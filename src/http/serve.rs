@@ -65,7 +65,7 @@ pub async fn serve(
     let stop = watch::Sender::new(false);
     let mut connections = JoinSet::new();
     let mut acceptor = Acceptor::new(listener);
-    let ended = pin!(async {
+    let mut ended = pin!(async {
         shutdown.await;
         tracing::info!(running = lifecycle.running(), "shutting down");
         lifecycle.drain();
@@ -74,7 +74,6 @@ pub async fn serve(
         timeout_at(deadline, lifecycle.over()).await.ok();
         deadline
     });
-    let mut ended = ended;
 
     let deadline = loop {
         tokio::select! {

@@ -23,7 +23,7 @@ pub(super) struct Version {
     #[schema(value_type = String, example = "1.0.0")]
     version: &'static str,
     /// The commit it was built from, if the build was told.
-    #[schema(value_type = Option<String>)]
+    #[schema(required, value_type = Option<String>)]
     revision: Option<&'static str>,
 }
 
@@ -42,7 +42,8 @@ pub(super) async fn healthz() -> Json<Status> {
 #[utoipa::path(get, path = "/readyz", tag = "service", operation_id = "readyz", security(()),
     responses(
         (status = 200, description = "Ready", body = Status),
-        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json",
+            example = json!(Problem::shutting_down())),
     ))]
 pub(super) async fn readyz(lifecycle: State<Lifecycle>) -> Result<Json<Status>, Problem> {
     if lifecycle.is_draining() { Err(Problem::shutting_down()) } else { Ok(Json(Status { status: "ready" })) }

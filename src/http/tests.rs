@@ -429,3 +429,9 @@ async fn the_examples_in_the_document_have_the_form_of_a_report() {
         }
     }
 }
+
+#[test]
+fn members_are_printed_by_their_names_alone() {
+    let members = JsonMembers::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
+    assert_eq!(format!("{members:?}"), r#"{"to", "sasl_password"}"#);
+}

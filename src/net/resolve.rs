@@ -17,7 +17,7 @@ use std::{
 use hickory_resolver::proto::rr::{Name, RData, RecordType, rdata::MX};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use self::servers::Servers;
@@ -37,6 +37,11 @@ pub struct Candidate {
 impl Candidate {
     fn found(host: String, addresses: Vec<IpAddr>) -> Self {
         Self { host, addresses: Ok(addresses) }
+    }
+
+    fn silent(host: String) -> Self {
+        let addresses = Err(ResolveError::Timeout { name: host.clone() });
+        Self { host, addresses }
     }
 }
 
@@ -81,8 +86,8 @@ impl Resolver {
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether any has one.
     ///
-    /// Where there is something else to try, another host or addresses of the other family, the addresses of a host are waited for
-    /// no longer than half of the time that is left until `deadline`. Apart from that the caller ends the wait at the deadline.
+    /// Where there are several hosts, the addresses of each are waited for no longer than half of the time that is left until
+    /// `deadline`; and once there are addresses to begin with, the others are waited for a second at the most.
     ///
     /// # Errors
     /// There is no host to try: the target's own name could not be resolved, or its domain takes no mail.
@@ -149,17 +154,21 @@ impl Resolver {
             1 => Others::None,
             _ => Others::Some,
         };
+        let mut found: Vec<_> = exchanges.iter().map(|exchange| Candidate::silent(exchange.clone())).collect();
         let mut lookups = JoinSet::new();
         for (place, exchange) in exchanges.into_iter().enumerate() {
             let resolver = self.clone();
-            lookups.spawn(async move {
-                let candidate = resolver.exchange(exchange, family, deadline, others);
-                (place, candidate.await)
-            });
+            lookups.spawn(async move { (place, resolver.exchange(exchange, family, deadline, others).await) });
         }
-        let mut candidates = lookups.join_all().await;
-        candidates.sort_by_key(|(place, _)| *place);
-        Ok(candidates.into_iter().map(|(_, found)| found).collect())
+        let mut enough = deadline;
+        while let Ok(Some(Ok((place, candidate)))) = timeout_at(enough, lookups.join_next()).await {
+            // The others are for the case that the first cannot be connected to.
+            if place == 0 && candidate.addresses.is_ok() {
+                enough = enough.min(complement_by(deadline));
+            }
+            found[place] = candidate;
+        }
+        Ok(found)
     }
 
     async fn exchange(&self, exchange: String, family: IpFamily, deadline: Instant, others: Others) -> Candidate {
@@ -179,21 +188,23 @@ impl Resolver {
         others: Others,
     ) -> Result<Vec<IpAddr>, ResolveError> {
         let now = Instant::now();
-        let halfway = now + deadline.saturating_duration_since(now) / 2;
+        let mut enough = match others {
+            Others::None => deadline,
+            Others::Some => now + deadline.saturating_duration_since(now) / 2,
+        };
         let mut ipv4 = pin!(self.servers.ask(host, RecordType::A));
         let mut ipv6 = pin!(self.servers.ask(host, RecordType::AAAA));
         let nothing_if_only = |other| (family == other).then(|| Ok(Vec::new()));
         let mut ipv4_answer = nothing_if_only(IpFamily::Ipv6);
         let mut ipv6_answer = nothing_if_only(IpFamily::Ipv4);
         while ipv4_answer.is_none() || ipv6_answer.is_none() {
-            let something_to_try = others == Others::Some
-                || [&ipv4_answer, &ipv6_answer]
-                    .iter()
-                    .any(|answer| matches!(answer, Some(Ok(records)) if !records.is_empty()));
-            tokio::select! {
-                answer = &mut ipv4, if ipv4_answer.is_none() => ipv4_answer = Some(answer),
-                answer = &mut ipv6, if ipv6_answer.is_none() => ipv6_answer = Some(answer),
-                () = sleep_until(halfway), if something_to_try => break,
+            let answer = tokio::select! {
+                answer = &mut ipv4, if ipv4_answer.is_none() => ipv4_answer.insert(answer),
+                answer = &mut ipv6, if ipv6_answer.is_none() => ipv6_answer.insert(answer),
+                () = sleep_until(enough) => break,
+            };
+            if matches!(answer, Ok(records) if !records.is_empty()) {
+                enough = enough.min(complement_by(deadline));
             }
         }
         let answers = [ipv4_answer, ipv6_answer]
@@ -202,8 +213,18 @@ impl Resolver {
     }
 }
 
-/// How long one server is waited for. Within this time a UDP packet is sent three times, as each way may lose one.
+/// How long one server is asked alone.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long further addresses are waited for once there are some to begin with: a server that drops questions for AAAA, or a dead one
+/// that a lesser mail exchanger's name depends on, is not to be measured as a slow one.
+const COMPLEMENT: Duration = Duration::from_secs(1);
+
+/// Until when further addresses are waited for, now that there are some; half of the time left is for trying these.
+fn complement_by(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + COMPLEMENT.min(deadline.saturating_duration_since(now) / 2)
+}
 
 /// Bounds on what a domain may make a check try. More is not worth trying, and a hostile answer may hold thousands.
 const MAX_EXCHANGES: usize = 16;

@@ -55,6 +55,8 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
         Box::pin(async move {
+            // A forbidden port is forbidden whether the name has an address or not, and needs no question to DNS.
+            policy.admit_port(running.check.port)?;
             let candidates = match candidates(&resolver, &mut running).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {

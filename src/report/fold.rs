@@ -10,6 +10,7 @@ use super::{
 use crate::{
     phase::Phase,
     smtp::{Capabilities, Reply, queue_id::queue_id},
+    x509::problem::kinds_of,
 };
 
 /// The report of a check that ended at `ended`.
@@ -61,7 +62,13 @@ impl<'a> Fold<'a> {
 
     fn take(&mut self, at: Instant, event: &'a Event) {
         match event {
-            Event::Attempted(attempt) => self.target.attempts.push(attempt.clone()),
+            Event::Attempted(attempt) => {
+                // Should none be reached, the last one that was tried is whom the failure is about.
+                if attempt.address.is_some() {
+                    self.target.host.clone_from(&attempt.host);
+                }
+                self.target.attempts.push(attempt.clone());
+            }
             Event::Connected { host, address } => {
                 self.target.host.clone_from(host);
                 self.target.address = Some(*address);
@@ -155,8 +162,8 @@ impl<'a> Fold<'a> {
             version: session.version.map(str::to_owned),
             cipher: session.cipher.clone(),
             server_name: session.server_name.clone(),
-            verified: session.version.is_some() && session.problems.is_empty(),
-            errors: session.problems.iter().map(|problem| problem.kind).collect(),
+            verified: session.verified,
+            errors: kinds_of(&session.problems),
             chain: session.chain.clone(),
         });
     }

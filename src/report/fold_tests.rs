@@ -71,6 +71,7 @@ fn session(problems: Vec<CertificateProblem>) -> Event {
         version: Some("TLSv1.3"),
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
         server_name: "mx.test".to_owned(),
+        verified: problems.is_empty(),
         problems,
         chain: vec![leaf],
     }))
@@ -160,7 +161,7 @@ fn nothing_was_reached() {
         .at(2, attempt([192, 0, 2, 2]))
         .at(2, Event::Failed(Failure::new(Phase::Connect, FailureKind::Refused, "refused")))
         .fold(3);
-    assert_eq!((report.target.address, report.target.attempts.len()), (None, 2));
+    assert_eq!((report.target.host.as_str(), report.target.address, report.target.attempts.len()), ("mx", None, 2));
     assert_eq!((report.metrics.last_cmd, report.phases.len()), (None, 0));
 }
 

@@ -100,6 +100,8 @@ pub struct TlsSession {
     pub cipher: Option<String>,
     /// The name asked for.
     pub server_name: String,
+    /// Whether the server proved its key and nothing is wrong with its certificates.
+    pub verified: bool,
     /// What is wrong with the certificates.
     pub problems: Vec<CertificateProblem>,
     /// The certificates, the server's own first.
@@ -115,11 +117,6 @@ impl Journal {
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
     pub fn note(&mut self, at: Instant, event: Event) {
         self.entries.push(Entry { at, event });
-    }
-
-    /// The check's id.
-    pub fn id(&self) -> Uuid {
-        self.heading.id
     }
 
     /// From the start of the check; zero for an instant before it.

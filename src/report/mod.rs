@@ -259,7 +259,7 @@ pub struct TlsReport {
     pub server_name: String,
     /// Whether the handshake came to its end and the certificate has none of the errors below.
     pub verified: bool,
-    /// Everything that is wrong with the certificate; `metrics.cert_error` has it in words.
+    /// Everything that is wrong with the certificate, each kind once; `metrics.cert_error` has it in words.
     pub errors: Vec<CertificateErrorKind>,
     /// The certificates in the order in which the server sent them, its own first.
     pub chain: Vec<CertificateFacts>,

@@ -1,5 +1,7 @@
 //! What a server offers: its EHLO reply as keywords and parameters (RFC 5321, section 4.1.1.1).
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::Reply;
@@ -14,11 +16,26 @@ impl Capabilities {
     /// Reads the lines behind the first, which is the server's greeting of the client.
     pub fn from_ehlo(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
+        // A search through the list would take a hostile reply of 64 KiB tens of millions of comparisons.
+        let mut places = HashMap::new();
         for line in reply.lines().skip(1) {
             let line = line.trim();
             let (keyword, parameters) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            if !keyword.is_empty() {
-                capabilities.add(keyword.to_ascii_uppercase(), parameters.trim());
+            if keyword.is_empty() {
+                continue;
+            }
+            let (keyword, parameters) = (keyword.to_ascii_uppercase(), parameters.trim());
+            match places.entry(keyword.clone()) {
+                Entry::Vacant(place) => {
+                    place.insert(capabilities.0.len());
+                    capabilities.0.push((keyword, parameters.to_owned()));
+                }
+                // A keyword that is said twice (`AUTH PLAIN`, `AUTH LOGIN`) has the parameters of both.
+                Entry::Occupied(place) => {
+                    let (_, known) = &mut capabilities.0[*place.get()];
+                    known.push(' ');
+                    known.push_str(parameters);
+                }
             }
         }
         capabilities
@@ -27,17 +44,6 @@ impl Capabilities {
     /// Whether the server offers `keyword`, in any case.
     pub fn offers(&self, keyword: &str) -> bool {
         self.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(keyword))
-    }
-
-    /// A keyword that is said twice (`AUTH PLAIN`, `AUTH LOGIN`) has the parameters of both.
-    fn add(&mut self, keyword: String, parameters: &str) {
-        match self.0.iter_mut().find(|(name, _)| *name == keyword) {
-            Some((_, known)) => {
-                known.push(' ');
-                known.push_str(parameters);
-            }
-            None => self.0.push((keyword, parameters.to_owned())),
-        }
     }
 }
 

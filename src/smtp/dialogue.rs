@@ -108,6 +108,12 @@ pub enum Warning {
     /// AUTH outside of TLS.
     #[error("the credentials were sent in clear text, without TLS")]
     ClearTextCredentials,
+    /// 235 before the credentials were asked for.
+    #[error("the server answered AUTH with 235 before it had asked for the credentials, so they were not checked")]
+    AcceptedUnasked,
+    /// 334 after the last response.
+    #[error("the server asked for more than the mechanism has to say, and nothing more was sent")]
+    OneChallengeTooMany,
     /// An 8-bit message to a server without 8BITMIME.
     #[error("the payload has characters beyond ASCII, and the server does not offer 8BITMIME; it was sent as it is")]
     EightBitUnannounced,
@@ -156,6 +162,7 @@ impl Dialogue {
         // 235 before all was asked for says nothing about the credentials.
         let unasked = self.phase == Phase::SaslAuth && self.responses.len() > 0;
         if unasked || !is_expected(self.phase, reply.code().value()) {
+            self.warn_of_odd_auth(reply.code().value());
             // A server that answered 3yz waits for more than a command: QUIT would be taken for that.
             let in_step = self.phase != Phase::Quit && !reply.code().is_intermediate();
             return (Verdict::Rejected, if in_step { self.quit() } else { Action::Close });
@@ -231,6 +238,15 @@ impl Dialogue {
             self.warnings.push(Warning::EightBitUnannounced);
         }
         Ok(Command::MailFrom { reverse_path: self.script.from.clone(), eight_bit, utf8 })
+    }
+
+    /// Words for AUTH replies that are rejections and do not read like it.
+    fn warn_of_odd_auth(&mut self, code: u16) {
+        match code {
+            235 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::AcceptedUnasked),
+            334 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::OneChallengeTooMany),
+            _ => {}
+        }
     }
 
     fn warn_of_clear_text(&mut self) {

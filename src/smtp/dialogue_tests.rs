@@ -124,15 +124,17 @@ fn no_password_without_a_challenge() {
         let (actions, verdicts, dialogue) = play(script.clone(), &["220 hi", "250 mx", answer]);
         assert_eq!((verdicts[2], actions[3].as_str()), (Verdict::Rejected, next), "{answer}");
         assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
-        assert_eq!(dialogue.warnings(), [], "{answer}");
+        let warnings: &[_] = if answer.starts_with("235") { &[Warning::AcceptedUnasked] } else { &[] };
+        assert_eq!(dialogue.warnings(), warnings, "{answer}");
     }
 }
 
 #[test]
 fn a_challenge_too_many_is_not_answered() {
     let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
-    let (actions, verdicts, _) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
+    let (actions, verdicts, dialogue) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
     assert_eq!((actions[4].as_str(), verdicts[3]), ("close", Verdict::Rejected));
+    assert_eq!(dialogue.warnings(), [Warning::ClearTextCredentials, Warning::OneChallengeTooMany]);
 }
 
 #[test]

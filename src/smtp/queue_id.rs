@@ -22,20 +22,33 @@ pub fn queue_id(message: &str) -> Option<String> {
 
 fn of_line(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
+    let queued_as = words.windows(3).find(|three| is(three[0], "queued") && is(three[1], "as"));
+    if let Some(three) = queued_as {
+        return name(three[2]);
+    }
     let found = match words.as_slice() {
-        [.., queued, as_word, id] if is(queued, "queued") && is(as_word, "as") => Some(*id),
         [id, message, accepted, ..] if is(message, "message") && is(accepted, "accepted") => Some(*id),
         [id, .., queued, mail, _for, _delivery] if is(queued, "queued") && is(mail, "mail") => Some(*id),
         [ok, _time, qp, id] if is(ok, "ok") && is(qp, "qp") => Some(*id),
         [ok, time, id, ..] if is(ok, "ok") && is_number(time) => Some(*id),
-        [ok, id] if is(ok, "ok") && id.bytes().any(|b| b.is_ascii_digit()) => {
-            Some(id.strip_prefix("id=").unwrap_or(id))
-        }
+        [ok, id] if is(ok, "ok") && looks_made(id) => Some(id.strip_prefix("id=").unwrap_or(id)),
         words => words.iter().find_map(|word| word.strip_prefix("id=")),
     };
-    let id = found?.trim_matches(['<', '>', '(', ')', ',', ';', ':']).trim_end_matches('.');
+    name(found?)
+}
+
+/// The name without the punctuation around it.
+fn name(word: &str) -> Option<String> {
+    let id = word.trim_matches(['<', '>', '(', ')', ',', ';', ':']).trim_end_matches('.');
     let is_name = !id.is_empty() && id.len() <= LIMIT && id.chars().all(|c| c.is_ascii_graphic());
     is_name.then(|| id.to_owned())
+}
+
+/// Long, of letters and digits, and with a digit: made by a machine, and no word or date.
+fn looks_made(word: &str) -> bool {
+    word.len() >= 8
+        && word.bytes().any(|b| b.is_ascii_digit())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-=_.".contains(&b))
 }
 
 fn is(word: &str, expected: &str) -> bool {
@@ -65,6 +78,9 @@ mod tests {
             ("OK  1700000000 d9443c01a7336-20d109b6f3asi12.34 - gsmtp", Some("d9443c01a7336-20d109b6f3asi12.34")),
             ("Ok 0100018b-1234", Some("0100018b-1234")),
             ("first line\nOk: queued as A1", Some("A1")),
+            ("Ok: queued as A1 (in 0.3 s)", Some("A1")),
+            ("OK 2024/11/22", None),
+            ("OK 8", None),
             ("Ok", None),
             ("OK thanks", None),
             ("Message accepted for delivery", None),

@@ -148,9 +148,9 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// A line that does not begin with a code of 200 to 599.
-    #[error("not an SMTP reply: {line:?}")]
+    #[error("not an SMTP reply: {:?}", beginning(.line))]
     NotAReply {
-        /// Its first octets.
+        /// All of it, so that a secret in it can be found; shown are its first characters.
         line: String,
     },
     /// A line of a multi-line reply with another code than the first (RFC 5321, section 4.2.1).
@@ -170,6 +170,21 @@ pub enum ReplyError {
     /// More than [`DIALOGUE_LIMIT`].
     #[error("a dialogue of over {DIALOGUE_LIMIT} octets")]
     DialogueTooLong,
+}
+
+impl ReplyError {
+    /// The error with the secrets of `mask` taken out of what it quotes.
+    #[must_use]
+    pub fn masked(self, mask: &Mask) -> Self {
+        match self {
+            Self::NotAReply { line } => Self::NotAReply { line: mask.apply(&line) },
+            other => other,
+        }
+    }
+}
+
+fn beginning(line: &str) -> &str {
+    &line[..line.floor_char_boundary(QUOTE_LIMIT)]
 }
 
 /// Cuts what a server says into [`Reply`]s, however the bytes happen to arrive.
@@ -204,11 +219,6 @@ impl ReplyParser {
             }
         }
         Ok(None)
-    }
-
-    /// True between replies: nothing of a next one has been read.
-    pub fn is_idle(&self) -> bool {
-        self.line.is_empty() && self.code.is_none()
     }
 
     fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
@@ -249,8 +259,7 @@ impl ReplyParser {
 
 /// A line's code, whether it is the last of its reply, and its text.
 fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
-    let not_a_reply =
-        || ReplyError::NotAReply { line: String::from_utf8_lossy(&line[..line.len().min(QUOTE_LIMIT)]).into_owned() };
+    let not_a_reply = || ReplyError::NotAReply { line: String::from_utf8_lossy(line).into_owned() };
     let code = Code::parse(line).ok_or_else(not_a_reply)?;
     match &line[3..] {
         [b'-', text @ ..] => Ok((code, false, text)),

@@ -45,15 +45,21 @@ impl AddressPolicy {
         }
     }
 
+    /// Whether any address may be connected to at this port: what can be said before an address is known.
+    ///
+    /// # Errors
+    /// The rule that forbids it.
+    pub fn admit_port(&self, port: u16) -> Result<(), Forbidden> {
+        if self.ports.is_empty() || self.ports.contains(&port) { Ok(()) } else { Err(Forbidden::Port { port }) }
+    }
+
     /// The permission to connect to this address, in its canonical form: an IPv4-mapped address is admitted as the IPv4 address.
     ///
     /// # Errors
     /// The rule that forbids it.
     pub fn admit(&self, address: SocketAddr) -> Result<Admitted, Forbidden> {
         let (ip, port) = (address.ip().to_canonical(), address.port());
-        if !self.ports.is_empty() && !self.ports.contains(&port) {
-            return Err(Forbidden::Port { port });
-        }
+        self.admit_port(port)?;
         let admitted = Ok(Admitted(SocketAddr::new(ip, port)));
         if contains(&self.allow, ip).is_some() {
             return admitted;

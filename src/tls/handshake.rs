@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{
         self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible, ProtocolVersion,
         client::Resumption,
-        crypto::aws_lc_rs,
+        crypto::{CryptoProvider, aws_lc_rs},
         pki_types,
         version::{TLS12, TLS13},
     },
@@ -31,6 +31,7 @@ impl TlsClient {
     /// A client that believes these anchors. Build it once; each handshake only clones a few pointers.
     pub fn new(anchors: TrustAnchors) -> Self {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        warm_up(&provider);
         let anchors = Arc::new(anchors);
         let recorder = Recorder::new(Arc::clone(&anchors), provider.signature_verification_algorithms);
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -66,6 +67,11 @@ impl TlsClient {
             Ok(outcome) => outcome.map_err(HandshakeError::from),
             Err(_) => Err(HandshakeError::TimedOut),
         };
+        // A server that has shown its certificate has found a version and a cipher suite; it refuses something else.
+        let outcome = outcome.map_err(|error| match error {
+            HandshakeError::TooOld(error) if recorder.record().is_some() => HandshakeError::Refused(error),
+            error => error,
+        });
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {
@@ -80,6 +86,16 @@ impl TlsClient {
             }
         });
         (outcome, facts)
+    }
+}
+
+/// Has the library gather its entropy and set up its algorithms now: tens of milliseconds, which would otherwise be measured as the
+/// first server's handshake, and with `run` every handshake is the first.
+fn warm_up(provider: &CryptoProvider) {
+    // What fails here fails in the handshake too, where it is reported.
+    let _ = provider.secure_random.fill(&mut [0; 32]);
+    for group in &provider.kx_groups {
+        let _ = group.start();
     }
 }
 
@@ -100,12 +116,6 @@ impl FromStr for ServerName {
     fn from_str(text: &str) -> Result<Self, InvalidServerName> {
         let text = text.strip_suffix('.').unwrap_or(text);
         pki_types::ServerName::try_from(text.to_owned()).map(Self).map_err(|_| InvalidServerName)
-    }
-}
-
-impl From<std::net::IpAddr> for ServerName {
-    fn from(address: std::net::IpAddr) -> Self {
-        Self(address.into())
     }
 }
 

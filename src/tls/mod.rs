@@ -23,7 +23,7 @@ pub use trust::{TrustAnchors, TrustError};
 
 use crate::x509::{
     CertificateFacts,
-    problem::{CertificateErrorKind, CertificateProblem, cert_error},
+    problem::{CertificateProblem, cert_error},
 };
 
 /// What a handshake told about the server.
@@ -43,9 +43,9 @@ pub struct TlsFacts {
 }
 
 impl TlsFacts {
-    /// Whether nothing at all is wrong with the certificate.
+    /// Whether the handshake came to its end and nothing at all is wrong with the certificate.
     pub fn verified(&self) -> bool {
-        self.key_proven && self.errors.is_empty()
+        self.version.is_some() && self.key_proven && self.errors.is_empty()
     }
 
     /// Whether the server proved that it holds the certificate's key. No secret may be sent to one that didn't: it could be anybody
@@ -57,13 +57,5 @@ impl TlsFacts {
     /// All errors in one line; `None` if there are none.
     pub fn cert_error(&self) -> Option<String> {
         cert_error(&self.errors)
-    }
-
-    /// The kinds of the errors, each once.
-    pub fn error_kinds(&self) -> Vec<CertificateErrorKind> {
-        let mut kinds: Vec<_> = self.errors.iter().map(|problem| problem.kind).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
     }
 }

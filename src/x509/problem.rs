@@ -96,6 +96,14 @@ pub fn cert_error(problems: &[CertificateProblem]) -> Option<String> {
     Some(texts.join("; "))
 }
 
+/// The kinds of the problems, each once, in the order of [`CertificateErrorKind`].
+pub fn kinds_of(problems: &[CertificateProblem]) -> Vec<CertificateErrorKind> {
+    let mut kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,110 +1,17 @@
 //! The program as a user starts it: exit codes, the layers of its settings, and how it ends.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::support::scratch::Scratch;
-
-/// Far longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The program, with no setting from the environment of the tests.
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SMTP_CHECK_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("ended by itself")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A service that was started on a free port, and is killed with the test.
-struct Served {
-    child: Child,
-    log: Receiver<String>,
-    address: SocketAddr,
-}
-
-impl Served {
-    fn start(command: Command) -> Self {
-        Self::start_printing_to(command, Stdio::null())
-    }
-
-    fn start_printing_to(mut command: Command, stdout: Stdio) -> Self {
-        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let (sender, log) = channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
-        let listening = served.logged("listening");
-        served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
-        served
-    }
-
-    /// The next line of the log with this message.
-    fn logged(&self, message: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("nothing logged with {message:?}"));
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
-                return line;
-            }
-        }
-    }
-
-    fn get(&self, path: &str, headers: &str) -> String {
-        let mut caller = TcpStream::connect(self.address).expect("it listens");
-        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
-        write!(caller, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").expect("sent");
-        let mut answer = String::new();
-        caller.read_to_string(&mut answer).expect("an answer");
-        answer
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().expect("kill is there").success());
-    }
-
-    fn end(mut self) -> i32 {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
-                return status.code().expect("ended by itself");
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        panic!("the program does not end");
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
+use crate::support::{
+    program::{PATIENCE, Served, code, program, stderr},
+    scratch::Scratch,
+};
 
 #[test]
 fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {

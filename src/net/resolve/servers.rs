@@ -17,6 +17,8 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 
+use tokio::{task::JoinSet, time::timeout};
+
 use super::error::ResolveError;
 use crate::target::HostName;
 
@@ -26,6 +28,8 @@ use crate::target::HostName;
 pub(super) struct Servers {
     servers: Vec<TokioResolver>,
     hosts: Hosts,
+    /// How long one server is asked alone.
+    patience: Duration,
 }
 
 impl Servers {
@@ -71,32 +75,41 @@ impl Servers {
                     .build()
             })
             .collect();
-        Ok(Self { servers: servers?, hosts })
+        Ok(Self { servers: servers?, hosts, patience })
     }
 
     /// The records of the answer, CNAMEs followed; none if the name has none of this type.
     ///
-    /// A server that fails is passed over for the next. A second round is for servers of which none has answered.
+    /// A server that fails is passed over for the next, and one that says nothing for a while is asked along with the next: slow is
+    /// not silent, so its answer still counts. A second round is for packets that got lost, not for servers that failed.
     pub(super) async fn ask(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
-        let mut failure = ResolveError::Timeout { name: name.to_string() };
-        for _round in 0..ROUNDS {
-            for server in &self.servers {
-                let error = match ask_one(server, name, record_type).await {
-                    Ok(records) => return Ok(records),
-                    Err(error) => ResolveError::new(name, &error),
-                };
-                if !error.is_temporary() {
-                    return Err(error);
-                }
-                if !matches!(failure, ResolveError::ServerFailure { .. }) {
-                    failure = error;
-                }
+        let first_round = self.servers.len();
+        let mut turns = 0..ROUNDS * first_round;
+        let mut questions = JoinSet::new();
+        let mut failure: Option<ResolveError> = None;
+        loop {
+            let turn = turns.next().filter(|turn| *turn < first_round || failure.is_none());
+            if let Some(turn) = turn {
+                let server = self.servers[turn % first_round].clone();
+                questions.spawn(ask_one(server, name.clone(), record_type));
             }
-            if !matches!(failure, ResolveError::Timeout { .. }) {
-                break;
+            let answered = match timeout(self.patience, questions.join_next()).await {
+                Ok(answered) => answered,
+                // All were asked; some failed, and the others say nothing.
+                Err(_) if turn.is_none() && failure.is_some() => None,
+                Err(_) => continue,
+            };
+            let Some(answered) = answered else {
+                return Err(failure.unwrap_or_else(|| ResolveError::Timeout { name: name.to_string() }));
+            };
+            // A question that panicked is as good as one without an answer.
+            match answered.unwrap_or_else(|_| Err(ResolveError::Timeout { name: name.to_string() })) {
+                Ok(records) => return Ok(records),
+                Err(error) if !error.is_temporary() => return Err(error),
+                Err(ResolveError::Timeout { .. }) => {}
+                Err(error) => failure = Some(error),
             }
         }
-        Err(failure)
     }
 
     /// The addresses of this host in the hosts file.
@@ -121,9 +134,13 @@ const ROUNDS: usize = 2;
 /// Queries under way on one TCP connection. Checks share it, so it is to hold those of all checks that run.
 const MAX_QUERIES_ON_TCP: usize = 4096;
 
+/// So many times the patience, and a question is given up. Longer than a recursive server takes over a slow delegation; the check's own
+/// deadline is mostly earlier.
+const LONGEST_ANSWER: u32 = 10;
+
 fn options(patience: Duration) -> ResolverOpts {
     let mut options = ResolverOpts::default();
-    options.timeout = patience;
+    options.timeout = patience * LONGEST_ANSWER;
     options.attempts = 0;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
@@ -132,13 +149,14 @@ fn options(patience: Duration) -> ResolverOpts {
     options
 }
 
-async fn ask_one(server: &TokioResolver, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, NetError> {
-    match server.lookup(absolute(name)?, record_type).await {
+async fn ask_one(server: TokioResolver, name: HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+    let lookup = async { server.lookup(absolute(&name)?, record_type).await };
+    match lookup.await {
         Ok(answer) => Ok(answer.answers().iter().map(|record| record.data.clone()).collect()),
         Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NoError, .. }))) => {
             Ok(Vec::new())
         }
-        Err(error) => Err(error),
+        Err(error) => Err(ResolveError::new(&name, &error)),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One conversation over one connection: says what the dialogue says, at the server's pace, and stamps every step.
 
+mod proxy;
+mod secure;
+
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::{
@@ -8,21 +11,17 @@ use tokio::{
 };
 
 use crate::{
-    check::{Check, TlsVerify},
-    net::stream::{NotInStep, Stream},
+    check::Check,
+    net::stream::Stream,
     phase::Phase,
     probe::Running,
-    proxy_header::ProxyHeader,
     report::{
         Failure, FailureKind, Journal,
-        journal::{Ending, Event, TlsSession},
+        journal::{Ending, Event},
     },
     secret::Mask,
     smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict},
-    tls::{
-        TlsFacts,
-        handshake::{HandshakeError, ServerName, TlsClient},
-    },
+    tls::TlsClient,
 };
 
 /// How long the answer to QUIT is waited for, and a reply that may or may not follow.
@@ -43,6 +42,8 @@ pub(super) struct Exchange {
     parser: ReplyParser,
     mask: Mask,
     host: String,
+    /// False once a command was written in part only.
+    in_step: bool,
 }
 
 /// A reply that did not come.
@@ -89,7 +90,7 @@ impl Exchange {
         let Running { check, journal, deadline } = running;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
-        Self { check, journal, deadline, stream, arrived: began, began, parser, mask, host }
+        Self { check, journal, deadline, stream, arrived: began, began, parser, mask, host, in_step: true }
     }
 
     /// Has the conversation, and gives the journal back.
@@ -133,14 +134,12 @@ impl Exchange {
                     return Ok(());
                 }
                 Action::Begin(phase, command) => {
-                    self.await_turn(phase, &command).await?;
-                    self.journal.note(std::time::Instant::now(), Event::Began(phase));
-                    self.say(phase, &command).await?;
+                    self.begin(phase, &command).await?;
                     self.answer(dialogue, phase).await?
                 }
                 Action::Continue(command) => {
                     self.await_turn(Phase::SaslAuth, &command).await?;
-                    self.say(Phase::SaslAuth, &command).await?;
+                    self.say(Phase::SaslAuth, &command, None).await?;
                     self.answer(dialogue, Phase::SaslAuth).await?
                 }
                 Action::Handshake => {
@@ -169,20 +168,22 @@ impl Exchange {
         self.journal.note(std::time::Instant::now(), Event::Failed(failure));
     }
 
-    async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
-        let unsupported =
-            |error: &dyn ToString| Failure::new(Phase::Proxy, FailureKind::Unsupported, error.to_string());
-        let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;
-        let octets = header.encode(local, peer).map_err(|error| unsupported(&error))?;
-        self.journal.note(std::time::Instant::now(), Event::Sent(shown(&octets)));
-        self.write(&octets).await.map_err(|lost| lost.failure(Phase::Proxy))
-    }
-
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue, phase: Phase) -> Result<Action, Failure> {
         let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
-        if phase == Phase::Ehlo && self.check.proxy.is_some() && reply.code().is_negative() {
-            self.tell_proxy_reply(&reply).await?;
+        if self.refuses_header(phase, &reply) {
+            return Err(self.header_refused(&reply));
+        }
+        if self.may_refuse_header(phase, &reply)
+            && let Some(own) = self.second_reply().await
+        {
+            let refused = self.header_refused(&reply);
+            self.fail(refused);
+            // Version 2 is several lines to such a server, so that another refusal may be the header's as well.
+            if !own.code().is_negative() {
+                self.judge(dialogue, phase, &own);
+            }
+            return Ok(dialogue.quit());
         }
         Ok(self.judge(dialogue, phase, &reply))
     }
@@ -198,16 +199,6 @@ impl Exchange {
         next
     }
 
-    /// A server that expects no PROXY header takes it for a command and refuses it; that refusal may come in before EHLO's answer.
-    /// If a second reply follows, the first was the header's.
-    async fn tell_proxy_reply(&mut self, first: &Reply) -> Result<(), Failure> {
-        let by = self.deadline.min(Instant::now() + PATIENCE);
-        match self.hear(by).await {
-            Ok(_) => Err(Failure::rejected(Phase::Proxy, &first.masked(&self.mask))),
-            Err(_) => Ok(()),
-        }
-    }
-
     /// Makes sure that the server has said nothing since its last reply. What comes before a command is not its answer.
     async fn await_turn(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
         if !self.stream.has_more().await {
@@ -218,16 +209,33 @@ impl Exchange {
             Lost::Garbled(_) => lost.failure(phase),
             _ => Failure::new(phase, FailureKind::Protocol, format_args!("the server spoke before {command} was sent")),
         })?;
-        if phase == Phase::Ehlo && self.check.proxy.is_some() && early.code().is_negative() {
-            return Err(Failure::rejected(Phase::Proxy, &early.masked(&self.mask)));
+        if self.may_refuse_header(phase, &early) {
+            return Err(self.header_refused(&early));
         }
+        let early = early.masked(&self.mask);
         let said = format!("the server spoke before {command} was sent: {} {}", early.code(), early.message());
         Err(Failure::new(phase, FailureKind::Protocol, said))
     }
 
-    async fn say(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
-        self.journal.note(std::time::Instant::now(), Event::Sent(self.mask.apply(&command.to_string())));
-        self.write(&command.to_wire()).await.map_err(|lost| lost.failure(phase))
+    /// Begins a phase with a command.
+    async fn begin(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
+        self.await_turn(phase, command).await?;
+        self.say(phase, command, Some(Event::Began(phase))).await
+    }
+
+    /// Writes a command; the event in front of it, if any, has the same instant.
+    async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
+        let (octets, shown) = (command.to_wire(), self.mask.apply(&command.to_string()));
+        let now = std::time::Instant::now();
+        event.into_iter().chain([Event::Sent(shown)]).for_each(|event| self.journal.note(now, event));
+        let Err(lost) = self.write(&octets).await else { return Ok(()) };
+        self.in_step = false;
+        match command {
+            // A message may be refused before all of it is written. The refusal is heard next, as its answer.
+            Command::Body(_) if self.stream.has_more().await => Ok(()),
+            // Whoever hung up may have said why.
+            _ => self.await_turn(phase, command).await.and(Err(lost.failure(phase))),
+        }
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<(), Lost> {
@@ -242,7 +250,7 @@ impl Exchange {
             let parsed = self.parser.parse(&mut unread);
             let taken = octets - unread.len();
             self.stream.take(taken);
-            if let Some(reply) = parsed? {
+            if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.arrived, Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
             }
@@ -259,95 +267,14 @@ impl Exchange {
     async fn quit(&mut self, dialogue: &mut Dialogue) {
         let Action::Begin(phase, command) = dialogue.quit() else { return };
         self.deadline = self.deadline.min(Instant::now() + PATIENCE);
-        if self.await_turn(phase, &command).await.is_err() {
+        if !self.in_step {
             return;
         }
-        self.journal.note(std::time::Instant::now(), Event::Began(phase));
-        if self.say(phase, &command).await.is_ok()
-            && let Ok(reply) = self.hear(self.deadline).await
-        {
-            self.judge(dialogue, phase, &reply);
-        }
-    }
-
-    /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
-    async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
-        let tcp = self.stream.release().await.map_err(|NotInStep| {
-            let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-            Failure::new(Phase::StartTls, FailureKind::Protocol, message)
-        })?;
-        let name = self.server_name()?;
-        self.journal.note(std::time::Instant::now(), Event::Began(Phase::Tls));
-        let (outcome, facts) = tls.handshake(tcp, &name, self.deadline).await;
-        let ended = std::time::Instant::now();
-        if let Some(facts) = &facts {
-            self.journal.note(ended, Event::Secured(Box::new(session(facts))));
-        }
-        let failure = match outcome {
-            Ok(stream) => {
-                self.stream.secured(stream);
-                self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Done));
-                return Ok(facts);
-            }
-            Err(error) => handshake_failure(&error),
-        };
-        if failure.kind == FailureKind::Tls {
-            self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Failed));
-        }
-        Err(failure)
-    }
-
-    fn server_name(&self) -> Result<ServerName, Failure> {
-        let name = self.check.tls_server_name.as_deref().unwrap_or(&self.host);
-        name.parse()
-            .map_err(|error| Failure::new(Phase::Tls, FailureKind::Unsupported, format_args!("{name}: {error}")))
-    }
-
-    /// Whether the check may go on with a server that showed this certificate.
-    fn trust(&self, facts: Option<&TlsFacts>) -> Result<(), Failure> {
-        let certificate = |message: &str| Err(Failure::new(Phase::Tls, FailureKind::Certificate, message));
-        let Some(facts) = facts else { return certificate("the server showed no certificate") };
-        if self.check.tls_verify == TlsVerify::Require
-            && let Some(error) = facts.cert_error()
-        {
-            return certificate(&error);
-        }
-        let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
-        if sends_credentials && !facts.key_proven() {
-            return certificate(
-                "the server did not prove that it holds the certificate's key; no credential is sent to it",
-            );
-        }
-        Ok(())
-    }
-}
-
-fn session(facts: &TlsFacts) -> TlsSession {
-    TlsSession {
-        version: facts.version,
-        cipher: facts.cipher.map(str::to_owned),
-        server_name: facts.server_name.clone(),
-        problems: facts.errors.clone(),
-        chain: facts.chain.clone(),
-    }
-}
-
-fn handshake_failure(error: &HandshakeError) -> Failure {
-    let kind = match error {
-        HandshakeError::Closed => FailureKind::Closed,
-        HandshakeError::TimedOut => FailureKind::Timeout,
-        _ => FailureKind::Tls,
-    };
-    Failure::new(Phase::Tls, kind, error)
-}
-
-/// A PROXY header in a transcript: version 1 is a line, version 2 is shown in hexadecimal digits.
-fn shown(header: &[u8]) -> String {
-    match std::str::from_utf8(header) {
-        Ok(line) if line.starts_with("PROXY ") => line.trim_end().to_owned(),
-        _ => {
-            let digits: String = header.iter().map(|octet| format!("{octet:02x}")).collect();
-            format!("(PROXY header, version 2: {digits})")
+        match self.begin(phase, &command).await {
+            Ok(()) => drop(self.answer(dialogue, phase).await),
+            // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
+            Err(failure) if failure.phase == Phase::Proxy => self.fail(failure),
+            Err(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
 use super::*;
 use crate::{
     tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve},
-    x509::problem::CertificateErrorKind as Kind,
+    x509::problem::{CertificateErrorKind as Kind, kinds_of},
 };
 
 fn client(trusted: &[&Authority]) -> TlsClient {
@@ -73,7 +73,7 @@ async fn a_bad_certificate_is_recorded_and_the_stream_works() {
     stream.write_all(b"x").await.expect("a working stream");
     stream.flush().await.expect("a working stream");
     let facts = facts.expect("facts");
-    assert_eq!(facts.error_kinds(), [Kind::WrongName, Kind::UnknownIssuer]);
+    assert_eq!(kinds_of(&facts.errors), [Kind::WrongName, Kind::UnknownIssuer]);
     assert!(facts.key_proven() && !facts.verified());
     assert_eq!(
         facts.cert_error().as_deref(),
@@ -94,7 +94,7 @@ async fn a_foreign_key_proves_nothing() {
         let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
-        assert_eq!(facts.error_kinds(), [Kind::UnprovenKey]);
+        assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey]);
         assert!(!facts.key_proven() && !facts.verified());
         let text = facts.cert_error().unwrap_or_default();
         assert!(text.contains("unproven key: ") && text.contains("ECDSA P-256"), "{text}");
@@ -164,7 +164,7 @@ async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
     outcome.expect("the handshake goes on");
     let facts = facts.expect("facts");
     assert!(facts.chain.is_empty());
-    assert_eq!(facts.error_kinds(), [Kind::UnprovenKey, Kind::Malformed]);
+    assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey, Kind::Malformed]);
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn openssl_shows_small_keys_and_version_1() {
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
-        assert_eq!(facts.error_kinds(), kinds, "{:?}", facts.cert_error());
+        assert_eq!(kinds_of(&facts.errors), kinds, "{:?}", facts.cert_error());
         assert_eq!(facts.key_proven(), proven);
         assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
         assert_eq!(facts.chain[0].subject, "C=US, O=Example, CN=mx.test");
@@ -300,6 +300,19 @@ async fn openssl_shows_small_keys_and_version_1() {
             assert!(printed.contains(&format!("={ours}\n")), "{printed}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_wants_a_client_certificate_is_not_too_old() {
+    let folder = TempFolder::new();
+    folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
+    // In TLS 1.3 the refusal comes after the client's side of the handshake is done.
+    let server = OpensslServer::start(folder.path(), &["-tls1_2", "-Verify", "1", "-verify_return_error"]);
+    let stream = tokio::net::TcpStream::connect(server.address).await.expect("openssl listens");
+    let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
+    let error = outcome.expect_err("no certificate to show");
+    assert!(matches!(error, HandshakeError::Refused(_)), "{error:?}");
+    assert!(facts.is_some());
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use smtp_check::{
     tls::{TlsClient, TrustAnchors},
 };
 use tokio::{
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
@@ -162,14 +163,31 @@ impl App {
         self.send(request.header(CONTENT_TYPE, "application/json").body(body).expect("a request")).await
     }
 
+    /// Begins a check and leaves it running; its answer comes over the connection.
+    pub(crate) async fn hold(&self, parameters: &Value) -> TcpStream {
+        let mut caller = TcpStream::connect(self.addr).await.expect("a connection");
+        let (body, json) = (parameters.to_string(), "Host: test\r\nContent-Type: application/json");
+        let length = body.len();
+        let request = format!("POST /v1/checks/smtp HTTP/1.1\r\n{json}\r\nContent-Length: {length}\r\n\r\n{body}");
+        caller.write_all(request.as_bytes()).await.expect("sent");
+        caller
+    }
+
     /// Runs a check that is to run, and returns its report. What is not given is filled in: a recipient, and 127.0.0.1 as target.
     pub(crate) async fn check(&self, parameters: Value) -> Value {
-        let mut body = serde_json::json!({"to": "probe@example.test", "target": "127.0.0.1"});
-        let Value::Object(parameters) = parameters else { panic!("an object") };
-        body.as_object_mut().expect("an object").extend(parameters);
-        let answer = self.post(&body).await;
+        let answer = self.post(&filled_in(parameters)).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         answer.json()
+    }
+
+    /// Asks for a check and does not wait for the answer: the connection that the answer would come on. To drop it is to hang up.
+    pub(crate) async fn begin(&self, parameters: Value) -> TcpStream {
+        let mut stream = TcpStream::connect(self.addr).await.expect("a connection");
+        let body = filled_in(parameters).to_string();
+        let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
+        let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).await.expect("the service reads");
+        stream
     }
 
     /// Tells the service to stop, as SIGTERM does.
@@ -188,6 +206,14 @@ impl Drop for App {
     fn drop(&mut self) {
         self.ended.abort();
     }
+}
+
+/// Parameters with a recipient, and 127.0.0.1 as target, where these are not given.
+pub(crate) fn filled_in(parameters: Value) -> Value {
+    let mut body = serde_json::json!({"to": "probe@example.test", "target": "127.0.0.1"});
+    let Value::Object(parameters) = parameters else { panic!("an object") };
+    body.as_object_mut().expect("an object").extend(parameters);
+    body
 }
 
 /// The names of a report's phases, in order.

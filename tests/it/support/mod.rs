@@ -4,5 +4,7 @@ pub(crate) mod app;
 pub(crate) mod dns;
 pub(crate) mod mta;
 pub(crate) mod pki;
+pub(crate) mod port;
+pub(crate) mod program;
 pub(crate) mod scratch;
 pub(crate) mod smtpd;

@@ -23,8 +23,11 @@ use tokio_rustls::rustls::{
     version,
 };
 
-pub(crate) use self::leaf::{KeyType, Leaf};
 use self::openssl::OpenSslRsa;
+pub(crate) use self::{
+    leaf::{KeyType, Leaf},
+    openssl::openssl,
+};
 
 /// A certificate authority: a root, or an intermediate below one.
 #[derive(Debug)]
@@ -96,16 +99,16 @@ impl Ca {
 pub(crate) struct Identity {
     /// The chain as sent, the root left out.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    /// PKCS #8.
+    /// PKCS #8; from `openssl` in the older form of its kind.
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
 /// Where [`Identity::write_pem`] has written.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct PemFiles {
     /// The chain, leaf first.
     pub(crate) chain: PathBuf,
-    /// The private key, PKCS #8.
+    /// The private key.
     pub(crate) key: PathBuf,
 }
 
@@ -150,7 +153,12 @@ impl Identity {
         let files = PemFiles { chain: dir.join("chain.pem"), key: dir.join("key.pem") };
         let chain: String = self.chain.iter().map(|der| pem("CERTIFICATE", der)).collect();
         fs::write(&files.chain, chain).expect("the test's directory is writable");
-        fs::write(&files.key, pem("PRIVATE KEY", self.key.secret_der())).expect("the test's directory is writable");
+        let label = match self.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        fs::write(&files.key, pem(label, self.key.secret_der())).expect("the test's directory is writable");
         files
     }
 

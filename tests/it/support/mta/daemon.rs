@@ -36,9 +36,10 @@ setsid /bin/sh -c '
 exec setsid "$@" </dev/null >"$dir/output" 2>&1 3<&-
 "#;
 
-/// The server ended before it was ready, as it does when somebody else took one of its ports.
+/// The server did not get ready: it ended, as it does when somebody else took one of its ports, or it hung up on a client, as
+/// Postfix once did on a busy machine.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     story: String,
 }
 
@@ -164,24 +165,29 @@ impl Daemon {
 
     /// The first complete line of the log that contains `needle`, once there is one.
     pub(super) async fn logged(&self, needle: &str) -> String {
-        self.wait_for(&format!("a log line with {needle:?}"), || {
-            self.read_log()
-                .split_inclusive('\n')
-                .find(|line| line.ends_with('\n') && line.contains(needle))
-                .map(|line| line.trim_end().to_owned())
+        self.logged_times(needle, 1).await.remove(0)
+    }
+
+    /// The first `count` complete lines of the log that contain `needle`, once there are so many.
+    pub(super) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
+        self.wait_for(&format!("log line {count} with {needle:?}"), || {
+            let log = self.read_log();
+            let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(needle));
+            let found: Vec<_> = lines.take(count).map(|line| line.trim_end().to_owned()).collect();
+            (found.len() == count).then_some(found)
         })
         .await
     }
 
     /// Connects to a port and waits for the first byte of the greeting, so that the first check finds a server that is warm.
-    pub(super) async fn greets(&self, port: u16) {
+    pub(super) async fn greets(&self, port: u16) -> Result<(), Ended> {
         let greeting = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
             stream.read_u8().await
         };
         match tokio::time::timeout(PATIENCE, greeting).await {
-            Ok(Ok(b'2')) => {}
-            other => panic!("port {port} gave {other:?} for a greeting{}", self.story()),
+            Ok(Ok(b'2')) => Ok(()),
+            other => Err(Ended { story: format!("\nport {port} gave {other:?} for a greeting{}", self.story()) }),
         }
     }
 
@@ -235,7 +241,7 @@ pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N
             Err(Ended { story }) => last = Some(story),
         }
     }
-    panic!("the server ended {ATTEMPTS} times before it was ready{}", last.unwrap_or_default());
+    panic!("the server did not get ready in {ATTEMPTS} attempts{}", last.unwrap_or_default());
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
@@ -245,7 +251,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// A port that nobody else has while the listener lives.
-pub(super) fn free_port() -> TcpListener {
+pub(crate) fn free_port() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1")
 }
 

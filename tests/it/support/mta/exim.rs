@@ -28,7 +28,8 @@ impl Exim {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+    /// Starts an instance on these ports, all of which it needs.
+    pub(crate) async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let home = Home::new("exim");
         home.dir("spool", 0o750, None);
         home.dir("log", 0o750, None);
@@ -38,7 +39,7 @@ impl Exim {
         let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
-        exim.daemon.greets(exim.plain()).await;
+        exim.daemon.greets(exim.plain()).await?;
         Ok(exim)
     }
 
@@ -58,7 +59,7 @@ impl Exim {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2. Without one the greeting comes after three seconds, and EHLO is answered with 503.
+    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, whose destination is in the log: `proxied to [ADDRESS]:PORT`. Without one the greeting comes after three seconds, and EHLO is answered with 503.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
@@ -119,6 +120,8 @@ acl_smtp_rcpt = recipient
 
 begin acl
 recipient:
+  warn condition = ${{if def:proxy_external_address}}
+    logwrite = proxied to [$proxy_external_address]:$proxy_external_port
   deny message = 5.7.1 authentication required
     condition = ${{if inlist{{$received_port}}{{{submission}:{smtps}}}}}
     !authenticated = *
@@ -167,18 +170,4 @@ login:
         pid = home.text("pid"),
         mail = home.text("mail"),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::daemon::{Ended, free_port};
-    use super::Exim;
-
-    #[tokio::test]
-    async fn a_taken_port_is_noticed_at_once() {
-        let taken = free_port();
-        let port = taken.local_addr().expect("the address of a bound socket").port();
-        let outcome = Exim::start_on([port; 4], None).await;
-        assert!(matches!(outcome, Err(Ended { .. })), "{outcome:?}");
-    }
 }

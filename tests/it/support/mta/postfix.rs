@@ -24,7 +24,8 @@ impl Postfix {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+    /// Starts an instance on these ports, all of which it needs.
+    pub(crate) async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
@@ -37,18 +38,19 @@ impl Postfix {
         let daemon = Daemon::start(home, "log", Path::new(MASTER), &["-s", "-c", &configuration]);
         daemon.ready("daemon started").await?;
         let postfix = Self { daemon, ports, sasl };
-        postfix.greet().await;
+        postfix.greet().await?;
         Ok(postfix)
     }
 
-    async fn greet(&self) {
+    async fn greet(&self) -> Result<(), Ended> {
         // Not the two that wait for the client to speak first; that they are bound is known already.
         let [plain, submission, _smtps, _proxy, small] = self.ports;
-        self.daemon.greets(plain).await;
-        self.daemon.greets(small).await;
+        self.daemon.greets(plain).await?;
+        self.daemon.greets(small).await?;
         if self.sasl.is_some() {
-            self.daemon.greets(submission).await;
+            self.daemon.greets(submission).await?;
         }
+        Ok(())
     }
 
     /// No TLS, no AUTH; mail for the known recipients only.
@@ -66,7 +68,7 @@ impl Postfix {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2. Anything else in its place is answered with 421, silence after five seconds.
+    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, whose source port is in the log. Anything else in its place is answered with 421, silence after five seconds.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
@@ -85,6 +87,11 @@ impl Postfix {
     /// The first line of the mail log that contains `needle`, once there is one.
     pub(crate) async fn logged(&self, needle: &str) -> String {
         self.daemon.logged(needle).await
+    }
+
+    /// The first `count` lines of the log that contain `needle`, once there are so many.
+    pub(crate) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
+        self.daemon.logged_times(needle, count).await
     }
 
     fn with_tls(&self, port: u16) -> u16 {
@@ -171,7 +178,7 @@ fn master_cf(ports: &[u16; 5], tls: bool) -> String {
     let mut text = String::from(SERVICES);
     let mut smtpd = |port: &u16, options: &str| text += &format!("127.0.0.1:{port} inet n - n - - smtpd {options}\n");
     smtpd(plain, "");
-    smtpd(proxy, "-o smtpd_upstream_proxy_protocol=haproxy");
+    smtpd(proxy, "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_client_port_logging=yes");
     smtpd(small, "-o message_size_limit=2048");
     if tls {
         const SASL: &str = "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject";
@@ -197,17 +204,3 @@ virtual unix - n n - - virtual
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
-
-#[cfg(test)]
-mod tests {
-    use super::super::daemon::{Ended, free_port};
-    use super::Postfix;
-
-    #[tokio::test]
-    async fn a_taken_port_is_noticed_at_once() {
-        let taken = free_port();
-        let port = taken.local_addr().expect("the address of a bound socket").port();
-        let outcome = Postfix::start_on([port; 5], None).await;
-        assert!(matches!(outcome, Err(Ended { .. })), "{outcome:?}");
-    }
-}

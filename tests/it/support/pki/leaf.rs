@@ -59,6 +59,12 @@ impl Leaf {
         self
     }
 
+    /// One more organization in the subject.
+    pub(crate) fn organization(mut self, name: &str) -> Self {
+        self.params.distinguished_name.push(DnType::OrganizationName, name);
+        self
+    }
+
     /// When it begins to be valid.
     pub(crate) fn not_before(mut self, at: OffsetDateTime) -> Self {
         self.params.not_before = at;

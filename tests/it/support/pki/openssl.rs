@@ -132,7 +132,7 @@ fn private_key(der: Vec<u8>) -> PrivateKeyDer<'static> {
 
 /// Runs `openssl` in a directory, to its end, and returns what it wrote. White space separates the
 /// arguments.
-fn openssl(directory: &Scratch, arguments: &str, input: &[u8]) -> Vec<u8> {
+pub(crate) fn openssl(directory: &Scratch, arguments: &str, input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("openssl")
         .current_dir(directory.path())
         .args(arguments.split_ascii_whitespace())

@@ -1,0 +1,96 @@
+//! The part of a conversation that goes over to TLS, and decides whether to trust what it finds there.
+
+use std::time::Instant;
+
+use super::Exchange;
+use crate::{
+    check::TlsVerify,
+    phase::Phase,
+    report::{
+        Failure, FailureKind,
+        journal::{Ending, Event, TlsSession},
+    },
+    tls::{
+        TlsFacts,
+        handshake::{HandshakeError, ServerName, TlsClient},
+    },
+};
+
+impl Exchange {
+    /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
+    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
+        let released = self.stream.release().await;
+        if released.is_err() && !self.check.script.implicit_tls {
+            let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
+            return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+        }
+        let name = self.server_name()?;
+        self.journal.note(Instant::now(), Event::Began(Phase::Tls));
+        let Ok(tcp) = released else {
+            // A greeting in clear text, which would meet the handshake if it came a moment later.
+            self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
+            return Err(handshake_failure(&HandshakeError::NotTls));
+        };
+        let (outcome, facts) = tls.handshake(tcp, &name, self.deadline).await;
+        let ended = Instant::now();
+        if let Some(facts) = &facts {
+            self.journal.note(ended, Event::Secured(Box::new(session(facts))));
+        }
+        let failure = match outcome {
+            Ok(stream) => {
+                self.stream.secured(stream);
+                self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Done));
+                return Ok(facts);
+            }
+            Err(error) => handshake_failure(&error),
+        };
+        if failure.kind == FailureKind::Tls {
+            self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Failed));
+        }
+        Err(failure)
+    }
+
+    fn server_name(&self) -> Result<ServerName, Failure> {
+        let name = self.check.tls_server_name.as_deref().unwrap_or(&self.host);
+        name.parse()
+            .map_err(|error| Failure::new(Phase::Tls, FailureKind::Unsupported, format_args!("{name}: {error}")))
+    }
+
+    /// Whether the check may go on with a server that showed this certificate.
+    pub(super) fn trust(&self, facts: Option<&TlsFacts>) -> Result<(), Failure> {
+        let certificate = |message: &str| Err(Failure::new(Phase::Tls, FailureKind::Certificate, message));
+        let Some(facts) = facts else { return certificate("the server showed no certificate") };
+        if self.check.tls_verify == TlsVerify::Require
+            && let Some(error) = facts.cert_error()
+        {
+            return certificate(&error);
+        }
+        let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
+        if sends_credentials && !facts.key_proven() {
+            return certificate(
+                "the server did not prove that it holds the certificate's key; no credential is sent to it",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn session(facts: &TlsFacts) -> TlsSession {
+    TlsSession {
+        version: facts.version,
+        cipher: facts.cipher.map(str::to_owned),
+        server_name: facts.server_name.clone(),
+        verified: facts.verified(),
+        problems: facts.errors.clone(),
+        chain: facts.chain.clone(),
+    }
+}
+
+fn handshake_failure(error: &HandshakeError) -> Failure {
+    let kind = match error {
+        HandshakeError::Closed => FailureKind::Closed,
+        HandshakeError::TimedOut => FailureKind::Timeout,
+        _ => FailureKind::Tls,
+    };
+    Failure::new(Phase::Tls, kind, error)
+}

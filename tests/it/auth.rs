@@ -1,0 +1,303 @@
+//! AUTH: what goes over the wire and when, and that no secret comes back out by any door.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::support::{
+    app::{App, failure, phases},
+    pki::{Ca, Leaf},
+    smtpd::{Act, End, Script, Smtpd, Step},
+};
+
+/// Has characters that JSON, Rust and base64 write in different ways.
+const PASSWORD: &str = "corr\"ect\\hörse";
+
+fn polite() -> Script {
+    Script::polite().with_credentials("user", PASSWORD)
+}
+
+fn login(server: &Smtpd, mechanism: &str) -> Value {
+    json!({"port": server.port(), "sasl_authentication": mechanism, "sasl_user": "user", "sasl_password": PASSWORD})
+}
+
+fn with(mut parameters: Value, name: &str, value: impl Into<Value>) -> Value {
+    parameters[name] = value.into();
+    parameters
+}
+
+#[tokio::test]
+async fn each_mechanism_says_its_part_and_no_more() {
+    let app = App::start().await;
+    let base64 = |text: &str| STANDARD.encode(text);
+    for (mechanism, authorization_id, lines) in [
+        ("plain", "", vec!["AUTH PLAIN".to_owned(), base64(&format!("\0user\0{PASSWORD}"))]),
+        ("plain", "boss", vec!["AUTH PLAIN".to_owned(), base64(&format!("boss\0user\0{PASSWORD}"))]),
+        ("login", "", vec!["AUTH LOGIN".to_owned(), base64("user"), base64(PASSWORD)]),
+        ("login", "ignored", vec!["AUTH LOGIN".to_owned(), base64("user"), base64(PASSWORD)]),
+    ] {
+        let server = Smtpd::serve(polite());
+        let report = app.check(with(login(&server, mechanism), "sasl_auth_id", authorization_id)).await;
+        assert_eq!(report["outcome"], "delivered", "{report:#}");
+        let expected = ["connect", "banner", "ehlo", "sasl_auth", "mailfrom", "rcptto", "data", "body", "quit"];
+        assert_eq!(phases(&report), expected);
+        let phase = &report["phases"][3];
+        assert_eq!(json!([phase["code"], phase["enhanced_code"]]), json!([235, "2.7.0"]));
+        let session = server.next_session().await;
+        let said = session.commands();
+        assert_eq!(said[0], "EHLO noit.local");
+        assert_eq!(said[1..=lines.len()], lines);
+        assert_eq!(said[lines.len() + 1], "MAIL FROM:<>");
+        assert!(session.violations.is_empty() && session.end == End::Quit, "{session:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_mechanism_credentials_are_ignored() {
+    let server = Smtpd::serve(polite());
+    let report = App::start().await.check(login(&server, "off")).await;
+    assert_eq!((&report["outcome"], &report["warnings"]), (&json!("delivered"), &json!([])), "{report:#}");
+    assert!(!server.next_session().await.said("AUTH"));
+    assert_eq!(report["metrics"].get("sasl_auth_time"), None);
+}
+
+#[tokio::test]
+async fn nothing_secret_is_sent_before_it_is_asked_for() {
+    let app = App::start().await;
+    let answers = [
+        ("235 2.7.0 Come in\r\n", 235, false),
+        ("454 4.7.0 Later\r\n", 454, true),
+        ("503 5.5.1 Not here\r\n", 503, false),
+        ("250 2.0.0 Hm\r\n", 250, false),
+    ];
+    for (mechanism, asked) in [("plain", &[][..]), ("login", &[]), ("login", &["dXNlcg=="])] {
+        for (answer, code, temporary) in answers {
+            let step = if asked.is_empty() { Step::Auth } else { Step::SaslResponse(1) };
+            let server = Smtpd::serve(polite().on(step, answer));
+            let report = app.check(login(&server, mechanism)).await;
+            assert_eq!(failure(&report), ("sasl_auth", "rejected", temporary), "{report:#}");
+            assert_eq!(report["failure"]["code"], code);
+            assert_eq!(phases(&report), ["connect", "banner", "ehlo", "sasl_auth", "quit"]);
+            let session = server.next_session().await;
+            assert_eq!(session.commands()[2..session.lines.len() - 1], *asked, "{session:?}");
+            assert_eq!(session.end, End::Quit);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_a_rejection() {
+    let app = App::start().await;
+    for mechanism in ["plain", "login"] {
+        let server = Smtpd::serve(polite());
+        let report = app.check(with(login(&server, mechanism), "sasl_password", "wrong horse")).await;
+        assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
+        assert_eq!(json!([report["failure"]["code"], report["failure"]["enhanced_code"]]), json!([535, "5.7.8"]));
+        let session = server.next_session().await;
+        assert!(session.end == End::Quit && !session.said("MAIL"), "{session:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_stops_asking_is_not_told_more() {
+    let server = Smtpd::serve(polite().on(Step::SaslResponse(1), "334 YWdhaW4=\r\n"));
+    let report = App::start().await.check(login(&server, "plain")).await;
+    assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
+    assert_eq!(server.next_session().await.lines.len(), 3);
+}
+
+#[tokio::test]
+async fn credentials_in_clear_text_are_warned_of() {
+    let (app, identity) = (App::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
+    let warnings = |report: &Value| report["warnings"].as_array().expect("warnings").len();
+    for (script, parameter, expected) in [
+        (polite(), "transcript", 1),
+        (polite().with_starttls(&identity), "starttls", 0),
+        (polite().with_implicit_tls(&identity), "implicit_tls", 0),
+        // Nothing was sent that would be worth a warning.
+        (polite().on(Step::Auth, "503 5.5.1 Not here\r\n"), "transcript", 0),
+    ] {
+        let server = Smtpd::serve(script);
+        let report = app.check(with(login(&server, "plain"), parameter, true)).await;
+        assert_eq!(warnings(&report), expected, "{report:#}");
+        if expected == 1 {
+            assert!(report["warnings"][0].as_str().is_some_and(|text| text.contains("clear text")), "{report:#}");
+        }
+    }
+}
+
+/// An echo of the password: what the server says, and what of it must not be seen again.
+struct Echo {
+    said: String,
+    secret: String,
+    /// It is nothing but the secret.
+    whole: bool,
+}
+
+/// Every form in which a server can give the password back.
+fn echoes() -> Vec<Echo> {
+    let plain = STANDARD.encode(format!("\0user\0{PASSWORD}"));
+    let whole = STANDARD.encode(PASSWORD);
+    let mut echoes = vec![
+        Echo { said: PASSWORD.to_owned(), secret: PASSWORD.to_owned(), whole: true },
+        Echo { said: whole.clone(), secret: whole, whole: true },
+        Echo { said: plain.clone(), secret: plain, whole: true },
+    ];
+    for before in ["", "x", "xy", "authzid\0user\0", "authzid\0users\0", "authzid\0users2\0"] {
+        for after in ["", "z", "zz"] {
+            let said = STANDARD.encode(format!("{before}{PASSWORD}{after}"));
+            // The characters that no other byte has a part in.
+            let first = (before.len() * 8).div_ceil(6);
+            let end = (before.len() + PASSWORD.len()) * 8 / 6;
+            echoes.push(Echo { secret: said[first..end].to_owned(), said, whole: false });
+        }
+    }
+    echoes
+}
+
+/// The steps at which a server can answer, and how it must begin to be an answer. An empty one is no reply at all.
+const ANSWERS: [(Step, &str); 17] = [
+    (Step::Greeting, "220 "),
+    (Step::Greeting, "554 "),
+    (Step::Greeting, ""),
+    (Step::Ehlo, "250-mx.test\r\n250-"),
+    (Step::Ehlo, "250-mx.test\r\n250-AUTH "),
+    (Step::Ehlo, "550 "),
+    (Step::Auth, "334 "),
+    (Step::Auth, "535 5.7.8 "),
+    (Step::Auth, ""),
+    (Step::SaslResponse(1), "235 "),
+    (Step::SaslResponse(1), "535-5.7.8 "),
+    (Step::MailFrom, "250 "),
+    (Step::RcptTo, "550-5.1.1 no\r\n550-5.1.1 "),
+    (Step::Data, "354 "),
+    (Step::Body, "250 2.0.0 Ok: queued as "),
+    (Step::Body, ""),
+    (Step::Quit, "221 "),
+];
+
+#[tokio::test]
+async fn no_echo_of_the_password_is_seen_again() {
+    let app = App::start().await;
+    for Echo { said, secret, whole } in echoes() {
+        for (step, beginning) in ANSWERS {
+            let code = beginning.rsplit("\r\n").next().and_then(|line| line.get(..3)).unwrap_or_default();
+            let last = if beginning.contains('-') { format!("{code} end\r\n") } else { String::new() };
+            let server = Smtpd::serve(polite().on(step, format!("{beginning}{said} you said\r\n{last}")));
+            let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
+            let text = report.to_string();
+            let escaped = json!(secret).to_string();
+            assert!(!text.contains(&secret), "{step:?} {beginning:?}: {report:#}");
+            assert!(!text.contains(escaped.trim_matches('"')), "{step:?} {beginning:?}: {report:#}");
+            // What `{:?}` makes of the password.
+            assert!(!text.contains("corr") && !text.contains("rse"), "{step:?} {beginning:?}: {report:#}");
+            let masked = if whole { "*** you said" } else { "***" };
+            assert!(text.contains(masked), "{step:?} {beginning:?}: {report:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_echo_ahead_of_its_time_is_not_seen_either() {
+    let app = App::start().await;
+    for Echo { said, secret, .. } in echoes() {
+        let early = format!("250 2.1.0 Ok\r\n250 {said}\r\n");
+        let server = Smtpd::serve(polite().on(Step::MailFrom, early));
+        let report = app.check(with(login(&server, "login"), "transcript", true)).await;
+        assert_eq!(failure(&report), ("rcptto", "protocol", false), "{report:#}");
+        assert!(!report.to_string().contains(&secret), "{report:#}");
+        assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains("***")), "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_quoted_line_is_not_cut_within_the_password() {
+    let app = App::start().await;
+    for filler in 100..125 {
+        let garbage = Act::reply(format!("{}{PASSWORD}\r\n", "-".repeat(filler)));
+        let server = Smtpd::serve(polite().on(Step::SaslResponse(1), garbage));
+        let report = app.check(login(&server, "plain")).await;
+        assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
+        let message = report["failure"]["message"].as_str().expect("words");
+        assert!(!message.contains("-c"), "{filler}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn masked_words_are_masked_in_every_place_of_the_report() {
+    let answer = format!("535-5.7.8 {PASSWORD}\r\n535 5.7.8 is wrong\r\n");
+    let server = Smtpd::serve(polite().on(Step::SaslResponse(1), answer));
+    let report = App::start().await.check(with(login(&server, "plain"), "transcript", true)).await;
+    let words = "***\nis wrong";
+    assert_eq!(report["failure"]["message"], words);
+    assert_eq!(report["metrics"]["last_message"], words);
+    assert_eq!(report["phases"][3]["message"], words);
+    let heard = report["transcript"].as_array().expect("a transcript").iter().filter(|line| line["from"] == "server");
+    assert_eq!(heard.filter(|line| line["text"] == "535-5.7.8 ***").count(), 1, "{report:#}");
+}
+
+/// Has the program serve with every level of its log switched on, sends it one request, and returns the answer and the log.
+fn logged_by_the_program(parameters: &Value) -> (String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).env("RUST_LOG", "trace");
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    let address = loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).expect("UTF-8") > 0, "the program ended");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        if line["message"] == "listening" {
+            break line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+        }
+    };
+    // The pipe would fill up if nobody read it.
+    let reading = thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).map(|_| text)
+    });
+    let answer = post(address, &parameters.to_string());
+    child.kill().and_then(|()| child.wait()).expect("a child of ours");
+    (answer, reading.join().expect("no panic").expect("UTF-8"))
+}
+
+fn post(address: SocketAddr, body: &str) -> String {
+    let mut caller = TcpStream::connect(address).expect("it listens");
+    caller.set_read_timeout(Some(Duration::from_secs(30))).expect("settable");
+    let length = body.len();
+    let header = "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n";
+    write!(caller, "{header}Content-Length: {length}\r\n\r\n{body}").expect("sent");
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_in_the_log() {
+    let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
+    let answer = format!("535 5.7.8 {PASSWORD} {} is wrong\r\n", STANDARD.encode(PASSWORD));
+    for (script, parameter) in [(polite(), "transcript"), (polite().with_starttls(identity), "starttls")] {
+        for mechanism in ["plain", "login"] {
+            let step = if mechanism == "plain" { Step::SaslResponse(1) } else { Step::SaslResponse(2) };
+            let server = Smtpd::serve(script.clone().on(step, &answer));
+            let mut parameters = with(login(&server, mechanism), parameter, true);
+            parameters["to"] = json!("probe@example.test");
+            parameters["target"] = json!("127.0.0.1");
+            let run = tokio::task::spawn_blocking(move || logged_by_the_program(&parameters));
+            let (answer, log) = run.await.expect("no panic");
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("*** *** is wrong"), "{answer}");
+            // Somebody did log something, or this test would prove nothing.
+            assert!(log.lines().any(|line| line.contains("TRACE")), "{log}");
+            for Echo { said, secret, .. } in echoes() {
+                assert!(!log.contains(&said) && !log.contains(&secret), "{log}");
+            }
+            assert!(!log.contains("corr") && !log.contains("rse\""), "{log}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What holds for every door: problems for whatever fails, tokens, methods, headers.
+
+use axum::http::{Method, Request, request::Builder};
+use serde_json::{Value, json};
+
+use super::support::{
+    app::{Answer, App, House, phases},
+    smtpd::{Act, Script, Smtpd, Step},
+};
+
+/// The digest of `open sesame`, as `sha256sum` prints it.
+const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
+
+/// Every door, and the one method that each has.
+const DOORS: [(Method, &str); 8] = [
+    (Method::POST, "/v1/checks/smtp"),
+    (Method::GET, "/healthz"),
+    (Method::GET, "/readyz"),
+    (Method::GET, "/version"),
+    (Method::GET, "/openapi.json"),
+    (Method::GET, "/docs"),
+    (Method::GET, "/docs/"),
+    (Method::GET, "/docs/swagger-ui.css"),
+];
+
+/// Paths that are no doors, though some look like one.
+const NO_DOORS: [&str; 12] = [
+    "/",
+    "/v1",
+    "/v1/checks",
+    "/v1/checks/smtp/",
+    "/v1/checks/SMTP",
+    "/healthz/",
+    "//healthz",
+    "/healthz/../docs/",
+    "/docs/nothing",
+    "/docs/../openapi.json",
+    "/%2e%2e/etc/passwd",
+    "/favicon.ico",
+];
+
+fn request(method: Method, path: &str) -> Builder {
+    Request::builder().method(method).uri(path).header("host", "test")
+}
+
+async fn answer(app: &App, request: Builder) -> Answer {
+    app.send(request.body(Default::default()).expect("a request")).await
+}
+
+#[track_caller]
+fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("retry-after").is_some(), matches!(status, 429 | 503), "{answer:?}");
+    let problem = answer.json();
+    assert_eq!(
+        (&problem["type"], &problem["status"]),
+        (&json!(format!("urn:smtp-check:problem:{slug}")), &json!(status))
+    );
+    for text in ["title", "detail"] {
+        assert!(problem[text].as_str().is_some_and(|text| text.len() > 5), "{problem}");
+    }
+    problem
+}
+
+#[tokio::test]
+async fn what_is_no_door_is_a_404_whatever_the_method() {
+    let app = App::start().await;
+    for path in NO_DOORS {
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
+            if method != Method::GET && path.starts_with("/docs/") {
+                continue;
+            }
+            assert_problem(&answer(&app, request(method, path)).await, 404, "not-found");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_a_405_that_names_the_one() {
+    let app = App::start().await;
+    for (own, path) in DOORS {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+            let answer = answer(&app, request(method.clone(), path)).await;
+            if method == own {
+                assert_ne!(answer.status, 405, "{path}");
+                continue;
+            }
+            assert_problem(&answer, 405, "method-not-allowed");
+            let allow = if own == Method::POST { "POST" } else { "GET,HEAD" };
+            assert_eq!(answer.header("allow"), Some(allow), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let app = App::start().await;
+    for (_, path) in DOORS.iter().filter(|(method, _)| method == Method::GET) {
+        let (get, head) = (app.get(path).await, answer(&app, request(Method::HEAD, path)).await);
+        assert_eq!((head.status, head.header("content-type")), (get.status, get.header("content-type")), "{path}");
+        assert!(head.body.is_empty(), "{path}");
+    }
+    let refused = answer(&app, request(Method::HEAD, "/v1/checks/smtp")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("allow"), refused.body.len()), (405, Some("POST"), 0));
+}
+
+#[tokio::test]
+async fn without_a_token_only_three_doors_are_open() {
+    let app = House { tokens: Some(TOKENS.parse().expect("tokens")), ..House::default() }.open().await;
+    for (method, path) in DOORS {
+        let open = ["/healthz", "/readyz", "/version"].contains(&path);
+        for wrong in [None, Some("Bearer open sesam"), Some("Basic b3Blbjpz"), Some("Bearer"), Some("open sesame")] {
+            let mut request = request(method.clone(), path);
+            if let Some(wrong) = wrong {
+                request = request.header("authorization", wrong);
+            }
+            let answer = answer(&app, request).await;
+            if open {
+                assert_eq!(answer.status, 200, "{path}");
+            } else {
+                let problem = assert_problem(&answer, 401, "unauthorized").to_string();
+                assert_eq!(answer.header("www-authenticate"), Some("Bearer"), "{path}");
+                assert!(!problem.contains("sesam"), "{problem}");
+            }
+        }
+        let right = answer(&app, request(method, path).header("authorization", "Bearer open sesame")).await;
+        assert_ne!(right.status, 401, "{path}");
+    }
+    // Nobody learns without a token what there is: neither by the status nor by the method.
+    for path in NO_DOORS {
+        assert_problem(&app.get(path).await, 401, "unauthorized");
+    }
+    for (_, path) in DOORS.iter().filter(|(_, path)| !["/healthz", "/readyz", "/version"].contains(path)) {
+        let refused = answer(&app, request(Method::PATCH, path)).await;
+        assert_problem(&refused, 401, "unauthorized");
+        assert_eq!(refused.header("allow"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_check_without_a_token_connects_to_nobody() {
+    let app = House { tokens: Some(TOKENS.parse().expect("tokens")), ..House::default() }.open().await;
+    let server = Smtpd::serve(Script::polite());
+    let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port(), "stop_after": "ehlo"});
+    assert_problem(&app.post(&check).await, 401, "unauthorized");
+    let request = request(Method::POST, "/v1/checks/smtp")
+        .header("content-type", "application/json")
+        .header("authorization", "Bearer open sesame");
+    let answer = app.send(request.body(check.to_string().into()).expect("a request")).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["outcome"]), (200, &json!("completed")));
+    assert_eq!((server.ended(1).await.len(), server.connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_forbidden_target_is_a_403_and_nobody_is_connected_to() {
+    let server = Smtpd::serve(Script::polite());
+    let nets = vec!["127.0.0.0/8".parse().expect("a network")];
+    let by_address = House { deny: nets, ..House::default() }.open().await;
+    let by_port = House { ports: vec![25], ..House::default() }.open().await;
+    let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
+    for app in [by_address, by_port] {
+        assert_problem(&app.post(&check).await, 403, "target-forbidden");
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn one_check_too_many_is_told_when_to_come_back() {
+    for (slug, status, checks, checks_per_target) in [("overloaded", 503, 2, 16), ("target-busy", 429, 16, 2)] {
+        let mut house = House::default();
+        (house.limits.checks, house.limits.checks_per_target) = (checks, checks_per_target);
+        let app = house.open().await;
+        let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+        let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
+        let (first, second) = (app.hold(&check).await, app.hold(&check).await);
+        silent.connected(2).await;
+        let refused = app.post(&check).await;
+        assert_problem(&refused, status, slug);
+        assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok()).is_some_and(|s| s > 0));
+        assert_eq!(app.get("/readyz").await.status, 200, "busy is not away");
+
+        // A place is free again as soon as its caller has gone.
+        drop(first);
+        silent.ended(1).await;
+        let third = app.hold(&check).await;
+        silent.connected(2).await;
+        assert_eq!(silent.connections(), 3, "{slug}");
+        drop((second, third));
+    }
+}
+
+#[tokio::test]
+async fn a_report_carries_its_phases_in_server_timing() {
+    let app = App::start().await;
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
+    let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/json")));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    let report = answer.json();
+    let timing = answer.header("server-timing").expect("a header");
+    let told: Vec<(String, f64)> = timing
+        .split(", ")
+        .filter_map(|phase| {
+            phase.split_once(";dur=").map(|(name, ms)| (name.to_owned(), ms.parse().expect("a number")))
+        })
+        .collect();
+    let measured: Vec<(String, f64)> = report["phases"]
+        .as_array()
+        .expect("phases")
+        .iter()
+        .map(|phase| (phase["name"].as_str().expect("a name").to_owned(), phase["time_ms"].as_f64().expect("ended")))
+        .collect();
+    assert_eq!(told, measured);
+    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "quit"]);
+}
+
+#[tokio::test]
+async fn a_phase_that_never_ended_is_in_no_server_timing() {
+    let app = App::start().await;
+    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+    let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 200});
+    let answer = app.post(&check).await;
+    let timing = answer.header("server-timing").expect("a header");
+    assert!(timing.starts_with("connect;dur=") && !timing.contains("banner"), "{timing}");
+}
+
+#[tokio::test]
+async fn the_version_is_the_programs_own() {
+    let version = App::start().await.get("/version").await.json();
+    assert_eq!((&version["name"], &version["version"]), (&json!("smtp-check"), &json!(env!("CARGO_PKG_VERSION"))));
+}

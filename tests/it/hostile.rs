@@ -1,0 +1,419 @@
+//! Servers that fall silent, hang up or babble, in every phase: the check fails there and as it should, and what was measured until
+//! then stands. What is merely odd is put up with.
+
+mod tls;
+
+use std::{net::TcpListener, sync::Arc};
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::support::{
+    app::{App, failure, phases},
+    pki::{Ca, Identity, Leaf},
+    smtpd::{Act, End, Script, Session, Smtpd, Step},
+};
+
+/// The phases of [`every_phase`] but QUIT, in the order in which they end.
+const ORDER: [&str; 11] =
+    ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "sasl_auth", "mailfrom", "rcptto", "data", "body"];
+
+/// Where a server can go wrong, and the phase that the check is in then.
+const STEPS: [(Step, &str); 9] = [
+    (Step::Greeting, "banner"),
+    (Step::Ehlo, "ehlo"),
+    (Step::StartTls, "starttls"),
+    (Step::EhloTls, "ehlo_tls"),
+    (Step::Auth, "sasl_auth"),
+    (Step::MailFrom, "mailfrom"),
+    (Step::RcptTo, "rcptto"),
+    (Step::Data, "data"),
+    (Step::Body, "body"),
+];
+
+const MEBIBYTE: usize = 1024 * 1024;
+
+/// A check that has every phase of the conversation.
+fn every_phase() -> Value {
+    json!({"starttls": true, "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse",
+        "timeout_ms": 30_000})
+}
+
+fn identity() -> Identity {
+    Ca::new("Test CA").issue(Leaf::for_name("mx.test"))
+}
+
+/// A server that does well in every phase.
+fn polite(identity: &Identity) -> Script {
+    Script::polite().with_starttls(identity).with_credentials("probe", "correct horse")
+}
+
+/// What a phase that ends well is answered with.
+fn expected_reply(step: Step) -> &'static str {
+    match step {
+        Step::Greeting => "220 mx.test ESMTP\r\n",
+        Step::StartTls => "220 go ahead\r\n",
+        Step::Auth => "334 \r\n",
+        Step::SaslResponse(_) => "235 ok\r\n",
+        Step::Data => "354 go ahead\r\n",
+        _ => "250 ok\r\n",
+    }
+}
+
+/// Runs a check against this script, and returns its report and what the server saw.
+async fn met(app: &App, script: Script, parameters: Value) -> (Value, Session) {
+    let server = Smtpd::serve(script);
+    let mut check = parameters;
+    check["port"] = server.port().into();
+    let report = app.check(check).await;
+    (report, server.next_session().await)
+}
+
+/// Lets every phase in its turn fail by this act, all at once, and looks at what the reports say.
+async fn fails_in_each_phase(act: Act, kind: &'static str, temporary: bool, timeout_ms: u64) {
+    let (app, identity) = (Arc::new(App::start().await), identity());
+    let mut checks = JoinSet::new();
+    for (step, phase) in STEPS {
+        let (app, script, mut check) = (app.clone(), polite(&identity).on(step, act.clone()), every_phase());
+        check["timeout_ms"] = timeout_ms.into();
+        checks.spawn(async move {
+            let (report, session) = met(&app, script, check).await;
+            assert_unanswered(&report, phase, kind, temporary);
+            assert!(!session.said("QUIT"), "the dialogue is not in step: {session:?}");
+            assert!(session.violations.is_empty(), "{session:?}");
+        });
+    }
+    while let Some(check) = checks.join_next().await {
+        check.expect("no panic");
+    }
+}
+
+/// The check failed in this phase, which began and never ended; all phases before it went well and are measured.
+fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
+    assert_eq!(failure(report), (phase, kind, temporary), "{report:#}");
+    let ended = ORDER.iter().position(|name| *name == phase).expect("a phase");
+    assert_ended(report, &ORDER[..ended]);
+    assert_eq!(phases(report)[ended..], [phase], "{report:#}");
+    let open = json!({"ok": false, "time_ms": null, "code": null, "enhanced_code": null, "message": null, "name": phase,
+        "started_ms": report["phases"][ended]["started_ms"]});
+    assert_eq!(report["phases"][ended], open);
+
+    let metrics = &report["metrics"];
+    let last = (&metrics["last_cmd"], &metrics["last_code"], &metrics["last_message"]);
+    assert_eq!(last, (&json!(phase), &Value::Null, &Value::Null));
+}
+
+/// These phases ended well; they and no others have a metric, and all else that a report is made of goes with them.
+fn assert_ended(report: &Value, ended: &[&str]) {
+    assert_eq!(phases(report).get(..ended.len()), Some(ended), "{report:#}");
+    let metrics = report["metrics"].as_object().expect("an object");
+    let mut timed: Vec<_> = metrics.keys().filter_map(|name| name.strip_suffix("_time")).collect();
+    timed.sort_by_key(|name| ORDER.iter().position(|phase| phase == name));
+    assert_eq!(timed, ended, "{report:#}");
+
+    let duration = metrics["duration"].as_f64().expect("always there");
+    for phase in &report["phases"].as_array().expect("an array")[..ended.len()] {
+        assert_eq!(phase["ok"], true, "{report:#}");
+        let time = phase["time_ms"].as_f64().expect("measured");
+        assert_eq!(metrics[&format!("{}_time", phase["name"].as_str().expect("a name"))], time);
+        assert!((0.0..=duration).contains(&time), "{time} of {duration}");
+    }
+
+    assert_eq!((&report["success"], &report["outcome"]), (&json!(false), &json!("failed")));
+    assert_eq!((&report["failure"]["code"], &report["queue_id"]), (&Value::Null, &Value::Null));
+    assert!(report["failure"]["message"].as_str().is_some_and(|words| !words.is_empty()));
+    let has = |phase: &str| ended.contains(&phase);
+    assert_eq!(report["tls"].is_object(), has("tls"), "{report:#}");
+    assert_eq!(metrics.contains_key("cert_end"), has("tls"));
+    assert_eq!(metrics["cert_error"].is_string(), has("tls"), "no authority is trusted here");
+    assert_eq!(report["capabilities"]["before_tls"].is_object(), has("ehlo"));
+    assert_eq!(report["capabilities"]["after_tls"].is_object(), has("ehlo_tls"));
+}
+
+#[tokio::test]
+async fn silence_in_any_phase_is_a_timeout() {
+    // Long enough for a handshake on a machine that is busy with nine.
+    fails_in_each_phase(Act::silence(), "timeout", true, 4000).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_never_ends_its_line_is_a_timeout() {
+    fails_in_each_phase(Act::reply("250-one\r\n250 tw").then(Act::silence()), "timeout", true, 4000).await;
+}
+
+#[tokio::test]
+async fn a_server_that_closes_in_any_phase_has_hung_up() {
+    fails_in_each_phase(Act::close(), "closed", true, 30_000).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_in_any_phase_is_closed() {
+    fails_in_each_phase(Act::cut(), "closed", true, 30_000).await;
+}
+
+#[tokio::test]
+async fn half_a_reply_and_an_end_is_no_reply() {
+    fails_in_each_phase(Act::reply("250-one\r\n250 tw").then(Act::close()), "closed", true, 30_000).await;
+}
+
+#[tokio::test]
+async fn garbage_in_any_phase_is_not_smtp() {
+    fails_in_each_phase(Act::garbage(), "protocol", false, 30_000).await;
+}
+
+#[tokio::test]
+async fn an_endless_line_in_any_phase_is_cut_off() {
+    fails_in_each_phase(Act::endless_line("250 "), "protocol", false, 30_000).await;
+}
+
+#[tokio::test]
+async fn an_endless_reply_in_any_phase_is_cut_off() {
+    fails_in_each_phase(Act::endless_reply(250), "protocol", false, 30_000).await;
+}
+
+#[tokio::test]
+async fn lines_of_one_reply_that_differ_in_code_are_not_smtp() {
+    fails_in_each_phase(Act::reply("250-one\r\n550 two\r\n"), "protocol", false, 30_000).await;
+}
+
+#[tokio::test]
+async fn a_reset_in_any_phase_is_closed() {
+    let (app, identity) = (App::start().await, identity());
+    for (step, phase) in STEPS {
+        let (mut script, mut check) = (polite(&identity).on(step, Act::reset()), every_phase());
+        if step == Step::Greeting {
+            // A RST right behind the TCP handshake may be met while still connecting; so the server waits for the PROXY header.
+            check["proxy_protocol"] = true.into();
+            script = script.greets(Act::await_client().then(Act::reset()));
+        }
+        let (report, session) = met(&app, script, check).await;
+        assert_unanswered(&report, phase, "closed", true);
+        assert_eq!(session.end, End::Script);
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_refuses() {
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let report = App::start().await.check(json!({"port": free.port()})).await;
+    assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
+    assert_eq!(phases(&report), ["connect"]);
+    assert_eq!((&report["phases"][0]["ok"], &report["target"]["address"]), (&json!(false), &Value::Null));
+    assert_eq!(report["metrics"]["last_cmd"], Value::Null);
+}
+
+#[tokio::test]
+async fn silence_behind_a_challenge_keeps_its_code() {
+    let (report, session) =
+        met(&App::start().await, polite(&identity()).on(Step::SaslResponse(1), Act::close()), every_phase()).await;
+    assert_eq!(failure(&report), ("sasl_auth", "closed", true), "{report:#}");
+    assert_ended(&report, &ORDER[..6]);
+    assert_eq!(phases(&report)[6..], ["sasl_auth"]);
+    assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("sasl_auth"), &json!(334)));
+    assert!(!session.said("MAIL"), "{session:?}");
+}
+
+/// An answer is given twice: the second one is nobody's, and the next phase must not take it.
+#[tokio::test]
+async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() {
+    let (app, identity) = (Arc::new(App::start().await), identity());
+    let rows = [
+        (Step::Greeting, "ehlo", 2, "EHLO"),
+        (Step::Ehlo, "starttls", 3, "STARTTLS"),
+        (Step::EhloTls, "sasl_auth", 6, "AUTH"),
+        (Step::SaslResponse(1), "mailfrom", 7, "MAIL"),
+        (Step::MailFrom, "rcptto", 8, "RCPT"),
+        (Step::RcptTo, "data", 9, "DATA"),
+        (Step::Data, "body", 10, "Subject"),
+    ];
+    for (step, phase, ended, command) in rows {
+        let reply = expected_reply(step);
+        let mut checks = JoinSet::new();
+        for act in [
+            Act::reply(reply.repeat(2)),
+            Act::many_replies(reply, 2 * MEBIBYTE).then(Act::silence()),
+            Act::reply(format!("{reply}250-and then nothing")).then(Act::silence()),
+            Act::reply(reply.to_owned() + "half a line").then(Act::close()),
+        ] {
+            let (app, script) = (app.clone(), polite(&identity).on(step, act));
+            checks.spawn(async move {
+                let (report, session) = met(&app, script, every_phase()).await;
+                assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
+                assert_ended(&report, &ORDER[..ended]);
+                assert_eq!(phases(&report).len(), ended, "the command was not written: {report:#}");
+                assert_eq!(report["metrics"]["last_cmd"], ORDER[ended - 1]);
+                let received = String::from_utf8_lossy(&session.received);
+                assert!(!received.contains(command), "{received}");
+                assert!(!session.said("QUIT"), "{session:?}");
+            });
+        }
+        while let Some(check) = checks.join_next().await {
+            check.expect("no panic");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_that_nobody_asked_for_gets_no_password() {
+    for act in [Act::reply("334 \r\n334 \r\n"), Act::many_replies("334 \r\n", 2 * MEBIBYTE)] {
+        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Auth, act), every_phase()).await;
+        assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
+        assert_ended(&report, &ORDER[..6]);
+        assert_eq!(session.commands().last(), Some(&"AUTH PLAIN"), "no response went out: {session:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_behind_the_last_answer_costs_the_goodbye_and_no_more() {
+    for act in [Act::reply("250 ok\r\n250 again\r\n"), Act::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
+        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Body, act), every_phase()).await;
+        assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
+        assert_eq!(phases(&report), ORDER);
+        assert!(!session.said("QUIT"), "{session:?}");
+    }
+}
+
+#[tokio::test]
+async fn challenges_without_end_are_a_rejection() {
+    for (mechanism, responses) in [("plain", 1), ("login", 2)] {
+        let mut script = polite(&identity()).on(Step::Auth, "334 \r\n");
+        for number in 1..=4 {
+            script = script.on(Step::SaslResponse(number), "334 more\r\n");
+        }
+        let mut check = every_phase();
+        check["sasl_authentication"] = mechanism.into();
+        let (report, session) = met(&App::start().await, script, check).await;
+        assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
+        assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(334), &json!("more")));
+        let behind = session.commands().iter().rev().take_while(|line| !line.starts_with("AUTH")).count();
+        assert_eq!(behind, responses, "whatever it is asked, no more than this, and no QUIT: {session:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_byte_at_a_time_is_a_conversation_all_the_same() {
+    let identity = identity();
+    let mut script = polite(&identity).on(Step::StartTls, Act::drip("220 go\r\n").then_tls(&identity));
+    for step in [
+        Step::Greeting,
+        Step::Ehlo,
+        Step::EhloTls,
+        Step::Auth,
+        Step::SaslResponse(1),
+        Step::MailFrom,
+        Step::RcptTo,
+        Step::Data,
+        Step::Body,
+    ] {
+        let reply = expected_reply(step);
+        script = script.on(step, Act::drip(format!("{}-first\r\n{reply}", &reply[..3])));
+    }
+    let (report, session) =
+        met(&App::start().await, script.on(Step::Quit, Act::drip("221 bye\r\n")), every_phase()).await;
+    assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
+    assert_eq!(phases(&report), [&ORDER[..], &["quit"]].concat());
+    assert!(session.violations.is_empty() && session.end == End::Quit, "{session:?}");
+}
+
+#[tokio::test]
+async fn text_that_is_not_utf8_is_text_all_the_same() {
+    let identity = identity();
+    let odd = |step| [expected_reply(step).trim_end().as_bytes(), b" \xff\xc3\x28\r\n"].concat();
+    let mut script = polite(&identity)
+        .on(Step::StartTls, Act::reply(odd(Step::StartTls)).then_tls(&identity))
+        .on(Step::Quit, b"221 \xff\r\n");
+    for step in [Step::Greeting, Step::Ehlo, Step::EhloTls, Step::MailFrom, Step::RcptTo, Step::Data, Step::Body] {
+        script = script.on(step, odd(step));
+    }
+    let (report, _) = met(&App::start().await, script.clone(), every_phase()).await;
+    assert_eq!(report["success"], true, "{report:#}");
+    assert_eq!(report["phases"][1]["message"], "mx.test ESMTP \u{fffd}\u{fffd}(");
+
+    let script = script.on(Step::RcptTo, b"550 5.1.1 \xe9t\xe9\r\n");
+    let (report, session) = met(&App::start().await, script, every_phase()).await;
+    assert_eq!(failure(&report), ("rcptto", "rejected", false), "{report:#}");
+    assert_eq!(report["failure"]["message"], "\u{fffd}t\u{fffd}");
+    assert_eq!(session.end, End::Quit);
+}
+
+#[tokio::test]
+async fn an_answer_as_large_as_may_be_is_read() {
+    let keywords: String = (0..5900).map(|number| format!("250-X{number:04}\r\n")).collect();
+    let line = format!("220 {}\r\n", "x".repeat(8 * 1024 - 5));
+    let script = Script::polite().greets(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
+    let (report, _) = met(&App::start().await, script, json!({"stop_after": "ehlo"})).await;
+    assert_eq!(report["outcome"], "completed", "{:#}", report["failure"]);
+    assert_eq!(report["capabilities"]["before_tls"].as_object().map(serde_json::Map::len), Some(5900));
+}
+
+#[tokio::test]
+async fn bounds_are_those_of_the_contract() {
+    let app = App::start().await;
+    let rows = [
+        (format!("220 {}\r\n", "x".repeat(8 * 1024)), "banner", "a line of over 8192 octets"),
+        (format!("220-{}\r\n", "x".repeat(1000)).repeat(66), "banner", "a reply of over 65536 octets"),
+    ];
+    for (greeting, phase, message) in rows {
+        let (report, _) =
+            met(&app, Script::polite().greets(Act::reply(greeting).then(Act::silence())), json!({})).await;
+        assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
+        assert_eq!(report["failure"]["message"], message);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_its_own_side_behind_an_answer_has_hung_up_on_the_next_command() {
+    let app = App::start().await;
+    for (step, phase, ended) in [(Step::Greeting, "ehlo", 2), (Step::MailFrom, "rcptto", 8), (Step::RcptTo, "data", 9)]
+    {
+        for end in [Act::cut(), Act::close()] {
+            let script = polite(&identity()).on(step, Act::reply(expected_reply(step)).then(end));
+            let (report, _) = met(&app, script, every_phase()).await;
+            assert_unanswered(&report, phase, "closed", true);
+            assert_eq!(phases(&report).len(), ended + 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_in_the_middle_of_the_message_has_closed() {
+    let app = App::start().await;
+    for end in [Act::close(), Act::reset()] {
+        // It reads the beginning of the message, and its end is behind more than fits into the buffers.
+        let script = Script::polite()
+            .with_receive_buffer(4096)
+            .on(Step::Data, Act::reply("354 go on\r\n").then(Act::await_client()).then(end));
+        let payload = "x".repeat(70).to_owned() + "\r\n";
+        let (report, _) = met(&app, script, json!({"payload": payload.repeat(10_000)})).await;
+        assert_eq!(failure(&report), ("body", "closed", true), "{report:#}");
+        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
+        assert_eq!(report["metrics"].get("body_time"), None);
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_quit_is_answered_with_fails_a_check() {
+    let app = App::start().await;
+    let rows = [
+        (Act::close(), false),
+        (Act::reset(), false),
+        (Act::garbage(), false),
+        (Act::endless_line("221 "), false),
+        (Act::endless_reply(221), false),
+        (Act::reply("221-one\r\n250 two\r\n"), false),
+        (Act::reply("421 closing\r\n"), true),
+        (Act::reply("500 what?\r\n"), true),
+        (Act::many_replies("250 ok\r\n", 2 * MEBIBYTE), true),
+    ];
+    for (act, answered) in rows {
+        let (report, session) = met(&app, Script::polite().on(Step::Quit, act), json!({})).await;
+        assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
+        assert_eq!(report["failure"], Value::Null);
+        let quit = &report["phases"][7];
+        assert_eq!((&quit["name"], &quit["ok"]), (&json!("quit"), &json!(false)), "{report:#}");
+        assert_eq!(quit["time_ms"].is_number(), answered, "{report:#}");
+        assert_eq!(report["metrics"].get("quit_time").is_some(), answered);
+        assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("body"), &json!(250)));
+        assert!(session.said("QUIT"));
+    }
+}

@@ -1,0 +1,187 @@
+//! Servers that spoil the TLS handshake, or the session.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use super::*;
+use crate::support::scratch::Scratch;
+
+/// `handshake_failure`, and `protocol_version`, as fatal alerts (RFC 8446, section 6).
+const NO_COMMON_SUITE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
+const NO_COMMON_VERSION: &[u8] = b"\x15\x03\x01\x00\x02\x02\x46";
+/// A record of application data without any data.
+const EMPTY_RECORD: &[u8] = b"\x17\x03\x03\x00\x00";
+
+/// Instead of a ServerHello: an act, and how the check fails by it.
+fn instead_of_hello() -> Vec<(Act, &'static str, bool)> {
+    vec![
+        (Act::garbage(), "tls", false),
+        (Act::reply("250 injected\r\n"), "tls", false),
+        (Act::endless_line("\x16\x03\x03"), "tls", false),
+        (Act::reply(EMPTY_RECORD.repeat(100_000)), "tls", false),
+        (Act::reply(NO_COMMON_SUITE), "tls", false),
+        (Act::reply(NO_COMMON_VERSION), "tls", false),
+        (Act::close(), "closed", true),
+        (Act::cut(), "closed", true),
+        (Act::reset(), "closed", true),
+        (Act::silence(), "timeout", true),
+        (Act::reply("\x16\x03\x03\x40").then(Act::silence()), "timeout", true),
+    ]
+}
+
+/// The handshake failed; who was answered has a time, who was left alone has none.
+fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&str], open: &[&str]) {
+    assert_eq!(failure(report), ("tls", kind, temporary), "{report:#}");
+    let answered = kind == "tls";
+    let mut names = before.to_vec();
+    names.extend(if answered { ["tls"].iter().chain(open) } else { [].iter().chain(open) });
+    if !answered {
+        names.push("tls");
+    }
+    assert_eq!(phases(report), names, "{report:#}");
+    for phase in &report["phases"].as_array().expect("an array")[before.len()..] {
+        assert_eq!(phase["ok"], false, "{report:#}");
+        assert_eq!(phase["time_ms"].is_number(), answered && phase["name"] == "tls", "{report:#}");
+    }
+    assert_eq!(report["metrics"].get("tls_time").is_some(), answered, "{report:#}");
+    for name in open {
+        assert_eq!(report["metrics"].get(format!("{name}_time")), None);
+    }
+    assert_eq!((&report["tls"], &report["metrics"]["cert_error"]), (&Value::Null, &Value::Null));
+    assert!(report["metrics"]["duration"].is_number());
+}
+
+#[tokio::test]
+async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
+    let app = App::start().await;
+    for (act, kind, temporary) in instead_of_hello() {
+        let act = Act::reply("220 go\r\n").then(Act::await_client()).then(act);
+        let mut check = every_phase();
+        check["timeout_ms"] = 500.into();
+        let (report, session) = met(&app, Script::polite().on(Step::StartTls, act), check).await;
+        assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
+        assert_eq!(report["metrics"]["last_cmd"], "starttls");
+        assert_eq!(report["metrics"]["last_code"], 220);
+        assert_eq!(session.commands(), ["EHLO noit.local", "STARTTLS"], "nothing goes on in clear");
+    }
+}
+
+#[tokio::test]
+async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
+    let app = App::start().await;
+    for (act, kind, temporary) in instead_of_hello() {
+        let script = Script::new().greets(Act::await_client().then(act));
+        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 500})).await;
+        assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
+        assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_clear_text_on_a_tls_port_fails_as_tls() {
+    const TRIES: usize = 50;
+    let app = App::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    // It greets as fast as it can. Whether the greeting is there before our handshake begins is a matter of luck, and the report is
+    // the same.
+    let server = thread::spawn(move || {
+        let greet = || {
+            let (mut tcp, _) = listener.accept()?;
+            tcp.write_all(b"220 mx.test ESMTP\r\n")?;
+            let mut received = Vec::new();
+            tcp.read_to_end(&mut received).ok();
+            io::Result::Ok(received)
+        };
+        (0..TRIES).map(|_| greet().expect("it accepts and writes")).collect::<Vec<_>>()
+    });
+    for _ in 0..TRIES {
+        let report = app.check(json!({"implicit_tls": true, "port": port})).await;
+        assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
+        assert_eq!(report["failure"]["message"], "the server's answer is not TLS");
+    }
+    for received in server.join().expect("no panic") {
+        assert!(!received.windows(4).any(|window| window == b"EHLO"), "{received:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_injected_behind_the_starttls_answer_end_the_check() {
+    let app = App::start().await;
+    let identity = identity();
+    for injected in ["250 injected\r\n", "250-half", "\n", "x"] {
+        let act = Act::reply(format!("220 go\r\n{injected}")).then_tls(&identity);
+        let (report, session) = met(&app, polite(&identity).on(Step::StartTls, act), every_phase()).await;
+        assert_eq!(failure(&report), ("starttls", "protocol", false), "{report:#}");
+        assert_eq!(phases(&report), ORDER[..4]);
+        let starttls = &report["phases"][3];
+        assert_eq!((&starttls["ok"], &starttls["code"]), (&json!(false), &json!(220)), "{report:#}");
+        assert!(report["metrics"]["starttls_time"].is_number() && report["metrics"].get("tls_time").is_none());
+        assert_eq!(session.tls, None, "no handshake was begun");
+        assert_eq!(session.commands(), ["EHLO noit.local", "STARTTLS"]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_by_close_notify_between_two_commands_is_closed() {
+    let app = App::start().await;
+    for end in [Act::close(), Act::cut()] {
+        let identity = identity();
+        let script =
+            Script::polite().with_implicit_tls(&identity).on(Step::Ehlo, Act::reply("250 mx.test\r\n").then(end));
+        let (report, session) = met(&app, script, json!({"implicit_tls": true})).await;
+        assert_eq!(failure(&report), ("mailfrom", "closed", true), "{report:#}");
+        assert_eq!(phases(&report), ["connect", "tls", "banner", "ehlo", "mailfrom"]);
+        assert!(report["tls"]["version"].is_string() && report["metrics"]["ehlo_time"].is_number());
+        assert_eq!(report["capabilities"], json!({"before_tls": null, "after_tls": {}}));
+        assert!(!session.said("QUIT"));
+    }
+}
+
+/// `openssl s_server` with nothing newer than TLS 1.1; killed when dropped.
+struct OldServer {
+    child: Child,
+    port: u16,
+    _files: Scratch,
+}
+
+impl OldServer {
+    fn start() -> Self {
+        let files = Scratch::new();
+        identity().write_pem(files.path());
+        let mut child = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
+            .args(["-cert", "chain.pem", "-key", "key.pem"])
+            .current_dir(files.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let port = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.trim().parse().ok())
+            .expect("it listens");
+        Self { child, port, _files: files }
+    }
+}
+
+impl Drop for OldServer {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_only_tls_1_1_is_told_so() {
+    let server = OldServer::start();
+    let report = App::start().await.check(json!({"implicit_tls": true, "port": server.port})).await;
+    assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
+    let message = report["failure"]["message"].as_str().expect("a text");
+    assert!(message.contains("TLS 1.2"), "{message}");
+}

@@ -1,0 +1,181 @@
+//! So many checks at once and no more: who comes too many is told so at once, and every place is given back.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+
+use super::support::{
+    app::{Answer, App, House, filled_in},
+    dns::{Dns, Zone},
+    smtpd::{Act, Script, Smtpd, Step},
+};
+
+/// Far longer than a refusal may take, and far shorter than the checks that are in its way.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+fn house(checks: usize, checks_per_target: usize) -> House {
+    let mut house = House::default();
+    (house.limits.checks, house.limits.checks_per_target) = (checks, checks_per_target);
+    house
+}
+
+async fn post(app: &App, parameters: Value) -> Answer {
+    timeout(AT_ONCE, app.post(&filled_in(parameters))).await.expect("an answer at once")
+}
+
+fn is_refused(answer: &Answer, status: StatusCode, slug: &str) {
+    assert_eq!(answer.status, status, "{:?}", answer.body);
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    assert!(seconds.is_some_and(|seconds| seconds > 0), "{:?}", answer.headers);
+    let problem = answer.json();
+    assert_eq!(problem["type"], format!("urn:smtp-check:problem:{slug}"));
+    assert_eq!(problem["status"], status.as_u16());
+}
+
+fn is_report(answer: &Answer) {
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+}
+
+fn silent_at(addr: &str) -> Smtpd {
+    Smtpd::serve_at(addr.parse::<SocketAddr>().expect("an address"), Script::new().greets(Act::silence()))
+}
+
+/// Checks of a server that doesn't answer, `count` of them and all under way.
+async fn occupy(app: &App, server: &Smtpd, count: usize) -> Vec<TcpStream> {
+    let mut callers = Vec::new();
+    for _ in 0..count {
+        let check = json!({"target": server.addr().ip().to_string(), "port": server.port(), "timeout_ms": 60_000});
+        callers.push(app.begin(check).await);
+    }
+    server.connected(count).await;
+    callers
+}
+
+#[tokio::test]
+async fn one_check_more_than_the_house_holds_is_refused_at_once() {
+    let app = house(3, 16).open().await;
+    let (silent, polite) = (silent_at("127.0.0.1:0"), Smtpd::serve(Script::polite()));
+    let callers = occupy(&app, &silent, 3).await;
+    for _ in 0..3 {
+        is_refused(&post(&app, json!({"port": polite.port()})).await, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+    }
+    assert_eq!(polite.connections(), 0, "nothing was connected to");
+    assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (StatusCode::OK, StatusCode::OK));
+
+    // What is wrong with the parameters is told even then: no place is needed for that.
+    assert_eq!(post(&app, json!({"port": 0})).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    drop(callers);
+    silent.ended(3).await;
+    frees(&app, 3).await;
+}
+
+/// Waits until the house is empty, and fills it with as many checks as it holds.
+async fn frees(app: &App, places: usize) {
+    let empty = async {
+        while app.lifecycle.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AT_ONCE, empty).await.expect("every check ends");
+    let server = silent_at("127.0.0.3:0");
+    drop(occupy(app, &server, places).await);
+    server.ended(places).await;
+}
+
+#[tokio::test]
+async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
+    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()));
+    let app = house(16, 2).asking(dns.addr()).open().await;
+    let silent = silent_at("127.0.0.1:0");
+    let (same, other) =
+        (Smtpd::serve(Script::polite()), Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite()));
+    let callers = occupy(&app, &silent, 2).await;
+    // The address counts: neither another port of it nor another spelling is another target.
+    for target in ["127.0.0.1", "[127.0.0.1]", "::ffff:127.0.0.1", "::ffff:7f00:1", "mx.test"] {
+        for port in [silent.port(), same.port()] {
+            let answer = post(&app, json!({"target": target, "port": port})).await;
+            is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+        }
+    }
+    assert_eq!((silent.connections(), same.connections()), (2, 0), "nothing more was connected to");
+
+    // Another address is as free as ever.
+    is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+
+    drop(callers);
+    silent.ended(2).await;
+    frees(&app, 2).await;
+    is_report(&post(&app, json!({"port": same.port()})).await);
+}
+
+#[tokio::test]
+async fn every_ending_gives_the_place_back() {
+    let dns =
+        Dns::serve(Zone::new().nxdomain("nowhere.test").silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
+    let mut house = house(1, 1).asking(dns.addr());
+    house.deny.push("127.0.0.9/32".parse().expect("a network"));
+    let app = house.open().await;
+    let polite = Smtpd::serve(Script::polite());
+    let rejecting = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 no\r\n"));
+    let closing = Smtpd::serve(Script::new().greets(Act::close()));
+    let resetting = Smtpd::serve(Script::polite().on(Step::Ehlo, Act::reset()));
+    let babbling = Smtpd::serve(Script::new().greets(Act::endless_line("220 ")));
+    let silent = silent_at("127.0.0.1:0");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
+    let rows = [
+        (json!({"port": polite.port()}), 200, None),
+        (json!({"port": polite.port(), "stop_after": "ehlo"}), 200, None),
+        (json!({"port": polite.port(), "target": "mx.test"}), 200, None),
+        (json!({"port": rejecting.port()}), 200, Some("rejected")),
+        (json!({"port": closing.port()}), 200, Some("closed")),
+        (json!({"port": resetting.port()}), 200, Some("closed")),
+        (json!({"port": babbling.port()}), 200, Some("protocol")),
+        (json!({"port": silent.port(), "timeout_ms": 100}), 200, Some("timeout")),
+        (json!({"port": polite.port(), "implicit_tls": true}), 200, Some("tls")),
+        (json!({"port": nobody.port()}), 200, Some("refused")),
+        (json!({"target": "nowhere.test"}), 200, Some("dns")),
+        (json!({"target": "silent.test", "timeout_ms": 100}), 200, Some("timeout")),
+        (json!({"target": "127.0.0.9"}), 403, None),
+        (json!({"port": 0}), 422, None),
+    ];
+    for _ in 0..3 {
+        for (parameters, status, kind) in &rows {
+            let answer = post(&app, parameters.clone()).await;
+            assert_eq!(answer.status.as_u16(), *status, "{parameters}: {:?}", answer.body);
+            assert_eq!(answer.json()["failure"]["kind"].as_str(), *kind, "{parameters}");
+        }
+    }
+    assert_eq!(app.lifecycle.running(), 0);
+}
+
+#[tokio::test]
+async fn a_refusal_takes_no_place() {
+    let app = house(2, 1).open().await;
+    let (silent, other) =
+        (silent_at("127.0.0.1:0"), Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite()));
+    let callers = occupy(&app, &silent, 1).await;
+    for _ in 0..5 {
+        is_refused(&post(&app, json!({"port": silent.port()})).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+        is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+    }
+    drop(callers);
+}
+
+/// A check that goes on to its next address has left the one before.
+#[tokio::test]
+async fn an_address_that_was_tried_in_vain_is_free_again() {
+    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 4].into()).a("mx.test", [127, 0, 0, 5].into()));
+    let app = house(8, 1).asking(dns.addr()).open().await;
+    let second = silent_at("127.0.0.5:0");
+    let waiting = app.begin(json!({"target": "mx.test", "port": second.port(), "timeout_ms": 60_000})).await;
+    second.connected(1).await;
+    let first = Smtpd::serve_at("127.0.0.4:0".parse().expect("an address"), Script::polite());
+    is_report(&post(&app, json!({"target": "127.0.0.4", "port": first.port()})).await);
+    let answer = post(&app, json!({"target": "127.0.0.5", "port": second.port()})).await;
+    is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    drop(waiting);
+}

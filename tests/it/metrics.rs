@@ -1,0 +1,223 @@
+//! Measuring: each phase has its own time and no other's.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio_rustls::rustls::ServerConfig;
+
+use super::support::{
+    app::{App, House, phases},
+    dns::{Dns, Zone},
+    pki::{Ca, Leaf},
+    smtpd::{Act, Script, Smtpd, Step},
+};
+
+/// How long the server takes for each phase, in ms; each another time.
+const DELAYS: [(&str, u64); 11] = [
+    ("banner", 58),
+    ("ehlo", 30),
+    ("starttls", 43),
+    ("tls", 36),
+    ("ehlo_tls", 52),
+    ("sasl_auth", 63),
+    ("mailfrom", 33),
+    ("rcptto", 48),
+    ("data", 39),
+    ("body", 55),
+    ("quit", 45),
+];
+
+fn delay(phase: &str) -> u64 {
+    DELAYS.iter().find(|(name, _)| *name == phase).map_or(0, |(_, delay)| *delay)
+}
+
+fn slowly(phase: &str, reply: &str) -> Act {
+    Act::reply(reply).after(Duration::from_millis(delay(phase)))
+}
+
+/// A server that takes its time, before it answers or makes the handshake.
+fn slow(config: &Arc<ServerConfig>) -> Script {
+    let handshake = Act::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
+    Script::polite()
+        .greets(slowly("banner", "220 mx.test\r\n"))
+        .on(Step::Ehlo, slowly("ehlo", "250 mx.test\r\n"))
+        .on(Step::StartTls, slowly("starttls", "220 go\r\n").then(handshake))
+        .on(Step::EhloTls, slowly("ehlo_tls", "250 mx.test\r\n"))
+        // Its time is that of all its steps.
+        .on(Step::Auth, Act::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(1), Act::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(2), Act::reply("235 in\r\n").after(Duration::from_millis(21)))
+        .on(Step::MailFrom, slowly("mailfrom", "250 ok\r\n"))
+        .on(Step::RcptTo, slowly("rcptto", "250 ok\r\n"))
+        .on(Step::Data, slowly("data", "354 go\r\n"))
+        .on(Step::Body, slowly("body", "250 ok\r\n"))
+        .on(Step::Quit, slowly("quit", "221 bye\r\n"))
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
+}
+
+/// A number of milliseconds, as text, with three decimals at the most and no sign.
+fn is_in_microseconds(value: &Value) {
+    let text = value.to_string();
+    let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    assert!(decimals <= 3 && !text.starts_with('-') && !text.contains('e'), "{text}");
+}
+
+/// What holds for the times of every report, however busy the machine is.
+fn times_are_consistent(report: &Value) {
+    let phases = report["phases"].as_array().expect("phases");
+    let (mut ended_before, mut last_end) = (0.0, 0.0);
+    let mut sum = 0.0;
+    for phase in phases {
+        is_in_microseconds(&phase["started_ms"]);
+        is_in_microseconds(&phase["time_ms"]);
+        let (name, started, time) = (&phase["name"], number(&phase["started_ms"]), number(&phase["time_ms"]));
+        // Each of the figures may be cut off by a microsecond.
+        assert!(started + time >= last_end - 0.002, "{name} is out of order: {report:#}");
+        last_end = started + time;
+        // The time of the banner begins with that of the connection, and has those of all in between in it.
+        if name != "banner" {
+            assert!(started >= ended_before - 0.002, "{name} begins before another ends: {report:#}");
+            sum += time;
+        }
+        ended_before = last_end;
+    }
+    let duration = &report["metrics"]["duration"];
+    is_in_microseconds(duration);
+    assert!(sum <= number(duration) && last_end <= number(duration) + 0.002, "{report:#}");
+    for (name, value) in report["metrics"].as_object().expect("metrics") {
+        if name.ends_with("_time") {
+            is_in_microseconds(value);
+        }
+    }
+}
+
+fn phase<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let mut phases = report["phases"].as_array().expect("phases").iter();
+    phases.find(|phase| phase["name"] == name).unwrap_or_else(|| panic!("no {name}: {report:#}"))
+}
+
+fn identity() -> Arc<ServerConfig> {
+    Ca::new("Test CA").issue(Leaf::for_name("mx.test")).server_config()
+}
+
+#[tokio::test]
+async fn each_phase_has_its_own_time() {
+    let server = Smtpd::serve(slow(&identity()));
+    let parameters = json!({"port": server.port(), "starttls": true,
+        "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
+    let report = App::start().await.check(parameters).await;
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    let total: u64 = DELAYS.iter().map(|(_, delay)| delay).sum();
+    for (name, delay) in DELAYS {
+        let time = number(&report["metrics"][format!("{name}_time")]);
+        assert!(time >= delay as f64, "{name}: {report:#}");
+        assert!(time < total as f64, "{name}: {report:#}");
+    }
+    assert!(number(&report["metrics"]["duration"]) >= total as f64, "{report:#}");
+    assert!(number(&report["metrics"]["connect_time"]) < total as f64, "{report:#}");
+    times_are_consistent(&report);
+    assert_eq!(phase(&report, "banner")["started_ms"], phase(&report, "connect")["started_ms"]);
+}
+
+#[tokio::test]
+async fn the_banners_time_has_connection_and_handshake_in_it() {
+    let server = Smtpd::serve(slow(&identity()).with_implicit_tls(identity()));
+    let report = App::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    let time = |name: &str| number(&report["metrics"][format!("{name}_time")]);
+    assert!(time("tls") > 0.0, "{report:#}");
+    assert!(time("banner") >= time("connect") + time("tls") + delay("banner") as f64 - 0.002, "{report:#}");
+    assert_eq!(phase(&report, "banner")["started_ms"], phase(&report, "connect")["started_ms"]);
+    times_are_consistent(&report);
+}
+
+#[tokio::test]
+async fn name_resolution_has_a_time_of_its_own() {
+    let zone = Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).delayed("mx.test", Duration::from_millis(70));
+    let dns = Dns::serve(zone);
+    let app = House::default().asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    let report = app.check(json!({"target": "mx.test", "port": server.port()})).await;
+    assert_eq!(phases(&report)[..3], ["dns", "connect", "banner"], "{report:#}");
+    assert!(number(&report["metrics"]["dns_time"]) >= 70.0, "{report:#}");
+    assert!(number(&phase(&report, "connect")["started_ms"]) >= 70.0, "{report:#}");
+    assert_eq!(phase(&report, "dns")["ok"], true);
+    times_are_consistent(&report);
+}
+
+#[tokio::test]
+async fn a_reply_has_arrived_with_its_last_byte() {
+    let late = Act::reply("250-mx.test\r\n250 SI").then(Act::reply("ZE\r\n").after(Duration::from_millis(60)));
+    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, late));
+    let report = App::start().await.check(json!({"port": server.port()})).await;
+    assert_eq!(report["capabilities"]["before_tls"], json!({"SIZE": ""}));
+    assert!(number(&report["metrics"]["ehlo_time"]) >= 60.0, "{report:#}");
+    times_are_consistent(&report);
+}
+
+#[tokio::test]
+async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
+    let app = App::start().await;
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
+    let report = app.check(json!({"port": server.port()})).await;
+    assert!(number(&report["metrics"]["rcptto_time"]) >= delay("rcptto") as f64, "{report:#}");
+    assert_eq!(phase(&report, "rcptto")["ok"], false);
+    times_are_consistent(&report);
+
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, Act::silence()));
+    let report = app.check(json!({"port": server.port(), "timeout_ms": 1000})).await;
+    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
+    let silent = phase(&report, "rcptto");
+    assert_eq!((&silent["ok"], &silent["time_ms"], &silent["code"]), (&json!(false), &json!(null), &json!(null)));
+    assert_eq!(report["metrics"].get("rcptto_time"), None);
+    let last = ["last_cmd", "last_code", "last_message"].map(|name| &report["metrics"][name]);
+    assert_eq!(last, [&json!("rcptto"), &json!(null), &json!(null)]);
+    assert!(number(&report["metrics"]["duration"]) >= 1000.0, "{report:#}");
+}
+
+#[tokio::test]
+async fn metrics_of_phases_that_did_not_happen_are_absent() {
+    let server = Smtpd::serve(Script::polite());
+    let report = App::start().await.check(json!({"port": server.port()})).await;
+    let metrics: Vec<_> = report["metrics"].as_object().expect("metrics").keys().map(String::as_str).collect();
+    let times =
+        ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"].map(|name| format!("{name}_time"));
+    let others = ["duration", "last_cmd", "last_code", "last_message", "cert_error"].map(str::to_owned);
+    let mut expected = [times.as_slice(), others.as_slice()].concat();
+    expected.sort_unstable();
+    let mut metrics = metrics;
+    metrics.sort_unstable();
+    assert_eq!(metrics, expected);
+    assert_eq!(report["metrics"]["last_cmd"], "body");
+    assert_eq!(report["metrics"]["last_code"], 250);
+    assert_eq!(report["metrics"]["last_message"], "Ok: queued as 4F2A81234");
+}
+
+#[tokio::test]
+async fn the_server_timing_header_says_what_the_report_says() {
+    let app = App::start().await;
+    for script in [Script::polite(), Script::polite().on(Step::RcptTo, Act::close())] {
+        let server = Smtpd::serve(script);
+        let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
+        let report = answer.json();
+        let mut timed = Vec::new();
+        for phase in report["phases"].as_array().expect("phases") {
+            if let Some(time) = phase["time_ms"].as_f64() {
+                timed.push((phase["name"].as_str().expect("a name").to_owned(), time));
+            }
+        }
+        let header = answer.header("server-timing").expect("the header");
+        let said: Vec<_> = header
+            .split(", ")
+            .map(|entry| {
+                let (name, time) = entry.split_once(";dur=").expect("a duration");
+                (name.to_owned(), time.parse::<f64>().expect("a number"))
+            })
+            .collect();
+        assert_eq!(said, timed, "{header}");
+        assert!(timed.len() >= 4, "{report:#}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What a report says of a certificate is what openssl says of it.
+
+use serde_json::{Value, json};
+
+use super::with;
+use crate::support::{
+    app::App,
+    mta::{HOST, PemFiles, Postfix},
+    pki::{Ca, Identity, KeyType, Leaf, openssl},
+    scratch::Scratch,
+};
+
+/// How openssl is to write a name: in the certificate's order, in UTF-8, escaped as in RFC 4514.
+const FORM: &str = "-nameopt sname,sep_comma_plus_space,esc_2253,utf8 -dateopt iso_8601";
+
+#[tokio::test]
+async fn its_facts_are_those_that_openssl_reads() {
+    let app = App::start().await;
+    let (root, scratch) = (Ca::new("smtp-check test root"), Scratch::new());
+    let below = root.intermediate("An authority, \"below\" + <äh>");
+    let named = Leaf::for_name(HOST).and_name("*.example.test").and_name("192.0.2.7").and_name("2001:db8::7");
+    for identity in [
+        below.issue(named.organization("Grün, Blau & Söhne; #1 ")),
+        root.issue(Leaf::for_name(HOST).expired().key_type(KeyType::Rsa2048)),
+        Leaf::for_name(HOST).without_alternative_names().self_signed(),
+        root.issue_x509_v1(HOST),
+    ] {
+        let files = identity.write_pem(scratch.path());
+        let report = of(&app, &files).await;
+        assert_eq!(report["tls"]["chain"], json!(facts_by_openssl(&scratch, &identity)), "{report:#}");
+        let (metrics, own) = (&report["metrics"], &report["tls"]["chain"][0]);
+        assert_eq!(json!([metrics["cert_subject"], metrics["cert_issuer"]]), json!([own["subject"], own["issuer"]]));
+    }
+}
+
+async fn of(app: &App, files: &PemFiles) -> Value {
+    let postfix = Postfix::start(Some(files)).await;
+    let parameters = json!({"port": postfix.submission(), "tls_server_name": HOST, "stop_after": "starttls"});
+    app.check(with(parameters, json!({"starttls": true}))).await
+}
+
+/// Each certificate of the chain, as the report is to show it.
+fn facts_by_openssl(scratch: &Scratch, identity: &Identity) -> Vec<Value> {
+    let one = |der: &[u8]| {
+        scratch.write("one.der", der);
+        let read = |what: &str| {
+            let arguments = format!("x509 -in one.der -inform DER -noout {what} {FORM}");
+            String::from_utf8(openssl(scratch, &arguments, &[])).expect("openssl was asked for UTF-8")
+        };
+        let value = |what: &str| {
+            let line = read(what);
+            line.trim_end_matches('\n').split_once('=').expect("name=value").1.to_owned()
+        };
+        let date = |what: &str| value(what).replace(' ', "T");
+        json!({
+            "subject": value("-subject"),
+            "issuer": value("-issuer"),
+            "names": names(&read("-ext subjectAltName")),
+            "not_before": date("-startdate"),
+            "not_after": date("-enddate"),
+            "serial": value("-serial").to_lowercase(),
+            "fingerprint_sha256": value("-fingerprint -sha256").replace(':', "").to_lowercase(),
+            "key": key(&read("-text")),
+        })
+    };
+    identity.chain.iter().map(|der| one(der)).collect()
+}
+
+/// Behind a heading, `DNS:…, IP Address:…` in one line.
+fn names(text: &str) -> Vec<String> {
+    let line = text.lines().nth(1).unwrap_or_default().trim();
+    let names = line.split(", ").filter_map(|name| name.split_once(':'));
+    names.map(|(kind, name)| if kind == "IP Address" { address(name) } else { name.to_owned() }).collect()
+}
+
+/// openssl writes IPv6 addresses in full, in upper case.
+fn address(text: &str) -> String {
+    text.parse::<std::net::IpAddr>().expect("an address").to_string()
+}
+
+fn key(text: &str) -> String {
+    let word =
+        |before: &str| text.split_once(before).map(|(_, rest)| rest.split_whitespace().next().unwrap_or_default());
+    match (word("NIST CURVE: "), word("Public-Key: (")) {
+        (Some(curve), _) => format!("ECDSA {curve}"),
+        (None, Some(bits)) => format!("RSA {bits}"),
+        (None, None) => String::new(),
+    }
+}

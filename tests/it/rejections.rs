@@ -1,0 +1,174 @@
+//! A server that says no: at every phase, in its own words, and with a polite goodbye.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    app::{App, failure, phases},
+    pki::{Ca, Leaf},
+    smtpd::{Act, End, Script, Smtpd, Step},
+};
+
+/// The phases of the check below, in order, with the step at which the server answers each.
+const PHASES: [(&str, Option<Step>); 11] = [
+    ("connect", None),
+    ("banner", Some(Step::Greeting)),
+    ("ehlo", Some(Step::Ehlo)),
+    ("starttls", Some(Step::StartTls)),
+    ("tls", None),
+    ("ehlo_tls", Some(Step::EhloTls)),
+    ("sasl_auth", Some(Step::Auth)),
+    ("mailfrom", Some(Step::MailFrom)),
+    ("rcptto", Some(Step::RcptTo)),
+    ("data", Some(Step::Data)),
+    ("body", Some(Step::Body)),
+];
+
+/// A check with every phase that there is.
+fn everything(server: &Smtpd) -> Value {
+    json!({"port": server.port(), "starttls": true,
+        "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"})
+}
+
+struct Said {
+    reply: &'static str,
+    code: u16,
+    enhanced_code: Option<&'static str>,
+    message: &'static str,
+}
+
+/// Rejects at each phase in turn, and looks at all that the report and the server tell of it.
+async fn rejected_at_every_phase(said: Said) {
+    let (app, identity) = (App::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
+    for (index, (phase, step)) in PHASES.into_iter().enumerate() {
+        let Some(step) = step else { continue };
+        let polite = Script::polite().with_starttls(&identity).with_credentials("user", "correct horse");
+        let server = Smtpd::serve(polite.on(step, said.reply));
+        let report = app.check(everything(&server)).await;
+
+        assert_eq!((&report["success"], &report["outcome"]), (&json!(false), &json!("failed")), "{report:#}");
+        assert_eq!(
+            report["failure"],
+            json!({"phase": phase, "kind": "rejected", "temporary": said.code / 100 == 4, "code": said.code,
+                "enhanced_code": said.enhanced_code, "message": said.message})
+        );
+        // A server that answers 3yz waits for more than a command; QUIT would be taken for that.
+        let in_step = said.code / 100 != 3;
+        let mut expected: Vec<_> = PHASES[..=index].iter().map(|(name, _)| *name).collect();
+        expected.extend(in_step.then_some("quit"));
+        assert_eq!(phases(&report), expected);
+        let entry = &report["phases"][index];
+        let words = |value: &Value| json!([value["ok"], value["code"], value["enhanced_code"], value["message"]]);
+        assert_eq!(words(entry), json!([false, said.code, said.enhanced_code, said.message]));
+        let metrics = report["metrics"].as_object().expect("an object");
+        assert_eq!(metrics[&format!("{phase}_time")], entry["time_ms"]);
+        assert!(entry["time_ms"].is_number(), "{entry}");
+        let last = [&metrics["last_cmd"], &metrics["last_code"], &metrics["last_message"]];
+        assert_eq!(json!(last), json!([phase, said.code, said.message]));
+        for (later, _) in &PHASES[index + 1..] {
+            assert!(!metrics.contains_key(&format!("{later}_time")), "{later} after {phase}: {report:#}");
+        }
+        assert_eq!(report["queue_id"], json!(null));
+
+        let session = server.next_session().await;
+        assert_eq!(session.end, if in_step { End::Quit } else { End::Eof }, "{phase}: {session:?}");
+        assert_eq!(session.said("QUIT"), in_step, "{session:?}");
+        assert_eq!(session.message.is_some(), phase == "body");
+        assert!(session.violations.is_empty(), "{session:?}");
+        assert_eq!(server.connections(), 1, "nobody tries again");
+    }
+}
+
+#[tokio::test]
+async fn a_temporary_rejection_is_temporary() {
+    let message = "Come\nback\nlater";
+    let reply = "451-4.7.1 Come\r\n451-4.7.1 back\r\n451 4.7.1 later\r\n";
+    rejected_at_every_phase(Said { reply, code: 451, enhanced_code: Some("4.7.1"), message }).await;
+}
+
+#[tokio::test]
+async fn a_permanent_rejection_is_not_temporary() {
+    let message = "Never\n  ever";
+    rejected_at_every_phase(Said { reply: "554-Never\r\n554   ever\r\n", code: 554, enhanced_code: None, message })
+        .await;
+}
+
+#[tokio::test]
+async fn success_in_other_words_is_a_rejection() {
+    let (reply, message) = ("252 2.5.0 Cannot VRFY\r\n", "Cannot VRFY");
+    rejected_at_every_phase(Said { reply, code: 252, enhanced_code: Some("2.5.0"), message }).await;
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_expects_is_a_rejection() {
+    rejected_at_every_phase(Said { reply: "399 And now?\r\n", code: 399, enhanced_code: None, message: "And now?" })
+        .await;
+}
+
+#[tokio::test]
+async fn the_expected_reply_of_one_phase_is_not_that_of_another() {
+    let app = App::start().await;
+    for (step, phase, reply) in [
+        (Step::Greeting, "banner", "250 hello\r\n"),
+        (Step::Ehlo, "ehlo", "220 hello\r\n"),
+        (Step::Ehlo, "ehlo", "251 hello\r\n"),
+        (Step::MailFrom, "mailfrom", "251 hello\r\n"),
+        (Step::RcptTo, "rcptto", "252 hello\r\n"),
+        (Step::Data, "data", "250 hello\r\n"),
+        (Step::Body, "body", "251 hello\r\n"),
+        (Step::Body, "body", "354 hello\r\n"),
+    ] {
+        let server = Smtpd::serve(Script::polite().on(step, reply));
+        let report = app.check(json!({"port": server.port()})).await;
+        assert_eq!(failure(&report), (phase, "rejected", false), "{reply}: {report:#}");
+        assert_eq!(report["failure"]["message"], "hello");
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_may_be_forwarded() {
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "251 2.1.5 User not local; will forward\r\n"));
+    let report = App::start().await.check(json!({"port": server.port()})).await;
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+}
+
+#[tokio::test]
+async fn a_failing_quit_never_fails_a_check() {
+    let app = App::start().await;
+    // How it fails, and whether that is an answer which takes time.
+    let failing = || {
+        [
+            (Act::reply("500 5.5.1 Never heard of it\r\n"), Some(500)),
+            (Act::reply("421 4.3.0 Busy\r\n"), Some(421)),
+            (Act::reply("250 2.0.0 Fine\r\n"), Some(250)),
+            (Act::close(), None),
+            (Act::reset(), None),
+            (Act::garbage(), None),
+            (Act::silence(), None),
+        ]
+    };
+    for (script, success) in [(Script::polite(), true), (Script::polite().on(Step::RcptTo, "550 no\r\n"), false)] {
+        for (act, code) in failing() {
+            let shown = format!("{act:?}");
+            let server = Smtpd::serve(script.clone().on(Step::Quit, act));
+            let report = app.check(json!({"port": server.port()})).await;
+            assert_eq!(report["success"], success, "{shown}: {report:#}");
+            assert_eq!(failure(&report), if success { ("", "", false) } else { ("rcptto", "rejected", false) });
+            let quit = report["phases"].as_array().and_then(|phases| phases.last()).expect("phases");
+            assert_eq!((&quit["name"], &quit["ok"]), (&json!("quit"), &json!(false)), "{shown}: {report:#}");
+            assert_eq!(quit["code"], json!(code));
+            assert_eq!(quit["time_ms"].is_number(), code.is_some(), "{shown}: {quit}");
+            assert_eq!(report["metrics"].get("quit_time").is_some(), code.is_some(), "{shown}: {report:#}");
+            assert_eq!(report["metrics"]["last_cmd"], if success { "body" } else { "rcptto" });
+            assert!(server.next_session().await.said("QUIT"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quit_without_an_answer_is_waited_for_one_second_at_the_most() {
+    let server = Smtpd::serve(Script::polite().on(Step::Quit, Act::silence()));
+    let report = App::start().await.check(json!({"port": server.port(), "timeout_ms": 30000})).await;
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    let duration = report["metrics"]["duration"].as_f64().expect("a number");
+    assert!((1000.0..5000.0).contains(&duration), "{duration}");
+}

@@ -1,0 +1,272 @@
+//! The layers of the settings, seen from outside: for each kind of setting, which value the running service goes by.
+
+use std::{
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    program::{PATIENCE, Served, code, parts, program, stderr},
+    scratch::Scratch,
+};
+
+/// One setting with a value for file, environment and flag, each weaker than the next.
+struct Layered<'a> {
+    name: &'a str,
+    /// In TOML.
+    file: &'a str,
+    environment: &'a str,
+    flag: &'a str,
+}
+
+impl Layered<'_> {
+    /// `serve` on a free port with the first so many layers set; with none it has its default.
+    fn command(&self, layers: usize, scratch: &Scratch) -> Command {
+        let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
+        if layers > 0 {
+            let file = scratch.write("settings.toml", format!("{} = {}\n", self.name, self.file).as_bytes());
+            command.arg("--config").arg(file);
+        }
+        if layers > 1 {
+            command.env(variable(self.name), self.environment);
+        }
+        if layers > 2 {
+            command.arg(format!("{}={}", flag(self.name), self.flag));
+        }
+        command
+    }
+
+    /// What is seen of the service with its default, with the file, the environment too, and the flag too.
+    fn seen(&self, see: impl Fn(&Served) -> String) -> [String; 4] {
+        let scratch = Scratch::new();
+        [0, 1, 2, 3].map(|layers| see(&Served::start(self.command(layers, &scratch))))
+    }
+}
+
+fn variable(name: &str) -> String {
+    format!("SMTP_CHECK_{}", name.to_ascii_uppercase())
+}
+
+fn flag(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+#[test]
+fn a_size_is_taken_from_the_strongest_layer() {
+    let max_body = Layered { name: "max_body", file: "'2KiB'", environment: "3KiB", flag: "4KiB" };
+    let seen = max_body.seen(|served| {
+        let mut caller = TcpStream::connect(served.address).expect("it listens");
+        let header = "Host: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 999999999";
+        write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).expect("an answer");
+        parts(&answer).1["detail"].as_str().unwrap_or_default().to_owned()
+    });
+    assert_eq!(seen, [1_048_576, 2048, 3072, 4096].map(|bytes| format!("the body may have {bytes} bytes")));
+}
+
+#[test]
+fn a_duration_is_taken_from_the_strongest_layer() {
+    let max_timeout = Layered { name: "max_timeout", file: "'1s'", environment: "2s", flag: "3500ms" };
+    let seen = max_timeout.seen(|served| {
+        let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
+        problem["errors"][0]["detail"].as_str().unwrap_or_default().to_owned()
+    });
+    assert_eq!(seen, [60_000, 1000, 2000, 3500].map(|ms| format!("must be a whole number from 100 to {ms}")));
+}
+
+#[test]
+fn a_list_is_taken_from_the_strongest_layer_as_a_whole() {
+    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let ports = listeners.each_ref().map(|listener| listener.local_addr().expect("bound").port());
+    let [one, two, three, four] = ports;
+    let target_ports = Layered {
+        name: "target_ports",
+        file: &format!("[{one}, '{two}']"),
+        environment: &format!("{two},{three}"),
+        flag: &four.to_string(),
+    };
+    let allowed = |served: &Served, port: u16| {
+        let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 100});
+        served.post("", &check).0 != 403
+    };
+    let seen =
+        target_ports.seen(|served| ports.map(|port| if allowed(served, port) { '+' } else { '-' }).iter().collect());
+    assert_eq!(seen, ["++++", "++--", "-++-", "---+"]);
+}
+
+#[test]
+fn a_number_is_taken_from_the_strongest_layer() {
+    let most = Layered { name: "max_checks_per_target", file: "1", environment: "2", flag: "3" };
+    let seen = most.seen(|served| {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = silent.local_addr().expect("bound").port();
+        let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 60_000});
+        let callers: Vec<TcpStream> = (0..5).map(|_| served.begin("", &check)).collect();
+        running(&silent, callers).to_string()
+    });
+    assert_eq!(seen, ["5", "1", "2", "3"]);
+}
+
+/// How many of the callers' checks run, once every other one has been refused.
+fn running(silent: &TcpListener, callers: Vec<TcpStream>) -> usize {
+    silent.set_nonblocking(true).expect("settable");
+    callers.iter().for_each(|caller| caller.set_nonblocking(true).expect("settable"));
+    let (mut clients, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    loop {
+        clients.extend(silent.accept().ok());
+        let is_answered =
+            |caller: &&TcpStream| !matches!(caller.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        let refused = callers.iter().filter(is_answered).count();
+        if clients.len() + refused == callers.len() {
+            return clients.len();
+        }
+        assert!(Instant::now() < deadline, "{} run and {refused} are refused", clients.len());
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_path_is_taken_from_the_strongest_layer() {
+    let scratch = Scratch::new();
+    // SHA-256 of `alpha`, `beta`, and `open sesame`.
+    let tokens = [
+        ("alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"),
+        ("beta", "f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753"),
+        ("open sesame", "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb"),
+    ];
+    let files = tokens.map(|(token, digest)| scratch.write(token, format!("one:{digest}\n").as_bytes()));
+    let [file, environment, flag] = files.each_ref().map(|path| path.to_str().expect("UTF-8"));
+    let tokens_file = Layered { name: "tokens_file", file: &format!("'{file}'"), environment, flag };
+    let opens = |served: &Served, token: &str| {
+        served.get("/openapi.json", &format!("Authorization: Bearer {token}\r\n")).starts_with("HTTP/1.1 200 ")
+    };
+    let seen = tokens_file
+        .seen(|served| tokens.map(|(token, _)| if opens(served, token) { '+' } else { '-' }).iter().collect());
+    assert_eq!(seen, ["+++", "+--", "-+-", "--+"]);
+}
+
+#[test]
+fn a_word_is_taken_from_the_strongest_layer() {
+    let log_format = Layered { name: "log_format", file: "'text'", environment: "json", flag: "text" };
+    let scratch = Scratch::new();
+    let seen = [0, 1, 2, 3].map(|layers| {
+        let line = first_log_line(log_format.command(layers, &scratch));
+        assert!(line.contains("listening"), "{line}");
+        serde_json::from_str::<Value>(&line).is_ok()
+    });
+    assert_eq!(seen, [true, false, true, false], "JSON is what a pipe gets");
+}
+
+fn first_log_line(mut command: Command) -> String {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
+    child.kill().expect("it runs");
+    child.wait().expect("a child of ours");
+    line
+}
+
+#[test]
+fn a_switch_is_taken_from_the_strongest_layer() {
+    let scratch = Scratch::new();
+    for (file, environment, flag, allowed) in [
+        (None, None, false, false),
+        (Some("true"), None, false, true),
+        (Some("true"), Some("false"), false, false),
+        (Some("false"), Some("true"), false, true),
+        (Some("false"), Some("off"), true, true),
+    ] {
+        // Whoever is allowed gets as far as to the certificates, and no port is bound.
+        let mut command = program(&["--listen", "0.0.0.0:2580", "--ca-file", "/nonexistent.pem"]);
+        if let Some(value) = file {
+            let path = scratch.write("settings.toml", format!("allow_unauthenticated = {value}\n").as_bytes());
+            command.arg("--config").arg(path);
+        }
+        command.envs(environment.map(|value| ("SMTP_CHECK_ALLOW_UNAUTHENTICATED", value)));
+        command.args(flag.then_some("--allow-unauthenticated"));
+        let output = command.output().expect("the program starts");
+        let named = if allowed { "--ca-file" } else { "--listen" };
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(named), "{file:?} {environment:?} {flag}: {}", stderr(&output));
+    }
+}
+
+/// Every setting with a value that it cannot have.
+const BAD: [(&str, &str); 15] = [
+    ("listen", "localhost"),
+    ("allow_unauthenticated", "perhaps"),
+    ("tokens_file", "/nonexistent/tokens"),
+    ("max_checks", "0"),
+    ("max_checks_per_target", "many"),
+    ("header_timeout", "0s"),
+    ("body_timeout", "30"),
+    ("max_timeout", "99ms"),
+    ("max_body", "1"),
+    ("target_deny", "10.0.0.0/33"),
+    ("target_allow", "example.com"),
+    ("target_ports", "25,65536"),
+    ("dns_server", "dns.example.com"),
+    ("ca_file", "/nonexistent/ca.pem"),
+    ("shutdown_grace", "soon"),
+];
+
+#[test]
+fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
+    let scratch = Scratch::new();
+    // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listen = taken.local_addr().expect("bound").to_string();
+    for (name, bad) in BAD.into_iter().chain([("log_format", "xml")]) {
+        let file = scratch.write("settings.toml", format!("{name} = '{bad}'\n").as_bytes());
+        let by_flag = (vec![format!("{}={bad}", flag(name))], None);
+        let by_environment = (vec![], Some((variable(name), bad)));
+        let by_file = (vec![format!("--config={}", file.display())], None);
+        for (arguments, environment) in [by_flag, by_environment, by_file] {
+            let mut command = program(&["serve"]);
+            if name != "listen" {
+                command.arg(format!("--listen={listen}"));
+            }
+            let output = command.args(&arguments).envs(environment.clone()).output().expect("the program starts");
+            let complaint = stderr(&output);
+            assert_eq!(code(&output), 2, "{arguments:?} {environment:?}: {complaint}");
+            assert!(complaint.contains(&flag(name)) || complaint.contains(name), "{arguments:?}: {complaint}");
+            assert!(output.stdout.is_empty() && !complaint.contains("panicked"), "{complaint}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_name() {
+    let scratch = Scratch::new();
+    for (text, named) in [
+        ("max_chekcs = 5", &["`max_chekcs`", "`max_checks`"][..]),
+        ("target-ports = [25]", &["`target-ports`", "`target_ports`"]),
+        ("colour = 'red'", &["`colour`"]),
+        ("[server]\nlisten = '127.0.0.1:0'", &["`server`"]),
+    ] {
+        let file = scratch.write("settings.toml", text.as_bytes());
+        let path = file.to_str().expect("UTF-8");
+        let output = program(&["--config", path, "--listen=127.0.0.1:0"]).output().expect("the program starts");
+        assert_eq!(code(&output), 2);
+        for part in named.iter().chain([&path]) {
+            assert!(stderr(&output).contains(part), "{part} in {}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn an_address_beyond_loopback_needs_tokens_or_a_word_that_it_is_meant() {
+    for address in ["0.0.0.0:2580", "[::]:2580", "192.0.2.1:2580"] {
+        let output = program(&["serve", "--listen", address]).output().expect("the program starts");
+        assert_eq!(code(&output), 2);
+        for part in [address, "--listen", "--tokens-file", "--allow-unauthenticated"] {
+            assert!(stderr(&output).contains(part), "{part} in {}", stderr(&output));
+        }
+    }
+}

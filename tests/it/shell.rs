@@ -1,0 +1,291 @@
+//! The program in a shell: reports on a terminal and in a pipe, the demo's own words, and a log that keeps secrets.
+
+use std::{
+    fs::File,
+    process::{Command, Output, Stdio},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use smtp_check::sandbox::{PASSWORD, Sandbox, USER};
+
+use crate::support::{
+    program::{PATIENCE, Served, code, program, stderr},
+    scratch::Scratch,
+};
+
+async fn sandbox() -> Sandbox {
+    Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox")
+}
+
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = program(&["run", "--target=127.0.0.1", &format!("--port={}", sandbox.addr().port())]);
+    command.args(arguments);
+    command
+}
+
+/// The same on a terminal, by script(1): what the terminal would show, with its line ends made plain.
+fn on_a_terminal(command: &Command) -> (i32, String) {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    let output = script.output().expect("script, which tests/install brings");
+    (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_a_report_to_read() {
+    let sandbox = sandbox().await;
+    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=you@sandbox.test", "--starttls"]));
+    assert_eq!(code, 0, "{text}");
+    let first = text.lines().next().expect("a line");
+    assert!(first.starts_with("delivered: the server took the message ("), "{text}");
+    for part in ["target       127.0.0.1", "TLSv1.3", "mx.sandbox.test", "unknown issuer", "queue id", " ms  250 "] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    for phase in
+        ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"]
+    {
+        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(phase)), "{phase} in {text}");
+    }
+
+    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=nobody@sandbox.test"]));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.starts_with("failed (") && text.contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
+
+    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=you@sandbox.test", "--json", "--stop-after=ehlo"]));
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((code, &report["outcome"]), (0, &json!("completed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_gets_the_report_that_http_gives() {
+    let sandbox = sandbox().await;
+    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let port = sandbox.addr().port();
+    let output = run(&sandbox, &["--to=you@sandbox.test", "--transcript"]).output().expect("the program starts");
+    let by_shell: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let parameters = json!({"to": "you@sandbox.test", "target": "127.0.0.1", "port": port, "transcript": true});
+    let (status, by_http) = served.post("", &parameters);
+    assert_eq!((code(&output), status, stderr(&output).as_str()), (0, 200, ""));
+    assert_eq!(shape(&by_shell), shape(&by_http));
+    assert_eq!(by_shell["target"], by_http["target"]);
+    assert_eq!(by_shell["capabilities"], by_http["capabilities"]);
+}
+
+/// The report without what differs from one check to the next.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), shape(member))).collect(),
+        Value::Array(elements) => elements.iter().map(shape).collect(),
+        other => json!(match other {
+            Value::String(_) => "string",
+            Value::Number(_) => "number",
+            Value::Bool(_) => "boolean",
+            _ => "null",
+        }),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_parameter_is_a_flag_of_run() {
+    let sandbox = sandbox().await;
+    let arguments = [
+        "--to=you@sandbox.test",
+        "--from=me@sandbox.test",
+        "--ehlo=[127.0.0.1]",
+        "--payload=Subject: hello\n\nworld",
+        "--starttls",
+        "--tls-verify=record",
+        "--tls-server-name=mx.sandbox.test",
+        "--sasl-authentication=plain",
+        "--sasl-user",
+        USER,
+        "--ip-family=ipv4",
+        "--timeout-ms=20000",
+        "--transcript",
+    ];
+    let output =
+        run(&sandbox, &arguments).env("SMTP_CHECK_SASL_PASSWORD", PASSWORD).output().expect("the program starts");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    assert_eq!((code(&output), &report["outcome"]), (0, &json!("delivered")), "{report:#}");
+    let said: Vec<&str> =
+        report["transcript"].as_array().expect("lines").iter().filter_map(|line| line["text"].as_str()).collect();
+    assert!(
+        said.contains(&"EHLO [127.0.0.1]") && said.iter().any(|line| line.starts_with("MAIL FROM:<me@sandbox.test>"))
+    );
+    assert_eq!(report["tls"]["server_name"], "mx.sandbox.test");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(PASSWORD), "not even in the transcript");
+    let delivered = sandbox.delivered();
+    assert!(delivered.iter().any(|message| message.content == b"Subject: hello\r\n\r\nworld\r\n"), "{delivered:?}");
+
+    // Whoever says nothing of AUTH is not logged in by what lies in the environment.
+    let output = run(&sandbox, &["--to=you@sandbox.test", "--stop-after=mailfrom"])
+        .env("SMTP_CHECK_SASL_PASSWORD", PASSWORD)
+        .output()
+        .expect("the program starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((code(&output), &report["metrics"]["sasl_auth_time"]), (0, &Value::Null));
+}
+
+#[test]
+fn bad_usage_is_code_2_and_prints_no_report() {
+    for arguments in [
+        &["run"][..],
+        &["run", "--to"],
+        &["run", "--to=a@example.test", "--recipient=b"],
+        &["run", "--to=a@example.test", "--stop-after=body"],
+        &["run", "--to=a@example.test", "extra"],
+        &["run", "--to=a@example.test", "--max-checks=0"],
+        &["check"],
+        &["--nonsense"],
+    ] {
+        let output = program(arguments).output().expect("the program starts");
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(
+            output.stdout.is_empty() && stderr(&output).starts_with("error: "),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn the_line_that_the_demo_prints_works_in_a_shell() {
+    let scratch = Scratch::new();
+    let printed = scratch.write("printed", b"");
+    let stdout = File::create(&printed).expect("writable");
+    let served = Served::start_printing_to(program(&["demo", "--listen=127.0.0.1:0"]), stdout.into());
+    let printed = std::fs::read_to_string(printed).expect("UTF-8");
+    let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
+
+    let again: Output = Command::new("sh").args(["-c", line]).env_remove("http_proxy").output().expect("a shell");
+    let report: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{}", stderr(&again)));
+    assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&json!("delivered"), &json!(true)), "{report:#}");
+
+    // Each recipient that it names, and the answer that it promises.
+    for (recipient, code) in [("nobody", 550), ("later", 451), ("full", 452)] {
+        assert!(printed.lines().any(|line| line.trim_start().starts_with(recipient)), "{printed}");
+        let line = line.replace("you@sandbox.test", &format!("{recipient}@sandbox.test"));
+        let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(report["failure"]["code"], code);
+    }
+    let page = format!("http://{}/docs", served.address);
+    assert!(printed.contains(&page) && served.get("/docs/", "").starts_with("HTTP/1.1 200 "), "{printed}");
+    served.signal("INT");
+    assert_eq!(served.end(), 0);
+}
+
+/// Whatever of a secret could stand in a line: itself, and its base64 at each of the three places in a longer text.
+fn traces(secret: &str) -> Vec<String> {
+    let inner = |offset: usize| {
+        let encoded = STANDARD.encode(format!("{}{secret}", &"###"[..offset]));
+        // The first and the last few characters depend on what stands beside it.
+        encoded[4..encoded.len() - 4].to_owned()
+    };
+    [secret.to_owned(), inner(0), inner(1), inner(2)].into()
+}
+
+const SECRET: &str = "correct-horse-battery-staple";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_in_the_log_at_any_level() {
+    let sandbox = sandbox().await;
+    let scratch = Scratch::new();
+    let digest = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
+    let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
+    let mut command = program(&["--listen=127.0.0.1:0", &format!("--tokens-file={}", tokens.display())]);
+    command.env("RUST_LOG", "trace");
+    let served = Served::start(command);
+    let token = "Authorization: Bearer open sesame\r\n";
+
+    let check = |mechanism: &str, starttls: bool| {
+        json!({
+            "to": "you@sandbox.test", "target": "127.0.0.1", "port": sandbox.addr().port(), "starttls": starttls, "transcript": true,
+            "sasl_authentication": mechanism, "sasl_user": "probe", "sasl_password": SECRET,
+        })
+    };
+    let mut answers = Vec::new();
+    for (mechanism, starttls) in [("plain", true), ("login", true), ("plain", false), ("login", false)] {
+        let (status, report) = served.post(token, &check(mechanism, starttls));
+        assert_eq!((status, &report["failure"]["phase"]), (200, &json!("sasl_auth")), "{report:#}");
+        answers.push(report.to_string());
+    }
+    let mut invalid = check("plain", true);
+    invalid["sasl_password"] = json!(format!("{SECRET}\n"));
+    answers.push(served.post(token, &invalid).1.to_string());
+    // Over HTTP/2 the header is another code's to read.
+    let body = check("plain", true).to_string();
+    let over_http2 = Command::new("curl")
+        .args([
+            "-sS",
+            "--http2-prior-knowledge",
+            "-H",
+            "Content-Type: application/json",
+            "-H",
+            token.trim_end(),
+            "-d",
+            &body,
+        ])
+        .arg(format!("http://{}/v1/checks/smtp", served.address))
+        .output()
+        .expect("curl, which tests/install brings");
+    assert!(over_http2.status.success(), "{}", stderr(&over_http2));
+    answers.push(String::from_utf8_lossy(&over_http2.stdout).into_owned());
+    assert!(answers[5].contains("sasl_auth"), "{}", answers[5]);
+
+    served.signal("TERM");
+    let mut lines = Vec::new();
+    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+        lines.push(line);
+    }
+    assert!(lines.iter().any(|line| line.contains("\"TRACE\"")), "the log is as loud as it gets");
+    assert!(lines.iter().any(|line| line.contains("h2")), "HTTP/2 was spoken");
+    assert_kept(&lines, &["open sesame"]);
+    assert_kept(&answers, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_keeps_the_secret_too() {
+    let sandbox = sandbox().await;
+    let arguments =
+        ["--to=you@sandbox.test", "--starttls", "--sasl-authentication=login", "--sasl-user=probe", "--transcript"];
+    for form in ["text", "json"] {
+        let output = run(&sandbox, &arguments)
+            .arg(format!("--log-format={form}"))
+            .env("RUST_LOG", "trace")
+            .env("SMTP_CHECK_SASL_PASSWORD", SECRET)
+            .output()
+            .expect("the program starts");
+        assert_eq!(code(&output), 1);
+        let said = [stderr(&output), String::from_utf8_lossy(&output.stdout).into_owned()];
+        assert!(said[0].contains("checked"), "there is a log: {}", said[0]);
+        assert_eq!(said[0].lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), form == "json");
+        assert_kept(&said, &[]);
+    }
+    // Nor does anybody see it who asks for help.
+    let help =
+        program(&["run", "--help"]).env("SMTP_CHECK_SASL_PASSWORD", SECRET).output().expect("the program starts");
+    assert_kept(&[String::from_utf8_lossy(&help.stdout).into_owned(), stderr(&help)], &[]);
+}
+
+#[track_caller]
+fn assert_kept(texts: &[String], others: &[&str]) {
+    let traces = traces(SECRET);
+    for response in [STANDARD.encode(SECRET), STANDARD.encode(format!("\0probe\0{SECRET}"))] {
+        assert!(traces.iter().any(|trace| response.contains(trace)), "what AUTH sends would be found");
+    }
+    for text in texts {
+        for trace in traces.iter().map(String::as_str).chain(others.iter().copied()) {
+            assert!(!text.contains(trace), "{trace} is in {text}");
+        }
+    }
+}

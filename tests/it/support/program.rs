@@ -1,0 +1,134 @@
+//! The program itself, started as a user starts it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Far longer than anything here may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The program, with no setting from the environment of the tests.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SMTP_CHECK_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn code(output: &Output) -> i32 {
+    output.status.code().expect("ended by itself")
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A service that was started on a free port, and is killed with the test.
+pub(crate) struct Served {
+    child: Child,
+    pub(crate) log: Receiver<String>,
+    pub(crate) address: SocketAddr,
+}
+
+impl Served {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_printing_to(command, Stdio::null())
+    }
+
+    pub(crate) fn start_printing_to(mut command: Command, stdout: Stdio) -> Self {
+        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let (sender, log) = channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
+        let listening = served.logged("listening");
+        served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+        served
+    }
+
+    /// The next line of the log with this message.
+    pub(crate) fn logged(&self, message: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("nothing logged with {message:?}"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+            if line["message"].as_str().is_some_and(|text| text.starts_with(message)) {
+                return line;
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &str) -> String {
+        let mut caller = TcpStream::connect(self.address).expect("it listens");
+        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        write!(caller, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+        let mut answer = String::new();
+        caller.read_to_string(&mut answer).expect("an answer");
+        answer
+    }
+
+    /// Begins a check: sends the request, and returns the connection on which its answer will come.
+    pub(crate) fn begin(&self, headers: &str, parameters: &Value) -> TcpStream {
+        let mut caller = TcpStream::connect(self.address).expect("it listens");
+        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        let (body, json) = (parameters.to_string(), "Content-Type: application/json\r\nConnection: close\r\n");
+        let length = body.len();
+        write!(
+            caller,
+            "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\n{json}{headers}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("sent");
+        caller
+    }
+
+    /// `POST /v1/checks/smtp` with these parameters: status and document.
+    pub(crate) fn post(&self, headers: &str, parameters: &Value) -> (u16, Value) {
+        let mut answer = String::new();
+        self.begin(headers, parameters).read_to_string(&mut answer).expect("an answer");
+        parts(&answer)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        // The shell has a kill of its own; the program is a package that not every machine has.
+        let kill = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
+        assert!(kill.expect("/bin/sh is there").success());
+    }
+
+    pub(crate) fn end(mut self) -> i32 {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code().expect("ended by itself");
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the program does not end");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Status and JSON document of an HTTP/1.1 answer.
+pub(crate) fn parts(answer: &str) -> (u16, Value) {
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let document = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
+    (status.unwrap_or_else(|| panic!("no status: {answer}")), document.unwrap_or_else(|| panic!("no JSON: {answer}")))
+}

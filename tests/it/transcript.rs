@@ -1,0 +1,105 @@
+//! The transcript: the dialogue as it was, line by line, secrets masked.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    app::App,
+    pki::{Ca, Leaf},
+    smtpd::{Script, Smtpd, Step},
+};
+
+fn lines(report: &Value) -> Vec<(&str, &str)> {
+    let lines = report["transcript"].as_array().expect("a transcript");
+    let text = |value: &'_ Value| value.as_str().map(str::to_owned);
+    assert!(lines.iter().all(|line| text(&line["from"]).is_some() && text(&line["text"]).is_some()), "{report:#}");
+    lines.iter().filter_map(|line| Some((line["from"].as_str()?, line["text"].as_str()?))).collect()
+}
+
+#[tokio::test]
+async fn there_is_none_unless_asked_for() {
+    let (app, server) = (App::start().await, Smtpd::serve(Script::polite()));
+    for parameters in [json!({}), json!({"transcript": false})] {
+        let mut parameters = parameters;
+        parameters["port"] = json!(server.port());
+        assert_eq!(app.check(parameters).await["transcript"], json!(null));
+    }
+}
+
+#[tokio::test]
+async fn it_has_both_sides_in_order() {
+    let server = Smtpd::serve(
+        Script::polite()
+            .with_starttls(Ca::new("Test CA").issue(Leaf::for_name("mx.test")).server_config_tls13())
+            .with_credentials("user", "correct horse")
+            .with_capabilities(&["SIZE 1000"])
+            .on(Step::RcptTo, "550-5.1.1 no\r\n550 5.1.1 never\r\n"),
+    );
+    let parameters = json!({"port": server.port(), "transcript": true, "starttls": true,
+        "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
+    let report = App::start().await.check(parameters).await;
+    assert_eq!(
+        lines(&report),
+        [
+            ("server", "220 mx.test ESMTP"),
+            ("client", "EHLO noit.local"),
+            ("server", "250-mx.test"),
+            ("server", "250-SIZE 1000"),
+            ("server", "250-STARTTLS"),
+            ("server", "250 AUTH PLAIN LOGIN"),
+            ("client", "STARTTLS"),
+            ("server", "220 2.0.0 Ready to start TLS"),
+            ("tls", "TLSv1.3 TLS_AES_256_GCM_SHA384"),
+            ("client", "EHLO noit.local"),
+            ("server", "250-mx.test"),
+            ("server", "250-SIZE 1000"),
+            ("server", "250 AUTH PLAIN LOGIN"),
+            ("client", "AUTH LOGIN"),
+            ("server", "334 VXNlcm5hbWU6"),
+            ("client", "***"),
+            ("server", "334 UGFzc3dvcmQ6"),
+            ("client", "***"),
+            ("server", "235 2.7.0 Authentication successful"),
+            ("client", "MAIL FROM:<>"),
+            ("server", "250 2.1.0 Ok"),
+            ("client", "RCPT TO:<probe@example.test>"),
+            ("server", "550-5.1.1 no"),
+            ("server", "550 5.1.1 never"),
+            ("client", "QUIT"),
+            ("server", "221 2.0.0 Bye"),
+        ]
+    );
+    let times: Vec<_> =
+        report["transcript"].as_array().into_iter().flatten().filter_map(|line| line["at_ms"].as_f64()).collect();
+    assert_eq!(times.len(), 26);
+    assert!(times.is_sorted() && times[0] > 0.0, "{times:?}");
+    assert!(times[25] <= report["metrics"]["duration"].as_f64().expect("a number"), "{report:#}");
+}
+
+#[tokio::test]
+async fn the_message_is_there_by_its_size() {
+    let server = Smtpd::serve(Script::polite());
+    let parameters =
+        json!({"port": server.port(), "transcript": true, "payload": "Subject: x\n\nnobody needs this twice"});
+    let report = App::start().await.check(parameters).await;
+    assert!(!report.to_string().contains("nobody needs this twice"), "{report:#}");
+    let said: Vec<_> = lines(&report).into_iter().filter(|(from, _)| *from == "client").map(|(_, text)| text).collect();
+    assert_eq!(said[3], "DATA");
+    assert!(said[4].contains("37 octets"), "{}", said[4]);
+}
+
+#[tokio::test]
+async fn the_proxy_header_is_in_it() {
+    for (version, beginning) in [
+        (1, "PROXY TCP4 192.0.2.1 127.0.0.1 4242 25"),
+        (2, "(PROXY header, version 2: 0d0a0d0a000d0a515549540a2111000c"),
+    ] {
+        let server = Smtpd::serve(Script::polite().expecting_proxy_header());
+        let parameters = json!({"port": server.port(), "transcript": true, "proxy_protocol": true, "proxy_version": version,
+            "proxy_source_address": "192.0.2.1", "proxy_source_port": 4242, "proxy_dest_port": 25});
+        let report = App::start().await.check(parameters).await;
+        let (from, text) = lines(&report)[0];
+        assert_eq!(from, "client", "{report:#}");
+        assert!(text.starts_with(beginning), "{text}");
+        assert_eq!(lines(&report)[1], ("server", "220 mx.test ESMTP"));
+    }
+}
