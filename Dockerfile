@@ -17,9 +17,10 @@ RUN mkdir src \
  && rm -r src
 
 COPY . .
-ARG REVISION
+# What GET /version says of the sources. Not given, it is not in the environment either.
+ARG SMTP_CHECK_REVISION
 RUN target=$(rustc --print host-tuple) \
- && SMTP_CHECK_REVISION=$REVISION cargo build --release --locked --target "$target" \
+ && cargo build --release --locked --target "$target" \
  && mv "target/$target/release/smtp-check" /smtp-check
 
 FROM scratch
