@@ -1,16 +1,24 @@
 //! [`Stream`]: a connection in clear text or inside TLS, that tells when bytes arrived.
 
-use std::{future::poll_fn, io, mem::MaybeUninit, net::SocketAddr, pin::Pin, task::Poll, time::Instant};
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Instant,
+};
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
 
 /// So much is read at once, in octets.
-const BUFFER: usize = 4096;
+const ROOM: usize = 4096;
 /// So much is looked at to learn whether there is more.
 const GLIMPSE: usize = 512;
 
@@ -89,18 +97,23 @@ impl Stream {
     pub async fn read(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
-        self.buffer.reserve(BUFFER);
-        let octets = match &mut self.transport {
-            Transport::Plain(tcp) => tcp.read_buf(&mut self.buffer).await,
-            Transport::Tls(tls) => tls.read_buf(&mut self.buffer).await,
-            Transport::Gone => Ok(0),
-        };
-        let now = Instant::now();
-        let arrives = octets? > 0;
-        if arrives {
-            self.arrived = now;
-        }
-        Ok(arrives)
+        let (transport, buffer) = (&mut self.transport, &mut self.buffer);
+        let arrived = poll_fn(|context| {
+            // On the stack, and only while it is polled: of the thousands of checks that wait, none holds room for what may come.
+            let mut room = [MaybeUninit::uninit(); ROOM];
+            let mut room = ReadBuf::uninit(&mut room);
+            ready!(match transport {
+                Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut room),
+                Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut room),
+                Transport::Gone => Poll::Ready(Ok(())),
+            })?;
+            let arrived = Instant::now();
+            buffer.extend_from_slice(room.filled());
+            Poll::Ready(io::Result::Ok((!room.filled().is_empty()).then_some(arrived)))
+        });
+        let arrived = arrived.await?;
+        self.arrived = arrived.unwrap_or(self.arrived);
+        Ok(arrived.is_some())
     }
 
     /// Writes all of `octets`.
@@ -149,23 +162,25 @@ impl Stream {
         if in_kernel && tcp.readable().await.is_err() {
             return false;
         }
-        let (mut room, transport) = ([0; GLIMPSE], &mut self.transport);
-        let mut room = ReadBuf::new(&mut room);
+        let (transport, buffer) = (&mut self.transport, &mut self.buffer);
         // One poll and no more: inside TLS, what the kernel holds may be a session ticket, which yields nothing.
         poll_fn(|context| {
+            let mut room = [MaybeUninit::uninit(); GLIMPSE];
+            let mut room = ReadBuf::uninit(&mut room);
             let _ = match transport {
                 Transport::Plain(tcp) if in_kernel => Pin::new(tcp).poll_read(context, &mut room),
                 Transport::Plain(_) | Transport::Gone => Poll::Pending,
                 Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut room),
             };
+            buffer.extend_from_slice(room.filled());
             Poll::Ready(())
         })
         .await;
-        if !room.filled().is_empty() {
+        let has_more = !self.unread().is_empty();
+        if has_more {
             self.arrived = Instant::now();
-            self.buffer.extend_from_slice(room.filled());
         }
-        !self.unread().is_empty()
+        has_more
     }
 
     /// Says goodbye as the transport does it, TLS by close_notify.

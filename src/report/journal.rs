@@ -111,7 +111,8 @@ pub struct TlsSession {
 impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
-        Self { heading, entries: Vec::with_capacity(32) }
+        // Room for a check that waits for the banner. Most checks of a service that has many wait there.
+        Self { heading, entries: Vec::with_capacity(8) }
     }
 
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.

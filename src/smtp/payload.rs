@@ -1,8 +1,12 @@
 //! The message of a check, in a form that cannot end the DATA phase early (SMTP smuggling).
 
+use std::sync::Arc;
+
 /// Message text as it goes over the wire: every line ends in CR LF, and none is a lone dot.
+///
+/// A clone shares the text, which may be large.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payload(Vec<u8>);
+pub struct Payload(Arc<[u8]>);
 
 /// Why a text cannot be a [`Payload`]. Lines are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,12 +34,12 @@ impl Payload {
             wire.extend_from_slice(checked(line, index + 1)?.as_bytes());
             wire.extend_from_slice(end.as_bytes());
         }
-        Ok(Self(wire))
+        Ok(Self(wire.into()))
     }
 
     /// The octets to send, the terminating CR LF DOT CR LF included.
     pub fn to_wire(&self) -> Vec<u8> {
-        [self.0.as_slice(), b"\r\n.\r\n"].concat()
+        [&*self.0, b"\r\n.\r\n"].concat()
     }
 
     /// Length without the terminator, in octets.

@@ -31,7 +31,8 @@ impl Exchange {
             self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
             return Err(handshake_failure(&HandshakeError::NotTls));
         };
-        let (outcome, facts) = tls.handshake(tcp, &name, self.deadline).await;
+        // Boxed, for a handshake is large, and a check that never comes to one would hold the room for it all the same.
+        let (outcome, facts) = Box::pin(tls.handshake(tcp, &name, self.deadline)).await;
         let ended = Instant::now();
         if let Some(facts) = &facts {
             self.journal.note(ended, Event::Secured(Box::new(session(facts))));
