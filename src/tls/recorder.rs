@@ -53,7 +53,14 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note_proof(&self, certificate: &CertificateDer<'_>, proof: Result<(), Error>) {
+    /// Notes whether the server proved its key, by webpki's judgement or else by the raw key's, and lets the handshake go on.
+    fn note_proof(
+        &self,
+        certificate: &CertificateDer<'_>,
+        proof: Result<HandshakeSignatureValid, Error>,
+        by_raw_key: impl FnOnce() -> Option<()>,
+    ) -> HandshakeSignatureValid {
+        let proof = proof.map(|_| ()).or_else(|error| by_raw_key().ok_or(error));
         let mut record = self.lock();
         let record = record.get_or_insert_default();
         record.key_proven = proof.is_ok();
@@ -65,6 +72,7 @@ impl Recorder {
                 format!("the server's signature does not verify with the certificate's key ({key}; {error})"),
             ));
         }
+        HandshakeSignatureValid::assertion()
     }
 }
 
@@ -131,11 +139,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls12_signature(message, certificate, signed, &self.algorithms)
-            .map(|_| ())
-            .or_else(|error| self.raw_key_tls12(message, certificate, signed).ok_or(error));
-        self.note_proof(certificate, proof);
-        Ok(HandshakeSignatureValid::assertion())
+        let proof = verify_tls12_signature(message, certificate, signed, &self.algorithms);
+        Ok(self.note_proof(certificate, proof, || self.raw_key_tls12(message, certificate, signed)))
     }
 
     fn verify_tls13_signature(
@@ -144,11 +149,8 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls13_signature(message, certificate, signed, &self.algorithms)
-            .map(|_| ())
-            .or_else(|error| self.raw_key_tls13(message, certificate, signed).ok_or(error));
-        self.note_proof(certificate, proof);
-        Ok(HandshakeSignatureValid::assertion())
+        let proof = verify_tls13_signature(message, certificate, signed, &self.algorithms);
+        Ok(self.note_proof(certificate, proof, || self.raw_key_tls13(message, certificate, signed)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
