@@ -80,11 +80,5 @@ fn heading(order: &Order, started: Instant) -> Heading {
         Target::MxOf(domain) => (domain.to_string(), Via::Mx),
     };
     let (id, port, transcript) = (order.id, check.port, check.transcript);
-    Heading { id, started_at: now_in_micros(), started, host, port, via, transcript }
-}
-
-/// The wall clock, to the microsecond that the report shows.
-fn now_in_micros() -> OffsetDateTime {
-    let now = OffsetDateTime::now_utc();
-    now.replace_microsecond(now.microsecond()).unwrap_or(now)
+    Heading { id, started_at: OffsetDateTime::now_utc(), started, host, port, via, transcript }
 }
