@@ -99,6 +99,19 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
     pub tokens_file: Option<PathBuf>,
 
+    /// Certificate chain (PEM) to serve HTTPS with; read again on SIGHUP
+    #[arg(long, env = "SMTP_CHECK_TLS_CERT", value_name = "FILE", global = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, env = "SMTP_CHECK_TLS_KEY", value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Callers' connections; one more takes the place of the one that has been idle the longest [default: 4 for each of --max-checks]
+    #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", global = true,
+          value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub max_connections: Option<u32>,
+
     /// Checks in flight; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -201,6 +214,11 @@ impl CommandLine {
 }
 
 impl Settings {
+    /// Callers' connections. A check takes one, and so does whoever waits between two.
+    pub fn max_connections(&self) -> u32 {
+        self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
+    }
+
     /// Refuses settings that are good one by one, and not together to serve with.
     fn agree(&self) -> Result<(), Error> {
         let guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
@@ -210,6 +228,9 @@ impl Settings {
                  give --tokens-file, or --allow-unauthenticated if that is meant",
                 self.listen
             )));
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err(invalid("--tls-cert and --tls-key go together: give both, or neither"));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{fmt::Display, fs, future::Future, io, net::SocketAddr, process::ExitCode};
+use std::{convert::Infallible, fmt::Display, fs, future::Future, io, net::SocketAddr, process::ExitCode};
 
 use axum::Router;
 use clap::Error;
@@ -12,7 +12,7 @@ use tokio::{
 use super::{failure, make_probe};
 use crate::{
     config::{Settings, invalid},
-    http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, TokensError, router, serve as serve_http},
+    http::{BodyLimits, Doors, Ended, Lifecycle, ServerIdentity, ServerSettings, Tokens, TokensError, router, serve as serve_http},
     probe::Probe,
     telemetry,
     tls::TrustAnchors,
@@ -41,6 +41,8 @@ impl Parts {
         let router = router(doors, tokens(settings)?)
             .map_err(|error| invalid(&format!("the OpenAPI document cannot be written: {error}")))?;
         let server = ServerSettings {
+            identity: identity(settings)?,
+            max_connections: settings.max_connections() as usize,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
@@ -59,9 +61,12 @@ impl Parts {
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }
-        let (first, second) = match (signals(1), signals(2)) {
-            (Ok(first), Ok(second)) => (first, second),
-            (Err(error), _) | (_, Err(error)) => return failure(format_args!("cannot wait for signals: {error}")),
+        let reload = reload_on_hang_up(self.server.identity.clone());
+        let (first, second, reload) = match (signals(1), signals(2), reload) {
+            (Ok(first), Ok(second), Ok(reload)) => (first, second, reload),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+                return failure(format_args!("cannot wait for signals: {error}"));
+            }
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -69,6 +74,7 @@ impl Parts {
         let ended = tokio::select! {
             ended = serve_http(listener, self.router, self.lifecycle.clone(), first, self.server) => ended,
             () = second => Ended::Cut { checks: self.lifecycle.running(), connections: 0 },
+            never = reload => match never {},
         };
         match ended {
             Ended::Drained => {
@@ -89,6 +95,26 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
         Ok(listener) => parts.run(listener).await,
         Err(error) => failure(format_args!("--listen: cannot listen on {}: {error}", parts.listen)),
     }
+}
+
+fn identity(settings: &Settings) -> Result<Option<ServerIdentity>, Error> {
+    let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) else { return Ok(None) };
+    ServerIdentity::load(certificate, key).map(Some).map_err(|error| invalid(&error.to_string()))
+}
+
+/// Reads the files of the certificate again at each SIGHUP. Without a certificate the signal changes nothing, and ends nothing.
+fn reload_on_hang_up(identity: Option<ServerIdentity>) -> io::Result<impl Future<Output = Infallible>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            hang_up.recv().await;
+            match identity.as_ref().map(ServerIdentity::reload) {
+                Some(Ok(())) => tracing::info!("read --tls-cert and --tls-key again"),
+                Some(Err(error)) => tracing::error!(%error, "the certificate stays as it is"),
+                None => tracing::info!("nothing to read again"),
+            }
+        }
+    })
 }
 
 fn tokens(settings: &Settings) -> Result<Option<Tokens>, Error> {

@@ -16,7 +16,7 @@ use axum::{
 use super::problem::{Problem, ProblemType};
 
 /// The doors that need no token: what a load balancer asks.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/version"];
+pub(super) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/version"];
 
 /// The tokens that open the guarded doors. Only their digests are known here, so there is nothing in it to leak.
 #[derive(Clone, Debug)]

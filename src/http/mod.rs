@@ -2,14 +2,17 @@
 //!
 //! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
 //! - [`body`] reads what callers send, [`problem`] words every error, [`auth`] knows the tokens.
-//! - [`serve()`] accepts connections, `connection` bounds each wait on a caller, [`Lifecycle`] is what both share.
+//! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
+//!   share. [`ServerIdentity`] is for HTTPS.
 
 mod auth;
 mod body;
 mod checks;
 mod connection;
+mod identity;
 mod lifecycle;
 mod openapi;
+mod places;
 pub mod problem;
 mod serve;
 mod service;
@@ -22,7 +25,7 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRef, Request},
-    http::{HeaderValue, Uri, header::X_CONTENT_TYPE_OPTIONS},
+    http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
@@ -32,6 +35,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use auth::{Tokens, TokensError};
 pub use body::{BodyLimits, JsonMembers};
+pub use identity::{Fault, IdentityError, ServerIdentity};
 pub use lifecycle::{Lifecycle, Running};
 pub use serve::{Ended, ServerSettings, serve};
 
@@ -101,13 +105,14 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
+    // Copied, for to hold on to the `Uri` is to hold on to the buffer that the request was read into: 8 KiB while a check runs.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
     tracing::info!(
         peer = peer.map(tracing::field::display),
         caller = response.extensions().get::<Caller>().map(|caller| &*caller.0),
         method = method.as_str(),
-        path = uri.path(),
+        path,
         status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1000.0,
         "answered"

@@ -80,7 +80,13 @@ async fn start(settings: ServerSettings) -> Service {
 }
 
 fn generous() -> ServerSettings {
-    ServerSettings { header_timeout: PATIENCE * 2, body_timeout: PATIENCE * 2, shutdown_grace: PATIENCE * 2 }
+    ServerSettings {
+        identity: None,
+        max_connections: 100,
+        header_timeout: PATIENCE * 2,
+        body_timeout: PATIENCE * 2,
+        shutdown_grace: PATIENCE * 2,
+    }
 }
 
 fn strict() -> ServerSettings {

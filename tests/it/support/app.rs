@@ -50,6 +50,8 @@ impl Default for House {
             tokens: None,
             body: BodyLimits { size: 1 << 20, time: Duration::from_secs(30) },
             server: ServerSettings {
+                identity: None,
+                max_connections: 4096,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(30),
