@@ -58,7 +58,7 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
             demo::demo(settings).await
         }
         Command::Openapi => Ok(print_document()),
-        Command::Healthcheck => Ok(match healthcheck::ask(settings.listen).await {
+        Command::Healthcheck => Ok(match healthcheck::ask(settings.listen, settings.tls_cert.is_some()).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure(format_args!("the service on {} is not alive: {error}", settings.listen)),
         }),

@@ -12,7 +12,10 @@ use tokio::{
 use super::{failure, make_probe};
 use crate::{
     config::{Settings, invalid},
-    http::{BodyLimits, Doors, Ended, Lifecycle, ServerIdentity, ServerSettings, Tokens, TokensError, router, serve as serve_http},
+    http::{
+        BodyLimits, Doors, Ended, Lifecycle, ServerIdentity, ServerSettings, Tokens, TokensError, router,
+        serve as serve_http,
+    },
     probe::Probe,
     telemetry,
     tls::TrustAnchors,

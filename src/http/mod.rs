@@ -1,7 +1,7 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
 //! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
-//! - [`body`] reads what callers send, [`problem`] words every error, [`auth`] knows the tokens.
+//! - [`body`] reads what callers send, [`problem`] words every error, [`auth`] knows the tokens, `security_headers` are for browsers.
 //! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
 //!   share. [`ServerIdentity`] is for HTTPS.
 
@@ -14,6 +14,7 @@ mod lifecycle;
 mod openapi;
 mod places;
 pub mod problem;
+mod security_headers;
 mod serve;
 mod service;
 
@@ -25,11 +26,10 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRef, Request},
-    http::{HeaderValue, header::X_CONTENT_TYPE_OPTIONS},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -95,9 +95,9 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
         None => router,
     };
     router
-        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         // Outside of all that could panic, inside of the log that is to show the 500.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
+        .layer(map_response(security_headers::add))
         .layer(from_fn(log))
 }
 

@@ -117,7 +117,7 @@ mod tests {
         let places = Places::new(3);
         let [mut first, mut second, mut third] = [(); 3].map(|()| places.take().expect("free"));
         let mut second = idle(&mut second);
-        idle(&mut first);
+        drop(idle(&mut first));
         first.hold();
         let mut third = idle(&mut third);
         let mut first = idle(&mut first);
@@ -149,7 +149,7 @@ mod tests {
     fn a_place_that_is_idle_and_goes_is_nobodys() {
         let places = Places::new(1);
         let mut gone = places.take().expect("free");
-        idle(&mut gone);
+        drop(idle(&mut gone));
         drop(gone);
         let state = places.state();
         assert!(state.idle.is_empty() && state.taken == 0);

@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::{
     body::Body,
     http::{
-        Method, StatusCode,
+        HeaderValue, Method, StatusCode,
         header::{
-            ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE,
+            ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+            CONTENT_TYPE, LOCATION, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
         request::Builder,
     },
@@ -190,6 +191,71 @@ async fn the_page_needs_no_other_host() {
     }
     let (_, script) = get_path(app(), "/docs/swagger-initializer.js").await;
     assert!(script.contains("\"/openapi.json\"") && script.contains("\"validatorUrl\": \"none\""), "{script}");
+}
+
+#[tokio::test]
+async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
+    let strict = Router::new().route("/page", get(|| async { axum::response::Html("<p>") }));
+    let (console, _) = get_path(with_outer_layers(strict, None), "/page").await;
+    let (docs, _) = get_path(app(), "/docs/").await;
+    for page in [&console, &docs] {
+        let policy = page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");
+        for part in ["default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(part), "{part} in {policy}");
+        }
+        assert_eq!(page.headers[X_FRAME_OPTIONS], "DENY");
+        assert_eq!(page.headers[REFERRER_POLICY], "no-referrer");
+        assert!(
+            page.headers.contains_key("cross-origin-opener-policy") && page.headers.contains_key("permissions-policy")
+        );
+    }
+    let inline =
+        |page: &axum::http::response::Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
+    assert!(!inline(&console) && inline(&docs), "Swagger UI sets styles inline, and nobody else");
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_or_taken_for_something_else() {
+    for (app, path) in [
+        (app(), "/healthz"),
+        (app(), "/nothing"),
+        (app(), "/docs/"),
+        (workshop(doors()), "/panic"),
+        (router(doors(), Some(TOKENS.parse().expect("tokens"))).expect("a document"), "/docs/"),
+    ] {
+        let (answer, _) = get_path(app, path).await;
+        assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
+        assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(answer.headers["cross-origin-resource-policy"], "same-origin", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_refused() {
+    let mut encoded = json_body("{}");
+    encoded.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    assert_problem(&answer(workshop(doors()), encoded).await, 415, "unsupported-media-type");
+}
+
+#[tokio::test]
+async fn deep_and_huge_json_is_refused() {
+    let size = 1 << 20;
+    let roomy = || workshop(Doors { body_limits: BodyLimits { size, time: Duration::from_secs(20) }, ..doors() });
+    let many: String = (0..80_000).map(|number| format!("\"k{number}\":1,")).collect();
+    for (body, status, slug) in [
+        ("[".repeat(100_000) + &"]".repeat(100_000), 422, "invalid-parameters"),
+        ("[".repeat(100_000), 400, "malformed-json"),
+        ("{\"a\":".repeat(size / 5 - 1), 400, "malformed-json"),
+        (format!("{{\"to\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)), 400, "malformed-json"),
+        (format!("{{{many}\"k\":1}}"), 422, "invalid-parameters"),
+        (format!("{{{}\"a\":1}}", "\"a\":1,".repeat(100)), 422, "invalid-parameters"),
+        (" ".repeat(size + 1), 413, "payload-too-large"),
+    ] {
+        let problem = assert_problem(&answer(roomy(), json_body(body)).await, status, slug);
+        assert!(problem.to_string().len() < 1000, "a short answer");
+    }
+    let most = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(99));
+    assert_eq!(answer(roomy(), json_body(most)).await.0.status, 200);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod doors;
 mod draining;
 mod hang_up;
 mod hostile;
+mod https;
+mod hygiene;
 mod limits;
 mod metrics;
 mod mx;
