@@ -27,6 +27,8 @@ pub(super) struct Parts {
     lifecycle: Lifecycle,
     router: Router,
     server: ServerSettings,
+    /// The most that there can be at a time, give or take the few that the program has of its own.
+    open_files: u64,
     pub(super) probe: Probe,
 }
 
@@ -50,7 +52,9 @@ impl Parts {
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
         };
-        Ok(Self { listen: settings.listen, lifecycle, router, server, probe })
+        // A check has a connection to its mail server, or asks a name server.
+        let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
+        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, probe })
     }
 
     /// Binds the port.
@@ -61,6 +65,10 @@ impl Parts {
     /// Serves until a signal says stop, and drains.
     pub(super) async fn run(self, listener: TcpListener) -> ExitCode {
         match telemetry::raise_open_files() {
+            Ok(limit) if limit < self.open_files => {
+                let wanted = self.open_files;
+                tracing::warn!(limit, wanted, "too few open files for --max-connections and --max-checks together");
+            }
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }

@@ -42,6 +42,7 @@ fn defaults_are_the_documented_ones() {
     let settings = line.settings;
     assert_eq!(settings.listen.to_string(), "127.0.0.1:2580");
     assert_eq!((settings.max_checks, settings.max_checks_per_target), (1024, 16));
+    assert_eq!((settings.max_connections(), &settings.tls_cert, &settings.tls_key), (4096, &None, &None));
     assert_eq!(settings.header_timeout, Duration::from_secs(10));
     assert_eq!(settings.body_timeout, Duration::from_secs(30));
     assert_eq!(settings.max_timeout, Duration::from_secs(60));
@@ -87,6 +88,7 @@ fn a_bad_flag_is_named_and_ends_with_code_2() {
     for (flag, value) in [
         ("--listen", "localhost"),
         ("--max-checks", "0"),
+        ("--max-connections", "0"),
         ("--max-checks-per-target", "-1"),
         ("--header-timeout", "0s"),
         ("--body-timeout", "30"),

@@ -8,7 +8,7 @@ mod transport;
 
 use std::{
     convert::Infallible,
-    future::{poll_fn, ready},
+    future::{self, poll_fn},
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -80,13 +80,10 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     let Some((line, version)) = opened else { return };
 
     let exchanges = Exchanges { server: server.clone(), peer, line: line.clone(), spare: place.is_spare() };
-    let stream = TokioIo::new(line.clone());
-    let watched = Watched { line, place, patience };
+    let mut watched = Watched { line, place, patience };
     let ended = match version {
-        Version::Http1 => watched.until_end(pin!(http1().serve_connection(stream, exchanges)), stop).await,
-        Version::Http2 => {
-            Box::pin(async { watched.until_end(pin!(http2().serve_connection(stream, exchanges)), stop).await }).await
-        }
+        Version::Http1 => watched.serve_http1(exchanges, stop).await,
+        Version::Http2 => Box::pin(watched.serve_http2(exchanges, stop)).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, ?error, "a connection broke off");
@@ -167,6 +164,12 @@ impl Connection for http2::Connection<TokioIo<Line>, Exchanges, TokioExecutor> {
     }
 }
 
+/// How hyper was left.
+enum Left {
+    Closed,
+    Idle,
+}
+
 /// A connection from the outside.
 struct Watched {
     line: Line,
@@ -175,16 +178,57 @@ struct Watched {
 }
 
 impl Watched {
-    async fn until_end(
-        mut self,
-        mut connection: Pin<&mut impl Connection>,
+    async fn serve_http2(
+        &mut self,
+        exchanges: Exchanges,
+        stop: Pin<&mut impl Future<Output = bool>>,
+    ) -> hyper::Result<()> {
+        let stream = TokioIo::new(self.line.clone());
+        self.serve_until(None, pin!(http2().serve_connection(stream, exchanges)), stop).await.map(|_| ())
+    }
+
+    /// While the caller is between two requests, there is no connection of hyper's, whose buffers take 16 KiB.
+    async fn serve_http1(
+        &mut self,
+        exchanges: Exchanges,
         mut stop: Pin<&mut impl Future<Output = bool>>,
     ) -> hyper::Result<()> {
+        while self.is_asked(stop.as_mut()).await {
+            let stream = TokioIo::new(self.line.clone());
+            let mut connection = http1().serve_connection(stream, exchanges.clone());
+            let idle = Some(self.line.begun());
+            match self.serve_until(idle, Pin::new(&mut connection), stop.as_mut()).await? {
+                Left::Closed => break,
+                Left::Idle => self.line.unread(connection.into_parts().read_buf),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next request to begin; false if there will be none.
+    async fn is_asked(&mut self, mut stop: Pin<&mut impl Future<Output = bool>>) -> bool {
+        poll_fn(|cx| {
+            if let Poll::Ready(is_asked) = self.line.poll_asked(cx) {
+                return Poll::Ready(is_asked);
+            }
+            let stopping = stop.as_mut().poll(cx).is_ready();
+            self.poll_end(stopping, cx).map(|()| false)
+        })
+        .await
+    }
+
+    /// Serves until the connection is closed, or is to be; or until it is idle after more requests than `idle`.
+    async fn serve_until(
+        &mut self,
+        idle: Option<u64>,
+        mut connection: Pin<&mut impl Connection>,
+        mut stop: Pin<&mut impl Future<Output = bool>>,
+    ) -> hyper::Result<Left> {
         let mut stopping = false;
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(end);
+                    return Poll::Ready(end.map(|()| Left::Closed));
                 }
                 if stopping || stop.as_mut().poll(cx).is_pending() {
                     break;
@@ -192,14 +236,18 @@ impl Watched {
                 stopping = true;
                 connection.as_mut().finish();
             }
-            self.poll_end(stopping, cx).map(Ok)
+            if !stopping && idle.is_some_and(|begun| self.line.is_idle_after(begun)) {
+                return Poll::Ready(Ok(Left::Idle));
+            }
+            self.poll_end(stopping, cx).map(|()| Ok(Left::Closed))
         })
         .await
     }
 
+    /// Ready once nothing more is to be waited for.
     fn poll_end(&mut self, stopping: bool, cx: &mut Context<'_>) -> Poll<()> {
         let wait = self.line.wait(cx.waker());
-        let is_lost = match wait {
+        let is_over = match wait {
             Wait::Request { .. } => stopping || self.place.poll_lost(cx).is_ready(),
             Wait::Answer => {
                 self.place.hold();
@@ -207,7 +255,7 @@ impl Watched {
             }
             Wait::Room { .. } | Wait::Window { .. } => false,
         };
-        if is_lost { Poll::Ready(()) } else { self.patience.poll_end(wait, cx) }
+        if is_over { Poll::Ready(()) } else { self.patience.poll_end(wait, cx) }
     }
 }
 
@@ -247,7 +295,7 @@ impl Patience {
 }
 
 /// What hyper asks for the answer to each request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Exchanges {
     server: Arc<Server>,
     peer: SocketAddr,
@@ -267,7 +315,7 @@ impl Service<Request<Incoming>> for Exchanges {
         if self.spare && !auth::OPEN.contains(&request.uri().path()) {
             let mut answer = Problem::too_many_connections().into_response();
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Box::pin(ready(Ok(answer.map(|body| exchange.owe(body)))));
+            return Box::pin(future::ready(Ok(answer.map(|body| exchange.owe(body)))));
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let answer = self.server.router.clone().oneshot(request.map(Body::new));

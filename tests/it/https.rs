@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -68,10 +68,15 @@ impl Pki {
     }
 
     fn curl(&self, port: u16, arguments: &[&str], path: &str) -> Output {
+        self.curl_command(port, arguments, path).output().expect("curl, which tests/install brings")
+    }
+
+    fn curl_command(&self, port: u16, arguments: &[&str], path: &str) -> Command {
         let ca = self.folder.path().join("ca.pem");
         let mut curl = Command::new("curl");
         curl.args(["-sS", "--noproxy", "*", "--max-time", "15", "--cacert"]).arg(ca).args(arguments);
-        curl.arg(format!("https://localhost:{port}{path}")).output().expect("curl, which tests/install brings")
+        curl.arg(format!("https://localhost:{port}{path}"));
+        curl
     }
 
     /// A caller that trusts the authority.
@@ -118,8 +123,8 @@ async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
     let _ = timeout(PATIENCE, caller.read_to_end(&mut rest)).await.expect("closed in time");
 }
 
-#[test]
-fn curl_speaks_both_versions_of_http_over_both_of_tls() {
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
     let (pki, server) = (Pki::new(), Smtpd::serve(Script::polite()));
     let served = pki.serve();
     let port = served.address.port();
@@ -142,12 +147,10 @@ fn curl_speaks_both_versions_of_http_over_both_of_tls() {
     assert!(!pki.curl(port, &["--tls-max", "1.1"], "/healthz").status.success());
 }
 
-#[test]
-fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
-    let (pki, silent) = (
-        Pki::new(),
-        Smtpd::serve(Script::polite().on(Step::MailFrom, Act::from("250 ok\r\n").after(Duration::from_secs(1)))),
-    );
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
+    let slow = Script::polite().on(Step::MailFrom, Act::from("250 ok\r\n").after(Duration::from_secs(1)));
+    let (pki, server) = (Pki::new(), Smtpd::serve(slow));
     let served = pki.serve();
     let port = served.address.port();
     let serial = |text: String| text.lines().find(|line| line.contains("Serial Number")).map(str::to_owned);
@@ -161,21 +164,16 @@ fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     served.logged("the certificate stays as it is");
     assert_eq!(certificate(), first);
 
-    let body = filled_in(json!({"port": silent.port()})).to_string();
-    std::thread::scope(|scope| {
-        let running = scope
-            .spawn(|| text(&pki.curl(port, &["-H", "Content-Type: application/json", "-d", &body], "/v1/checks/smtp")));
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime")
-            .block_on(silent.connected(1));
-        pki.renew();
-        served.signal("HUP");
-        served.logged("read --tls-cert and --tls-key again");
-        assert_ne!(certificate(), first);
-        assert!(running.join().expect("no panic").contains(r#""outcome":"delivered""#), "the check was not dropped");
-    });
+    let body = filled_in(json!({"port": server.port()})).to_string();
+    let arguments = ["-H", "Content-Type: application/json", "-d", &body];
+    let running = pki.curl_command(port, &arguments, "/v1/checks/smtp").stdout(Stdio::piped()).spawn().expect("curl");
+    server.connected(1).await;
+    pki.renew();
+    served.signal("HUP");
+    served.logged("read --tls-cert and --tls-key again");
+    assert_ne!(certificate(), first);
+    let report = text(&running.wait_with_output().expect("curl ends"));
+    assert!(report.contains(r#""outcome":"delivered""#), "the check was not dropped: {report}");
 
     served.signal("TERM");
     assert_eq!(served.end(), 0);
@@ -301,6 +299,21 @@ enum Leave {
     Rst,
 }
 
+impl Leave {
+    /// What is left of the connection: a caller that only says that it has gone still holds it.
+    async fn go(self, mut caller: TlsStream<TcpStream>) -> Option<TlsStream<TcpStream>> {
+        match self {
+            Self::CloseNotify => caller.shutdown().await.expect("sent"),
+            Self::Fin => caller.get_mut().0.shutdown().await.expect("sent"),
+            Self::Rst => {
+                socket2::SockRef::from(caller.get_ref().0).set_linger(Some(Duration::ZERO)).expect("open");
+                return None;
+            }
+        }
+        Some(caller)
+    }
+}
+
 #[tokio::test]
 async fn to_hang_up_ends_the_check() {
     let pki = Pki::new();
@@ -312,14 +325,7 @@ async fn to_hang_up_ends_the_check() {
             let mut caller = pki.connect(&app, &[protocol.as_bytes()]).await;
             caller.write_all(&request(protocol, &body.to_string())).await.expect("sent");
             silent.connected(1).await;
-            match leave {
-                Leave::CloseNotify => caller.shutdown().await.expect("sent"),
-                Leave::Fin => caller.get_mut().0.shutdown().await.expect("sent"),
-                Leave::Rst => {
-                    socket2::SockRef::from(caller.get_ref().0).set_linger(Some(Duration::ZERO)).expect("open")
-                }
-            }
-            let kept = if matches!(leave, Leave::Rst) { None } else { Some(caller) };
+            let kept = leave.go(caller).await;
             let session = timeout(PATIENCE, silent.next_session()).await.expect("the check ends with its caller");
             assert!(matches!(session.end, End::Eof | End::Reset), "{leave:?} {protocol}: {:?}", session.end);
             drop(kept);

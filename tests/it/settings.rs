@@ -198,10 +198,13 @@ fn a_switch_is_taken_from_the_strongest_layer() {
 }
 
 /// Every setting with a value that it cannot have.
-const BAD: [(&str, &str); 15] = [
+const BAD: [(&str, &str); 18] = [
     ("listen", "localhost"),
     ("allow_unauthenticated", "perhaps"),
     ("tokens_file", "/nonexistent/tokens"),
+    ("tls_cert", "/nonexistent/cert.pem"),
+    ("tls_key", "/nonexistent/key.pem"),
+    ("max_connections", "0"),
     ("max_checks", "0"),
     ("max_checks_per_target", "many"),
     ("header_timeout", "0s"),

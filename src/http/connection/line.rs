@@ -93,6 +93,34 @@ impl Line {
         }
     }
 
+    /// Ready with true once there is something to read, with false once there will be nothing more.
+    pub(super) fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut state = self.state();
+        if state.ahead.is_empty() && !state.ended {
+            ready!(state.poll_read_ahead(cx));
+        }
+        Poll::Ready(!state.ahead.is_empty())
+    }
+
+    /// Takes back what hyper has read, and not used.
+    pub(super) fn unread(&self, bytes: Bytes) {
+        let mut state = self.state();
+        state.ahead.splice(..0, bytes);
+    }
+
+    /// Requests so far.
+    pub(super) fn begun(&self) -> u64 {
+        self.state().begun
+    }
+
+    /// Whether there were more requests than `begun`, all of them are answered, and the answers are written. hyper, which has
+    /// nothing to do then but to read, may be done without, unless it is closing the connection.
+    pub(super) fn is_idle_after(&self, begun: u64) -> bool {
+        let state = self.state();
+        let is_idle = state.making == 0 && state.sending == 0 && !state.transport.socket().blocked;
+        is_idle && state.begun > begun && state.linger.is_none()
+    }
+
     /// Begins to answer a request.
     pub(super) fn begin(&self) -> Exchange {
         let mut state = self.state();
