@@ -247,12 +247,12 @@ impl Watched {
     /// Ready once nothing more is to be waited for.
     fn poll_end(&mut self, stopping: bool, cx: &mut Context<'_>) -> Poll<()> {
         let wait = self.line.wait(cx.waker());
+        if wait != self.patience.wait {
+            self.place.hold();
+        }
         let is_over = match wait {
             Wait::Request { .. } => stopping || self.place.poll_lost(cx).is_ready(),
-            Wait::Answer => {
-                self.place.hold();
-                self.line.poll_hang_up(cx).is_ready()
-            }
+            Wait::Answer => self.line.poll_hang_up(cx).is_ready(),
             Wait::Room { .. } | Wait::Window { .. } => false,
         };
         if is_over { Poll::Ready(()) } else { self.patience.poll_end(wait, cx) }
