@@ -1,5 +1,6 @@
 //! Whom a check may talk to: what the operator denies is never connected to, whatever name or spelling it comes under.
 
+mod names;
 mod resolved;
 mod settings;
 
@@ -71,7 +72,13 @@ const BUILT_IN: [(&str, &[&str]); 7] = [
             "::169.254.169.254",
             "64:ff9b::169.254.169.254",
             "[64:ff9b::a9fe:a9fe]",
+            "[64:ff9b:1::a9fe:a9fe]",
+            "::ffff:0:169.254.169.254",
             "2002:a9fe:a9fe::1",
+            "2001:0:5ef5:79fb:0:0:5601:5601",
+            "169.254.169.\u{ad}254",
+            "169.254\u{200b}.169.254",
+            "169｡254．169。254",
             "169.254.0.0",
             "169.254.255.255",
         ],
@@ -138,6 +145,28 @@ async fn a_spelling_that_is_no_address_is_no_way_around() {
     let app = denying(&["127.0.0.0/8", "::1/128"]).open().await;
     let server = Smtpd::serve(Script::polite());
     for target in [
+        "127.0.0.1\0",
+        "127.0.0.1\0.good.test",
+        "127.0.0.1\t",
+        "\n127.0.0.1",
+        "127.0.0.1\u{3000}",
+        "%31%32%37.0.0.1",
+        "127%2e0.0.1",
+        "127.0.0.1..",
+        ".127.0.0.1",
+        "127..0.0.1",
+        "127.0.0.1,",
+        "0b1111111.1",
+        "+2130706433",
+        "-1",
+        "good.test@127.0.0.1",
+        "127.0.0.1#good.test",
+        "127.0.0.1\\good.test",
+        "smtp://127.0.0.1",
+        "::1]",
+        "[::1",
+        "[[::1]]",
+        "fe80::1%25lo",
         "fe80::1%lo",
         "[::1%25lo]",
         "127.0.0.1%00",

@@ -123,3 +123,65 @@ async fn nothing_is_looked_up_for_parameters_that_are_no_check() {
     assert_eq!(answer.status, 422);
     assert_eq!(dns.queries(), []);
 }
+
+#[tokio::test]
+async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged() {
+    for (then, by_mx) in
+        [("169.254.169.254", false), ("127.0.0.3", false), ("169.254.169.254", true), ("127.0.0.3", true)]
+    {
+        let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4(then).into()).mx(
+            "domain.test",
+            10,
+            "turncoat.test",
+        );
+        let dns = Dns::serve(zone);
+        let app = denying(&["127.0.0.3/32"]).asking(dns.addr()).open().await;
+        let port = Port::new();
+        let [first, second] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+        let mut check =
+            json!({"to": "a@domain.test", "port": port.number(), "ip_family": "ipv4", "stop_after": "ehlo"});
+        if !by_mx {
+            check["target"] = "turncoat.test".into();
+        }
+        assert_eq!(app.post(&check).await.json()["target"]["address"], "127.0.0.2", "{then} by MX: {by_mx}");
+        let asked = dns.queries().into_iter().filter(|(name, _)| name == "turncoat.test").count();
+        assert_eq!(asked, 1, "{then} by MX: {by_mx}");
+        // The next check looks anew, and judges anew.
+        let net = if then == "127.0.0.3" { "127.0.0.3/32" } else { "169.254.0.0/16" };
+        assert_forbidden(&app.post(&check).await, net, then);
+        assert_eq!((first.connections(), second.connections()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_aliases_is_judged_by_its_end() {
+    let zone = (0..6)
+        .fold(Zone::new(), |zone, at| zone.cname(&format!("alias{at}.test"), &format!("alias{}.test", at + 1)))
+        .a("alias6.test", v4("169.254.169.254"))
+        .aaaa("alias6.test", v6("64:ff9b::a9fe:a9fe"))
+        .mx("domain.test", 10, "alias0.test");
+    let dns = Dns::serve(zone);
+    let app = House::default().asking(dns.addr()).open().await;
+    assert_forbidden(&post(&app, "alias0.test", 80).await, "169.254.0.0/16", "a chain");
+    assert_forbidden(&post_mail(&app, "a@domain.test", 80).await, "169.254.0.0/16", "a chain behind an MX record");
+}
+
+#[tokio::test]
+async fn an_mx_record_that_names_an_address_is_no_way_to_it() {
+    let spellings = ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0x7f.1"];
+    let zone = spellings.into_iter().enumerate().fold(Zone::new(), |zone, (at, exchange)| {
+        zone.mx(&format!("domain{at}.test"), 10, exchange).a(exchange, v4("127.0.0.1"))
+    });
+    let dns = Dns::serve(zone);
+    let app = denying(&["127.0.0.0/8"]).asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    for (at, exchange) in spellings.into_iter().enumerate() {
+        let check = json!({"to": format!("a@domain{at}.test"), "port": server.port()});
+        let report = app.post(&check).await.json();
+        assert_eq!(failure(&report), ("dns", "dns", false), "{exchange}: {report:#}");
+        let message = report["failure"]["message"].as_str().expect("a text");
+        assert!(message.ends_with("which is not a host name"), "{exchange}: {message}");
+    }
+    assert!(dns.queries().iter().all(|(name, _)| name.starts_with("domain")), "{:?}", dns.queries());
+    assert_eq!(server.connections(), 0);
+}
