@@ -59,7 +59,8 @@ where
             let (target, port) = (&running.check.target, running.check.port);
             if let Err(rule) = policy.admit_target(target, port) {
                 let host = running.journal.heading().host.clone();
-                return Err(refuse(&running, Skipped { host, address: None, rule }).into());
+                let address = if let Target::Address(address) = target { Some(*address) } else { None };
+                return Err(refuse(&running, Skipped { host, address, rule }).into());
             }
             let candidates = match candidates(&resolver, &policy, &mut running).await {
                 Ok(candidates) => candidates,

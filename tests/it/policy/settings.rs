@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::v4;
 use crate::support::{
     dns::{Dns, Zone},
-    program::program,
+    program::{PATIENCE, Served, program},
     scratch::Scratch,
     smtpd::{Script, Smtpd},
 };
@@ -109,4 +109,93 @@ async fn run_asks_the_name_server_that_it_was_given() {
         }
     }
     assert_eq!(server.connections(), 6);
+}
+
+#[tokio::test]
+async fn run_heeds_the_rules_about_names_in_every_layer_of_the_settings() {
+    let server = Smtpd::serve(Script::polite());
+    let number = server.port().to_string();
+    let (deny, allow) = ("target-deny-host", "target-allow-host");
+    for layer in [Layer::Flag, Layer::Environment, Layer::File] {
+        for (settings, code, complaint) in [
+            (vec![(deny, "LocalHost.".to_owned())], 2, "falls under localhost"),
+            (vec![(deny, "example.com,localhost".into())], 2, "falls under localhost"),
+            (vec![(deny, "host,example.com".into())], 0, ""),
+            (vec![(allow, "example.com,localhost".into())], 0, ""),
+            (vec![(allow, "example.com".into())], 2, "none of those"),
+            (vec![(deny, "localhost".into()), (allow, "localhost".into())], 0, ""),
+            (vec![(deny, "*.example.com".into())], 2, deny),
+            (vec![(allow, ".example.com".into())], 2, allow),
+            (vec![(allow, "192.0.2.1".into())], 2, allow),
+        ] {
+            let output = run(layer, &settings, &["--target", "localhost", "--ip-family=ipv4", "--port", &number]).await;
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{layer:?} {settings:?}: {stderr}");
+            assert!(stderr.replace('_', "-").contains(complaint), "{layer:?} {settings:?}: {stderr}");
+        }
+    }
+    assert_eq!(server.connections(), 9);
+}
+
+#[tokio::test]
+async fn each_refusal_leaves_one_line_in_the_log() {
+    let zone = (1..=60).fold(Zone::new(), |zone, last| zone.a("many.test", [169, 254, 1, last].into()));
+    let zone = zone.mx("domain.test", 10, "mx.bad.test").a("mx.bad.test", v4("127.0.0.1"));
+    let zone = zone.mx("mixed.test", 10, "many.test").mx("mixed.test", 20, "good.test").a("good.test", v4("127.0.0.1"));
+    let dns = Dns::serve(zone);
+    let server = Smtpd::serve(Script::polite());
+    let (port, resolver) = (server.port(), dns.addr().to_string());
+    // The servers of this test live on this thread.
+    let served = tokio::task::spawn_blocking(move || refused_and_logged(port, &resolver));
+    let lines = served.await.expect("no panic");
+    let of_each = |name: &str| lines.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+
+    assert_eq!(of_each("asked"), ["169.254.169.254", "many.test", "sub.bad.test", "domain.test", "good.test"]);
+    assert_eq!(of_each("host"), ["169.254.169.254", "many.test", "sub.bad.test", "mx.bad.test", "good.test"]);
+    assert_eq!(of_each("port"), [port, port, port, port, 1].map(Value::from));
+    let addresses = [json!("169.254.169.254"), json!("169.254.1.1"), json!(null), json!(null), json!(null)];
+    assert_eq!(of_each("address"), addresses);
+    let rules = of_each("rule").iter().map(|rule| rule.as_str().expect("a text").to_owned()).collect::<Vec<_>>();
+    for (rule, part) in rules.iter().zip(["169.254.0.0/16", "169.254.0.0/16", "bad.test", "bad.test", "port 1"]) {
+        assert!(rule.contains(part), "{rules:#?}");
+    }
+    for line in &lines {
+        assert_eq!((&line["level"], &line["caller"]), (&json!("WARN"), &json!("one")), "{line}");
+        assert!(line["id"].as_str().is_some_and(|id| id.len() == 36), "{line}");
+    }
+}
+
+/// Asks for five forbidden checks and one whose first mail exchanger is forbidden, and returns what was logged of refusals.
+fn refused_and_logged(port: u16, resolver: &str) -> Vec<Value> {
+    let scratch = Scratch::new();
+    // SHA-256 of `open sesame`.
+    let digest = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
+    let tokens = scratch.write("tokens", format!("one:{digest}\n").as_bytes());
+    let mut command =
+        program(&["serve", "--listen=127.0.0.1:0", "--dns-server", resolver, "--target-deny-host=bad.test"]);
+    command.arg("--tokens-file").arg(tokens).arg(format!("--target-ports={port}"));
+    let served = Served::start(command);
+    let checks = [
+        (403, json!({"to": "a@b.test", "target": "169.254.169.254", "port": port})),
+        (403, json!({"to": "a@b.test", "target": "many.test", "port": port})),
+        (403, json!({"to": "a@b.test", "target": "Sub.bad.test", "port": port})),
+        (403, json!({"to": "a@domain.test", "port": port})),
+        (403, json!({"to": "a@b.test", "target": "good.test", "port": 1})),
+        (200, json!({"to": "a@mixed.test", "port": port, "ip_family": "ipv4", "stop_after": "ehlo"})),
+    ];
+    for (status, check) in &checks {
+        let (seen, answer) = served.post("Authorization: Bearer open sesame\r\n", check);
+        assert_eq!(seen, *status, "{check}: {answer}");
+    }
+    let mut lines = Vec::new();
+    let mut answered = 0;
+    while answered < checks.len() {
+        let line = served.log.recv_timeout(PATIENCE).expect("as many answers as requests");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        answered += usize::from(line["message"] == "answered");
+        if line["level"] != "INFO" || line["message"] == "refused" {
+            lines.push(line);
+        }
+    }
+    lines
 }
