@@ -27,8 +27,8 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 fn has_test(file: &str, name: &str) -> bool {
     let start = format!("fn {name}(");
     let lines: Vec<_> = file.lines().map(str::trim_start).collect();
-    let is_test =
-        |at: usize| lines[at.saturating_sub(3)..at].iter().any(|line| line.starts_with("#[") && line.contains("test"));
+    let attributes = |at: usize| lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+    let is_test = |at: usize| attributes(at).any(|line| line.contains("test"));
     (0..lines.len()).any(|at| lines[at].trim_start_matches("async ").starts_with(&start) && is_test(at))
 }
 
