@@ -135,6 +135,26 @@ fn allow_wins_over_deny() {
 }
 
 #[test]
+fn an_address_without_a_name_needs_to_be_allowed_where_names_are() {
+    let hosts = HostRules::new([], ["good.test".parse().expect("a rule")]);
+    let policy = TargetPolicy::new([], nets(&["192.0.2.0/24", "169.254.1.0/24"]), []).with_hosts(hosts);
+    let target = |text: &str| policy.admit_target(&text.parse().expect("a target"), 25);
+    for (text, verdict) in [
+        ("good.test", Ok(())),
+        ("bad.test", Err(Forbidden::Unlisted)),
+        ("192.0.2.1", Ok(())),
+        ("169.254.1.1", Ok(())),
+        ("192.0.3.1", Err(Forbidden::Nameless)),
+        ("169.254.2.1", Err(Forbidden::Address { net: "169.254.0.0/16".parse().expect("a network") })),
+    ] {
+        assert_eq!(target(text), verdict, "{text}");
+    }
+    let named = policy.admit_host(&"good.test".parse().expect("a name")).expect("an allowed name");
+    assert!(named.address(SocketAddr::new(ip("192.0.3.1"), 25)).is_ok(), "whoever has the name says where it leads");
+    assert!(named.address(SocketAddr::new(ip("169.254.2.1"), 25)).is_err(), "and opens no denied address");
+}
+
+#[test]
 fn another_port_is_forbidden_even_where_the_address_is_allowed() {
     let policy = TargetPolicy::new([], nets(&["192.0.2.0/24"]), [25, 587]);
     for (port, verdict) in [(25, Ok(())), (587, Ok(())), (26, Err(Forbidden::Port { port: 26 }))] {
@@ -164,7 +184,10 @@ proptest! {
             v4.into(),
             v4.to_ipv6_mapped().into(),
             IpAddr::from([0x64, 0xff9b, 0, 0, 0, 0, a, b]),
+            IpAddr::from([0x64, 0xff9b, 1, 0, 0, 0, a, b]),
+            IpAddr::from([0, 0, 0, 0, 0xffff, 0, a, b]),
             IpAddr::from([0x2002, a, b, 0, w, x, y, z]),
+            IpAddr::from([0x2001, 0, w, x, y, z, !a, !b]),
         ] {
             prop_assert!(policy.admit_literal().address(SocketAddr::new(disguise, 25)).is_err(), "{}", disguise);
         }
