@@ -24,7 +24,7 @@ use crate::{
     net::resolve::Resolver,
     probe::{Limits, Order, Probe, probe},
     report::Report,
-    target::policy::AddressPolicy,
+    target::policy::{HostRules, TargetPolicy},
     telemetry::{self, LogForm},
     tls::{TlsClient, TrustAnchors},
 };
@@ -121,11 +121,13 @@ fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error
         })?,
         servers => Resolver::with_servers(servers).map_err(|error| invalid(&format!("--dns-server: {error}")))?,
     };
-    let policy = AddressPolicy::new(
+    let policy = TargetPolicy::new(
         settings.target_deny.iter().copied(),
         settings.target_allow.iter().copied(),
         settings.target_ports.iter().copied(),
     );
+    let hosts = HostRules::new(settings.target_deny_host.iter().cloned(), settings.target_allow_host.iter().cloned());
+    let policy = policy.with_hosts(hosts);
     let limits = Limits {
         checks: settings.max_checks as usize,
         checks_per_target: settings.max_checks_per_target as usize,

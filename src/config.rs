@@ -24,6 +24,7 @@ use clap::{
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use crate::target::policy::HostRule;
 use parameters::Parameters;
 
 pub use parameters::flag_of;
@@ -145,6 +146,17 @@ pub struct Settings {
     /// Networks that checks may connect to although they are denied (CIDR; list)
     #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
     pub target_allow: Vec<IpNet>,
+
+    /// Host and mail domain names that no check may ask for, each with all names below it: `example.com` covers itself and
+    /// `mx.example.com`. Neither `*.` nor a leading dot is accepted (list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    pub target_deny_host: Vec<HostRule>,
+
+    /// The only names that checks may ask for, in the same form; where a name is denied too, the longer rule counts, and of equal
+    /// ones this. The mail servers of an allowed domain are allowed; an address without a name only by --target-allow (list)
+    /// [default: any]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    pub target_allow_host: Vec<HostRule>,
 
     /// The only ports that checks may connect to (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',', global = true,

@@ -68,4 +68,8 @@ pub mod manual {
     pub mod answers {}
     #[doc = include_str!("manual/limits.md")]
     pub mod limits {}
+    #[doc = include_str!("manual/targets.md")]
+    pub mod targets {}
+    #[doc = include_str!("manual/threat-model.md")]
+    pub mod threat_model {}
 }

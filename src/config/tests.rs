@@ -49,6 +49,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(settings.max_body, 1024 * 1024);
     assert_eq!(settings.shutdown_grace, Duration::from_secs(30));
     assert!(settings.target_deny.is_empty() && settings.target_allow.is_empty());
+    assert!(settings.target_deny_host.is_empty() && settings.target_allow_host.is_empty());
     assert!(settings.target_ports.is_empty() && settings.dns_server.is_empty());
     assert_eq!((settings.log_format, settings.ca_file, settings.tokens_file), (None, None, None));
     assert!(!settings.allow_unauthenticated);
@@ -98,6 +99,8 @@ fn a_bad_flag_is_named_and_ends_with_code_2() {
         ("--max-body", "1"),
         ("--target-deny", "10.0.0.0/33"),
         ("--target-allow", "example.com"),
+        ("--target-deny-host", ".example.com"),
+        ("--target-allow-host", "example.com:25"),
         ("--target-ports", "25,0"),
         ("--dns-server", "dns.example.com"),
         ("--dns-server", "192.0.2.1:0"),

@@ -1,7 +1,7 @@
 //! The main door: `POST /v1/checks/smtp`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{AppendHeaders, IntoResponse, Response},
 };
@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::{
     Doors, JsonMembers,
+    auth::Caller,
     problem::{Problem, ProblemType},
 };
 use crate::{
@@ -70,10 +71,15 @@ use crate::{
                 ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
             )),
     ))]
-pub(super) async fn run_check(doors: State<Doors>, members: JsonMembers) -> Result<Response, Problem> {
+pub(super) async fn run_check(
+    doors: State<Doors>,
+    caller: Option<Extension<Caller>>,
+    members: JsonMembers,
+) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
     let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let report = doors.probe.clone().oneshot(Order::new(check)).await?;
+    let order = Order { caller: caller.map(|caller| caller.0.0.to_string()), ..Order::new(check) };
+    let report = doors.probe.clone().oneshot(order).await?;
     let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
     Ok((server_timing, Json(report)).into_response())
 }

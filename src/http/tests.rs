@@ -452,7 +452,7 @@ async fn a_refused_check_is_a_problem() {
         (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
         (Refusal::Stuck, 500, "internal"),
     ] {
-        let answer = checked(doors_to(move |_| Err(refusal)), json!({"to": "a@example.com"})).await;
+        let answer = checked(doors_to(move |_| Err(refusal.clone())), json!({"to": "a@example.com"})).await;
         assert_problem(&answer, status, slug);
         assert_eq!(answer.0.headers.contains_key("retry-after"), [429, 503].contains(&status));
     }

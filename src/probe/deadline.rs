@@ -45,21 +45,23 @@ where
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
-        let running = Running { check: Arc::clone(&order.check), journal: Journal::new(heading), deadline };
+        let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
+        let running = Running { check, caller, journal: Journal::new(heading), deadline };
         let call = self.inner.call(running);
         Box::pin(async move {
             let report = fold(call.await?, Instant::now());
-            log(&report);
+            log(&report, order.caller.as_deref());
             Ok(report)
         })
     }
 }
 
 /// One line per check.
-fn log(report: &Report) {
+fn log(report: &Report, caller: Option<&str>) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
+        caller,
         host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
         port = report.target.port,

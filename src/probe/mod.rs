@@ -24,7 +24,7 @@ use crate::{
     check::Check,
     net::resolve::Resolver,
     report::{Attempt, Failure, Journal, Report},
-    target::policy::{AddressPolicy, Admitted},
+    target::policy::{Admitted, TargetPolicy},
     tls::TlsClient,
 };
 
@@ -38,12 +38,14 @@ pub struct Order {
     pub id: Uuid,
     /// What to check.
     pub check: Arc<Check>,
+    /// Who asked, for the log; `None` where nobody needs a name.
+    pub caller: Option<String>,
 }
 
 impl Order {
-    /// An order with a new id (UUID version 7).
+    /// An order of nobody's with a new id (UUID version 7).
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check) }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None }
     }
 }
 
@@ -62,7 +64,7 @@ pub struct Limits {
 const AXE: Duration = Duration::from_secs(5);
 
 /// Composes the probe.
-pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls: TlsClient) -> Probe {
+pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Probe {
     let service = ServiceBuilder::new()
         // Errors of tower's layers become ours.
         .map_err(Refusal::from)
@@ -88,6 +90,7 @@ pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls
 #[derive(Debug)]
 struct Running {
     check: Arc<Check>,
+    caller: Option<String>,
     journal: Journal,
     deadline: Instant,
 }

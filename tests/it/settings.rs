@@ -198,7 +198,7 @@ fn a_switch_is_taken_from_the_strongest_layer() {
 }
 
 /// Every setting with a value that it cannot have.
-const BAD: [(&str, &str); 18] = [
+const BAD: &[(&str, &str)] = &[
     ("listen", "localhost"),
     ("allow_unauthenticated", "perhaps"),
     ("tokens_file", "/nonexistent/tokens"),
@@ -213,6 +213,8 @@ const BAD: [(&str, &str); 18] = [
     ("max_body", "1"),
     ("target_deny", "10.0.0.0/33"),
     ("target_allow", "example.com"),
+    ("target_deny_host", "*.example.com"),
+    ("target_allow_host", "192.0.2.1"),
     ("target_ports", "25,65536"),
     ("dns_server", "dns.example.com"),
     ("ca_file", "/nonexistent/ca.pem"),

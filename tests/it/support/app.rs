@@ -12,7 +12,7 @@ use smtp_check::{
     http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, router, serve},
     net::resolve::Resolver,
     probe::{Limits, probe},
-    target::policy::AddressPolicy,
+    target::policy::{HostRules, TargetPolicy},
     tls::{TlsClient, TrustAnchors},
 };
 use tokio::{
@@ -30,6 +30,7 @@ pub(crate) struct House {
     pub(crate) limits: Limits,
     pub(crate) deny: Vec<IpNet>,
     pub(crate) allow: Vec<IpNet>,
+    pub(crate) hosts: HostRules,
     pub(crate) ports: Vec<u16>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) anchors: TrustAnchors,
@@ -44,6 +45,7 @@ impl Default for House {
             limits: Limits { checks: 1024, checks_per_target: 16, max_timeout: Duration::from_secs(60) },
             deny: Vec::new(),
             allow: Vec::new(),
+            hosts: HostRules::default(),
             ports: Vec::new(),
             dns: Vec::new(),
             anchors: TrustAnchors::none(),
@@ -76,7 +78,7 @@ impl House {
     /// Opens the doors.
     pub(crate) async fn open(self) -> App {
         let resolver = Resolver::with_servers(&self.dns).expect("a resolver");
-        let policy = AddressPolicy::new(self.deny, self.allow, self.ports);
+        let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.hosts);
         let lifecycle = Lifecycle::default();
         let doors = Doors {
             lifecycle: lifecycle.clone(),
