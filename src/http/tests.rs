@@ -72,7 +72,7 @@ fn report(order: &Order) -> Report {
 }
 
 fn app() -> Router {
-    router(doors(), None).expect("a document")
+    router(doors(), Access::default()).expect("a document")
 }
 
 /// A door that answers with the members it was sent, and one that panics; within the real outer layers.
@@ -81,7 +81,7 @@ fn workshop(doors: Doors) -> Router {
         .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(doors);
-    with_outer_layers(router, None)
+    with_outer_layers(router, Access::default())
 }
 
 async fn panicking() {
@@ -148,7 +148,7 @@ async fn a_panic_is_a_problem_that_tells_nothing() {
 #[tokio::test]
 async fn the_service_tells_its_state() {
     let doors = doors();
-    let app = router(doors.clone(), None).expect("a document");
+    let app = router(doors.clone(), Access::default()).expect("a document");
     let (alive, body) = get_path(app.clone(), "/healthz").await;
     assert_eq!((alive.status, body.as_str()), (StatusCode::OK, r#"{"status":"ok"}"#));
     assert_eq!(get_path(app.clone(), "/readyz").await.0.status, 200);
@@ -303,7 +303,7 @@ async fn a_slow_body_is_refused_and_a_draining_service_waits_for_none() {
 
 #[tokio::test]
 async fn a_token_guards_every_path_but_three() {
-    let app = router(doors(), Some(TOKENS.parse().expect("good tokens"))).expect("a document");
+    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
     for path in ["/healthz", "/readyz", "/version"] {
         assert_eq!(get_path(app.clone(), path).await.0.status, 200, "{path}");
     }
@@ -335,23 +335,104 @@ async fn a_token_guards_every_path_but_three() {
     }
 }
 
-#[test]
-fn a_bad_file_of_tokens_is_refused_by_line() {
-    let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
-    for (text, error) in [
-        (String::new(), TokensError::Empty),
-        ("# none\n\n".to_owned(), TokensError::Empty),
-        (format!("one:{digest}\nhunter2\n"), TokensError::Form(2)),
-        (format!(":{digest}"), TokensError::Form(1)),
-        (format!("one:{}", &digest[1..]), TokensError::Form(1)),
-        (format!("one:g{}", &digest[1..]), TokensError::Form(1)),
-        (format!("one:+{}", &digest[1..]), TokensError::Form(1)),
-        (format!("one:{digest}\n#\none:{digest}"), TokensError::Duplicate(3)),
-    ] {
-        let refused = text.parse::<Tokens>().expect_err("bad tokens");
-        assert_eq!(refused, error, "{text}");
-        assert!(!refused.to_string().contains("hunter2"));
+#[tokio::test]
+async fn tokens_are_exchanged_between_two_requests() {
+    let guard = Guard::new(TOKENS.parse().expect("good tokens"));
+    let app = guarded(guard.clone(), None);
+    let status = async |token: &str| {
+        let request = request(Method::GET, "/openapi.json").header(AUTHORIZATION, format!("Bearer {token}"));
+        answer(app.clone(), request.body(Body::empty()).expect("a request")).await.0.status.as_u16()
+    };
+    assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (200, 200, 401));
+    // The digests of `beta` and `gamma`.
+    let tokens = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753\n\
+        three:be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67";
+    guard.replace(tokens.parse().expect("good tokens"));
+    assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (401, 200, 200));
+}
+
+/// `POST /v1/checks/smtp` with a body that is no check, which costs as much as one that is.
+async fn asked(app: &Router, token: Option<&str>) -> (axum::http::response::Parts, String) {
+    let mut request = check_of(json!({}));
+    if let Some(token) = token {
+        request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().expect("a value"));
     }
+    answer(app.clone(), request).await
+}
+
+#[tokio::test]
+async fn each_token_has_its_budget_and_is_told_of_it() {
+    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("2/h"));
+    let told = |parts: &axum::http::response::Parts| {
+        let header = |name| parts.headers.get(name).map(|value: &HeaderValue| value.to_str().expect("text").to_owned());
+        [header("ratelimit-policy"), header("ratelimit"), header("retry-after")]
+    };
+    let policy = Some("\"checks\";q=2;w=3600".to_owned());
+    for (left, back) in [(1, 1800), (0, 3600)] {
+        // Strangers cost nobody anything.
+        let stranger = asked(&app, Some("alphabet")).await;
+        assert_problem(&stranger, 401, "unauthorized");
+        assert_eq!(told(&stranger.0), [None, None, None]);
+        let answer = asked(&app, Some("alpha")).await;
+        assert_problem(&answer, 422, "invalid-parameters");
+        assert_eq!(told(&answer.0), [policy.clone(), Some(format!("\"checks\";r={left};t={back}")), None]);
+    }
+    let refused = asked(&app, Some("alpha")).await;
+    assert_problem(&refused, 429, "rate-limited");
+    assert_eq!(told(&refused.0), [policy, Some("\"checks\";r=0;t=1800".to_owned()), Some("1800".to_owned())]);
+    assert!(refused.1.contains("2 per hour"), "{}", refused.1);
+    assert_problem(&asked(&app, Some("beta")).await, 422, "invalid-parameters");
+}
+
+#[tokio::test]
+async fn only_what_starts_checks_is_counted() {
+    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("1/h"));
+    for (method, path) in [
+        (Method::GET, "/healthz"),
+        (Method::GET, "/openapi.json"),
+        (Method::GET, "/docs/"),
+        (Method::GET, "/nothing"),
+        (Method::GET, "/v1/checks/smtp"),
+        (Method::OPTIONS, "/v1/checks/smtp"),
+    ] {
+        let request = request(method, path).header(AUTHORIZATION, "Bearer alpha").body(Body::empty());
+        let (parts, _) = answer(app.clone(), request.expect("a request")).await;
+        assert!(parts.status != 429 && !parts.headers.contains_key("ratelimit"), "{path}: {}", parts.status);
+    }
+    assert_eq!(asked(&app, Some("alpha")).await.0.status, 422);
+    assert_eq!(asked(&app, Some("alpha")).await.0.status, 429);
+}
+
+#[tokio::test]
+async fn without_tokens_each_client_has_its_budget() {
+    let proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
+    let rate_limit = Some("1/h".parse().expect("a rate"));
+    let app =
+        router(doors(), Access { rate_limit, trusted_proxies: proxies, ..Access::default() }).expect("a document");
+    for (peer, forwarded, status) in [
+        ("192.0.2.1:1", None, 422),
+        ("192.0.2.1:2", None, 429),
+        ("192.0.2.1:3", Some("203.0.113.7"), 429),
+        ("10.0.0.1:1", Some("203.0.113.7"), 422),
+        ("10.0.0.1:2", Some("203.0.113.7"), 429),
+        ("10.0.0.1:3", Some("198.51.100.1, 203.0.113.7"), 429),
+        ("10.0.0.2:1", Some("203.0.113.8"), 422),
+        ("[2001:db8::1]:1", None, 422),
+        ("[2001:db8::2]:1", None, 429),
+    ] {
+        let mut request = check_of(json!({}));
+        request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().expect("an address")));
+        if let Some(forwarded) = forwarded {
+            request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(forwarded));
+        }
+        assert_eq!(answer(app.clone(), request).await.0.status, status, "{peer} {forwarded:?}");
+    }
+}
+
+/// The doors behind this guard, at this rate.
+fn guarded(guard: Guard, rate_limit: Option<&str>) -> Router {
+    let rate_limit = rate_limit.map(|rate| rate.parse().expect("a rate"));
+    router(doors(), Access { guard: Some(guard), rate_limit, ..Access::default() }).expect("a document")
 }
 
 fn check_of(body: Value) -> Request {
@@ -362,7 +443,7 @@ fn check_of(body: Value) -> Request {
 }
 
 async fn checked(doors: Doors, body: Value) -> (axum::http::response::Parts, String) {
-    answer(router(doors, None).expect("a document"), check_of(body)).await
+    answer(router(doors, Access::default()).expect("a document"), check_of(body)).await
 }
 
 #[tokio::test]

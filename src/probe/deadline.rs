@@ -49,17 +49,18 @@ where
         let call = self.inner.call(running);
         Box::pin(async move {
             let report = fold(call.await?, Instant::now());
-            log(&report);
+            log(&report, order.caller.as_deref());
             Ok(report)
         })
     }
 }
 
 /// One line per check.
-fn log(report: &Report) {
+fn log(report: &Report, caller: Option<&str>) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
+        caller,
         host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
         port = report.target.port,

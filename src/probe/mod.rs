@@ -38,12 +38,14 @@ pub struct Order {
     pub id: Uuid,
     /// What to check.
     pub check: Arc<Check>,
+    /// Who asked, for the log; `None` where nobody needs a name.
+    pub caller: Option<String>,
 }
 
 impl Order {
-    /// An order with a new id (UUID version 7).
+    /// An order of nobody's with a new id (UUID version 7).
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check) }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None }
     }
 }
 

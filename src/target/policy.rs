@@ -124,7 +124,7 @@ fn contains(nets: &[IpNet], ip: IpAddr) -> Option<IpNet> {
 }
 
 /// A network of IPv4-mapped addresses as the network of the addresses that they reach.
-fn canonical_net(net: IpNet) -> IpNet {
+pub fn canonical_net(net: IpNet) -> IpNet {
     let IpAddr::V4(v4) = net.network().to_canonical() else {
         return net.trunc();
     };
