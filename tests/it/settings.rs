@@ -198,10 +198,12 @@ fn a_switch_is_taken_from_the_strongest_layer() {
 }
 
 /// Every setting with a value that it cannot have.
-const BAD: [(&str, &str); 15] = [
+const BAD: [(&str, &str); 17] = [
     ("listen", "localhost"),
     ("allow_unauthenticated", "perhaps"),
     ("tokens_file", "/nonexistent/tokens"),
+    ("rate_limit", "0/s"),
+    ("trusted_proxy", "proxy.example.test"),
     ("max_checks", "0"),
     ("max_checks_per_target", "many"),
     ("header_timeout", "0s"),
