@@ -111,8 +111,8 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
     pub tokens_file: Option<PathBuf>,
 
-    /// How often one caller may ask for a check, per token (per client address without tokens): 10/s, 100/m or 1000/h
-    /// [default: no limit]
+    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h, per token; without tokens per client address, or IPv6 network
+    /// of 64 bits [default: no limit]
     #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT", global = true)]
     pub rate_limit: Option<Rate>,
 

@@ -12,6 +12,7 @@ use super::{
     Doors, JsonMembers,
     auth::Caller,
     problem::{Problem, ProblemType},
+    rate_limit,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
@@ -71,7 +72,7 @@ use crate::{
                 ("RateLimit" = String, description = "As on a 200; where none is left, `t` is when the next one is back"),
             ),
             examples(
-                ("rate_limited" = (summary = "The caller asks too often", value = json!(Problem::rate_limited_example()))),
+                ("rate_limited" = (summary = "The caller asks too often", value = json!(rate_limit::example()))),
                 ("target_busy" = (summary = "Too many checks of this target are running", value = json!(Problem::from(Refusal::TargetBusy)))),
             )),
         (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",

@@ -229,12 +229,10 @@ fn header(text: String) -> HeaderValue {
     text.try_into().expect("digits and punctuation of ASCII")
 }
 
-impl Problem {
-    /// What the document shows.
-    pub(super) fn rate_limited_example() -> Self {
-        let rate = Rate { requests: NonZeroU32::MIN.saturating_add(9), per: Period::Second };
-        refusal(rate, Left { requests: 0, reset: Duration::from_secs(1) })
-    }
+/// The refusal that the document shows.
+pub(super) fn example() -> Problem {
+    let rate = Rate { requests: NonZeroU32::MIN.saturating_add(9), per: Period::Second };
+    refusal(rate, Left { requests: 0, reset: Duration::from_secs(1) })
 }
 
 #[cfg(test)]
