@@ -5,7 +5,10 @@
 mod demo;
 mod healthcheck;
 mod readable;
+mod reloadable;
 mod serve;
+mod token;
+mod tokens_file;
 
 use std::{
     fmt::Display,
@@ -19,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::{
     check::Check,
-    config::{Command, CommandLine, LogFormat, Run, Settings, flag_of, invalid},
+    config::{Command, CommandLine, LogFormat, Run, Settings, Token, flag_of, invalid},
     http,
     net::resolve::Resolver,
     probe::{Limits, Order, Probe, probe},
@@ -58,6 +61,7 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
             demo::demo(settings).await
         }
         Command::Openapi => Ok(print_document()),
+        Command::Token(Token { name }) => Ok(token::print_new(name)),
         Command::Healthcheck => Ok(match healthcheck::ask(settings.listen, settings.tls_cert.is_some()).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure(format_args!("the service on {} is not alive: {error}", settings.listen)),

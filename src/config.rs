@@ -29,6 +29,8 @@ use parameters::Parameters;
 
 pub use parameters::flag_of;
 
+use crate::http::{Rate, TokenName};
+
 /// What the program was asked to do, and with which settings.
 #[derive(Debug, Parser)]
 #[command(name = "smtp-check", version, about)]
@@ -57,6 +59,15 @@ pub enum Command {
     Openapi,
     /// Ask the service at --listen whether it is alive: exit code 0 yes, 1 no
     Healthcheck,
+    /// Make a bearer token: print it, and its line for --tokens-file
+    Token(Token),
+}
+
+/// What `token` was given.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Name that the log calls the token's holder by
+    pub name: TokenName,
 }
 
 /// What `run` was given.
@@ -96,7 +107,8 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new(), global = true)]
     pub allow_unauthenticated: bool,
 
-    /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version
+    /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version; SIGHUP reads
+    /// it again
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
     pub tokens_file: Option<PathBuf>,
 
@@ -112,6 +124,14 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", global = true,
           value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub max_connections: Option<u32>,
+    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h, per token; without tokens per client address, or IPv6 network
+    /// of 64 bits [default: no limit]
+    #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT", global = true)]
+    pub rate_limit: Option<Rate>,
+
+    /// Networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client's address (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Checks in flight; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,

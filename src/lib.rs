@@ -34,7 +34,7 @@
 //!
 //! **Floor 4, doors**
 //! - [`http`]: routes, problems, the server loop, the OpenAPI document.
-//! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`.
+//! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`, `token`.
 //!
 //! **Beside the stairs**
 //! - [`config`]: flags, environment and file as settings, once.

@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{convert::Infallible, fmt::Display, fs, future::Future, io, net::SocketAddr, process::ExitCode};
+use std::{future::Future, io, net::SocketAddr, process::ExitCode};
 
 use axum::Router;
 use clap::Error;
@@ -9,13 +9,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{failure, make_probe};
+use super::{failure, make_probe, reloadable::Reloadable};
 use crate::{
     config::{Settings, invalid},
-    http::{
-        BodyLimits, Doors, Ended, Lifecycle, ServerIdentity, ServerSettings, Tokens, TokensError, router,
-        serve as serve_http,
-    },
+    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::Probe,
     telemetry,
     tls::TrustAnchors,
@@ -29,6 +26,7 @@ pub(super) struct Parts {
     server: ServerSettings,
     /// The most that there can be at a time, give or take the few that the program has of its own.
     open_files: u64,
+    reloadable: Reloadable,
     pub(super) probe: Probe,
 }
 
@@ -43,10 +41,16 @@ impl Parts {
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
         };
-        let router = router(doors, tokens(settings)?)
+        let reloadable = Reloadable::open(settings)?;
+        let access = Access {
+            guard: reloadable.guard(),
+            rate_limit: settings.rate_limit,
+            trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
+        };
+        let router = router(doors, access)
             .map_err(|error| invalid(&format!("the OpenAPI document cannot be written: {error}")))?;
         let server = ServerSettings {
-            identity: identity(settings)?,
+            identity: reloadable.identity(),
             max_connections: settings.max_connections() as usize,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
@@ -54,7 +58,7 @@ impl Parts {
         };
         // A check has a connection to its mail server, or asks a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
-        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, probe })
+        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, reloadable, probe })
     }
 
     /// Binds the port.
@@ -72,9 +76,8 @@ impl Parts {
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }
-        let reload = reload_on_hang_up(self.server.identity.clone());
-        let (first, second, reload) = match (signals(1), signals(2), reload) {
-            (Ok(first), Ok(second), Ok(reload)) => (first, second, reload),
+        let (first, second, reloads) = match (signals(1), signals(2), self.reloadable.on_hangup()) {
+            (Ok(first), Ok(second), Ok(reloads)) => (first, second, reloads),
             (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
                 return failure(format_args!("cannot wait for signals: {error}"));
             }
@@ -85,7 +88,7 @@ impl Parts {
         let ended = tokio::select! {
             ended = serve_http(listener, self.router, self.lifecycle.clone(), first, self.server) => ended,
             () = second => Ended::Cut { checks: self.lifecycle.running(), connections: 0 },
-            never = reload => match never {},
+            never = reloads => match never {},
         };
         match ended {
             Ended::Drained => {
@@ -106,33 +109,6 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
         Ok(listener) => parts.run(listener).await,
         Err(error) => failure(format_args!("--listen: cannot listen on {}: {error}", parts.listen)),
     }
-}
-
-fn identity(settings: &Settings) -> Result<Option<ServerIdentity>, Error> {
-    let (Some(certificate), Some(key)) = (&settings.tls_cert, &settings.tls_key) else { return Ok(None) };
-    ServerIdentity::load(certificate, key).map(Some).map_err(|error| invalid(&error.to_string()))
-}
-
-/// Reads the files of the certificate again at each SIGHUP. Without a certificate the signal changes nothing, and ends nothing.
-fn reload_on_hang_up(identity: Option<ServerIdentity>) -> io::Result<impl Future<Output = Infallible>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        loop {
-            hang_up.recv().await;
-            match identity.as_ref().map(ServerIdentity::reload) {
-                Some(Ok(())) => tracing::info!("read --tls-cert and --tls-key again"),
-                Some(Err(error)) => tracing::error!(%error, "the certificate stays as it is"),
-                None => tracing::info!("nothing to read again"),
-            }
-        }
-    })
-}
-
-fn tokens(settings: &Settings) -> Result<Option<Tokens>, Error> {
-    let Some(path) = &settings.tokens_file else { return Ok(None) };
-    let complaint = |error: &dyn Display| invalid(&format!("--tokens-file: {}: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| complaint(&error))?;
-    text.parse().map(Some).map_err(|error: TokensError| complaint(&error))
 }
 
 /// Ready once as many SIGTERM or SIGINT have come. The first begins the drain; who sends a second one will not wait for it.

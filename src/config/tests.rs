@@ -53,6 +53,7 @@ fn defaults_are_the_documented_ones() {
     assert!(settings.target_ports.is_empty() && settings.dns_server.is_empty());
     assert_eq!((settings.log_format, settings.ca_file, settings.tokens_file), (None, None, None));
     assert!(!settings.allow_unauthenticated);
+    assert!(settings.rate_limit.is_none() && settings.trusted_proxy.is_empty());
 }
 
 #[test]
@@ -106,6 +107,10 @@ fn a_bad_flag_is_named_and_ends_with_code_2() {
         ("--dns-server", "192.0.2.1:0"),
         ("--log-format", "xml"),
         ("--shutdown-grace", "soon"),
+        ("--rate-limit", "0/s"),
+        ("--rate-limit", "10/x"),
+        ("--rate-limit", "abc"),
+        ("--trusted-proxy", "proxy.example.com"),
     ] {
         let error = parse(&[&format!("{flag}={value}")]).expect_err(flag);
         assert_eq!(error.exit_code(), 2, "{flag}={value}");
@@ -125,6 +130,7 @@ fn an_open_address_without_tokens_is_refused() {
         (&["--listen", "0.0.0.0:2580", "--allow-unauthenticated"], true),
         (&["--listen", "0.0.0.0:2580", "--tokens-file", "tokens"], true),
         (&["demo", "--listen", "0.0.0.0:2580"], false),
+        (&["--listen", "[::ffff:0.0.0.0]:2580"], false),
         (&["healthcheck", "--listen", "0.0.0.0:2580"], true),
     ] {
         match parse(arguments) {

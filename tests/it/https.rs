@@ -161,7 +161,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     // Bad files: the old certificate stays.
     std::fs::write(&pki.files.key, "nonsense").expect("writable");
     served.signal("HUP");
-    served.logged("the certificate stays as it is");
+    served.logged("certificate and key not read again");
     assert_eq!(certificate(), first);
 
     let body = filled_in(json!({"port": server.port()})).to_string();
@@ -170,7 +170,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     server.connected(1).await;
     pki.renew();
     served.signal("HUP");
-    served.logged("read --tls-cert and --tls-key again");
+    served.logged("certificate and key read again");
     assert_ne!(certificate(), first);
     let report = text(&running.wait_with_output().expect("curl ends"));
     assert!(report.contains(r#""outcome":"delivered""#), "the check was not dropped: {report}");
@@ -183,7 +183,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
 fn a_hang_up_signal_ends_no_service_in_clear_text() {
     let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
-    served.logged("nothing to read again");
+    served.logged("nothing to read again on SIGHUP");
     assert!(served.get("/healthz", "").starts_with("HTTP/1.1 200 "));
 }
 

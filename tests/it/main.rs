@@ -2,6 +2,7 @@
 
 mod architecture;
 mod auth;
+mod callers;
 mod certificates;
 mod checks;
 mod command_line;

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use serde_json::Value;
 use smtp_check::{
-    http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, router, serve},
+    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve},
     net::resolve::Resolver,
     probe::{Limits, probe},
     target::policy::{HostRules, TargetPolicy},
@@ -34,7 +34,7 @@ pub(crate) struct House {
     pub(crate) ports: Vec<u16>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) anchors: TrustAnchors,
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) access: Access,
     pub(crate) body: BodyLimits,
     pub(crate) server: ServerSettings,
 }
@@ -49,7 +49,7 @@ impl Default for House {
             ports: Vec::new(),
             dns: Vec::new(),
             anchors: TrustAnchors::none(),
-            tokens: None,
+            access: Access::default(),
             body: BodyLimits { size: 1 << 20, time: Duration::from_secs(30) },
             server: ServerSettings {
                 identity: None,
@@ -86,7 +86,7 @@ impl House {
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
             max_timeout: self.limits.max_timeout,
         };
-        let router = router(doors, self.tokens).expect("a router");
+        let router = router(doors, self.access).expect("a router");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
