@@ -72,11 +72,13 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The doors that the document lists: routes and document are this one list.
 fn documented() -> OpenApiRouter<Doors> {
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
+    let mut doors = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(checks::run_check))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
-        .routes(routes!(service::version))
+        .routes(routes!(service::version));
+    openapi::schemas::complete(doors.get_openapi_mut());
+    doors
 }
 
 /// What holds for every path, one that does not exist included. The last layer is the outermost.
