@@ -105,12 +105,14 @@ fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
         Some(rate) => door.map(|methods| methods.route_layer(from_fn_with_state(rate.clone(), rate_limit::limit))),
         None => door,
     };
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
+    let mut doors = OpenApiRouter::with_openapi(openapi::Document::openapi())
         // Each door that starts checks is limited, all of them by one budget.
         .routes(limited(routes!(checks::run_check)))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
-        .routes(routes!(service::version))
+        .routes(routes!(service::version));
+    openapi::schemas::complete(doors.get_openapi_mut());
+    doors
 }
 
 /// What holds for every path, one that does not exist included. The last layer is the outermost.

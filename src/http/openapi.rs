@@ -1,5 +1,7 @@
 //! The OpenAPI document, and the page that shows it. Both are made from the list of routes, so neither can fall behind it.
 
+pub(super) mod schemas;
+
 use std::sync::Arc;
 
 use axum::{
@@ -29,6 +31,7 @@ use super::problem::{Problem, ProblemType};
         (name = "service", description = "The service itself."),
     ),
     modifiers(&Bearer),
+    servers((url = "/", description = "The service that this document is from")),
     security((), ("bearer" = [])),
 )]
 pub(super) struct Document;

@@ -375,5 +375,22 @@ async fn a_default_in_the_document_is_what_an_absent_parameter_means() {
         format!("{:?}", check.expect("a check"))
     };
     assert_eq!(parse(defaults.clone()), parse(serde_json::Map::new()), "{defaults:?}");
-    assert_eq!(defaults.len(), 15, "{defaults:?}");
+    assert_eq!(defaults.len(), 14, "{defaults:?}");
+}
+
+#[test]
+fn a_number_is_taken_within_its_limits_in_the_document_and_not_beyond() {
+    let request = &document()["components"]["schemas"]["CheckRequest"];
+    for (name, property) in request["properties"].as_object().expect("properties") {
+        let limits = [("minimum", -1), ("maximum", 1)].map(|(key, step)| (property[key].as_i64(), step));
+        for (limit, step) in limits.into_iter().filter_map(|(limit, step)| Some((limit?, step))) {
+            for (number, is_within) in [(limit, true), (limit + step, false)] {
+                for value in [json!(number), json!(number.to_string())] {
+                    let fields = vec![("to".to_owned(), json!("a@example.test")), (name.clone(), value)];
+                    let check = smtp_check::check::Check::parse(fields, std::time::Duration::from_secs(60));
+                    assert_eq!(check.is_ok(), is_within, "{name}: {number}");
+                }
+            }
+        }
+    }
 }
