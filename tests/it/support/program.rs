@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::process::Process;
+
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -100,6 +102,11 @@ impl Served {
         parts(&answer)
     }
 
+    /// What the system says of it.
+    pub(crate) fn process(&self) -> Process {
+        Process::of(self.child.id())
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         // The shell has a kill of its own; the program is a package that not every machine has.
@@ -107,7 +114,17 @@ impl Served {
         assert!(kill.expect("/bin/sh is there").success());
     }
 
+    /// Its exit code, and what it logged that nobody has taken yet.
+    pub(crate) fn end_with_log(mut self) -> (i32, Vec<String>) {
+        let code = self.exit_code();
+        (code, self.log.iter().collect())
+    }
+
     pub(crate) fn end(mut self) -> i32 {
+        self.exit_code()
+    }
+
+    fn exit_code(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
