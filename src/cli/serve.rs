@@ -1,6 +1,13 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{fmt::Display, fs, future::Future, io, net::SocketAddr, process::ExitCode};
+use std::{
+    fmt::Display,
+    fs,
+    future::{Future, pending},
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+};
 
 use axum::Router;
 use clap::Error;
@@ -66,9 +73,15 @@ impl Parts {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         }
+        let lifecycle = self.lifecycle.clone();
+        let hurry = async {
+            second.await;
+            lifecycle.hurry();
+            pending().await
+        };
         let ended = tokio::select! {
-            ended = serve_http(listener, self.router, self.lifecycle.clone(), first, self.server) => ended,
-            () = second => Ended::Cut { checks: self.lifecycle.running(), connections: 0 },
+            ended = serve_http(listener, self.router, self.lifecycle, first, self.server) => ended,
+            ended = hurry => ended,
         };
         match ended {
             Ended::Drained => {

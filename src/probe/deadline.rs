@@ -10,6 +10,7 @@ use std::{
 
 use time::OffsetDateTime;
 use tower::Service;
+use tracing::Instrument;
 
 use super::{BoxFuture, Order, Refusal, Running};
 use crate::{
@@ -47,11 +48,10 @@ where
         let heading = heading(&order, started.into_std());
         let running = Running { check: Arc::clone(&order.check), journal: Journal::new(heading), deadline };
         let call = self.inner.call(running);
-        Box::pin(async move {
-            let report = fold(call.await?, Instant::now());
-            log(&report);
-            Ok(report)
-        })
+        // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
+        let span = tracing::error_span!("check", id = %order.id);
+        let report = async move { Ok(fold(call.await?, Instant::now())) }.instrument(span);
+        Box::pin(async move { report.await.inspect(log) })
     }
 }
 

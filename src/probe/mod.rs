@@ -13,7 +13,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tower::{
-    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
+    Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
     util::BoxCloneSyncService,
 };
 use uuid::Uuid;
@@ -63,6 +63,14 @@ const AXE: Duration = Duration::from_secs(5);
 
 /// Composes the probe.
 pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls: TlsClient) -> Probe {
+    around(conversation::Conversation::new(tls), limits, resolver, policy)
+}
+
+/// The layers, around what holds the conversation.
+fn around<S>(conversation: S, limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>) -> Probe
+where
+    S: Service<Visit, Response = Visited, Error = Refusal, Future: Send + 'static> + Clone + Send + Sync + 'static,
+{
     let service = ServiceBuilder::new()
         // Errors of tower's layers become ours.
         .map_err(Refusal::from)
@@ -80,7 +88,7 @@ pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls
         .layer_fn(failover::Failover::new)
         // Below the resolution, since the key is the address that is dialled.
         .layer(per_target::PerTargetLayer::new(limits.checks_per_target))
-        .service(conversation::Conversation::new(tls));
+        .service(conversation);
     BoxCloneSyncService::new(service)
 }
 
@@ -135,4 +143,4 @@ struct Unreached {
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -249,8 +249,8 @@ fn false_in_tls() -> Vec<Kind> {
 }
 
 fn with_bad_certificates(ca: &Ca) -> Vec<Kind> {
-    let serving = |leaf: Leaf| Script::polite().with_starttls(&ca.issue(leaf));
-    let self_signed = Script::polite().with_starttls(&Leaf::for_name("mx.test").self_signed());
+    let serving = |leaf: Leaf| Script::polite().with_starttls(ca.issue(leaf));
+    let self_signed = Script::polite().with_starttls(Leaf::for_name("mx.test").self_signed());
     let expired = Leaf::for_name("mx.test").expired();
     vec![
         Kind::new(
