@@ -151,7 +151,7 @@ fn start(ca: &Ca, scratch: &Scratch) -> Served {
 async fn two_thousand_checks_at_once() {
     let (ca, scratch) = (Ca::new("Test CA"), Scratch::new());
     let service = start(&ca, &scratch);
-    let (addr, process) = (service.address, service.process());
+    let (addr, process) = (service.address, Process::of(service.id()));
     let kinds: Vec<_> = kinds::all(&ca).into_iter().map(|kind| (Smtpd::serve(kind.script.clone()), kind)).collect();
     let each = CROWD / kinds.len();
     let check = |which: usize| {

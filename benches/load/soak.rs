@@ -19,6 +19,7 @@ use crate::{
     support::{
         kinds::{self, Kind},
         pki::Ca,
+        process::Process,
         program::{Served, program},
         scratch::Scratch,
         smtpd::{End, Smtpd},
@@ -170,7 +171,7 @@ pub(crate) async fn run(duration: Duration) -> Figures {
     command.args(["--max-checks", &places, "--max-checks-per-target", &places]);
     command.arg("--ca-file").arg(ca.write_pem(scratch.path()));
     let service = Served::start(command);
-    let process = service.process();
+    let process = Process::of(service.id());
 
     let healthy = DELAYS.iter().flat_map(|delay| kinds::healthy(&ca).into_iter().map(|kind| Opened::new(kind, *delay)));
     let healthy = Arc::new(healthy.collect::<Vec<_>>());
@@ -210,7 +211,7 @@ pub(crate) async fn run(duration: Duration) -> Figures {
     }
     let lasted = begun.elapsed();
     let processor = process.processor_time() as f64 / 100.0;
-    let files_after = lets_go(&service, files_before).await;
+    let files_after = lets_go(process, files_before).await;
     service.signal("TERM");
     let (code, log) = service.end_with_log();
     let mut tally = Arc::into_inner(tally).expect("all callers are gone").into_inner().expect("no panic");
@@ -222,12 +223,12 @@ pub(crate) async fn run(duration: Duration) -> Figures {
 }
 
 /// Waits, not for ever, until no more files are open than these, and says how many are.
-async fn lets_go(service: &Served, files: usize) -> usize {
+async fn lets_go(process: Process, files: usize) -> usize {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while service.process().open_files() > files && Instant::now() < deadline {
+    while process.open_files() > files && Instant::now() < deadline {
         sleep(Duration::from_millis(50)).await;
     }
-    service.process().open_files()
+    process.open_files()
 }
 
 fn figures(

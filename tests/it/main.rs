@@ -9,6 +9,7 @@ mod deadlines;
 mod document;
 mod doors;
 mod draining;
+mod endings;
 mod hang_up;
 mod hostile;
 mod limits;

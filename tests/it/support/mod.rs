@@ -2,11 +2,9 @@
 
 pub(crate) mod app;
 pub(crate) mod dns;
-pub(crate) mod kinds;
 pub(crate) mod mta;
 pub(crate) mod pki;
 pub(crate) mod port;
-pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod scratch;
 pub(crate) mod smtpd;

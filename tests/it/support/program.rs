@@ -11,8 +11,6 @@ use std::{
 
 use serde_json::Value;
 
-use super::process::Process;
-
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -102,16 +100,21 @@ impl Served {
         parts(&answer)
     }
 
-    /// What the system says of it.
-    pub(crate) fn process(&self) -> Process {
-        Process::of(self.child.id())
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         // The shell has a kill of its own; the program is a package that not every machine has.
         let kill = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
         assert!(kill.expect("/bin/sh is there").success());
+    }
+
+    /// SIGKILL; returns once it is gone.
+    pub(crate) fn kill(self) {
+        drop(self);
     }
 
     /// Its exit code, and what it logged that nobody has taken yet.
