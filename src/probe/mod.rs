@@ -5,6 +5,7 @@
 mod conversation;
 mod deadline;
 mod failover;
+mod in_flight;
 mod per_target;
 mod refusal;
 mod resolve;
@@ -83,7 +84,9 @@ where
         // The clock starts once the check is admitted, and runs for all that follows.
         .layer_fn(deadline::Deadline::new)
         // Names become addresses, and addresses permissions.
-        .layer_fn(move |inner| resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), inner))
+        .layer_fn(move |inner| {
+            resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), limits.checks_per_target, inner)
+        })
         // Address after address, until one is reached.
         .layer_fn(failover::Failover::new)
         // Below the resolution, since the key is the address that is dialled.

@@ -145,7 +145,7 @@ async fn what_the_policy_forbids_never_gets_below() {
     ] {
         let (below, mut handle) = mock::pair::<Routed, Journal>();
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let mut service = Resolve::new(resolver, Arc::new(AddressPolicy::default()), below.map_err(Refusal::from));
+        let mut service = Resolve::new(resolver, Arc::new(AddressPolicy::default()), 1, below.map_err(Refusal::from));
         handle.allow(1);
         let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {

@@ -174,6 +174,40 @@ async fn one_slow_target_does_not_take_the_house() {
     drop(callers);
 }
 
+/// A name whose servers are silent is a slow target too, although it has no address yet.
+#[tokio::test]
+async fn one_slow_name_does_not_take_the_house() {
+    let dns = Dns::serve(Zone::new().silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
+    let app = house(20, 4).asking(dns.addr()).open().await;
+    let polite = Smtpd::serve(Script::polite());
+    let slow = json!({"target": "silent.test", "timeout_ms": 60_000});
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        callers.push(app.begin(slow.clone()).await);
+    }
+    let all_run = async {
+        while app.lifecycle.running() < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AT_ONCE, all_run).await.expect("all of them begin");
+    for target in ["silent.test", "SILENT.test."] {
+        let answer = post(&app, json!({"target": target, "timeout_ms": 60_000})).await;
+        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    }
+    is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
+
+    drop(callers);
+    let empty = async {
+        while app.lifecycle.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AT_ONCE, empty).await.expect("every check ends");
+    let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
+    assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
+}
+
 /// One caller who does not let go.
 async fn rush_of_one(app: &App, parameters: &Value) {
     for _ in 0..RUSH {
