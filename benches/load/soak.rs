@@ -32,14 +32,15 @@ const CHECKS: usize = 1024;
 const DELAYS: [u64; 5] = [100, 200, 300, 400, 500];
 /// The same for hostile ones: without it, their checks would be over in no time, and there would be nothing but those.
 const HOSTILE_DELAY: u64 = 300;
-/// A silent server's check gets through five replies first.
-const TIMEOUT_MS: u64 = 5000;
+/// A silent server's check gets through five replies first, on a machine that may be busy with other things.
+const TIMEOUT_MS: u64 = 10_000;
 /// For the others: a timeout there would be wrong.
 const LONG_MS: u64 = 60_000;
 /// How long after its timeout a check may last, or a healthy server's reply may count as its own, in ms.
 const LATE_MS: f64 = 250.0;
-/// What the memory may grow by after a fifth of the time.
+/// What the memory may grow by after a fifth of the time; in a short run it is growing to its size still.
 const MORE_MEMORY: f64 = 1.1;
+const SHORT: Duration = Duration::from_secs(300);
 /// So many wrong reports are shown.
 const SHOWN: usize = 20;
 
@@ -258,8 +259,8 @@ fn figures(
     figures.held_to(
         "memory after a fifth of the time, and at the end",
         format!("{early:.1} MiB, {late:.1} MiB"),
-        "≤ 1.1 ×",
-        late <= early * MORE_MEMORY,
+        if lasted < SHORT { "" } else { "≤ 1.1 ×" },
+        late <= early * MORE_MEMORY || lasted < SHORT,
     );
     figures.held_to("open files before and after", format!("{}, {}", files.0, files.1), "no more", files.1 <= files.0);
     figures.told("a healthy server's check, its servers' delays included", tally.durations.shown());
