@@ -195,7 +195,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
-    /// Time that running checks have to finish once the service was told to stop
+    /// Time that running checks have to finish once the service was told to stop; told twice, it waits for none
     #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", global = true, value_parser = duration)]
     pub shutdown_grace: Duration,
 }

@@ -5,7 +5,7 @@
 use std::{
     fmt::Debug,
     io::{self, IsTerminal},
-    panic,
+    panic::{self, PanicHookInfo},
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -52,11 +52,16 @@ pub fn start(form: LogForm, levels: &str) -> Result<(), FromEnvError> {
     };
     // Fails only where a log has been started already; that one stays.
     tracing::subscriber::set_global_default(subscriber(form, filter, io::stderr)).ok();
-    panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(place, cause = panic.payload_as_str(), "panicked");
-    }));
+    panic::set_hook(Box::new(log_panic));
     Ok(())
+}
+
+/// One line per panic. Words that were put together at run time are left out: they may quote what a caller sent, a password included.
+/// The place is enough to find the cause.
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let cause = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(place, cause, "panicked");
 }
 
 /// Lifts the limit on open files as far as the system lets us: a check is a socket, and so is its caller. Returns the new limit.
@@ -75,7 +80,7 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match form {
-        LogForm::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogForm::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
         LogForm::Text { colours } => {
             let fields = debug_fn(write_escaped).delimited(" ");
             Box::new(builder.with_ansi(colours).fmt_fields(fields).finish())
@@ -100,13 +105,27 @@ fn write_escaped(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> s
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
+    /// A log that is kept in memory.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        /// What logs to it.
+        pub(crate) fn subscriber(&self, form: LogForm, levels: &str) -> Box<dyn Subscriber + Send + Sync> {
+            let lines = self.clone();
+            subscriber(form, EnvFilter::new(levels), move || lines.clone())
+        }
+
+        /// All that was logged.
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().expect("no panic").clone()).expect("UTF-8")
+        }
+    }
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -121,11 +140,8 @@ mod tests {
 
     fn logged(form: LogForm, levels: &str, log: impl FnOnce()) -> String {
         let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = subscriber(form, EnvFilter::new(levels), move || writer.clone());
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = lines.0.lock().expect("no panic").clone();
-        String::from_utf8(bytes).expect("UTF-8")
+        tracing::subscriber::with_default(lines.subscriber(form, levels), log);
+        lines.text()
     }
 
     const HOSTILE: &str = "a\nERROR forged\r\u{1b}[2J\u{85}";

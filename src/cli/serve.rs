@@ -1,12 +1,13 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::Future, io, net::SocketAddr, process::ExitCode};
+use std::{future::pending, io, net::SocketAddr, process::ExitCode};
 
 use axum::Router;
 use clap::Error;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
 };
 
 use super::{failure, make_probe, reloadable::Reloadable};
@@ -76,18 +77,27 @@ impl Parts {
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }
-        let (first, second, reloads) = match (signals(1), signals(2), self.reloadable.on_hangup()) {
-            (Ok(first), Ok(second), Ok(reloads)) => (first, second, reloads),
-            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
-                return failure(format_args!("cannot wait for signals: {error}"));
-            }
+        let (mut signals, reloads) = match (Signals::new(), self.reloadable.on_hangup()) {
+            (Ok(signals), Ok(reloads)) => (signals, reloads),
+            (Err(error), _) | (_, Err(error)) => return failure(format_args!("cannot wait for signals: {error}")),
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
         }
+        let lifecycle = self.lifecycle.clone();
+        let (stop, stopped) = oneshot::channel();
+        let listen = async {
+            signals.next().await;
+            // Whoever sends a second one will not wait for the drain.
+            stop.send(()).ok();
+            signals.next().await;
+            lifecycle.hurry();
+            pending().await
+        };
+        let shutdown = async { stopped.await.unwrap_or_default() };
         let ended = tokio::select! {
-            ended = serve_http(listener, self.router, self.lifecycle.clone(), first, self.server) => ended,
-            () = second => Ended::Cut { checks: self.lifecycle.running(), connections: 0 },
+            ended = serve_http(listener, self.router, self.lifecycle, shutdown, self.server) => ended,
+            ended = listen => ended,
             never = reloads => match never {},
         };
         match ended {
@@ -111,16 +121,21 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
     }
 }
 
-/// Ready once as many SIGTERM or SIGINT have come. The first begins the drain; who sends a second one will not wait for it.
-fn signals(count: usize) -> io::Result<impl Future<Output = ()>> {
-    let mut terminate: Signal = signal(SignalKind::terminate())?;
-    let mut interrupt: Signal = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        for _ in 0..count {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+/// SIGTERM and SIGINT, one after the other. Two that come before the first was taken are one.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-    })
+    }
 }

@@ -1,4 +1,4 @@
-//! The life of the service: open for checks, then draining, then over.
+//! The life of the service: open for checks, then draining, in a hurry perhaps, then over.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ pub struct Lifecycle(Arc<watch::Sender<State>>);
 #[derive(Debug, Default)]
 struct State {
     draining: bool,
+    hurried: bool,
     running: usize,
 }
 
@@ -29,6 +30,11 @@ impl Lifecycle {
         self.0.send_modify(|state| state.draining = true);
     }
 
+    /// From now on nobody waits for running checks either. There is no way back.
+    pub fn hurry(&self) {
+        self.0.send_modify(|state| (state.draining, state.hurried) = (true, true));
+    }
+
     /// Whether new checks are refused.
     pub fn is_draining(&self) -> bool {
         self.0.borrow().draining
@@ -42,6 +48,11 @@ impl Lifecycle {
     /// Waits until new checks are refused.
     pub async fn draining(&self) {
         self.until(|state| state.draining).await;
+    }
+
+    /// Waits until nobody waits for running checks any more.
+    pub async fn hurried(&self) {
+        self.until(|state| state.hurried).await;
     }
 
     /// Waits until no check is running, and none will be.
@@ -93,6 +104,21 @@ mod tests {
         assert!(over.is_woken());
         assert_ready!(over.poll());
         assert_eq!(lifecycle.running(), 0);
+    }
+
+    #[test]
+    fn who_is_in_a_hurry_takes_no_new_check_either() {
+        let lifecycle = Lifecycle::default();
+        let running = lifecycle.begin().expect("open");
+        let mut hurried = task::spawn(lifecycle.hurried());
+        assert_pending!(hurried.poll());
+        lifecycle.drain();
+        assert_pending!(hurried.poll());
+        lifecycle.hurry();
+        assert_ready!(hurried.poll());
+        assert!(lifecycle.begin().is_none());
+        assert_pending!(task::spawn(lifecycle.over()).poll());
+        drop(running);
     }
 
     #[test]

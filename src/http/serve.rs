@@ -39,7 +39,7 @@ pub struct ServerSettings {
 pub enum Ended {
     /// Every check finished, and every answer went out.
     Drained,
-    /// The grace was over first.
+    /// The grace was over first, or the operator had no patience.
     Cut {
         /// Checks that were still running.
         checks: usize,
@@ -62,7 +62,8 @@ impl fmt::Display for Ended {
 /// Serves until `shutdown` is ready, then drains.
 ///
 /// While it drains, connections are still accepted: whoever asks for a new check is told that another instance may take it,
-/// instead of being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish.
+/// instead of being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish, or less: until
+/// [`Lifecycle::hurry`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -79,9 +80,11 @@ pub async fn serve(
         tracing::info!(running = lifecycle.running(), "shutting down");
         lifecycle.drain();
         let deadline = Instant::now() + grace;
-        // A check that has not finished by then is cut with its connection, below.
-        timeout_at(deadline, lifecycle.over()).await.ok();
-        deadline
+        tokio::select! {
+            // A check that has not finished by then is cut with its connection, below.
+            _ = timeout_at(deadline, lifecycle.over()) => deadline,
+            () = lifecycle.hurried() => Instant::now(),
+        }
     });
 
     let deadline = loop {
@@ -101,14 +104,16 @@ pub async fn serve(
     drop(acceptor);
     server.stop.send_replace(true);
     let all_closed = async { while connections.join_next().await.is_some() {} };
-    match timeout_at(deadline, all_closed).await {
-        Ok(()) => Ended::Drained,
-        Err(_) => {
-            let cut = Ended::Cut { checks: lifecycle.running(), connections: connections.len() };
-            connections.shutdown().await;
-            cut
-        }
+    let closed = tokio::select! {
+        closed = timeout_at(deadline, all_closed) => closed.is_ok(),
+        () = lifecycle.hurried() => false,
+    };
+    if closed {
+        return Ended::Drained;
     }
+    let cut = Ended::Cut { checks: lifecycle.running(), connections: connections.len() };
+    connections.shutdown().await;
+    cut
 }
 
 /// A listener that outlives its errors.
@@ -161,5 +166,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+#[cfg(test)]
+mod panic_tests;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use std::{
 
 use time::OffsetDateTime;
 use tower::Service;
+use tracing::Instrument;
 
 use super::{BoxFuture, Order, Refusal, Running};
 use crate::{
@@ -48,11 +49,10 @@ where
         let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
         let running = Running { check, caller, journal: Journal::new(heading), deadline };
         let call = self.inner.call(running);
-        Box::pin(async move {
-            let report = fold(call.await?, Instant::now());
-            log(&report, order.caller.as_deref());
-            Ok(report)
-        })
+        // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
+        let span = tracing::error_span!("check", id = %order.id);
+        let report = async move { Ok(fold(call.await?, Instant::now())) }.instrument(span);
+        Box::pin(async move { report.await.inspect(|report| log(report, order.caller.as_deref())) })
     }
 }
 

@@ -5,6 +5,7 @@
 mod conversation;
 mod deadline;
 mod failover;
+mod in_flight;
 mod per_target;
 mod refusal;
 mod resolve;
@@ -13,7 +14,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tower::{
-    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
+    Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
     util::BoxCloneSyncService,
 };
 use uuid::Uuid;
@@ -65,6 +66,14 @@ const AXE: Duration = Duration::from_secs(5);
 
 /// Composes the probe.
 pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Probe {
+    around(conversation::Conversation::new(tls), limits, resolver, policy)
+}
+
+/// The layers, around what holds the conversation.
+fn around<S>(conversation: S, limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>) -> Probe
+where
+    S: Service<Visit, Response = Visited, Error = Refusal, Future: Send + 'static> + Clone + Send + Sync + 'static,
+{
     let service = ServiceBuilder::new()
         // Errors of tower's layers become ours.
         .map_err(Refusal::from)
@@ -77,12 +86,14 @@ pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls:
         // The clock starts once the check is admitted, and runs for all that follows.
         .layer_fn(deadline::Deadline::new)
         // Names become addresses, and addresses permissions.
-        .layer_fn(move |inner| resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), inner))
+        .layer_fn(move |inner| {
+            resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), limits.checks_per_target, inner)
+        })
         // Address after address, until one is reached.
         .layer_fn(failover::Failover::new)
         // Below the resolution, since the key is the address that is dialled.
         .layer(per_target::PerTargetLayer::new(limits.checks_per_target))
-        .service(conversation::Conversation::new(tls));
+        .service(conversation);
     BoxCloneSyncService::new(service)
 }
 
@@ -138,4 +149,4 @@ struct Unreached {
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

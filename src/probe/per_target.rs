@@ -1,21 +1,19 @@
 //! So many checks of one address at once, and no more: one slow target can't take the house.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
 use tower::{Layer, Service};
 
-use super::{BoxFuture, Refusal, Visit};
+use super::{BoxFuture, Refusal, Visit, in_flight::InFlight};
 
 /// Makes [`PerTarget`] services that share one count.
 #[derive(Clone, Debug)]
 pub(super) struct PerTargetLayer {
     limit: usize,
-    in_flight: InFlight,
+    in_flight: InFlight<IpAddr>,
 }
 
 impl PerTargetLayer {
@@ -36,7 +34,7 @@ impl<S> Layer<S> for PerTargetLayer {
 #[derive(Clone, Debug)]
 pub(super) struct PerTarget<S> {
     limit: usize,
-    in_flight: InFlight,
+    in_flight: InFlight<IpAddr>,
     inner: S,
 }
 
@@ -62,40 +60,5 @@ where
             let _place = place;
             call.await
         })
-    }
-}
-
-/// How many visits each address has now; an address without any has no entry.
-#[derive(Clone, Debug, Default)]
-struct InFlight(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-impl InFlight {
-    fn enter(&self, address: IpAddr, limit: usize) -> Option<Place> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Place { address, in_flight: self.clone() })
-    }
-}
-
-/// One visit's place, given back on drop, however the visit ends.
-#[derive(Debug)]
-struct Place {
-    address: IpAddr,
-    in_flight: InFlight,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.in_flight.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::timeout_at;
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Refusal, Route, Routed, Running};
+use super::{BoxFuture, Refusal, Route, Routed, Running, in_flight::InFlight};
 use crate::{
     net::resolve::{Candidate, ResolveError, Resolver, failure},
     phase::Phase,
@@ -29,12 +29,15 @@ use crate::{
 pub(super) struct Resolve<S> {
     resolver: Resolver,
     policy: Arc<TargetPolicy>,
+    /// Names that are being resolved. As long as there is no address to count by, a name whose servers are silent counts itself.
+    names: InFlight<Target>,
+    limit: usize,
     inner: S,
 }
 
 impl<S> Resolve<S> {
-    pub(super) fn new(resolver: Resolver, policy: Arc<TargetPolicy>, inner: S) -> Self {
-        Self { resolver, policy, inner }
+    pub(super) fn new(resolver: Resolver, policy: Arc<TargetPolicy>, limit: usize, inner: S) -> Self {
+        Self { resolver, policy, names: InFlight::default(), limit, inner }
     }
 }
 
@@ -54,6 +57,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
+        let (names, limit) = (self.names.clone(), self.limit);
         Box::pin(async move {
             // What is forbidden by its name or port is so whether the name has an address or not, and needs no question to DNS.
             let (target, port) = (&running.check.target, running.check.port);
@@ -62,6 +66,8 @@ where
                 let address = if let Target::Address(address) = target { Some(*address) } else { None };
                 return Err(refuse(&running, Skipped { host, address, rule }).into());
             }
+            let is_name = !matches!(target, Target::Address(_));
+            let place = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
             let candidates = match candidates(&resolver, &policy, &mut running).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {
@@ -69,6 +75,7 @@ where
                     return Ok(running.journal);
                 }
             };
+            drop(place);
             let routes = admit(&policy, &running, candidates)?;
             inner.ready().await?.call(Routed { running, routes }).await
         })

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use serde_json::json;
 use time::OffsetDateTime;
-use tokio::net::TcpListener;
-use tower::{Layer, Service, ServiceExt};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_test::mock;
 
 use super::{failover::Failover, per_target::PerTargetLayer, resolve::Resolve, *};
@@ -148,7 +148,7 @@ async fn what_the_policy_forbids_never_gets_below() {
     ] {
         let (below, mut handle) = mock::pair::<Routed, Journal>();
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), below.map_err(Refusal::from));
+        let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), 1, below.map_err(Refusal::from));
         handle.allow(1);
         let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {
@@ -164,6 +164,27 @@ async fn what_the_policy_forbids_never_gets_below() {
 fn stack(limits: Limits) -> Probe {
     let resolver = Resolver::with_servers(&[]).expect("a resolver");
     probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
+}
+
+/// On this port the conversation of [`panicking`] does.
+pub(crate) const PANICKING: u16 = 1;
+/// What the words of its panic hold.
+pub(crate) const SECRET: &str = "hunter2";
+
+/// All layers around a conversation that panics in the middle; on other ports it ends once it may.
+pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
+    let conversation = service_fn(move |visit: Visit| {
+        let may_finish = Arc::clone(&may_finish);
+        async move {
+            tokio::task::yield_now().await;
+            if visit.route.address.socket_addr().port() == PANICKING {
+                panic!("the password is {}", String::from(SECRET));
+            }
+            may_finish.acquire().await.expect("never closed").forget();
+            Ok(Visited::Over(visit.running.journal))
+        }
+    });
+    around(conversation, limits, Resolver::with_servers(&[]).expect("a resolver"), Arc::default())
 }
 
 /// A check of a server on this port that accepts and never says anything.

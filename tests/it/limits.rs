@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::support::{
     app::{Answer, App, House, filled_in},
@@ -110,6 +110,109 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
     silent.ended(2).await;
     frees(&app, 2).await;
     is_report(&post(&app, json!({"port": same.port()})).await);
+}
+
+/// So many callers at once, of whom each asks so often: far more than there are places.
+const RUSH: usize = 200;
+const TIMES: usize = 3;
+
+/// A rush of callers who ask for this check, all refused; the service tells meanwhile that it is well. Nobody has to wait for a place:
+/// nobody leaves one.
+async fn rush(app: &App, parameters: &Value, status: StatusCode, slug: &str) {
+    let running = app.lifecycle.running();
+    let callers = async {
+        for _ in 0..TIMES {
+            let mut callers = Vec::new();
+            for _ in 0..RUSH {
+                callers.push(app.begin(parameters.clone()).await);
+            }
+            for mut caller in callers {
+                let mut head = [0; 12];
+                caller.read_exact(&mut head).await.expect("an answer");
+                assert_eq!(head, format!("HTTP/1.1 {}", status.as_u16()).as_bytes());
+            }
+        }
+    };
+    let meanwhile = async {
+        for _ in 0..10 {
+            let answers = [app.get("/healthz").await.status, app.get("/readyz").await.status];
+            assert_eq!(answers, [StatusCode::OK; 2], "busy is not broken");
+            is_refused(&post(app, parameters.clone()).await, status, slug);
+        }
+    };
+    let both = async { tokio::join!(callers, meanwhile) };
+    timeout(AT_ONCE, both).await.expect("answers at once");
+    assert_eq!(app.lifecycle.running(), running, "the checks in their way are there still");
+}
+
+#[tokio::test]
+async fn a_rush_at_a_full_house_is_refused_without_a_wait() {
+    let app = house(20, 20).open().await;
+    let (silent, polite) = (silent_at("127.0.0.1:0"), Smtpd::serve(Script::polite()));
+    let callers = occupy(&app, &silent, 20).await;
+    rush(&app, &json!({"port": polite.port()}), StatusCode::SERVICE_UNAVAILABLE, "overloaded").await;
+    assert_eq!((polite.connections(), silent.connections()), (0, 20));
+    drop(callers);
+    silent.ended(20).await;
+    frees(&app, 20).await;
+}
+
+#[tokio::test]
+async fn one_slow_target_does_not_take_the_house() {
+    let app = house(20, 16).open().await;
+    let silent = silent_at("127.0.0.1:0");
+    let others = Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite());
+    let callers = occupy(&app, &silent, 16).await;
+    let elsewhere = async {
+        for _ in 0..20 {
+            is_report(&post(&app, json!({"target": "127.0.0.2", "port": others.port()})).await);
+        }
+    };
+    let parameters = json!({"port": silent.port()});
+    tokio::join!(rush_of_one(&app, &parameters), elsewhere);
+    assert_eq!((silent.connections(), others.connections()), (16, 20));
+    drop(callers);
+}
+
+/// A name whose servers are silent is a slow target too, although it has no address yet.
+#[tokio::test]
+async fn one_slow_name_does_not_take_the_house() {
+    let dns = Dns::serve(Zone::new().silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
+    let app = house(20, 4).asking(dns.addr()).open().await;
+    let polite = Smtpd::serve(Script::polite());
+    let slow = json!({"target": "silent.test", "timeout_ms": 60_000});
+    let mut callers = Vec::new();
+    for _ in 0..4 {
+        callers.push(app.begin(slow.clone()).await);
+    }
+    let all_run = async {
+        while app.lifecycle.running() < 4 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AT_ONCE, all_run).await.expect("all of them begin");
+    for target in ["silent.test", "SILENT.test."] {
+        let answer = post(&app, json!({"target": target, "timeout_ms": 60_000})).await;
+        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    }
+    is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
+
+    drop(callers);
+    let empty = async {
+        while app.lifecycle.running() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(AT_ONCE, empty).await.expect("every check ends");
+    let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
+    assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
+}
+
+/// One caller who does not let go.
+async fn rush_of_one(app: &App, parameters: &Value) {
+    for _ in 0..RUSH {
+        is_refused(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod dependencies;
 mod document;
 mod doors;
 mod draining;
+mod endings;
 mod hang_up;
 mod hostile;
 mod https;

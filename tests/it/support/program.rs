@@ -100,14 +100,34 @@ impl Served {
         parts(&answer)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id().to_string();
         // The shell has a kill of its own; the program is a package that not every machine has.
         let kill = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
         assert!(kill.expect("/bin/sh is there").success());
     }
 
+    /// SIGKILL; returns once it is gone.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
+    /// Its exit code, and what it logged that nobody has taken yet.
+    pub(crate) fn end_with_log(mut self) -> (i32, Vec<String>) {
+        let code = self.exit_code();
+        (code, self.log.iter().collect())
+    }
+
     pub(crate) fn end(mut self) -> i32 {
+        self.exit_code()
+    }
+
+    fn exit_code(&mut self) -> i32 {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {

@@ -32,7 +32,7 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    script::{Act, Script, Step},
+    script::{Act, Gate, Script, Step},
     session::{End, Session, Tls},
 };
 
@@ -62,6 +62,14 @@ struct Record {
 struct Counts {
     accepted: usize,
     ended: usize,
+    held_back: usize,
+}
+
+impl Record {
+    /// A client has come to where the script lets it wait: before a gate, or in silence.
+    fn holds_back(&self) {
+        self.counts.send_modify(|counts| counts.held_back += 1);
+    }
 }
 
 impl Smtpd {
@@ -110,6 +118,16 @@ impl Smtpd {
     pub(crate) async fn ended(&self, count: usize) -> Vec<Session> {
         self.wait_for("ended", count, |counts| counts.ended).await;
         self.sessions()
+    }
+
+    /// Waits until `count` clients have come to where the script lets them wait: before a [`Gate`], or in silence.
+    pub(crate) async fn holds_back(&self, count: usize) {
+        self.wait_for("are held back", count, |counts| counts.held_back).await;
+    }
+
+    /// The sessions that have ended since this was last asked, for a server with so many that it must not remember them all.
+    pub(crate) fn take_sessions(&self) -> Vec<Session> {
+        std::mem::take(&mut self.record.sessions.lock().expect("no writer panics"))
     }
 
     /// Waits until `count` connections are open at the same time.
@@ -168,7 +186,7 @@ async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Reco
 }
 
 async fn serve_one(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) {
-    let session = conversation::hold(tcp, peer, script).await;
+    let session = conversation::hold(tcp, peer, script, record.clone()).await;
     record.sessions.lock().expect("no writer panics").push(session);
     record.counts.send_modify(|counts| counts.ended += 1);
 }

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::client::{Client, blind, strict};
 use crate::support::{
     pki::{Ca, Leaf},
-    smtpd::{Act, End, Script, Smtpd, Step, Tls},
+    smtpd::{Act, End, Gate, Script, Smtpd, Step, Tls},
 };
 
 async fn greeted(server: &Smtpd) -> Client {
@@ -206,6 +206,39 @@ async fn an_answer_waits_as_long_as_it_is_told() {
     let mut client = Client::connect(server.addr()).await;
     client.read_until("220 late\r\n").await;
     assert!(start.elapsed() >= delay, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn every_answer_can_wait() {
+    let delay = Duration::from_millis(50);
+    let server = Smtpd::serve(Script::polite().with_delay(delay));
+    let begun = Instant::now();
+    let mut client = greeted(&server).await;
+    client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
+    assert!(begun.elapsed() >= 2 * delay, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_gate_holds_back_until_it_is_open_and_no_longer() {
+    let gate = Gate::default();
+    let server = Smtpd::serve(Script::polite().greets(Act::reply("220 hi\r\n").behind(&gate)));
+    let mut clients = [Client::connect(server.addr()).await, Client::connect(server.addr()).await];
+    server.holds_back(2).await;
+    gate.open();
+    for client in &mut clients {
+        client.read_until("220 hi\r\n").await;
+    }
+    Client::connect(server.addr()).await.read_until("220 hi\r\n").await;
+}
+
+#[tokio::test]
+async fn sessions_can_be_taken_away() {
+    let server = Smtpd::serve(Script::polite());
+    for _ in 0..2 {
+        drop(greeted(&server).await);
+    }
+    server.ended(2).await;
+    assert_eq!((server.take_sessions().len(), server.take_sessions().len()), (2, 0));
 }
 
 #[tokio::test]

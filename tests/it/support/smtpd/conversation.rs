@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    Record,
     polite::{self, Exchange},
     script::{Act, Move, Script, Step},
     session::{End, Line, Session, Tls},
@@ -25,8 +26,8 @@ use super::{
 const LONGEST_SESSION: Duration = Duration::from_secs(120);
 
 /// Serves one client to the end.
-pub(super) async fn hold(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>) -> Session {
-    let mut conversation = Conversation::new(tcp, script);
+pub(super) async fn hold(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) -> Session {
+    let mut conversation = Conversation::new(tcp, script, record);
     let end = match timeout(LONGEST_SESSION, conversation.run()).await {
         Ok(Err(end)) => end,
         Err(_) => End::Limit,
@@ -47,6 +48,7 @@ pub(super) async fn hold(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>) 
 struct Conversation {
     wire: Wire,
     script: Arc<Script>,
+    record: Arc<Record>,
     next: Next,
     exchange: Exchange,
     /// The commands accepted so far, of those that others need before them.
@@ -74,10 +76,11 @@ struct Accepted {
 }
 
 impl Conversation {
-    fn new(tcp: TcpStream, script: Arc<Script>) -> Self {
+    fn new(tcp: TcpStream, script: Arc<Script>, record: Arc<Record>) -> Self {
         Self {
             wire: Wire::new(tcp),
             script,
+            record,
             next: Next::Command,
             exchange: Exchange::default(),
             accepted: Accepted::default(),
@@ -160,6 +163,9 @@ impl Conversation {
         let act = self.choose(step);
         let code = reply_code(&act);
         let was_in_tls = self.wire.in_tls();
+        if !self.script.delay.is_zero() {
+            sleep(self.script.delay).await;
+        }
         for movement in act.0 {
             self.perform(movement).await?;
         }
@@ -224,7 +230,14 @@ impl Conversation {
             }
             Move::AwaitClient => self.wire.discard().await?,
             Move::Handshake(config) => self.wire.handshake(config, &mut self.tls).await?,
-            Move::Silence => self.wire.read_to_end().await?,
+            Move::Pass(gate) => {
+                self.record.holds_back();
+                gate.pass().await;
+            }
+            Move::Silence => {
+                self.record.holds_back();
+                self.wire.read_to_end().await?;
+            }
             Move::StopReading => pending().await,
             Move::Close => {
                 self.wire.close().await;

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
 /// A moment at which the server acts: right after the connection is made, or once the client has said its part.
@@ -40,6 +41,7 @@ pub(crate) struct Act(pub(super) Vec<Move>);
 #[derive(Debug, Clone)]
 pub(super) enum Move {
     Wait(Duration),
+    Pass(Gate),
     Send(Vec<u8>),
     Drip(Vec<u8>),
     Repeat { first: Vec<u8>, again: Vec<u8>, at_least: usize },
@@ -50,6 +52,22 @@ pub(super) enum Move {
     Close,
     Cut,
     Reset,
+}
+
+/// Holds servers back until it is opened; for all that stand behind a clone of it, now and later.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    /// Lets everybody through.
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(super) async fn pass(&self) {
+        // The only error is a dropped sender, and `self` holds it.
+        self.0.subscribe().wait_for(|open| *open).await.ok();
+    }
 }
 
 /// Not SMTP, not TLS, not UTF-8.
@@ -141,6 +159,11 @@ impl Act {
         Self(vec![Move::Wait(delay)]).then(self)
     }
 
+    /// This, but only once the gate is open.
+    pub(crate) fn behind(self, gate: &Gate) -> Self {
+        Self(vec![Move::Pass(gate.clone())]).then(self)
+    }
+
     fn repeat(first: &[u8], again: &[u8], at_least: usize) -> Self {
         Self(vec![Move::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
     }
@@ -163,6 +186,7 @@ pub(crate) struct Script {
     pub(super) capabilities: Vec<String>,
     pub(super) expects_proxy: bool,
     pub(super) receive_buffer: Option<usize>,
+    pub(super) delay: Duration,
 }
 
 impl Script {
@@ -221,6 +245,12 @@ impl Script {
     /// Shrinks SO_RCVBUF to about that many bytes, so that a client notices early when nobody reads.
     pub(crate) fn with_receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
+        self
+    }
+
+    /// Lets the client wait so long before each act.
+    pub(crate) fn with_delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 

@@ -1,0 +1,191 @@
+//! The end of the program in the midst of hundreds of checks: told to stop, told twice, and killed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::support::{
+    app::filled_in,
+    pki::{Ca, Leaf},
+    port::Port,
+    program::{PATIENCE, Served, parts, program},
+    smtpd::{Act, End, Gate, Script, Smtpd, Step},
+};
+
+/// Checks in flight at each server.
+const EACH: usize = 75;
+/// All of them, at four servers.
+const CHECKS: usize = 4 * EACH;
+
+fn started(listen: &str, grace: &str) -> Served {
+    let mut command = program(&["serve", "--listen", listen, "--shutdown-grace", grace]);
+    command.args(["--max-checks", "1024", "--max-checks-per-target", "1024"]);
+    Served::start(command)
+}
+
+/// Polite servers that make every check wait for the gate, each somewhere else.
+fn slow_servers(gate: &Gate) -> Vec<(Smtpd, Value)> {
+    let polite = Script::polite;
+    let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
+    let starttls = Act::reply("220 go\r\n").behind(gate).then_tls(&identity);
+    let rows = [
+        (polite().greets(Act::reply("220 mx.test\r\n").behind(gate)), false),
+        (polite().on(Step::StartTls, starttls), true),
+        (polite().on(Step::RcptTo, Act::reply("250 ok\r\n").behind(gate)), false),
+        (polite().on(Step::Body, Act::reply("250 ok\r\n").behind(gate)), false),
+    ];
+    let served = rows.map(|(script, starttls)| {
+        let server = Smtpd::serve(script);
+        let check = filled_in(json!({"port": server.port(), "starttls": starttls, "timeout_ms": 60_000}));
+        (server, check)
+    });
+    served.into()
+}
+
+async fn ask(service: &Served, check: &Value) -> TcpStream {
+    let mut caller = TcpStream::connect(service.address).await.expect("it listens");
+    let body = check.to_string();
+    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
+    let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    caller.write_all(request.as_bytes()).await.expect("the service reads");
+    caller
+}
+
+/// Asks each server for its share of checks, and waits until all of them wait.
+async fn occupy(service: &Served, servers: &[(Smtpd, Value)]) -> Vec<TcpStream> {
+    let mut callers = Vec::new();
+    for (server, check) in servers {
+        for _ in 0..EACH {
+            callers.push(ask(service, check).await);
+        }
+        server.holds_back(EACH).await;
+    }
+    callers
+}
+
+/// All that comes until the service closes the connection, and how that ended.
+async fn rest(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
+    let mut answer = String::new();
+    let end = timeout(PATIENCE, caller.read_to_string(&mut answer)).await.expect("an end in time");
+    (answer, end)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_check_in_flight_finishes_after_sigterm() {
+    let (service, gate) = (started("127.0.0.1:0", "1h"), Gate::default());
+    let servers = slow_servers(&gate);
+    let callers = occupy(&service, &servers).await;
+
+    service.signal("TERM");
+    assert_eq!(service.logged("shutting down")["running"], CHECKS);
+    // The log line comes a moment before the state.
+    let deadline = Instant::now() + PATIENCE;
+    while parts(&service.get("/readyz", "")).0 == 200 {
+        assert!(Instant::now() < deadline, "still ready");
+    }
+    // Many new ones meanwhile, none of which is begun.
+    for (_, check) in servers.iter().cycle().take(EACH) {
+        let (status, problem) = service.post("", check);
+        assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));
+    }
+    assert_eq!(parts(&service.get("/healthz", "")).0, 200);
+
+    gate.open();
+    for caller in callers {
+        let (answer, end) = rest(caller).await;
+        assert!(end.is_ok(), "{end:?}: {answer}");
+        let (status, report) = parts(&answer);
+        assert_eq!((status, &report["outcome"]), (200, &json!("delivered")), "{report}");
+    }
+    for (server, _) in &servers {
+        let sessions = server.ended(EACH).await;
+        assert!(sessions.iter().all(|session| session.end == End::Quit && session.violations.is_empty()));
+        assert!(sessions.iter().all(|session| session.message.is_some()), "every message came whole");
+        assert_eq!(server.connections(), EACH, "no new check was begun");
+    }
+    let (code, log) = service.end_with_log();
+    assert_eq!(code, 0, "long before the grace was over: {log:#?}");
+    assert!(log.last().is_some_and(|line| line.contains("stopped: every check has finished")), "{log:#?}");
+}
+
+/// What the program has in flight is cut: its callers' connections end, those to the servers too, and it says how many there were.
+async fn is_cut(service: Served, servers: &[(Smtpd, Value)], callers: Vec<TcpStream>) {
+    for caller in callers {
+        assert_eq!(rest(caller).await.0, "", "no half of an answer");
+    }
+    for (server, _) in servers {
+        let sessions = server.ended(EACH).await;
+        assert!(sessions.iter().all(|session| matches!(session.end, End::Eof | End::Reset)));
+    }
+    service.logged(&format!("stopped: cut off {CHECKS} running checks and {CHECKS} connections"));
+    assert_eq!(service.end(), 1);
+}
+
+/// Servers that leave every check waiting for ever. A session that waits for a gate would not see its client go.
+fn silent_servers() -> Vec<(Smtpd, Value)> {
+    let silent_at = |step| {
+        let server = Smtpd::serve(Script::polite().on(step, Act::silence()));
+        let check = filled_in(json!({"port": server.port(), "timeout_ms": 60_000}));
+        (server, check)
+    };
+    [Step::Greeting, Step::Ehlo, Step::RcptTo, Step::Body].map(silent_at).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_grace_is_too_short_for_is_cut_and_counted() {
+    let (service, servers) = (started("127.0.0.1:0", "300ms"), silent_servers());
+    let callers = occupy(&service, &servers).await;
+    service.signal("TERM");
+    is_cut(service, &servers, callers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_cuts_at_once() {
+    for (first, second) in [("INT", "INT"), ("TERM", "INT")] {
+        let (service, servers) = (started("127.0.0.1:0", "1h"), silent_servers());
+        let callers = occupy(&service, &servers).await;
+        service.signal(first);
+        assert_eq!(service.logged("shutting down")["running"], CHECKS);
+        service.signal(second);
+        is_cut(service, &servers, callers).await;
+    }
+}
+
+/// No state is written, so that none can be left half-written; the port is free again, whatever its connections did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigkill_leaves_nothing_to_repair() {
+    let listen = format!("127.0.0.1:{}", Port::new().number());
+    let servers = silent_servers();
+    let polite = Smtpd::serve(Script::polite());
+    let check = filled_in(json!({"port": polite.port()}));
+    for life in 1..=3 {
+        let service = started(&listen, "1m");
+        assert_eq!(service.post("", &check).0, 200, "in its life number {life}");
+        let mut callers = Vec::new();
+        for (server, check) in &servers {
+            for _ in 0..EACH {
+                callers.push(ask(&service, check).await);
+            }
+            server.connected(EACH).await;
+        }
+        // Killed with every connection open, and started again with all its callers still holding on to theirs.
+        service.kill();
+        let killed = Instant::now();
+        let again = started(&listen, "1m");
+        assert_eq!(again.post("", &check).0, 200);
+        assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+        for caller in callers {
+            assert_eq!(rest(caller).await.0, "");
+        }
+        for (server, _) in &servers {
+            server.ended(life * EACH).await;
+        }
+        again.signal("TERM");
+        assert_eq!(again.end(), 0);
+    }
+}
