@@ -3,7 +3,6 @@
 //! The deadline is data: a timeout that dropped the check would drop all that was measured along with it.
 
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -46,10 +45,13 @@ where
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
         let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
-        let running = Running { check, caller, journal: Journal::new(heading), deadline };
+        let journal = Journal::new(heading).heard_by(order.listener);
+        let running = Running { check, caller, journal, deadline };
         let call = self.inner.call(running);
         Box::pin(async move {
-            let report = fold(call.await?, Instant::now());
+            let (journal, ended) = (call.await?, Instant::now());
+            journal.close();
+            let report = fold(journal, ended);
             log(&report, order.caller.as_deref());
             Ok(report)
         })
