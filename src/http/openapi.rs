@@ -19,6 +19,7 @@ use utoipa::{
 use utoipa_swagger_ui::Config;
 
 use super::problem::{Problem, ProblemType};
+use crate::report::PhaseStart;
 
 /// What the document says beside the routes.
 #[derive(Debug, OpenApi)]
@@ -28,6 +29,8 @@ use super::problem::{Problem, ProblemType};
         (name = "checks", description = "Run a check of a mail server."),
         (name = "service", description = "The service itself."),
     ),
+    // Named by the description of the event stream, which no schema can describe.
+    components(schemas(PhaseStart)),
     modifiers(&Bearer),
     security((), ("bearer" = [])),
 )]

@@ -44,9 +44,8 @@ where
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
-        let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
         let journal = Journal::new(heading).heard_by(order.listener);
-        let running = Running { check, caller, journal, deadline };
+        let running = Running { check: order.check, caller: order.caller.clone(), journal, deadline };
         let call = self.inner.call(running);
         Box::pin(async move {
             let (journal, ended) = (call.await?, Instant::now());

@@ -16,6 +16,7 @@ mod hostile;
 mod https;
 mod hygiene;
 mod limits;
+mod live;
 mod manual;
 mod metrics;
 mod mx;
