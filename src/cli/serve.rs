@@ -112,7 +112,7 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
 }
 
 /// Ready once as many SIGTERM or SIGINT have come. The first begins the drain; who sends a second one will not wait for it.
-fn signals(count: usize) -> io::Result<impl Future<Output = ()>> {
+pub(super) fn signals(count: usize) -> io::Result<impl Future<Output = ()>> {
     let mut terminate: Signal = signal(SignalKind::terminate())?;
     let mut interrupt: Signal = signal(SignalKind::interrupt())?;
     Ok(async move {
