@@ -4,9 +4,10 @@
 
 mod demo;
 mod healthcheck;
-mod readable;
 mod reloadable;
+mod run;
 mod serve;
+mod signals;
 mod token;
 mod tokens_file;
 
@@ -18,23 +19,18 @@ use std::{
 };
 
 use clap::Error;
-use tower::ServiceExt;
 
 use crate::{
-    check::Check,
-    config::{Command, CommandLine, LogFormat, Run, Settings, Token, flag_of, invalid},
+    config::{Command, CommandLine, LogFormat, Settings, Token, invalid},
     http,
     net::resolve::Resolver,
-    probe::{Limits, Order, Probe, probe},
+    probe::{Limits, Probe, probe},
     report::Report,
     target::policy::{HostRules, TargetPolicy},
     telemetry::{self, LogForm},
     tls::{TlsClient, TrustAnchors},
 };
-use readable::Readable;
-
-/// Something is wrong with the command line or the settings.
-const BAD_USAGE: u8 = 2;
+pub use run::refuse_usage;
 
 /// The levels of the log where `RUST_LOG` does not set them. The resolver warns of what a report says anyway.
 const LEVELS: &str = "info,hickory_net=error,hickory_proto=error,hickory_resolver=error";
@@ -54,7 +50,7 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
         }
         Command::Run(run) => {
             start_log(settings, QUIET_LEVELS)?;
-            run_check(run, settings).await
+            run::run(run, settings).await
         }
         Command::Demo => {
             start_log(settings, LEVELS)?;
@@ -76,32 +72,6 @@ fn start_log(settings: &Settings, levels: &str) -> Result<(), Error> {
         None => LogForm::for_stderr(),
     };
     telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))
-}
-
-/// `run`: one check, and its report on stdout.
-async fn run_check(run: &Run, settings: &Settings) -> Result<ExitCode, Error> {
-    let check = match Check::parse(run.parameters.clone().into_iter().collect(), settings.max_timeout) {
-        Ok(check) => check,
-        Err(invalid) => {
-            for violation in invalid.violations() {
-                let flag = flag_of(violation.pointer.trim_start_matches('/'));
-                complain(format_args!("{flag}: {}", violation.detail));
-            }
-            return Ok(ExitCode::from(BAD_USAGE));
-        }
-    };
-    let probe = make_probe(settings, trust_anchors(settings)?)?;
-    match probe.oneshot(Order::new(check)).await {
-        Ok(report) => {
-            let as_json = run.json || !io::stdout().is_terminal();
-            print(if as_json { json(&report) } else { Readable(&report).to_string() });
-            Ok(if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
-        Err(refusal) => {
-            complain(refusal);
-            Ok(ExitCode::from(BAD_USAGE))
-        }
-    }
 }
 
 fn print_document() -> ExitCode {

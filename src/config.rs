@@ -7,10 +7,10 @@
 
 mod file;
 mod parameters;
+mod run;
 
 use std::{
     ffi::OsString,
-    fmt,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     time::Duration,
@@ -22,12 +22,12 @@ use clap::{
     error::{Error, ErrorKind},
 };
 use ipnet::IpNet;
-use serde_json::{Map, Value};
 
 use crate::target::policy::HostRule;
 use parameters::Parameters;
 
 pub use parameters::flag_of;
+pub use run::{Limit, Run, Thresholds};
 
 use crate::http::{Rate, TokenName};
 
@@ -51,7 +51,7 @@ pub struct CommandLine {
 pub enum Command {
     /// Serve checks over HTTP (also what happens without a subcommand)
     Serve,
-    /// Run one check and print its report: exit code 0 success, 1 failed check, 2 bad usage
+    /// Run a check and print its report: exit code 0 success, 1 failed check, 2 bad usage
     Run(Run),
     /// Serve beside a built-in sandbox mail server, and run a first check against it
     Demo,
@@ -68,25 +68,6 @@ pub enum Command {
 pub struct Token {
     /// Name that the log calls the token's holder by
     pub name: TokenName,
-}
-
-/// What `run` was given.
-#[derive(Args, Clone, PartialEq)]
-pub struct Run {
-    /// Print the report as JSON, on a terminal too
-    #[arg(long)]
-    pub json: bool,
-    /// The parameters that were given, by the names that the HTTP body has for them.
-    #[arg(skip)]
-    pub parameters: Map<String, Value>,
-}
-
-/// The parameters by their names alone: a value may be the password.
-impl fmt::Debug for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.parameters.keys().collect();
-        f.debug_struct("Run").field("json", &self.json).field("parameters", &names).finish()
-    }
 }
 
 /// The heading under which `--help` lists the settings.

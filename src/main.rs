@@ -1,14 +1,15 @@
 //! The `smtp-check` program.
 
-use std::{env, process::ExitCode};
+use std::{env, ffi::OsString, process::ExitCode};
 
 use smtp_check::{cli, config::CommandLine};
 use tokio::runtime;
 
 fn main() -> ExitCode {
-    let line = match CommandLine::parse_from(env::args_os()) {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let line = match CommandLine::parse_from(arguments.clone()) {
         Ok(line) => line,
-        Err(error) => error.exit(),
+        Err(error) => return cli::refuse_usage(&error, &arguments),
     };
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -19,6 +20,6 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(cli::execute(&line)) {
         Ok(code) => code,
-        Err(error) => error.exit(),
+        Err(error) => cli::refuse_usage(&error, &arguments),
     }
 }

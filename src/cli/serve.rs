@@ -4,13 +4,9 @@ use std::{future::pending, io, net::SocketAddr, process::ExitCode};
 
 use axum::Router;
 use clap::Error;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{failure, make_probe, reloadable::Reloadable};
+use super::{failure, make_probe, reloadable::Reloadable, signals::Signals};
 use crate::{
     config::{Settings, invalid},
     http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
@@ -118,24 +114,5 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
     match parts.bind().await {
         Ok(listener) => parts.run(listener).await,
         Err(error) => failure(format_args!("--listen: cannot listen on {}: {error}", parts.listen)),
-    }
-}
-
-/// SIGTERM and SIGINT, one after the other. Two that come before the first was taken are one.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

@@ -212,7 +212,7 @@ fn the_parameters_of_run_are_flags() {
     let Command::Run(run) = line.subcommand() else { panic!("{line:?}") };
     assert!(run.json);
     let given = json!({"to": "a@example.com", "port": "-1", "starttls": true});
-    assert_eq!(Value::Object(run.parameters.clone()), given, "the check's own parser judges the values");
+    assert_eq!(serde_json::Value::Object(run.parameters.clone()), given, "the check's own parser judges the values");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The main door: `POST /v1/checks/smtp`.
 
+mod live;
+
 use axum::{
     Extension, Json,
     extract::State,
+    http::HeaderMap,
     response::{AppendHeaders, IntoResponse, Response},
 };
 use serde_json::Value;
@@ -10,6 +13,7 @@ use tower::ServiceExt;
 
 use super::{
     Doors, JsonMembers,
+    accept::prefers_events,
     auth::Caller,
     problem::{Problem, ProblemType},
     rate_limit,
@@ -27,6 +31,13 @@ use crate::{
 /// 200 whether the mail server did well or not, and `success` tells which. Only a check that did not run is an error.
 ///
 /// To hang up ends the check. Where the operator has set a rate limit, each request counts, whatever comes of it.
+///
+/// With `Accept: text/event-stream` the same check is told live, as server-sent events: `begin` when a phase is under way (data: a
+/// `PhaseStart`; of several addresses that are tried, each begins `connect` anew), `phase` the moment that it ends (data: one element
+/// of the report's `phases`, exactly as it stands there), and at the end `report` (data: the `Report`). Phases may overlap: `banner`
+/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the answer waits until the check connects, so
+/// that a refusal has its status; should one come later, the last event is `problem` (data: the `Problem`) in place of `report`.
+/// Leave out what you do not know.
 #[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
     request_body(content = CheckRequest, examples(
         ("deliver" = (summary = "Send a message through a domain's MX", value = json!({"to": "probe@example.com", "starttls": true}))),
@@ -38,16 +49,19 @@ use crate::{
                 "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"}))),
     )),
     responses(
-        (status = 200, description = "The check ran, and this is what it found out", body = Report,
+        (status = 200, description = "The check ran, and this is what it found out",
             headers(
-                ("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools"),
+                ("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools; not on a stream"),
                 ("RateLimit-Policy" = String, description = "Where the operator has set a rate limit, on every answer of this door but a 401: how many requests (`q`) each caller has in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`"),
                 ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back (`t`), such as `\"checks\";r=9;t=1`"),
             ),
-            examples(
-                ("delivered" = (summary = "The server took the message", value = json!(example(DELIVERED)))),
-                ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
-                ("bad_certificate" = (summary = "The certificate is not good enough", value = json!(example(BAD_CERTIFICATE)))),
+            content(
+                (Report = "application/json", examples(
+                    ("delivered" = (summary = "The server took the message", value = json!(example(DELIVERED)))),
+                    ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
+                    ("bad_certificate" = (summary = "The certificate is not good enough", value = json!(example(BAD_CERTIFICATE)))),
+                )),
+                (String = "text/event-stream", example = json!(live::example(&example(REJECTED)))),
             )),
         (status = 400, description = "The body is not JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::MalformedJson, "expected value at line 1 column 8"))),
@@ -76,7 +90,7 @@ use crate::{
                 ("target_busy" = (summary = "Too many checks of this target are running", value = json!(Problem::from(Refusal::TargetBusy)))),
             )),
         (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",
-            example = json!(Problem::new(ProblemType::Internal, "the service has a fault; its log knows more"))),
+            example = json!(Problem::fault())),
         (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
             content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
             examples(
@@ -86,13 +100,18 @@ use crate::{
     ))]
 pub(super) async fn run_check(
     doors: State<Doors>,
+    headers: HeaderMap,
     caller: Option<Extension<Caller>>,
     members: JsonMembers,
 ) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
-    let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let order = Order { caller: caller.map(|caller| caller.0.0.to_string()), ..Order::new(check) };
-    let report = doors.probe.clone().oneshot(order).await?;
+    let running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
+    let probe = doors.probe.clone();
+    if prefers_events(&headers) {
+        return live::run(probe, order, running).await;
+    }
+    let report = probe.oneshot(order).await?;
     let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
     Ok((server_timing, Json(report)).into_response())
 }

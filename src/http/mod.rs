@@ -1,11 +1,13 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
 //! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
-//! - [`body`] reads what callers send, [`problem`] words every error, `security_headers` are for browsers.
+//! - [`body`] reads what callers send, `accept` in which form they want the answer,
+//!   [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
 //! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
 //!   share. [`ServerIdentity`] is for HTTPS.
 
+mod accept;
 mod auth;
 mod body;
 mod checks;

@@ -21,6 +21,7 @@ use utoipa::{
 use utoipa_swagger_ui::Config;
 
 use super::problem::{Problem, ProblemType};
+use crate::report::PhaseStart;
 
 /// What the document says beside the routes.
 #[derive(Debug, OpenApi)]
@@ -30,6 +31,8 @@ use super::problem::{Problem, ProblemType};
         (name = "checks", description = "Run a check of a mail server."),
         (name = "service", description = "The service itself."),
     ),
+    // Named by the description of the event stream, which no schema can describe.
+    components(schemas(PhaseStart)),
     modifiers(&Bearer),
     servers((url = "/", description = "The service that this document is from")),
     security((), ("bearer" = [])),

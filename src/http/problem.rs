@@ -180,7 +180,12 @@ impl Problem {
 
     /// The answer when a handler panicked. The log has the cause, from where it happened; the caller gets none of it.
     pub fn from_panic(_: Box<dyn Any + Send>) -> Response {
-        Self::new(ProblemType::Internal, "the service has a fault; its log knows more").into_response()
+        Self::fault().into_response()
+    }
+
+    /// Something panicked. The log has the cause; the caller gets none of it.
+    pub fn fault() -> Self {
+        Self::new(ProblemType::Internal, "the service has a fault; its log knows more")
     }
 
     /// The same with another time for the next try, in seconds.

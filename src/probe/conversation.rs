@@ -51,6 +51,7 @@ impl Service<Visit> for Conversation {
 async fn hold(tls: TlsClient, visit: Visit) -> Result<Visited, Refusal> {
     let Visit { mut running, route, connect_by } = visit;
     let began = Instant::now();
+    running.journal.announce(began, Phase::Connect);
     let connected = timeout_at(connect_by, dial(route.address)).await;
     let ended = Instant::now();
     let tcp = match connected {

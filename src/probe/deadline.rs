@@ -3,7 +3,6 @@
 //! The deadline is data: a timeout that dropped the check would drop all that was measured along with it.
 
 use std::{
-    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -46,12 +45,17 @@ where
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
-        let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
-        let running = Running { check, caller, journal: Journal::new(heading), deadline };
+        let journal = Journal::new(heading).heard_by(order.listener);
+        let running = Running { check: order.check, caller: order.caller.clone(), journal, deadline };
         let call = self.inner.call(running);
         // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
         let span = tracing::error_span!("check", id = %order.id);
-        let report = async move { Ok(fold(call.await?, Instant::now())) }.instrument(span);
+        let report = async move {
+            let (journal, ended) = (call.await?, Instant::now());
+            journal.close();
+            Ok(fold(journal, ended))
+        };
+        let report = report.instrument(span);
         Box::pin(async move { report.await.inspect(|report| log(report, order.caller.as_deref())) })
     }
 }

@@ -24,7 +24,7 @@ pub use refusal::Refusal;
 use crate::{
     check::Check,
     net::resolve::Resolver,
-    report::{Attempt, Failure, Journal, Report},
+    report::{Attempt, Failure, Journal, Listener, Report},
     target::policy::{Admitted, TargetPolicy},
     tls::TlsClient,
 };
@@ -41,12 +41,20 @@ pub struct Order {
     pub check: Arc<Check>,
     /// Who asked, for the log; `None` where nobody needs a name.
     pub caller: Option<String>,
+    /// Who is told of each phase as it ends.
+    pub listener: Option<Listener>,
 }
 
 impl Order {
-    /// An order of nobody's with a new id (UUID version 7).
+    /// An order of nobody's with a new id (UUID version 7), that nobody listens to.
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None }
+    }
+
+    /// The same order, and `listener` is told of each phase as it ends.
+    #[must_use]
+    pub fn heard_by(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Journal → [`Report`], a pure function. No figure is computed anywhere else.
 
+pub(super) mod phases;
+
 use std::time::{Duration, Instant};
+
+use phases::Phases;
 
 use super::{
     Failure, Journal, Metrics, Outcome, PhaseReport, Report, ReportedCapabilities, ReportedTarget, Speaker, TlsReport,
@@ -16,8 +20,8 @@ use crate::{
 /// The report of a check that ended at `ended`.
 pub fn fold(journal: Journal, ended: Instant) -> Report {
     let mut fold = Fold::new(&journal);
-    for entry in &journal.entries {
-        fold.take(entry.at, &entry.event);
+    for (index, entry) in journal.entries.iter().enumerate() {
+        fold.take(index, entry.at, &entry.event);
     }
     fold.finish(ended)
 }
@@ -29,7 +33,7 @@ struct Fold<'a> {
     failure: Option<Failure>,
     metrics: Metrics,
     phases: Vec<PhaseReport>,
-    open: Vec<(Phase, Instant)>,
+    reading: Phases,
     last_reply: Option<&'a Reply>,
     capabilities: ReportedCapabilities,
     tls: Option<TlsReport>,
@@ -49,7 +53,7 @@ impl<'a> Fold<'a> {
             failure: None,
             metrics: Metrics::default(),
             phases: Vec::new(),
-            open: Vec::new(),
+            reading: Phases::new(heading.started),
             last_reply: None,
             capabilities: ReportedCapabilities::default(),
             tls: None,
@@ -60,7 +64,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn take(&mut self, at: Instant, event: &'a Event) {
+    fn take(&mut self, index: usize, at: Instant, event: &'a Event) {
+        let ended = self.reading.read(&self.journal.entries, index);
         match event {
             Event::Attempted(attempt) => {
                 // Should none be reached, the last one that was tried is whom the failure is about.
@@ -73,18 +78,17 @@ impl<'a> Fold<'a> {
                 self.target.host.clone_from(host);
                 self.target.address = Some(*address);
             }
-            Event::Began(phase) => self.begin(*phase, at),
+            Event::Began(phase) => self.begin(*phase),
             Event::Sent(text) => self.transcribe(at, Speaker::Client, text.clone()),
             Event::Received(reply) => self.receive(at, reply),
-            Event::Ended(phase, ending) => self.end(*phase, at, *ending),
+            Event::Ended(_, ending) => self.end(ended, *ending),
             Event::Secured(session) => self.secure(at, session),
             Event::Failed(failure) => self.fail(failure.clone()),
             Event::Warned(warning) => self.warnings.push(warning.clone()),
         }
     }
 
-    fn begin(&mut self, phase: Phase, at: Instant) {
-        self.open.push((phase, at));
+    fn begin(&mut self, phase: Phase) {
         if counts_as_last(phase) {
             self.metrics.set_last(phase, None);
         }
@@ -97,32 +101,21 @@ impl<'a> Fold<'a> {
             let separator = if index + 1 < lines.len() { '-' } else { ' ' };
             self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
         }
-        if let Some((phase, _)) = self.open.last()
-            && counts_as_last(*phase)
-        {
-            self.metrics.set_last(*phase, Some(reply));
+        if let Some(phase) = self.reading.current().filter(|phase| counts_as_last(*phase)) {
+            self.metrics.set_last(phase, Some(reply));
         }
     }
 
-    fn end(&mut self, phase: Phase, at: Instant, ending: Ending) {
-        let Some(index) = self.open.iter().rposition(|(open, _)| *open == phase) else { return };
-        let (_, began) = self.open.remove(index);
-        let reply = self.last_reply.filter(|_| matches!(ending, Ending::Accepted | Ending::Rejected));
-        let time = ms(at.saturating_duration_since(began));
-        self.metrics.set_time(phase, time);
-        let ok = matches!(ending, Ending::Done | Ending::Accepted);
-        self.phases.push(PhaseReport {
-            name: phase,
-            started_ms: ms(self.journal.since_start(began)),
-            time_ms: Some(time),
-            ok,
-            code: reply.map(|reply| reply.code().value()),
-            enhanced_code: reply.and_then(Reply::enhanced_code).map(|code| code.to_string()),
-            message: reply.map(Reply::message),
-        });
-        match reply {
-            Some(reply) if ok => self.accept(phase, reply),
-            Some(reply) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
+    fn end(&mut self, ended: Option<PhaseReport>, ending: Ending) {
+        let Some(ended) = ended else { return };
+        let phase = ended.name;
+        if let Some(time) = ended.time_ms {
+            self.metrics.set_time(phase, time);
+        }
+        self.phases.push(ended);
+        match (ending, self.last_reply) {
+            (Ending::Accepted, Some(reply)) => self.accept(phase, reply),
+            (Ending::Rejected, Some(reply)) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
             _ => {}
         }
     }
@@ -145,11 +138,8 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// The first failure is the check's. The phase it belongs to is not well, however it ended.
+    /// The first failure is the check's.
     fn fail(&mut self, failure: Failure) {
-        if let Some(phase) = self.phases.iter_mut().find(|phase| phase.name == failure.phase) {
-            phase.ok = false;
-        }
         self.failure.get_or_insert(failure);
     }
 
@@ -176,16 +166,7 @@ impl<'a> Fold<'a> {
     }
 
     fn finish(mut self, ended: Instant) -> Report {
-        let never_ended = self.open.iter().map(|(phase, began)| PhaseReport {
-            name: *phase,
-            started_ms: ms(self.journal.since_start(*began)),
-            time_ms: None,
-            ok: false,
-            code: None,
-            enhanced_code: None,
-            message: None,
-        });
-        self.phases.extend(never_ended);
+        self.phases.extend(self.reading.never_ended());
         self.metrics.duration = ms(self.journal.since_start(ended));
         let outcome = match (&self.failure, self.delivered) {
             (Some(_), _) => Outcome::Failed,
@@ -216,7 +197,7 @@ fn counts_as_last(phase: Phase) -> bool {
 }
 
 /// Milliseconds with a resolution of one microsecond.
-fn ms(duration: Duration) -> f64 {
+pub(super) fn ms(duration: Duration) -> f64 {
     // A duration of over 2^53 µs is 285 years.
     #[expect(clippy::cast_precision_loss, reason = "whole microseconds of any check are exact in an f64")]
     let micros = duration.as_micros() as f64;

@@ -1,6 +1,6 @@
 //! Journals by hand, and what must come out of them.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::mpsc};
 
 use proptest::prelude::*;
 use time::macros::datetime;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Attempt, FailureKind, Via, journal::Heading},
+    report::{Attempt, FailureKind, Listener, News, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -40,6 +40,13 @@ impl Log {
     fn at(mut self, micros: u64, event: Event) -> Self {
         self.journal.note(self.started + Duration::from_micros(micros), event);
         self
+    }
+
+    /// The same log, and what is told of it while it is written.
+    fn heard(self) -> (Self, mpsc::Receiver<News>) {
+        let (sender, heard) = mpsc::channel();
+        let listener = Listener::new(move |news| sender.send(news).expect("the test listens"));
+        (Self { journal: self.journal.heard_by(Some(listener)), ..self }, heard)
     }
 
     fn answered(self, phase: Phase, from: u64, to: u64, said: &str, ending: Ending) -> Self {
@@ -194,8 +201,8 @@ fn tls_facts_and_every_error() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let phase = || proptest::sample::select(Phase::ALL.as_slice());
-    let ending =
-        proptest::sample::select([Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Failed].as_slice());
+    let endings = [Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Spoiled, Ending::Failed];
+    let ending = proptest::sample::select(endings.to_vec());
     prop_oneof![
         phase().prop_map(Event::Began),
         "[2-5][0-5][0-9] [a-z .0-9]{0,9}".prop_map(|text| Event::Received(reply(&text))),
@@ -216,6 +223,57 @@ proptest! {
             prop_assert!(phase.started_ms >= 0.0 && phase.time_ms.is_none_or(|time| time >= 0.0));
         }
     }
+
+    /// What was told while it was written down is what the report says, and each phase was said to be under way before.
+    #[test]
+    fn what_is_heard_live_is_what_is_reported(events in proptest::collection::vec((0_u64..1000, any_event()), 0..40)) {
+        let (log, heard) = Log::new().heard();
+        let log = events.into_iter().fold(log, |log, (at, event)| log.at(at, event));
+        log.journal.close();
+        let (mut begun, mut phases) = (Vec::new(), Vec::new());
+        for news in heard.try_iter() {
+            match news {
+                News::Began(start) => begun.push((start.name, start.started_ms)),
+                News::Ended(phase) => {
+                    prop_assert!(begun.contains(&(phase.name, phase.started_ms)));
+                    phases.push(phase);
+                }
+            }
+        }
+        prop_assert_eq!(phases, log.fold(1000).phases);
+    }
+}
+
+#[test]
+fn a_phase_is_told_the_moment_it_ends() {
+    let (log, heard) = Log::new().heard();
+    let heard = || {
+        heard
+            .try_iter()
+            .map(|news| match news {
+                News::Began(start) => format!("begin {} {}", start.name, start.started_ms),
+                News::Ended(phase) => format!("{} {:?} {}", phase.name, phase.time_ms, phase.ok),
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut log = log;
+    // Two addresses, of which the second is reached: the report knows of that one only.
+    log.journal.announce(log.started, Phase::Connect);
+    log.journal.announce(log.started + Duration::from_micros(5), Phase::Connect);
+    assert_eq!(heard(), ["begin connect 0", "begin connect 0.005"]);
+    let log = log.at(5, Event::Began(Phase::Connect)).at(7, Event::Ended(Phase::Connect, Ending::Done));
+    assert_eq!(heard(), ["connect Some(0.002) true"]);
+    let log = log.at(5, Event::Began(Phase::Banner));
+    assert_eq!(heard(), ["begin banner 0.005"]);
+    let log = log.at(9, Event::Received(reply("220 hi")));
+    assert_eq!(heard(), [""; 0]);
+    let log = log.at(9, Event::Ended(Phase::Banner, Ending::Accepted)).at(10, Event::Began(Phase::StartTls));
+    assert_eq!(heard(), ["banner Some(0.004) true", "begin starttls 0.01"]);
+    let log = log.at(11, Event::Received(reply("220 go"))).at(11, Event::Ended(Phase::StartTls, Ending::Spoiled));
+    assert_eq!(heard(), ["starttls Some(0.001) false"]);
+    let log = log.at(12, Event::Began(Phase::Quit));
+    log.journal.close();
+    assert_eq!(heard(), ["begin quit 0.012", "quit None false"]);
 }
 
 #[test]

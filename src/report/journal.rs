@@ -8,7 +8,10 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Attempt, Failure, Via};
+use super::{
+    Attempt, Failure, Via,
+    live::{Listener, Live},
+};
 use crate::{
     phase::Phase,
     smtp::Reply,
@@ -22,6 +25,7 @@ use crate::{
 pub struct Journal {
     pub(super) heading: Heading,
     pub(super) entries: Vec<Entry>,
+    live: Option<Box<Live>>,
 }
 
 /// What is known of a check before it begins.
@@ -87,6 +91,8 @@ pub enum Ending {
     Accepted,
     /// By another reply, the last one received.
     Rejected,
+    /// By the expected reply, the last one received, and not as it should for all that; an [`Event::Failed`] says more.
+    Spoiled,
     /// Not as it should, and without a reply; an [`Event::Failed`] says more. A phase that nothing answered does not end at all.
     Failed,
 }
@@ -108,11 +114,28 @@ pub struct TlsSession {
     pub chain: Vec<CertificateFacts>,
 }
 
+impl Ending {
+    pub(super) fn is_ok(self) -> bool {
+        matches!(self, Self::Done | Self::Accepted)
+    }
+
+    pub(super) fn is_by_reply(self) -> bool {
+        matches!(self, Self::Accepted | Self::Rejected | Self::Spoiled)
+    }
+}
+
 impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
         // Room for a check that waits for the banner. Most checks of a service that has many wait there.
-        Self { heading, entries: Vec::with_capacity(8) }
+        Self { heading, entries: Vec::with_capacity(8), live: None }
+    }
+
+    /// The same journal, read to `listener` while it is written.
+    #[must_use]
+    pub fn heard_by(self, listener: Option<Listener>) -> Self {
+        let started = self.heading.started;
+        Self { live: listener.map(|listener| Box::new(Live::new(started, listener))), ..self }
     }
 
     /// What is known of the check since before it began.
@@ -123,6 +146,23 @@ impl Journal {
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
     pub fn note(&mut self, at: Instant, event: Event) {
         self.entries.push(Entry { at, event });
+        if let Some(live) = &mut self.live {
+            live.read_last(&self.entries);
+        }
+    }
+
+    /// Tells the listener, if any, that a phase began at `at`, without noting it: it may come to nothing and not be of the report.
+    pub fn announce(&mut self, at: Instant, phase: Phase) {
+        if let Some(live) = &mut self.live {
+            live.announce(phase, at);
+        }
+    }
+
+    /// Tells the listener, if any, of the phases that never ended: the check is over, and nothing is noted any more.
+    pub fn close(&self) {
+        if let Some(live) = &self.live {
+            live.close();
+        }
     }
 
     /// From the start of the check; zero for an instant before it.

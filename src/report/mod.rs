@@ -2,10 +2,12 @@
 //!
 //! - [`journal`]: what happened and when, written down while the check runs.
 //! - [`fold`]: the journal as a report, a pure function.
+//! - [`live`]: the news of the phases while the journal is being written.
 //! - [`metrics`]: the figures, under the names that Circonus gave them.
 
 pub mod fold;
 pub mod journal;
+pub mod live;
 pub mod metrics;
 
 use std::net::IpAddr;
@@ -16,6 +18,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use journal::Journal;
+pub use live::{Listener, News, PhaseStart};
 pub use metrics::Metrics;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -22,47 +22,6 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     let mut command = program(&["run", "--target=127.0.0.1", &format!("--port={}", sandbox.addr().port())]);
     command.args(arguments);
     command
-}
-
-/// The same on a terminal, by script(1): what the terminal would show, with its line ends made plain.
-fn on_a_terminal(command: &Command) -> (i32, String) {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
-    let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line.join(" "), "/dev/null"]).stdin(Stdio::null());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => script.env(name, value),
-            None => script.env_remove(name),
-        };
-    }
-    let output = script.output().expect("script, which tests/install brings");
-    (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_gets_a_report_to_read() {
-    let sandbox = sandbox().await;
-    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=you@sandbox.test", "--starttls"]));
-    assert_eq!(code, 0, "{text}");
-    let first = text.lines().next().expect("a line");
-    assert!(first.starts_with("delivered: the server took the message ("), "{text}");
-    for part in ["target       127.0.0.1", "TLSv1.3", "mx.sandbox.test", "unknown issuer", "queue id", " ms  250 "] {
-        assert!(text.contains(part), "{part} in {text}");
-    }
-    for phase in
-        ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"]
-    {
-        assert!(text.lines().any(|line| line.split_whitespace().next() == Some(phase)), "{phase} in {text}");
-    }
-
-    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=nobody@sandbox.test"]));
-    assert_eq!(code, 1, "{text}");
-    assert!(text.starts_with("failed (") && text.contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
-
-    let (code, text) = on_a_terminal(&run(&sandbox, &["--to=you@sandbox.test", "--json", "--stop-after=ehlo"]));
-    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    assert_eq!((code, &report["outcome"]), (0, &json!("completed")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,8 +121,7 @@ impl Exchange {
         }
         self.journal.note(self.began, Event::Began(Phase::Banner));
         if check.script.implicit_tls {
-            let facts = self.handshake(tls).await?;
-            self.trust(facts.as_ref())?;
+            self.handshake(tls).await??;
         }
         let mut action = first;
         loop {
@@ -141,13 +140,10 @@ impl Exchange {
                     self.say(Phase::SaslAuth, &command, None).await?;
                     self.answer(dialogue, Phase::SaslAuth).await?
                 }
-                Action::Handshake => {
-                    let facts = self.handshake(tls).await?;
-                    match self.trust(facts.as_ref()) {
-                        Ok(()) => dialogue.after_handshake(),
-                        Err(failure) => self.part(dialogue, failure),
-                    }
-                }
+                Action::Handshake => match self.handshake(tls).await? {
+                    Ok(()) => dialogue.after_handshake(),
+                    Err(failure) => self.part(dialogue, failure),
+                },
                 Action::Unsupported(phase, lacking) => {
                     self.part(dialogue, Failure::new(phase, FailureKind::Unsupported, lacking))
                 }
@@ -197,6 +193,8 @@ impl Exchange {
         let (verdict, next) = dialogue.reply(reply);
         let ending = match verdict {
             Verdict::Challenged => return next,
+            // It is over once nothing is found behind the reply, which the handshake looks for.
+            Verdict::Accepted if phase == Phase::StartTls => return next,
             Verdict::Accepted => Ending::Accepted,
             Verdict::Rejected => Ending::Rejected,
         };

@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod dns;
+pub(crate) mod events;
 pub(crate) mod mta;
 pub(crate) mod pki;
 pub(crate) mod port;

@@ -152,3 +152,19 @@ pub(crate) fn parts(answer: &str) -> (u16, Value) {
     let document = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
     (status.unwrap_or_else(|| panic!("no status: {answer}")), document.unwrap_or_else(|| panic!("no JSON: {answer}")))
 }
+
+/// A command line for script(1), which runs the command on a terminal of this size.
+pub(crate) fn scripted(command: &Command, columns: u16, lines: u16) -> Command {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
+    let line = format!("stty cols {columns} rows {lines}; exec {}", line.join(" "));
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    script
+}

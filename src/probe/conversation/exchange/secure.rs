@@ -17,12 +17,20 @@ use crate::{
 };
 
 impl Exchange {
-    /// Goes over to TLS. The facts are `None` only where the server showed no certificate.
-    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Option<TlsFacts>, Failure> {
+    /// Goes over to TLS, and tells whether the check may go on there.
+    ///
+    /// # Errors
+    /// The failure after which nothing more can be said.
+    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Result<(), Failure>, Failure> {
+        let answered = self.stream.arrived();
         let released = self.stream.release().await;
-        if released.is_err() && !self.check.script.implicit_tls {
-            let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-            return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+        if !self.check.script.implicit_tls {
+            let ending = if released.is_ok() { Ending::Accepted } else { Ending::Spoiled };
+            self.journal.note(answered, Event::Ended(Phase::StartTls, ending));
+            if released.is_err() {
+                let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
+                return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+            }
         }
         let name = self.server_name()?;
         self.journal.note(Instant::now(), Event::Began(Phase::Tls));
@@ -40,8 +48,10 @@ impl Exchange {
         let failure = match outcome {
             Ok(stream) => {
                 self.stream.secured(stream);
-                self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Done));
-                return Ok(facts);
+                let trusted = self.trust(facts.as_ref());
+                let ending = if trusted.is_ok() { Ending::Done } else { Ending::Failed };
+                self.journal.note(ended, Event::Ended(Phase::Tls, ending));
+                return Ok(trusted);
             }
             Err(error) => handshake_failure(&error),
         };
@@ -57,8 +67,8 @@ impl Exchange {
             .map_err(|error| Failure::new(Phase::Tls, FailureKind::Unsupported, format_args!("{name}: {error}")))
     }
 
-    /// Whether the check may go on with a server that showed this certificate.
-    pub(super) fn trust(&self, facts: Option<&TlsFacts>) -> Result<(), Failure> {
+    /// Whether the check may go on with a server that showed this certificate; `None` where it showed none.
+    fn trust(&self, facts: Option<&TlsFacts>) -> Result<(), Failure> {
         let certificate = |message: &str| Err(Failure::new(Phase::Tls, FailureKind::Certificate, message));
         let Some(facts) = facts else { return certificate("the server showed no certificate") };
         if self.check.tls_verify == TlsVerify::Require

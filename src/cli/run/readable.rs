@@ -1,31 +1,32 @@
-//! A report for people, as `run` prints it on a terminal.
+//! A report in words for people; its phases are the [`waterfall`](super::waterfall)'s.
 
 use std::fmt::{self, Display, Formatter};
 
+use super::waterfall::{BAD, GOOD, Look};
 use crate::{
     printable::is_harmful,
-    report::{Outcome, PhaseReport, Report, TlsReport},
+    report::{Failure, Outcome, Report, TlsReport},
 };
 
 /// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
 #[derive(Debug)]
-pub(super) struct Readable<'a>(pub(super) &'a Report);
+pub(super) struct Readable<'a> {
+    pub(super) report: &'a Report,
+    pub(super) look: Look,
+}
 
 impl Display for Readable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let report = self.0;
-        let outcome = match report.outcome {
-            Outcome::Delivered => "delivered: the server took the message",
-            Outcome::Completed => "completed, as far as was asked",
-            Outcome::Failed => "failed",
+        let report = self.report;
+        let (style, outcome) = match report.outcome {
+            Outcome::Delivered => (GOOD, "delivered: the server took the message"),
+            Outcome::Completed => (GOOD, "completed, as far as was asked"),
+            Outcome::Failed => (BAD, "failed"),
         };
-        writeln!(f, "{outcome} ({:.3} ms)", report.metrics.duration)?;
+        writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
-            let kind = failure.kind.name();
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            write!(f, "  failure      {} at {}, {whether}: ", kind, failure.phase)?;
-            write_reply(f, failure.code, failure.enhanced_code.as_deref(), Some(&failure.message))?;
-            writeln!(f)?;
+            writeln!(f, "  failure      {} at {}, {whether}: {}", failure.kind.name(), failure.phase, Said(failure))?;
         }
         write!(f, "  target       {}", Line(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -38,9 +39,6 @@ impl Display for Readable<'_> {
                 write!(f, " [{address}]")?;
             }
             writeln!(f, ": {}", Line(&attempt.error))?;
-        }
-        for phase in &report.phases {
-            write_phase(f, phase)?;
         }
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
@@ -59,27 +57,41 @@ impl Display for Readable<'_> {
     }
 }
 
-fn write_phase(f: &mut Formatter<'_>, phase: &PhaseReport) -> fmt::Result {
-    let mark = if phase.ok { ' ' } else { '!' };
-    let time = phase.time_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3} ms"));
-    write!(f, "{mark} {:9} {time:>13}  ", phase.name.name())?;
-    write_reply(f, phase.code, phase.enhanced_code.as_deref(), phase.message.as_deref())?;
-    writeln!(f)
+/// What a failure has to say, in one line.
+pub(super) struct Said<'a>(pub(super) &'a Failure);
+
+impl Display for Said<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let failure = self.0;
+        write!(
+            f,
+            "{}",
+            Reply { code: failure.code, enhanced: failure.enhanced_code.as_deref(), text: &failure.message }
+        )
+    }
 }
 
 /// A reply in one line: of several lines, the first.
-fn write_reply(f: &mut Formatter<'_>, code: Option<u16>, enhanced: Option<&str>, message: Option<&str>) -> fmt::Result {
-    if let Some(code) = code {
-        write!(f, "{code} ")?;
-    }
-    if let Some(enhanced) = enhanced {
-        write!(f, "{enhanced} ")?;
-    }
-    let mut lines = message.unwrap_or_default().split('\n');
-    write!(f, "{}", Line(lines.next().unwrap_or_default()))?;
-    match lines.count() {
-        0 => Ok(()),
-        more => write!(f, " (and {more} more)"),
+pub(super) struct Reply<'a> {
+    pub(super) code: Option<u16>,
+    pub(super) enhanced: Option<&'a str>,
+    pub(super) text: &'a str,
+}
+
+impl Display for Reply<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(code) = self.code {
+            write!(f, "{code} ")?;
+        }
+        if let Some(enhanced) = self.enhanced {
+            write!(f, "{enhanced} ")?;
+        }
+        let mut lines = self.text.split('\n');
+        write!(f, "{}", Line(lines.next().unwrap_or_default()))?;
+        match lines.count() {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
     }
 }
 
@@ -115,7 +127,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
 }
 
 /// Text in one line, harmful characters escaped.
-struct Line<'a>(&'a str);
+pub(super) struct Line<'a>(pub(super) &'a str);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -159,7 +171,8 @@ mod tests {
         for (micros, event) in events(started) {
             journal.note(started + Duration::from_micros(micros), event);
         }
-        Readable(&fold(journal, started + Duration::from_millis(20))).to_string()
+        let report = fold(journal, started + Duration::from_millis(20));
+        Readable { report: &report, look: Look { width: 80, colour: false, unicode: true } }.to_string()
     }
 
     fn received(lines: &str) -> Event {
@@ -204,9 +217,6 @@ mod tests {
         for line in [
             "tried        mx0.example.com: no address",
             "target       mx.example.com port 25",
-            "  banner         1.500 ms  220 mx.example.com ESMTP",
-            "  ehlo           0.400 ms  250 mx.example.com (and 2 more)",
-            "! rcptto                -  ",
             "tls          TLSv1.3 TLS_AES_256_GCM_SHA384",
             "verified     no: expired: expired yesterday",
             "warning      the password went out in clear text",

@@ -1,0 +1,240 @@
+//! The phases of a check as bars over its time, in text.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::readable::Reply;
+use crate::report::{News, PhaseReport, PhaseStart};
+
+/// How text is to look where it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    /// Columns of the terminal.
+    pub(super) width: usize,
+    /// Whether there is colour.
+    pub(super) colour: bool,
+    /// Whether there are more characters than ASCII has.
+    pub(super) unicode: bool,
+}
+
+/// Columns in front of the bar: mark, name, time.
+const MARGIN: usize = 27;
+/// The widest and the narrowest bar that tells anything.
+const BAR: std::ops::RangeInclusive<usize> = 10..=48;
+
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+const UNDER_WAY: Style = AnsiColor::Cyan.on_default();
+
+impl Look {
+    /// Without anything that a file or a pipe would not show.
+    pub(super) const PLAIN: Self = Self { width: 80, colour: false, unicode: false };
+
+    /// The text in this style, if there is colour.
+    pub(super) fn paint(self, style: Style, text: &str) -> String {
+        if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// How wide a bar is; zero where there is no room for one.
+    fn bar(self) -> usize {
+        let width = self.width.saturating_sub(MARGIN) * 2 / 5;
+        if width < *BAR.start() { 0 } else { width.min(*BAR.end()) }
+    }
+
+    /// The text, cut to so many characters.
+    fn cut(self, text: &str, room: usize) -> String {
+        if text.chars().count() <= room {
+            return text.to_owned();
+        }
+        let mut cut: String = text.chars().take(room.saturating_sub(1)).collect();
+        cut.push(if self.unicode { '…' } else { '~' });
+        cut
+    }
+}
+
+/// The phases of a check, in the order in which they began.
+#[derive(Debug, Default)]
+pub(super) struct Waterfall(Vec<Row>);
+
+#[derive(Debug)]
+struct Row {
+    start: PhaseStart,
+    /// `None` while it is under way.
+    end: Option<PhaseReport>,
+}
+
+impl Waterfall {
+    /// Takes the next of the news.
+    pub(super) fn hear(&mut self, news: News) {
+        match news {
+            News::Began(start) => {
+                // Of several addresses that are tried, the last attempt stands for all.
+                self.0.retain(|row| row.end.is_some() || row.start.name != start.name);
+                self.0.push(Row { start, end: None });
+            }
+            News::Ended(phase) => {
+                if let Some(row) = self.0.iter_mut().rfind(|row| row.start.name == phase.name) {
+                    row.end = Some(phase);
+                }
+            }
+        }
+    }
+
+    /// Line by line, as it stands so many milliseconds after the start of the check.
+    pub(super) fn lines(&self, now_ms: f64, look: Look) -> Vec<String> {
+        self.0.iter().map(|row| row.line(now_ms, look)).collect()
+    }
+}
+
+/// The line of a phase that is over, without a bar: for where nothing can be drawn twice.
+pub(super) fn line(phase: &PhaseReport, look: Look) -> String {
+    let start = PhaseStart { name: phase.name, started_ms: phase.started_ms };
+    Row { start, end: Some(phase.clone()) }.line(0.0, Look { width: usize::MAX, ..look })
+}
+
+impl Row {
+    fn line(&self, now_ms: f64, look: Look) -> String {
+        let (mark, style, time) = match &self.end {
+            None => (' ', UNDER_WAY, "...".to_owned()),
+            Some(phase) => {
+                let time = phase.time_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3} ms"));
+                if phase.ok { (' ', GOOD, time) } else { ('!', BAD, time) }
+            }
+        };
+        let mut line = look.paint(style, &format!("{mark} {:9}", self.start.name.name()));
+        let _ = write!(line, " {time:>13}  ");
+        let bar = if look.width == usize::MAX { 0 } else { look.bar() };
+        if bar > 0 {
+            line += &look.paint(style, &self.bar(now_ms, bar, look));
+            line += "  ";
+        }
+        let taken = MARGIN + if bar > 0 { bar + 2 } else { 0 };
+        line += &look.cut(&self.reply(), look.width.saturating_sub(taken));
+        line.trim_end().to_owned()
+    }
+
+    /// A bar from the phase's start to its end, on a scale of which `now_ms` is the end.
+    fn bar(&self, now_ms: f64, width: usize, look: Look) -> String {
+        let time = self.end.as_ref().and_then(|phase| phase.time_ms);
+        let end_ms = time.map_or(now_ms, |time| self.start.started_ms + time);
+        let (from, to) = (eighths(self.start.started_ms, now_ms, width), eighths(end_ms, now_ms, width));
+        // Whole columns from the start, so that no bar is too thin to be seen.
+        let from = (from / 8).min(width - 1);
+        let to = to.max(from * 8 + 1);
+        let full = to / 8 - from;
+        let rest = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][to % 8];
+        let bar = if look.unicode {
+            let rest = if to.is_multiple_of(8) { String::new() } else { rest.to_string() };
+            format!("{}{}{rest}", " ".repeat(from), "█".repeat(full))
+        } else {
+            format!("{}{}", " ".repeat(from), "#".repeat((to.div_ceil(8) - from).max(1)))
+        };
+        format!("{bar:width$}")
+    }
+
+    /// What the server said, in one line.
+    fn reply(&self) -> String {
+        let Some(phase) = &self.end else { return String::new() };
+        let text = phase.message.as_deref().unwrap_or_default();
+        Reply { code: phase.code, enhanced: phase.enhanced_code.as_deref(), text }.to_string()
+    }
+}
+
+/// Where an instant lies on a scale of `width` columns, in eighths of a column.
+fn eighths(ms: f64, end_ms: f64, width: usize) -> usize {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 8 times a small width"
+    )]
+    let place = (if end_ms > 0.0 { (ms / end_ms).clamp(0.0, 1.0) } else { 0.0 } * (width * 8) as f64).round() as usize;
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phase::Phase;
+
+    fn begin(name: Phase, started_ms: f64) -> News {
+        News::Began(PhaseStart { name, started_ms })
+    }
+
+    fn ended(name: Phase, started_ms: f64, time_ms: Option<f64>, code: Option<u16>, message: &str) -> News {
+        let ok = code.is_none_or(|code| code < 400) && time_ms.is_some();
+        let message = (!message.is_empty()).then(|| message.to_owned());
+        News::Ended(PhaseReport { name, started_ms, time_ms, ok, code, enhanced_code: None, message })
+    }
+
+    fn rejected() -> Waterfall {
+        let mut waterfall = Waterfall::default();
+        for news in [
+            begin(Phase::Connect, 0.0),
+            begin(Phase::Connect, 10.0),
+            ended(Phase::Connect, 10.0, Some(10.0), None, ""),
+            begin(Phase::Banner, 10.0),
+            ended(Phase::Banner, 10.0, Some(30.0), Some(220), "mx.example.com ESMTP at your service"),
+            begin(Phase::RcptTo, 40.0),
+            ended(Phase::RcptTo, 40.0, Some(39.5), Some(550), "no such user\nhere"),
+            begin(Phase::Quit, 79.9),
+        ] {
+            waterfall.hear(news);
+        }
+        waterfall
+    }
+
+    fn look(width: usize, unicode: bool) -> Look {
+        Look { width, colour: false, unicode }
+    }
+
+    #[test]
+    fn bars_lie_where_their_phases_lay() {
+        assert_eq!(
+            rejected().lines(80.0, look(80, true)),
+            [
+                "  connect       10.000 ms    ███▎",
+                "  banner        30.000 ms    ████████▌            220 mx.example.com ESMTP at y…",
+                "! rcptto        39.500 ms            ██████████▉  550 no such user (and 1 more)",
+                "  quit                ...                      █",
+            ]
+            .map(|line| line.to_owned())
+        );
+    }
+
+    #[test]
+    fn less_room_shows_less() {
+        for line in rejected().lines(80.0, look(80, false)) {
+            assert!(line.is_ascii() && line.len() <= 80, "{line}");
+        }
+        let narrow = rejected().lines(80.0, look(48, true));
+        assert_eq!(narrow[1], "  banner        30.000 ms  220 mx.example.com E…");
+        assert!(rejected().lines(80.0, look(20, true)).iter().all(|line| !line.contains('█')));
+    }
+
+    #[test]
+    fn a_line_on_its_own_has_no_bar() {
+        let News::Ended(phase) = ended(Phase::Ehlo, 1.0, Some(0.4), Some(250), "mx\u{1b}[2J\nSIZE\nHELP") else {
+            panic!("ended");
+        };
+        assert_eq!(line(&phase, look(80, true)), "  ehlo           0.400 ms  250 mx\\u{1b}[2J (and 2 more)");
+    }
+
+    #[test]
+    fn colour_is_where_it_is_wanted() {
+        let plain = rejected().lines(80.0, look(80, true)).concat();
+        assert!(!plain.contains('\u{1b}'));
+        let coloured = rejected().lines(80.0, Look { colour: true, ..look(80, true) });
+        assert!(coloured[1].starts_with("\u{1b}[32m") && coloured[2].starts_with("\u{1b}[31m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn every_width_and_instant_has_a_picture() {
+        for width in 0..200 {
+            for now in [0.0, 0.001, 79.9, 80.0, 1e9] {
+                assert_eq!(rejected().lines(now, look(width, true)).len(), 4);
+            }
+        }
+    }
+}

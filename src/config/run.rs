@@ -1,0 +1,115 @@
+//! What `run` was given.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::timeout;
+use crate::phase::Phase;
+
+/// What `run` was given.
+#[derive(Args, Clone, PartialEq)]
+pub struct Run {
+    /// Print the report as JSON, on a terminal too; with --watch, a line for each
+    #[arg(long)]
+    pub json: bool,
+    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check succeeded, else 1
+    #[arg(long, value_name = "TIME", value_parser = timeout)]
+    pub watch: Option<Duration>,
+    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage too)
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub nagios: bool,
+    /// When --nagios is not content.
+    #[command(flatten)]
+    pub thresholds: Thresholds,
+    /// The parameters that were given, by the names that the HTTP body has for them.
+    #[arg(skip)]
+    pub parameters: Map<String, Value>,
+}
+
+/// The parameters by their names alone: a value may be the password.
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.parameters.keys().collect();
+        f.debug_struct("Run")
+            .field("json", &self.json)
+            .field("watch", &self.watch)
+            .field("nagios", &self.nagios)
+            .field("thresholds", &self.thresholds)
+            .field("parameters", &names)
+            .finish()
+    }
+}
+
+/// What a check may take, and how long its certificate must be valid, for `--nagios` to be content.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+pub struct Thresholds {
+    /// With --nagios: WARNING if a phase, or `duration`, takes more milliseconds (list)
+    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios")]
+    pub warning: Vec<Limit>,
+    /// With --nagios: CRITICAL if a phase, or `duration`, takes more milliseconds (list)
+    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios")]
+    pub critical: Vec<Limit>,
+    /// With --nagios: WARNING if the certificate is valid for fewer days
+    #[arg(long, value_name = "DAYS", requires = "nagios")]
+    pub cert_warning: Option<u32>,
+    /// With --nagios: CRITICAL if the certificate is valid for fewer days
+    #[arg(long, value_name = "DAYS", requires = "nagios")]
+    pub cert_critical: Option<u32>,
+}
+
+/// The most that something may take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// A phase, or `None` for the whole check.
+    pub of: Option<Phase>,
+    /// In milliseconds.
+    pub ms: f64,
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, ms) = text.split_once('=').ok_or("write it like banner=500 or duration=2000")?;
+        // Nothing answers the PROXY header, and so it has no time.
+        let timed = || Phase::ALL.into_iter().filter(|phase| *phase != Phase::Proxy);
+        let of = match name {
+            "duration" => None,
+            name => Some(timed().find(|phase| phase.name() == name).ok_or_else(|| {
+                let names: Vec<_> = timed().map(Phase::name).collect();
+                format!("`{name}` is none of duration {}", names.join(" "))
+            })?),
+        };
+        match ms.parse::<f64>() {
+            Ok(ms) if ms.is_finite() && ms >= 0.0 => Ok(Self { of, ms }),
+            _ => Err(format!("`{ms}` is no number of milliseconds")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_of_a_phase_or_of_the_whole() {
+        let limit = |text: &str| text.parse::<Limit>();
+        assert_eq!(limit("banner=500"), Ok(Limit { of: Some(Phase::Banner), ms: 500.0 }));
+        assert_eq!(limit("ehlo_tls=0.5"), Ok(Limit { of: Some(Phase::EhloTls), ms: 0.5 }));
+        assert_eq!(limit("duration=2e3"), Ok(Limit { of: None, ms: 2000.0 }));
+        for (text, named) in [
+            ("500", "banner=500"),
+            ("greeting=1", "`greeting`"),
+            ("proxy=1", "`proxy`"),
+            ("banner=", "``"),
+            ("banner=fast", "`fast`"),
+            ("banner=-1", "`-1`"),
+            ("banner=NaN", "`NaN`"),
+            ("banner=inf", "`inf`"),
+        ] {
+            assert!(limit(text).is_err_and(|error| error.contains(named)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A check that is told live: each phase the moment that it ends, and then the report.
+
+use std::{io::Read, time::Duration};
+
+use axum::http::{
+    Method, Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use smtp_check::http::Ended;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    time::timeout,
+};
+
+use super::support::{
+    app::{App, House, failure, filled_in, phases},
+    dns::{Dns, Zone},
+    events::{Events, named, report_of},
+    pki::{Ca, Leaf},
+    program::{PATIENCE, Served, program},
+    smtpd::{Act, End, Script, Smtpd, Step},
+};
+
+async fn events(app: &App, parameters: Value) -> Events {
+    Events::of(app, parameters).await.unwrap_or_else(|answer| panic!("no stream: {answer:?}"))
+}
+
+/// The next event: its name, and the name of the phase that it is about.
+async fn next(events: &mut Events) -> (String, String) {
+    let (name, data) = events.next().await.expect("one more event");
+    (name, data["name"].as_str().expect("of a phase").to_owned())
+}
+
+fn said(name: &str, phase: &str) -> (String, String) {
+    (name.to_owned(), phase.to_owned())
+}
+
+#[tokio::test]
+async fn phases_arrive_one_by_one() {
+    let app = App::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let mut live = events(&app, json!({"port": port, "stop_after": "mailfrom"})).await;
+    assert_eq!(live.headers["content-type"], "text/event-stream");
+    assert_eq!(live.headers["cache-control"], "no-store");
+    assert_eq!(live.headers["x-accel-buffering"], "no");
+    let (server, _) = listener.accept().await.expect("the check connects");
+    let mut server = BufReader::new(server);
+    assert_eq!(next(&mut live).await, said("begin", "connect"));
+    assert_eq!(next(&mut live).await, said("phase", "connect"));
+    // Nothing is answered before the event of the phase in front of it was seen.
+    let mut line = String::new();
+    for (phase, command, reply) in [
+        ("banner", "", "220 mx.test ESMTP"),
+        ("ehlo", "EHLO ", "250 mx.test"),
+        ("mailfrom", "MAIL ", "250 2.1.0 Ok"),
+        ("quit", "QUIT", "221 Bye"),
+    ] {
+        assert_eq!(next(&mut live).await, said("begin", phase));
+        if !command.is_empty() {
+            line.clear();
+            timeout(PATIENCE, server.read_line(&mut line)).await.expect("in time").expect("a command");
+            assert!(line.starts_with(command), "{line}");
+        }
+        server.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the check reads");
+        assert_eq!(next(&mut live).await, said("phase", phase));
+    }
+    let (name, report) = live.next().await.expect("the report");
+    assert_eq!((name.as_str(), &report["outcome"]), ("report", &json!("completed")));
+    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
+    assert_eq!(live.next().await, None);
+}
+
+/// However a check ends, the phases that were told are those of the report, and the report has the form of the one in JSON.
+#[tokio::test]
+async fn what_is_told_is_what_is_reported() {
+    let ca = Ca::new("Test CA");
+    let identity = || ca.issue(Leaf::for_name("mx.test"));
+    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()).nxdomain("nowhere.test"));
+    let app = House::default().asking(dns.addr()).open().await;
+    let injection = Act::reply("220 go\r\n250 injected\r\n");
+    let encrypted = || Script::polite().with_starttls(identity());
+    let all = [
+        (encrypted(), json!({"starttls": true, "target": "mx.test", "transcript": true}), ""),
+        (encrypted().on(Step::StartTls, injection), json!({"starttls": true}), "starttls"),
+        (encrypted(), json!({"starttls": true, "tls_verify": "require"}), "tls"),
+        (Script::polite().with_implicit_tls(identity()), json!({"implicit_tls": true}), ""),
+        (Script::polite().with_implicit_tls(identity()), json!({"implicit_tls": true, "tls_verify": "require"}), "tls"),
+        (Script::polite(), json!({"implicit_tls": true}), "tls"),
+        (Script::polite().on(Step::RcptTo, "550 5.1.1 no\r\n"), json!({}), "rcptto"),
+        (Script::polite().on(Step::Ehlo, Act::silence()), json!({"timeout_ms": 300}), "ehlo"),
+        (Script::polite().on(Step::Data, Act::close()), json!({}), "data"),
+        (Script::polite().on(Step::Quit, Act::reset()), json!({}), ""),
+        (Script::polite(), json!({"target": "nowhere.test"}), "dns"),
+    ];
+    for (script, mut parameters, failing) in all {
+        let server = Smtpd::serve(script);
+        parameters["port"] = server.port().into();
+        let told = events(&app, parameters.clone()).await.rest().await;
+        let report = report_of(&told);
+        assert_eq!(failure(&report).0, failing, "{report:#}");
+        for phase in report["phases"].as_array().into_iter().flatten() {
+            let begin = json!({"name": phase["name"], "started_ms": phase["started_ms"]});
+            assert!(told.contains(&("begin".to_owned(), begin)), "{phase} in {told:?}");
+            let fails = phase["name"] == failing || phase["time_ms"] == Value::Null;
+            assert_eq!(phase["ok"] == false, fails, "{phase}");
+        }
+        let in_json = app.check(parameters).await;
+        let members = |report: &Value| report.as_object().map(|members| members.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(members(&report), members(&in_json));
+        assert_eq!((phases(&report), &report["target"]), (phases(&in_json), &in_json["target"]));
+    }
+}
+
+#[tokio::test]
+async fn who_prefers_json_gets_json() {
+    let app = App::start().await;
+    let server = Smtpd::serve(Script::polite());
+    for (accept, content_type) in [
+        ("application/json, text/event-stream;q=0.5", "application/json"),
+        ("*/*", "application/json"),
+        ("text/event-stream, */*;q=0.1", "text/event-stream"),
+    ] {
+        let body = Full::from(filled_in(json!({"port": server.port()})).to_string());
+        let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
+        let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, accept);
+        let answer = app.send(request.body(body).expect("a request")).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some(content_type)), "{accept}");
+    }
+}
+
+/// The answer is a problem with its status, as it would be in place of JSON.
+async fn refused(app: &App, parameters: Value, status: u16, slug: &str) {
+    let Err(answer) = Events::of(app, parameters).await else { panic!("a stream in place of {slug}") };
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(answer.json()["type"], format!("urn:smtp-check:problem:{slug}"));
+}
+
+#[tokio::test]
+async fn a_check_that_does_not_run_is_no_stream() {
+    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 3].into()).a("busy.test", [127, 0, 0, 1].into()));
+    let mut house = House::default().asking(dns.addr());
+    (house.limits.checks, house.limits.checks_per_target) = (2, 1);
+    house.deny.push("127.0.0.3/32".parse().expect("a network"));
+    let mut app = house.open().await;
+    refused(&app, json!({"port": 0}), 422, "invalid-parameters").await;
+    refused(&app, json!({"target": "127.0.0.3"}), 403, "target-forbidden").await;
+    refused(&app, json!({"target": "mx.test"}), 403, "target-forbidden").await;
+
+    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+    let elsewhere = Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::new().greets(Act::silence()));
+    let parameters = json!({"port": silent.port(), "timeout_ms": 60_000});
+    let first = events(&app, parameters.clone()).await;
+    refused(&app, parameters, 429, "target-busy").await;
+    refused(&app, json!({"target": "busy.test", "port": silent.port()}), 429, "target-busy").await;
+    let second = events(&app, json!({"target": "127.0.0.2", "port": elsewhere.port(), "timeout_ms": 60_000})).await;
+    refused(&app, json!({}), 503, "overloaded").await;
+
+    app.terminate();
+    app.lifecycle.draining().await;
+    refused(&app, json!({}), 503, "shutting-down").await;
+    drop((first, second));
+    assert_eq!(app.ended().await, Ended::Drained);
+}
+
+/// The second address of a target may have its fill when the first one has been tried in vain.
+#[tokio::test]
+async fn a_refusal_in_the_middle_is_the_last_event() {
+    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 6].into()).a("mx.test", [127, 0, 0, 7].into()));
+    let mut house = House::default().asking(dns.addr());
+    house.limits.checks_per_target = 1;
+    let app = house.open().await;
+    let silent = Smtpd::serve_at("127.0.0.7:0".parse().expect("an address"), Script::new().greets(Act::silence()));
+    let busy = json!({"target": "127.0.0.7", "port": silent.port(), "timeout_ms": 60_000});
+    let _holding = events(&app, busy).await;
+    let told = events(&app, json!({"target": "mx.test", "port": silent.port()})).await.rest().await;
+    let (last, problem) = told.last().expect("an event");
+    assert_eq!(last, "problem");
+    assert_eq!((&problem["type"], &problem["status"]), (&json!("urn:smtp-check:problem:target-busy"), &json!(429)));
+    assert_eq!(named(&told, "report"), json!([]));
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_ends_the_check() {
+    for step in [Step::Greeting, Step::Ehlo, Step::RcptTo, Step::Body] {
+        let app = App::start().await;
+        let server = Smtpd::serve(Script::polite().on(step, Act::silence()));
+        let mut live = events(&app, json!({"port": server.port(), "timeout_ms": 60_000})).await;
+        // The last that is heard is that the silent phase is under way.
+        let silent = match step {
+            Step::Greeting => "banner",
+            Step::Ehlo => "ehlo",
+            Step::RcptTo => "rcptto",
+            _ => "body",
+        };
+        while next(&mut live).await != said("begin", silent) {}
+        assert_eq!(app.lifecycle.running(), 1);
+        drop(live);
+        assert!(matches!(server.next_session().await.end, End::Eof | End::Reset), "{step:?}");
+        let over = async {
+            while app.lifecycle.running() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, over).await.expect("its place is given back");
+    }
+}
+
+#[tokio::test]
+async fn a_live_check_finishes_though_the_service_is_to_stop() {
+    let mut app = App::start().await;
+    let greeting = Act::from("220 mx.test ESMTP\r\n").after(Duration::from_millis(500));
+    let server = Smtpd::serve(Script::polite().greets(greeting));
+    let live = events(&app, json!({"port": server.port()})).await;
+    app.terminate();
+    app.lifecycle.draining().await;
+    assert_eq!(app.lifecycle.running(), 1);
+    let report = report_of(&live.rest().await);
+    assert_eq!(report["outcome"], "delivered");
+    assert_eq!(app.ended().await, Ended::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_check_is_in_the_log_once() {
+    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let server = Smtpd::serve(Script::polite());
+    let mut caller = served.begin("Accept: text/event-stream\r\n", &filled_in(json!({"port": server.port()})));
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains("event: report\n"), "{answer}");
+    served.signal("TERM");
+    let mut checked = 0;
+    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+        checked += usize::from(line.contains(r#""checked""#));
+    }
+    assert_eq!(checked, 1);
+}

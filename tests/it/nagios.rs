@@ -1,0 +1,91 @@
+//! `run --nagios`: one line and an exit code, whatever happens.
+
+use std::process::Command;
+
+use smtp_check::sandbox::Sandbox;
+
+use crate::support::{
+    pki::{Ca, Leaf},
+    program::{code, program, stderr},
+    smtpd::{Script, Smtpd, Step},
+};
+
+/// Exit code and line.
+#[track_caller]
+fn answer(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("the program starts");
+    let line = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "{line:?} {}", stderr(&output));
+    assert!(line.matches('|').count() <= 1, "{line}");
+    (code(&output), line)
+}
+
+fn plugin(port: u16, arguments: &[&str]) -> Command {
+    let mut command = program(&["run", "--nagios", "--to=you@sandbox.test", "--target=127.0.0.1"]);
+    command.arg(format!("--port={port}")).args(arguments);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_answers_by_its_thresholds() {
+    let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox");
+    let port = sandbox.addr().port();
+    for (arguments, status, text) in [
+        (&[][..], 0, "SMTP OK - delivered in "),
+        (&["--warning=duration=60000,banner=60000"], 0, ";60000;;0 "),
+        (&["--warning", "banner=0"], 1, "SMTP WARNING - banner took "),
+        (&["--warning=banner=0", "--critical=banner=0,ehlo=60000"], 2, "SMTP CRITICAL - banner took "),
+        (&["--critical=tls=60000"], 3, "SMTP UNKNOWN - there was no tls to measure"),
+        (&["--starttls", "--critical=tls=60000"], 0, "the certificate is not valid (unknown issuer"),
+        (&["--starttls", "--cert-critical=100000"], 2, "SMTP CRITICAL - the certificate expires in "),
+        (&["--cert-warning=30"], 3, "SMTP UNKNOWN - the server was not asked for TLS"),
+        (&["--stop-after=rcptto"], 0, "SMTP OK - completed in "),
+    ] {
+        let (code, line) = answer(&mut plugin(port, arguments));
+        assert_eq!(code, status, "{arguments:?}: {line}");
+        assert!(line.contains(text) && line.contains("|duration="), "{text} in {line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_watches_certificates_expire() {
+    let expired =
+        Smtpd::serve(Script::polite().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
+    let (code, line) = answer(&mut plugin(expired.port(), &["--starttls", "--cert-warning=14"]));
+    assert_eq!(code, 1, "{line}");
+    assert!(line.contains("the certificate expired ") && line.contains(" certificate_days=-"), "{line}");
+    let (code, line) = answer(&mut plugin(expired.port(), &["--starttls", "--tls-verify=require"]));
+    assert_eq!(code, 2, "{line}");
+    assert!(line.starts_with("SMTP CRITICAL - certificate at tls: "), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_says_stays_in_the_line() {
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550-5.1.1 a|b=1\r\n550 5.1.1 \x1b[2Jc\r\n"));
+    let (code, line) = answer(&mut plugin(server.port(), &[]));
+    assert_eq!(code, 2);
+    assert!(line.starts_with("SMTP CRITICAL - rejected at rcptto: 550 5.1.1 a/b=1 (and 1 more)|"), "{line}");
+}
+
+#[test]
+fn a_plugin_that_is_of_no_use_is_unknown() {
+    for (arguments, named) in [
+        (&["run", "--nagios", "--port=0"][..], "--port: "),
+        (&["run", "--nagios", "--to=a@example.test", "--warning=banner"], "banner=500"),
+        (&["run", "--nagios", "--to=a@example.test", "--nonsense"], "--nonsense"),
+        (&["run", "--nagios", "--to=a@example.test", "--json"], "--json"),
+        (&["run", "--nagios", "--to=a@example.test", "--watch=1s"], "--watch"),
+        (&["run", "--nagios", "--to=a@example.test", "--ca-file=/nonexistent"], "--ca-file"),
+        (&["run", "--nagios", "--to=a@example.test", "--target=127.0.0.1", "--target-ports=26"], "port 25"),
+    ] {
+        let (code, line) = answer(&mut program(arguments));
+        assert_eq!(code, 3, "{line}");
+        assert!(line.starts_with("SMTP UNKNOWN - ") && line.contains(named), "{named} in {line}");
+    }
+    // Help is what was asked for, and thresholds are for plugins only.
+    let help = program(&["run", "--nagios", "--help"]).output().expect("the program starts");
+    assert_eq!(code(&help), 0);
+    let lonely = program(&["run", "--to=a@example.test", "--cert-warning=3"]).output().expect("the program starts");
+    assert_eq!(code(&lonely), 2);
+    assert!(stderr(&lonely).contains("--nagios"), "{}", stderr(&lonely));
+}

@@ -1,0 +1,102 @@
+//! A check as a stream of server-sent events, read as they come.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, Request, header::ACCEPT, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
+
+use super::app::{Answer, App, filled_in};
+
+/// How long a test waits for an event before it fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A check that is told live. To drop it is to hang up.
+pub(crate) struct Events {
+    pub(crate) headers: HeaderMap,
+    body: Incoming,
+    unread: Vec<u8>,
+    connection: JoinHandle<hyper::Result<()>>,
+}
+
+impl Events {
+    /// Asks for the events of a check, filled in as by [`App::check`].
+    ///
+    /// # Errors
+    /// What was answered in place of a stream.
+    pub(crate) async fn of(app: &App, parameters: Value) -> Result<Self, Answer> {
+        let stream = TcpStream::connect(app.addr()).await.expect("a connection");
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
+        let connection = tokio::spawn(connection);
+        let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
+        let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream");
+        let body = Full::<Bytes>::from(filled_in(parameters).to_string());
+        let answer = sender.send_request(request.body(body).expect("a request"));
+        let (head, body) = timeout(PATIENCE, answer).await.expect("in time").expect("an answer").into_parts();
+        let (status, headers) = (head.status, head.headers);
+        if headers[CONTENT_TYPE] != "text/event-stream" {
+            let body = body.collect().await.expect("a body").to_bytes();
+            return Err(Answer { status, headers, body });
+        }
+        assert_eq!(status, 200);
+        Ok(Self { headers, body, unread: Vec::new(), connection })
+    }
+
+    /// The next event, by its name and data; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = self.unread.drain(..end + 2).collect();
+                let event = String::from_utf8(event).expect("UTF-8");
+                if event.starts_with(':') {
+                    continue;
+                }
+                let lines: Vec<&str> = event.trim_end().lines().collect();
+                let [name, data] = lines[..] else { panic!("neither name nor data: {event:?}") };
+                let name = name.strip_prefix("event: ").expect("a name").to_owned();
+                let data = data.strip_prefix("data: ").expect("data");
+                return Some((name, serde_json::from_str(data).expect("JSON")));
+            }
+            let frame = timeout(PATIENCE, self.body.frame()).await.expect("an event in time");
+            let Some(frame) = frame else {
+                assert!(self.unread.is_empty(), "half an event");
+                return None;
+            };
+            self.unread.extend_from_slice(&frame.expect("no error").into_data().unwrap_or_default());
+        }
+    }
+
+    /// All that is left.
+    pub(crate) async fn rest(mut self) -> Vec<(String, Value)> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await {
+            events.push(event);
+        }
+        events
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
+/// The data of all events with this name, as an array.
+pub(crate) fn named(events: &[(String, Value)], name: &str) -> Value {
+    events.iter().filter(|(event, _)| event == name).map(|(_, data)| data).cloned().collect::<Vec<_>>().into()
+}
+
+/// The one report at the end of the stream, which has the phases that were told.
+#[track_caller]
+pub(crate) fn report_of(events: &[(String, Value)]) -> Value {
+    let Some((last, report)) = events.last() else { panic!("no event") };
+    assert_eq!(last, "report", "{report:#}");
+    assert_eq!(named(events, "report"), json!([report]));
+    assert_eq!(named(events, "phase"), report["phases"], "{report:#}");
+    report.clone()
+}

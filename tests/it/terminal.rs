@@ -1,0 +1,223 @@
+//! `run` on a terminal: phases drawn as they end, and check after check with `--watch`.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::{Value, json};
+use smtp_check::sandbox::Sandbox;
+
+use crate::support::{
+    program::{code, program, scripted, stderr},
+    smtpd::{Act, Script, Smtpd, Step},
+};
+
+async fn sandbox() -> Sandbox {
+    Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox")
+}
+
+/// `run`, for a terminal that can do all that is asked of it.
+fn run(port: u16, arguments: &[&str]) -> Command {
+    let mut command = program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
+    command.args(arguments).env("TERM", "xterm").env("LC_ALL", "C.UTF-8");
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Exit code, and what was written to the terminal, with its line ends made plain.
+fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
+    let output = scripted(command, columns, lines).output().expect("script, which tests/install brings");
+    (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
+}
+
+const ERASE: &str = "\x1b[J";
+
+/// What is left on the terminal in the end, without colour.
+fn left(text: &str) -> String {
+    let mut plain = text.rsplit(ERASE).next().unwrap_or_default().replace("\x1b[?7l", "").replace("\x1b[?7h", "");
+    while let Some(start) = plain.find("\x1b[") {
+        let end = start + plain[start..].find('m').expect("a colour");
+        plain.replace_range(start..=end, "");
+    }
+    plain
+}
+
+const PHASES: [&str; 11] =
+    ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_gets_a_picture_and_a_report_to_read() {
+    let sandbox = sandbox().await;
+    let port = sandbox.addr().port();
+    let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--starttls"]), 120, 40);
+    assert_eq!(code, 0, "{text}");
+    let left = left(&text);
+    let first_words: Vec<_> = left.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(first_words[..11], PHASES, "{left}");
+    for line in left.lines().take(11) {
+        assert!(line.contains(" ms  ") && line.contains(['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉']), "{line}");
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+    for part in [
+        "delivered: the server took the message (",
+        "target       127.0.0.1",
+        "TLSv1.3",
+        "mx.sandbox.test",
+        "unknown issuer",
+        "queue id",
+    ] {
+        assert!(left.contains(part), "{part} in {left}");
+    }
+    assert!(text.contains("\x1b[32m") && !text.contains("\x1b[31m"), "green, and nothing red: {text}");
+
+    let (code, text) = on_a_terminal(&run(port, &["--to=nobody@sandbox.test"]), 120, 40);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("\x1b[31m! rcptto"), "{text}");
+    assert!(self::left(&text).contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
+
+    let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--json", "--stop-after=ehlo"]), 80, 24);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!((code, &report["outcome"]), (0, &json!("completed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn less_of_a_terminal_gets_less_of_a_picture() {
+    let sandbox = sandbox().await;
+    let run = |name: &str, value: &str| {
+        let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--starttls"]);
+        command.env(name, value);
+        command
+    };
+    let (_, text) = on_a_terminal(&run("NO_COLOR", "1"), 100, 40);
+    assert!(text.contains(ERASE) && !text.contains("\x1b[32m"), "{text}");
+
+    // Nothing moves the cursor, and each phase is a line.
+    for (command, columns, lines) in [(run("TERM", "dumb"), 100, 40), (run("NO_COLOR", "1"), 100, 10)] {
+        let (code, text) = on_a_terminal(&command, columns, lines);
+        assert_eq!((code, text.contains('\x1b')), (0, false), "{text}");
+        let names: Vec<_> = text.lines().filter_map(|line| line.split_whitespace().next()).take(11).collect();
+        assert_eq!(names, PHASES, "{text}");
+    }
+
+    let (_, text) = on_a_terminal(&run("LC_ALL", "C"), 100, 40);
+    assert!(text.contains('#') && left(&text).lines().take(11).all(|line| line.is_ascii()), "{text}");
+    let (_, text) = on_a_terminal(&run("LC_ALL", "C.UTF-8"), 40, 40);
+    assert!(left(&text).lines().take(11).all(|line| line.chars().count() <= 40 && !line.contains('█')), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phase_is_on_the_terminal_before_the_next_is_over() {
+    let server = Smtpd::serve(Script::polite().on(Step::MailFrom, Act::silence()));
+    let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
+    terminal.until("mailfrom");
+    let shown = terminal.shown.rsplit(ERASE).next().unwrap_or_default();
+    assert!(shown.contains("ehlo") && shown.contains(" 250 ") && shown.contains("..."), "{shown}");
+    terminal.interrupt();
+    server.next_session().await;
+}
+
+/// The program on a terminal, while it runs.
+struct Terminal {
+    script: Child,
+    shown: String,
+}
+
+impl Terminal {
+    fn start(command: &Command) -> Self {
+        let mut script = scripted(command, 100, 40);
+        let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
+        Self { script, shown: String::new() }
+    }
+
+    /// Reads until this is shown. A program that never shows it is ended by its own timeout.
+    fn until(&mut self, text: &str) {
+        let stdout = self.script.stdout.as_mut().expect("piped");
+        let mut some = [0; 4096];
+        while !self.shown.contains(text) {
+            let count = stdout.read(&mut some).expect("readable");
+            assert!(count > 0, "it ended before it showed {text}: {}", self.shown);
+            self.shown += &String::from_utf8_lossy(&some[..count]);
+        }
+    }
+
+    /// Types Ctrl-C.
+    fn interrupt(&mut self) {
+        let stdin = self.script.stdin.as_mut().expect("piped");
+        stdin.write_all(b"\x03").and_then(|()| stdin.flush()).expect("the terminal reads");
+    }
+
+    /// Reads to the end, and waits for it.
+    fn end(mut self) -> (i32, String) {
+        let mut rest = Vec::new();
+        self.script.stdout.take().expect("piped").read_to_end(&mut rest).expect("readable");
+        let code = self.script.wait().expect("a child of ours").code().expect("ended by itself");
+        (code, (self.shown.clone() + &String::from_utf8_lossy(&rest)).replace("\r\n", "\n"))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.script.kill().ok();
+        self.script.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_on_a_terminal_ends_with_a_summary() {
+    let sandbox = sandbox().await;
+    let arguments = ["--to=you@sandbox.test", "--watch=50ms"];
+    let mut terminal = Terminal::start(&run(sandbox.addr().port(), &arguments));
+    for _ in 0..3 {
+        terminal.shown.clear();
+        terminal.until("  \x1b[32mdelivered");
+    }
+    terminal.interrupt();
+    let (code, text) = terminal.end();
+    let summary = left(&text);
+    assert_eq!(code, 0, "{text}");
+    assert!(summary.contains(" checks, none failed\n") && summary.contains("median"), "{text}");
+    for name in ["connect", "banner", "body", "duration"] {
+        assert!(summary.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name} in {summary}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_in_a_pipe_is_a_report_a_line() {
+    let sandbox = sandbox().await;
+    let mut command = run(sandbox.addr().port(), &["--to=nobody@sandbox.test", "--watch=50ms"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let line = lines.next().expect("a line").expect("UTF-8");
+        let report: Value = serde_json::from_str(&line).expect("JSON");
+        assert_eq!(report["failure"]["code"], 550);
+        ids.push(report["id"].clone());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "each is a check of its own");
+    let id = child.id().to_string();
+    assert!(Command::new("/bin/sh").args(["-c", "kill -s INT \"$0\"", &id]).status().expect("a shell").success());
+    assert!(lines.all(|line| line.is_ok()));
+    let output = child.wait_with_output().expect("a child of ours");
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    let summary = stderr(&output);
+    assert!(summary.contains(" failed\n") && summary.contains("rejected at rcptto\n"), "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_ends_when_nobody_reads_it_or_it_may_not_go_on() {
+    let sandbox = sandbox().await;
+    let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--watch=10ms"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("a child of ours").code(), Some(0));
+
+    let forbidden =
+        run(25, &["--to=you@sandbox.test", "--watch=10ms", "--target-ports=26"]).output().expect("it starts");
+    assert_eq!(code(&forbidden), 2);
+    assert!(stderr(&forbidden).contains("error: "), "{}", stderr(&forbidden));
+}
