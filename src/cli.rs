@@ -25,7 +25,7 @@ use crate::{
     probe::{Limits, Order, Probe, probe},
     report::Report,
     target::policy::AddressPolicy,
-    telemetry::{self, LogForm},
+    telemetry::{self, LogForm, Traces},
     tls::{TlsClient, TrustAnchors},
 };
 use readable::Readable;
@@ -86,8 +86,13 @@ async fn run_check(run: &Run, settings: &Settings) -> Result<ExitCode, Error> {
             return Ok(ExitCode::from(BAD_USAGE));
         }
     };
-    let probe = make_probe(settings, trust_anchors(settings)?)?;
-    match probe.oneshot(Order::new(check)).await {
+    let traces = traces(settings)?;
+    let probe = make_probe(settings, trust_anchors(settings)?, traces.as_ref())?;
+    let answer = probe.oneshot(Order::new(check)).await;
+    if let Some(traces) = traces {
+        traces.flush().await;
+    }
+    match answer {
         Ok(report) => {
             let as_json = run.json || !io::stdout().is_terminal();
             print(if as_json { json(&report) } else { Readable(&report).to_string() });
@@ -114,7 +119,12 @@ fn trust_anchors(settings: &Settings) -> Result<TrustAnchors, Error> {
     TrustAnchors::load(settings.ca_file.as_deref()).map_err(|error| invalid(&format!("--ca-file: {error}")))
 }
 
-fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error> {
+fn traces(settings: &Settings) -> Result<Option<Traces>, Error> {
+    let traces = settings.otlp_endpoint.as_deref().map(Traces::to).transpose();
+    traces.map_err(|error| invalid(&format!("--otlp-endpoint: {error}")))
+}
+
+fn make_probe(settings: &Settings, anchors: TrustAnchors, traces: Option<&Traces>) -> Result<Probe, Error> {
     let resolver = match settings.dns_server.as_slice() {
         [] => Resolver::system().map_err(|error| {
             invalid(&format!("--dns-server is not given, and the system's configuration is of no use: {error}"))
@@ -131,7 +141,7 @@ fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error
         checks_per_target: settings.max_checks_per_target as usize,
         max_timeout: settings.max_timeout,
     };
-    Ok(probe(limits, resolver, Arc::new(policy), TlsClient::new(anchors)))
+    Ok(probe(limits, resolver, Arc::new(policy), TlsClient::new(anchors), traces.map(Traces::tracer)))
 }
 
 fn json(report: &Report) -> String {

@@ -9,12 +9,12 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{failure, make_probe};
+use super::{failure, make_probe, traces};
 use crate::{
     config::{Settings, invalid},
     http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, TokensError, router, serve as serve_http},
     probe::Probe,
-    telemetry,
+    telemetry::{self, Traces},
     tls::TrustAnchors,
 };
 
@@ -25,12 +25,14 @@ pub(super) struct Parts {
     router: Router,
     server: ServerSettings,
     pub(super) probe: Probe,
+    traces: Option<Traces>,
 }
 
 impl Parts {
     /// Makes the parts. No port is bound yet.
     pub(super) fn new(settings: &Settings, anchors: TrustAnchors) -> Result<Self, Error> {
-        let probe = make_probe(settings, anchors)?;
+        let traces = traces(settings)?;
+        let probe = make_probe(settings, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
         let doors = Doors {
             lifecycle: lifecycle.clone(),
@@ -45,7 +47,7 @@ impl Parts {
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
         };
-        Ok(Self { listen: settings.listen, lifecycle, router, server, probe })
+        Ok(Self { listen: settings.listen, lifecycle, router, server, probe, traces })
     }
 
     /// Binds the port.
@@ -70,6 +72,9 @@ impl Parts {
             ended = serve_http(listener, self.router, self.lifecycle.clone(), first, self.server) => ended,
             () = second => Ended::Cut { checks: self.lifecycle.running(), connections: 0 },
         };
+        if let Some(traces) = self.traces {
+            traces.flush().await;
+        }
         match ended {
             Ended::Drained => {
                 tracing::info!("stopped: {ended}");

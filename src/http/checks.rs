@@ -11,6 +11,7 @@ use tower::ServiceExt;
 use super::{
     Doors, JsonMembers,
     problem::{Problem, ProblemType},
+    trace_context::TraceParent,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
@@ -70,10 +71,14 @@ use crate::{
                 ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
             )),
     ))]
-pub(super) async fn run_check(doors: State<Doors>, members: JsonMembers) -> Result<Response, Problem> {
+pub(super) async fn run_check(
+    doors: State<Doors>,
+    parent: TraceParent,
+    members: JsonMembers,
+) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
     let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let report = doors.probe.clone().oneshot(Order::new(check)).await?;
+    let report = doors.probe.clone().oneshot(Order { parent: parent.0, ..Order::new(check) }).await?;
     let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
     Ok((server_timing, Json(report)).into_response())
 }

@@ -13,6 +13,7 @@ mod openapi;
 pub mod problem;
 mod serve;
 mod service;
+mod trace_context;
 
 use std::{
     net::SocketAddr,

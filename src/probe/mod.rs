@@ -8,13 +8,16 @@ mod failover;
 mod per_target;
 mod refusal;
 mod resolve;
+mod traced;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SdkTracer;
 use tokio::time::Instant;
 use tower::{
-    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
-    util::BoxCloneSyncService,
+    ServiceBuilder, layer::layer_fn, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer,
+    timeout::TimeoutLayer, util::BoxCloneSyncService,
 };
 use uuid::Uuid;
 
@@ -38,12 +41,14 @@ pub struct Order {
     pub id: Uuid,
     /// What to check.
     pub check: Arc<Check>,
+    /// The span that the check's own belongs to, where traces are collected.
+    pub parent: Option<SpanContext>,
 }
 
 impl Order {
     /// An order with a new id (UUID version 7).
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check) }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), parent: None }
     }
 }
 
@@ -61,9 +66,17 @@ pub struct Limits {
 /// How long after its deadline a check that does not heed it is cut down.
 const AXE: Duration = Duration::from_secs(5);
 
-/// Composes the probe.
-pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls: TlsClient) -> Probe {
+/// Composes the probe. With a `tracer`, every check leaves spans.
+pub fn probe(
+    limits: Limits,
+    resolver: Resolver,
+    policy: Arc<AddressPolicy>,
+    tls: TlsClient,
+    tracer: Option<SdkTracer>,
+) -> Probe {
     let service = ServiceBuilder::new()
+        // Around all others, so that a check that is refused has its span as well.
+        .option_layer(tracer.map(|tracer| layer_fn(move |inner| traced::Traced::new(tracer.clone(), inner))))
         // Errors of tower's layers become ours.
         .map_err(Refusal::from)
         // One check more than the house holds is refused at once: a queue would be measured as a slow mail server.

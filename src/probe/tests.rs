@@ -160,13 +160,13 @@ async fn what_the_policy_forbids_never_gets_below() {
 
 fn stack(limits: Limits) -> Probe {
     let resolver = Resolver::with_servers(&[]).expect("a resolver");
-    probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
+    probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()), None)
 }
 
 /// A check of a server on this port that accepts and never says anything.
 fn silent_check(port: u16, timeout_ms: u64) -> Order {
     let fields = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms});
-    Order { id: Uuid::now_v7(), check: check(fields) }
+    Order { id: Uuid::now_v7(), check: check(fields), parent: None }
 }
 
 #[tokio::test]

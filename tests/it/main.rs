@@ -25,4 +25,5 @@ mod starttls;
 mod support;
 mod support_selfcheck;
 mod targets;
+mod traces;
 mod transcript;

@@ -79,7 +79,7 @@ impl House {
         let doors = Doors {
             lifecycle: lifecycle.clone(),
             body_limits: self.body,
-            probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
+            probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors), None),
             max_timeout: self.limits.max_timeout,
         };
         let router = router(doors, self.tokens).expect("a router");
