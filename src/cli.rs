@@ -24,10 +24,10 @@ use crate::{
     config::{Command, CommandLine, LogFormat, Settings, Token, invalid},
     http,
     net::resolve::Resolver,
-    probe::{Limits, Probe, probe},
+    probe::{Limits, Probe, probe, traced},
     report::Report,
     target::policy::{HostRules, TargetPolicy},
-    telemetry::{self, LogForm},
+    telemetry::{self, LogForm, Traces},
     tls::{TlsClient, TrustAnchors},
 };
 pub use run::refuse_usage;
@@ -88,7 +88,12 @@ fn trust_anchors(settings: &Settings) -> Result<TrustAnchors, Error> {
     TrustAnchors::load(settings.ca_file.as_deref()).map_err(|error| invalid(&format!("--ca-file: {error}")))
 }
 
-fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error> {
+fn traces(settings: &Settings) -> Result<Option<Traces>, Error> {
+    let traces = settings.otlp_endpoint.as_deref().map(Traces::to).transpose();
+    traces.map_err(|error| invalid(&format!("--otlp-endpoint: {error}")))
+}
+
+fn make_probe(settings: &Settings, anchors: TrustAnchors, traces: Option<&Traces>) -> Result<Probe, Error> {
     let resolver = match settings.dns_server.as_slice() {
         [] => Resolver::system().map_err(|error| {
             invalid(&format!("--dns-server is not given, and the system's configuration is of no use: {error}"))
@@ -107,7 +112,11 @@ fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error
         checks_per_target: settings.max_checks_per_target as usize,
         max_timeout: settings.max_timeout,
     };
-    Ok(probe(limits, resolver, Arc::new(policy), TlsClient::new(anchors)))
+    let probe = probe(limits, resolver, Arc::new(policy), TlsClient::new(anchors));
+    Ok(match traces {
+        Some(traces) => traced(probe, traces.tracer()),
+        None => probe,
+    })
 }
 
 fn json(report: &Report) -> String {

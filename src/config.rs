@@ -176,6 +176,10 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
+    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
+    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
+    pub otlp_endpoint: Option<String>,
+
     /// Time that running checks have to finish once the service was told to stop; told twice, it waits for none
     #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", global = true, value_parser = duration)]
     pub shutdown_grace: Duration,
@@ -284,6 +288,13 @@ fn body_size(text: &str) -> Result<usize, String> {
         return Err("must be from 1KiB to 256MiB".to_owned());
     }
     usize::try_from(size.as_u64()).map_err(|error| error.to_string())
+}
+
+fn otlp_endpoint(text: &str) -> Result<String, String> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+        _ => Err("not a URL such as http://127.0.0.1:4317".to_owned()),
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -38,7 +38,7 @@
 //!
 //! **Beside the stairs**
 //! - [`config`]: flags, environment and file as settings, once.
-//! - [`telemetry`]: the log.
+//! - [`telemetry`]: the log, and the traces.
 //! - [`sandbox`]: the small mail server behind `demo`.
 //! - [`manual`]: why things are as they are.
 

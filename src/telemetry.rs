@@ -2,6 +2,8 @@
 //!
 //! Log lines go to stderr: stdout belongs to reports and documents.
 
+mod traces;
+
 use std::{
     fmt::Debug,
     io::{self, IsTerminal},
@@ -19,6 +21,8 @@ use tracing_subscriber::{
         format::{Writer, debug_fn},
     },
 };
+
+pub use traces::Traces;
 
 use crate::printable::is_harmful;
 

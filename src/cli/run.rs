@@ -28,7 +28,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{complain, json, make_probe, print, trust_anchors};
+use super::{complain, json, make_probe, print, traces, trust_anchors};
 use crate::{
     check::Check,
     config::{Run, Settings, flag_of},
@@ -56,10 +56,19 @@ pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Erro
             return Ok(refuse(complaints.collect(), run.nagios));
         }
     };
-    let probe = make_probe(settings, trust_anchors(settings)?)?;
+    let traces = traces(settings)?;
+    let probe = make_probe(settings, trust_anchors(settings)?, traces.as_ref())?;
+    let code = check_with(probe, check, run).await;
+    if let Some(traces) = traces {
+        traces.flush().await;
+    }
+    Ok(code)
+}
+
+async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
     let for_people = io::stdout().is_terminal() && !run.json && !run.nagios;
     if let Some(every) = run.watch {
-        return Ok(watch::watch(probe, check, every, for_people.then(Screen::new)).await);
+        return watch::watch(probe, check, every, for_people.then(Screen::new)).await;
     }
     let report = if for_people {
         let mut screen = Screen::new();
@@ -68,7 +77,7 @@ pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Erro
     } else {
         probe.oneshot(Order::new(check)).await
     };
-    Ok(match report {
+    match report {
         Ok(report) if run.nagios => {
             let (status, line) = nagios::judge(&report, &run.thresholds);
             print(line);
@@ -81,7 +90,7 @@ pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Erro
             if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(refusal) => refuse(vec![refusal.to_string()], run.nagios),
-    })
+    }
 }
 
 /// Says that the command line is of no use, in the way that whoever wrote it expects: a plugin's own is one line on stdout and

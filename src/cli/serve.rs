@@ -6,12 +6,12 @@ use axum::Router;
 use clap::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{failure, make_probe, reloadable::Reloadable, signals::Signals};
+use super::{failure, make_probe, reloadable::Reloadable, signals::Signals, traces};
 use crate::{
     config::{Settings, invalid},
     http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::Probe,
-    telemetry,
+    telemetry::{self, Traces},
     tls::TrustAnchors,
 };
 
@@ -25,12 +25,14 @@ pub(super) struct Parts {
     open_files: u64,
     reloadable: Reloadable,
     pub(super) probe: Probe,
+    traces: Option<Traces>,
 }
 
 impl Parts {
     /// Makes the parts. No port is bound yet.
     pub(super) fn new(settings: &Settings, anchors: TrustAnchors) -> Result<Self, Error> {
-        let probe = make_probe(settings, anchors)?;
+        let traces = traces(settings)?;
+        let probe = make_probe(settings, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
         let doors = Doors {
             lifecycle: lifecycle.clone(),
@@ -55,7 +57,7 @@ impl Parts {
         };
         // A check has a connection to its mail server, or asks a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
-        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, reloadable, probe })
+        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, reloadable, probe, traces })
     }
 
     /// Binds the port.
@@ -96,6 +98,9 @@ impl Parts {
             ended = listen => ended,
             never = reloads => match never {},
         };
+        if let Some(traces) = self.traces {
+            traces.flush().await;
+        }
         match ended {
             Ended::Drained => {
                 tracing::info!("stopped: {ended}");

@@ -17,6 +17,7 @@ use super::{
     auth::Caller,
     problem::{Problem, ProblemType},
     rate_limit,
+    trace_context::TraceParent,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
@@ -102,10 +103,12 @@ pub(super) async fn run_check(
     doors: State<Doors>,
     headers: HeaderMap,
     caller: Option<Extension<Caller>>,
+    parent: TraceParent,
     members: JsonMembers,
 ) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
-    let order = Order { caller: caller.map(|caller| caller.0.0.to_string()), ..Order::new(check) };
+    let caller = caller.map(|caller| caller.0.0.to_string());
+    let order = Order { caller, parent: parent.0, ..Order::new(check) };
     let running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = doors.probe.clone();
     if prefers_events(&headers) {

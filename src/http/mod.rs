@@ -23,6 +23,7 @@ mod security_headers;
 mod serve;
 mod service;
 mod token;
+mod trace_context;
 
 use std::{
     net::SocketAddr,

@@ -9,9 +9,12 @@ mod in_flight;
 mod per_target;
 mod refusal;
 mod resolve;
+mod traced;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use opentelemetry::trace::SpanContext;
+use opentelemetry_sdk::trace::SdkTracer;
 use tokio::time::Instant;
 use tower::{
     Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
@@ -43,12 +46,14 @@ pub struct Order {
     pub caller: Option<String>,
     /// Who is told of each phase as it ends.
     pub listener: Option<Listener>,
+    /// The span that the check's own belongs to, where traces are collected.
+    pub parent: Option<SpanContext>,
 }
 
 impl Order {
     /// An order of nobody's with a new id (UUID version 7), that nobody listens to.
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
     }
 
     /// The same order, and `listener` is told of each phase as it ends.
@@ -75,6 +80,11 @@ const AXE: Duration = Duration::from_secs(5);
 /// Composes the probe.
 pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Probe {
     around(conversation::Conversation::new(tls), limits, resolver, policy)
+}
+
+/// The probe with spans for each check, one that is refused included.
+pub fn traced(probe: Probe, tracer: SdkTracer) -> Probe {
+    BoxCloneSyncService::new(traced::Traced::new(tracer, probe))
 }
 
 /// The layers, around what holds the conversation.

@@ -190,7 +190,7 @@ pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
 /// A check of a server on this port that accepts and never says anything.
 fn silent_check(port: u16, timeout_ms: u64) -> Order {
     let fields = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms});
-    Order { id: Uuid::now_v7(), check: check(fields), caller: None, listener: None }
+    Order { id: Uuid::now_v7(), check: check(fields), caller: None, listener: None, parent: None }
 }
 
 #[tokio::test]

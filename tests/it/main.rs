@@ -34,4 +34,5 @@ mod support;
 mod support_selfcheck;
 mod targets;
 mod terminal;
+mod traces;
 mod transcript;

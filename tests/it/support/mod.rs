@@ -1,6 +1,7 @@
 //! Fixtures: the peers that a check meets. Each listens on a free loopback port, bounds every wait, and is gone when dropped.
 
 pub(crate) mod app;
+pub(crate) mod collector;
 pub(crate) mod dns;
 pub(crate) mod events;
 pub(crate) mod mta;

@@ -1,0 +1,108 @@
+//! Traces: what a collector gets of a check.
+
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
+use serde_json::{Value, json};
+
+use super::support::{
+    collector::{Collector, texts},
+    program::{Served, program},
+    smtpd::{Script, Smtpd, Step},
+};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CALLER: &str = "00f067aa0ba902b7";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn attributes(span: &Span) -> BTreeMap<String, String> {
+    texts(span.attributes.clone()).collect()
+}
+
+fn failed(span: &Span) -> bool {
+    span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32)
+}
+
+/// Runs one check by a service that sends its traces to a collector, and ends both: the report, and what the collector got.
+async fn traced(headers: &str, parameters: Value) -> (Value, BTreeMap<String, String>, Vec<Span>) {
+    let mut collector = Collector::start().await;
+    let endpoint = format!("http://{}", collector.address);
+    let served = Served::start(program(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--log-format=json",
+        "--otlp-endpoint",
+        &endpoint,
+    ]));
+    let headers = headers.to_owned();
+    let report = tokio::task::spawn_blocking(move || {
+        let (_, report) = served.post(&headers, &parameters);
+        // What is left is sent at the end.
+        served.signal("TERM");
+        assert_eq!(served.end(), 0);
+        report
+    });
+    let report = report.await.expect("no panic");
+    let (resource, spans) = collector.next().await;
+    (report, resource, spans)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
+    let server = Smtpd::serve(Script::polite());
+    let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\n");
+    let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
+    let (report, resource, spans) = traced(&headers, parameters).await;
+
+    assert_eq!(resource["service.name"], "smtp-check");
+    let check = spans.iter().find(|span| span.name == "smtp check").expect("the check's span");
+    assert_eq!((hex(&check.trace_id), hex(&check.parent_span_id)), (TRACE.to_owned(), CALLER.to_owned()));
+    let facts = attributes(check);
+    assert_eq!(facts["smtp_check.id"], report["id"].as_str().expect("an id"));
+    assert_eq!((&*facts["smtp_check.outcome"], &*facts["server.port"]), ("delivered", &*server.port().to_string()));
+    assert!(!failed(check));
+
+    let phases = report["phases"].as_array().expect("phases");
+    assert_eq!(spans.len(), 1 + phases.len());
+    for phase in phases {
+        let name = format!("smtp {}", phase["name"].as_str().expect("a name"));
+        let span = spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
+        assert_eq!((&span.trace_id, &span.parent_span_id), (&check.trace_id, &check.span_id), "{name}");
+        let nanos = (span.end_time_unix_nano - span.start_time_unix_nano) as f64;
+        let reported = phase["time_ms"].as_f64().expect("ended");
+        assert!((nanos / 1e6 - reported).abs() < 0.002, "{name}: {nanos} ns, reported {reported} ms");
+        if let Some(code) = phase["code"].as_u64() {
+            assert_eq!(attributes(span)["smtp.reply.code"], code.to_string());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_marks_the_check_and_the_phase() {
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+    let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
+    // A header that is none is as if it were not there.
+    let (_, _, spans) = traced("traceparent: nonsense\r\n", parameters).await;
+    let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
+    let (check, phase) = (span("smtp check"), span("smtp rcptto"));
+    assert!(check.parent_span_id.is_empty());
+    for span in [check, phase] {
+        assert!(failed(span), "{span:?}");
+        assert_eq!(attributes(span)["error.type"], "rejected");
+    }
+    assert_eq!(attributes(phase)["smtp.reply.enhanced_code"], "5.1.1");
+    assert!(!failed(span("smtp mailfrom")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_is_refused_has_its_span() {
+    let parameters = json!({"to": "a@example.test", "target": "169.254.169.254"});
+    let (_, _, spans) = traced("", parameters).await;
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["smtp check"]);
+    assert_eq!(attributes(&spans[0])["smtp_check.outcome"], "refused");
+    assert!(failed(&spans[0]));
+}
