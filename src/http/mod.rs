@@ -1,6 +1,6 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
-//! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
+//! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
 //! - [`body`] reads what callers send, `accept` in which form they want the answer,
 //!   [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
@@ -13,6 +13,7 @@ mod body;
 mod checks;
 mod client;
 mod connection;
+mod console;
 mod identity;
 mod lifecycle;
 mod openapi;
@@ -91,7 +92,7 @@ pub struct Access {
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(doors: Doors, access: Access) -> Result<Router, serde_json::Error> {
     let (router, document) = documented(access.rate_limit).split_for_parts();
-    let router = router.with_state(doors).merge(openapi::routes(&document)?);
+    let router = router.with_state(doors).merge(openapi::routes(&document)?).merge(console::routes());
     Ok(with_outer_layers(router, access))
 }
 

@@ -1,0 +1,100 @@
+// The phases as bars over time, growing while the check runs.
+
+import { byId, duration, h } from './dom.js';
+
+const NAMES = {
+  dns: 'DNS', connect: 'TCP connect', proxy: 'PROXY header', banner: 'Greeting', ehlo: 'EHLO', starttls: 'STARTTLS',
+  tls: 'TLS handshake', ehlo_tls: 'EHLO in TLS', sasl_auth: 'AUTH', mailfrom: 'MAIL FROM', rcptto: 'RCPT TO', data: 'DATA',
+  body: 'Message', quit: 'QUIT',
+};
+
+/** What people call a phase. */
+export const nameOf = (phase) => NAMES[phase] ?? phase;
+
+export class Waterfall {
+  /** Rows by the name of their phase, in the order in which they began to be shown. */
+  #rows = new Map();
+  #list;
+  /** When the check began, on the page's clock. */
+  #began = null;
+  #frame = null;
+
+  constructor(list) {
+    this.#list = list;
+    list.replaceChildren();
+  }
+
+  /** A phase is under way. */
+  begin({ name, started_ms: started }) {
+    this.#began ??= performance.now() - started;
+    if (!this.#rows.has(name)) this.#row(name, started);
+    this.#frame ??= requestAnimationFrame(() => this.#grow());
+  }
+
+  /** A phase has ended, or will not end any more. */
+  end(phase) {
+    const row = this.#rows.get(phase.name) ?? this.#row(phase.name, phase.started_ms);
+    row.started = phase.started_ms;
+    row.ended = phase.time_ms === null ? null : phase.started_ms + phase.time_ms;
+    row.over = true;
+    row.element.className = `phase ${phase.ok ? 'ok' : 'bad'}`;
+    row.time.textContent = phase.time_ms === null ? 'no answer' : duration(phase.time_ms);
+    row.reply.replaceChildren(...reply(phase));
+    this.#list.append(row.element);
+    this.#scale();
+  }
+
+  /** Nothing more will come. What is still open stays as it is. */
+  stop(total) {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    for (const row of this.#rows.values()) {
+      if (row.ended === null) row.ended = Math.max(total ?? this.#now(), row.started);
+      if (!row.over) row.element.className = 'phase bad';
+    }
+    this.#scale();
+  }
+
+  #row(name, started) {
+    const bar = h('span', { class: 'bar' });
+    const time = h('span', { class: 'time' }, '…');
+    const answer = h('span', { class: 'reply' });
+    const element = h('li', { class: 'phase running', 'data-phase': name },
+      h('span', { class: 'name' }, nameOf(name)), h('span', { class: 'track', 'aria-hidden': 'true' }, bar), time, answer);
+    const row = { element, bar, time, reply: answer, started, ended: null, over: false };
+    this.#rows.set(name, row);
+    this.#list.append(element);
+    return row;
+  }
+
+  #now() {
+    return this.#began === null ? 0 : performance.now() - this.#began;
+  }
+
+  #grow() {
+    for (const row of this.#rows.values()) {
+      if (!row.over) row.time.textContent = duration(Math.max(0, this.#now() - row.started));
+    }
+    this.#scale();
+    this.#frame = requestAnimationFrame(() => this.#grow());
+  }
+
+  #scale() {
+    const rows = [...this.#rows.values()];
+    const now = this.#frame === null ? 0 : this.#now();
+    const total = Math.max(0.001, now, ...rows.map((row) => row.ended ?? row.started));
+    byId('axis-end').textContent = duration(total);
+    for (const { bar, started, ended } of rows) {
+      const until = ended ?? Math.max(now, started);
+      bar.style.left = `${(100 * started) / total}%`;
+      bar.style.width = `${(100 * (until - started)) / total}%`;
+    }
+  }
+}
+
+function reply({ code, enhanced_code: enhanced, message }) {
+  const [first, ...rest] = (message ?? '').split('\n');
+  const head = [code && h('b', {}, String(code)), enhanced && ` ${enhanced}`, first && ` ${first}`].filter(Boolean);
+  if (rest.length === 0) return head;
+  return [h('details', {}, h('summary', {}, ...head, h('i', {}, ` + ${rest.length} more`)), h('pre', {}, rest.join('\n')))];
+}
