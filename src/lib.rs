@@ -33,7 +33,7 @@
 //! - [`probe()`](probe::probe): the tower stack, in one function, a reason per layer.
 //!
 //! **Floor 4, doors**
-//! - [`http`]: routes, problems, the server loop, the OpenAPI document.
+//! - [`http`]: routes, problems, the server loop, the OpenAPI document, the console.
 //! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`, `token`.
 //!
 //! **Beside the stairs**

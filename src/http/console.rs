@@ -6,14 +6,11 @@
 use axum::{
     Router,
     extract::{Path, Request},
-    http::{
-        HeaderValue,
-        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS},
-    },
+    http::header::CONTENT_TYPE,
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+use tower_http::compression::CompressionLayer;
 
 use super::{auth::Caller, problem::Problem};
 
@@ -31,20 +28,11 @@ const FILES: [(&str, &str, &str); 8] = [
     ("icon.svg", "image/svg+xml", include_str!("console/icon.svg")),
 ];
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// `/` and its files.
 pub(super) fn routes() -> Router {
-    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     Router::new()
         .route("/", get(page))
         .route("/console/{file}", get(file))
-        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(X_FRAME_OPTIONS, "DENY"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
-        // A browser asks again each time, so that page and scripts are always of one version.
-        .layer(header(CACHE_CONTROL, "no-cache"))
         .layer(CompressionLayer::new())
 }
 
@@ -60,5 +48,33 @@ async fn file(Path(name): Path<String>) -> Response {
     match FILES.iter().find(|(file, ..)| *file == name) {
         Some((_, media_type, content)) => ([(CONTENT_TYPE, *media_type)], *content).into_response(),
         None => Problem::not_found().into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What stands between `before` and the next `after`, wherever it does.
+    fn between<'a>(text: &'a str, before: &str, after: char) -> impl Iterator<Item = &'a str> {
+        text.split(before).skip(1).filter_map(move |rest| rest.split(after).next())
+    }
+
+    #[test]
+    fn every_file_is_asked_for_and_every_file_asked_for_is_there() {
+        let scripts = FILES.iter().filter(|(name, ..)| name.ends_with(".js"));
+        let imported = scripts.flat_map(|(_, _, text)| between(text, "from './", '\''));
+        let asked: BTreeSet<&str> = between(PAGE, "\"/console/", '"').chain(imported).collect();
+        assert_eq!(asked, FILES.iter().map(|(name, ..)| *name).collect());
+    }
+
+    #[test]
+    fn nothing_is_inline_that_the_policy_forbids() {
+        for forbidden in ["<style", " style=", "javascript:", " onclick", " onload", "http://", "https://"] {
+            assert!(!PAGE.contains(forbidden), "{forbidden}");
+        }
+        assert!(between(PAGE, "<script", '>').all(|attributes| attributes.contains("src=")));
     }
 }

@@ -94,7 +94,7 @@ export class Waterfall {
 
 function reply({ code, enhanced_code: enhanced, message }) {
   const [first, ...rest] = (message ?? '').split('\n');
-  const head = [code && h('b', {}, String(code)), enhanced && ` ${enhanced}`, first && ` ${first}`].filter(Boolean);
-  if (rest.length === 0) return head;
-  return [h('details', {}, h('summary', {}, ...head, h('i', {}, ` + ${rest.length} more`)), h('pre', {}, rest.join('\n')))];
+  const lines = rest.length > 0 && h('i', {}, ` ${1 + rest.length} lines:`);
+  const head = [code && h('b', {}, String(code)), enhanced && ` ${enhanced}`, lines, first && ` ${first}`].filter(Boolean);
+  return lines ? [h('details', {}, h('summary', {}, head), h('pre', {}, rest.join('\n')))] : head;
 }
