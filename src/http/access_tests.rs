@@ -1,9 +1,11 @@
 //! Who passes the doors, and how often: tokens, budgets, clients behind proxies.
 
 use axum::http::{
-    header::{AUTHORIZATION, WWW_AUTHENTICATE},
+    HeaderName,
+    header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE},
     response::Parts,
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::*;
 
@@ -43,6 +45,30 @@ async fn a_token_guards_every_path_but_three() {
         let answer = answer(app.clone(), request).await;
         assert_eq!(answer.0.status, status, "{authorization}");
         assert!(!answer.1.contains("alph2"));
+    }
+}
+
+#[tokio::test]
+async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
+    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    let ask = |headers: &[(HeaderName, &str)]| {
+        let mut request = request(Method::GET, "/");
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        answer(app.clone(), request.body(Body::empty()).expect("a request"))
+    };
+    let page = (ACCEPT, "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+    let (refused, _) = ask(std::slice::from_ref(&page)).await;
+    let challenges: Vec<_> = refused.headers.get_all(WWW_AUTHENTICATE).iter().collect();
+    assert_eq!((refused.status.as_u16(), challenges.len()), (401, 2));
+    assert_eq!(challenges[1], "Basic realm=\"smtp-check\", charset=\"UTF-8\"");
+
+    for (pair, status) in [("me:alpha", 200), (":beta", 200), ("alpha:", 401), ("alpha", 401), ("me:alpha ", 401)] {
+        let credentials = format!("Basic {}", BASE64_STANDARD.encode(pair));
+        let (answer, body) = ask(&[page.clone(), (AUTHORIZATION, &credentials)]).await;
+        assert_eq!(answer.status, status, "{pair}");
+        assert_eq!(body.contains("data-guarded"), status == 200, "the page's curl line has a place for the token");
     }
 }
 

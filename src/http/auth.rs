@@ -1,13 +1,21 @@
 //! Who may use the guarded doors: whoever sends a known token.
+//!
+//! Callers send it as `Bearer` (RFC 6750). A browser can only be asked for a user name and a password (`Basic`, RFC 7617): the token is
+//! the password then, and the user name may be any. No other site can make use of what the browser remembers: a check needs a JSON
+//! body, which a browser sends to a foreign origin only where that allows it, and this service never does.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE},
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use tokio::sync::watch;
 
 use super::{
@@ -47,22 +55,40 @@ pub(super) async fn require_token(State(guard): State<Guard>, mut request: Reque
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    match bearer(request.headers()).map(|token| guard.owner(token)) {
+    let refusal = match token(request.headers()).map(|token| guard.owner(&token)) {
         Some(Some(caller)) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             // For the log, which sees only what comes back out.
             response.extensions_mut().insert(caller);
-            response
+            return response;
         }
-        Some(None) => Problem::new(ProblemType::Unauthorized, "the token is not known").into_response(),
-        None => {
-            Problem::new(ProblemType::Unauthorized, "send a token with `Authorization: Bearer <token>`").into_response()
-        }
+        Some(None) => "the token is not known",
+        None => "send a token with `Authorization: Bearer <token>`",
+    };
+    let mut response = Problem::new(ProblemType::Unauthorized, refusal).into_response();
+    if wants_a_page(request.headers()) {
+        // Only to whom it is of use: a browser that gets it opens a dialogue.
+        response
+            .headers_mut()
+            .append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"smtp-check\", charset=\"UTF-8\""));
     }
+    response
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
+fn wants_a_page(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
+}
+
+fn token(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let credentials = credentials.trim_start();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.into());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned().into())
 }

@@ -30,10 +30,7 @@ const FILES: [(&str, &str, &str); 8] = [
 
 /// `/` and its files.
 pub(super) fn routes() -> Router {
-    Router::new()
-        .route("/", get(page))
-        .route("/console/{file}", get(file))
-        .layer(CompressionLayer::new())
+    Router::new().route("/", get(page)).route("/console/{file}", get(file)).layer(CompressionLayer::new())
 }
 
 /// The page tells its script whether callers need a token, which the curl line then has.
