@@ -115,6 +115,7 @@ fn assert_faithful(reply: &Reply, octets: &[u8]) {
         let (digits, text) = octets[..end].split_at(3);
         assert_eq!(digits, code.to_string().as_bytes(), "every line bears the code");
         assert_eq!(text.first() == Some(&b'-'), index + 1 < said.len(), "all lines but the last have a hyphen");
+        assert!(!text.first().is_some_and(u8::is_ascii_digit), "a code of three digits");
         let text = text.strip_prefix(b"-").or(text.strip_prefix(b" ")).unwrap_or(text);
         assert_eq!(*line, String::from_utf8_lossy(text), "the text as it came");
     }
