@@ -10,7 +10,7 @@ use smtp_check::{
     smtp::{Action, Command, Dialogue, Mechanism, Reply, ReplyParser, Script, Verdict},
 };
 
-use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, wire_line};
+use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_password, wire_line};
 
 /// The greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL, RCPT, DATA, the message, QUIT, and the end.
 const MOST_ACTIONS: usize = 14;
@@ -20,6 +20,9 @@ const MOST_ACTIONS: usize = 14;
 /// With the word `untrusted` the handshake shows a certificate that won't do; with `refused` the first refusal is taken for one of the
 /// PROXY header.
 pub fn dialogue(data: &[u8]) {
+    if knows_password(data) {
+        return;
+    }
     let opening = data.split(|octet| *octet == b'\n').next().unwrap_or_default();
     let mut server = data.get(opening.len() + 1..).unwrap_or_default();
     let opening = String::from_utf8_lossy(opening);
