@@ -35,7 +35,9 @@ impl Capabilities {
                 // A keyword that is said twice (`AUTH PLAIN`, `AUTH LOGIN`) has the parameters of both.
                 Entry::Occupied(place) => {
                     let (_, known) = &mut capabilities.0[*place.get()];
-                    known.push(' ');
+                    if !known.is_empty() && !parameters.is_empty() {
+                        known.push(' ');
+                    }
                     known.push_str(parameters);
                 }
             }
@@ -79,6 +81,13 @@ mod tests {
             r#"{"SIZE":"10240000","STARTTLS":"","AUTH":"PLAIN LOGIN","AUTH=PLAIN":"","X-ODD":"a  b"}"#
         );
         assert!(offered.offers("StartTls") && !offered.offers("8BITMIME"));
+    }
+
+    #[test]
+    fn a_keyword_said_twice_has_no_parameters_of_our_making() {
+        let offered =
+            capabilities(b"250-mx\r\n250-STARTTLS\r\n250-STARTTLS\r\n250-SIZE\r\n250-SIZE 100\r\n250 SIZE\r\n");
+        assert_eq!(serde_json::to_string(&offered).expect("JSON"), r#"{"STARTTLS":"","SIZE":"100"}"#);
     }
 
     #[test]

@@ -218,17 +218,19 @@ impl ReplyParser {
     }
 
     fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
+        // Of several limits the one that is met first counts, in however many chunks the octets arrive.
+        let line_octets = chunk.len() - usize::from(with_line_feed);
+        let limits = [
+            (line_octets, LINE_LIMIT - self.line.len(), ReplyError::LineTooLong),
+            (chunk.len(), REPLY_LIMIT - self.reply_octets, ReplyError::ReplyTooLong),
+            (chunk.len(), DIALOGUE_LIMIT - self.dialogue_octets, ReplyError::DialogueTooLong),
+        ];
+        let exceeded = limits.into_iter().filter(|(octets, room, _)| octets > room).min_by_key(|(_, room, _)| *room);
+        if let Some((_, _, error)) = exceeded {
+            return Err(error);
+        }
         self.dialogue_octets += chunk.len();
         self.reply_octets += chunk.len();
-        if self.line.len() + chunk.len() > LINE_LIMIT + usize::from(with_line_feed) {
-            return Err(ReplyError::LineTooLong);
-        }
-        if self.reply_octets > REPLY_LIMIT {
-            return Err(ReplyError::ReplyTooLong);
-        }
-        if self.dialogue_octets > DIALOGUE_LIMIT {
-            return Err(ReplyError::DialogueTooLong);
-        }
         Ok(())
     }
 

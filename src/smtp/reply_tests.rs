@@ -112,6 +112,22 @@ fn limits_are_exact() {
     assert_eq!(parse_in_pieces(chatter.as_bytes(), &[4096]).1, Some(ReplyError::DialogueTooLong));
 }
 
+#[test]
+fn the_limit_that_is_met_first_counts_in_any_pieces() {
+    let line = |octets: usize| format!("250-{}\n", "x".repeat(octets - 5));
+    let longest = line(LINE_LIMIT);
+    for (before, error) in [
+        (longest.repeat(6), ReplyError::LineTooLong),
+        (longest.repeat(7), ReplyError::LineTooLong),
+        (longest.repeat(7) + &line(5), ReplyError::ReplyTooLong),
+    ] {
+        let input = before + &line(2 * LINE_LIMIT);
+        for sizes in [&[][..], &[1], &[4096]] {
+            assert_eq!(parse_in_pieces(input.as_bytes(), sizes).1, Some(error.clone()), "{sizes:?}");
+        }
+    }
+}
+
 /// Bytes that look like a server's often enough to reach every branch.
 fn server_bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![

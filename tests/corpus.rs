@@ -1,0 +1,132 @@
+//! The oracles of the fuzz targets (`tests/fuzz`), over their corpus and for a second over mutations of it, on the stable toolchain.
+//!
+//! An input that breaks a promise is written to `target/tmp`. Mended, it goes into the corpus under a name that says what it shows.
+
+#[path = "fuzz/oracles/mod.rs"]
+pub mod oracles;
+
+use std::{
+    fs,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// The same mutations every time; another number by `CORPUS_SEED=…`.
+const SEED: u64 = 0x5eed;
+/// For mutations, for each target. One long input may take longer.
+const TIME: Duration = Duration::from_secs(1);
+/// Longest mutated input, in octets.
+const LONGEST: usize = 4096;
+
+#[test]
+fn replies_are_heard() {
+    over_the_corpus("reply", oracles::reply);
+}
+
+#[test]
+fn capabilities_are_found() {
+    over_the_corpus("capabilities", oracles::capabilities);
+}
+
+#[test]
+fn dialogues_end() {
+    over_the_corpus("dialogue", oracles::dialogue);
+}
+
+#[test]
+fn certificates_are_read() {
+    over_the_corpus("certificate", oracles::certificate);
+}
+
+#[test]
+fn proxy_headers_are_read_back() {
+    over_the_corpus("proxy", oracles::proxy);
+}
+
+#[test]
+fn parameters_are_valid_or_told() {
+    over_the_corpus("check", oracles::check);
+}
+
+#[test]
+fn addresses_are_one_word() {
+    over_the_corpus("address", oracles::address);
+}
+
+#[test]
+fn messages_end_at_their_end() {
+    over_the_corpus("payload", oracles::payload);
+}
+
+#[test]
+fn secrets_are_masked() {
+    over_the_corpus("mask", oracles::mask);
+}
+
+fn over_the_corpus(target: &str, oracle: fn(&[u8])) {
+    let corpus = corpus(target);
+    assert!(corpus.len() >= 10, "the corpus of {target} was found");
+    for (path, input) in &corpus {
+        holds(oracle, input, || panic!("{} breaks a promise", path.display()));
+    }
+    let seed = std::env::var("CORPUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let began = Instant::now();
+    while began.elapsed() < TIME {
+        let input = mutation(&mut random, &corpus);
+        holds(oracle, &input, || {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-breaks"));
+            fs::write(&path, &input).expect("the directory of temporary files is writable");
+            panic!("a mutation with seed {seed} breaks a promise; it is in {}", path.display());
+        });
+    }
+}
+
+fn holds(oracle: fn(&[u8]), input: &[u8], otherwise: impl FnOnce()) {
+    // Nothing is used after a panic but the input, which nobody changes.
+    if panic::catch_unwind(AssertUnwindSafe(|| oracle(input))).is_err() {
+        otherwise();
+    }
+}
+
+fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
+    // Whatever order the file system has them in, a seed gives the same mutations.
+    paths.sort();
+    let read = |path: PathBuf| {
+        let input = fs::read(&path).expect("a readable file");
+        (path, input)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// Some input of the corpus with a few changes.
+fn mutation(random: &mut fastrand::Rng, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
+    let mut input = corpus[random.usize(..corpus.len())].1.clone();
+    for _ in 0..random.usize(1..5) {
+        let (at, end) = range(random, input.len());
+        match random.u8(..6) {
+            0 => input.insert(at, random.u8(..)),
+            1 if at < input.len() => input[at] ^= 1 << random.u32(..8),
+            2 => drop(input.drain(at..end)),
+            3 => input.extend_from_within(at..end),
+            4 => input.extend(std::iter::repeat_n(random.u8(..), random.usize(..64))),
+            _ => {
+                let (_, other) = &corpus[random.usize(..corpus.len())];
+                let (from, to) = range(random, other.len());
+                input.splice(at..end, other[from..to].iter().copied());
+            }
+        }
+        input.truncate(LONGEST);
+    }
+    input
+}
+
+/// Some part of so many octets.
+fn range(random: &mut fastrand::Rng, length: usize) -> (usize, usize) {
+    let (a, b) = (random.usize(..=length), random.usize(..=length));
+    (a.min(b), a.max(b))
+}

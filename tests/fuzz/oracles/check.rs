@@ -1,0 +1,110 @@
+//! The parameters of a check: every JSON is either a valid check or told all that is wrong with it, and nothing of it leaks.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use smtp_check::{
+    check::{Check, Invalid},
+    proxy_header::ProxyAddress,
+    smtp::Command,
+};
+
+use super::{PASSWORD, assert_framed, assert_no_control, assert_secretive, knows_password, wire_line};
+
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// The parameters that can be wrong by being absent.
+const REQUIRED: [&str; 4] = ["to", "target", "sasl_user", "sasl_password"];
+/// More fields than that may have more unknown ones among them than are told.
+const ALL_ARE_TOLD: usize = 32;
+
+/// `data` is JSON objects, one behind the other: one for all but those inputs that give a field twice.
+///
+/// A password in it, whatever it was, is replaced by one that can be looked for.
+pub fn check(data: &[u8]) {
+    if knows_password(data) {
+        return;
+    }
+    let objects = serde_json::Deserializer::from_slice(data).into_iter::<Map<String, Value>>();
+    let mut fields: Vec<(String, Value)> = objects.map_while(Result::ok).flatten().collect();
+    for (name, value) in &mut fields {
+        if name == "sasl_password" && value.as_str().is_some_and(|text| !text.is_empty()) {
+            *value = Value::from(PASSWORD);
+        }
+    }
+    let parsed = Check::parse(fields.clone(), MAX_TIMEOUT);
+    assert_secretive(&format!("{parsed:?}"));
+    match &parsed {
+        Ok(check) => assert_valid(check, &fields),
+        Err(invalid) => assert_told(invalid, &fields),
+    }
+    assert_order_does_not_matter(&parsed, fields);
+}
+
+fn assert_valid(check: &Check, fields: &[(String, Value)]) {
+    let (script, phases) = (&check.script, check.script.phases());
+    assert!(check.port > 0);
+    let given = fields.iter().any(|(name, value)| name == "timeout_ms" && !value.is_null());
+    let shortest = Duration::from_millis(if given { 100 } else { 10_000 });
+    assert!((shortest..=MAX_TIMEOUT).contains(&check.timeout), "{:?}", check.timeout);
+    assert!(!(script.implicit_tls && script.start_tls), "TLS within TLS");
+    assert!(script.stop_after.is_none_or(|phase| phases.contains(&phase)), "ends after a phase that it has not");
+    assert!(script.to.is_some() || phases.iter().all(|phase| phase.name() != "rcptto"), "RCPT to nobody");
+
+    wire_line(&Command::Ehlo(script.ehlo.clone()));
+    wire_line(&Command::MailFrom { reverse_path: script.from.clone(), eight_bit: true, utf8: true });
+    script.to.iter().for_each(|to| drop(wire_line(&Command::RcptTo(to.clone()))));
+    assert_framed(&script.payload.to_wire());
+    if let Some(credentials) = &script.credentials {
+        assert_eq!(credentials.password.expose(), PASSWORD);
+        assert!(!credentials.user.is_empty());
+        assert_no_control(&credentials.user);
+        assert_no_control(&credentials.authorization_id);
+        for response in credentials.responses() {
+            wire_line(&Command::SaslResponse(response));
+        }
+    }
+    if let Some(header) = &check.proxy {
+        for address in [&header.source, &header.destination] {
+            if let ProxyAddress::Verbatim(text) = address {
+                assert!(!header.is_v2 && !text.is_empty() && !text.contains(char::is_whitespace), "{text:?}");
+                assert_no_control(text);
+            }
+        }
+    }
+    assert_no_control(&check.target.to_string());
+    check.tls_server_name.iter().for_each(|name| assert_no_control(name));
+}
+
+/// Every violation is about a field that is given, or about one that should be.
+fn assert_told(invalid: &Invalid, fields: &[(String, Value)]) {
+    assert!(!invalid.violations().is_empty(), "refused for no reason");
+    for violation in invalid.violations() {
+        let name = violation.pointer.strip_prefix('/').expect("a JSON pointer to a member").to_owned();
+        let name = name.replace("~1", "/").replace("~0", "~");
+        // Of a long name the beginning is told.
+        let is_given = fields.iter().any(|(given, _)| given.chars().take(64).eq(name.chars()));
+        assert!(is_given || REQUIRED.contains(&&*name), "points at nothing: {violation:?}");
+        assert!(!violation.detail.is_empty());
+        assert_no_control(&violation.detail);
+    }
+}
+
+/// An object has no order (RFC 8259, section 4).
+fn assert_order_does_not_matter(parsed: &Result<Check, Invalid>, mut fields: Vec<(String, Value)>) {
+    let mut names: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
+    names.sort();
+    let is_twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+    if is_twice || fields.len() > ALL_ARE_TOLD {
+        return;
+    }
+    fields.reverse();
+    let told = |parsed: &Result<Check, Invalid>| match parsed {
+        Ok(check) => vec![format!("{check:?}")],
+        Err(invalid) => {
+            let mut told: Vec<_> = invalid.violations().iter().map(|violation| format!("{violation:?}")).collect();
+            told.sort();
+            told
+        }
+    };
+    assert_eq!(told(&Check::parse(fields, MAX_TIMEOUT)), told(parsed), "in another order");
+}

@@ -1,0 +1,254 @@
+//! The whole conversation: whatever a server answers, it ends, in order, and gives no secret away.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json};
+use smtp_check::{
+    check::Check,
+    phase::Phase,
+    smtp::{Action, Command, Dialogue, Mechanism, Reply, ReplyParser, Script, Verdict},
+};
+
+use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_password, wire_line};
+
+/// The greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL, RCPT, DATA, the message, QUIT, and the end.
+const MOST_ACTIONS: usize = 14;
+
+/// `data` is a line of words that choose the script, as [`parameter`] knows them, and behind it all that the server says.
+///
+/// With the word `untrusted` the handshake shows a certificate that won't do; with `refused` the first refusal is taken for one of the
+/// PROXY header.
+pub fn dialogue(data: &[u8]) {
+    if knows_password(data) {
+        return;
+    }
+    let opening = data.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    let mut server = data.get(opening.len() + 1..).unwrap_or_default();
+    let opening = String::from_utf8_lossy(opening);
+    let says = |word: &str| opening.split(' ').any(|said| said == word);
+    let Ok(check) = Check::parse(parameters(&opening), Duration::from_secs(60)) else { return };
+
+    let mut witness = Witness::of(&check.script);
+    let mut parser = ReplyParser::default();
+    let mut may_refuse_header = says("refused");
+    let (mut dialogue, mut action) = Dialogue::begin(check.script);
+    for _ in 0..MOST_ACTIONS {
+        witness.sees(&action);
+        action = match action {
+            Action::Close => return,
+            Action::Handshake if says("untrusted") => dialogue.quit(),
+            Action::Handshake => {
+                witness.shakes_hands();
+                dialogue.after_handshake()
+            }
+            Action::Unsupported(..) => dialogue.quit(),
+            Action::Listen(_) | Action::Begin(..) | Action::Continue(_) | Action::Quit => {
+                let Ok(Some(reply)) = parser.parse(&mut server) else { return };
+                if std::mem::take(&mut may_refuse_header) && reply.code().is_negative() {
+                    witness.hears_refusal(&reply);
+                    dialogue.quit()
+                } else {
+                    let (verdict, next) = dialogue.reply(&reply);
+                    witness.hears(&reply, verdict);
+                    next
+                }
+            }
+        };
+        assert_secretive(&format!("{action:?} {dialogue:?}"));
+        dialogue.warnings().iter().for_each(|warning| assert_printable(&warning.to_string()));
+    }
+    panic!("no end of it: {}", data.escape_ascii());
+}
+
+/// The parameters of a check with a recipient and a target, and what the words add.
+fn parameters(words: &str) -> Vec<(String, Value)> {
+    let mut parameters = Map::new();
+    for (name, value) in [("to", json!("to@mx.test")), ("target", json!("mx.test"))] {
+        parameters.insert(name.to_owned(), value);
+    }
+    for (name, value) in words.split(' ').flat_map(parameter) {
+        parameters.insert(name.to_owned(), value);
+    }
+    parameters.into_iter().collect()
+}
+
+/// What a word means; nothing, if it is none.
+fn parameter(word: &str) -> Vec<(&'static str, Value)> {
+    match word {
+        "implicit_tls" => vec![("implicit_tls", json!(true))],
+        "starttls" => vec![("starttls", json!(true))],
+        "plain" | "login" => {
+            vec![("sasl_authentication", json!(word)), ("sasl_user", json!("user")), ("sasl_password", json!(PASSWORD))]
+        }
+        "from" => vec![("from", json!("from@mx.test"))],
+        "from_utf8" => vec![("from", json!("absenderin@bücher.test"))],
+        "to_utf8" => vec![("to", json!("empfänger@mx.test"))],
+        "8bit" => vec![("payload", json!("Subject: Grüße\n\nbis bald"))],
+        "dots" => vec![("payload", json!("Subject: dots\n\n.\u{2e}\n.x"))],
+        "empty" => vec![("payload", json!(""))],
+        _ => word.strip_prefix("stop_after=").map(|phase| ("stop_after", json!(phase))).into_iter().collect(),
+    }
+}
+
+/// Sits at the wire and knows the RFCs, but not the code.
+struct Witness {
+    phases: Vec<Phase>,
+    mechanism: Option<Mechanism>,
+    tls_is_wanted: bool,
+    in_tls: bool,
+    /// The phases that ended well, in order.
+    passed: Vec<Phase>,
+    phase: Phase,
+    /// Keywords of the last EHLO.
+    offered: Vec<String>,
+    last_code: u16,
+    responses: usize,
+    failed: bool,
+    has_quit: bool,
+}
+
+impl Witness {
+    fn of(script: &Script) -> Self {
+        Self {
+            phases: script.phases(),
+            mechanism: script.credentials.as_ref().map(|credentials| credentials.mechanism),
+            tls_is_wanted: script.implicit_tls || script.start_tls,
+            in_tls: script.implicit_tls,
+            passed: Vec::new(),
+            phase: Phase::Banner,
+            offered: Vec::new(),
+            last_code: 0,
+            responses: 0,
+            failed: false,
+            has_quit: false,
+        }
+    }
+
+    fn sees(&mut self, action: &Action) {
+        match action {
+            Action::Listen(phase) => self.begins(*phase),
+            Action::Handshake => self.begins(Phase::Tls),
+            Action::Begin(phase, command) => {
+                self.begins(*phase);
+                self.reads(command);
+            }
+            Action::Continue(command) => {
+                assert_eq!((self.phase, self.last_code), (Phase::SaslAuth, 334), "speaks unasked");
+                self.responses += 1;
+                assert!(self.responses <= self.challenges(), "says more than the mechanism has to say");
+                self.reads(command);
+            }
+            Action::Unsupported(phase, _) => {
+                self.begins(*phase);
+                assert!(*phase == Phase::MailFrom && !self.offers("SMTPUTF8"), "lacks nothing");
+            }
+            Action::Quit => {
+                assert!(!self.has_quit, "QUIT twice");
+                assert!(!(300..400).contains(&self.last_code), "QUIT where the server waits for something else");
+                (self.has_quit, self.phase) = (true, Phase::Quit);
+            }
+            Action::Close => {
+                let out_of_step = (300..400).contains(&self.last_code);
+                assert!(self.has_quit || out_of_step, "goes without a word");
+            }
+        }
+    }
+
+    /// Each phase once and in its turn: only after all before it went well.
+    fn begins(&mut self, phase: Phase) {
+        assert!(!self.failed && !self.has_quit, "{phase} after the end");
+        let before: Vec<Phase> = self.phases.iter().copied().take_while(|other| *other != phase).collect();
+        assert!(self.phases.contains(&phase), "{phase} is none of the script's");
+        assert_eq!(self.passed, before, "{phase} out of turn");
+        self.phase = phase;
+    }
+
+    fn reads(&mut self, command: &Command) {
+        assert_secretive(&format!("{command} {command:?}"));
+        if let Command::Body(payload) = command {
+            assert_eq!((self.phase, self.last_code), (Phase::Body, 354), "a message that nobody waits for");
+            assert_framed(&payload.to_wire());
+            return;
+        }
+        let line = wire_line(command);
+        let verb = line.split(' ').next().unwrap_or_default();
+        match self.phase {
+            Phase::Ehlo | Phase::EhloTls => assert_eq!(line, "EHLO noit.local"),
+            Phase::StartTls => assert_eq!(line, "STARTTLS"),
+            Phase::SaslAuth if self.responses == 0 => assert!(matches!(&*line, "AUTH PLAIN" | "AUTH LOGIN"), "{line}"),
+            Phase::SaslAuth => self.reads_response(&line),
+            Phase::MailFrom => {
+                assert!(line.starts_with("MAIL FROM:<"), "{line}");
+                for parameter in line.split(' ').skip(2) {
+                    let keyword = parameter.rsplit('=').next().unwrap_or_default();
+                    assert!(self.offers(keyword), "{parameter} is not offered");
+                }
+                assert!(line.is_ascii() || line.ends_with(" SMTPUTF8"), "{line}");
+            }
+            Phase::RcptTo => assert!(line.starts_with("RCPT TO:<"), "{line}"),
+            Phase::Data => assert_eq!(line, "DATA"),
+            phase => panic!("{verb} in {phase}"),
+        }
+    }
+
+    fn reads_response(&self, line: &str) {
+        let response = STANDARD.decode(line).expect("base64");
+        let holds_password = response.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
+        assert_eq!(holds_password, self.responses == self.challenges(), "the password is said last");
+        assert!(self.in_tls || !self.tls_is_wanted, "credentials in clear text where TLS was asked for");
+    }
+
+    fn shakes_hands(&mut self) {
+        self.in_tls = true;
+        self.offered.clear();
+        self.passed.push(Phase::Tls);
+    }
+
+    fn hears(&mut self, reply: &Reply, verdict: Verdict) {
+        self.last_code = reply.code().value();
+        let expected: &[u16] = match self.phase {
+            Phase::Banner | Phase::StartTls => &[220],
+            Phase::Ehlo | Phase::EhloTls | Phase::MailFrom | Phase::Body => &[250],
+            Phase::SaslAuth if self.responses < self.challenges() => &[334],
+            Phase::SaslAuth => &[235],
+            Phase::RcptTo => &[250, 251],
+            Phase::Data => &[354],
+            Phase::Quit => &[221],
+            phase => panic!("{phase} has no reply"),
+        };
+        let verdict_due = match expected.contains(&self.last_code) {
+            true if self.last_code == 334 => Verdict::Challenged,
+            true => Verdict::Accepted,
+            false => Verdict::Rejected,
+        };
+        assert_eq!(verdict, verdict_due, "{} in {}", self.last_code, self.phase);
+        match verdict {
+            Verdict::Challenged => {}
+            Verdict::Rejected => self.failed = true,
+            Verdict::Accepted => self.passed.push(self.phase),
+        }
+        if matches!(self.passed.last(), Some(Phase::Ehlo | Phase::EhloTls)) && self.passed.last() == Some(&self.phase) {
+            let first_word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+            self.offered = reply.lines().skip(1).map(|line| first_word(&line)).collect();
+        }
+    }
+
+    fn hears_refusal(&mut self, reply: &Reply) {
+        self.last_code = reply.code().value();
+        self.failed = true;
+    }
+
+    fn offers(&self, keyword: &str) -> bool {
+        self.offered.iter().any(|offered| offered == keyword)
+    }
+
+    /// How often the server has to ask.
+    fn challenges(&self) -> usize {
+        match self.mechanism {
+            Some(Mechanism::Login) => 2,
+            Some(Mechanism::Plain) => 1,
+            None => 0,
+        }
+    }
+}

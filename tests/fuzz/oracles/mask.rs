@@ -1,0 +1,56 @@
+//! The mask: no secret is left in what a server echoes, in whichever form it does.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use smtp_check::{
+    secret::{MASK, Mask, Secret},
+    smtp::{Credentials, Mechanism},
+};
+
+/// `data` is three texts, an LF between: the password, the user, and what the server says.
+pub fn mask(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut parts = text.splitn(3, '\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (password, user, said) = (part(), part(), part());
+    let is_masked = password.chars().count() >= 4;
+    for mechanism in [Mechanism::Plain, Mechanism::Login] {
+        let credentials = Credentials {
+            mechanism,
+            user: user.to_owned(),
+            password: Secret::new(password.to_owned()),
+            authorization_id: String::new(),
+        };
+        let mask = credentials.mask();
+        let response = credentials.responses().pop().expect("the password is in the last one");
+        // Alone, between the server's words, and inside of what is encoded with it.
+        let echoes = [
+            said.to_owned(),
+            format!("{said}{password}{said}"),
+            format!("{said} {}", response.expose()),
+            STANDARD.encode(format!("{said}{password}{user}")),
+        ];
+        for echo in &echoes {
+            let shown = mask.apply(echo);
+            if is_masked {
+                assert_hidden(password, echo, &shown);
+            } else {
+                assert_eq!(shown, *echo, "too short to be looked for");
+            }
+        }
+    }
+    assert_eq!(Mask::default().apply(said), said, "nothing is hidden where there is no secret");
+}
+
+fn assert_hidden(password: &str, echo: &str, shown: &str) {
+    assert!(!shown.contains(password), "{password:?} is shown of {echo:?}: {shown:?}");
+    for run in shown.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/') {
+        for start in 0..run.len().min(4) {
+            let run = &run[start..];
+            let whole = &run[..run.len() - run.len() % 4];
+            let Ok(decoded) = STANDARD.decode(whole) else { continue };
+            let holds = decoded.windows(password.len()).any(|window| window == password.as_bytes());
+            assert!(!holds, "{password:?} is shown in base64 of {echo:?}: {shown:?}");
+        }
+    }
+    assert!(shown == echo || shown.contains(MASK), "what is hidden is seen to be");
+}

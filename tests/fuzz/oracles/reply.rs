@@ -1,0 +1,131 @@
+//! The reply parser: whatever a server sends, and in whatever pieces.
+
+use smtp_check::{
+    secret::Mask,
+    smtp::{
+        Reply, ReplyError, ReplyParser,
+        queue_id::queue_id,
+        reply::{DIALOGUE_LIMIT, LINE_LIMIT, REPLY_LIMIT},
+    },
+};
+
+use super::assert_printable;
+
+/// Stands in an input for a kibibyte of the octet before it, so that a short input can reach the limits.
+const KIBIBYTE: u8 = 0x01;
+/// Stands in an input for all that is before it, once more.
+const AGAIN: u8 = 0x02;
+/// At the start of an input: the server has said nearly all that it may, already.
+const NEARLY_ALL_SAID: u8 = 0x03;
+/// Octets that are left then.
+const LEFT: usize = 1000;
+
+/// `data` is what a server sends, but for the three octets above.
+pub fn reply(data: &[u8]) {
+    let (said, data) = match data {
+        [NEARLY_ALL_SAID, rest @ ..] => (DIALOGUE_LIMIT - LEFT, rest),
+        data => (0, data),
+    };
+    let input = expanded(data);
+    let whole = heard(said, &input, input.len().max(1));
+    // A long input in single octets takes longer than it finds more.
+    let smallest = 1 + input.len() / 4096;
+    let odd = smallest + 1 + data.iter().fold(0_usize, |sum, octet| sum.wrapping_mul(31) + usize::from(*octet)) % 61;
+    for size in [smallest, odd] {
+        assert_eq!(heard(said, &input, size), whole, "in pieces of {size}: {}", data.escape_ascii());
+    }
+}
+
+fn expanded(data: &[u8]) -> Vec<u8> {
+    let mut input: Vec<u8> = Vec::with_capacity(data.len());
+    for octet in data {
+        match (*octet, input.last()) {
+            (KIBIBYTE, Some(last)) => input.extend(vec![*last; 1024]),
+            (AGAIN, _) => input.extend_from_within(..),
+            (octet, _) => input.push(octet),
+        }
+        input.truncate(REPLY_LIMIT + 2 * LINE_LIMIT);
+    }
+    input
+}
+
+/// All replies up to the first error, heard in pieces of a size, each held against the octets that it came from.
+fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyError>) {
+    let mut parser = ReplyParser::default();
+    chat(&mut parser, said);
+    let mut replies = Vec::new();
+    // Where the reply and the line under way begin, and how far all is read.
+    let (mut reply_begin, mut line_begin, mut end) = (0, 0, 0);
+    for mut piece in input.chunks(size) {
+        while !piece.is_empty() {
+            let (begin, before) = (end, piece.len());
+            let parsed = parser.parse(&mut piece);
+            end += before - piece.len();
+            if let Some(at) = input[begin..end].iter().rposition(|octet| *octet == b'\n') {
+                line_begin = begin + at + 1;
+            }
+            match parsed {
+                Ok(Some(reply)) => {
+                    assert_faithful(&reply, &input[reply_begin..end]);
+                    replies.push(reply);
+                    reply_begin = end;
+                }
+                Ok(None) => {
+                    assert!(piece.is_empty(), "left something unread and gave nothing");
+                    assert!(end - reply_begin <= REPLY_LIMIT, "holds more than a reply may have");
+                    assert!(end - line_begin <= LINE_LIMIT, "holds more than a line may have");
+                }
+                Err(error) => {
+                    assert_printable(&error.to_string());
+                    assert!(error.to_string().len() < LINE_LIMIT, "quotes too much");
+                    return (replies, Some(error));
+                }
+            }
+        }
+    }
+    assert!(said + input.len() <= DIALOGUE_LIMIT, "heard more than a server may say");
+    (replies, None)
+}
+
+/// Lets the server say so many octets of nothing in particular.
+fn chat(parser: &mut ReplyParser, octets: usize) {
+    let mut left = octets;
+    while left > 0 {
+        // No rest is ever shorter than the shortest line.
+        let length = match left {
+            0..=LINE_LIMIT => left,
+            _ if left < 2 * LINE_LIMIT => LINE_LIMIT / 2,
+            _ => LINE_LIMIT,
+        };
+        let line = [b"250 ".as_slice(), &vec![b'x'; length - 5], b"\n"].concat();
+        assert!(parser.parse(&mut line.as_slice()).is_ok_and(|reply| reply.is_some()), "nothing in particular");
+        left -= length;
+    }
+}
+
+/// The reply says what its octets say: no line lost, none made up.
+fn assert_faithful(reply: &Reply, octets: &[u8]) {
+    assert!(octets.len() <= REPLY_LIMIT, "longer than a reply may be");
+    let code = reply.code().value();
+    assert!((200..600).contains(&code), "no code: {code}");
+    let said: Vec<&[u8]> = octets.strip_suffix(b"\n").expect("ends in LF").split(|octet| *octet == b'\n').collect();
+    let lines: Vec<_> = reply.lines().collect();
+    assert_eq!(lines.len(), said.len(), "as many lines as came");
+    for (index, (line, octets)) in lines.iter().zip(&said).enumerate() {
+        assert!(octets.len() <= LINE_LIMIT, "longer than a line may be");
+        let end = octets.iter().rposition(|octet| *octet != b'\r').map_or(0, |last| last + 1);
+        let (digits, text) = octets[..end].split_at(3);
+        assert_eq!(digits, code.to_string().as_bytes(), "every line bears the code");
+        assert_eq!(text.first() == Some(&b'-'), index + 1 < said.len(), "all lines but the last have a hyphen");
+        assert!(!text.first().is_some_and(u8::is_ascii_digit), "a code of three digits");
+        let text = text.strip_prefix(b"-").or(text.strip_prefix(b" ")).unwrap_or(text);
+        assert_eq!(*line, String::from_utf8_lossy(text), "the text as it came");
+    }
+    let message = reply.message();
+    assert_eq!(message.split('\n').count(), said.len(), "as many lines in the message");
+    assert_eq!(reply.masked(&Mask::default()).message(), message, "nothing is masked where there is no secret");
+    if let Some(id) = queue_id(&message) {
+        assert!(!id.is_empty() && id.len() <= 128 && message.contains(&id), "a queue id of its own making: {id:?}");
+        assert!(id.bytes().all(|octet| octet.is_ascii_graphic()), "a queue id that is no word: {id:?}");
+    }
+}

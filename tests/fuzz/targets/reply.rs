@@ -1,0 +1,4 @@
+//! See `oracles/reply.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oracles::reply(data));
