@@ -5,7 +5,10 @@
 mod demo;
 mod healthcheck;
 mod readable;
+mod reloadable;
 mod serve;
+mod token;
+mod tokens_file;
 
 use std::{
     fmt::Display,
@@ -19,12 +22,12 @@ use tower::ServiceExt;
 
 use crate::{
     check::Check,
-    config::{Command, CommandLine, LogFormat, Run, Settings, flag_of, invalid},
+    config::{Command, CommandLine, LogFormat, Run, Settings, Token, flag_of, invalid},
     http,
     net::resolve::Resolver,
     probe::{Limits, Order, Probe, probe},
     report::Report,
-    target::policy::AddressPolicy,
+    target::policy::{HostRules, TargetPolicy},
     telemetry::{self, LogForm},
     tls::{TlsClient, TrustAnchors},
 };
@@ -58,7 +61,8 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
             demo::demo(settings).await
         }
         Command::Openapi => Ok(print_document()),
-        Command::Healthcheck => Ok(match healthcheck::ask(settings.listen).await {
+        Command::Token(Token { name }) => Ok(token::print_new(name)),
+        Command::Healthcheck => Ok(match healthcheck::ask(settings.listen, settings.tls_cert.is_some()).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failure(format_args!("the service on {} is not alive: {error}", settings.listen)),
         }),
@@ -121,11 +125,13 @@ fn make_probe(settings: &Settings, anchors: TrustAnchors) -> Result<Probe, Error
         })?,
         servers => Resolver::with_servers(servers).map_err(|error| invalid(&format!("--dns-server: {error}")))?,
     };
-    let policy = AddressPolicy::new(
+    let policy = TargetPolicy::new(
         settings.target_deny.iter().copied(),
         settings.target_allow.iter().copied(),
         settings.target_ports.iter().copied(),
     );
+    let hosts = HostRules::new(settings.target_deny_host.iter().cloned(), settings.target_allow_host.iter().cloned());
+    let policy = policy.with_hosts(hosts);
     let limits = Limits {
         checks: settings.max_checks as usize,
         checks_per_target: settings.max_checks_per_target as usize,

@@ -24,9 +24,12 @@ use clap::{
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use crate::target::policy::HostRule;
 use parameters::Parameters;
 
 pub use parameters::flag_of;
+
+use crate::http::{Rate, TokenName};
 
 /// What the program was asked to do, and with which settings.
 #[derive(Debug, Parser)]
@@ -56,6 +59,15 @@ pub enum Command {
     Openapi,
     /// Ask the service at --listen whether it is alive: exit code 0 yes, 1 no
     Healthcheck,
+    /// Make a bearer token: print it, and its line for --tokens-file
+    Token(Token),
+}
+
+/// What `token` was given.
+#[derive(Args, Clone, Debug, PartialEq)]
+pub struct Token {
+    /// Name that the log calls the token's holder by
+    pub name: TokenName,
 }
 
 /// What `run` was given.
@@ -95,9 +107,31 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new(), global = true)]
     pub allow_unauthenticated: bool,
 
-    /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version
+    /// File of bearer tokens, one `name:sha256-hex` per line; they guard every door but /healthz, /readyz and /version; SIGHUP reads
+    /// it again
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE", global = true)]
     pub tokens_file: Option<PathBuf>,
+
+    /// Certificate chain (PEM) to serve HTTPS with; read again on SIGHUP
+    #[arg(long, env = "SMTP_CHECK_TLS_CERT", value_name = "FILE", global = true)]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, env = "SMTP_CHECK_TLS_KEY", value_name = "FILE", global = true)]
+    pub tls_key: Option<PathBuf>,
+
+    /// Callers' connections; one more takes the place of the one that has been idle the longest [default: 4 for each of --max-checks]
+    #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", global = true,
+          value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    pub max_connections: Option<u32>,
+    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h, per token; without tokens per client address, or IPv6 network
+    /// of 64 bits [default: no limit]
+    #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT", global = true)]
+    pub rate_limit: Option<Rate>,
+
+    /// Networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client's address (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Checks in flight; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,
@@ -132,6 +166,17 @@ pub struct Settings {
     /// Networks that checks may connect to although they are denied (CIDR; list)
     #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
     pub target_allow: Vec<IpNet>,
+
+    /// Host and mail domain names that no check may ask for, each with all names below it: `example.com` covers itself and
+    /// `mx.example.com`. Neither `*.` nor a leading dot is accepted (list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    pub target_deny_host: Vec<HostRule>,
+
+    /// The only names that checks may ask for, in the same form; where a name is denied too, the longer rule counts, and of equal
+    /// ones this. The mail servers of an allowed domain are allowed; an address without a name only by --target-allow (list)
+    /// [default: any]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    pub target_allow_host: Vec<HostRule>,
 
     /// The only ports that checks may connect to (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',', global = true,
@@ -201,6 +246,11 @@ impl CommandLine {
 }
 
 impl Settings {
+    /// Callers' connections. A check takes one, and so does whoever waits between two.
+    pub fn max_connections(&self) -> u32 {
+        self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
+    }
+
     /// Refuses settings that are good one by one, and not together to serve with.
     fn agree(&self) -> Result<(), Error> {
         let guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
@@ -210,6 +260,9 @@ impl Settings {
                  give --tokens-file, or --allow-unauthenticated if that is meant",
                 self.listen
             )));
+        }
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err(invalid("--tls-cert and --tls-key go together: give both, or neither"));
         }
         Ok(())
     }

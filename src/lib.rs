@@ -34,7 +34,7 @@
 //!
 //! **Floor 4, doors**
 //! - [`http`]: routes, problems, the server loop, the OpenAPI document.
-//! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`.
+//! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`, `token`.
 //!
 //! **Beside the stairs**
 //! - [`config`]: flags, environment and file as settings, once.
@@ -68,4 +68,8 @@ pub mod manual {
     pub mod answers {}
     #[doc = include_str!("manual/limits.md")]
     pub mod limits {}
+    #[doc = include_str!("manual/targets.md")]
+    pub mod targets {}
+    #[doc = include_str!("manual/threat-model.md")]
+    pub mod threat_model {}
 }

@@ -80,8 +80,9 @@ pub struct CheckRequest {
     /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
-    /// For the whole check, name resolution included, in milliseconds. The operator sets the maximum (60000 unless set).
-    #[schema(minimum = 100, default = 10000)]
+    /// For the whole check, name resolution included, in milliseconds. Left out: 10000, or the maximum where that is less. The operator
+    /// sets the maximum (60000 unless set).
+    #[schema(minimum = 100, example = 10000)]
     pub timeout_ms: Option<u64>,
     /// Put the dialogue into the report, secrets masked.
     #[schema(default = false)]

@@ -1,6 +1,6 @@
 //! `demo`: the service beside a mail server of its own, and a first check of it, for whoever wants to see one.
 
-use std::{error::Error, net::SocketAddr, process::ExitCode};
+use std::{error::Error, process::ExitCode};
 
 use serde_json::{Map, Value, json};
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
@@ -31,12 +31,17 @@ pub(super) async fn demo(settings: &Settings) -> Result<ExitCode, clap::Error> {
         Err(error) => return Ok(failure(format_args!("--listen: cannot listen on {}: {error}", settings.listen))),
     };
     let address = listener.local_addr().unwrap_or(settings.listen);
+    // Whom the certificate is for is not known here, and hardly for an address.
+    let (curl, scheme) = if settings.tls_cert.is_some() { ("curl -sSk", "https") } else { ("curl -sS", "http") };
+    let origin = format!("{scheme}://{address}");
 
     let parameters = parameters(&sandbox);
     let members = parameters.clone().into_iter().collect();
     let check = Check::parse(members, settings.max_timeout).map_err(|error| invalid(&error.to_string()))?;
     match parts.probe.clone().oneshot(Order::new(check)).await {
-        Ok(report) => print(introduction(&sandbox, address, &json(&report), &Value::Object(parameters).to_string())),
+        Ok(report) => {
+            print(introduction(&sandbox, curl, &origin, &json(&report), &Value::Object(parameters).to_string()))
+        }
         Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),
     }
     Ok(parts.run(listener).await)
@@ -60,15 +65,15 @@ fn parameters(sandbox: &Sandbox) -> Map<String, Value> {
     if let Value::Object(parameters) = parameters { parameters } else { Map::new() }
 }
 
-fn introduction(sandbox: &Sandbox, address: SocketAddr, report: &str, body: &str) -> String {
+fn introduction(sandbox: &Sandbox, curl: &str, origin: &str, report: &str, body: &str) -> String {
     let recipients: String = RECIPIENTS.iter().map(|(name, answer)| format!("  {name:8} {answer}\n")).collect();
     format!(
         "A sandbox mail server listens on {} (STARTTLS; AUTH as {USER}, password {PASSWORD}) and on {} (TLS from the start).\n\
          A check of it, just now:\n\n{report}\n\
          Run it again over HTTP:\n\n\
-         curl -sS http://{address}/v1/checks/smtp -H 'Content-Type: application/json' -d '{body}'\n\n\
+         {curl} {origin}/v1/checks/smtp -H 'Content-Type: application/json' -d '{body}'\n\n\
          Some recipients at sandbox.test have answers of their own:\n\n{recipients}\n\
-         The API's page is http://{address}/docs. Ctrl-C ends it all.\n",
+         The API's page is {origin}/docs. Ctrl-C ends it all.\n",
         sandbox.addr(),
         sandbox.smtps_addr(),
     )

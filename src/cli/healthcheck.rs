@@ -1,4 +1,7 @@
 //! `healthcheck`: asks the running service whether it is alive, for a container's health check.
+//!
+//! A service with HTTPS is believed whatever certificate it shows: the question is whether it lives, nothing secret is sent, and a
+//! certificate that has expired, is for another name or was not read again yet is no reason to start the service anew.
 
 use std::{
     io,
@@ -9,7 +12,13 @@ use std::{
 use http_body_util::Empty;
 use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Instant, timeout},
+};
+
+use crate::tls::{HandshakeError, ServerName, TlsClient, TrustAnchors};
 
 /// Longer than any answer of a service that can be called alive.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -19,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(super) enum NotAlive {
     #[error("cannot connect: {0}")]
     Unreachable(#[from] io::Error),
+    #[error("its TLS handshake fails: {0}")]
+    NoTls(#[from] HandshakeError),
     #[error("it does not answer as a service does: {0}")]
     Broken(#[from] hyper::Error),
     #[error("it answers {0}")]
@@ -27,9 +38,9 @@ pub(super) enum NotAlive {
     Silent,
 }
 
-/// Asks the service that listens on `listen`.
-pub(super) async fn ask(listen: SocketAddr) -> Result<(), NotAlive> {
-    timeout(LIMIT, answer(reachable(listen))).await.unwrap_or(Err(NotAlive::Silent))
+/// Asks the service that listens on `listen`, over TLS if it serves HTTPS.
+pub(super) async fn ask(listen: SocketAddr, is_secure: bool) -> Result<(), NotAlive> {
+    timeout(LIMIT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(NotAlive::Silent))
 }
 
 /// A service that listens on every address is asked on loopback.
@@ -42,8 +53,18 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn answer(address: SocketAddr) -> Result<(), NotAlive> {
+async fn connect_and_ask(address: SocketAddr, is_secure: bool) -> Result<(), NotAlive> {
     let stream = TcpStream::connect(address).await?;
+    if !is_secure {
+        return answer(stream, address).await;
+    }
+    let name: ServerName = address.ip().to_string().parse().expect("TLS can carry an IP address");
+    let client = TlsClient::new(TrustAnchors::none());
+    let (stream, _) = client.handshake(stream, &name, Instant::now() + LIMIT).await;
+    answer(stream?, address).await
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, address: SocketAddr) -> Result<(), NotAlive> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = hyper::Uri::from_static("/healthz");
@@ -78,7 +99,7 @@ mod tests {
             assert!(request[..length].starts_with(b"GET /healthz HTTP/1.1\r\n"));
             caller.write_all(answer).await.expect("sent");
         };
-        tokio::join!(ask(address), service).0
+        tokio::join!(ask(address, false), service).0
     }
 
     #[tokio::test]
@@ -97,14 +118,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
-        let answer = ask(address).await;
+        let answer = ask(address, false).await;
         assert!(matches!(answer, Err(NotAlive::Unreachable(_))), "{answer:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_not_alive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let answer = ask(listener.local_addr().expect("bound")).await;
+        let answer = ask(listener.local_addr().expect("bound"), false).await;
         assert!(matches!(answer, Err(NotAlive::Silent)), "{answer:?}");
     }
 

@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{fmt::Display, fs, future::pending, io, net::SocketAddr, process::ExitCode};
+use std::{future::pending, io, net::SocketAddr, process::ExitCode};
 
 use axum::Router;
 use clap::Error;
@@ -10,10 +10,10 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{failure, make_probe};
+use super::{failure, make_probe, reloadable::Reloadable};
 use crate::{
     config::{Settings, invalid},
-    http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, TokensError, router, serve as serve_http},
+    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::Probe,
     telemetry,
     tls::TrustAnchors,
@@ -25,6 +25,9 @@ pub(super) struct Parts {
     lifecycle: Lifecycle,
     router: Router,
     server: ServerSettings,
+    /// The most that there can be at a time, give or take the few that the program has of its own.
+    open_files: u64,
+    reloadable: Reloadable,
     pub(super) probe: Probe,
 }
 
@@ -39,14 +42,24 @@ impl Parts {
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
         };
-        let router = router(doors, tokens(settings)?)
+        let reloadable = Reloadable::open(settings)?;
+        let access = Access {
+            guard: reloadable.guard(),
+            rate_limit: settings.rate_limit,
+            trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
+        };
+        let router = router(doors, access)
             .map_err(|error| invalid(&format!("the OpenAPI document cannot be written: {error}")))?;
         let server = ServerSettings {
+            identity: reloadable.identity(),
+            max_connections: settings.max_connections() as usize,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
         };
-        Ok(Self { listen: settings.listen, lifecycle, router, server, probe })
+        // A check has a connection to its mail server, or asks a name server.
+        let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
+        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, reloadable, probe })
     }
 
     /// Binds the port.
@@ -57,12 +70,16 @@ impl Parts {
     /// Serves until a signal says stop, and drains.
     pub(super) async fn run(self, listener: TcpListener) -> ExitCode {
         match telemetry::raise_open_files() {
+            Ok(limit) if limit < self.open_files => {
+                let wanted = self.open_files;
+                tracing::warn!(limit, wanted, "too few open files for --max-connections and --max-checks together");
+            }
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => return failure(format_args!("cannot wait for signals: {error}")),
+        let (mut signals, reloads) = match (Signals::new(), self.reloadable.on_hangup()) {
+            (Ok(signals), Ok(reloads)) => (signals, reloads),
+            (Err(error), _) | (_, Err(error)) => return failure(format_args!("cannot wait for signals: {error}")),
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -81,6 +98,7 @@ impl Parts {
         let ended = tokio::select! {
             ended = serve_http(listener, self.router, self.lifecycle, shutdown, self.server) => ended,
             ended = listen => ended,
+            never = reloads => match never {},
         };
         match ended {
             Ended::Drained => {
@@ -101,13 +119,6 @@ pub(super) async fn serve(parts: Parts) -> ExitCode {
         Ok(listener) => parts.run(listener).await,
         Err(error) => failure(format_args!("--listen: cannot listen on {}: {error}", parts.listen)),
     }
-}
-
-fn tokens(settings: &Settings) -> Result<Option<Tokens>, Error> {
-    let Some(path) = &settings.tokens_file else { return Ok(None) };
-    let complaint = |error: &dyn Display| invalid(&format!("--tokens-file: {}: {error}", path.display()));
-    let text = fs::read_to_string(path).map_err(|error| complaint(&error))?;
-    text.parse().map(Some).map_err(|error: TokensError| complaint(&error))
 }
 
 /// SIGTERM and SIGINT, one after the other. Two that come before the first was taken are one.

@@ -42,15 +42,18 @@ fn defaults_are_the_documented_ones() {
     let settings = line.settings;
     assert_eq!(settings.listen.to_string(), "127.0.0.1:2580");
     assert_eq!((settings.max_checks, settings.max_checks_per_target), (1024, 16));
+    assert_eq!((settings.max_connections(), &settings.tls_cert, &settings.tls_key), (4096, &None, &None));
     assert_eq!(settings.header_timeout, Duration::from_secs(10));
     assert_eq!(settings.body_timeout, Duration::from_secs(30));
     assert_eq!(settings.max_timeout, Duration::from_secs(60));
     assert_eq!(settings.max_body, 1024 * 1024);
     assert_eq!(settings.shutdown_grace, Duration::from_secs(30));
     assert!(settings.target_deny.is_empty() && settings.target_allow.is_empty());
+    assert!(settings.target_deny_host.is_empty() && settings.target_allow_host.is_empty());
     assert!(settings.target_ports.is_empty() && settings.dns_server.is_empty());
     assert_eq!((settings.log_format, settings.ca_file, settings.tokens_file), (None, None, None));
     assert!(!settings.allow_unauthenticated);
+    assert!(settings.rate_limit.is_none() && settings.trusted_proxy.is_empty());
 }
 
 #[test]
@@ -87,6 +90,7 @@ fn a_bad_flag_is_named_and_ends_with_code_2() {
     for (flag, value) in [
         ("--listen", "localhost"),
         ("--max-checks", "0"),
+        ("--max-connections", "0"),
         ("--max-checks-per-target", "-1"),
         ("--header-timeout", "0s"),
         ("--body-timeout", "30"),
@@ -96,11 +100,17 @@ fn a_bad_flag_is_named_and_ends_with_code_2() {
         ("--max-body", "1"),
         ("--target-deny", "10.0.0.0/33"),
         ("--target-allow", "example.com"),
+        ("--target-deny-host", ".example.com"),
+        ("--target-allow-host", "example.com:25"),
         ("--target-ports", "25,0"),
         ("--dns-server", "dns.example.com"),
         ("--dns-server", "192.0.2.1:0"),
         ("--log-format", "xml"),
         ("--shutdown-grace", "soon"),
+        ("--rate-limit", "0/s"),
+        ("--rate-limit", "10/x"),
+        ("--rate-limit", "abc"),
+        ("--trusted-proxy", "proxy.example.com"),
     ] {
         let error = parse(&[&format!("{flag}={value}")]).expect_err(flag);
         assert_eq!(error.exit_code(), 2, "{flag}={value}");
@@ -120,6 +130,7 @@ fn an_open_address_without_tokens_is_refused() {
         (&["--listen", "0.0.0.0:2580", "--allow-unauthenticated"], true),
         (&["--listen", "0.0.0.0:2580", "--tokens-file", "tokens"], true),
         (&["demo", "--listen", "0.0.0.0:2580"], false),
+        (&["--listen", "[::ffff:0.0.0.0]:2580"], false),
         (&["healthcheck", "--listen", "0.0.0.0:2580"], true),
     ] {
         match parse(arguments) {

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRef, FromRequest, Request},
     http::{
         HeaderMap,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -20,6 +20,9 @@ use super::{
     Lifecycle,
     problem::{Problem, ProblemType},
 };
+
+/// Members of an object, at the most: several times as many as there are parameters. Each one that is unknown is reported.
+const MEMBERS: usize = 100;
 
 /// How large a body may be, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,12 @@ where
                 "send the body with `Content-Type: application/json`",
             ));
         }
+        if request.headers().contains_key(CONTENT_ENCODING) {
+            return Err(Problem::new(
+                ProblemType::UnsupportedMediaType,
+                "send the body as it is, without `Content-Encoding`",
+            ));
+        }
         let (limits, lifecycle) = (BodyLimits::from_ref(state), Lifecycle::from_ref(state));
         tokio::select! {
             // Whoever is still uploading when the service drains would be refused in the end: better at once.
@@ -76,13 +85,12 @@ impl JsonMembers {
         let mut json = serde_json::Deserializer::from_slice(text);
         let document = Document::deserialize(&mut json).map_err(malformed)?;
         json.end().map_err(malformed)?;
-        match document {
-            Document::Object(members) => Ok(Self(members)),
-            Document::Other(kind) => Err(Problem::invalid_parameters(vec![Violation {
-                pointer: String::new(),
-                detail: format!("must be an object, not {kind}"),
-            }])),
-        }
+        let detail = match document {
+            Document::Object(members) => return Ok(Self(members)),
+            Document::TooLarge => format!("must have no more than {MEMBERS} members"),
+            Document::Other(kind) => format!("must be an object, not {kind}"),
+        };
+        Err(Problem::invalid_parameters(vec![Violation { pointer: String::new(), detail }]))
     }
 }
 
@@ -118,9 +126,10 @@ async fn read(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
     }
 }
 
-/// Any JSON document, of which only an object is kept.
+/// Any JSON document, of which only an object of not too many members is kept.
 enum Document {
     Object(Vec<(String, Value)>),
+    TooLarge,
     Other(&'static str),
 }
 
@@ -138,6 +147,10 @@ impl<'de> Deserialize<'de> for Document {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
+                    if members.len() == MEMBERS {
+                        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                        return Ok(Document::TooLarge);
+                    }
                     members.push(member);
                 }
                 Ok(Document::Object(members))

@@ -1,7 +1,7 @@
 //! The main door: `POST /v1/checks/smtp`.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{AppendHeaders, IntoResponse, Response},
 };
@@ -10,7 +10,9 @@ use tower::ServiceExt;
 
 use super::{
     Doors, JsonMembers,
+    auth::Caller,
     problem::{Problem, ProblemType},
+    rate_limit,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
@@ -24,7 +26,7 @@ use crate::{
 /// Connects to the mail server, holds the whole conversation and answers with what happened. A check that ran is an answer: it is
 /// 200 whether the mail server did well or not, and `success` tells which. Only a check that did not run is an error.
 ///
-/// To hang up ends the check.
+/// To hang up ends the check. Where the operator has set a rate limit, each request counts, whatever comes of it.
 #[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
     request_body(content = CheckRequest, examples(
         ("deliver" = (summary = "Send a message through a domain's MX", value = json!({"to": "probe@example.com", "starttls": true}))),
@@ -37,7 +39,11 @@ use crate::{
     )),
     responses(
         (status = 200, description = "The check ran, and this is what it found out", body = Report,
-            headers(("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools")),
+            headers(
+                ("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools"),
+                ("RateLimit-Policy" = String, description = "Where the operator has set a rate limit, on every answer of this door but a 401: how many requests (`q`) each caller has in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`"),
+                ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back (`t`), such as `\"checks\";r=9;t=1`"),
+            ),
             examples(
                 ("delivered" = (summary = "The server took the message", value = json!(example(DELIVERED)))),
                 ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
@@ -58,9 +64,17 @@ use crate::{
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::UnsupportedMediaType, "send the body with `Content-Type: application/json`"))),
         (status = 422, description = "Invalid parameters; every violation is listed", body = Problem,
             content_type = "application/problem+json", example = json!(invalid_parameters())),
-        (status = 429, description = "Too many checks of this target are running", body = Problem,
-            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
-            example = json!(Problem::from(Refusal::TargetBusy))),
+        (status = 429, description = "The caller asks too often, or too many checks of this target are running", body = Problem,
+            content_type = "application/problem+json",
+            headers(
+                ("Retry-After" = u32, description = "In seconds"),
+                ("RateLimit-Policy" = String, description = "As on a 200"),
+                ("RateLimit" = String, description = "As on a 200; where none is left, `t` is when the next one is back"),
+            ),
+            examples(
+                ("rate_limited" = (summary = "The caller asks too often", value = json!(rate_limit::example()))),
+                ("target_busy" = (summary = "Too many checks of this target are running", value = json!(Problem::from(Refusal::TargetBusy)))),
+            )),
         (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",
             example = json!(Problem::new(ProblemType::Internal, "the service has a fault; its log knows more"))),
         (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
@@ -70,10 +84,15 @@ use crate::{
                 ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
             )),
     ))]
-pub(super) async fn run_check(doors: State<Doors>, members: JsonMembers) -> Result<Response, Problem> {
+pub(super) async fn run_check(
+    doors: State<Doors>,
+    caller: Option<Extension<Caller>>,
+    members: JsonMembers,
+) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
     let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let report = doors.probe.clone().oneshot(Order::new(check)).await?;
+    let order = Order { caller: caller.map(|caller| caller.0.0.to_string()), ..Order::new(check) };
+    let report = doors.probe.clone().oneshot(order).await?;
     let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
     Ok((server_timing, Json(report)).into_response())
 }

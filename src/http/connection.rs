@@ -3,185 +3,282 @@
 //! hyper bounds the time of a header only for HTTP/1, and not while it is still finding out which version is spoken. So the bounds
 //! are kept here, once for all versions, by looking at what the connection waits for.
 
+mod line;
+mod transport;
+
 use std::{
     convert::Infallible,
-    future::poll_fn,
-    io,
+    future::{self, poll_fn},
+    net::SocketAddr,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker, ready},
+    sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::Body,
     extract::ConnectInfo,
-    http::{Request, Response},
+    http::{
+        HeaderValue, Request, Response,
+        header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
+    },
+    response::IntoResponse,
 };
 use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    service::service_fn,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::TcpStream,
     sync::watch,
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep, timeout},
 };
 use tower::ServiceExt;
 
-use super::ServerSettings;
+use super::{ServerSettings, auth, places::Place, problem::Problem};
+use line::{Line, Owed, Wait};
+use transport::Transport;
 
 /// Bytes of a request's header, at the most.
 const HEADER_SIZE: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS: u32 = 256;
-/// Bytes that are read ahead of hyper, at the most.
-const AHEAD: usize = HEADER_SIZE;
-/// How long what a caller still sends is read and dropped after the last answer.
-const LINGER: Duration = Duration::from_secs(1);
+/// Bytes of request bodies that an HTTP/2 connection may have sent, and nobody has read yet.
+const WINDOW: u32 = 1024 * 1024;
+/// Streams of an HTTP/2 connection that the caller reset before they were looked at ("rapid reset", CVE-2023-44487).
+const RESETS: usize = 20;
+/// Streams that were reset for faults of the caller ("made you reset", CVE-2025-8671).
+const FAULTS: usize = 1024;
+/// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
+const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// Serves one connection to its end. Once `stop` holds true, it ends as soon as no answer is owed.
-pub(super) async fn serve(
-    stream: TcpStream,
-    router: Router,
-    settings: ServerSettings,
-    mut stop: watch::Receiver<bool>,
-) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    // Without it Nagle's algorithm holds back the second of two small writes until the first is acknowledged: 40 ms.
-    stream.set_nodelay(true).ok();
-
-    let activity = Arc::new(Activity::default());
-    let service = service_fn(|mut request: Request<Incoming>| {
-        let exchange = activity.begin();
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move {
-            let response: Response<Body> = answer.await?;
-            Ok::<_, Infallible>(response.map(|body| Owed { body, _exchange: exchange }))
-        }
-    });
-    let (inbound, outbound) = stream.into_split();
-    let inbound = Inbound::new(inbound);
-    let observed = Observed { inbound: inbound.clone(), outbound, activity: activity.clone(), linger: None };
-    let builder = builder();
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(observed), service));
-    let mut patience = Patience::new(settings);
-    let mut stop = pin!(async move { stop.wait_for(|stop| *stop).await.is_ok() });
-    let mut stopping = false;
-
-    poll_fn(|cx| {
-        loop {
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                if let Err(error) = end {
-                    tracing::debug!(%peer, ?error, "a connection broke off");
-                }
-                return Poll::Ready(());
-            }
-            if stopping || stop.as_mut().poll(cx).is_pending() {
-                break;
-            }
-            stopping = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        let wait = activity.wait(cx.waker());
-        match wait {
-            Wait::Request { .. } if stopping => Poll::Ready(()),
-            Wait::Answer if inbound.poll_hang_up(cx).is_ready() => Poll::Ready(()),
-            _ => patience.poll_end(wait, cx),
-        }
-    })
-    .await;
+/// What all connections have in common.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) router: Router,
+    pub(super) settings: ServerSettings,
+    /// Holds true once the service is to end.
+    pub(super) stop: watch::Sender<bool>,
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // `half_close` stays off: a caller that hangs up ends the handler, and with it the check.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEADER_SIZE);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEADER_SIZE as u32);
+/// Serves one connection to its end. Once the service is to end, it ends as soon as no answer is owed.
+pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>, mut place: Place) {
+    // Without it Nagle's algorithm holds back the second of two small writes until the first is acknowledged: 40 ms.
+    tcp.set_nodelay(true).ok();
+    let mut stop = server.stop.subscribe();
+    let mut stop = pin!(async move { stop.wait_for(|stop| *stop).await.is_ok() });
+    let mut patience = Patience::new(&server.settings);
+    let opened = tokio::select! {
+        opened = Box::pin(open(tcp, &server.settings, &mut patience)) => opened,
+        _ = &mut stop => None,
+        () = poll_fn(|cx| place.poll_lost(cx)) => None,
+    };
+    let Some((line, version)) = opened else { return };
+
+    let exchanges = Exchanges { server: server.clone(), peer, line: line.clone(), spare: place.is_spare() };
+    let mut watched = Watched { line, place, patience };
+    let ended = match version {
+        Version::Http1 => watched.serve_http1(exchanges, stop).await,
+        Version::Http2 => Box::pin(watched.serve_http2(exchanges, stop)).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, ?error, "a connection broke off");
+    }
+}
+
+/// Which HTTP a caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+/// The TLS handshake, where there is to be one, and the version that is spoken; nothing if the caller takes too long.
+async fn open(tcp: TcpStream, settings: &ServerSettings, patience: &mut Patience) -> Option<(Line, Version)> {
+    let socket = tcp.into();
+    let Some(identity) = &settings.identity else {
+        let line = Line::new(Transport::Clear(socket));
+        let version = poll_fn(|cx| match line.poll_version(cx) {
+            Poll::Ready(version) => Poll::Ready(Some(version)),
+            Poll::Pending => patience.poll_end(Wait::Request { begun: 0 }, cx).map(|()| None),
+        });
+        let version = version.await?;
+        return Some((line, version));
+    };
+    match timeout(settings.header_timeout, identity.acceptor().accept(socket)).await.ok()? {
+        Ok(stream) => {
+            let version = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Version::Http2,
+                _ => Version::Http1,
+            };
+            *patience = Patience::new(settings);
+            Some((Line::new(Transport::Tls(Box::new(stream))), version))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // Half a close is a whole one to `Line::poll_hang_up`. hyper, left to look for it, would keep a second read buffer for the time
+    // that an answer takes.
+    builder.half_close(true).timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEADER_SIZE);
     builder
 }
 
-/// What a connection is doing, seen from the outside.
-#[derive(Debug, Default)]
-struct Activity(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// Requests so far.
-    begun: u64,
-    /// Requests whose answer hyper has not taken over entirely.
-    owed: usize,
-    /// Bytes written so far.
-    written: u64,
-    /// Whether the last write found no room in the socket's buffer.
-    blocked: bool,
-    /// The connection's task. HTTP/2 ends its exchanges in other tasks, which wake this one to look again.
-    connection: Option<Waker>,
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_SIZE as u32)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(WINDOW)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(FAULTS);
+    builder
 }
 
-impl Activity {
-    fn begin(self: &Arc<Self>) -> Exchange {
-        let mut state = self.state();
-        state.begun += 1;
-        state.owed += 1;
-        Exchange(self.clone())
+/// hyper's connection, of either version.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// Ends it as soon as no answer is owed.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl Connection for http1::Connection<TokioIo<Line>, Exchanges> {
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Connection for http2::Connection<TokioIo<Line>, Exchanges, TokioExecutor> {
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// How hyper was left.
+enum Left {
+    Closed,
+    Idle,
+}
+
+/// A connection from the outside.
+struct Watched {
+    line: Line,
+    place: Place,
+    patience: Patience,
+}
+
+impl Watched {
+    async fn serve_http2(
+        &mut self,
+        exchanges: Exchanges,
+        stop: Pin<&mut impl Future<Output = bool>>,
+    ) -> hyper::Result<()> {
+        let stream = TokioIo::new(self.line.clone());
+        self.serve_until(None, pin!(http2().serve_connection(stream, exchanges)), stop).await.map(|_| ())
     }
 
-    /// What the connection waits for now; `connection` is woken when an exchange ends.
-    fn wait(&self, connection: &Waker) -> Wait {
-        let mut state = self.state();
-        state.connection.get_or_insert_with(|| connection.clone()).clone_from(connection);
-        match *state {
-            State { blocked: true, written, .. } => Wait::Room { written },
-            State { owed: 0, begun, .. } => Wait::Request { begun },
-            _ => Wait::Answer,
+    /// While the caller is between two requests, there is no connection of hyper's, whose buffers take 16 KiB.
+    async fn serve_http1(
+        &mut self,
+        exchanges: Exchanges,
+        mut stop: Pin<&mut impl Future<Output = bool>>,
+    ) -> hyper::Result<()> {
+        while self.is_asked(stop.as_mut()).await {
+            let stream = TokioIo::new(self.line.clone());
+            let mut connection = http1().serve_connection(stream, exchanges.clone());
+            let idle = Some(self.line.begun());
+            match self.serve_until(idle, Pin::new(&mut connection), stop.as_mut()).await? {
+                Left::Closed => break,
+                Left::Idle => self.line.unread(connection.into_parts().read_buf),
+            }
         }
+        Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits for the next request to begin; false if there will be none.
+    async fn is_asked(&mut self, mut stop: Pin<&mut impl Future<Output = bool>>) -> bool {
+        poll_fn(|cx| {
+            if let Poll::Ready(is_asked) = self.line.poll_asked(cx) {
+                return Poll::Ready(is_asked);
+            }
+            let stopping = stop.as_mut().poll(cx).is_ready();
+            self.poll_end(stopping, cx).map(|()| false)
+        })
+        .await
     }
-}
 
-/// What the connection waits for. Two that differ are two waits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Wait {
-    /// For our own answer, which is bounded by whoever makes it.
-    Answer,
-    /// For the caller to send the next request's header. Nothing is owed to the caller.
-    Request { begun: u64 },
-    /// For the caller to read.
-    Room { written: u64 },
+    /// Serves until the connection is closed, or is to be; or until it is idle after more requests than `idle`.
+    async fn serve_until(
+        &mut self,
+        idle: Option<u64>,
+        mut connection: Pin<&mut impl Connection>,
+        mut stop: Pin<&mut impl Future<Output = bool>>,
+    ) -> hyper::Result<Left> {
+        let mut stopping = false;
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(end.map(|()| Left::Closed));
+                }
+                if stopping || stop.as_mut().poll(cx).is_pending() {
+                    break;
+                }
+                stopping = true;
+                connection.as_mut().finish();
+            }
+            if !stopping && idle.is_some_and(|begun| self.line.is_idle_after(begun)) {
+                return Poll::Ready(Ok(Left::Idle));
+            }
+            self.poll_end(stopping, cx).map(|()| Ok(Left::Closed))
+        })
+        .await
+    }
+
+    /// Ready once nothing more is to be waited for.
+    fn poll_end(&mut self, stopping: bool, cx: &mut Context<'_>) -> Poll<()> {
+        let wait = self.line.wait(cx.waker());
+        if wait != self.patience.wait {
+            self.place.hold();
+        }
+        let is_over = match wait {
+            Wait::Request { .. } => stopping || self.place.poll_lost(cx).is_ready(),
+            Wait::Answer => self.line.poll_hang_up(cx).is_ready(),
+            Wait::Room { .. } | Wait::Window { .. } => false,
+        };
+        if is_over { Poll::Ready(()) } else { self.patience.poll_end(wait, cx) }
+    }
 }
 
 /// How long the caller may let one wait last.
 #[derive(Debug)]
 struct Patience {
-    settings: ServerSettings,
+    header: Duration,
+    body: Duration,
     wait: Wait,
     timer: Pin<Box<Sleep>>,
 }
 
 impl Patience {
-    fn new(settings: ServerSettings) -> Self {
-        Self { settings, wait: Wait::Request { begun: 0 }, timer: Box::pin(sleep(settings.header_timeout)) }
+    fn new(settings: &ServerSettings) -> Self {
+        let (header, body) = (settings.header_timeout, settings.body_timeout);
+        Self { header, body, wait: Wait::Request { begun: 0 }, timer: Box::pin(sleep(header)) }
     }
 
     fn poll_end(&mut self, wait: Wait, cx: &mut Context<'_>) -> Poll<()> {
         let limit = match wait {
             Wait::Answer => None,
-            Wait::Request { .. } => Some(self.settings.header_timeout),
-            Wait::Room { .. } => Some(self.settings.body_timeout),
+            Wait::Request { .. } => Some(self.header),
+            Wait::Room { .. } | Wait::Window { .. } => Some(self.body),
         };
         let is_new = self.wait != wait;
         self.wait = wait;
@@ -197,170 +294,38 @@ impl Patience {
     }
 }
 
-/// One request until its answer has been taken over by hyper, or dropped.
-#[derive(Debug)]
-struct Exchange(Arc<Activity>);
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let connection = {
-            let mut state = self.0.state();
-            state.owed -= 1;
-            state.connection.clone()
-        };
-        connection.inspect(Waker::wake_by_ref);
-    }
-}
-
-/// The body of an answer, which is owed until hyper lets go of it.
-#[derive(Debug)]
-struct Owed {
-    body: Body,
-    _exchange: Exchange,
-}
-
-impl HttpBody for Owed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// What the caller sends. hyper stops reading while it has bytes that it cannot use yet, such as a second request or an empty line
-/// too many; it would not notice then that the caller hangs up.
+/// What hyper asks for the answer to each request.
 #[derive(Clone, Debug)]
-struct Inbound(Arc<Mutex<Ahead>>);
-
-#[derive(Debug)]
-struct Ahead {
-    stream: OwnedReadHalf,
-    /// Read, and not taken by hyper.
-    bytes: Vec<u8>,
-    ended: bool,
-    /// hyper knows of the end.
-    told: bool,
+struct Exchanges {
+    server: Arc<Server>,
+    peer: SocketAddr,
+    line: Line,
+    /// The connection has one of the spare places.
+    spare: bool,
 }
 
-impl Inbound {
-    fn new(stream: OwnedReadHalf) -> Self {
-        Self(Arc::new(Mutex::new(Ahead { stream, bytes: Vec::new(), ended: false, told: false })))
-    }
+impl Service<Request<Incoming>> for Exchanges {
+    type Response = Response<Owed>;
+    type Error = Infallible;
+    /// Boxed, so that it takes room only while there is something to answer.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Owed>, Infallible>> + Send>>;
 
-    /// Ready once the caller has hung up and hyper does not get to see it. Each time that there is something new, hyper is given
-    /// the chance to take it first.
-    fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut ahead = self.ahead();
-        if ahead.ended {
-            return if ahead.told { Poll::Pending } else { Poll::Ready(()) };
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let exchange = self.line.begin();
+        if self.spare && !auth::OPEN.contains(&request.uri().path()) {
+            let mut answer = Problem::too_many_connections().into_response();
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Box::pin(future::ready(Ok(answer.map(|body| exchange.owe(body)))));
         }
-        if ahead.bytes.len() >= AHEAD {
-            return Poll::Pending;
-        }
-        let mut room = [0; 4096];
-        let mut room = ReadBuf::new(&mut room);
-        let read = ready!(Pin::new(&mut ahead.stream).poll_read(cx, &mut room));
-        ahead.ended = read.is_err() || room.filled().is_empty();
-        ahead.bytes.extend_from_slice(room.filled());
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut ahead = self.ahead();
-        if ahead.bytes.is_empty() {
-            ahead.told = ahead.ended;
-            return Pin::new(&mut ahead.stream).poll_read(cx, buffer);
-        }
-        let count = ahead.bytes.len().min(buffer.remaining());
-        buffer.put_slice(&ahead.bytes[..count]);
-        ahead.bytes.drain(..count);
-        Poll::Ready(Ok(()))
-    }
-
-    fn ahead(&self) -> MutexGuard<'_, Ahead> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A stream that notes what is written, and that lingers at its end.
-#[derive(Debug)]
-struct Observed {
-    inbound: Inbound,
-    outbound: OwnedWriteHalf,
-    activity: Arc<Activity>,
-    linger: Option<Pin<Box<Sleep>>>,
-}
-
-impl Observed {
-    fn note(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let mut state = self.activity.state();
-        state.blocked = result.is_pending();
-        if let Poll::Ready(Ok(count)) = &result {
-            state.written += *count as u64;
-        }
-        result
-    }
-
-    /// Reads and drops until the caller closes its side.
-    fn poll_drop_rest(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut rest = [0; 4096];
-        loop {
-            let mut rest = ReadBuf::new(&mut rest);
-            match ready!(self.inbound.poll_read(cx, &mut rest)) {
-                Ok(()) if !rest.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let answer = self.server.router.clone().oneshot(request.map(Body::new));
+        let is_secure = self.server.settings.identity.is_some();
+        Box::pin(async move {
+            let mut answer: Response<Body> = answer.await?;
+            if is_secure {
+                answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
             }
-        }
-    }
-}
-
-impl AsyncRead for Observed {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.inbound.poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Observed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.outbound).poll_write(cx, bytes);
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.outbound).poll_write_vectored(cx, bytes);
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.outbound.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.outbound).poll_flush(cx)
-    }
-
-    /// Closes our side, and then reads a while. To close a socket in which unread bytes lie resets the connection, and a caller that
-    /// is still uploading would lose the very answer that says why it was refused (RFC 9112, section 9.6).
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.linger.is_none() {
-            ready!(Pin::new(&mut self.outbound).poll_shutdown(cx))?;
-            self.linger = Some(Box::pin(sleep(LINGER)));
-        }
-        let over = self.linger.as_mut().is_some_and(|linger| linger.as_mut().poll(cx).is_ready());
-        if over || self.poll_drop_rest(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+            Ok(answer.map(|body| exchange.owe(body)))
+        })
     }
 }

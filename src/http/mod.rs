@@ -1,18 +1,26 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
 //! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them.
-//! - [`body`] reads what callers send, [`problem`] words every error, [`auth`] knows the tokens.
-//! - [`serve()`] accepts connections, `connection` bounds each wait on a caller, [`Lifecycle`] is what both share.
+//! - [`body`] reads what callers send, [`problem`] words every error, `security_headers` are for browsers.
+//! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
+//! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
+//!   share. [`ServerIdentity`] is for HTTPS.
 
 mod auth;
 mod body;
 mod checks;
+mod client;
 mod connection;
+mod identity;
 mod lifecycle;
 mod openapi;
+mod places;
 pub mod problem;
+mod rate_limit;
+mod security_headers;
 mod serve;
 mod service;
+mod token;
 
 use std::{
     net::SocketAddr,
@@ -22,21 +30,29 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRef, Request},
-    http::{HeaderValue, Uri, header::X_CONTENT_TYPE_OPTIONS},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
+    routes,
+};
 
-pub use auth::{Tokens, TokensError};
+pub use auth::Guard;
 pub use body::{BodyLimits, JsonMembers};
+pub use client::TrustedProxies;
+pub use identity::{Fault, IdentityError, ServerIdentity};
 pub use lifecycle::{Lifecycle, Running};
+pub use rate_limit::{Rate, RateError};
 pub use serve::{Ended, ServerSettings, serve};
+pub use token::{NewToken, NoRandomness, TokenName, TokenNameError, Tokens, TokensError};
 
 use auth::Caller;
+use client::ClientAddress;
 use problem::{Problem, ProblemType};
+use rate_limit::RateLimit;
 
 use crate::probe::Probe;
 
@@ -55,59 +71,86 @@ pub struct Doors {
     pub max_timeout: Duration,
 }
 
-/// Every door, guarded by the tokens if there are any.
+/// Who may come, and how often. By default whoever reaches the doors, and as often as they like.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    /// Asks for a token, if there is one to ask.
+    pub guard: Option<Guard>,
+    /// How often one caller may ask for a check.
+    pub rate_limit: Option<Rate>,
+    /// Who may say for whom a request is passed on.
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// Every door.
 ///
 /// # Errors
 /// The OpenAPI document cannot be written as JSON.
-pub fn router(doors: Doors, tokens: Option<Tokens>) -> Result<Router, serde_json::Error> {
-    let (router, document) = documented().split_for_parts();
+pub fn router(doors: Doors, access: Access) -> Result<Router, serde_json::Error> {
+    let (router, document) = documented(access.rate_limit).split_for_parts();
     let router = router.with_state(doors).merge(openapi::routes(&document)?);
-    Ok(with_outer_layers(router, tokens))
+    Ok(with_outer_layers(router, access))
 }
 
 /// The OpenAPI document of all doors.
 pub fn document() -> utoipa::openapi::OpenApi {
-    documented().into_openapi()
+    documented(None).into_openapi()
 }
 
 /// The doors that the document lists: routes and document are this one list.
-fn documented() -> OpenApiRouter<Doors> {
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
-        .routes(routes!(checks::run_check))
+fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
+    let rate = rate.map(RateLimit::new);
+    // Only around a door's own methods: a 405 starts no check.
+    let limited = |door: UtoipaMethodRouter<Doors>| match &rate {
+        Some(rate) => door.map(|methods| methods.route_layer(from_fn_with_state(rate.clone(), rate_limit::limit))),
+        None => door,
+    };
+    let mut doors = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        // Each door that starts checks is limited, all of them by one budget.
+        .routes(limited(routes!(checks::run_check)))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
-        .routes(routes!(service::version))
+        .routes(routes!(service::version));
+    openapi::schemas::complete(doors.get_openapi_mut());
+    doors
 }
 
 /// What holds for every path, one that does not exist included. The last layer is the outermost.
-fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
+fn with_outer_layers(router: Router, access: Access) -> Router {
     let router = router.fallback(|| async { Problem::not_found() }).method_not_allowed_fallback(|| async {
         Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
     });
     // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
-    let router = match tokens {
+    let router = match access.guard {
         // Around the router as a whole: a layer within it would come before the `Allow` header of a 405.
-        Some(tokens) => Router::new().fallback_service(router).layer(from_fn_with_state(tokens, auth::require_token)),
+        Some(guard) => Router::new().fallback_service(router).layer(from_fn_with_state(guard, auth::require_token)),
         None => router,
     };
     router
-        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         // Outside of all that could panic, inside of the log that is to show the 500.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
+        .layer(map_response(security_headers::add))
         .layer(from_fn(log))
+        // For the log, and for the rate limit.
+        .layer(from_fn_with_state(access.trusted_proxies, client::identify))
 }
 
 /// One line per request; the query is left out, for it may hold anything.
 async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
+    // The peer has its own field; only behind a proxy there is more to say.
+    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
+    // Copied, for to hold on to the `Uri` is to hold on to the buffer that the request was read into: 8 KiB while a check runs.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let response = next.run(request).await;
     tracing::info!(
         peer = peer.map(tracing::field::display),
-        caller = response.extensions().get::<Caller>().map(|caller| &*caller.0),
+        client = client.map(tracing::field::display),
+        caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),
         method = method.as_str(),
-        path = uri.path(),
+        path,
         status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1000.0,
         "answered"

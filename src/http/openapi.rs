@@ -1,12 +1,14 @@
 //! The OpenAPI document, and the page that shows it. Both are made from the list of routes, so neither can fall behind it.
 
+pub(super) mod schemas;
+
 use std::sync::Arc;
 
 use axum::{
     Router,
     http::{
         HeaderValue, Uri,
-        header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_FRAME_OPTIONS},
+        header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     },
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -29,6 +31,7 @@ use super::problem::{Problem, ProblemType};
         (name = "service", description = "The service itself."),
     ),
     modifiers(&Bearer),
+    servers((url = "/", description = "The service that this document is from")),
     security((), ("bearer" = [])),
 )]
 pub(super) struct Document;
@@ -46,8 +49,7 @@ impl Modify for Bearer {
     }
 }
 
-/// The page runs its own scripts and styles, asks only this service, and may not be framed. Swagger UI sets styles inline, and has
-/// its icons as data.
+/// As strict as that of every page, but that Swagger UI sets styles inline, and has its icons as data.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -55,15 +57,13 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serde_json::Error> {
     let json: Arc<str> = document.to_json()?.into();
     let document = get(move || async move { ([(CONTENT_TYPE, "application/json")], json.to_string()) });
-    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    let policy = SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     let page = Router::new()
         // The page's own addresses are relative to the folder.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(page))
         .route("/docs/{*file}", get(page))
-        .layer(header(CONTENT_SECURITY_POLICY, PAGE_POLICY))
-        .layer(header(X_FRAME_OPTIONS, "DENY"))
-        .layer(header(REFERRER_POLICY, "no-referrer"));
+        .layer(policy);
     Ok(Router::new().route("/openapi.json", document).merge(page).layer(CompressionLayer::new()))
 }
 

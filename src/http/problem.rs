@@ -173,6 +173,11 @@ impl Problem {
         Self::new(ProblemType::ShuttingDown, "no new check is begun; another instance may take it")
     }
 
+    /// Every connection that the service may have is in use.
+    pub fn too_many_connections() -> Self {
+        Self::new(ProblemType::Overloaded, "every connection that the service may have is in use")
+    }
+
     /// The answer when a handler panicked. The log has the cause, from where it happened; the caller gets none of it.
     pub fn from_panic(_: Box<dyn Any + Send>) -> Response {
         Self::new(ProblemType::Internal, "the service has a fault; its log knows more").into_response()

@@ -1,6 +1,6 @@
 //! The server loop: accepts connections, and ends the service in good order.
 
-use std::{fmt, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use tokio::{
@@ -10,15 +10,23 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::{Lifecycle, connection};
+use super::{
+    Lifecycle, ServerIdentity,
+    connection::{self, Server},
+    places::Places,
+};
 
 /// How long nothing is accepted after the system could not give us a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the server waits for whom.
-#[derive(Clone, Copy, Debug)]
+/// Whom the server takes, and how long it waits for whom.
+#[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// For a caller to send the header of a request, the first and each later one.
+    /// With it callers are served over TLS, without it in clear text.
+    pub identity: Option<ServerIdentity>,
+    /// Connections at a time. Past them, one that is idle is closed for each new one.
+    pub max_connections: usize,
+    /// For a caller to make the TLS handshake, and to send the header of a request, the first and each later one.
     pub header_timeout: Duration,
     /// For a caller that does not read to take some more of its answer.
     pub body_timeout: Duration,
@@ -63,14 +71,15 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     settings: ServerSettings,
 ) -> Ended {
-    let stop = watch::Sender::new(false);
+    let (places, grace) = (Places::new(settings.max_connections), settings.shutdown_grace);
+    let server = Arc::new(Server { router, settings, stop: watch::Sender::new(false) });
     let mut connections = JoinSet::new();
     let mut acceptor = Acceptor::new(listener);
     let mut ended = pin!(async {
         shutdown.await;
         tracing::info!(running = lifecycle.running(), "shutting down");
         lifecycle.drain();
-        let deadline = Instant::now() + settings.shutdown_grace;
+        let deadline = Instant::now() + grace;
         tokio::select! {
             // A check that has not finished by then is cut with its connection, below.
             _ = timeout_at(deadline, lifecycle.over()) => deadline,
@@ -81,16 +90,19 @@ pub async fn serve(
     let deadline = loop {
         tokio::select! {
             deadline = &mut ended => break deadline,
-            (stream, peer) = acceptor.accept() => {
-                tracing::trace!(%peer, "accepted");
-                connections.spawn(connection::serve(stream, router.clone(), settings, stop.subscribe()));
-            }
+            (stream, peer) = acceptor.accept() => match places.take() {
+                Some(place) => {
+                    tracing::trace!(%peer, "accepted");
+                    connections.spawn(connection::serve(stream, peer, server.clone(), place));
+                }
+                None => tracing::debug!(%peer, "there is no place for another connection"),
+            },
             Some(_) = connections.join_next() => {}
         }
     };
 
     drop(acceptor);
-    stop.send_replace(true);
+    server.stop.send_replace(true);
     let all_closed = async { while connections.join_next().await.is_some() {} };
     let closed = tokio::select! {
         closed = timeout_at(deadline, all_closed) => closed.is_ok(),

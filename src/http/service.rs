@@ -30,7 +30,7 @@ pub(super) struct Version {
 /// Is the service alive?
 ///
 /// 200 as long as it answers at all.
-#[utoipa::path(get, path = "/healthz", tag = "service", operation_id = "healthz", security(()),
+#[utoipa::path(get, path = "/healthz", tag = "service", operation_id = "healthz", security(),
     responses((status = 200, description = "Alive", body = Status)))]
 pub(super) async fn healthz() -> Json<Status> {
     Json(Status { status: "ok" })
@@ -39,7 +39,7 @@ pub(super) async fn healthz() -> Json<Status> {
 /// Does the service take new checks?
 ///
 /// 503 as soon as it was told to stop, while running checks finish.
-#[utoipa::path(get, path = "/readyz", tag = "service", operation_id = "readyz", security(()),
+#[utoipa::path(get, path = "/readyz", tag = "service", operation_id = "readyz", security(),
     responses(
         (status = 200, description = "Ready", body = Status),
         (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json",
@@ -50,7 +50,7 @@ pub(super) async fn readyz(lifecycle: State<Lifecycle>) -> Result<Json<Status>, 
 }
 
 /// Which version is this?
-#[utoipa::path(get, path = "/version", tag = "service", operation_id = "version", security(()),
+#[utoipa::path(get, path = "/version", tag = "service", operation_id = "version", security(),
     responses((status = 200, description = "Version and build", body = Version)))]
 pub(super) async fn version() -> Json<Version> {
     Json(Version {

@@ -46,20 +46,22 @@ where
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
-        let running = Running { check: Arc::clone(&order.check), journal: Journal::new(heading), deadline };
+        let (check, caller) = (Arc::clone(&order.check), order.caller.clone());
+        let running = Running { check, caller, journal: Journal::new(heading), deadline };
         let call = self.inner.call(running);
         // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
         let span = tracing::error_span!("check", id = %order.id);
         let report = async move { Ok(fold(call.await?, Instant::now())) }.instrument(span);
-        Box::pin(async move { report.await.inspect(log) })
+        Box::pin(async move { report.await.inspect(|report| log(report, order.caller.as_deref())) })
     }
 }
 
 /// One line per check.
-fn log(report: &Report) {
+fn log(report: &Report, caller: Option<&str>) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
+        caller,
         host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
         port = report.target.port,

@@ -25,7 +25,7 @@ use crate::{
     check::Check,
     net::resolve::Resolver,
     report::{Attempt, Failure, Journal, Report},
-    target::policy::{AddressPolicy, Admitted},
+    target::policy::{Admitted, TargetPolicy},
     tls::TlsClient,
 };
 
@@ -39,12 +39,14 @@ pub struct Order {
     pub id: Uuid,
     /// What to check.
     pub check: Arc<Check>,
+    /// Who asked, for the log; `None` where nobody needs a name.
+    pub caller: Option<String>,
 }
 
 impl Order {
-    /// An order with a new id (UUID version 7).
+    /// An order of nobody's with a new id (UUID version 7).
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check) }
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None }
     }
 }
 
@@ -63,12 +65,12 @@ pub struct Limits {
 const AXE: Duration = Duration::from_secs(5);
 
 /// Composes the probe.
-pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>, tls: TlsClient) -> Probe {
+pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Probe {
     around(conversation::Conversation::new(tls), limits, resolver, policy)
 }
 
 /// The layers, around what holds the conversation.
-fn around<S>(conversation: S, limits: Limits, resolver: Resolver, policy: Arc<AddressPolicy>) -> Probe
+fn around<S>(conversation: S, limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>) -> Probe
 where
     S: Service<Visit, Response = Visited, Error = Refusal, Future: Send + 'static> + Clone + Send + Sync + 'static,
 {
@@ -99,6 +101,7 @@ where
 #[derive(Debug)]
 struct Running {
     check: Arc<Check>,
+    caller: Option<String>,
     journal: Journal,
     deadline: Instant,
 }

@@ -5,7 +5,7 @@ use tower::{BoxError, load_shed, timeout};
 use crate::target::policy::Forbidden;
 
 /// A check that did not run: nothing is known of the mail server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// As many checks as the house holds are in flight, or it has no sockets left.
     #[error("too many checks are in flight")]
@@ -13,7 +13,7 @@ pub enum Refusal {
     /// As many checks as one address may have are in flight to it.
     #[error("too many checks of this target are in flight")]
     TargetBusy,
-    /// The policy forbids every address of the target.
+    /// The policy forbids the target, or every host and address that it leads to.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// The check outlived its deadline, or a layer failed in a way that it should not.

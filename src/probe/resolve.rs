@@ -1,7 +1,7 @@
 //! Names to addresses, and addresses to permissions: the layer that asks the resolver and then the policy.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     task::{Context, Poll},
     time::Instant,
@@ -20,7 +20,7 @@ use crate::{
     },
     target::{
         Target,
-        policy::{AddressPolicy, Forbidden},
+        policy::{AdmittedHost, Forbidden, TargetPolicy},
     },
 };
 
@@ -28,7 +28,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Resolve<S> {
     resolver: Resolver,
-    policy: Arc<AddressPolicy>,
+    policy: Arc<TargetPolicy>,
     /// Names that are being resolved. As long as there is no address to count by, a name whose servers are silent counts itself.
     names: InFlight<Target>,
     limit: usize,
@@ -36,7 +36,7 @@ pub(super) struct Resolve<S> {
 }
 
 impl<S> Resolve<S> {
-    pub(super) fn new(resolver: Resolver, policy: Arc<AddressPolicy>, limit: usize, inner: S) -> Self {
+    pub(super) fn new(resolver: Resolver, policy: Arc<TargetPolicy>, limit: usize, inner: S) -> Self {
         Self { resolver, policy, names: InFlight::default(), limit, inner }
     }
 }
@@ -59,12 +59,16 @@ where
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
         let (names, limit) = (self.names.clone(), self.limit);
         Box::pin(async move {
-            // A forbidden port is forbidden whether the name has an address or not, and needs no question to DNS.
-            policy.admit_port(running.check.port)?;
-            let target = &running.check.target;
+            // What is forbidden by its name or port is so whether the name has an address or not, and needs no question to DNS.
+            let (target, port) = (&running.check.target, running.check.port);
+            if let Err(rule) = policy.admit_target(target, port) {
+                let host = running.journal.heading().host.clone();
+                let address = if let Target::Address(address) = target { Some(*address) } else { None };
+                return Err(refuse(&running, Skipped { host, address, rule }).into());
+            }
             let is_name = !matches!(target, Target::Address(_));
             let place = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
-            let candidates = match candidates(&resolver, &mut running).await {
+            let candidates = match candidates(&resolver, &policy, &mut running).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {
                     running.journal.note(Instant::now(), Event::Failed(failure));
@@ -72,14 +76,18 @@ where
                 }
             };
             drop(place);
-            let routes = admit(&policy, running.check.port, candidates)?;
+            let routes = admit(&policy, &running, candidates)?;
             inner.ready().await?.call(Routed { running, routes }).await
         })
     }
 }
 
-/// The hosts to try, at least one with an address; the time that it took to find them is in the journal.
-async fn candidates(resolver: &Resolver, running: &mut Running) -> Result<Vec<Candidate>, Failure> {
+/// The hosts to try, at least one with an address unless one is forbidden; the time that it took to find them is in the journal.
+async fn candidates(
+    resolver: &Resolver,
+    policy: &TargetPolicy,
+    running: &mut Running,
+) -> Result<Vec<Candidate>, Failure> {
     let (check, journal) = (&running.check, &mut running.journal);
     let resolution = resolver.resolve(&check.target, check.ip_family, running.deadline);
     if matches!(check.target, Target::Address(_)) {
@@ -92,6 +100,10 @@ async fn candidates(resolver: &Resolver, running: &mut Running) -> Result<Vec<Ca
     };
     let now = Instant::now();
     let candidates = match resolved {
+        // Whether a forbidden name has an address is not the caller's to learn.
+        Ok(candidates) if candidates.iter().any(|one| admit_name(policy, &check.target, one).is_err()) => {
+            Ok(candidates)
+        }
         Ok(candidates) => match failure(&candidates).map(dns_failure) {
             None => Ok(candidates),
             Some(failure) => {
@@ -128,28 +140,92 @@ fn unresolved(candidate: &Candidate) -> Option<Attempt> {
 
 /// The addresses that may be dialled, in order, and in place of the others why not.
 fn admit(
-    policy: &AddressPolicy,
-    port: u16,
+    policy: &TargetPolicy,
+    running: &Running,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<Result<Route, Attempt>>, Forbidden> {
+    let Running { check, journal, .. } = running;
     let mut routes = Vec::new();
-    let mut forbidden = None;
+    let mut first = None;
+    let mut skip = |skipped: Skipped| {
+        tracing::debug!(
+            id = %journal.heading().id,
+            host = skipped.host,
+            address = skipped.address.map(tracing::field::display),
+            rule = %skipped.rule,
+            "skipped"
+        );
+        let attempt = skipped.attempt();
+        first.get_or_insert(skipped);
+        Err(attempt)
+    };
     for candidate in candidates {
+        let host = candidate.host.clone();
+        let permission = match admit_name(policy, &check.target, &candidate) {
+            Ok(permission) => permission,
+            Err(rule) => {
+                routes.push(skip(Skipped { host, address: None, rule }));
+                continue;
+            }
+        };
         routes.extend(unresolved(&candidate).map(Err));
         for address in candidate.addresses.into_iter().flatten() {
-            let host = candidate.host.clone();
-            routes.push(match policy.admit(SocketAddr::new(address, port)) {
+            let host = host.clone();
+            routes.push(match permission.address(SocketAddr::new(address, check.port)) {
                 Ok(address) => Ok(Route { host, address }),
-                Err(rule) => {
-                    forbidden = Some(rule);
-                    // Not the address: what a name means inside of this network is not the caller's to learn.
-                    Err(Attempt { host, address: None, error: rule.to_string() })
-                }
+                Err(rule) => skip(Skipped { host, address: Some(address), rule }),
             });
         }
     }
-    match forbidden {
-        Some(rule) if routes.iter().all(Result::is_err) => Err(rule),
+    match first {
+        Some(skipped) if routes.iter().all(Result::is_err) => Err(refuse(running, skipped)),
         _ => Ok(routes),
     }
+}
+
+/// The permission that goes with the name which a candidate has.
+fn admit_name<'p>(
+    policy: &'p TargetPolicy,
+    target: &Target,
+    candidate: &Candidate,
+) -> Result<AdmittedHost<'p>, Forbidden> {
+    match target {
+        Target::Host(name) => policy.admit_host(name),
+        Target::MxOf(domain) => match candidate.host.parse() {
+            Ok(exchange) => policy.admit_exchange(domain, &exchange),
+            // An MX record of something else: there is no address that the permission could be for.
+            Err(_) => Ok(policy.admit_literal()),
+        },
+        Target::Address(_) => Ok(policy.admit_literal()),
+    }
+}
+
+/// A host, or one of its addresses, that must not be connected to.
+struct Skipped {
+    host: String,
+    address: Option<IpAddr>,
+    rule: Forbidden,
+}
+
+impl Skipped {
+    /// Without the address: what a name means inside of this network is not the caller's to learn.
+    fn attempt(&self) -> Attempt {
+        Attempt { host: self.host.clone(), address: None, error: self.rule.to_string() }
+    }
+}
+
+/// One line for each refused check, however many addresses its target has.
+fn refuse(running: &Running, Skipped { host, address, rule }: Skipped) -> Forbidden {
+    let heading = running.journal.heading();
+    tracing::warn!(
+        id = %heading.id,
+        caller = running.caller.as_deref(),
+        asked = heading.host,
+        host,
+        address = address.map(tracing::field::display),
+        port = heading.port,
+        rule = %rule,
+        "refused"
+    );
+    rule
 }

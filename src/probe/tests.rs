@@ -31,12 +31,15 @@ fn running(check: Arc<Check>) -> Running {
         transcript: false,
     };
     let deadline = Instant::now() + check.timeout;
-    Running { check, journal: Journal::new(heading), deadline }
+    Running { check, caller: None, journal: Journal::new(heading), deadline }
 }
 
 fn route(address: &str) -> Route {
     let address: SocketAddr = address.parse().expect("an address");
-    Route { host: "mx.test".to_owned(), address: AddressPolicy::default().admit(address).expect("admitted") }
+    Route {
+        host: "mx.test".to_owned(),
+        address: TargetPolicy::default().admit_literal().address(address).expect("admitted"),
+    }
 }
 
 fn visit(address: &str) -> Visit {
@@ -145,7 +148,7 @@ async fn what_the_policy_forbids_never_gets_below() {
     ] {
         let (below, mut handle) = mock::pair::<Routed, Journal>();
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let mut service = Resolve::new(resolver, Arc::new(AddressPolicy::default()), 1, below.map_err(Refusal::from));
+        let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), 1, below.map_err(Refusal::from));
         handle.allow(1);
         let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {
@@ -187,7 +190,7 @@ pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
 /// A check of a server on this port that accepts and never says anything.
 fn silent_check(port: u16, timeout_ms: u64) -> Order {
     let fields = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms});
-    Order { id: Uuid::now_v7(), check: check(fields) }
+    Order { id: Uuid::now_v7(), check: check(fields), caller: None }
 }
 
 #[tokio::test]

@@ -115,6 +115,11 @@ impl Journal {
         Self { heading, entries: Vec::with_capacity(8) }
     }
 
+    /// What is known of the check since before it began.
+    pub fn heading(&self) -> &Heading {
+        &self.heading
+    }
+
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
     pub fn note(&mut self, at: Instant, event: Event) {
         self.entries.push(Entry { at, event });

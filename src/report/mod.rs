@@ -239,10 +239,10 @@ pub struct PhaseReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReportedCapabilities {
     /// Keywords and parameters in clear text.
-    #[schema(required, value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(required)]
     pub before_tls: Option<Capabilities>,
     /// Keywords and parameters inside TLS.
-    #[schema(required, value_type = Option<std::collections::BTreeMap<String, String>>)]
+    #[schema(required)]
     pub after_tls: Option<Capabilities>,
 }
 

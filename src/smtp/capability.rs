@@ -3,13 +3,15 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use utoipa::ToSchema;
 
 use super::Reply;
 
 /// The keywords of an EHLO reply, in the server's order, unknown ones included.
 ///
 /// Keywords are case-insensitive and shown in upper case; parameters stand as the server wrote them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
+#[schema(value_type = std::collections::BTreeMap<String, String>)]
 pub struct Capabilities(Vec<(String, String)>);
 
 impl Capabilities {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
+use smtp_check::http::{Access, Guard};
 
 use super::support::{
     app::{Answer, App, House, failure},
@@ -188,9 +189,8 @@ async fn every_problem_has_the_form_in_the_document() {
     house.limits.checks_per_target = 1;
     house.deny = vec!["127.9.0.0/16".parse().expect("a network")];
     let mut app = house.open().await;
-    let guarded =
-        House { tokens: Some(format!("one:{}", "0".repeat(64)).parse().expect("tokens")), ..House::default() };
-    let guarded = guarded.open().await;
+    let guard = Some(Guard::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens")));
+    let guarded = House { access: Access { guard, ..Access::default() }, ..House::default() }.open().await;
 
     let held = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
     let caller = app.hold(&held).await;
@@ -375,5 +375,22 @@ async fn a_default_in_the_document_is_what_an_absent_parameter_means() {
         format!("{:?}", check.expect("a check"))
     };
     assert_eq!(parse(defaults.clone()), parse(serde_json::Map::new()), "{defaults:?}");
-    assert_eq!(defaults.len(), 15, "{defaults:?}");
+    assert_eq!(defaults.len(), 14, "{defaults:?}");
+}
+
+#[test]
+fn a_number_is_taken_within_its_limits_in_the_document_and_not_beyond() {
+    let request = &document()["components"]["schemas"]["CheckRequest"];
+    for (name, property) in request["properties"].as_object().expect("properties") {
+        let limits = [("minimum", -1), ("maximum", 1)].map(|(key, step)| (property[key].as_i64(), step));
+        for (limit, step) in limits.into_iter().filter_map(|(limit, step)| Some((limit?, step))) {
+            for (number, is_within) in [(limit, true), (limit + step, false)] {
+                for value in [json!(number), json!(number.to_string())] {
+                    let fields = vec![("to".to_owned(), json!("a@example.test")), (name.clone(), value)];
+                    let check = smtp_check::check::Check::parse(fields, std::time::Duration::from_secs(60));
+                    assert_eq!(check.is_ok(), is_within, "{name}: {number}");
+                }
+            }
+        }
+    }
 }

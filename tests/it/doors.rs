@@ -2,6 +2,7 @@
 
 use axum::http::{Method, Request, request::Builder};
 use serde_json::{Value, json};
+use smtp_check::http::{Access, Guard};
 
 use super::support::{
     app::{Answer, App, House, phases},
@@ -38,6 +39,12 @@ const NO_DOORS: [&str; 12] = [
     "/%2e%2e/etc/passwd",
     "/favicon.ico",
 ];
+
+/// A house that asks for a token.
+fn guarded() -> House {
+    let guard = Guard::new(TOKENS.parse().expect("tokens"));
+    House { access: Access { guard: Some(guard), ..Access::default() }, ..House::default() }
+}
 
 fn request(method: Method, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header("host", "test")
@@ -108,7 +115,7 @@ async fn head_is_get_without_the_body() {
 
 #[tokio::test]
 async fn without_a_token_only_three_doors_are_open() {
-    let app = House { tokens: Some(TOKENS.parse().expect("tokens")), ..House::default() }.open().await;
+    let app = guarded().open().await;
     for (method, path) in DOORS {
         let open = ["/healthz", "/readyz", "/version"].contains(&path);
         for wrong in [None, Some("Bearer open sesam"), Some("Basic b3Blbjpz"), Some("Bearer"), Some("open sesame")] {
@@ -141,7 +148,7 @@ async fn without_a_token_only_three_doors_are_open() {
 
 #[tokio::test]
 async fn a_check_without_a_token_connects_to_nobody() {
-    let app = House { tokens: Some(TOKENS.parse().expect("tokens")), ..House::default() }.open().await;
+    let app = guarded().open().await;
     let server = Smtpd::serve(Script::polite());
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port(), "stop_after": "ehlo"});
     assert_problem(&app.post(&check).await, 401, "unauthorized");

@@ -2,17 +2,22 @@
 
 mod architecture;
 mod auth;
+mod callers;
 mod certificates;
 mod checks;
 mod command_line;
 mod deadlines;
+mod dependencies;
 mod document;
 mod doors;
 mod draining;
 mod endings;
 mod hang_up;
 mod hostile;
+mod https;
+mod hygiene;
 mod limits;
+mod manual;
 mod metrics;
 mod mx;
 mod parameters;

@@ -198,10 +198,15 @@ fn a_switch_is_taken_from_the_strongest_layer() {
 }
 
 /// Every setting with a value that it cannot have.
-const BAD: [(&str, &str); 15] = [
+const BAD: &[(&str, &str)] = &[
     ("listen", "localhost"),
     ("allow_unauthenticated", "perhaps"),
     ("tokens_file", "/nonexistent/tokens"),
+    ("tls_cert", "/nonexistent/cert.pem"),
+    ("tls_key", "/nonexistent/key.pem"),
+    ("max_connections", "0"),
+    ("rate_limit", "0/s"),
+    ("trusted_proxy", "proxy.example.test"),
     ("max_checks", "0"),
     ("max_checks_per_target", "many"),
     ("header_timeout", "0s"),
@@ -210,6 +215,8 @@ const BAD: [(&str, &str); 15] = [
     ("max_body", "1"),
     ("target_deny", "10.0.0.0/33"),
     ("target_allow", "example.com"),
+    ("target_deny_host", "*.example.com"),
+    ("target_allow_host", "192.0.2.1"),
     ("target_ports", "25,65536"),
     ("dns_server", "dns.example.com"),
     ("ca_file", "/nonexistent/ca.pem"),
@@ -222,7 +229,7 @@ fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
     // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = taken.local_addr().expect("bound").to_string();
-    for (name, bad) in BAD.into_iter().chain([("log_format", "xml")]) {
+    for (name, bad) in BAD.iter().copied().chain([("log_format", "xml")]) {
         let file = scratch.write("settings.toml", format!("{name} = '{bad}'\n").as_bytes());
         let by_flag = (vec![format!("{}={bad}", flag(name))], None);
         let by_environment = (vec![], Some((variable(name), bad)));

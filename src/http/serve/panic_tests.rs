@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    http::{BodyLimits, Doors, router},
+    http::{Access, BodyLimits, Doors, router},
     probe::{
         Limits,
         tests::{PANICKING, SECRET, panicking},
@@ -36,8 +36,14 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let settings = ServerSettings { header_timeout: PATIENCE, body_timeout: PATIENCE, shutdown_grace: PATIENCE };
-    let router = router(doors, None).expect("a document");
+    let settings = ServerSettings {
+        identity: None,
+        max_connections: 100,
+        header_timeout: PATIENCE,
+        body_timeout: PATIENCE,
+        shutdown_grace: PATIENCE,
+    };
+    let router = router(doors, Access::default()).expect("a document");
     tokio::spawn(serve(listener, router, lifecycle.clone(), std::future::pending(), settings));
     address
 }

@@ -85,7 +85,7 @@ impl From<io::Error> for Lost {
 
 impl Exchange {
     pub(super) fn new(running: Running, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
-        let Running { check, journal, deadline } = running;
+        let Running { check, journal, deadline, .. } = running;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }

@@ -9,10 +9,10 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use serde_json::Value;
 use smtp_check::{
-    http::{BodyLimits, Doors, Ended, Lifecycle, ServerSettings, Tokens, router, serve},
+    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve},
     net::resolve::Resolver,
     probe::{Limits, probe},
-    target::policy::AddressPolicy,
+    target::policy::{HostRules, TargetPolicy},
     tls::{TlsClient, TrustAnchors},
 };
 use tokio::{
@@ -30,10 +30,11 @@ pub(crate) struct House {
     pub(crate) limits: Limits,
     pub(crate) deny: Vec<IpNet>,
     pub(crate) allow: Vec<IpNet>,
+    pub(crate) hosts: HostRules,
     pub(crate) ports: Vec<u16>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) anchors: TrustAnchors,
-    pub(crate) tokens: Option<Tokens>,
+    pub(crate) access: Access,
     pub(crate) body: BodyLimits,
     pub(crate) server: ServerSettings,
 }
@@ -44,12 +45,15 @@ impl Default for House {
             limits: Limits { checks: 1024, checks_per_target: 16, max_timeout: Duration::from_secs(60) },
             deny: Vec::new(),
             allow: Vec::new(),
+            hosts: HostRules::default(),
             ports: Vec::new(),
             dns: Vec::new(),
             anchors: TrustAnchors::none(),
-            tokens: None,
+            access: Access::default(),
             body: BodyLimits { size: 1 << 20, time: Duration::from_secs(30) },
             server: ServerSettings {
+                identity: None,
+                max_connections: 4096,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(30),
@@ -74,7 +78,7 @@ impl House {
     /// Opens the doors.
     pub(crate) async fn open(self) -> App {
         let resolver = Resolver::with_servers(&self.dns).expect("a resolver");
-        let policy = AddressPolicy::new(self.deny, self.allow, self.ports);
+        let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.hosts);
         let lifecycle = Lifecycle::default();
         let doors = Doors {
             lifecycle: lifecycle.clone(),
@@ -82,7 +86,7 @@ impl House {
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
             max_timeout: self.limits.max_timeout,
         };
-        let router = router(doors, self.tokens).expect("a router");
+        let router = router(doors, self.access).expect("a router");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,204 @@
+//! The rules about addresses and ports, and how they go together with those about names.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an IP address")
+}
+
+fn nets(texts: &[&str]) -> Vec<IpNet> {
+    texts.iter().map(|text| text.parse().expect("a network")).collect()
+}
+
+fn judge(policy: &TargetPolicy, text: &str) -> Result<IpAddr, Forbidden> {
+    policy.admit_literal().address(SocketAddr::new(ip(text), 25)).map(|admitted| admitted.socket_addr().ip())
+}
+
+#[test]
+fn the_default_denies_what_is_no_host_and_link_local() {
+    for denied in [
+        "0.0.0.0",
+        "0.1.2.3",
+        "169.254.169.254",
+        "224.0.0.1",
+        "239.255.255.255",
+        "255.255.255.255",
+        "::",
+        "fe80::1",
+        "febf::1",
+        "ff02::1",
+        "::ffff:0.0.0.0",
+        "::ffff:169.254.169.254",
+        "::ffff:224.0.0.1",
+        "::ffff:255.255.255.255",
+        "::169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "2002:a9fe:a9fe::1",
+    ] {
+        let verdict = judge(&TargetPolicy::default(), denied);
+        assert!(verdict.is_err(), "{denied}: {verdict:?}");
+    }
+}
+
+#[test]
+fn the_default_admits_public_private_and_loopback_addresses() {
+    for admitted in [
+        "1.0.0.0",
+        "10.0.0.1",
+        "127.0.0.1",
+        "169.253.255.255",
+        "169.255.0.0",
+        "172.16.0.1",
+        "192.168.0.1",
+        "203.0.113.7",
+        "223.255.255.255",
+        "255.255.255.254",
+        "::1",
+        "2001:db8::1",
+        "fc00::1",
+        "fec0::1",
+        "64:ff9b::192.0.2.1",
+        "64:ff9c::169.254.169.254",
+        "2002:c000:201::1",
+        "2003:a9fe:a9fe::1",
+        "1::a9fe:a9fe",
+    ] {
+        assert_eq!(judge(&TargetPolicy::default(), admitted), Ok(ip(admitted)), "{admitted}");
+    }
+}
+
+#[test]
+fn a_mapped_address_is_admitted_as_what_it_reaches() {
+    let policy = TargetPolicy::default();
+    assert_eq!(judge(&policy, "::ffff:192.0.2.1"), Ok(ip("192.0.2.1")));
+    let scoped = "[2001:db8::1%7]:25".parse().expect("a socket address");
+    assert_eq!(
+        policy.admit_literal().address(scoped).map(Admitted::socket_addr),
+        Ok("[2001:db8::1]:25".parse().expect("a socket address"))
+    );
+}
+
+#[test]
+fn rules_count_in_either_spelling() {
+    for deny in ["10.0.0.0/8", "10.1.2.3/8", "::ffff:10.0.0.0/104"] {
+        let policy = TargetPolicy::new(nets(&[deny]), [], []);
+        for denied in ["10.1.2.3", "::ffff:10.1.2.3"] {
+            assert_eq!(
+                judge(&policy, denied),
+                Err(Forbidden::Address { net: "10.0.0.0/8".parse().expect("a network") }),
+                "{deny} {denied}"
+            );
+        }
+        for denied in ["::10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::"] {
+            assert_eq!(
+                judge(&policy, denied),
+                Err(Forbidden::Embedded { net: "10.0.0.0/8".parse().expect("a network") }),
+                "{deny} {denied}"
+            );
+        }
+        assert_eq!(judge(&policy, "11.0.0.1"), Ok(ip("11.0.0.1")), "{deny}");
+    }
+}
+
+#[test]
+fn networks_around_the_mapped_range_are_about_ipv6() {
+    let policy = TargetPolicy::new(nets(&["::/0"]), [], []);
+    assert!(judge(&policy, "2001:db8::1").is_err());
+    assert_eq!(judge(&policy, "::ffff:192.0.2.1"), Ok(ip("192.0.2.1")));
+    let policy = TargetPolicy::new(nets(&["::ffff:0:0/96"]), [], []);
+    assert!(judge(&policy, "192.0.2.1").is_err());
+    assert_eq!(judge(&policy, "2001:db8::1"), Ok(ip("2001:db8::1")));
+}
+
+#[test]
+fn allow_wins_over_deny() {
+    let policy = TargetPolicy::new(
+        nets(&["0.0.0.0/0", "::/0"]),
+        nets(&["192.0.2.0/24", "::ffff:169.254.1.0/120", "2001:db8::/32"]),
+        [],
+    );
+    for admitted in ["192.0.2.1", "::ffff:192.0.2.1", "169.254.1.9", "2001:db8::1"] {
+        assert!(judge(&policy, admitted).is_ok(), "{admitted}");
+    }
+    for denied in ["192.0.3.1", "169.254.2.1", "2001:db9::1", "64:ff9b::192.0.2.1"] {
+        assert!(judge(&policy, denied).is_err(), "{denied}");
+    }
+    let policy = TargetPolicy::new(nets(&["10.0.0.0/8"]), nets(&["10.9.0.0/16", "64:ff9b::10.8.0.0/112"]), []);
+    for admitted in ["64:ff9b::10.9.0.1", "64:ff9b::10.8.0.1"] {
+        assert!(judge(&policy, admitted).is_ok(), "{admitted}");
+    }
+    assert!(judge(&policy, "64:ff9b::10.7.0.1").is_err());
+}
+
+#[test]
+fn an_address_without_a_name_needs_to_be_allowed_where_names_are() {
+    let hosts = HostRules::new([], ["good.test".parse().expect("a rule")]);
+    let policy = TargetPolicy::new([], nets(&["192.0.2.0/24", "169.254.1.0/24"]), []).with_hosts(hosts);
+    let target = |text: &str| policy.admit_target(&text.parse().expect("a target"), 25);
+    for (text, verdict) in [
+        ("good.test", Ok(())),
+        ("bad.test", Err(Forbidden::Unlisted)),
+        ("192.0.2.1", Ok(())),
+        ("169.254.1.1", Ok(())),
+        ("192.0.3.1", Err(Forbidden::Nameless)),
+        ("169.254.2.1", Err(Forbidden::Address { net: "169.254.0.0/16".parse().expect("a network") })),
+    ] {
+        assert_eq!(target(text), verdict, "{text}");
+    }
+    let named = policy.admit_host(&"good.test".parse().expect("a name")).expect("an allowed name");
+    assert!(named.address(SocketAddr::new(ip("192.0.3.1"), 25)).is_ok(), "whoever has the name says where it leads");
+    assert!(named.address(SocketAddr::new(ip("169.254.2.1"), 25)).is_err(), "and opens no denied address");
+}
+
+#[test]
+fn another_port_is_forbidden_even_where_the_address_is_allowed() {
+    let policy = TargetPolicy::new([], nets(&["192.0.2.0/24"]), [25, 587]);
+    for (port, verdict) in [(25, Ok(())), (587, Ok(())), (26, Err(Forbidden::Port { port: 26 }))] {
+        let address = SocketAddr::new(ip("192.0.2.1"), port);
+        assert_eq!(policy.admit_literal().address(address).map(|_| ()), verdict);
+    }
+}
+
+#[test]
+fn the_refusal_names_the_rule_and_not_the_address() {
+    let verdict = judge(&TargetPolicy::default(), "169.254.169.254");
+    assert_eq!(
+        verdict.map_err(|forbidden| forbidden.to_string()),
+        Err("the target is in 169.254.0.0/16, a network that this service may not connect to".to_owned())
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_disguise_of_a_denied_ipv4_address_is_admitted(bits: u32, prefix in 1u8..=32, low: u64) {
+        let v4 = Ipv4Addr::from(bits);
+        let net = IpNet::new(v4.into(), prefix).expect("a prefix up to 32");
+        let policy = TargetPolicy::new([net], [], []);
+        let [a, b] = [(bits >> 16) as u16, bits as u16];
+        let [.., w, x, y, z] = Ipv6Addr::from_bits(low.into()).segments();
+        for disguise in [
+            v4.into(),
+            v4.to_ipv6_mapped().into(),
+            IpAddr::from([0x64, 0xff9b, 0, 0, 0, 0, a, b]),
+            IpAddr::from([0x64, 0xff9b, 1, 0, 0, 0, a, b]),
+            IpAddr::from([0, 0, 0, 0, 0xffff, 0, a, b]),
+            IpAddr::from([0x2002, a, b, 0, w, x, y, z]),
+            IpAddr::from([0x2001, 0, w, x, y, z, !a, !b]),
+        ] {
+            prop_assert!(policy.admit_literal().address(SocketAddr::new(disguise, 25)).is_err(), "{}", disguise);
+        }
+    }
+
+    #[test]
+    fn what_is_admitted_is_what_was_asked_for(bits: u128, port: u16) {
+        let address = SocketAddr::new(Ipv6Addr::from_bits(bits).into(), port);
+        if let Ok(admitted) = TargetPolicy::default().admit_literal().address(address) {
+            prop_assert_eq!(admitted.socket_addr().ip(), address.ip().to_canonical());
+            prop_assert_eq!(admitted.socket_addr().port(), port);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Who may ask, how often, and what the log calls them: with the program itself, and by signals.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use super::support::{
+    program::{PATIENCE, Served, code, parts, program, stderr},
+    scratch::Scratch,
+};
+
+/// A token as `smtp-check token` makes it, and its line for the file.
+struct Made {
+    token: String,
+    line: String,
+}
+
+fn make(name: &str) -> Made {
+    let output = program(&["token", name]).output().expect("the program starts");
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    let [token, line] = lines[..] else { panic!("two lines: {text}") };
+    Made { token: token.to_owned(), line: line.to_owned() }
+}
+
+impl Made {
+    fn header(&self) -> String {
+        format!("Authorization: Bearer {}\r\n", self.token)
+    }
+}
+
+fn write_tokens(scratch: &Scratch, tokens: &[&Made]) -> String {
+    let lines: String = tokens.iter().map(|made| format!("{}\n", made.line)).collect();
+    scratch.write("tokens", lines.as_bytes()).to_str().expect("UTF-8").to_owned()
+}
+
+fn guarded(tokens: &str, arguments: &[&str]) -> Served {
+    let mut command = program(&["serve", "--listen=127.0.0.1:0", "--tokens-file", tokens]);
+    command.args(arguments).env("RUST_LOG", "trace");
+    Served::start(command)
+}
+
+fn status(served: &Served, made: &Made) -> u16 {
+    parts(&served.get("/openapi.json", &made.header())).0
+}
+
+/// A mail server by hand: it greets when told to.
+struct Slow(TcpListener);
+
+impl Slow {
+    fn bind() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").expect("a port"))
+    }
+
+    /// A check of it, up to the greeting.
+    fn check(&self) -> Value {
+        let port = self.0.local_addr().expect("bound").port();
+        json!({"target": "127.0.0.1", "port": port, "stop_after": "banner", "timeout_ms": 50_000})
+    }
+
+    fn client(&self) -> TcpStream {
+        let (client, _) = self.0.accept().expect("a client");
+        client.set_read_timeout(Some(PATIENCE)).expect("settable");
+        client
+    }
+
+    fn finish(mut client: TcpStream) {
+        client.write_all(b"220 mx.example.test ESMTP\r\n").expect("sent");
+        let mut quit = [0; 6];
+        client.read_exact(&mut quit).expect("QUIT");
+        client.write_all(b"221 bye\r\n").expect("sent");
+    }
+}
+
+/// The rest of the log, once the service has ended.
+fn end(served: Served) -> String {
+    served.signal("TERM");
+    let mut log = String::new();
+    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+        log = log + &line + "\n";
+    }
+    assert_eq!(served.end(), 0);
+    log
+}
+
+fn lines<'a>(log: &'a str, message: &str) -> Vec<Value> {
+    let lines = log.lines().map(|line: &'a str| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["message"] == message).collect()
+}
+
+#[test]
+fn a_token_is_made_with_its_line() {
+    let (one, other) = (make("ci.eu-1_a"), make("ci.eu-1_a"));
+    assert!(one.token.starts_with("smtpc_") && one.token.len() == 6 + 43, "{}", one.token);
+    assert!(one.token != other.token && one.line != other.line);
+    let (name, digest) = one.line.split_once(':').expect("a colon");
+    assert_eq!((name, digest.len()), ("ci.eu-1_a", 64));
+    assert!(!one.line.contains(&one.token));
+}
+
+#[test]
+fn a_name_that_a_log_could_stumble_over_is_refused_with_the_rule() {
+    for name in ["", "two words", "a:b", "a\"b", "é", "a\nb", &"x".repeat(65)] {
+        let output = program(&["token", name]).output().expect("the program starts");
+        assert_eq!(code(&output), 2, "{name:?}");
+        assert!(output.stdout.is_empty());
+        assert!(stderr(&output).contains("1 to 64 of the letters A to Z and a to z, digits, `.`, `_` and `-`"));
+    }
+    assert_eq!(code(&program(&["token"]).output().expect("the program starts")), 2);
+}
+
+#[test]
+fn sighup_exchanges_the_tokens_and_cuts_no_check() {
+    let scratch = Scratch::new();
+    let (old, kept, new) = (make("old"), make("kept"), make("new"));
+    let file = write_tokens(&scratch, &[&old, &kept]);
+    let served = guarded(&file, &[]);
+    let slow = Slow::bind();
+    let mut running = served.begin(&old.header(), &slow.check());
+    let client = slow.client();
+    assert_eq!((status(&served, &old), status(&served, &kept), status(&served, &new)), (200, 200, 401));
+
+    write_tokens(&scratch, &[&kept, &new]);
+    served.signal("HUP");
+    let reloaded = served.logged("tokens read again");
+    assert_eq!((&reloaded["names"], &reloaded["level"]), (&json!("kept new"), &json!("INFO")));
+    assert_eq!((status(&served, &old), status(&served, &kept), status(&served, &new)), (401, 200, 200));
+
+    Slow::finish(client);
+    let mut answer = String::new();
+    running.read_to_string(&mut answer).expect("an answer");
+    let (status, report) = parts(&answer);
+    assert_eq!((status, &report["outcome"]), (200, &json!("completed")), "begun with a token that was good then");
+    end(served);
+}
+
+#[test]
+fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
+    let scratch = Scratch::new();
+    let (old, new) = (make("old"), make("new"));
+    let file = write_tokens(&scratch, &[&old]);
+    let served = guarded(&file, &[]);
+    for (text, named) in [
+        (format!("{}\n{}\n", new.line, new.token), "line 2: must be `name:sha256-hex`"),
+        (format!("{}\n\n{}\n", new.line, new.line), "line 3: the name"),
+        (String::new(), "there is no token in it"),
+    ] {
+        scratch.write("tokens", text.as_bytes());
+        served.signal("HUP");
+        let kept = served.logged("tokens not read again");
+        assert_eq!((&kept["level"], &kept["file"]), (&json!("ERROR"), &json!(file)));
+        assert!(kept["error"].as_str().is_some_and(|error| error.starts_with(named)), "{kept}");
+        assert!(!kept.to_string().contains(&new.token));
+        assert_eq!((status(&served, &old), status(&served, &new)), (200, 401));
+    }
+    fs::remove_file(&file).expect("it was there");
+    served.signal("HUP");
+    assert_eq!(served.logged("tokens not read again")["file"], json!(file));
+    // A pipe without a writer, which whoever opens it waits for.
+    assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo is there").success());
+    served.signal("HUP");
+    let kept = served.logged("tokens not read again");
+    assert!(kept["error"].as_str().is_some_and(|error| error.contains("no regular file")), "{kept}");
+    assert_eq!((status(&served, &old), status(&served, &new)), (200, 401));
+
+    fs::remove_file(&file).expect("it was there");
+    write_tokens(&scratch, &[&new]);
+    served.signal("HUP");
+    served.logged("tokens read again");
+    assert_eq!((status(&served, &old), status(&served, &new)), (401, 200));
+}
+
+#[test]
+fn sighup_ends_no_service_that_has_nothing_to_read_again() {
+    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    served.signal("HUP");
+    served.logged("nothing to read again on SIGHUP");
+    assert_eq!(parts(&served.get("/healthz", "")).0, 200);
+    end(served);
+}
+
+#[test]
+fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
+    let scratch = Scratch::new();
+    let (one, unknown) = (make("team-one"), make("unknown"));
+    let file = write_tokens(&scratch, &[&one]);
+    let served = guarded(&file, &["--rate-limit=2/h"]);
+    let slow = Slow::bind();
+    let mut running = served.begin(&one.header(), &slow.check());
+    Slow::finish(slow.client());
+    running.read_to_string(&mut String::new()).expect("an answer");
+    assert_eq!(served.post(&unknown.header(), &slow.check()).0, 401);
+    assert_eq!(served.post(&one.header(), &json!({})).0, 422);
+    assert_eq!(served.post(&one.header(), &json!({})).0, 429);
+    served.get(&format!("/nothing?token={}", one.token), &one.header());
+    served.signal("HUP");
+
+    let log = end(served);
+    let digest = one.line.split_once(':').expect("a colon").1;
+    for secret in [&one.token, &one.token[6..], &unknown.token[6..], digest] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    let checked: Vec<Value> = lines(&log, "checked").iter().map(|line| line["caller"].clone()).collect();
+    assert_eq!(checked, [json!("team-one")]);
+    let answered: Vec<_> =
+        lines(&log, "answered").iter().map(|line| (line["status"].clone(), line["caller"].clone())).collect();
+    let name = || json!("team-one");
+    let expected =
+        [(200, name()), (401, Value::Null), (422, name()), (429, name()), (404, name())].map(|(s, n)| (json!(s), n));
+    assert_eq!(answered, expected);
+}
+
+#[test]
+fn two_tokens_have_two_budgets() {
+    let scratch = Scratch::new();
+    let (one, two) = (make("one"), make("two"));
+    let file = write_tokens(&scratch, &[&one, &two]);
+    let served = guarded(&file, &["--rate-limit", "3/h"]);
+    for made in [&one, &two] {
+        let statuses = [(); 5].map(|()| served.post(&made.header(), &json!({})).0);
+        assert_eq!(statuses, [422, 422, 422, 429, 429]);
+    }
+    let (_, problem) = served.post(&one.header(), &json!({}));
+    assert_eq!(problem["type"], "urn:smtp-check:problem:rate-limited");
+    // To read the tokens again gives nobody a new budget.
+    served.signal("HUP");
+    served.logged("tokens read again");
+    assert_eq!(served.post(&one.header(), &json!({})).0, 429);
+}
+
+#[test]
+fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
+    for (arguments, expected) in [
+        (&["--rate-limit=1/h"][..], [(422, Value::Null), (429, Value::Null), (429, Value::Null)]),
+        (
+            &["--rate-limit=1/h", "--trusted-proxy=192.0.2.0/24,127.0.0.0/8"],
+            [(422, json!("203.0.113.7")), (422, json!("203.0.113.8")), (429, json!("203.0.113.8"))],
+        ),
+    ] {
+        let served = Served::start({
+            let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
+            command.args(arguments);
+            command
+        });
+        for (forwarded, (status, client)) in
+            ["203.0.113.7", "203.0.113.8", "203.0.113.9, 203.0.113.8"].into_iter().zip(expected)
+        {
+            let answer = served.post(&format!("X-Forwarded-For: {forwarded}\r\n"), &json!({}));
+            assert_eq!(answer.0, status, "{forwarded}");
+            let line = served.logged("answered");
+            assert_eq!(line["client"], client);
+            assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! HTTPS with real callers: curl, and rustls by hand.
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use smtp_check::http::ServerIdentity;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, crypto::aws_lc_rs, pki_types::CertificateDer},
+};
+
+use super::support::{
+    app::{App, House, filled_in},
+    pki::{Ca, Identity, Leaf, PemFiles},
+    program::{PATIENCE, Served, code, program, stderr},
+    scratch::Scratch,
+    smtpd::{Act, End, Script, Smtpd, Step},
+};
+
+const BOUND: Duration = Duration::from_millis(400);
+
+/// An authority, a certificate for `localhost`, and its files.
+struct Pki {
+    ca: Ca,
+    folder: Scratch,
+    files: PemFiles,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let (ca, folder) = (Ca::new("Test CA"), Scratch::new());
+        let files = ca.issue(Leaf::for_name("localhost")).write_pem(folder.path());
+        ca.write_pem(folder.path());
+        Self { ca, folder, files }
+    }
+
+    /// Puts a new certificate in the place of the old one.
+    fn renew(&self) -> Identity {
+        let identity = self.ca.issue(Leaf::for_name("localhost"));
+        identity.write_pem(self.folder.path());
+        identity
+    }
+
+    fn house(&self) -> House {
+        let mut house = House::default();
+        house.server.identity = Some(ServerIdentity::load(&self.files.chain, &self.files.key).expect("good files"));
+        house
+    }
+
+    /// `serve` with the files.
+    fn serve(&self) -> Served {
+        let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
+        Served::start({
+            command.args(flags(&self.files.chain, &self.files.key));
+            command
+        })
+    }
+
+    fn curl(&self, port: u16, arguments: &[&str], path: &str) -> Output {
+        self.curl_command(port, arguments, path).output().expect("curl, which tests/install brings")
+    }
+
+    fn curl_command(&self, port: u16, arguments: &[&str], path: &str) -> Command {
+        let ca = self.folder.path().join("ca.pem");
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--noproxy", "*", "--max-time", "15", "--cacert"]).arg(ca).args(arguments);
+        curl.arg(format!("https://localhost:{port}{path}"));
+        curl
+    }
+
+    /// A caller that trusts the authority.
+    async fn connect(&self, app: &App, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(self.ca.roots())
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let tcp = TcpStream::connect(app.addr()).await.expect("a connection");
+        let name = "localhost".try_into().expect("a name");
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("a handshake")
+    }
+}
+
+fn flags(certificate: &Path, key: &Path) -> [String; 2] {
+    [format!("--tls-cert={}", certificate.display()), format!("--tls-key={}", key.display())]
+}
+
+fn shown(caller: &TlsStream<TcpStream>) -> CertificateDer<'static> {
+    caller.get_ref().1.peer_certificates().expect("a chain")[0].clone().into_owned()
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+async fn ask(caller: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
+    caller.write_all(request).await.expect("sent");
+    let mut answer = String::new();
+    while !answer.ends_with('}') {
+        answer.push(char::from(timeout(PATIENCE, caller.read_u8()).await.expect("in time").expect("more to read")));
+    }
+    answer
+}
+
+async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
+    let mut rest = Vec::new();
+    // Whether the end is clean depends on what was under way.
+    let _ = timeout(PATIENCE, caller.read_to_end(&mut rest)).await.expect("closed in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
+    let (pki, server) = (Pki::new(), Smtpd::serve(Script::polite()));
+    let served = pki.serve();
+    let port = served.address.port();
+    let body = filled_in(json!({"port": server.port()})).to_string();
+    for (http, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
+        for tls in [&["--tlsv1.3"][..], &["--tlsv1.2", "--tls-max", "1.2"]] {
+            let mut arguments =
+                vec![http, "-w", "\n%{http_version}", "-H", "Content-Type: application/json", "-d", &body];
+            arguments.extend(tls);
+            let answer = text(&pki.curl(port, &arguments, "/v1/checks/smtp"));
+            assert!(
+                answer.contains(r#""outcome":"delivered""#) && answer.ends_with(&format!("\n{version}")),
+                "{answer}"
+            );
+        }
+    }
+    let headers = text(&pki.curl(port, &["-D", "-", "-o", "/dev/null"], "/healthz"));
+    assert!(headers.contains("strict-transport-security: max-age=31536000"), "{headers}");
+    // TLS 1.1 is refused, and so is clear text.
+    assert!(!pki.curl(port, &["--tls-max", "1.1"], "/healthz").status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
+    let slow = Script::polite().on(Step::MailFrom, Act::from("250 ok\r\n").after(Duration::from_secs(1)));
+    let (pki, server) = (Pki::new(), Smtpd::serve(slow));
+    let served = pki.serve();
+    let port = served.address.port();
+    let serial = |text: String| text.lines().find(|line| line.contains("Serial Number")).map(str::to_owned);
+    let certificate = || serial(text(&pki.curl(port, &["-w", "%{certs}"], "/healthz")));
+    let first = certificate();
+    assert!(first.is_some());
+
+    // Bad files: the old certificate stays.
+    std::fs::write(&pki.files.key, "nonsense").expect("writable");
+    served.signal("HUP");
+    served.logged("certificate and key not read again");
+    assert_eq!(certificate(), first);
+
+    let body = filled_in(json!({"port": server.port()})).to_string();
+    let arguments = ["-H", "Content-Type: application/json", "-d", &body];
+    let running = pki.curl_command(port, &arguments, "/v1/checks/smtp").stdout(Stdio::piped()).spawn().expect("curl");
+    server.connected(1).await;
+    pki.renew();
+    served.signal("HUP");
+    served.logged("certificate and key read again");
+    assert_ne!(certificate(), first);
+    let report = text(&running.wait_with_output().expect("curl ends"));
+    assert!(report.contains(r#""outcome":"delivered""#), "the check was not dropped: {report}");
+
+    served.signal("TERM");
+    assert_eq!(served.end(), 0);
+}
+
+#[test]
+fn a_hang_up_signal_ends_no_service_in_clear_text() {
+    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    served.signal("HUP");
+    served.logged("nothing to read again on SIGHUP");
+    assert!(served.get("/healthz", "").starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn healthcheck_asks_over_tls() {
+    let pki = Pki::new();
+    let served = pki.serve();
+    let listen = format!("--listen={}", served.address);
+    let check = |arguments: &[String]| {
+        code(&program(&["healthcheck", &listen]).args(arguments).output().expect("the program starts"))
+    };
+    assert_eq!(check(&flags(&pki.files.chain, &pki.files.key)), 0);
+    assert_eq!(check(&[]), 1, "it does not speak TLS");
+    drop(served);
+    assert_eq!(check(&flags(&pki.files.chain, &pki.files.key)), 1);
+}
+
+#[test]
+fn files_that_are_no_identity_stop_the_start() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let empty = pki.folder.write("empty.pem", b"");
+    let junk = pki.folder.write("junk.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let missing = Path::new("/nonexistent.pem");
+    let (chain, key) = (pki.files.chain.as_path(), pki.files.key.as_path());
+    // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listen = format!("--listen={}", taken.local_addr().expect("bound"));
+    for (arguments, complaint) in [
+        (vec![format!("--tls-cert={}", chain.display())], "--tls-cert and --tls-key go together"),
+        (vec![format!("--tls-key={}", key.display())], "--tls-cert and --tls-key go together"),
+        (flags(missing, key).to_vec(), "--tls-cert: /nonexistent.pem: No such file"),
+        (flags(chain, missing).to_vec(), "--tls-key: /nonexistent.pem: No such file"),
+        (flags(&empty, key).to_vec(), "there is no certificate in it"),
+        (flags(chain, &empty).to_vec(), "there is no private key in it"),
+        (flags(&junk, key).to_vec(), "--tls-cert: "),
+        (flags(key, chain).to_vec(), "--tls-cert: "),
+        (flags(chain, &other.files.key).to_vec(), "is not the key of the certificate"),
+    ] {
+        let output = program(&["serve", &listen]).args(&arguments).output().expect("the program starts");
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(complaint), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_with_the_certificate_it_began_with() {
+    let pki = Pki::new();
+    let house = pki.house();
+    let identity = house.server.identity.clone().expect("HTTPS");
+    let app = house.open().await;
+    let mut old = pki.connect(&app, &[]).await;
+    assert!(ask(&mut old, HEALTH).await.starts_with("HTTP/1.1 200 "));
+
+    let renewed = pki.renew();
+    identity.reload().expect("good files");
+    assert!(ask(&mut old, HEALTH).await.starts_with("HTTP/1.1 200 "));
+    assert_ne!(shown(&old), renewed.chain[0]);
+    let mut new = pki.connect(&app, &[]).await;
+    assert!(ask(&mut new, HEALTH).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(shown(&new), renewed.chain[0]);
+
+    std::fs::write(&pki.files.chain, "nonsense").expect("writable");
+    identity.reload().expect_err("nonsense");
+    assert_eq!(shown(&pki.connect(&app, &[]).await), renewed.chain[0]);
+}
+
+#[tokio::test]
+async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_served() {
+    let pki = Pki::new();
+    let mut house = pki.house();
+    house.server.header_timeout = BOUND;
+    let app = house.open().await;
+    let begun = Instant::now();
+    let mut silent = TcpStream::connect(app.addr()).await.expect("a connection");
+    let mut halfway = TcpStream::connect(app.addr()).await.expect("a connection");
+    // The beginning of a ClientHello.
+    halfway.write_all(b"\x16\x03\x01\x02\x00\x01\x00").await.expect("sent");
+    for garbage in [HEALTH, b"220 mx.test ESMTP\r\n", &[0xff; 3000]] {
+        let mut caller = TcpStream::connect(app.addr()).await.expect("a connection");
+        caller.write_all(garbage).await.expect("sent");
+        closed(&mut caller).await;
+    }
+    assert!(ask(&mut pki.connect(&app, &[b"http/1.1"]).await, HEALTH).await.starts_with("HTTP/1.1 200 "));
+    closed(&mut silent).await;
+    closed(&mut halfway).await;
+    assert!(begun.elapsed() >= BOUND);
+}
+
+#[tokio::test]
+async fn a_slow_header_and_an_idle_connection_are_closed() {
+    let pki = Pki::new();
+    let mut house = pki.house();
+    house.server.header_timeout = BOUND;
+    let app = house.open().await;
+    for beginning in [&b""[..], b"GET /healthz HTTP/1.1\r\nHost:"] {
+        let mut caller = pki.connect(&app, &[b"http/1.1"]).await;
+        caller.write_all(beginning).await.expect("sent");
+        closed(&mut caller).await;
+    }
+    let mut idle = pki.connect(&app, &[b"http/1.1"]).await;
+    ask(&mut idle, HEALTH).await;
+    closed(&mut idle).await;
+    let mut http2 = pki.connect(&app, &[b"h2"]).await;
+    assert_eq!(http2.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    closed(&mut http2).await;
+}
+
+/// How a caller goes.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    CloseNotify,
+    Fin,
+    Rst,
+}
+
+impl Leave {
+    /// What is left of the connection: a caller that only says that it has gone still holds it.
+    async fn go(self, mut caller: TlsStream<TcpStream>) -> Option<TlsStream<TcpStream>> {
+        match self {
+            Self::CloseNotify => caller.shutdown().await.expect("sent"),
+            Self::Fin => caller.get_mut().0.shutdown().await.expect("sent"),
+            Self::Rst => {
+                socket2::SockRef::from(caller.get_ref().0).set_linger(Some(Duration::ZERO)).expect("open");
+                return None;
+            }
+        }
+        Some(caller)
+    }
+}
+
+#[tokio::test]
+async fn to_hang_up_ends_the_check() {
+    let pki = Pki::new();
+    let app = pki.house().open().await;
+    for leave in [Leave::CloseNotify, Leave::Fin, Leave::Rst] {
+        for protocol in ["http/1.1", "h2"] {
+            let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+            let body = filled_in(json!({"port": silent.port(), "timeout_ms": 60_000}));
+            let mut caller = pki.connect(&app, &[protocol.as_bytes()]).await;
+            caller.write_all(&request(protocol, &body.to_string())).await.expect("sent");
+            silent.connected(1).await;
+            let kept = leave.go(caller).await;
+            let session = timeout(PATIENCE, silent.next_session()).await.expect("the check ends with its caller");
+            assert!(matches!(session.end, End::Eof | End::Reset), "{leave:?} {protocol}: {:?}", session.end);
+            drop(kept);
+        }
+    }
+    timeout(PATIENCE, async {
+        while app.lifecycle.running() > 0 {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .expect("over");
+}
+
+/// A check asked for over HTTP/1.1 or HTTP/2.
+fn request(protocol: &str, body: &str) -> Vec<u8> {
+    if protocol == "http/1.1" {
+        let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+        return format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    // POST and https are entries of HPACK's static table; path, authority and content type are literals (RFC 7541, appendix A).
+    let mut header = vec![0x83, 0x87];
+    for (name, value) in [(&[0x04][..], "/v1/checks/smtp"), (&[0x01], "x"), (&[0x0f, 0x10], "application/json")] {
+        header.extend_from_slice(name);
+        header.push(value.len() as u8);
+        header.extend(value.bytes());
+    }
+    bytes.extend([0, 0, header.len() as u8, 0x01, 0x04, 0, 0, 0, 1]);
+    bytes.extend(header);
+    bytes.extend([0, 0, body.len() as u8, 0x00, 0x01, 0, 0, 0, 1]);
+    bytes.extend(body.bytes());
+    bytes
+}

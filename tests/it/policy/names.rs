@@ -1,0 +1,182 @@
+//! Which names a check may ask for: those that are denied never, and where some are allowed no others.
+
+use serde_json::{Value, json};
+use smtp_check::target::policy::HostRules;
+
+use super::{assert_forbidden, post, post_mail, v4};
+use crate::support::{
+    app::House,
+    dns::{Dns, Zone},
+    port::Port,
+    smtpd::{Script, Smtpd},
+};
+
+/// A house with rules about names, some denied and some allowed.
+fn ruled_by(deny: &[&str], allow: &[&str]) -> House {
+    let rules = |names: &[&str]| names.iter().map(|name| name.parse().expect("a rule")).collect::<Vec<_>>();
+    House { hosts: HostRules::new(rules(deny), rules(allow)), ..House::default() }
+}
+
+const DENIED: &str = "the target's name falls under";
+const UNLISTED: &str = "the target's name is none of those";
+const NAMELESS: &str = "an address without a name";
+
+#[tokio::test]
+async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
+    let zone = Zone::new()
+        .a("bad.test", v4("127.0.0.1"))
+        .a("mx.bad.test", v4("127.0.0.1"))
+        .a("notbad.test", v4("127.0.0.1"))
+        .a("xn--bcher-kva.test", v4("127.0.0.1"))
+        .mx("bad.test", 10, "notbad.test");
+    let dns = Dns::serve(zone);
+    let app = ruled_by(&["bad.test", "bücher.test", "localhost"], &[]).asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    for target in [
+        "bad.test",
+        "BAD.Test",
+        "bad.test.",
+        "mx.bad.test",
+        "a.b.c.bad.test",
+        "ｂａｄ.test",
+        "bad。test",
+        "bücher.test",
+        "BÜCHER.test.",
+        "bu\u{308}cher.test",
+        "xn--bcher-kva.test",
+        "XN--BCHER-KVA.test",
+        "localhost",
+        "LocalHost.",
+        "ⓛⓞⓒⓐⓛⓗⓞⓢⓣ",
+        "anything.localhost",
+    ] {
+        assert_forbidden(&post(&app, target, server.port()).await, DENIED, target);
+    }
+    for to in ["a@bad.test", "a@Sub.BAD.test", "a@bücher.test", "a@localhost"] {
+        assert_forbidden(&post_mail(&app, to, server.port()).await, DENIED, to);
+    }
+    assert_eq!(dns.queries(), [], "a name says enough");
+    assert_eq!(server.connections(), 0);
+
+    assert_eq!(post(&app, "notbad.test", server.port()).await.status, 200, "another name, for all that it ends so");
+    assert_eq!(post(&app, "127.0.0.1", server.port()).await.status, 200, "names are denied, not machines");
+}
+
+#[tokio::test]
+async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
+    let zone = Zone::new()
+        .mx("domain.test", 10, "mx.bad.test")
+        .mx("domain.test", 20, "mx.good.test")
+        .mx("hopeless.test", 10, "mx.bad.test")
+        .mx("hopeless.test", 20, "gone.test")
+        .mx("curious.test", 10, "no-such-host.bad.test")
+        .a("mx.bad.test", v4("127.0.0.2"))
+        .a("mx.good.test", v4("127.0.0.3"));
+    let dns = Dns::serve(zone);
+    let app = ruled_by(&["bad.test"], &[]).asking(dns.addr()).open().await;
+    let port = Port::new();
+    let [bad, good] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+    let parameters = json!({"to": "a@domain.test", "target": null, "port": port.number(), "stop_after": "ehlo"});
+    let report = app.check(parameters).await;
+    assert_eq!((&report["outcome"], &report["target"]["host"]), (&json!("completed"), &json!("mx.good.test")));
+    let error = "the target's name falls under bad.test, to whose hosts this service may not connect";
+    let skipped = json!([{"host": "mx.bad.test", "address": null, "error": error}]);
+    assert_eq!(report["target"]["attempts"], skipped, "{report:#}");
+
+    // The third never existed: of what is forbidden not even that is told.
+    for domain in ["hopeless.test", "curious.test"] {
+        assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, DENIED, domain);
+    }
+    assert_eq!((bad.connections(), good.connections()), (0, 1));
+}
+
+#[tokio::test]
+async fn where_some_names_are_allowed_no_others_are() {
+    let zone = Zone::new()
+        .a("good.test", v4("127.0.0.1"))
+        .a("mx.good.test", v4("127.0.0.1"))
+        .a("alias.test", v4("127.0.0.1"))
+        .a("other.test", v4("127.0.0.1"))
+        .a("mx.elsewhere.test", v4("127.0.0.1"))
+        .cname("www.good.test", "other.test")
+        .mx("good.test", 10, "mx.elsewhere.test")
+        .mx("customer.test", 10, "mx.good.test")
+        .mx("stranger.test", 10, "mx.elsewhere.test")
+        .a("meta.good.test", v4("169.254.169.254"));
+    let dns = Dns::serve(zone);
+    let house = House { allow: vec!["127.0.0.2/32".parse().expect("a network")], ..ruled_by(&[], &["good.test"]) };
+    let app = house.asking(dns.addr()).open().await;
+    let port = Port::new();
+    let _servers = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    for target in ["good.test", "mx.good.test", "MX.GOOD.TEST.", "www.good.test", "127.0.0.2", "0x7f.2"] {
+        assert_eq!(post(&app, target, port.number()).await.status, 200, "{target}");
+    }
+    for (target, rule) in [
+        ("other.test", UNLISTED),
+        ("localhost", UNLISTED),
+        ("notgood.test", UNLISTED),
+        ("good.test.evil.test", UNLISTED),
+        ("127.0.0.1", NAMELESS),
+        ("::1", NAMELESS),
+        ("2130706433", NAMELESS),
+        ("::ffff:127.0.0.1", NAMELESS),
+        // An allowed name opens no denied address.
+        ("meta.good.test", "169.254.0.0/16"),
+        ("169.254.169.254", "169.254.0.0/16"),
+    ] {
+        assert_forbidden(&post(&app, target, port.number()).await, rule, target);
+    }
+    // An allowed domain speaks for its mail servers, and an allowed mail server takes mail for any domain.
+    for to in ["a@good.test", "a@customer.test", "a@[127.0.0.2]"] {
+        assert_eq!(post_mail(&app, to, port.number()).await.status, 200, "{to}");
+    }
+    for (to, rule) in [
+        ("a@stranger.test", UNLISTED),
+        // It has no MX record, and so is its own mail server.
+        ("a@other.test", UNLISTED),
+        ("a@[127.0.0.1]", NAMELESS),
+        ("a@[IPv6:::1]", NAMELESS),
+    ] {
+        assert_forbidden(&post_mail(&app, to, port.number()).await, rule, to);
+    }
+}
+
+#[tokio::test]
+async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
+    let names = ["good.test", "secret.good.test", "open.secret.good.test", "same.test"];
+    let zone = names.into_iter().fold(Zone::new(), |zone, name| zone.a(name, v4("127.0.0.1")));
+    let dns = Dns::serve(zone);
+    let house = ruled_by(&["secret.good.test", "same.test"], &["good.test", "open.secret.good.test", "same.test"]);
+    let app = house.asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    for (target, status) in names.into_iter().zip([200, 403, 200, 200]) {
+        assert_eq!(post(&app, target, server.port()).await.status, status, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn no_other_parameter_says_where_to_go() {
+    let zone = Zone::new().a("good.test", v4("127.0.0.1")).a("bad.test", v4("127.0.0.2"));
+    let dns = Dns::serve(zone);
+    let house = House {
+        deny: vec!["127.0.0.2/32".parse().expect("a network")],
+        ..ruled_by(&["bad.test"], &["good.test", "bad.test.good.test"])
+    };
+    let app = house.asking(dns.addr()).open().await;
+    let port = Port::new();
+    let [good, bad] = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    let parameters = |target: &str, elsewhere: &str, address: &str| {
+        json!({
+            "to": format!("a@{elsewhere}"), "from": format!("a@{elsewhere}"), "ehlo": elsewhere, "target": target,
+            "tls_server_name": elsewhere, "proxy_protocol": true, "proxy_source_address": address,
+            "proxy_dest_address": address, "port": port.number(), "stop_after": "ehlo",
+        })
+    };
+    let report = app.check(parameters("good.test", "bad.test", "127.0.0.2")).await;
+    assert_eq!(report["target"]["address"], "127.0.0.1", "{report:#}");
+    let asked: Vec<_> = dns.queries().into_iter().map(|(name, _)| name).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|name| name == "good.test"), "{asked:?}");
+    assert_forbidden(&app.post(&parameters("bad.test", "good.test", "127.0.0.1")).await, DENIED, "bad.test");
+    assert_eq!((good.connections(), bad.connections()), (1, 0));
+    assert_eq!(report["target"].get("attempts"), None::<&Value>);
+}

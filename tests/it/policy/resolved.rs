@@ -1,0 +1,187 @@
+//! What a name leads to is judged, whatever way DNS takes to get there.
+
+use serde_json::{Value, json};
+
+use super::{assert_forbidden, denying, post, post_mail, v4, v6};
+use crate::support::{
+    app::{House, failure, phases},
+    dns::{Dns, Zone},
+    port::Port,
+    smtpd::{Script, Smtpd},
+};
+
+#[tokio::test]
+async fn a_name_is_judged_by_its_addresses() {
+    let zone = Zone::new()
+        .a("a.test", v4("127.0.0.1"))
+        .aaaa("aaaa.test", v6("::1"))
+        .aaaa("mapped.test", v6("::ffff:127.0.0.1"))
+        .aaaa("nat64.test", v6("64:ff9b::7f00:1"))
+        .a("both.test", v4("127.0.0.1"))
+        .aaaa("both.test", v6("::1"))
+        .cname("alias.test", "other.test")
+        .cname("other.test", "a.test")
+        .a("metadata.test", v4("169.254.169.254"))
+        .a("zero.test", v4("0.0.0.0"))
+        .mx("mail.test", 10, "a.test")
+        .mx("twice.test", 10, "a.test")
+        .mx("twice.test", 20, "aaaa.test")
+        .mx("local.test", 10, "localhost")
+        .mx("half.test", 10, "nowhere.test")
+        .mx("half.test", 20, "alias.test");
+    let dns = Dns::serve(zone);
+    let app = denying(&["127.0.0.0/8", "::1/128"]).asking(dns.addr()).open().await;
+    let port = Port::new();
+    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
+    for (name, net) in [
+        ("a.test", "127.0.0.0/8"),
+        ("aaaa.test", "::1/128"),
+        ("mapped.test", "127.0.0.0/8"),
+        ("nat64.test", "127.0.0.0/8"),
+        ("both.test", ""),
+        ("alias.test", "127.0.0.0/8"),
+        ("metadata.test", "169.254.0.0/16"),
+        ("zero.test", "0.0.0.0/8"),
+    ] {
+        let answer = post(&app, name, port.number()).await;
+        assert_forbidden(&answer, net, name);
+        let detail = answer.json()["detail"].to_string();
+        assert!(!detail.contains("127.0.0.1") && !detail.contains("169.254.169.254"), "{name}: {detail}");
+    }
+    for domain in ["mail.test", "twice.test", "local.test", "half.test", "a.test"] {
+        assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, "", domain);
+    }
+    assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 0]);
+}
+
+#[tokio::test]
+async fn of_several_addresses_the_denied_ones_are_skipped() {
+    let zone = Zone::new()
+        .a("mixed.test", v4("127.0.0.2"))
+        .a("mixed.test", v4("127.0.0.3"))
+        .a("mixed.test", v4("0.0.0.0"))
+        .aaaa("mixed.test", v6("::1"))
+        .mx("domain.test", 10, "denied.test")
+        .mx("domain.test", 20, "mixed.test")
+        .a("denied.test", v4("127.0.0.2"));
+    let dns = Dns::serve(zone);
+    let app = denying(&["127.0.0.2/31"]).asking(dns.addr()).open().await;
+    let port = Port::new();
+    let [two, three, six] = ["127.0.0.2", "127.0.0.3", "::1"].map(|at| port.serve(at, Script::polite()));
+    for (parameters, host) in [
+        (json!({"target": "mixed.test"}), "mixed.test"),
+        (json!({"target": null, "to": "a@domain.test"}), "mixed.test"),
+    ] {
+        let mut parameters = parameters;
+        parameters["port"] = port.number().into();
+        let report = app.check(parameters).await;
+        assert_eq!(report["outcome"], "delivered", "{report:#}");
+        assert_eq!((&report["target"]["host"], &report["target"]["address"]), (&json!(host), &json!("::1")));
+        let attempts = report["target"]["attempts"].as_array().expect("those before");
+        assert!(attempts.len() >= 3 && attempts.iter().all(|attempt| attempt["address"] == Value::Null), "{report:#}");
+        assert!(
+            attempts.iter().all(|attempt| attempt["error"].as_str().is_some_and(|error| error.contains("may not")))
+        );
+        assert_eq!(phases(&report)[..2], ["dns", "connect"]);
+    }
+    assert_eq!((two.connections(), three.connections(), six.connections()), (0, 0, 2));
+
+    // A denied address is no second choice where the allowed one refuses.
+    drop(six);
+    let report = app.check(json!({"target": "mixed.test", "port": port.number()})).await;
+    assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
+    assert_eq!((two.connections(), three.connections()), (0, 0));
+}
+
+#[tokio::test]
+async fn another_port_is_forbidden_before_anything_is_asked() {
+    let dns = Dns::serve(Zone::new().a("mail.test", v4("127.0.0.1")).nxdomain("no.test").silent("silent.test"));
+    let port = Port::new();
+    let [server, other] = [port, Port::new()].map(|port| port.serve("127.0.0.1", Script::polite()));
+    let allow = vec!["127.0.0.0/8".parse().expect("a network")];
+    let house = House { allow, ports: vec![25, server.port()], ..House::default() };
+    let app = house.asking(dns.addr()).open().await;
+    let rule = format!("port {}", other.port());
+    for target in ["127.0.0.1", "mail.test", "no.test", "silent.test"] {
+        assert_forbidden(&post(&app, target, other.port()).await, &rule, target);
+    }
+    for to in ["a@mail.test", "a@no.test", "a@[127.0.0.1]"] {
+        assert_forbidden(&post_mail(&app, to, other.port()).await, &rule, to);
+    }
+    assert_eq!(dns.queries(), [], "the port is known without DNS");
+    for target in ["127.0.0.1", "mail.test"] {
+        assert_eq!(post(&app, target, server.port()).await.status, 200, "{target}");
+    }
+    assert_eq!((server.connections(), other.connections()), (2, 0));
+}
+
+#[tokio::test]
+async fn nothing_is_looked_up_for_parameters_that_are_no_check() {
+    let dns = Dns::serve(Zone::new().a("mail.test", v4("127.0.0.1")));
+    let app = House::default().asking(dns.addr()).open().await;
+    let answer = app.post(&json!({"to": "a@mail.test", "target": "mail.test", "ehlo": "a\r\nb"})).await;
+    assert_eq!(answer.status, 422);
+    assert_eq!(dns.queries(), []);
+}
+
+#[tokio::test]
+async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged() {
+    for (then, by_mx) in
+        [("169.254.169.254", false), ("127.0.0.3", false), ("169.254.169.254", true), ("127.0.0.3", true)]
+    {
+        let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4(then).into()).mx(
+            "domain.test",
+            10,
+            "turncoat.test",
+        );
+        let dns = Dns::serve(zone);
+        let app = denying(&["127.0.0.3/32"]).asking(dns.addr()).open().await;
+        let port = Port::new();
+        let [first, second] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+        let mut check =
+            json!({"to": "a@domain.test", "port": port.number(), "ip_family": "ipv4", "stop_after": "ehlo"});
+        if !by_mx {
+            check["target"] = "turncoat.test".into();
+        }
+        assert_eq!(app.post(&check).await.json()["target"]["address"], "127.0.0.2", "{then} by MX: {by_mx}");
+        let asked = dns.queries().into_iter().filter(|(name, _)| name == "turncoat.test").count();
+        assert_eq!(asked, 1, "{then} by MX: {by_mx}");
+        // The next check looks anew, and judges anew.
+        let net = if then == "127.0.0.3" { "127.0.0.3/32" } else { "169.254.0.0/16" };
+        assert_forbidden(&app.post(&check).await, net, then);
+        assert_eq!((first.connections(), second.connections()), (1, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_aliases_is_judged_by_its_end() {
+    let zone = (0..6)
+        .fold(Zone::new(), |zone, at| zone.cname(&format!("alias{at}.test"), &format!("alias{}.test", at + 1)))
+        .a("alias6.test", v4("169.254.169.254"))
+        .aaaa("alias6.test", v6("64:ff9b::a9fe:a9fe"))
+        .mx("domain.test", 10, "alias0.test");
+    let dns = Dns::serve(zone);
+    let app = House::default().asking(dns.addr()).open().await;
+    assert_forbidden(&post(&app, "alias0.test", 80).await, "169.254.0.0/16", "a chain");
+    assert_forbidden(&post_mail(&app, "a@domain.test", 80).await, "169.254.0.0/16", "a chain behind an MX record");
+}
+
+#[tokio::test]
+async fn an_mx_record_that_names_an_address_is_no_way_to_it() {
+    let spellings = ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0x7f.1"];
+    let zone = spellings.into_iter().enumerate().fold(Zone::new(), |zone, (at, exchange)| {
+        zone.mx(&format!("domain{at}.test"), 10, exchange).a(exchange, v4("127.0.0.1"))
+    });
+    let dns = Dns::serve(zone);
+    let app = denying(&["127.0.0.0/8"]).asking(dns.addr()).open().await;
+    let server = Smtpd::serve(Script::polite());
+    for (at, exchange) in spellings.into_iter().enumerate() {
+        let check = json!({"to": format!("a@domain{at}.test"), "port": server.port()});
+        let report = app.post(&check).await.json();
+        assert_eq!(failure(&report), ("dns", "dns", false), "{exchange}: {report:#}");
+        let message = report["failure"]["message"].as_str().expect("a text");
+        assert!(message.ends_with("which is not a host name"), "{exchange}: {message}");
+    }
+    assert!(dns.queries().iter().all(|(name, _)| name.starts_with("domain")), "{:?}", dns.queries());
+    assert_eq!(server.connections(), 0);
+}
