@@ -318,7 +318,7 @@ impl Service<Request<Incoming>> for Exchanges {
             return Box::pin(future::ready(Ok(answer.map(|body| exchange.owe(body)))));
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let answer = self.server.router.clone().oneshot(request.map(Body::new));
+        let answer = self.server.router.clone().oneshot(request.map(|body| Body::new(self.line.asked(body))));
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
             let mut answer: Response<Body> = answer.await?;

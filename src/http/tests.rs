@@ -122,7 +122,7 @@ fn assert_problem((parts, body): &(axum::http::response::Parts, String), status:
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() {
-    for path in ["/", "/v2", "/healthz/", "/docs/nothing.js", "/docs/%ff", "/openapi.json/x"] {
+    for path in ["/console/", "/console/x", "/v2", "/healthz/", "/docs/nothing.js", "/docs/%ff", "/openapi.json/x"] {
         assert_problem(&get_path(app(), path).await, 404, "not-found");
     }
     for (method, path) in [

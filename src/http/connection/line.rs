@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -38,6 +38,8 @@ struct State {
     /// hyper knows of the end.
     told: bool,
     linger: Option<Pin<Box<Sleep>>>,
+    /// A request's body was left before its end: what comes next need not be a request.
+    left: bool,
     /// Requests so far.
     begun: u64,
     /// Requests whose answer is still being made.
@@ -71,6 +73,7 @@ impl Line {
             ended: false,
             told: false,
             linger: None,
+            left: false,
             begun: 0,
             making: 0,
             sending: 0,
@@ -114,11 +117,16 @@ impl Line {
     }
 
     /// Whether there were more requests than `begun`, all of them are answered, and the answers are written. hyper, which has
-    /// nothing to do then but to read, may be done without, unless it is closing the connection.
+    /// nothing to do then but to read, may be done without, unless it is closing the connection, or has the rest of a body to get past.
     pub(super) fn is_idle_after(&self, begun: u64) -> bool {
         let state = self.state();
         let is_idle = state.making == 0 && state.sending == 0 && !state.transport.socket().blocked;
-        is_idle && state.begun > begun && state.linger.is_none()
+        is_idle && state.begun > begun && state.linger.is_none() && !state.left
+    }
+
+    /// The body of a request.
+    pub(super) fn asked(&self, body: Incoming) -> Asked {
+        Asked { body, line: self.clone() }
     }
 
     /// Begins to answer a request.
@@ -289,6 +297,38 @@ impl Drop for Exchange {
         let task = state.task.clone();
         drop(state);
         task.inspect(Waker::wake_by_ref);
+    }
+}
+
+/// See [`Line::asked`]. Notes if it is let go of before its end.
+#[derive(Debug)]
+pub(super) struct Asked {
+    body: Incoming,
+    line: Line,
+}
+
+impl HttpBody for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            self.line.state().left = true;
+        }
     }
 }
 
