@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 import { chromium } from 'playwright-core';
 
-import { Gates, smtpd } from './smtpd.mjs';
+import { Gates, smtpd, stopAll } from './smtpd.mjs';
 import { service } from './service.mjs';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -29,6 +29,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   house?.stop();
+  stopAll();
 });
 
 /** Opens the console, hands it to `use`, and then asks whether the page was good: no complaint, no request elsewhere. */
@@ -94,12 +95,11 @@ test('a check runs, and its phases appear one by one', async () => {
     assert.match(await verdict(page).innerText(), /Delivered/);
     assert.match(await verdict(page).innerText(), /ABC123/);
     assert.match(await phaseRow(page, 'rcptto', 'ok').innerText(), /250 2\.1\.5 Ok/);
-    assert.match(await page.locator('#capabilities').innerText(), /SIZE\s+1000000/);
-    assert.match(await page.locator('#transcript').innerText(), /RCPT TO:<probe@example\.test>/);
+    assert.match(await page.locator('#of-capabilities').innerText(), /SIZE\s+1000000/);
+    assert.match(await page.locator('#of-transcript').innerText(), /RCPT TO:<probe@example\.test>/);
     assert.match(await page.locator('#status').innerText(), /Delivered/);
     assert.deepEqual(await violations(page), []);
   });
-  server.close();
 });
 
 test('the phase under way is shown while the server thinks', async () => {
@@ -115,7 +115,6 @@ test('the phase under way is shown while the server thinks', async () => {
     await verdict(page).waitFor();
     assert.match(await verdict(page).innerText(), /Completed: ended after EHLO/);
   });
-  server.close();
 });
 
 test('a violation is shown at its field, and goes when it is mended', async () => {
@@ -140,7 +139,6 @@ test('a violation is shown at its field, and goes when it is mended', async () =
     await verdict(page).waitFor();
     assert.equal(await page.locator('.error').count(), 0);
   }, { expected: [422] });
-  server.close();
 });
 
 test('a rejection is shown in the words of the server, and never as HTML', async () => {
@@ -156,7 +154,6 @@ test('a rejection is shown in the words of the server, and never as HTML', async
     assert.equal(await page.locator('#result img').count(), 0);
     assert.equal(await page.title(), 'smtp-check');
   });
-  server.close();
 });
 
 for (const colorScheme of ['light', 'dark']) {
@@ -167,9 +164,9 @@ for (const colorScheme of ['light', 'dark']) {
       await page.click('#run');
       await verdict(page).waitFor();
       assert.match(await page.locator('.chip[data-error=wrong_name]').innerText(), /Wrong name/);
-      assert.match(await page.locator('#certificate').innerText(), /mail\.example\.org/);
+      assert.match(await page.locator('#of-certificate').innerText(), /mail\.example\.org/);
       assert.ok((await page.locator('.chain > li').count()) > 0);
-      assert.deepEqual(await page.locator('#capabilities thead th').allInnerTexts(), ['Keyword', 'In clear text', 'Inside TLS']);
+      assert.deepEqual(await page.locator('#of-capabilities thead th').allInnerTexts(), ['Keyword', 'In clear text', 'Inside TLS']);
       assert.deepEqual(await violations(page), []);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways');
     }, { viewport: PHONE, colorScheme });
@@ -187,7 +184,6 @@ test('a server that falls silent: the phase without an answer', async () => {
     assert.match(await verdict(page).innerText(), /Failed at EHLO: no answer in time/);
     assert.match(await phaseRow(page, 'ehlo', 'bad').innerText(), /no answer/);
   });
-  server.close();
 });
 
 test('the Esc key ends the check, and with it the connection to the mail server', async () => {
@@ -203,7 +199,6 @@ test('the Esc key ends the check, and with it the connection to the mail server'
     await page.locator('#run', { hasText: 'Run the check' }).waitFor();
     assert.equal(await verdict(page).isVisible(), false);
   });
-  server.close();
 });
 
 test('a link fills the form in, holds no password, and runs nothing', async () => {
@@ -220,7 +215,7 @@ test('a link fills the form in, holds no password, and runs nothing', async () =
     assert.deepEqual(
       [await value('to'), await value('port'), await value('sasl_user'), await value('sasl_password'), await value('payload')],
       ['you@sandbox.test', '587', 'probe', '', 'Subject: a\n\nb']);
-    assert.ok(await page.locator('[value=starttls]').isChecked());
+    assert.ok(await page.locator('[name=encryption][value=starttls]').isChecked());
     assert.ok(await page.locator('#sasl_user').isVisible(), 'the group that was filled in is open');
     assert.ok(await page.locator('#idle').isVisible());
   }, { fragment: link.slice(link.indexOf('#')) });
@@ -265,5 +260,4 @@ test('the keyboard alone is enough', async () => {
     await verdict(page).waitFor();
     assert.match(await verdict(page).innerText(), /Delivered/);
   });
-  server.close();
 });

@@ -7,6 +7,11 @@ const POLITE = {
   mailfrom: '250 2.1.0 Ok', rcptto: '250 2.1.5 Ok', data: '354 Go ahead', body: '250 2.0.0 Ok: queued as ABC123', quit: '221 2.0.0 Bye',
 };
 
+const servers = [];
+
+/** Stops every server. */
+export const stopAll = () => servers.forEach((server) => server.close());
+
 const PHASES = { EHLO: 'ehlo', MAIL: 'mailfrom', RCPT: 'rcptto', DATA: 'data', QUIT: 'quit' };
 
 /**
@@ -37,7 +42,8 @@ export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
   });
   const ended = new Promise((resolve) => server.once('over', resolve));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return { port: server.address().port, ended, close: () => server.close() };
+  servers.push(server);
+  return { port: server.address().port, ended };
 }
 
 /** Gates that open one at a time. */

@@ -63,7 +63,7 @@ export function details(report) {
 }
 
 function card(id, title, ...children) {
-  return h('section', { class: 'card', id, 'aria-labelledby': `${id}-title` }, h('h2', { id: `${id}-title` }, title), children);
+  return h('section', { class: 'card', id: `of-${id}`, 'aria-labelledby': `of-${id}-title` }, h('h2', { id: `of-${id}-title` }, title), children);
 }
 
 function certificates({ tls, metrics }) {
@@ -108,7 +108,7 @@ function capabilities({ before_tls: before, after_tls: after }) {
     return h('td', {}, offered[keyword] || '✓');
   };
   return card('capabilities', 'What the server offers',
-    h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Capabilities' }, h('table', {},
+    h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'Keywords' }, h('table', {},
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Keyword'), before && h('th', { scope: 'col' }, 'In clear text'), after && h('th', { scope: 'col' }, 'Inside TLS'))),
       h('tbody', {}, keywords.map((keyword) => h('tr', {}, h('th', { scope: 'row' }, keyword), before && cell(before, keyword), after && cell(after, keyword)))))));
 }
@@ -117,7 +117,7 @@ const SPEAKERS = { client: 'C', server: 'S', tls: '·' };
 
 function transcript(lines) {
   return card('transcript', 'Dialogue',
-    h('div', { class: 'scroll dialogue', tabindex: '0', role: 'region', 'aria-label': 'Dialogue' }, h('ol', {}, lines.map(({ at_ms: at, from, text }) =>
+    h('div', { class: 'scroll dialogue', tabindex: '0', role: 'group', 'aria-label': 'Lines' }, h('ol', {}, lines.map(({ at_ms: at, from, text }) =>
       h('li', { class: from }, h('span', { class: 'at' }, duration(at)), h('span', { class: 'who', 'aria-label': from }, SPEAKERS[from] ?? from), h('span', { class: 'said' }, text))))));
 }
 
