@@ -98,21 +98,25 @@ fn with_outer_layers(router: Router, tokens: Option<Tokens>) -> Router {
 }
 
 /// One line per request; the query is left out, for it may hold anything.
-async fn log(request: Request, next: Next) -> Response {
+fn log(request: Request, next: Next) -> impl Future<Output = Response> {
     let begun = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     let (method, uri): (_, Uri) = (request.method().clone(), request.uri().clone());
-    let response = next.run(request).await;
-    tracing::info!(
-        peer = peer.map(tracing::field::display),
-        caller = response.extensions().get::<Caller>().map(|caller| &*caller.0),
-        method = method.as_str(),
-        path = uri.path(),
-        status = response.status().as_u16(),
-        ms = begun.elapsed().as_secs_f64() * 1000.0,
-        "answered"
-    );
-    response
+    let answer = next.run(request);
+    // Not an `async fn`, which would keep room for the request as long as the check runs.
+    async move {
+        let response = answer.await;
+        tracing::info!(
+            peer = peer.map(tracing::field::display),
+            caller = response.extensions().get::<Caller>().map(|caller| &*caller.0),
+            method = method.as_str(),
+            path = uri.path(),
+            status = response.status().as_u16(),
+            ms = begun.elapsed().as_secs_f64() * 1000.0,
+            "answered"
+        );
+        response
+    }
 }
 
 #[cfg(test)]

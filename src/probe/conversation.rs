@@ -71,7 +71,9 @@ async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
     running.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
     let address = route.address.socket_addr().ip();
     running.journal.note(ended, Event::Connected { host: route.host.clone(), address });
-    Ok(Visited::Over(Exchange::new(running, tcp, began, route.host).run(&tls).await))
+    let mut exchange = Exchange::new(running, tcp, began, route.host);
+    exchange.run(&tls).await;
+    Ok(Visited::Over(exchange.into_journal()))
 }
 
 fn dial_failure(error: DialError) -> Result<Failure, Refusal> {

@@ -57,7 +57,8 @@ where
         Box::pin(async move {
             // A forbidden port is forbidden whether the name has an address or not, and needs no question to DNS.
             policy.admit_port(running.check.port)?;
-            let candidates = match candidates(&resolver, &mut running).await {
+            // Boxed, for it is large and soon over, and the conversation that follows is long.
+            let candidates = match Box::pin(candidates(&resolver, &mut running)).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {
                     running.journal.note(Instant::now(), Event::Failed(failure));

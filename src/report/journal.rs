@@ -20,7 +20,8 @@ use crate::{
 /// Whoever writes takes secrets out first: what is in the journal can be in the report.
 #[derive(Debug)]
 pub struct Journal {
-    pub(super) heading: Heading,
+    /// Boxed: the journal goes from layer to layer, and each holds room for it.
+    pub(super) heading: Box<Heading>,
     pub(super) entries: Vec<Entry>,
 }
 
@@ -112,7 +113,7 @@ impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
         // Room for a check that waits for the banner. Most checks of a service that has many wait there.
-        Self { heading, entries: Vec::with_capacity(8) }
+        Self { heading: Box::new(heading), entries: Vec::with_capacity(8) }
     }
 
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.

@@ -126,8 +126,8 @@ pub enum Warning {
 
 /// The state of one conversation.
 #[derive(Debug)]
-pub struct Dialogue {
-    script: Script,
+pub struct Dialogue<'a> {
+    script: &'a Script,
     phases: vec::IntoIter<Phase>,
     phase: Phase,
     in_tls: bool,
@@ -136,9 +136,9 @@ pub struct Dialogue {
     warnings: Vec<Warning>,
 }
 
-impl Dialogue {
+impl<'a> Dialogue<'a> {
     /// A conversation that has not begun, and its first action.
-    pub fn begin(script: Script) -> (Self, Action) {
+    pub fn begin(script: &'a Script) -> (Self, Action) {
         let mut dialogue = Self {
             phases: script.phases().into_iter(),
             phase: Phase::Banner,

@@ -43,7 +43,7 @@ fn shown(action: &Action) -> String {
 
 /// Plays the server's replies (`tls` for a handshake that went well) and collects what the client does.
 fn play(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Dialogue) {
-    let (mut dialogue, first) = Dialogue::begin(script);
+    let (mut dialogue, first) = Dialogue::begin(&script);
     let mut actions = vec![shown(&first)];
     let mut verdicts = Vec::new();
     for said in server {
@@ -203,7 +203,7 @@ proptest! {
     #[test]
     fn every_conversation_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
         let script = Script { credentials: credentials(Mechanism::Login), ..script() };
-        let (mut dialogue, mut action) = Dialogue::begin(script);
+        let (mut dialogue, mut action) = Dialogue::begin(&script);
         let (mut quits, mut challenges, mut responses) = (0, 0, 0);
         for code in codes {
             match &action {
