@@ -119,12 +119,7 @@ impl Exchange {
 
     /// # Errors
     /// The failure after which nothing more can be said.
-    async fn converse(
-        &mut self,
-        tls: &TlsClient,
-        dialogue: &mut Dialogue<'_>,
-        first: Action,
-    ) -> Result<(), Failure> {
+    async fn converse(&mut self, tls: &TlsClient, dialogue: &mut Dialogue<'_>, first: Action) -> Result<(), Failure> {
         let check = Arc::clone(&self.check);
         if let Some(header) = &check.proxy {
             self.send_proxy_header(header).await?;
@@ -268,6 +263,9 @@ impl Exchange {
             if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
+            }
+            if taken > 0 {
+                self.stream.acknowledge_at_once();
             }
             // A server that never stops talking never lets the timer below be asked.
             if self.stream.arrived() >= by.into_std() {
