@@ -31,6 +31,8 @@ struct Fold<'a> {
     phases: Vec<PhaseReport>,
     open: Vec<(Phase, Instant)>,
     last_reply: Option<&'a Reply>,
+    /// The last phase that counts as a command, and the last reply in it.
+    last: Option<(Phase, Option<&'a Reply>)>,
     capabilities: ReportedCapabilities,
     tls: Option<TlsReport>,
     delivered: bool,
@@ -51,6 +53,7 @@ impl<'a> Fold<'a> {
             phases: Vec::new(),
             open: Vec::new(),
             last_reply: None,
+            last: None,
             capabilities: ReportedCapabilities::default(),
             tls: None,
             delivered: false,
@@ -86,21 +89,19 @@ impl<'a> Fold<'a> {
     fn begin(&mut self, phase: Phase, at: Instant) {
         self.open.push((phase, at));
         if counts_as_last(phase) {
-            self.metrics.set_last(phase, None);
+            self.last = Some((phase, None));
         }
     }
 
     fn receive(&mut self, at: Instant, reply: &'a Reply) {
         self.last_reply = Some(reply);
-        let lines: Vec<_> = reply.lines().collect();
-        for (index, line) in lines.iter().enumerate() {
-            let separator = if index + 1 < lines.len() { '-' } else { ' ' };
-            self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
+        if self.transcript.is_some() {
+            self.transcribe_reply(at, reply);
         }
         if let Some((phase, _)) = self.open.last()
             && counts_as_last(*phase)
         {
-            self.metrics.set_last(*phase, Some(reply));
+            self.last = Some((*phase, Some(reply)));
         }
     }
 
@@ -168,6 +169,14 @@ impl<'a> Fold<'a> {
         });
     }
 
+    fn transcribe_reply(&mut self, at: Instant, reply: &Reply) {
+        let lines: Vec<_> = reply.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let separator = if index + 1 < lines.len() { '-' } else { ' ' };
+            self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
+        }
+    }
+
     fn transcribe(&mut self, at: Instant, from: Speaker, text: String) {
         let at_ms = ms(self.journal.since_start(at));
         if let Some(transcript) = &mut self.transcript {
@@ -186,6 +195,9 @@ impl<'a> Fold<'a> {
             message: None,
         });
         self.phases.extend(never_ended);
+        if let Some((phase, reply)) = self.last {
+            self.metrics.set_last(phase, reply);
+        }
         self.metrics.duration = ms(self.journal.since_start(ended));
         let outcome = match (&self.failure, self.delivered) {
             (Some(_), _) => Outcome::Failed,

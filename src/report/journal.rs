@@ -65,7 +65,7 @@ pub enum Event {
     },
     /// A phase began.
     Began(Phase),
-    /// A command was written, here without its secrets.
+    /// A command was written, here without its secrets. It need not be noted where nobody wants a transcript.
     Sent(String),
     /// A reply had arrived.
     Received(Reply),

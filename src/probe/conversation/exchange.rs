@@ -235,9 +235,10 @@ impl Exchange {
 
     /// Writes a command; the event in front of it, if any, has the same instant.
     async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
-        let (octets, shown) = (command.to_wire(), self.mask.apply(&command.to_string()));
+        let octets = command.to_wire();
+        let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
         let now = std::time::Instant::now();
-        event.into_iter().chain([Event::Sent(shown)]).for_each(|event| self.journal.note(now, event));
+        event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
         let Err(lost) = self.write(&octets).await else { return Ok(()) };
         self.in_step = false;
         match command {
