@@ -53,24 +53,13 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            return Err(Problem::new(
-                ProblemType::UnsupportedMediaType,
-                "send the body with `Content-Type: application/json`",
-            ));
-        }
-        if request.headers().contains_key(CONTENT_ENCODING) {
-            return Err(Problem::new(
-                ProblemType::UnsupportedMediaType,
-                "send the body as it is, without `Content-Encoding`",
-            ));
-        }
         let (limits, lifecycle) = (BodyLimits::from_ref(state), Lifecycle::from_ref(state));
         tokio::select! {
             // Whoever is still uploading when the service drains would be refused in the end: better at once.
             biased;
             () = lifecycle.draining() => Err(Problem::shutting_down()),
-            body = read(request, limits) => Self::parse(&body?),
+            // Boxed, for it is large and soon over, and the check that follows is long.
+            body = Box::pin(read_json(request, limits)) => Self::parse(&body?),
         }
     }
 }
@@ -102,7 +91,19 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
-async fn read(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
+async fn read_json(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the body with `Content-Type: application/json`",
+        ));
+    }
+    if request.headers().contains_key(CONTENT_ENCODING) {
+        return Err(Problem::new(
+            ProblemType::UnsupportedMediaType,
+            "send the body as it is, without `Content-Encoding`",
+        ));
+    }
     let too_large = || Problem::new(ProblemType::PayloadTooLarge, format!("the body may have {} bytes", limits.size));
     let announced = request
         .headers()

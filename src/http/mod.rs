@@ -140,7 +140,7 @@ fn with_outer_layers(router: Router, access: Access) -> Router {
 }
 
 /// One line per request; the query is left out, for it may hold anything.
-async fn log(request: Request, next: Next) -> Response {
+fn log(request: Request, next: Next) -> impl Future<Output = Response> {
     let begun = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     // The peer has its own field; only behind a proxy there is more to say.
@@ -148,18 +148,22 @@ async fn log(request: Request, next: Next) -> Response {
     let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
     // Copied, for to hold on to the `Uri` is to hold on to the buffer that the request was read into: 8 KiB while a check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request).await;
-    tracing::info!(
-        peer = peer.map(tracing::field::display),
-        client = client.map(tracing::field::display),
-        caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),
-        method = method.as_str(),
-        path,
-        status = response.status().as_u16(),
-        ms = begun.elapsed().as_secs_f64() * 1000.0,
-        "answered"
-    );
-    response
+    let answer = next.run(request);
+    // Not an `async fn`, which would keep room for the request as long as the check runs.
+    async move {
+        let response = answer.await;
+        tracing::info!(
+            peer = peer.map(tracing::field::display),
+            client = client.map(tracing::field::display),
+            caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),
+            method = method.as_str(),
+            path,
+            status = response.status().as_u16(),
+            ms = begun.elapsed().as_secs_f64() * 1000.0,
+            "answered"
+        );
+        response
+    }
 }
 
 #[cfg(test)]

@@ -126,17 +126,21 @@ impl Stream {
             Transport::Tls(tls) => {
                 tls.write_all(octets).await?;
                 tls.flush().await?;
+                // What comes first may be a session ticket, which nobody asks for, and the reply would wait behind it.
+                self.acknowledge_at_once();
             }
             Transport::Gone => return Err(io::ErrorKind::NotConnected.into()),
         }
-        self.acknowledge_at_once();
         Ok(())
     }
 
+    /// Tells the server at once what has arrived; for when more must come before there is anything to write.
+    ///
     /// A server that writes its reply in two pieces, and leaves Nagle's algorithm on, holds the second back until the first is
     /// acknowledged. If our kernel delays that, as it does once we have written, the 40 ms are measured as the server's. Linux forgets
-    /// the wish with the next segments, so it is said again each time; where it cannot be said, times are as they were.
-    fn acknowledge_at_once(&self) {
+    /// the wish with the next segments, so it is said again each time; where it cannot be said, times are as they were. A reply that
+    /// comes in one piece is acknowledged by the next command, and asks for no segment of its own.
+    pub fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         if let Some(tcp) = self.tcp() {
             SockRef::from(tcp).set_tcp_quickack(true).ok();
@@ -183,14 +187,12 @@ impl Stream {
         has_more
     }
 
-    /// Says goodbye as the transport does it, TLS by close_notify.
+    /// Says goodbye as TLS does it, by close_notify. In clear text the end of the connection says it all.
     pub async fn close(&mut self) {
-        // Whoever has hung up already needs no goodbye.
-        let _ = match &mut self.transport {
-            Transport::Plain(tcp) => tcp.shutdown().await,
-            Transport::Tls(tls) => tls.shutdown().await,
-            Transport::Gone => Ok(()),
-        };
+        if let Transport::Tls(tls) = &mut self.transport {
+            // Whoever has hung up already needs no goodbye.
+            let _ = tls.shutdown().await;
+        }
     }
 
     /// The two ends of the connection: our own address, and the server's.

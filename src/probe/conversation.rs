@@ -3,6 +3,7 @@
 mod exchange;
 
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -25,12 +26,13 @@ use crate::{
 /// From a [`Visit`] to what came of it.
 #[derive(Clone, Debug)]
 pub(super) struct Conversation {
-    tls: TlsClient,
+    /// Shared: each layer above keeps a clone of this service while it waits for its answer.
+    tls: Arc<TlsClient>,
 }
 
 impl Conversation {
     pub(super) fn new(tls: TlsClient) -> Self {
-        Self { tls }
+        Self { tls: Arc::new(tls) }
     }
 }
 
@@ -44,11 +46,11 @@ impl Service<Visit> for Conversation {
     }
 
     fn call(&mut self, visit: Visit) -> Self::Future {
-        Box::pin(hold(self.tls.clone(), visit))
+        Box::pin(hold(Arc::clone(&self.tls), visit))
     }
 }
 
-async fn hold(tls: TlsClient, visit: Visit) -> Result<Visited, Refusal> {
+async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
     let Visit { mut running, route, connect_by } = visit;
     let began = Instant::now();
     running.journal.announce(began, Phase::Connect);
@@ -70,7 +72,9 @@ async fn hold(tls: TlsClient, visit: Visit) -> Result<Visited, Refusal> {
     running.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
     let address = route.address.socket_addr().ip();
     running.journal.note(ended, Event::Connected { host: route.host.clone(), address });
-    Ok(Visited::Over(Exchange::new(running, tcp, began, route.host).run(&tls).await))
+    let mut exchange = Exchange::new(running, tcp, began, route.host);
+    exchange.run(&tls).await;
+    Ok(Visited::Over(exchange.into_journal()))
 }
 
 fn dial_failure(error: DialError) -> Result<Failure, Refusal> {

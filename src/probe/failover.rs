@@ -63,8 +63,9 @@ where
             }
         };
         let (host, address) = (route.host.clone(), Some(route.address.socket_addr().ip()));
+        let inner = inner.ready().await?;
         let visit = Visit { connect_by: connect_by(&running, left), running, route };
-        match inner.ready().await?.call(visit).await? {
+        match inner.call(visit).await? {
             Visited::Over(journal) => return Ok(journal),
             Visited::Unreached(back, unreached) => {
                 running = back;

@@ -68,7 +68,8 @@ where
             }
             let is_name = !matches!(target, Target::Address(_));
             let place = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
-            let candidates = match candidates(&resolver, &policy, &mut running).await {
+            // Boxed, for it is large and soon over, and the conversation that follows is long.
+            let candidates = match Box::pin(candidates(&resolver, &policy, &mut running)).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {
                     running.journal.note(Instant::now(), Event::Failed(failure));

@@ -35,6 +35,8 @@ struct Fold<'a> {
     phases: Vec<PhaseReport>,
     reading: Phases,
     last_reply: Option<&'a Reply>,
+    /// The last phase that counts as a command, and the last reply in it.
+    last: Option<(Phase, Option<&'a Reply>)>,
     capabilities: ReportedCapabilities,
     tls: Option<TlsReport>,
     delivered: bool,
@@ -55,6 +57,7 @@ impl<'a> Fold<'a> {
             phases: Vec::new(),
             reading: Phases::new(heading.started),
             last_reply: None,
+            last: None,
             capabilities: ReportedCapabilities::default(),
             tls: None,
             delivered: false,
@@ -90,19 +93,17 @@ impl<'a> Fold<'a> {
 
     fn begin(&mut self, phase: Phase) {
         if counts_as_last(phase) {
-            self.metrics.set_last(phase, None);
+            self.last = Some((phase, None));
         }
     }
 
     fn receive(&mut self, at: Instant, reply: &'a Reply) {
         self.last_reply = Some(reply);
-        let lines: Vec<_> = reply.lines().collect();
-        for (index, line) in lines.iter().enumerate() {
-            let separator = if index + 1 < lines.len() { '-' } else { ' ' };
-            self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
+        if self.transcript.is_some() {
+            self.transcribe_reply(at, reply);
         }
         if let Some(phase) = self.reading.current().filter(|phase| counts_as_last(*phase)) {
-            self.metrics.set_last(phase, Some(reply));
+            self.last = Some((phase, Some(reply)));
         }
     }
 
@@ -158,6 +159,14 @@ impl<'a> Fold<'a> {
         });
     }
 
+    fn transcribe_reply(&mut self, at: Instant, reply: &Reply) {
+        let lines: Vec<_> = reply.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let separator = if index + 1 < lines.len() { '-' } else { ' ' };
+            self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
+        }
+    }
+
     fn transcribe(&mut self, at: Instant, from: Speaker, text: String) {
         let at_ms = ms(self.journal.since_start(at));
         if let Some(transcript) = &mut self.transcript {
@@ -167,6 +176,9 @@ impl<'a> Fold<'a> {
 
     fn finish(mut self, ended: Instant) -> Report {
         self.phases.extend(self.reading.never_ended());
+        if let Some((phase, reply)) = self.last {
+            self.metrics.set_last(phase, reply);
+        }
         self.metrics.duration = ms(self.journal.since_start(ended));
         let outcome = match (&self.failure, self.delivered) {
             (Some(_), _) => Outcome::Failed,

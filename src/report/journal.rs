@@ -23,7 +23,8 @@ use crate::{
 /// Whoever writes takes secrets out first: what is in the journal can be in the report.
 #[derive(Debug)]
 pub struct Journal {
-    pub(super) heading: Heading,
+    /// Boxed: the journal goes from layer to layer, and each holds room for it.
+    pub(super) heading: Box<Heading>,
     pub(super) entries: Vec<Entry>,
     live: Option<Box<Live>>,
 }
@@ -68,7 +69,7 @@ pub enum Event {
     },
     /// A phase began.
     Began(Phase),
-    /// A command was written, here without its secrets.
+    /// A command was written, here without its secrets. It need not be noted where nobody wants a transcript.
     Sent(String),
     /// A reply had arrived.
     Received(Reply),
@@ -128,7 +129,7 @@ impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
         // Room for a check that waits for the banner. Most checks of a service that has many wait there.
-        Self { heading, entries: Vec::with_capacity(8), live: None }
+        Self { heading: Box::new(heading), entries: Vec::with_capacity(8), live: None }
     }
 
     /// The same journal, read to `listener` while it is written.

@@ -1,8 +1,7 @@
 //! What a server offers: its EHLO reply as keywords and parameters (RFC 5321, section 4.1.1.1).
 
-use std::collections::{HashMap, hash_map::Entry};
-
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use indexmap::{IndexMap, map::Entry};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Reply;
@@ -10,35 +9,31 @@ use super::Reply;
 /// The keywords of an EHLO reply, in the server's order, unknown ones included.
 ///
 /// Keywords are case-insensitive and shown in upper case; parameters stand as the server wrote them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, String>)]
-pub struct Capabilities(Vec<(String, String)>);
+pub struct Capabilities(IndexMap<String, String>);
 
 impl Capabilities {
     /// Reads the lines behind the first, which is the server's greeting of the client.
     pub fn from_ehlo(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
-        // A search through the list would take a hostile reply of 64 KiB tens of millions of comparisons.
-        let mut places = HashMap::new();
         for line in reply.lines().skip(1) {
             let line = line.trim();
             let (keyword, parameters) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             if keyword.is_empty() {
                 continue;
             }
-            let (keyword, parameters) = (keyword.to_ascii_uppercase(), parameters.trim());
-            match places.entry(keyword.clone()) {
+            let parameters = parameters.trim();
+            match capabilities.0.entry(keyword.to_ascii_uppercase()) {
                 Entry::Vacant(place) => {
-                    place.insert(capabilities.0.len());
-                    capabilities.0.push((keyword, parameters.to_owned()));
+                    place.insert(parameters.to_owned());
                 }
                 // A keyword that is said twice (`AUTH PLAIN`, `AUTH LOGIN`) has the parameters of both.
-                Entry::Occupied(place) => {
-                    let (_, known) = &mut capabilities.0[*place.get()];
-                    if !known.is_empty() && !parameters.is_empty() {
-                        known.push(' ');
+                Entry::Occupied(mut known) => {
+                    if !known.get().is_empty() && !parameters.is_empty() {
+                        known.get_mut().push(' ');
                     }
-                    known.push_str(parameters);
+                    known.get_mut().push_str(parameters);
                 }
             }
         }
@@ -47,17 +42,7 @@ impl Capabilities {
 
     /// Whether the server offers `keyword`, in any case.
     pub fn offers(&self, keyword: &str) -> bool {
-        self.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(keyword))
-    }
-}
-
-impl Serialize for Capabilities {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (keyword, parameters) in &self.0 {
-            map.serialize_entry(keyword, parameters)?;
-        }
-        map.end()
+        self.0.contains_key(&keyword.to_ascii_uppercase())
     }
 }
 

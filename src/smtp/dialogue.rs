@@ -126,24 +126,25 @@ pub enum Warning {
 
 /// The state of one conversation.
 #[derive(Debug)]
-pub struct Dialogue {
-    script: Script,
+pub struct Dialogue<'a> {
+    script: &'a Script,
     phases: vec::IntoIter<Phase>,
     phase: Phase,
     in_tls: bool,
-    offered: Capabilities,
+    /// The last reply to EHLO, which is what the server offers.
+    ehlo: Option<Reply>,
     responses: vec::IntoIter<Secret>,
     warnings: Vec<Warning>,
 }
 
-impl Dialogue {
+impl<'a> Dialogue<'a> {
     /// A conversation that has not begun, and its first action.
-    pub fn begin(script: Script) -> (Self, Action) {
+    pub fn begin(script: &'a Script) -> (Self, Action) {
         let mut dialogue = Self {
             phases: script.phases().into_iter(),
             phase: Phase::Banner,
             in_tls: script.implicit_tls,
-            offered: Capabilities::default(),
+            ehlo: None,
             responses: Vec::new().into_iter(),
             warnings: Vec::new(),
             script,
@@ -170,7 +171,7 @@ impl Dialogue {
             return (Verdict::Rejected, if in_step { self.quit() } else { Action::Close });
         }
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
-            self.offered = Capabilities::from_ehlo(reply);
+            self.ehlo = Some(reply.clone());
         }
         (Verdict::Accepted, self.next_phase())
     }
@@ -232,14 +233,18 @@ impl Dialogue {
 
     fn mail_from(&mut self) -> Result<Command, Unsupported> {
         let utf8 = self.script.needs_utf8();
-        if utf8 && !self.offered.offers("SMTPUTF8") {
+        if utf8 && !self.offers("SMTPUTF8") {
             return Err(Unsupported::SmtpUtf8);
         }
-        let eight_bit = self.script.needs_8bit() && self.offered.offers("8BITMIME");
+        let eight_bit = self.script.needs_8bit() && self.offers("8BITMIME");
         if self.script.needs_8bit() && !eight_bit {
             self.warnings.push(Warning::EightBitUnannounced);
         }
         Ok(Command::MailFrom { reverse_path: self.script.from.clone(), eight_bit, utf8 })
+    }
+
+    fn offers(&self, keyword: &str) -> bool {
+        self.ehlo.as_ref().is_some_and(|ehlo| Capabilities::from_ehlo(ehlo).offers(keyword))
     }
 
     /// Words for AUTH replies that are rejections and do not read like it.

@@ -91,9 +91,10 @@ impl Exchange {
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
     }
 
-    /// Has the conversation, and gives the journal back.
-    pub(super) async fn run(mut self, tls: &TlsClient) -> Journal {
-        let (mut dialogue, first) = Dialogue::begin(self.check.script.clone());
+    /// Has the conversation.
+    pub(super) async fn run(&mut self, tls: &TlsClient) {
+        let check = Arc::clone(&self.check);
+        let (mut dialogue, first) = Dialogue::begin(&check.script);
         if let Err(failure) = self.converse(tls, &mut dialogue, first).await {
             // A server that took the PROXY header for a command has refused it and waits for the next one.
             let in_step = failure.phase == Phase::Proxy && failure.kind == FailureKind::Rejected;
@@ -109,12 +110,16 @@ impl Exchange {
         let farewell = self.deadline.min(Instant::now() + FAREWELL);
         // A goodbye that cannot be written is none.
         let _ = timeout_at(farewell, self.stream.close()).await;
+    }
+
+    /// What happened.
+    pub(super) fn into_journal(self) -> Journal {
         self.journal
     }
 
     /// # Errors
     /// The failure after which nothing more can be said.
-    async fn converse(&mut self, tls: &TlsClient, dialogue: &mut Dialogue, first: Action) -> Result<(), Failure> {
+    async fn converse(&mut self, tls: &TlsClient, dialogue: &mut Dialogue<'_>, first: Action) -> Result<(), Failure> {
         let check = Arc::clone(&self.check);
         if let Some(header) = &check.proxy {
             self.send_proxy_header(header).await?;
@@ -153,7 +158,7 @@ impl Exchange {
     }
 
     /// Fails the check while the dialogue is in step.
-    fn part(&mut self, dialogue: &mut Dialogue, failure: Failure) -> Action {
+    fn part(&mut self, dialogue: &mut Dialogue<'_>, failure: Failure) -> Action {
         self.fail(failure);
         dialogue.quit()
     }
@@ -164,7 +169,7 @@ impl Exchange {
     }
 
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
-    async fn answer(&mut self, dialogue: &mut Dialogue, phase: Phase) -> Result<Action, Failure> {
+    async fn answer(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase) -> Result<Action, Failure> {
         let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
         if !self.in_step && !reply.code().is_negative() {
             // What was not sent can be refused, but not accepted.
@@ -189,7 +194,7 @@ impl Exchange {
         Ok(self.judge(dialogue, phase, &reply))
     }
 
-    fn judge(&mut self, dialogue: &mut Dialogue, phase: Phase, reply: &Reply) -> Action {
+    fn judge(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase, reply: &Reply) -> Action {
         let (verdict, next) = dialogue.reply(reply);
         let ending = match verdict {
             Verdict::Challenged => return next,
@@ -228,16 +233,17 @@ impl Exchange {
 
     /// Writes a command; the event in front of it, if any, has the same instant.
     async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
-        let (octets, shown) = (command.to_wire(), self.mask.apply(&command.to_string()));
+        let octets = command.to_wire();
+        let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
         let now = std::time::Instant::now();
-        event.into_iter().chain([Event::Sent(shown)]).for_each(|event| self.journal.note(now, event));
+        event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
         let Err(lost) = self.write(&octets).await else { return Ok(()) };
         self.in_step = false;
         match command {
             // A message may be refused before all of it is written. The refusal is heard next, as its answer.
             Command::Body(_) if self.stream.has_more().await => Ok(()),
             // Whoever hung up may have said why.
-            _ => self.await_turn(phase, command).await.and(Err(lost.failure(phase))),
+            _ => Box::pin(self.await_turn(phase, command)).await.and(Err(lost.failure(phase))),
         }
     }
 
@@ -257,6 +263,9 @@ impl Exchange {
                 self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
                 return Ok(reply);
             }
+            if taken > 0 {
+                self.stream.acknowledge_at_once();
+            }
             // A server that never stops talking never lets the timer below be asked.
             if self.stream.arrived() >= by.into_std() {
                 return Err(Lost::TimedOut);
@@ -269,7 +278,7 @@ impl Exchange {
     }
 
     /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
-    async fn quit(&mut self, dialogue: &mut Dialogue) {
+    async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
         self.deadline = self.deadline.min(Instant::now() + PATIENCE);
         if !self.in_step {
             return;

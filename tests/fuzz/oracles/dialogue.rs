@@ -32,7 +32,7 @@ pub fn dialogue(data: &[u8]) {
     let mut witness = Witness::of(&check.script);
     let mut parser = ReplyParser::default();
     let mut may_refuse_header = says("refused");
-    let (mut dialogue, mut action) = Dialogue::begin(check.script);
+    let (mut dialogue, mut action) = Dialogue::begin(&check.script);
     for _ in 0..MOST_ACTIONS {
         witness.sees(&action);
         action = match action {
