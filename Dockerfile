@@ -10,6 +10,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static"
 COPY Cargo.toml Cargo.lock ./
 # Named in Cargo.toml, and so looked for; not built.
 COPY benches/parts.rs benches/
+COPY benches/load benches/load
 RUN mkdir src \
  && echo 'fn main() {}' >src/main.rs \
  && touch src/lib.rs \

@@ -26,7 +26,7 @@ const DOORS: [(Method, &str); 8] = [
 
 /// Paths that are no doors, though some look like one.
 const NO_DOORS: [&str; 12] = [
-    "/",
+    "/console",
     "/v1",
     "/v1/checks",
     "/v1/checks/smtp/",
