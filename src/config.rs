@@ -12,7 +12,7 @@ mod run;
 use std::{
     ffi::OsString,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use clap::{
 };
 use ipnet::IpNet;
 
-use crate::target::policy::HostRule;
+use crate::{check::Modules, target::policy::HostRule};
 use parameters::Parameters;
 
 pub use parameters::flag_of;
@@ -180,6 +180,10 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
     pub otlp_endpoint: Option<String>,
 
+    /// The modules of `/probe`, which only the file can have.
+    #[arg(skip = Modules::none(LONGEST))]
+    pub modules: Modules,
+
     /// Time that running checks have to finish once the service was told to stop; told twice, it waits for none
     #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", global = true, value_parser = duration)]
     pub shutdown_grace: Duration,
@@ -209,12 +213,17 @@ impl CommandLine {
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
         let mut matches = command.clone().try_get_matches_from(arguments.clone())?;
+        let mut modules = Vec::new();
         if let Some(path) = matches.get_one::<PathBuf>("config") {
             // Only now is it known which file to read; nothing in it can undo what the first pass found good.
-            command = file::with_defaults_of(command, path).map_err(|error| invalid(&error.to_string()))?;
+            (command, modules) = file::with_defaults_of(command, path).map_err(|error| invalid(&error.to_string()))?;
             matches = command.try_get_matches_from_mut(arguments)?;
         }
         let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        line.settings.modules = Modules::parse(modules, line.settings.max_timeout).map_err(|error| {
+            let file = line.config.as_deref().unwrap_or(Path::new("")).display();
+            invalid(&format!("{file}: {error}"))
+        })?;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
         }

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Violation {
-    /// Where: a JSON pointer (RFC 6901) into the request's body.
+    /// Where: a JSON pointer (RFC 6901) into the request's body; at `/probe`, a slash and the name of the query's parameter, or of the
+    /// header.
     #[schema(example = "/port")]
     pub pointer: String,
     /// Which rule, in words. The value itself is never repeated: it may be a secret.

@@ -1,10 +1,11 @@
 //! What is to be checked: [`CheckRequest`] as callers write it, and [`Check`], which is valid by construction.
 //!
 //! [`Check::parse`] is the only door between the two. It reports every violation at once, as [`Invalid`]; past it nothing is checked
-//! again.
+//! again. [`Modules`] are requests that the operator has written, but for whom to check.
 
 mod fields;
 mod invalid;
+mod module;
 pub mod request;
 mod rules;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use invalid::{Invalid, Violation};
+pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use request::{CheckRequest, TlsVerify};
 
 use crate::{
@@ -55,8 +57,7 @@ impl Check {
     /// # Errors
     /// Every violation of the rules in the contract, each with its JSON pointer.
     pub fn parse(fields: Vec<(String, Value)>, max_timeout: Duration) -> Result<Self, Invalid> {
-        let max_timeout_ms = u64::try_from(max_timeout.as_millis()).unwrap_or(u64::MAX);
-        let (request, invalid) = CheckRequest::read(fields, max_timeout_ms);
+        let (request, invalid) = CheckRequest::read(fields, max_timeout);
         rules::Rules::new(invalid).check(request, max_timeout)
     }
 }

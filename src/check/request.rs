@@ -1,5 +1,7 @@
 //! [`CheckRequest`]: the shape that callers write.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -9,7 +11,7 @@ use crate::{phase::Phase, proxy_header::ProxyFamily, secret::Secret, target::IpF
 
 /// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
 /// not listed here is refused.
-#[derive(Clone, Debug, Default, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May be left out only when
@@ -152,7 +154,8 @@ impl StopAfter {
 
 impl CheckRequest {
     /// Reads the fields of a JSON object. What cannot be read is absent in the request and noted in the [`Invalid`] beside it.
-    pub(super) fn read(given: Vec<(String, Value)>, max_timeout_ms: u64) -> (Self, Invalid) {
+    pub(super) fn read(given: Vec<(String, Value)>, max_timeout: Duration) -> (Self, Invalid) {
+        let max_timeout_ms = u64::try_from(max_timeout.as_millis()).unwrap_or(u64::MAX);
         let mut fields = Fields::new(given);
         let port_range = 0..=u64::from(u16::MAX);
         let mechanisms = [

@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::pending, io, net::SocketAddr, process::ExitCode};
+use std::{future::pending, io, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use axum::Router;
 use clap::Error;
@@ -39,7 +39,15 @@ impl Parts {
             body_limits: BodyLimits { size: settings.max_body, time: settings.body_timeout },
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
+            modules: Arc::new(settings.modules.clone()),
         };
+        for module in settings.modules.trusting() {
+            tracing::warn!(
+                module,
+                "gives its password to any server that a caller of /probe names: give the module TLS, \
+                `tls_verify = \"require\"` and `tls_server_name`"
+            );
+        }
         let reloadable = Reloadable::open(settings)?;
         let access = Access {
             guard: reloadable.guard(),

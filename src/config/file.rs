@@ -1,9 +1,13 @@
-//! The settings file: TOML whose keys are the settings' names with underscores.
+//! The settings file: TOML whose keys are the settings' names with underscores, and whose tables below `modules` are checks with a name.
 
 use std::{fs, io, path::Path};
 
 use clap::{Arg, Command, builder::Resettable};
+use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
+
+/// The key that is no setting: parameter sets for `/probe`, by name.
+const MODULES: &str = "modules";
 
 /// Below this likeness (0 to 1) a known key is no help to whoever mistyped one.
 const ALIKE: f64 = 0.7;
@@ -13,8 +17,9 @@ const ALIKE: f64 = 0.7;
 pub(super) enum FileError {
     #[error("--config: cannot read {file}: {source}")]
     Unreadable { file: String, source: io::Error },
-    #[error("--config: {file} is not TOML: {source}")]
-    NotToml { file: String, source: toml::de::Error },
+    /// Without the line itself, which toml's own words would have: it may hold a password.
+    #[error("--config: {file} is not TOML: line {line}: {message}")]
+    NotToml { file: String, line: usize, message: String },
     #[error("{file}: unknown key `{key}`{}", nearest.as_ref().map(|known| format!(", did you mean `{known}`?")).unwrap_or_default())]
     UnknownKey { file: String, key: String, nearest: Option<String> },
     #[error("{file}: key `{key}`: must be {expected}, found {found}")]
@@ -23,12 +28,48 @@ pub(super) enum FileError {
     BadValue { file: String, key: String, message: String },
 }
 
-/// The command, with the file's values as the defaults of its settings.
-pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<Command, FileError> {
+/// The tables of `modules`: names, and the parameters of each.
+pub(super) type ModuleTables = Vec<(String, Map<String, Json>)>;
+
+/// The command, with the file's values as the defaults of its settings, and the file's modules.
+pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), FileError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| FileError::Unreadable { file: file.clone(), source })?;
-    let table = text.parse::<Table>().map_err(|source| FileError::NotToml { file: file.clone(), source })?;
-    table.iter().try_fold(command, |command, (key, value)| with_default(command, &file, key, value))
+    let mut table = text.parse::<Table>().map_err(|error| {
+        let line = 1 + text.bytes().take(error.span().unwrap_or_default().start).filter(|byte| *byte == b'\n').count();
+        FileError::NotToml { file: file.clone(), line, message: error.message().to_owned() }
+    })?;
+    let modules = modules(&file, table.remove(MODULES))?;
+    let command = table.iter().try_fold(command, |command, (key, value)| with_default(command, &file, key, value))?;
+    Ok((command, modules))
+}
+
+fn modules(file: &str, value: Option<Value>) -> Result<ModuleTables, FileError> {
+    let table = |key: String, value| match value {
+        Value::Table(table) => Ok(table),
+        other => {
+            let found = other.type_str();
+            Err(FileError::WrongType { file: file.to_owned(), key, expected: "a table", found })
+        }
+    };
+    let named = value.map_or(Ok(Table::new()), |value| table(MODULES.to_owned(), value))?;
+    let modules = named.into_iter().map(|(name, value)| {
+        let parameters = table(format!("{MODULES}.{name}"), value)?;
+        Ok((name, parameters.into_iter().map(|(key, value)| (key, json(value))).collect()))
+    });
+    modules.collect()
+}
+
+/// The value as the parser of a check's parameters takes it. None of them is a list or a table; any of those will be refused by its name.
+fn json(value: Value) -> Json {
+    match value {
+        Value::String(text) => text.into(),
+        Value::Integer(number) => number.into(),
+        Value::Boolean(on) => on.into(),
+        // JSON has no NaN; `null` would stand for an absent parameter.
+        Value::Float(number) => serde_json::Number::from_f64(number).map_or(Json::Array(Vec::new()), Json::Number),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => Json::Array(Vec::new()),
+    }
 }
 
 fn with_default(command: Command, file: &str, key: &str, value: &Value) -> Result<Command, FileError> {

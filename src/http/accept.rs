@@ -4,10 +4,19 @@ use axum::http::{HeaderMap, header::ACCEPT};
 
 /// Whether the caller prefers a stream of events to one JSON document. Who is as glad of either gets the document.
 pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
+    prefers(headers, "text/event-stream", "application/json")
+}
+
+/// Whether the caller prefers OpenMetrics to the text format that Prometheus had before. Who is as glad of either gets the latter.
+pub(super) fn prefers_open_metrics(headers: &HeaderMap) -> bool {
+    prefers(headers, "application/openmetrics-text", "text/plain")
+}
+
+fn prefers(headers: &HeaderMap, wanted: &str, usual: &str) -> bool {
     let ranges = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     let preference = |media_type| ranges().filter_map(|range| Preference::of(range, media_type)).max();
-    let events = preference("text/event-stream").map(Preference::by_rank);
-    events.is_some_and(|events| events.0 > 0 && Some(events) > preference("application/json").map(Preference::by_rank))
+    let rank = preference(wanted).map(Preference::by_rank);
+    rank.is_some_and(|rank| rank.0 > 0 && Some(rank) > preference(usual).map(Preference::by_rank))
 }
 
 /// How much a caller would like a media type. The most specific range that covers it decides.

@@ -1,6 +1,6 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
-//! - [`checks`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
+//! - [`checks`], [`scrape`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
 //! - [`body`] reads what callers send, `accept` in which form they want the answer,
 //!   [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
@@ -20,6 +20,7 @@ mod openapi;
 mod places;
 pub mod problem;
 mod rate_limit;
+mod scrape;
 mod security_headers;
 mod serve;
 mod service;
@@ -28,6 +29,7 @@ mod trace_context;
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -58,7 +60,7 @@ use client::ClientAddress;
 use problem::{Problem, ProblemType};
 use rate_limit::RateLimit;
 
-use crate::probe::Probe;
+use crate::{check::Modules, probe::Probe};
 
 /// What the doors share.
 #[derive(Clone, Debug, FromRef)]
@@ -73,6 +75,9 @@ pub struct Doors {
     /// The longest time that a check may ask for.
     #[from_ref(skip)]
     pub max_timeout: Duration,
+    /// The checks that the operator has named.
+    #[from_ref(skip)]
+    pub modules: Arc<Modules>,
 }
 
 /// Who may come, and how often. By default whoever reaches the doors, and as often as they like.
@@ -112,6 +117,7 @@ fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
     let mut doors = OpenApiRouter::with_openapi(openapi::Document::openapi())
         // Each door that starts checks is limited, all of them by one budget.
         .routes(limited(routes!(checks::run_check)))
+        .routes(limited(routes!(scrape::probe_target)))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
         .routes(routes!(service::version));

@@ -48,7 +48,7 @@ pub enum ProblemType {
     /// 415: the body does not say that it is JSON.
     #[serde(rename = "urn:smtp-check:problem:unsupported-media-type")]
     UnsupportedMediaType,
-    /// 422: the JSON is no check; `errors` lists every reason.
+    /// 422: the JSON is no check; 400: the query of `/probe` is none. `errors` lists every reason.
     #[serde(rename = "urn:smtp-check:problem:invalid-parameters")]
     InvalidParameters,
     /// 429: this caller asks too often.
@@ -161,6 +161,11 @@ impl Problem {
             count => format!("{count} parameters are invalid").into(),
         };
         Self { errors, ..Self::new(ProblemType::InvalidParameters, detail) }
+    }
+
+    /// Invalid parameters of a query: a 400 as Prometheus knows it, where a body that was understood gets a 422.
+    pub fn invalid_query(errors: Vec<Violation>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, ..Self::invalid_parameters(errors) }
     }
 
     /// No such path.

@@ -49,6 +49,7 @@ fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sy
         body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) },
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
+        modules: Arc::new(Modules::none(Duration::from_secs(60))),
     }
 }
 

@@ -4,7 +4,9 @@
 //! - [`fold`]: the journal as a report, a pure function.
 //! - [`live`]: the news of the phases while the journal is being written.
 //! - [`metrics`]: the figures, under the names that Circonus gave them.
+//! - [`exposition`]: the report as Prometheus reads it.
 
+pub mod exposition;
 pub mod fold;
 pub mod journal;
 pub mod live;
@@ -17,6 +19,7 @@ use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, ma
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use exposition::exposition;
 pub use journal::Journal;
 pub use live::{Listener, News, PhaseStart};
 pub use metrics::Metrics;

@@ -69,9 +69,24 @@ pub(super) fn screen(text: &str) -> Result<(), InvalidTarget> {
     if text.contains(['/', '\\', '?', '#', '@']) {
         return Err(InvalidTarget::NotAlone);
     }
+    match host_and_port(text) {
+        Ok((_, None)) => Ok(()),
+        _ => Err(InvalidTarget::Port),
+    }
+}
+
+/// The two of `host[:port]`: the host as it was written, to be read as a [`Target`], and the port. An IPv6 address takes brackets
+/// where a port follows; alone it may go without.
+///
+/// # Errors
+/// The port is none.
+pub fn host_and_port(text: &str) -> Result<(&str, Option<u16>), InvalidTarget> {
     match text.rsplit_once(':') {
-        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => Err(InvalidTarget::Port),
-        _ => Ok(()),
+        Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => {
+            let port = port.parse().ok().filter(|port| *port != 0).ok_or(InvalidTarget::PortNumber)?;
+            Ok((host, Some(port)))
+        }
+        _ => Ok((text, None)),
     }
 }
 
@@ -92,4 +107,30 @@ fn check_label(label: &str) -> Result<(), InvalidTarget> {
         return Err(InvalidTarget::Characters);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_may_follow_a_host() {
+        for (text, parts) in [
+            ("mx.example.com", Ok(("mx.example.com", None))),
+            ("mx.example.com:587", Ok(("mx.example.com", Some(587)))),
+            ("192.0.2.1:25", Ok(("192.0.2.1", Some(25)))),
+            ("[2001:db8::1]:25", Ok(("[2001:db8::1]", Some(25)))),
+            ("[2001:db8::1]", Ok(("[2001:db8::1]", None))),
+            ("2001:db8::1", Ok(("2001:db8::1", None))),
+            ("mx:0", Err(InvalidTarget::PortNumber)),
+            ("mx:65536", Err(InvalidTarget::PortNumber)),
+            ("[::1]:99999999999999999999", Err(InvalidTarget::PortNumber)),
+            // Left to whoever reads the host.
+            ("mx:smtp", Ok(("mx:smtp", None))),
+            ("mx:", Ok(("mx:", None))),
+            ("mx:25:25", Ok(("mx:25:25", None))),
+        ] {
+            assert_eq!(host_and_port(text), parts, "{text}");
+        }
+    }
 }

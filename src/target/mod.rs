@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use host::HostName;
+pub use host::{HostName, host_and_port};
 
 /// The server that a check is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +97,9 @@ pub enum InvalidTarget {
     /// `host:25`.
     #[error("must not contain a port: give it as `port`")]
     Port,
+    /// `host:0`, where a port may follow.
+    #[error("must have a port from 1 to 65535 behind its colon")]
+    PortNumber,
     /// A URL, a path or a mail address.
     #[error("must be a host name or an IP address alone, without scheme, user or path")]
     NotAlone,

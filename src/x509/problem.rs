@@ -38,6 +38,24 @@ pub enum CertificateErrorKind {
 }
 
 impl CertificateErrorKind {
+    /// The name that callers see.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongName => "wrong_name",
+            Self::SelfSigned => "self_signed",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::BadSignature => "bad_signature",
+            Self::WrongKeyUsage => "wrong_key_usage",
+            Self::UnprovenKey => "unproven_key",
+            Self::NameConstraint => "name_constraint",
+            Self::Unsupported => "unsupported",
+            Self::Malformed => "malformed",
+            Self::Other => "other",
+        }
+    }
+
     /// The words that stand in front of every problem of this kind.
     fn words(self) -> &'static str {
         match self {
@@ -126,7 +144,23 @@ mod tests {
     }
 
     #[test]
-    fn slugs_are_snake_case() {
-        assert_eq!(serde_json::to_value(CertificateErrorKind::NotYetValid).ok(), Some("not_yet_valid".into()));
+    fn names_are_those_that_serde_writes() {
+        use CertificateErrorKind::*;
+        for kind in [
+            Expired,
+            NotYetValid,
+            WrongName,
+            SelfSigned,
+            UnknownIssuer,
+            BadSignature,
+            WrongKeyUsage,
+            UnprovenKey,
+            NameConstraint,
+            Unsupported,
+            Malformed,
+            Other,
+        ] {
+            assert_eq!(serde_json::to_value(kind).ok(), Some(kind.name().into()));
+        }
     }
 }

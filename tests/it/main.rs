@@ -27,6 +27,7 @@ mod policy;
 mod proxy;
 mod real;
 mod rejections;
+mod scrape;
 mod settings;
 mod shell;
 mod starttls;

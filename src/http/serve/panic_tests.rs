@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    check::Modules,
     http::{Access, BodyLimits, Doors, router},
     probe::{
         Limits,
@@ -33,6 +34,7 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
         body_limits: BodyLimits { size: 1000, time: PATIENCE },
         probe: panicking(limits, Arc::clone(may_finish)),
         max_timeout: PATIENCE,
+        modules: Arc::new(Modules::none(PATIENCE)),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");

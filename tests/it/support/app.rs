@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use serde_json::Value;
 use smtp_check::{
+    check::Modules,
     http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve},
     net::resolve::Resolver,
     probe::{Limits, probe},
@@ -37,6 +38,7 @@ pub(crate) struct House {
     pub(crate) access: Access,
     pub(crate) body: BodyLimits,
     pub(crate) server: ServerSettings,
+    pub(crate) modules: Modules,
 }
 
 impl Default for House {
@@ -50,6 +52,7 @@ impl Default for House {
             dns: Vec::new(),
             anchors: TrustAnchors::none(),
             access: Access::default(),
+            modules: Modules::none(Duration::from_secs(60)),
             body: BodyLimits { size: 1 << 20, time: Duration::from_secs(30) },
             server: ServerSettings {
                 identity: None,
@@ -85,6 +88,7 @@ impl House {
             body_limits: self.body,
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
             max_timeout: self.limits.max_timeout,
+            modules: Arc::new(self.modules),
         };
         let router = router(doors, self.access).expect("a router");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,0 +1,77 @@
+//! What `debug=true` answers: everything about one check, for whoever wonders at its metrics.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    check::Module,
+    printable::is_harmful,
+    report::{Report, Speaker},
+};
+
+/// A check, explained. The module comes without its password, and the report has no secret anyway.
+pub(super) struct Explanation<'a> {
+    pub(super) module: &'a Module,
+    pub(super) timeout: Duration,
+    pub(super) report: &'a Report,
+    pub(super) metrics: &'a str,
+}
+
+impl fmt::Display for Explanation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { module, timeout, report, metrics } = self;
+        writeln!(f, "# Phases, with milliseconds from the start and how long each took; {timeout:?} for all")?;
+        self.phases(f)?;
+        writeln!(f, "\n# Transcript")?;
+        for line in report.transcript.iter().flatten() {
+            let speaker = match line.from {
+                Speaker::Client => "C:",
+                Speaker::Server => "S:",
+                Speaker::Tls => "--",
+            };
+            writeln!(f, "{:10.3}  {speaker} {}", line.at_ms, Harmless(&line.text))?;
+        }
+        writeln!(f, "\n# Report\n{}", pretty(report))?;
+        writeln!(f, "\n# Metrics that would have been returned\n{metrics}")?;
+        writeln!(f, "# Module `{}`\n{}", module.name(), pretty(module.parameters()))
+    }
+}
+
+impl Explanation<'_> {
+    fn phases(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for phase in &self.report.phases {
+            let mark = if phase.ok { ' ' } else { '!' };
+            write!(f, "{:10.3} {mark} {:<9}", phase.started_ms, phase.name.name())?;
+            match phase.time_ms {
+                Some(ms) => write!(f, " {ms:10.3}")?,
+                None => write!(f, " {:>10}", "never")?,
+            }
+            if let Some(code) = phase.code {
+                write!(f, "  {code}")?;
+            }
+            let message = phase.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+            writeln!(f, " {}", Harmless(message))?;
+        }
+        match &self.report.failure {
+            None => writeln!(f, "{}", self.report.outcome.name()),
+            Some(failure) => {
+                let (phase, kind) = (failure.phase, failure.kind.name());
+                writeln!(f, "failed in {phase}, {kind}: {}", Harmless(&failure.message))
+            }
+        }
+    }
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// The words of strangers: nothing in them moves a cursor or begins a line.
+struct Harmless<'a>(&'a str);
+
+impl fmt::Display for Harmless<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if is_harmful(character) { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
+        })
+    }
+}
