@@ -19,6 +19,7 @@ use super::{
     auth::Caller,
     problem::{Problem, ProblemType},
     rate_limit,
+    trace_context::TraceParent,
 };
 use crate::{
     check::{ModuleRequest, Violation},
@@ -40,7 +41,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
 /// Run one check, for Prometheus
 ///
 /// The same check as that of `POST /v1/checks/smtp`, answered as the blackbox_exporter does: a check that failed is a 200 with
-/// `probe_success 0`. Only a check that did not run is an error; to Prometheus the target is then down, which it is not to be taken for.
+/// `probe_success 0`. Only a check that did not run is an error; to Prometheus the scrape failed (`up 0`), and nothing is said of the mail server.
 ///
 /// What is checked, a module says: a set of parameters with a name, in the operator's settings file. The caller names target and
 /// recipient, nothing else. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
@@ -53,7 +54,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
         ("module" = Option<String>, Query, description = "Which module says what is checked; `default` if left out", example = "default"),
         ("to" = Option<String>, Query, description = "The recipient; goes before the module's", example = "probe@example.com"),
         ("debug" = Option<bool>, Query, description = "Answer for people instead: the phases, the dialogue, the report, the metrics that would have come, and the module without its password"),
-        ("X-Prometheus-Scrape-Timeout-Seconds" = Option<f64>, Header, exclusive_minimum = 0, description = "When Prometheus gives up. The check has half a second less, if that is less than the module's timeout, and 100 ms at the least", example = 10.0),
+        ("X-Prometheus-Scrape-Timeout-Seconds" = Option<f64>, Header, nullable = false, exclusive_minimum = 0, description = "When Prometheus gives up. The check has half a second less, if that is less than the module's timeout, and 100 ms at the least", example = 10.0),
     ),
     responses(
         (status = 200, description = "The check ran, and this is what it found out",
@@ -96,6 +97,7 @@ pub(super) async fn probe_target(
     doors: State<Doors>,
     headers: HeaderMap,
     caller: Option<Extension<Caller>>,
+    parent: TraceParent,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()).into_owned();
@@ -111,7 +113,8 @@ pub(super) async fn probe_target(
         }
     };
     let timeout = check.timeout;
-    let order = Order { caller: caller.map(|caller| caller.0.0.to_string()), ..Order::new(check) };
+    let caller = caller.map(|caller| caller.0.0.to_string());
+    let order = Order { caller, parent: parent.0, ..Order::new(check) };
     let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = doors.probe.clone().oneshot(order).await?;
     let metrics = exposition(&report, timeout);

@@ -46,10 +46,10 @@ impl Explanation<'_> {
                 None => write!(f, " {:>10}", "never")?,
             }
             if let Some(code) = phase.code {
-                write!(f, "  {code}")?;
+                let message = phase.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
+                write!(f, "  {code} {}", Harmless(message))?;
             }
-            let message = phase.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
-            writeln!(f, " {}", Harmless(message))?;
+            writeln!(f)?;
         }
         match &self.report.failure {
             None => writeln!(f, "{}", self.report.outcome.name()),
