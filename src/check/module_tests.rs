@@ -105,7 +105,7 @@ fn a_bad_module_is_found_before_anybody_asks_for_it() {
         (json!({"mx": {"prot": 25}}), "[modules.mx] `prot` is no parameter; did you mean `port`?"),
         (json!({"mx": {"target": "mx.test"}}), "[modules.mx] `target` is the caller's to give"),
         (json!({"mx": {"timeout_ms": 60_001}}), "[modules.mx] `timeout_ms` must be a whole number from 100 to 60000"),
-        (json!({"mx": {"to": "a@b@c"}}), "[modules.mx] `to` must"),
+        (json!({"mx": {"to": "a@b@c"}}), "[modules.mx] `to` the domain is not"),
         (
             json!({"mx": {"port": [], "ehlo": "a b"}}),
             "[modules.mx] `port` must be a whole number from 1 to 65535; `ehlo` ",

@@ -154,6 +154,30 @@ async fn the_secrets_of_a_module_are_shown_to_nobody() {
 }
 
 #[tokio::test]
+async fn a_module_gives_its_password_to_no_other_server() {
+    let ca = Ca::new("Example Root");
+    let serve = |name| {
+        let script = Script::polite().with_starttls(ca.issue(Leaf::for_name(name)).server_config());
+        Smtpd::serve(script.with_credentials("probe", "open sesame"))
+    };
+    let (own, strangers) = (serve("smtp.example.test"), serve("stranger.test"));
+    let module = json!({
+        "starttls": true, "tls_verify": "require", "tls_server_name": "smtp.example.test", "stop_after": "sasl_auth",
+        "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "open sesame",
+    });
+    let app = house(json!({"submission": module})).trusting(&ca).open().await;
+    for (server, success) in [(&own, 1.0), (&strangers, 0.0)] {
+        let samples = samples(&ask(&app, &format!("module=submission&target=127.0.0.1:{}", server.port()), &[]).await);
+        assert_eq!(samples["probe_success"], success);
+        assert_eq!(
+            samples.get("probe_smtp_failure_info{phase=\"tls\",kind=\"certificate\"}").is_some(),
+            success == 0.0
+        );
+        assert_eq!(server.next_session().await.said("AUTH"), success == 1.0);
+    }
+}
+
+#[tokio::test]
 async fn debug_explains_the_check() {
     let server = Smtpd::serve(Script::polite().on(Step::Ehlo, "250-mx\r\n250 X \u{1b}[31m\r\n"));
     let sasl = json!({"m": {"stop_after": "ehlo", "ehlo": "probe.test", "sasl_password": "open sesame"}});
@@ -201,6 +225,28 @@ async fn what_is_wrong_with_a_query_is_a_400_that_names_it() {
         assert_eq!(answer.json()["type"], "urn:smtp-check:problem:invalid-parameters");
         assert_eq!(answer.json()["status"], 400);
         assert_eq!(answer.pointers(), pointers, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_shows_what_is_answered() {
+    let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("JSON");
+    let responses = &document["paths"]["/probe"]["get"]["responses"];
+    let app = App::start().await;
+    let shown = &responses["400"]["content"]["application/problem+json"]["example"];
+    assert_eq!(ask(&app, "module=submision", &[]).await.json(), *shown);
+
+    let ca = Ca::new("Example Root");
+    let server = Script::polite().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config());
+    let server = Smtpd::serve(server.on(Step::RcptTo, "550 5.1.1 User unknown\r\n"));
+    let module = json!({"starttls": true, "tls_server_name": "mx.test", "to": "a@b.test", "stop_after": "rcptto"});
+    let app = house(json!({"default": module})).trusting(&ca).open().await;
+    let answer = ask(&app, &format!("target=127.0.0.1:{}", server.port()), &[]).await;
+    let described =
+        |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    for media_type in ["text/plain", "application/openmetrics-text"] {
+        let example = responses["200"]["content"][media_type]["example"].as_str().expect("an example");
+        assert_eq!(described(std::str::from_utf8(&answer.body).expect("UTF-8")), described(example));
     }
 }
 
