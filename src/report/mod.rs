@@ -4,7 +4,7 @@
 //! - [`fold`]: the journal as a report, a pure function.
 //! - [`live`]: the news of the phases while the journal is being written.
 //! - [`metrics`]: the figures, under the names that Circonus gave them.
-//! - [`exposition`]: the report as Prometheus reads it.
+//! - [`mod@exposition`]: the report as Prometheus reads it.
 
 pub mod exposition;
 pub mod fold;

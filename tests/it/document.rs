@@ -15,6 +15,7 @@ use super::support::{
 };
 
 const CHECKS: &str = "/paths/~1v1~1checks~1smtp/post";
+const PROBE: &str = "/paths/~1probe/get";
 
 fn document() -> Value {
     serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("JSON")
@@ -307,9 +308,9 @@ fn assert_plausible(report: &Value) {
 #[tokio::test]
 async fn the_examples_of_problems_are_what_the_service_says() {
     let document = document();
-    let responses = document.pointer(CHECKS).expect("the main door")["responses"].as_object().expect("responses");
-    let problem = sealed("Problem");
-    for (status, response) in responses.iter().filter(|(status, _)| *status != "200") {
+    let of_door = |door| document.pointer(door).expect("a door")["responses"].as_object().expect("responses");
+    let (responses, problem) = (of_door(CHECKS), sealed("Problem"));
+    for (status, response) in responses.iter().chain(of_door(PROBE)).filter(|(status, _)| *status != "200") {
         let content = &response["content"]["application/problem+json"];
         let alone = content.get("example").into_iter();
         let named = content["examples"].as_object().into_iter().flatten().map(|(_, example)| &example["value"]);
