@@ -6,6 +6,7 @@ mod docs;
 mod exim;
 mod fixtures;
 mod postfix;
+mod prometheus;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
