@@ -53,7 +53,7 @@ impl Metrics {
     /// Everything at zero.
     pub(super) fn new() -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(process::Process));
+        registry.register_collector(Box::new(process::Process::new()));
         let ours = registry.sub_registry_with_prefix(PREFIX);
         let build =
             [("version", env!("CARGO_PKG_VERSION")), ("revision", super::service::REVISION.unwrap_or_default())];

@@ -22,8 +22,7 @@ async fn samples(app: &App) -> Vec<String> {
 /// The value of this series; `None` where there is none yet.
 async fn value(app: &App, series: &str) -> Option<f64> {
     let samples = samples(app).await;
-    let sample = samples.iter().find_map(|sample| sample.strip_prefix(series)?.strip_prefix(' ')?.parse().ok());
-    sample
+    samples.iter().find_map(|sample| sample.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// Waits until the series has this value: who hung up is noticed in a moment, and not before the next request for sure.

@@ -1,6 +1,9 @@
 //! What the system says of this process, under the names that every Prometheus client library gives it.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use procfs::{
     ProcResult, WithCurrentSystemInfo,
@@ -12,16 +15,27 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// Read at each scrape. A figure that the system does not give is left out, as those libraries do.
+/// Read at each scrape, from `/proc/self` alone: our systemd unit shows the program no more of `/proc`.
 #[derive(Debug)]
-pub(super) struct Process;
+pub(super) struct Process {
+    started: f64,
+}
+
+impl Process {
+    /// A process that began just now, in which time the service is made. `/proc/stat` would be needed to tell it better.
+    pub(super) fn new() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: since_epoch.as_secs_f64() }
+    }
+}
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        // Where the system gives none, there are none, as in those libraries.
         let Ok(figures) = Figures::read() else { return Ok(()) };
         let mut gauge = |name, help, figure: f64| write(&mut encoder, name, help, &ConstGauge::new(figure));
         gauge("process_resident_memory_bytes", "Memory that this process has.", figures.resident_bytes)?;
-        gauge("process_start_time_seconds", "When it started, in Unix time.", figures.started)?;
+        gauge("process_start_time_seconds", "When it started, in Unix time.", self.started)?;
         gauge("process_open_fds", "Files that it has open, sockets among them.", figures.open_files)?;
         gauge("process_max_fds", "Files that it may have open.", figures.max_files)?;
         let cpu_seconds = ConstCounter::new(figures.cpu_seconds);
@@ -36,7 +50,6 @@ fn write(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, figure: &i
 struct Figures {
     cpu_seconds: f64,
     resident_bytes: f64,
-    started: f64,
     open_files: f64,
     max_files: f64,
 }
@@ -45,12 +58,10 @@ impl Figures {
     fn read() -> ProcResult<Self> {
         let process = process::Process::myself()?;
         let stat = process.stat()?;
-        let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
         let limit = process.limits()?.max_open_files.soft_limit;
         Ok(Self {
-            cpu_seconds: seconds(stat.utime + stat.stime),
+            cpu_seconds: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
             resident_bytes: stat.rss_bytes().get() as f64,
-            started: procfs::boot_time_secs()? as f64 + seconds(stat.starttime),
             open_files: process.fd_count()? as f64,
             max_files: match limit {
                 LimitValue::Value(files) => files as f64,
