@@ -73,6 +73,16 @@ async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written()
 }
 
 #[test]
+#[ignore = "GET /probe is not here yet"]
+fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_the_document_shows() {
+    let written = samples(&shipped("../openapi/examples/probe.prom"));
+    let text = expressions().join("\n") + &shipped("prometheus/rules.yml") + &shipped("prometheus/rules.test.yml");
+    for name in metrics_named_in(&text).iter().filter(|name| name.starts_with("probe_")) {
+        assert!(written.contains(name), "nobody writes {name}: {written:#?}");
+    }
+}
+
+#[test]
 fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provisioned() {
     let dashboard = dashboard();
     let datasource = shipped("grafana/provisioning/datasources/prometheus.yml");

@@ -5,10 +5,12 @@ use serde_json::json;
 use crate::{
     dashboards::expressions,
     support::{
+        pki::{Ca, Leaf},
+        port::Port,
         program::{Served, program},
         prometheus::{Prometheus, promtool},
         scratch::Scratch,
-        smtpd::{Script, Smtpd, Step},
+        smtpd::{Act, Script, Smtpd, Step},
     },
 };
 
@@ -18,10 +20,10 @@ const TOKENS: &[u8] = b"prometheus:41ef4bb0b23661e66301aac36066912dac037827b4ae6
 const BEARER: &str = "Authorization: Bearer open sesame\r\n";
 
 /// The started program, which asks for a token.
-fn served(directory: &Scratch) -> Served {
+fn served(directory: &Scratch, more: &[&str]) -> Served {
     let tokens = directory.write("tokens", TOKENS);
     let tokens = tokens.to_str().expect("UTF-8");
-    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens]))
+    Served::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
 }
 
 /// Two servers: one takes all mail, one rejects every recipient.
@@ -53,7 +55,7 @@ fn assert_clean(arguments: &[&str], stdin: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
     let (directory, servers) = (Scratch::new(), servers());
-    let served = served(&directory);
+    let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[]).await;
 
@@ -77,35 +79,38 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "GET /probe is not here yet"]
 async fn targets_are_probed_and_every_panel_about_them_draws_something() {
-    let (directory, servers) = (Scratch::new(), servers());
-    let served = served(&directory);
-    let targets = servers.each_ref().map(|server| server.addr().to_string());
-    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
-    for target in &targets {
-        // Without a module of one's own the check ends after EHLO, so that both servers are well.
-        let success =
-            prometheus.eventually(&format!("probe_success{{job=\"smtp\", instance=\"{target}\"}} == 1")).await;
-        assert_eq!(success.len(), 1, "{success:?}");
-        let banner = format!("probe_smtp_duration_seconds{{phase=\"banner\", instance=\"{target}\"}}");
-        assert!(prometheus.eventually(&banner).await[0].1 > 0.0);
+    let directory = Scratch::new();
+    let config = Ca::new("test CA").issue(Leaf::for_name("mx.test")).server_config();
+    let handshake = Act::reply("220 go\r\n").then(Act::handshake(config));
+    let server = Smtpd::serve(Script::polite().on(Step::StartTls, handshake));
+    let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
+    let settings =
+        directory.write("settings.toml", b"modules.default = { starttls = true, stop_after = 'starttls' }\n");
+    let served = served(&directory, &["--config", settings.to_str().expect("UTF-8")]);
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[well.clone(), away.clone()]).await;
+
+    for (target, success) in [(&well, 1), (&away, 0)] {
+        let answer = format!("probe_success{{job=\"smtp\", instance=\"{target}\"}} == {success}");
+        assert_eq!(prometheus.eventually(&answer).await.len(), 1);
     }
-    let counted = prometheus.eventually(r#"smtp_check_checks_total{outcome="completed"} >= 2"#).await;
-    assert_eq!(counted.len(), 1, "each probe is counted: {counted:?}");
-    // Neither of them speaks TLS or fails.
-    let drawn = |expression: &&String| {
-        expression.contains("probe_") && !expression.contains("_expiry") && !expression.contains("failure")
-    };
-    for expression in expressions().iter().filter(drawn) {
+    let failure = prometheus.eventually("probe_smtp_failure_info").await;
+    let label = |name: &str| failure[0].0.get(name).map(String::as_str);
+    assert_eq!((label("instance"), label("phase"), label("kind")), (Some(&*away), Some("connect"), Some("refused")));
+    let banner = "quantile_over_time(0.95, probe_smtp_duration_seconds{phase=\"banner\"}[1m]) > 0";
+    assert_eq!(prometheus.eventually(banner).await.len(), 1);
+    for outcome in ["completed", "failed"] {
+        // A probe is a check like any other.
+        prometheus.eventually(&format!("smtp_check_checks_total{{outcome=\"{outcome}\"}} > 0")).await;
+    }
+    for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
         prometheus.eventually(expression).await;
     }
-    let text = tokio::task::block_in_place(|| served.get(&format!("/probe?target={}", targets[0]), BEARER));
-    assert_clean(&["check", "metrics"], body(&text));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
     let (directory, servers) = (Scratch::new(), servers());
-    let served = served(&directory);
+    let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let answer = tokio::task::block_in_place(|| served.get("/metrics", BEARER));
     assert_clean(&["check", "metrics"], body(&answer));
