@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 
 use prometheus_client::{encoding::text::encode_registry, registry::Registry};
 
-/// The media type of what [`write`] writes.
+/// The media type of what [`write()`] writes.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of a registry.
