@@ -73,7 +73,6 @@ async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written()
 }
 
 #[test]
-#[ignore = "GET /probe is not here yet"]
 fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_the_document_shows() {
     let written = samples(&shipped("../openapi/examples/probe.prom"));
     let text = expressions().join("\n") + &shipped("prometheus/rules.yml") + &shipped("prometheus/rules.test.yml");

@@ -77,7 +77,6 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "GET /probe is not here yet"]
 async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     let directory = Scratch::new();
     let config = Ca::new("test CA").issue(Leaf::for_name("mx.test")).server_config();
