@@ -1,6 +1,6 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
-//! - [`checks`], [`scrape`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
+//! - [`checks`], [`scrape`], [`service`] and [`metrics`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
 //! - [`body`] reads what callers send, `accept` in which form they want the answer,
 //!   [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
@@ -16,6 +16,7 @@ mod connection;
 mod console;
 mod identity;
 mod lifecycle;
+mod metrics;
 mod openapi;
 mod places;
 pub mod problem;
@@ -34,7 +35,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{ConnectInfo, FromRef, Request},
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
@@ -57,6 +58,7 @@ pub use token::{NewToken, NoRandomness, TokenName, TokenNameError, Tokens, Token
 
 use auth::Caller;
 use client::ClientAddress;
+use metrics::Metrics;
 use problem::{Problem, ProblemType};
 use rate_limit::RateLimit;
 
@@ -97,8 +99,15 @@ pub struct Access {
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(doors: Doors, access: Access) -> Result<Router, serde_json::Error> {
     let (router, document) = documented(access.rate_limit).split_for_parts();
-    let router = router.with_state(doors).merge(openapi::routes(&document)?).merge(console::routes());
-    Ok(with_outer_layers(router, access))
+    let metrics = Metrics::new();
+    // Here, so that each check of each door is counted, and none twice.
+    let doors = Doors { probe: metrics.counting(doors.probe), ..doors };
+    let router = router
+        .with_state(doors)
+        .layer(Extension(metrics.clone()))
+        .merge(openapi::routes(&document)?)
+        .merge(console::routes());
+    Ok(with_outer_layers(router, access, metrics))
 }
 
 /// The OpenAPI document of all doors.
@@ -120,16 +129,18 @@ fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
         .routes(limited(routes!(scrape::probe_target)))
         .routes(routes!(service::healthz))
         .routes(routes!(service::readyz))
-        .routes(routes!(service::version));
+        .routes(routes!(service::version))
+        .routes(routes!(metrics::metrics));
     openapi::schemas::complete(doors.get_openapi_mut());
     doors
 }
 
 /// What holds for every path, one that does not exist included. The last layer is the outermost.
-fn with_outer_layers(router: Router, access: Access) -> Router {
+fn with_outer_layers(router: Router, access: Access, metrics: Metrics) -> Router {
     let router = router.fallback(|| async { Problem::not_found() }).method_not_allowed_fallback(|| async {
         Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
     });
+    let router = router.layer(from_fn(metrics::name_door));
     // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
     let router = match access.guard {
         // Around the router as a whole: a layer within it would come before the `Allow` header of a 405.
@@ -139,6 +150,8 @@ fn with_outer_layers(router: Router, access: Access) -> Router {
     router
         // Outside of all that could panic, inside of the log that is to show the 500.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
+        // Outside of the guard and of the panics, for a 401 and a 500 are answers too.
+        .layer(from_fn_with_state(metrics, metrics::count))
         .layer(map_response(security_headers::add))
         .layer(from_fn(log))
         // For the log, and for the rate limit.

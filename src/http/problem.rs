@@ -233,6 +233,8 @@ impl IntoResponse for Problem {
             ProblemType::RequestTimeout => headers.insert(CONNECTION, HeaderValue::from_static("close")),
             _ => None,
         };
+        // For the counters, which see only what comes back out.
+        response.extensions_mut().insert(self.problem_type);
         response
     }
 }

@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 
 use super::{Lifecycle, problem::Problem};
 
+/// The commit that the program was built from, if the build was told.
+pub(super) const REVISION: Option<&str> = option_env!("SMTP_CHECK_REVISION");
+
 /// The state of the service in a word.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Status {
@@ -53,9 +56,5 @@ pub(super) async fn readyz(lifecycle: State<Lifecycle>) -> Result<Json<Status>, 
 #[utoipa::path(get, path = "/version", tag = "service", operation_id = "version", security(),
     responses((status = 200, description = "Version and build", body = Version)))]
 pub(super) async fn version() -> Json<Version> {
-    Json(Version {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        revision: option_env!("SMTP_CHECK_REVISION"),
-    })
+    Json(Version { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION"), revision: REVISION })
 }

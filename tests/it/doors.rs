@@ -13,11 +13,12 @@ use super::support::{
 const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 
 /// Every door, and the one method that each has.
-const DOORS: [(Method, &str); 8] = [
+const DOORS: [(Method, &str); 9] = [
     (Method::POST, "/v1/checks/smtp"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),
     (Method::GET, "/version"),
+    (Method::GET, "/metrics"),
     (Method::GET, "/openapi.json"),
     (Method::GET, "/docs"),
     (Method::GET, "/docs/"),

@@ -22,6 +22,7 @@ mod manual;
 mod metrics;
 mod mx;
 mod nagios;
+mod own_metrics;
 mod parameters;
 mod policy;
 mod proxy;
