@@ -6,6 +6,7 @@ mod callers;
 mod certificates;
 mod checks;
 mod command_line;
+mod dashboards;
 mod deadlines;
 mod dependencies;
 mod document;

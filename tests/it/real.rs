@@ -6,6 +6,7 @@ mod docs;
 mod exim;
 mod fixtures;
 mod postfix;
+mod prometheus;
 mod promtool;
 
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -8,5 +8,6 @@ pub(crate) mod mta;
 pub(crate) mod pki;
 pub(crate) mod port;
 pub(crate) mod program;
+pub(crate) mod prometheus;
 pub(crate) mod scratch;
 pub(crate) mod smtpd;

@@ -1,0 +1,131 @@
+//! What is shipped for Grafana and Prometheus fits together, and fits what the doors write. Grafana itself is not to be had as a
+//! package; whether Prometheus understands the expressions is tried in `real::prometheus`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::support::{
+    app::App,
+    smtpd::{Script, Smtpd, Step},
+};
+
+fn shipped(path: &str) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn dashboard() -> Value {
+    serde_json::from_str(&shipped("grafana/dashboards/smtp-check.json")).expect("JSON")
+}
+
+fn panels(dashboard: &Value) -> &Vec<Value> {
+    dashboard["panels"].as_array().expect("panels")
+}
+
+/// The expressions of all panels, with the values that Grafana would put in for its variables.
+pub(crate) fn expressions() -> Vec<String> {
+    let dashboard = dashboard();
+    let targets = panels(&dashboard).iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let expressions = targets.map(|target| target["expr"].as_str().expect("an expression"));
+    let variables = [("$target", ".*"), ("$service", ".*"), ("$__rate_interval", "1m")];
+    let filled_in =
+        |expression: &str| variables.iter().fold(expression.to_owned(), |e, (name, value)| e.replace(name, value));
+    expressions.map(filled_in).collect()
+}
+
+/// Words that begin as the names of our metrics do. The names of recording rules have a colon within, and are none.
+fn metrics_named_in(text: &str) -> BTreeSet<String> {
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
+    let words = text.split(|c| !is_of_a_word(c)).filter(|word| !word.contains(':'));
+    let ours = words.filter(|word| ["smtp_check_", "process_", "probe_"].iter().any(|start| word.starts_with(start)));
+    ours.map(str::to_owned).collect()
+}
+
+/// The names of all samples in an exposition.
+fn samples(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split(['{', ' ']).next().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written() {
+    let app = App::start().await;
+    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
+    app.check(json!({"port": server.port()})).await;
+    // A request is counted once it is answered.
+    app.get("/metrics").await;
+    let answer = app.get("/metrics").await;
+    let written = samples(str::from_utf8(&answer.body).expect("UTF-8"));
+    let files = ["prometheus/rules.yml", "prometheus/rules.test.yml", "kubernetes/smtp-check.yaml"].map(shipped);
+    for text in files.into_iter().chain([expressions().join("\n")]) {
+        let named = metrics_named_in(&text);
+        let of_the_service: Vec<_> = named.iter().filter(|name| !name.starts_with("probe_")).collect();
+        assert!(!of_the_service.is_empty(), "{text}");
+        for name in of_the_service {
+            assert!(written.contains(name), "nobody writes {name}: {written:#?}");
+        }
+    }
+}
+
+#[test]
+fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_the_document_shows() {
+    let written = samples(&shipped("../openapi/examples/probe.prom"));
+    let text = expressions().join("\n") + &shipped("prometheus/rules.yml") + &shipped("prometheus/rules.test.yml");
+    for name in metrics_named_in(&text).iter().filter(|name| name.starts_with("probe_")) {
+        assert!(written.contains(name), "nobody writes {name}: {written:#?}");
+    }
+}
+
+#[test]
+fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provisioned() {
+    let dashboard = dashboard();
+    let datasource = shipped("grafana/provisioning/datasources/prometheus.yml");
+    let uid = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
+    let (mut ids, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for panel in panels(&dashboard) {
+        let title = panel["title"].as_str().expect("a title");
+        assert!(ids.insert(panel["id"].as_u64().expect("a number")), "{title}: another has its number");
+        let place = |side: &str| panel["gridPos"][side].as_u64().expect("a whole number");
+        let (x, y, width, height) = (place("x"), place("y"), place("w"), place("h"));
+        assert!(width > 0 && height > 0 && x + width <= 24, "{title} is not within the 24 columns");
+        for cell in (x..x + width).flat_map(|column| (y..y + height).map(move |line| (column, line))) {
+            assert!(places.insert(cell), "{title} covers another");
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        let targets = panel["targets"].as_array().expect("targets");
+        assert!(!targets.is_empty(), "{title} draws nothing");
+        let references: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str()).collect();
+        assert_eq!(references.len(), targets.len(), "{title}: two targets with one name");
+        for source in targets.iter().chain([panel]).map(|item| &item["datasource"]["uid"]) {
+            assert_eq!(source, uid, "{title}");
+        }
+    }
+}
+
+#[test]
+fn every_variable_in_an_expression_is_declared_and_used() {
+    let dashboard = dashboard();
+    let declared = dashboard["templating"]["list"].as_array().expect("variables").iter();
+    let declared: BTreeSet<_> = declared.map(|variable| variable["name"].as_str().expect("a name")).collect();
+    let panels = dashboard["panels"].to_string();
+    let used: BTreeSet<_> = panels
+        .split('$')
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
+        .filter(|name| !name.starts_with("__"))
+        .collect();
+    assert_eq!(declared, used);
+}
+
+#[test]
+fn names_are_found() {
+    let text = "rate(smtp_check_a_total{process=\"x\"}[5m]) / probe_b and phase:smtp_check_c:p95";
+    assert_eq!(metrics_named_in(text), ["probe_b".to_owned(), "smtp_check_a_total".to_owned()].into());
+}

@@ -1,0 +1,122 @@
+//! A real Prometheus, with the settings that are shipped, scrapes the started program; promtool looks at what the doors write.
+
+use serde_json::json;
+
+use crate::{
+    dashboards::expressions,
+    support::{
+        pki::{Ca, Leaf},
+        port::Port,
+        program::{Served, program},
+        prometheus::{Prometheus, promtool},
+        scratch::Scratch,
+        smtpd::{Act, Script, Smtpd, Step},
+    },
+};
+
+/// Its digest, as `sha256sum` prints it, is in the file below.
+const TOKEN: &str = "open sesame";
+const TOKENS: &[u8] = b"prometheus:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
+const BEARER: &str = "Authorization: Bearer open sesame\r\n";
+
+/// The started program, which asks for a token.
+fn served(directory: &Scratch, more: &[&str]) -> Served {
+    let tokens = directory.write("tokens", TOKENS);
+    let tokens = tokens.to_str().expect("UTF-8");
+    Served::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
+}
+
+/// Two servers: one takes all mail, one rejects every recipient.
+fn servers() -> [Smtpd; 2] {
+    [Smtpd::serve(Script::polite()), Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"))]
+}
+
+async fn check_both(served: &Served, servers: &[Smtpd; 2]) {
+    for server in servers {
+        let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
+        let (status, report) = tokio::task::block_in_place(|| served.post(BEARER, &check));
+        assert_eq!(status, 200, "{report:#}");
+    }
+}
+
+/// The body of an answer.
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").expect("a body").1
+}
+
+#[track_caller]
+fn assert_clean(arguments: &[&str], stdin: &str) {
+    let output = promtool(arguments, stdin);
+    let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{complaints}{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(complaints, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
+    let (directory, servers) = (Scratch::new(), servers());
+    let served = served(&directory, &[]);
+    check_both(&served, &servers).await;
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[]).await;
+
+    let up = prometheus.eventually(r#"up{job="smtp-check"} == 1"#).await;
+    assert_eq!(up.len(), 1, "{up:?}");
+    let failed = prometheus.eventually(r#"smtp_check_checks_total{outcome="failed"}"#).await;
+    let label = |name: &str| failed[0].0.get(name).map(String::as_str);
+    assert_eq!((failed.len(), label("phase"), label("kind"), failed[0].1), (1, Some("rcptto"), Some("rejected"), 1.0));
+    let quantile = "histogram_quantile(0.5, smtp_check_phase_duration_seconds_bucket{phase=\"banner\"})";
+    let quantile = prometheus.eventually(quantile).await[0].1;
+    assert!((0.0..10.0).contains(&quantile), "{quantile}");
+    let scrapes =
+        prometheus.eventually(r#"smtp_check_http_requests_total{door="/metrics", caller="prometheus"}"#).await;
+    assert!(scrapes[0].1 >= 1.0, "{scrapes:?}");
+
+    for expression in expressions().iter().filter(|expression| !expression.contains("probe_")) {
+        prometheus.eventually(expression).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_are_probed_and_every_panel_about_them_draws_something() {
+    let directory = Scratch::new();
+    let config = Ca::new("test CA").issue(Leaf::for_name("mx.test")).server_config();
+    let handshake = Act::reply("220 go\r\n").then(Act::handshake(config));
+    let server = Smtpd::serve(Script::polite().on(Step::StartTls, handshake));
+    let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
+    let settings =
+        directory.write("settings.toml", b"modules.default = { starttls = true, stop_after = 'starttls' }\n");
+    let served = served(&directory, &["--config", settings.to_str().expect("UTF-8")]);
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[well.clone(), away.clone()]).await;
+
+    for (target, success) in [(&well, 1), (&away, 0)] {
+        let answer = format!("probe_success{{job=\"smtp\", instance=\"{target}\"}} == {success}");
+        assert_eq!(prometheus.eventually(&answer).await.len(), 1);
+    }
+    let failure = prometheus.eventually("probe_smtp_failure_info").await;
+    let label = |name: &str| failure[0].0.get(name).map(String::as_str);
+    assert_eq!((label("instance"), label("phase"), label("kind")), (Some(&*away), Some("connect"), Some("refused")));
+    let banner = "quantile_over_time(0.95, probe_smtp_duration_seconds{phase=\"banner\"}[1m]) > 0";
+    assert_eq!(prometheus.eventually(banner).await.len(), 1);
+    for outcome in ["completed", "failed"] {
+        // A probe is a check like any other.
+        prometheus.eventually(&format!("smtp_check_checks_total{{outcome=\"{outcome}\"}} > 0")).await;
+    }
+    for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
+        prometheus.eventually(expression).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
+    let (directory, servers) = (Scratch::new(), servers());
+    let served = served(&directory, &[]);
+    check_both(&served, &servers).await;
+    let answer = tokio::task::block_in_place(|| served.get("/metrics", BEARER));
+    assert_clean(&["check", "metrics"], body(&answer));
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_settings_and_the_alerts_fire_when_they_should() {
+    assert_clean(&["check", "config", "prometheus.yml"], "");
+    assert_clean(&["test", "rules", "rules.test.yml"], "");
+}
