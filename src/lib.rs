@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! JSON ─► CheckRequest ─► Check ─►[shed · limit · deadline]─► resolve + policy ─► failover ─►[limit per address]
-//!      ─► conversation (dialogue ⇄ net, tls) ─► Journal ─► Report ─► JSON | shell
+//!      ─► conversation (dialogue ⇄ net, tls) ─► Journal ─► Report ─► JSON | live events | Prometheus text | page | shell
 //! ```
 //!
 //! # The house
@@ -23,7 +23,8 @@
 //!
 //! **Floor 1, the two nouns** (still pure)
 //! - [`check`]: what to do; [`check::Check::parse`] is the one door from a caller's words to a valid check.
-//! - [`report`]: what came of it; [`report::journal`] is written while a check runs, [`report::fold`] makes the report of it.
+//! - [`report`]: what came of it; [`report::journal`] is written while a check runs, [`report::fold`] makes the report of it,
+//!   [`report::live`] tells of it meanwhile, [`mod@report::exposition`] says it as Prometheus wants it.
 //!
 //! **Floor 2, hands**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
@@ -33,7 +34,7 @@
 //! - [`probe()`](probe::probe): the tower stack, in one function, a reason per layer.
 //!
 //! **Floor 4, doors**
-//! - [`http`]: routes, problems, the server loop, the OpenAPI document, the console.
+//! - [`http`]: routes, problems, who may come and how often, the server loop, the OpenAPI document, the console.
 //! - [`cli`]: `serve`, `run`, `demo`, `openapi`, `healthcheck`, `token`.
 //!
 //! **Beside the stairs**
