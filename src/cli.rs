@@ -89,7 +89,7 @@ fn trust_anchors(settings: &Settings) -> Result<TrustAnchors, Error> {
 }
 
 fn traces(settings: &Settings) -> Result<Option<Traces>, Error> {
-    let traces = settings.otlp_endpoint.as_deref().map(Traces::to).transpose();
+    let traces = settings.otlp_endpoint.as_ref().map(Traces::to).transpose();
     traces.map_err(|error| invalid(&format!("--otlp-endpoint: {error}")))
 }
 

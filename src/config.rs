@@ -22,6 +22,7 @@ use clap::{
     error::{Error, ErrorKind},
 };
 use ipnet::IpNet;
+use url::Url;
 
 use crate::{check::Modules, target::policy::HostRule};
 use parameters::Parameters;
@@ -178,7 +179,7 @@ pub struct Settings {
 
     /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
     #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
-    pub otlp_endpoint: Option<String>,
+    pub otlp_endpoint: Option<Url>,
 
     /// The modules of `/probe`, which only the file can have.
     #[arg(skip = Modules::none(LONGEST))]
@@ -299,9 +300,9 @@ fn body_size(text: &str) -> Result<usize, String> {
     usize::try_from(size.as_u64()).map_err(|error| error.to_string())
 }
 
-fn otlp_endpoint(text: &str) -> Result<String, String> {
-    match url::Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+fn otlp_endpoint(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
         _ => Err("not a URL such as http://127.0.0.1:4317".to_owned()),
     }
 }

@@ -22,7 +22,7 @@ use tracing_subscriber::{
     },
 };
 
-pub use traces::Traces;
+pub use traces::{EndpointError, Traces};
 
 use crate::printable::is_harmful;
 

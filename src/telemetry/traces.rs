@@ -8,21 +8,36 @@ use opentelemetry_sdk::{
     Resource,
     trace::{SdkTracer, SdkTracerProvider},
 };
+use url::Url;
 
 /// Collects spans and sends them in batches, from a thread of its own. Where the collector is slower than the checks, spans are
 /// dropped: no check ever waits for one.
 #[derive(Clone, Debug)]
 pub struct Traces(SdkTracerProvider);
 
+/// Nothing can be sent to an endpoint. The URL is not shown, for it may hold a password.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// gRPC would not send them, and the exporter writes the URL into its log.
+    #[error("must be without user name and password: they would not be sent")]
+    Credentials,
+    /// It is no address that could be connected to.
+    #[error(transparent)]
+    Exporter(#[from] ExporterBuildError),
+}
+
 impl Traces {
     /// Sends to the collector at `endpoint`, such as `http://127.0.0.1:4317`. To be called inside a runtime. Nothing is sent yet: a
     /// collector that is not there is logged once there is something to send.
     ///
     /// # Errors
-    /// The endpoint is no address that could be connected to.
-    pub fn to(endpoint: &str) -> Result<Self, ExporterBuildError> {
-        let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
-        if endpoint.starts_with("https:") {
+    /// See [`EndpointError`].
+    pub fn to(endpoint: &Url) -> Result<Self, EndpointError> {
+        if !endpoint.username().is_empty() || endpoint.password().is_some() {
+            return Err(EndpointError::Credentials);
+        }
+        let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint.as_str());
+        if endpoint.scheme() == "https" {
             exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
         }
         let resource = Resource::builder()

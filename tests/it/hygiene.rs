@@ -1,14 +1,17 @@
 //! Bodies that are framed in every way, over a real connection.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 
-use super::support::app::App;
+use smtp_check::http::{Access, Guard};
+
+use super::support::app::{App, House};
 
 /// What the service says to these bytes until it closes the connection, or has told the whole problem.
 async fn told(app: &App, head: &str, body: &[u8]) -> String {
@@ -74,5 +77,69 @@ async fn a_body_of_two_lengths_is_refused() {
     ] {
         let answer = told(&app, head, b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{head}: {answer}");
+    }
+}
+
+/// A request that would be answered with the program's name.
+const HIDDEN: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
+
+/// Everything that the service says until it closes the connection. The second half is sent once the first is answered.
+async fn told_in_all(addr: SocketAddr, halves: [String; 2]) -> String {
+    let mut caller = TcpStream::connect(addr).await.expect("a connection");
+    caller.write_all(halves[0].as_bytes()).await.expect("a caller that is read");
+    let mut answers = vec![0; 4096];
+    let first = timeout(Duration::from_secs(20), caller.read(&mut answers)).await.expect("in time").expect("an answer");
+    answers.truncate(first);
+    // The service may have closed the connection, which is as well.
+    caller.write_all(halves[1].as_bytes()).await.ok();
+    timeout(Duration::from_secs(20), caller.read_to_end(&mut answers)).await.expect("closed in time").ok();
+    String::from_utf8_lossy(&answers).into_owned()
+}
+
+/// Heads and what follows them: a request that is hidden in a body, or comes after the last one.
+fn hiding_places() -> Vec<(String, String)> {
+    let size = HIDDEN.len();
+    vec![
+        (format!("Content-Length: {size}\r\n"), HIDDEN.to_owned()),
+        (format!("Content-Length: {}\r\n", 2 * size), HIDDEN.repeat(2)),
+        (format!("Expect: 100-continue\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{size:x}\r\n{HIDDEN}\r\n0\r\nX: y\r\n\r\n")),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{HIDDEN}")),
+        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
+        ("Connection: close\r\n".to_owned(), HIDDEN.to_owned()),
+    ]
+}
+
+/// HTTP request smuggling, or desync: whatever comes of a request, its body is a body.
+#[tokio::test]
+async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
+    let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
+    let access = Access { guard: Some(Guard::new(tokens)), ..Access::default() };
+    let mut houses = [House { access, ..House::default() }, House::default()];
+    houses.each_mut().map(|house| house.server.header_timeout = Duration::from_secs(1));
+    let [guarded, open] = houses.map(House::open);
+    let (guarded, open) = (guarded.await, open.await);
+    let mut callers = JoinSet::new();
+    for (app, begin, status) in [
+        (&guarded, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: application/json", 401),
+        (&guarded, "GET /healthz HTTP/1.1", 200),
+        (&open, "POST /nothing HTTP/1.1", 404),
+        (&open, "DELETE /v1/checks/smtp HTTP/1.1", 405),
+        (&open, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: text/plain", 415),
+    ] {
+        for (head, body) in hiding_places() {
+            let head = format!("{begin}\r\nHost: x\r\n{head}\r\n");
+            let sent = head.clone() + &body;
+            for cut in [head.len(), head.len() + 4, sent.len()] {
+                let halves = [sent[..cut].to_owned(), sent[cut..].to_owned()];
+                let addr = app.addr();
+                callers.spawn(async move { (status, halves.clone(), told_in_all(addr, halves).await) });
+            }
+        }
+    }
+    while let Some(caller) = callers.join_next().await {
+        let (status, halves, answers) = caller.expect("no panic");
+        assert!(answers.starts_with(&format!("HTTP/1.1 {status} ")), "{halves:?}: {answers}");
+        assert!(!answers.contains("\"smtp-check\""), "{halves:?}: {answers}");
     }
 }

@@ -220,6 +220,8 @@ const BAD: &[(&str, &str)] = &[
     ("target_ports", "25,65536"),
     ("dns_server", "dns.example.com"),
     ("ca_file", "/nonexistent/ca.pem"),
+    ("otlp_endpoint", "ftp://127.0.0.1"),
+    ("otlp_endpoint", "http://user:kestrel-nine@127.0.0.1:4317"),
     ("shutdown_grace", "soon"),
 ];
 
@@ -244,6 +246,7 @@ fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
             assert_eq!(code(&output), 2, "{arguments:?} {environment:?}: {complaint}");
             assert!(complaint.contains(&flag(name)) || complaint.contains(name), "{arguments:?}: {complaint}");
             assert!(output.stdout.is_empty() && !complaint.contains("panicked"), "{complaint}");
+            assert!(!complaint.contains("kestrel-nine"), "a password is shown to nobody: {complaint}");
         }
     }
 }
