@@ -116,7 +116,9 @@ async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
     let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
     let access = Access { guard: Some(Guard::new(tokens)), ..Access::default() };
     let mut houses = [House { access, ..House::default() }, House::default()];
-    houses.each_mut().map(|house| house.server.header_timeout = Duration::from_secs(1));
+    for house in &mut houses {
+        house.server.header_timeout = Duration::from_secs(1);
+    }
     let [guarded, open] = houses.map(House::open);
     let (guarded, open) = (guarded.await, open.await);
     let mut callers = JoinSet::new();
