@@ -73,6 +73,19 @@ async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
 }
 
 #[tokio::test]
+async fn what_a_browser_remembers_starts_no_check_for_a_foreign_page() {
+    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    for (authorization, status) in
+        [("Bearer alpha", 400), (&*format!("Basic {}", BASE64_STANDARD.encode("me:alpha")), 401)]
+    {
+        let request = request(Method::GET, "/probe").header(AUTHORIZATION, authorization).header(ACCEPT, "text/html");
+        let (answer, _) = answer(app.clone(), request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(answer.status, status, "{authorization}");
+        assert!(answer.headers.get_all(WWW_AUTHENTICATE).iter().all(|challenge| challenge == "Bearer"));
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_exchanged_between_two_requests() {
     let guard = Guard::new(TOKENS.parse().expect("good tokens"));
     let app = guarded(guard.clone(), None);

@@ -1,8 +1,9 @@
 //! Who may use the guarded doors: whoever sends a known token.
 //!
 //! Callers send it as `Bearer` (RFC 6750). A browser can only be asked for a user name and a password (`Basic`, RFC 7617): the token is
-//! the password then, and the user name may be any. No other site can make use of what the browser remembers: a check needs a JSON
-//! body, which a browser sends to a foreign origin only where that allows it, and this service never does.
+//! the password then, and the user name may be any. No other site can make use of what the browser remembers: a check by POST needs a
+//! JSON body, which a browser sends to a foreign origin only where that allows it, and this service never does; and the door that runs a
+//! check by GET takes no password.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -25,6 +26,9 @@ use super::{
 
 /// The doors that need no token: what a load balancer asks.
 pub(super) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/version"];
+
+/// The door at which a password is none: any page could have a browser send it there, as the address of an image.
+const BEARER_ONLY: &str = "/probe";
 
 /// Knows the tokens of the moment. All clones know the same.
 #[derive(Clone, Debug)]
@@ -55,7 +59,8 @@ pub(super) async fn require_token(State(guard): State<Guard>, mut request: Reque
     if OPEN.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    let refusal = match token(request.headers()).map(|token| guard.owner(&token)) {
+    let by_password = request.uri().path() != BEARER_ONLY;
+    let refusal = match token(request.headers(), by_password).map(|token| guard.owner(&token)) {
         Some(Some(caller)) => {
             request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
@@ -67,7 +72,7 @@ pub(super) async fn require_token(State(guard): State<Guard>, mut request: Reque
         None => "send a token with `Authorization: Bearer <token>`",
     };
     let mut response = Problem::new(ProblemType::Unauthorized, refusal).into_response();
-    if wants_a_page(request.headers()) {
+    if by_password && wants_a_page(request.headers()) {
         // Only to whom it is of use: a browser that gets it opens a dialogue.
         response
             .headers_mut()
@@ -80,13 +85,13 @@ fn wants_a_page(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
 }
 
-fn token(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+fn token(headers: &HeaderMap, by_password: bool) -> Option<Cow<'_, str>> {
     let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let credentials = credentials.trim_start();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.into());
     }
-    if !scheme.eq_ignore_ascii_case("basic") {
+    if !by_password || !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let pair = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;
