@@ -10,6 +10,7 @@ use std::{
 use time::OffsetDateTime;
 use tower::Service;
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{BoxFuture, Order, Refusal, Running};
 use crate::{
@@ -45,13 +46,16 @@ where
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
+        let mut departure = Departure::watch(&heading, order.caller.clone());
         let journal = Journal::new(heading).heard_by(order.listener);
         let running = Running { check: order.check, caller: order.caller.clone(), journal, deadline };
         let call = self.inner.call(running);
         // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
         let span = tracing::error_span!("check", id = %order.id);
         let report = async move {
-            let (journal, ended) = (call.await?, Instant::now());
+            let answer = call.await;
+            departure.call_off();
+            let (journal, ended) = (answer?, Instant::now());
             journal.close();
             Ok(fold(journal, ended))
         };
@@ -60,7 +64,45 @@ where
     }
 }
 
-/// One line per check.
+/// The line of a check that ended without a report: nobody is to ask a mail server anything and leave no trace.
+struct Departure {
+    id: Uuid,
+    caller: Option<String>,
+    host: String,
+    port: u16,
+    started: Instant,
+    over: bool,
+}
+
+impl Departure {
+    fn watch(heading: &Heading, caller: Option<String>) -> Self {
+        let Heading { id, ref host, port, started, .. } = *heading;
+        Self { id, caller, host: host.clone(), port, started, over: false }
+    }
+
+    fn call_off(&mut self) {
+        self.over = true;
+    }
+}
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        tracing::info!(
+            id = %self.id,
+            caller = self.caller.as_deref(),
+            host = %self.host,
+            port = self.port,
+            outcome = "abandoned",
+            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            "checked"
+        );
+    }
+}
+
+/// One line per check that has a report.
 fn log(report: &Report, caller: Option<&str>) {
     let failure = report.failure.as_ref();
     tracing::info!(

@@ -186,6 +186,23 @@ fn sighup_ends_no_service_that_has_nothing_to_read_again() {
 }
 
 #[test]
+fn a_caller_that_hangs_up_leaves_a_line_that_says_whom_it_had_checked() {
+    let scratch = Scratch::new();
+    let one = make("team-one");
+    let served = guarded(&write_tokens(&scratch, &[&one]), &[]);
+    let slow = Slow::bind();
+    let running = served.begin(&one.header(), &slow.check());
+    let _client = slow.client();
+    drop(running);
+    let line = served.logged("checked");
+    assert_eq!(
+        (&line["outcome"], &line["caller"], &line["host"], &line["port"]),
+        (&json!("abandoned"), &json!("team-one"), &json!("127.0.0.1"), &slow.check()["port"])
+    );
+    assert!(line["id"].is_string() && line["ms"].is_number(), "{line}");
+}
+
+#[test]
 fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
     let scratch = Scratch::new();
     let (one, unknown) = (make("team-one"), make("unknown"));
