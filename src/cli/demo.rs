@@ -73,7 +73,7 @@ fn introduction(sandbox: &Sandbox, curl: &str, origin: &str, report: &str, body:
          Run it again over HTTP:\n\n\
          {curl} {origin}/v1/checks/smtp -H 'Content-Type: application/json' -d '{body}'\n\n\
          Some recipients at sandbox.test have answers of their own:\n\n{recipients}\n\
-         The API's page is {origin}/docs. Ctrl-C ends it all.\n",
+         In a browser, {origin}/ runs checks, and {origin}/docs shows the API. Ctrl-C ends it all.\n",
         sandbox.addr(),
         sandbox.smtps_addr(),
     )
