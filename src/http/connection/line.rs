@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
@@ -19,6 +20,8 @@ use super::{HEADER_SIZE, Version, transport::Transport};
 
 /// Bytes that are read ahead of hyper, at the most.
 const AHEAD: usize = HEADER_SIZE;
+/// So much is read at once, in octets. Not zeroed first: this is done each time that the connection is looked at.
+const ROOM: usize = 4096;
 /// How long what a caller still sends is read and dropped after the last answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// What a connection of HTTP/2 begins with (RFC 9113, section 3.4).
@@ -172,8 +175,8 @@ impl Line {
 
 impl State {
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut room = [0; 4096];
-        let mut room = ReadBuf::new(&mut room);
+        let mut room = [MaybeUninit::uninit(); ROOM];
+        let mut room = ReadBuf::uninit(&mut room);
         let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut room));
         self.ended = read.is_err() || room.filled().is_empty();
         self.ahead.extend_from_slice(room.filled());
@@ -199,9 +202,9 @@ impl State {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // TLS has something to write first. That it cannot be written matters no more.
         ready!(Pin::new(&mut self.transport).poll_shutdown(cx)).ok();
-        let mut rest = [0; 4096];
+        let mut rest = [MaybeUninit::uninit(); ROOM];
         loop {
-            let mut rest = ReadBuf::new(&mut rest);
+            let mut rest = ReadBuf::uninit(&mut rest);
             match ready!(self.poll_read(cx, &mut rest)) {
                 Ok(()) if !rest.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
