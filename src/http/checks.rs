@@ -5,7 +5,7 @@ mod live;
 use std::fmt::Write;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::State,
     http::HeaderMap,
     response::{AppendHeaders, IntoResponse, Response},
@@ -16,14 +16,13 @@ use tower::ServiceExt;
 use super::{
     Doors, JsonMembers,
     accept::prefers_events,
-    auth::Caller,
+    origin::Origin,
     problem::{Problem, ProblemType},
     rate_limit,
-    trace_context::TraceParent,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
-    probe::{Order, Refusal},
+    probe::Refusal,
     report::Report,
     target::policy::Forbidden,
 };
@@ -104,13 +103,11 @@ use crate::{
 pub(super) async fn run_check(
     doors: State<Doors>,
     headers: HeaderMap,
-    caller: Option<Extension<Caller>>,
-    parent: TraceParent,
+    origin: Origin,
     members: JsonMembers,
 ) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;
-    let caller = caller.map(|caller| caller.0.0.to_string());
-    let order = Order { caller, parent: parent.0, ..Order::new(check) };
+    let order = origin.order(check);
     let running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = doors.probe.clone();
     if prefers_events(&headers) {

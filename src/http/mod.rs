@@ -18,6 +18,7 @@ mod identity;
 mod lifecycle;
 mod metrics;
 mod openapi;
+mod origin;
 mod places;
 pub mod problem;
 mod rate_limit;

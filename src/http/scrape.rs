@@ -5,7 +5,6 @@ mod explanation;
 use std::time::Duration;
 
 use axum::{
-    Extension,
     extract::{RawQuery, State},
     http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -16,14 +15,13 @@ use url::form_urlencoded;
 use super::{
     Doors,
     accept::prefers_open_metrics,
-    auth::Caller,
+    origin::Origin,
     problem::{Problem, ProblemType},
     rate_limit,
-    trace_context::TraceParent,
 };
 use crate::{
     check::{ModuleRequest, Violation},
-    probe::{Order, Refusal},
+    probe::Refusal,
     report::exposition,
     target::policy::Forbidden,
 };
@@ -96,8 +94,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
 pub(super) async fn probe_target(
     doors: State<Doors>,
     headers: HeaderMap,
-    caller: Option<Extension<Caller>>,
-    parent: TraceParent,
+    origin: Origin,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()).into_owned();
@@ -113,8 +110,7 @@ pub(super) async fn probe_target(
         }
     };
     let timeout = check.timeout;
-    let caller = caller.map(|caller| caller.0.0.to_string());
-    let order = Order { caller, parent: parent.0, ..Order::new(check) };
+    let order = origin.order(check);
     let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = doors.probe.clone().oneshot(order).await?;
     let metrics = exposition(&report, timeout);

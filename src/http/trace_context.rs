@@ -1,11 +1,6 @@
 //! The trace that a request belongs to (W3C Trace Context, `traceparent` and `tracestate`).
 
-use std::convert::Infallible;
-
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, request::Parts},
-};
+use axum::http::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, TextMapPropagator},
@@ -14,20 +9,12 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 /// The caller's span, if the request names one. A header that is not of the form is as none, as the specification has it.
-#[derive(Clone, Debug)]
-pub(super) struct TraceParent(pub(super) Option<SpanContext>);
-
-impl<S: Sync> FromRequestParts<S> for TraceParent {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        if !parts.headers.contains_key("traceparent") {
-            return Ok(Self(None));
-        }
-        let found = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(&parts.headers));
-        let parent = found.span().span_context().clone();
-        Ok(Self(parent.is_valid().then_some(parent)))
+pub(super) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
+    if !headers.contains_key("traceparent") {
+        return None;
     }
+    let found = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    Some(found.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
 struct Headers<'a>(&'a HeaderMap);
