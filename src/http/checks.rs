@@ -16,15 +16,13 @@ use tower::ServiceExt;
 use super::{
     Doors, JsonMembers,
     accept::prefers_events,
+    openapi::refusals::NotRun,
     origin::Origin,
     problem::{Problem, ProblemType},
-    rate_limit,
 };
 use crate::{
     check::{Check, CheckRequest, Violation},
-    probe::Refusal,
     report::Report,
-    target::policy::Forbidden,
 };
 
 /// Run one check, now
@@ -67,11 +65,6 @@ use crate::{
             )),
         (status = 400, description = "The body is not JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::MalformedJson, "expected value at line 1 column 8"))),
-        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json",
-            headers(("WWW-Authenticate" = String, description = "The scheme: `Bearer`")),
-            example = json!(Problem::new(ProblemType::Unauthorized, "the token is not known"))),
-        (status = 403, description = "The operator forbids the target", body = Problem, content_type = "application/problem+json",
-            example = json!(Problem::from(Refusal::Forbidden(Forbidden::Port { port: 110 })))),
         (status = 408, description = "The body came too slowly", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::RequestTimeout, "the body must be sent within 30s"))),
         (status = 413, description = "The body is too large", body = Problem,
@@ -80,25 +73,7 @@ use crate::{
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::UnsupportedMediaType, "send the body with `Content-Type: application/json`"))),
         (status = 422, description = "Invalid parameters; every violation is listed", body = Problem,
             content_type = "application/problem+json", example = json!(invalid_parameters())),
-        (status = 429, description = "The caller asks too often, or too many checks of this target are running", body = Problem,
-            content_type = "application/problem+json",
-            headers(
-                ("Retry-After" = u32, description = "In seconds"),
-                ("RateLimit-Policy" = String, description = "As on a 200"),
-                ("RateLimit" = String, description = "As on a 200; where none is left, `t` is when the next one is back"),
-            ),
-            examples(
-                ("rate_limited" = (summary = "The caller asks too often", value = json!(rate_limit::example()))),
-                ("target_busy" = (summary = "Too many checks of this target are running", value = json!(Problem::from(Refusal::TargetBusy)))),
-            )),
-        (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",
-            example = json!(Problem::fault())),
-        (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
-            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
-            examples(
-                ("overloaded" = (summary = "Too many checks are running", value = json!(Problem::from(Refusal::Overloaded)))),
-                ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
-            )),
+        NotRun,
     ))]
 pub(super) async fn run_check(
     doors: State<Doors>,

@@ -1,5 +1,6 @@
 //! The OpenAPI document, and the page that shows it. Both are made from the list of routes, so neither can fall behind it.
 
+pub(super) mod refusals;
 pub(super) mod schemas;
 
 use std::sync::Arc;

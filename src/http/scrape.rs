@@ -12,18 +12,10 @@ use axum::{
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::{
-    Doors,
-    accept::prefers_open_metrics,
-    origin::Origin,
-    problem::{Problem, ProblemType},
-    rate_limit,
-};
+use super::{Doors, accept::prefers_open_metrics, openapi::refusals::NotRun, origin::Origin, problem::Problem};
 use crate::{
     check::{ModuleRequest, Violation},
-    probe::Refusal,
     report::exposition,
-    target::policy::Forbidden,
 };
 
 /// What is written is valid as either; the caller has the choice of what to call it.
@@ -66,30 +58,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
             )),
         (status = 400, description = "No target, an unknown module, or other invalid parameters; every violation is listed", body = Problem,
             content_type = "application/problem+json", example = json!(invalid_query())),
-        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json",
-            headers(("WWW-Authenticate" = String, description = "The scheme: `Bearer`")),
-            example = json!(Problem::new(ProblemType::Unauthorized, "the token is not known"))),
-        (status = 403, description = "The operator forbids the target", body = Problem, content_type = "application/problem+json",
-            example = json!(Problem::from(Refusal::Forbidden(Forbidden::Port { port: 110 })))),
-        (status = 429, description = "The caller asks too often, or too many checks of this target are running", body = Problem,
-            content_type = "application/problem+json",
-            headers(
-                ("Retry-After" = u32, description = "In seconds"),
-                ("RateLimit-Policy" = String, description = "As on a 200"),
-                ("RateLimit" = String, description = "As on a 200; where none is left, `t` is when the next one is back"),
-            ),
-            examples(
-                ("rate_limited" = (summary = "The caller asks too often", value = json!(rate_limit::example()))),
-                ("target_busy" = (summary = "Too many checks of this target are running", value = json!(Problem::from(Refusal::TargetBusy)))),
-            )),
-        (status = 500, description = "A fault of the service", body = Problem, content_type = "application/problem+json",
-            example = json!(Problem::fault())),
-        (status = 503, description = "Too many checks are running, or the service is about to stop", body = Problem,
-            content_type = "application/problem+json", headers(("Retry-After" = u32, description = "In seconds")),
-            examples(
-                ("overloaded" = (summary = "Too many checks are running", value = json!(Problem::from(Refusal::Overloaded)))),
-                ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
-            )),
+        NotRun,
     ))]
 pub(super) async fn probe_target(
     doors: State<Doors>,
