@@ -26,12 +26,12 @@ pub(super) struct Screen {
 impl Screen {
     /// The terminal as the environment describes it.
     pub(super) fn new() -> Self {
-        let term = env::var("TERM").unwrap_or_default();
+        let dumb = ["", "dumb"].contains(&env::var("TERM").unwrap_or_default().as_str());
         let lines = terminal_size_of(io::stdout()).map_or(24, |(_, Height(lines))| usize::from(lines));
         Self {
-            redraws: !["", "dumb"].contains(&term.as_str()) && lines > Phase::ALL.len(),
-            // By NO_COLOR and its kin, and by TERM.
-            colour: AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            redraws: !dumb && lines > Phase::ALL.len(),
+            // The choice heeds NO_COLOR and its kin, but with CI set it takes a dumb terminal for one that has colour.
+            colour: !dumb && AutoStream::choice(&io::stdout()) != ColorChoice::Never,
             unicode: is_unicode(&["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default())),
             drawn: 0,
         }
