@@ -41,6 +41,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{
@@ -136,27 +137,29 @@ fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
     doors
 }
 
-/// What holds for every path, one that does not exist included. The last layer is the outermost.
+/// What holds for every path, one that does not exist included. The first layer is the outermost.
 fn with_outer_layers(router: Router, access: Access, metrics: Metrics) -> Router {
-    let router = router.fallback(|| async { Problem::not_found() }).method_not_allowed_fallback(|| async {
-        Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
-    });
-    let router = router.layer(from_fn(metrics::name_door));
-    // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
-    let router = match access.guard {
-        // Around the router as a whole: a layer within it would come before the `Allow` header of a 405.
-        Some(guard) => Router::new().fallback_service(router).layer(from_fn_with_state(guard, auth::require_token)),
-        None => router,
-    };
-    router
-        // Outside of all that could panic, inside of the log that is to show the 500.
-        .layer(CatchPanicLayer::custom(Problem::from_panic))
-        // Outside of the guard and of the panics, for a 401 and a 500 are answers too.
-        .layer(from_fn_with_state(metrics, metrics::count))
-        .layer(map_response(security_headers::add))
-        .layer(from_fn(log))
+    let router = router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
+        })
+        .layer(from_fn(metrics::name_door));
+    let service = ServiceBuilder::new()
         // For the log, and for the rate limit.
         .layer(from_fn_with_state(access.trusted_proxies, client::identify))
+        .layer(from_fn(log))
+        .layer(map_response(security_headers::add))
+        // Outside of the guard and of the panics, for a 401 and a 500 are answers too.
+        .layer(from_fn_with_state(metrics, metrics::count))
+        // Outside of all that could panic, inside of the log that is to show the 500.
+        .layer(CatchPanicLayer::custom(Problem::from_panic))
+        // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
+        .option_layer(access.guard.map(|guard| from_fn_with_state(guard, auth::require_token)))
+        .service(router);
+    // The stack is around the router and not in it: there each layer would be made anew for every route, boxed, and cloned with all
+    // that it encloses at each request; and the guard would come before the `Allow` header of a 405.
+    Router::new().fallback_service(service)
 }
 
 /// One line per request; the query is left out, for it may hold anything.
