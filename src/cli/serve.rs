@@ -36,7 +36,7 @@ impl Parts {
         let lifecycle = Lifecycle::default();
         let doors = Doors {
             lifecycle: lifecycle.clone(),
-            body_limits: BodyLimits { size: settings.max_body, time: settings.body_timeout },
+            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, settings.max_checks as usize),
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
             modules: Arc::new(settings.modules.clone()),

@@ -1,85 +1,34 @@
-//! Request bodies: read within a size and a time, then as the members of one JSON object.
+//! Request bodies, read within a size and a time.
 
-use std::{fmt, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
-    extract::{FromRef, FromRequest, Request},
+    BoxError,
+    body::Body,
+    extract::Request,
     http::{
         HeaderMap,
         header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
     },
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use tokio::sync::Semaphore;
 
-use crate::check::Violation;
+use super::problem::{Problem, ProblemType};
 
-use super::{
-    Lifecycle,
-    problem::{Problem, ProblemType},
-};
-
-/// Members of an object, at the most: several times as many as there are parameters. Each one that is unknown is reported.
-const MEMBERS: usize = 100;
-
-/// How large a body may be, and how long it may take.
-#[derive(Clone, Copy, Debug)]
+/// How large a body may be, how long it may take, and how many may be under way. A clone shares the count.
+#[derive(Clone, Debug)]
 pub struct BodyLimits {
-    /// In bytes.
-    pub size: usize,
-    /// From the end of the header to the end of the body.
-    pub time: Duration,
+    size: usize,
+    time: Duration,
+    places: Arc<Semaphore>,
 }
 
-/// The members of a JSON object, as they stand in the body: in their order, and a name that occurs twice is there twice.
-#[derive(PartialEq)]
-pub struct JsonMembers(pub Vec<(String, Value)>);
-
-/// By their names alone: a value may be a password.
-impl fmt::Debug for JsonMembers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
-    }
-}
-
-impl<S> FromRequest<S> for JsonMembers
-where
-    S: Send + Sync,
-    BodyLimits: FromRef<S>,
-    Lifecycle: FromRef<S>,
-{
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let (limits, lifecycle) = (BodyLimits::from_ref(state), Lifecycle::from_ref(state));
-        tokio::select! {
-            // Whoever is still uploading when the service drains would be refused in the end: better at once.
-            biased;
-            () = lifecycle.draining() => Err(Problem::shutting_down()),
-            // Boxed, for it is large and soon over, and the check that follows is long.
-            body = Box::pin(read_json(request, limits)) => Self::parse(&body?),
-        }
-    }
-}
-
-impl JsonMembers {
-    /// Reads the members out of a JSON text.
-    ///
-    /// # Errors
-    /// `malformed-json`, with line and column; `invalid-parameters` for JSON that is no object.
-    pub fn parse(text: &[u8]) -> Result<Self, Problem> {
-        let malformed = |error: serde_json::Error| Problem::new(ProblemType::MalformedJson, error.to_string());
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let document = Document::deserialize(&mut json).map_err(malformed)?;
-        json.end().map_err(malformed)?;
-        let detail = match document {
-            Document::Object(members) => return Ok(Self(members)),
-            Document::TooLarge => format!("must have no more than {MEMBERS} members"),
-            Document::Other(kind) => format!("must be an object, not {kind}"),
-        };
-        Err(Problem::invalid_parameters(vec![Violation { pointer: String::new(), detail }]))
+impl BodyLimits {
+    /// Bodies of at most `size` bytes, which arrive within `time` of the header, `at_once` of them at the same time: what has been read
+    /// of a body is in memory before the check counts as one that is in flight.
+    pub fn new(size: usize, time: Duration, at_once: usize) -> Self {
+        Self { size, time, places: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))) }
     }
 }
 
@@ -91,7 +40,11 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
-async fn read_json(request: Request, limits: BodyLimits) -> Result<Bytes, Problem> {
+/// The octets of a body that says it is JSON.
+///
+/// # Errors
+/// 400, 408, 413, 415 or 503: see [`ProblemType`].
+pub(super) async fn read_json(request: Request, limits: BodyLimits) -> Result<Vec<u8>, Problem> {
     if !is_json(request.headers()) {
         return Err(Problem::new(
             ProblemType::UnsupportedMediaType,
@@ -113,9 +66,12 @@ async fn read_json(request: Request, limits: BodyLimits) -> Result<Bytes, Proble
     if announced.is_some_and(|length| length > limits.size as u64) {
         return Err(too_large());
     }
+    let Ok(_place) = limits.places.try_acquire() else {
+        return Err(Problem::new(ProblemType::Overloaded, "as many bodies are being read as the service has room for"));
+    };
     let body: Limited<Body> = Limited::new(request.into_body(), limits.size);
-    match tokio::time::timeout(limits.time, body.collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+    match tokio::time::timeout(limits.time, read(body)).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
             tracing::debug!(?error, "a request body broke off");
@@ -127,66 +83,62 @@ async fn read_json(request: Request, limits: BodyLimits) -> Result<Bytes, Proble
     }
 }
 
-/// Any JSON document, of which only an object of not too many members is kept.
-enum Document {
-    Object(Vec<(String, Value)>),
-    TooLarge,
-    Other(&'static str),
+/// All of a body, copied piece by piece: to keep a piece is to keep the buffer that it was read into, and a caller may send a megabyte
+/// in pieces of one byte.
+async fn read(mut body: Limited<Body>) -> Result<Vec<u8>, BoxError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(piece) = frame?.into_data() {
+            bytes.extend_from_slice(&piece);
+        }
+    }
+    Ok(bytes)
 }
 
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyDocument;
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
 
-        impl<'de> Visitor<'de> for AnyDocument {
-            type Value = Document;
+    use axum::{body::Bytes, http::StatusCode, response::IntoResponse};
+    use futures_util::stream;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON document")
-            }
+    use super::*;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Document, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    if members.len() == MEMBERS {
-                        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        return Ok(Document::TooLarge);
-                    }
-                    members.push(member);
-                }
-                Ok(Document::Object(members))
-            }
+    /// A piece of a body that is counted as long as its memory is kept.
+    struct Piece(&'static [u8], #[expect(dead_code, reason = "it counts by being there")] Arc<()>);
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Document, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Document::Other("an array"))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Document, E> {
-                Ok(Document::Other("a boolean"))
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Document, E> {
-                Ok(Document::Other("a number"))
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Document, E> {
-                Ok(Document::Other("a number"))
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Document, E> {
-                Ok(Document::Other("a number"))
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Document, E> {
-                Ok(Document::Other("a string"))
-            }
-
-            fn visit_unit<E>(self) -> Result<Document, E> {
-                Ok(Document::Other("null"))
-            }
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            self.0
         }
+    }
 
-        deserializer.deserialize_any(AnyDocument)
+    #[tokio::test]
+    async fn no_piece_of_a_body_is_kept() {
+        let kept = Arc::new(());
+        let counter = kept.clone();
+        let pieces = ["{", " ", "}"].map(str::as_bytes).into_iter().map(move |text| {
+            assert!(Arc::strong_count(&counter) <= 3, "pieces that were read are kept");
+            Ok::<_, Infallible>(Bytes::from_owner(Piece(text, counter.clone())))
+        });
+        let body = read(Limited::new(Body::from_stream(stream::iter(pieces)), 3)).await.expect("a body");
+        assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
+    }
+
+    #[tokio::test]
+    async fn bodies_are_read_so_many_at_a_time() {
+        let limits = BodyLimits::new(10, Duration::from_secs(60), 1);
+        let request = |body| Request::post("/").header(CONTENT_TYPE, "application/json").body(body).expect("a request");
+        let mut first = tokio_test::task::spawn(read_json(
+            request(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())),
+            limits.clone(),
+        ));
+        tokio_test::assert_pending!(first.poll());
+        let refused = read_json(request(Body::from("{}")), limits.clone()).await.expect_err("there is no room");
+        let answer = refused.into_response();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key("retry-after"));
+        drop(first);
+        assert_eq!(read_json(request(Body::from("{}")), limits).await.expect("room"), b"{}");
     }
 }

@@ -1,8 +1,8 @@
 //! The HTTP doors: the router with its outer layers, and the server loop.
 //!
 //! - [`checks`], [`scrape`], [`metrics`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
-//! - [`body`] reads what callers send, `accept` in which form they want the answer,
-//!   [`problem`] words every error, `security_headers` are for browsers.
+//! - [`body`] and `json_members` read what callers send, `accept` in which form they want the answer, `origin` who asks, and
+//!   `trace_context` within which trace; [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
 //! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
 //!   share. [`ServerIdentity`] is for HTTPS.
@@ -15,6 +15,7 @@ mod client;
 mod connection;
 mod console;
 mod identity;
+mod json_members;
 mod lifecycle;
 mod metrics;
 mod openapi;
@@ -50,9 +51,10 @@ use utoipa_axum::{
 };
 
 pub use auth::Guard;
-pub use body::{BodyLimits, JsonMembers};
+pub use body::BodyLimits;
 pub use client::TrustedProxies;
 pub use identity::{Fault, IdentityError, ServerIdentity};
+pub use json_members::JsonMembers;
 pub use lifecycle::{Lifecycle, Running};
 pub use rate_limit::{Rate, RateError};
 pub use serve::{Ended, ServerSettings, serve};

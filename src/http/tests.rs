@@ -46,7 +46,7 @@ fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sy
     let probe = service_fn(move |order| std::future::ready(probe(order)));
     Doors {
         lifecycle: Lifecycle::default(),
-        body_limits: BodyLimits { size: LIMIT, time: Duration::from_secs(5) },
+        body_limits: BodyLimits::new(LIMIT, Duration::from_secs(5), 100),
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
         modules: Arc::new(Modules::none(Duration::from_secs(60))),
@@ -239,7 +239,7 @@ async fn an_encoded_body_is_refused() {
 #[tokio::test]
 async fn deep_and_huge_json_is_refused() {
     let size = 1 << 20;
-    let roomy = || workshop(Doors { body_limits: BodyLimits { size, time: Duration::from_secs(20) }, ..doors() });
+    let roomy = || workshop(Doors { body_limits: BodyLimits::new(size, Duration::from_secs(20), 100), ..doors() });
     let many: String = (0..80_000).map(|number| format!("\"k{number}\":1,")).collect();
     for (body, status, slug) in [
         ("[".repeat(100_000) + &"]".repeat(100_000), 422, "invalid-parameters"),

@@ -215,7 +215,7 @@ async fn a_check_that_ends_before_the_recipient_needs_none() {
 /// middle of it, reads no more, and resets the connection a while later.
 async fn cut_off(last_word: &str) -> Value {
     let size = 12 << 20;
-    let house = House { body: BodyLimits { size: 2 * size, time: Duration::from_secs(30) }, ..House::default() };
+    let house = House { body: BodyLimits::new(2 * size, Duration::from_secs(30), 100), ..House::default() };
     let app = house.open().await;
     let in_the_middle = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reply(last_word));
     let hangs_up = in_the_middle.then(Act::reset().after(Duration::from_millis(200)));

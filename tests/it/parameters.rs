@@ -1,11 +1,12 @@
 //! What is refused before anything happens: every wrong body and parameter, with its place, and nobody is connected to.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Duration};
 
 use axum::http::{HeaderValue, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use smtp_check::http::BodyLimits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -27,8 +28,7 @@ impl Guarded {
     async fn start() -> Self {
         let untouched = TcpListener::bind("127.0.0.1:0").expect("a port");
         untouched.set_nonblocking(true).expect("settable");
-        let mut house = House::default();
-        house.body.size = 64 * 1024;
+        let house = House { body: BodyLimits::new(64 * 1024, Duration::from_secs(30), 100), ..House::default() };
         Self { app: house.open().await, untouched }
     }
 

@@ -31,7 +31,7 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
     let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: PATIENCE };
     let doors = Doors {
         lifecycle: lifecycle.clone(),
-        body_limits: BodyLimits { size: 1000, time: PATIENCE },
+        body_limits: BodyLimits::new(1000, PATIENCE, 100),
         probe: panicking(limits, Arc::clone(may_finish)),
         max_timeout: PATIENCE,
         modules: Arc::new(Modules::none(PATIENCE)),

@@ -61,7 +61,7 @@ async fn start(settings: ServerSettings) -> Service {
     let address = listener.local_addr().expect("bound");
     let (events, seen) = mpsc::unbounded_channel();
     let bench = Bench { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
-    let limits = BodyLimits { size: 1000, time: BOUND };
+    let limits = BodyLimits::new(1000, BOUND, 100);
     let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Doors {
         lifecycle: bench.lifecycle.clone(),
         body_limits: limits,

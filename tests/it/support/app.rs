@@ -53,7 +53,7 @@ impl Default for House {
             anchors: TrustAnchors::none(),
             access: Access::default(),
             modules: Modules::none(Duration::from_secs(60)),
-            body: BodyLimits { size: 1 << 20, time: Duration::from_secs(30) },
+            body: BodyLimits::new(1 << 20, Duration::from_secs(30), 1024),
             server: ServerSettings {
                 identity: None,
                 max_connections: 4096,
