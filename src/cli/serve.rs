@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::pending, io, net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{future::pending, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use axum::Router;
 use clap::Error;
@@ -14,6 +14,10 @@ use crate::{
     telemetry::{self, Traces},
     tls::TrustAnchors,
 };
+
+/// How long callers may take over their answers once no check is running, and the service is to end. A report is a few kilobytes, with
+/// a dialogue at most a megabyte or so.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// Everything that a service is made of. To have it is to know that the settings are good.
 pub(super) struct Parts {
@@ -62,6 +66,7 @@ impl Parts {
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
+            last_answers: LAST_ANSWERS,
         };
         // A check has a connection to its mail server, or asks a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
@@ -110,7 +115,7 @@ impl Parts {
             traces.flush().await;
         }
         match ended {
-            Ended::Drained => {
+            Ended::Drained { .. } => {
                 tracing::info!("stopped: {ended}");
                 ExitCode::SUCCESS
             }

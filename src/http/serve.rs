@@ -32,13 +32,19 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// For running checks to finish, once the service was told to stop.
     pub shutdown_grace: Duration,
+    /// Of that, for callers to take the answers that are left once no check is running any more. By [`Self::body_timeout`] alone, one
+    /// that hardly reads could keep the service for as long as it likes.
+    pub last_answers: Duration,
 }
 
 /// How the service ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every check finished, and every answer went out.
-    Drained,
+    /// Every check finished.
+    Drained {
+        /// Connections whose callers had still not taken their answers.
+        unread: usize,
+    },
     /// The grace was over first, or the operator had no patience.
     Cut {
         /// Checks that were still running.
@@ -51,7 +57,10 @@ pub enum Ended {
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Drained => f.write_str("every check has finished"),
+            Self::Drained { unread: 0 } => f.write_str("every check has finished"),
+            Self::Drained { unread } => {
+                write!(f, "every check has finished; {unread} callers did not take their answers")
+            }
             Self::Cut { checks, connections } => {
                 write!(f, "cut off {checks} running checks and {connections} connections")
             }
@@ -71,7 +80,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
     settings: ServerSettings,
 ) -> Ended {
-    let (places, grace) = (Places::new(settings.max_connections), settings.shutdown_grace);
+    let ServerSettings { max_connections, shutdown_grace: grace, last_answers, .. } = settings;
+    let places = Places::new(max_connections);
     let server = Arc::new(Server { router, settings, stop: watch::Sender::new(false) });
     let mut connections = JoinSet::new();
     let mut acceptor = Acceptor::new(listener);
@@ -82,7 +92,7 @@ pub async fn serve(
         let deadline = Instant::now() + grace;
         tokio::select! {
             // A check that has not finished by then is cut with its connection, below.
-            _ = timeout_at(deadline, lifecycle.over()) => deadline,
+            _ = timeout_at(deadline, lifecycle.over()) => deadline.min(Instant::now() + last_answers),
             () = lifecycle.hurried() => Instant::now(),
         }
     });
@@ -109,11 +119,14 @@ pub async fn serve(
         () = lifecycle.hurried() => false,
     };
     if closed {
-        return Ended::Drained;
+        return Ended::Drained { unread: 0 };
     }
-    let cut = Ended::Cut { checks: lifecycle.running(), connections: connections.len() };
+    let (checks, connections_left) = (lifecycle.running(), connections.len());
     connections.shutdown().await;
-    cut
+    match checks {
+        0 => Ended::Drained { unread: connections_left },
+        checks => Ended::Cut { checks, connections: connections_left },
+    }
 }
 
 /// A listener that outlives its errors.

@@ -69,7 +69,7 @@ async fn running_checks_finish_while_new_ones_are_refused() {
     );
     assert_eq!(slow.next_session().await.end, End::Quit);
     assert_eq!(quick.connections(), 0);
-    assert_eq!(app.ended().await, Ended::Drained);
+    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn an_idle_service_ends_at_once() {
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
     while idle.read_u8().await.expect("an answer") != b'}' {}
     app.terminate();
-    assert_eq!(app.ended().await, Ended::Drained);
+    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
     assert_eq!(answer_on(idle).await, "", "it kept nobody, and was closed");
 }
 
@@ -110,7 +110,7 @@ async fn a_check_whose_caller_has_gone_keeps_nobody() {
     app.terminate();
     app.lifecycle.draining().await;
     drop(running);
-    assert_eq!(app.ended().await, Ended::Drained);
+    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
 }
 
 /// A mail server by hand, which goes on only when told.

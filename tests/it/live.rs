@@ -164,7 +164,7 @@ async fn a_check_that_does_not_run_is_no_stream() {
     app.lifecycle.draining().await;
     refused(&app, json!({}), 503, "shutting-down").await;
     drop((first, second));
-    assert_eq!(app.ended().await, Ended::Drained);
+    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
 }
 
 /// The second address of a target may have its fill when the first one has been tried in vain.
@@ -221,7 +221,7 @@ async fn a_live_check_finishes_though_the_service_is_to_stop() {
     assert_eq!(app.lifecycle.running(), 1);
     let report = report_of(&live.rest().await);
     assert_eq!(report["outcome"], "delivered");
-    assert_eq!(app.ended().await, Ended::Drained);
+    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         shutdown_grace: PATIENCE,
+        last_answers: PATIENCE,
     };
     let router = router(doors, Access::default()).expect("a document");
     tokio::spawn(serve(listener, router, lifecycle.clone(), std::future::pending(), settings));

@@ -87,6 +87,7 @@ fn generous() -> ServerSettings {
         header_timeout: PATIENCE * 2,
         body_timeout: PATIENCE * 2,
         shutdown_grace: PATIENCE * 2,
+        last_answers: PATIENCE * 2,
     }
 }
 
@@ -377,7 +378,7 @@ async fn a_check_over_http2_finishes_in_the_drain() {
     timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
     service.bench.may_finish.add_permits(1);
     assert!(rest(&mut caller).await.contains("finished"));
-    assert_eq!(service.end().await, Ended::Drained);
+    assert_eq!(service.end().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test]
@@ -394,7 +395,7 @@ async fn an_idle_service_ends_at_once() {
 
     let address = service.address;
     service.stop();
-    assert_eq!(service.end().await, Ended::Drained);
+    assert_eq!(service.end().await, Ended::Drained { unread: 0 });
     for caller in [&mut kept_alive, &mut silent, &mut halfway] {
         // Unread bytes make the system reset the connection instead of closing it.
         let mut nothing = Vec::new();
@@ -430,7 +431,7 @@ async fn running_checks_finish_and_new_ones_are_refused() {
         let answer = rest(running).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("finished"), "{answer}");
     }
-    assert_eq!(service.end().await, Ended::Drained);
+    assert_eq!(service.end().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test]
@@ -441,7 +442,16 @@ async fn an_answer_is_written_to_its_end() {
     service.stop();
     timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
     assert_eq!(rest(&mut caller).await.len(), LARGE);
-    assert_eq!(service.end().await, Ended::Drained);
+    assert_eq!(service.end().await, Ended::Drained { unread: 0 });
+}
+
+#[tokio::test]
+async fn a_caller_that_takes_no_answer_does_not_keep_an_idle_service() {
+    let mut service = start(ServerSettings { last_answers: BOUND, ..generous() }).await;
+    let mut caller = service.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    until(&mut caller, "\r\n\r\n").await;
+    service.stop();
+    assert_eq!(service.end().await, Ended::Drained { unread: 1 });
 }
 
 #[tokio::test]
