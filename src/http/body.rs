@@ -67,7 +67,7 @@ pub(super) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
         return Err(too_large());
     }
     let Ok(_place) = limits.places.try_acquire() else {
-        return Err(Problem::new(ProblemType::Overloaded, "as many bodies are being read as the service has room for"));
+        return Err(Problem::no_room("as many requests are being read as the service has room for"));
     };
     let body: Limited<Body> = Limited::new(request.into_body(), limits.size);
     match tokio::time::timeout(limits.time, read(body)).await {

@@ -8,7 +8,7 @@ mod transport;
 
 use std::{
     convert::Infallible,
-    future::{self, poll_fn},
+    future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -20,11 +20,7 @@ use axum::{
     Router,
     body::Body,
     extract::ConnectInfo,
-    http::{
-        HeaderValue, Request, Response,
-        header::{CONNECTION, STRICT_TRANSPORT_SECURITY},
-    },
-    response::IntoResponse,
+    http::{HeaderValue, Request, Response, header::STRICT_TRANSPORT_SECURITY},
 };
 use hyper::{
     body::Incoming,
@@ -39,7 +35,10 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{ServerSettings, auth, places::Place, problem::Problem};
+use super::{
+    ServerSettings,
+    places::{Place, Spare},
+};
 use line::{Line, Owed, Wait};
 use transport::Transport;
 
@@ -312,10 +311,8 @@ impl Service<Request<Incoming>> for Exchanges {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let exchange = self.line.begin();
-        if self.spare && !auth::OPEN.contains(&request.uri().path()) {
-            let mut answer = Problem::too_many_connections().into_response();
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Box::pin(future::ready(Ok(answer.map(|body| exchange.owe(body)))));
+        if self.spare {
+            request.extensions_mut().insert(Spare);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let answer = self.server.router.clone().oneshot(request.map(|body| Body::new(self.line.asked(body))));

@@ -158,6 +158,8 @@ fn with_outer_layers(router: Router, access: Access, metrics: Metrics) -> Router
         .layer(CatchPanicLayer::custom(Problem::from_panic))
         // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
         .option_layer(access.guard.map(|guard| from_fn_with_state(guard, auth::require_token)))
+        // Inside of all that, for who finds no room is answered, logged and counted like anybody.
+        .layer(from_fn(places::turn_away))
         .service(router);
     // The stack is around the router and not in it: there each layer would be made anew for every route, boxed, and cloned with all
     // that it encloses at each request; and the guard would come before the `Allow` header of a 405.

@@ -2,13 +2,23 @@
 //!
 //! A caller who merely stays connected costs next to nothing, and still a file descriptor, of which there is an end. So where all
 //! places are taken, a new connection gets the place of the one that has been idle the longest. Where none is idle, it gets one of a
-//! few spare places, in which only the open doors answer: a full service is still seen to be alive.
+//! few spare places, in which only the open doors answer: a full service is still seen to be alive. A spare place stays one, whoever
+//! has it.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, header::CONNECTION},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::{auth, problem::Problem};
 
 /// Places beyond the limit.
 const SPARE: usize = 32;
@@ -22,9 +32,27 @@ struct State {
     limit: usize,
     taken: usize,
     /// The connections that are idle, the longest first.
-    idle: BTreeMap<u64, Waker>,
+    idle: BTreeMap<u64, Idle>,
     /// Times that a connection became idle.
     count: u64,
+}
+
+/// A connection that can be done without.
+#[derive(Debug)]
+struct Idle {
+    connection: Waker,
+    is_spare: bool,
+}
+
+impl State {
+    /// The place of the connection that has been idle the longest; a spare one only if there is no other.
+    fn take_idle(&mut self) -> Option<Idle> {
+        let within = self.idle.iter().find(|(_, idle)| !idle.is_spare).map(|(count, _)| *count);
+        match within {
+            Some(count) => self.idle.remove(&count),
+            None => self.idle.pop_first().map(|(_, idle)| idle),
+        }
+    }
 }
 
 /// A connection's place; free again when dropped.
@@ -46,14 +74,14 @@ impl Places {
     pub(super) fn take(&self) -> Option<Place> {
         let mut state = self.state();
         let is_full = state.taken >= state.limit;
-        let lost = if is_full { state.idle.pop_first() } else { None };
-        let is_spare = is_full && lost.is_none();
-        if is_spare && state.taken >= state.limit + SPARE {
+        let lost = if is_full { state.take_idle() } else { None };
+        if is_full && lost.is_none() && state.taken >= state.limit + SPARE {
             return None;
         }
         state.taken += 1;
         drop(state);
-        lost.inspect(|(_, connection)| connection.wake_by_ref());
+        let is_spare = lost.as_ref().map_or(is_full, |lost| lost.is_spare);
+        lost.inspect(|lost| lost.connection.wake_by_ref());
         Some(Place { places: self.clone(), is_spare, idle_as: None })
     }
 
@@ -73,11 +101,11 @@ impl Place {
         let mut state = self.places.state();
         match self.idle_as.map(|count| state.idle.get_mut(&count)) {
             Some(None) => return Poll::Ready(()),
-            Some(Some(waker)) => waker.clone_from(cx.waker()),
+            Some(Some(idle)) => idle.connection.clone_from(cx.waker()),
             None => {
                 state.count += 1;
                 let count = state.count;
-                state.idle.insert(count, cx.waker().clone());
+                state.idle.insert(count, Idle { connection: cx.waker().clone(), is_spare: self.is_spare });
                 drop(state);
                 self.idle_as = Some(count);
             }
@@ -98,6 +126,20 @@ impl Drop for Place {
         self.hold();
         self.places.state().taken -= 1;
     }
+}
+
+/// A request that came over a connection in a spare place: an extension of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spare;
+
+/// Turns away from the spare places who asks for more than whether the service is alive.
+pub(super) async fn turn_away(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Spare>().is_none() || auth::OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let mut response = Problem::no_room("every connection that the service may have is in use").into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 #[cfg(test)]
@@ -143,6 +185,23 @@ mod tests {
         assert!(places.take().is_some_and(|place| place.is_spare()));
         drop((busy, spare));
         assert!(places.take().is_some_and(|place| !place.is_spare()));
+    }
+
+    #[test]
+    fn a_spare_place_stays_one_whoever_gets_it() {
+        let places = Places::new(1);
+        let mut busy = places.take().expect("free");
+        let mut spare = places.take().expect("a spare place");
+        let mut lost = idle(&mut spare);
+        let heir = places.take().expect("its place");
+        assert_ready!(lost.poll());
+        assert!(heir.is_spare());
+
+        // One that is no spare place goes first, however late it became idle.
+        let mut heir = heir;
+        drop(idle(&mut heir));
+        drop(idle(&mut busy));
+        assert!(!places.take().expect("the place within the limit").is_spare());
     }
 
     #[test]

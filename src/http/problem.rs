@@ -60,7 +60,7 @@ pub enum ProblemType {
     /// 500: a fault of the service itself.
     #[serde(rename = "urn:smtp-check:problem:internal")]
     Internal,
-    /// 503: too many checks are running.
+    /// 503: as many checks are running, requests being read, or connections open, as there may be.
     #[serde(rename = "urn:smtp-check:problem:overloaded")]
     Overloaded,
     /// 503: the service is about to stop.
@@ -102,7 +102,7 @@ impl ProblemType {
             Self::RateLimited => "Too many requests",
             Self::TargetBusy => "Too many checks of this target",
             Self::Internal => "Internal error",
-            Self::Overloaded => "Too many checks are running",
+            Self::Overloaded => "The service is full",
             Self::ShuttingDown => "The service is shutting down",
         }
     }
@@ -139,7 +139,13 @@ pub struct Problem {
     pub errors: Vec<Violation>,
     #[serde(skip)]
     retry_after: Option<u32>,
+    #[serde(skip)]
+    no_room: Option<NoRoom>,
 }
+
+/// The service has no room for a request, and so never asked the probe: an extension of the response, for the counters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoRoom;
 
 impl Problem {
     /// A problem of this type, with the type's own status.
@@ -151,6 +157,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: problem_type.retry_after(),
+            no_room: None,
         }
     }
 
@@ -178,9 +185,9 @@ impl Problem {
         Self::new(ProblemType::ShuttingDown, "no new check is begun; another instance may take it")
     }
 
-    /// Every connection that the service may have is in use.
-    pub fn too_many_connections() -> Self {
-        Self::new(ProblemType::Overloaded, "every connection that the service may have is in use")
+    /// The service has no room for the request itself, whatever it asks for.
+    pub fn no_room(detail: &'static str) -> Self {
+        Self { no_room: Some(NoRoom), ..Self::new(ProblemType::Overloaded, detail) }
     }
 
     /// The answer when a handler panicked. The log has the cause, from where it happened; the caller gets none of it.
@@ -235,6 +242,7 @@ impl IntoResponse for Problem {
         };
         // For the counters, which see only what comes back out.
         response.extensions_mut().insert(self.problem_type);
+        self.no_room.map(|no_room| response.extensions_mut().insert(no_room));
         response
     }
 }

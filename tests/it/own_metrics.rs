@@ -108,6 +108,27 @@ async fn refusals_are_counted_by_reason() {
 }
 
 #[tokio::test]
+async fn who_finds_no_place_to_connect_to_is_answered_and_counted_like_anybody() {
+    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+    let mut house = House::default();
+    house.server.max_connections = 1;
+    let app = house.open().await;
+    let held = app.hold(&check(silent.port())).await;
+    silent.connected(1).await;
+    let answer = app.get("/docs/").await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-content-type-options")), (503, Some("nosniff")));
+    assert_eq!(answer.json()["type"], "urn:smtp-check:problem:overloaded");
+    drop(held);
+    let mut turned_away = 1.0;
+    while app.get("/metrics").await.status == 503 {
+        turned_away += 1.0;
+    }
+    assert_eq!(value(&app, &refused("overloaded")).await, Some(turned_away));
+    let requests = "smtp_check_http_requests_total{door=\"\",status=\"503\",caller=\"\"}";
+    assert_eq!(value(&app, requests).await, Some(turned_away));
+}
+
+#[tokio::test]
 async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether_it_is_ready() {
     let app = App::start().await;
     app.lifecycle.drain();

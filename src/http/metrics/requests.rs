@@ -12,7 +12,10 @@ use prometheus_client::{
 };
 
 use super::{Metrics, Reason, Refusals};
-use crate::http::{auth::Caller, problem::ProblemType};
+use crate::http::{
+    auth::Caller,
+    problem::{NoRoom, ProblemType},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -64,8 +67,9 @@ pub(in crate::http) async fn count(State(metrics): State<Metrics>, request: Requ
     let caller = extensions.get::<Caller>().map(|caller| caller.0.as_str()).unwrap_or_default();
     let labels = RequestLabels { door: door.to_owned(), status: response.status().as_u16(), caller: caller.to_owned() };
     requests.get_or_create(&labels).inc();
-    // These two never reach the probe. Whoever asks whether the service is ready does not ask for a check.
+    // These never reach the probe. Whoever asks whether the service is ready does not ask for a check.
     match extensions.get::<ProblemType>() {
+        _ if extensions.get::<NoRoom>().is_some() => refusals.count(Reason::Overloaded),
         Some(ProblemType::RateLimited) => refusals.count(Reason::RateLimited),
         Some(ProblemType::ShuttingDown) if door != "/readyz" => refusals.count(Reason::ShuttingDown),
         _ => {}

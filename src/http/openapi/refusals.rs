@@ -36,11 +36,11 @@ pub(in crate::http) enum NotRun {
     /// A fault of the service
     #[response(status = 500, content_type = "application/problem+json", example = json!(Problem::fault()))]
     Fault(Problem),
-    /// Too many checks are running, or the service is about to stop
+    /// The service is full, or about to stop
     #[response(status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u32, description = "In seconds")),
         examples(
-            ("overloaded" = (summary = "Too many checks are running", value = json!(Problem::from(Refusal::Overloaded)))),
+            ("overloaded" = (summary = "As many checks are running as there may be", value = json!(Problem::from(Refusal::Overloaded)))),
             ("shutting_down" = (summary = "The service is about to stop", value = json!(Problem::shutting_down()))),
         ))]
     Unavailable(Problem),

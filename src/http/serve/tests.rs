@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::Body,
     extract::State,
+    middleware::from_fn,
     response::IntoResponse,
     routing::{get, post},
 };
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{BodyLimits, Doors, JsonMembers, problem::Problem, tests::doors};
+use crate::http::{BodyLimits, Doors, JsonMembers, places::turn_away, problem::Problem, tests::doors};
 
 /// Far longer than anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,7 +74,8 @@ async fn start(settings: ServerSettings) -> Service {
         .route("/healthz", get(|| async { "alive" }))
         .route("/large", get(|| async { Body::from(vec![b'x'; LARGE]).into_response() }))
         .with_state(bench.clone())
-        .route("/echo", echo);
+        .route("/echo", echo)
+        .layer(from_fn(turn_away));
     let (shutdown, told) = oneshot::channel::<()>();
     let told = async { told.await.unwrap_or_default() };
     let ended = tokio::spawn(serve(listener, router, bench.lifecycle.clone(), told, settings));
