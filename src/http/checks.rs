@@ -35,8 +35,9 @@ use crate::{
 /// With `Accept: text/event-stream` the same check is told live, as server-sent events: `begin` when a phase is under way (data: a
 /// `PhaseStart`; of several addresses that are tried, each begins `connect` anew), `phase` the moment that it ends (data: one element
 /// of the report's `phases`, exactly as it stands there), and at the end `report` (data: the `Report`). Phases may overlap: `banner`
-/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the answer waits until the check connects, so
-/// that a refusal has its status; should one come later, the last event is `problem` (data: the `Problem`) in place of `report`.
+/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the answer waits until the check connects, half a
+/// second at the most, so that a refusal has its status; should one come later, the last event is `problem` (data: the `Problem`) in
+/// place of `report`.
 /// Leave out what you do not know.
 #[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
     request_body(content = CheckRequest, examples(

@@ -11,7 +11,11 @@ use axum::{
 };
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::mpsc,
+    task::AbortHandle,
+    time::{Instant, timeout_at},
+};
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -25,17 +29,22 @@ use crate::{
 /// How often a stream says something, for those on the way who close what is silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
+/// How long the head of the answer waits for the check to connect. Names are mostly resolved in less; and whoever watches a slow name
+/// server is to see that something is going on.
+const HEAD: Duration = Duration::from_millis(500);
+
 /// Runs a check and answers with its events.
 ///
-/// The head of the answer waits until the check connects: nearly all that can refuse it lies before, and is told by its status.
+/// The head of the answer waits until the check connects, if that is soon: nearly all that can refuse it lies before, and is told by
+/// its status.
 ///
 /// # Errors
 /// The check was refused before that.
 pub(super) async fn run(probe: Probe, order: Order, running: Running) -> Result<Response, Problem> {
     let mut check = LiveCheck::begin(probe, order, running);
-    let mut told = Vec::new();
-    loop {
-        match check.next().await {
+    let (mut told, head) = (Vec::new(), Instant::now() + HEAD);
+    while let Ok(next) = timeout_at(head, check.next()).await {
+        match next {
             Told::Refused(problem) => return Err(problem),
             next => told.push(next),
         }
@@ -141,7 +150,7 @@ mod tests {
 
     use axum::body::Body;
     use http_body_util::BodyExt;
-    use tokio::{sync::Notify, time::Instant};
+    use tokio::sync::Notify;
     use tower::service_fn;
 
     use super::*;
@@ -209,9 +218,21 @@ mod tests {
     async fn a_check_refused_before_it_connects_is_no_stream() {
         let news = vec![begin(Phase::Dns)];
         for (end, status) in [((|| Refusal::TargetBusy) as fn() -> Refusal, 429), (panicking, 500)] {
-            let problem = answer(news.clone(), Duration::from_secs(9), end).await.expect_err("refused");
+            let problem = answer(news.clone(), HEAD / 2, end).await.expect_err("refused");
             assert_eq!(problem.into_response().status(), status);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_slow_to_resolve_is_told_of_meanwhile() {
+        let begun = Instant::now();
+        let body = answer(vec![begin(Phase::Dns)], Duration::from_secs(9), || Refusal::TargetBusy).await;
+        let body = body.expect("a stream");
+        assert_eq!(begun.elapsed(), HEAD);
+        let stream = body.collect().await.expect("no error").to_bytes();
+        let stream = String::from_utf8_lossy(&stream);
+        assert!(stream.starts_with("event: begin\ndata: {\"name\":\"dns\""), "{stream}");
+        assert!(stream.contains("event: problem\n") && stream.contains("target-busy"), "{stream}");
     }
 
     #[tokio::test]
