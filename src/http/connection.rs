@@ -3,11 +3,11 @@
 //! hyper bounds the time of a header only for HTTP/1, and not while it is still finding out which version is spoken. So the bounds
 //! are kept here, once for all versions, by looking at what the connection waits for.
 
+mod answering;
 mod line;
 mod transport;
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
@@ -16,30 +16,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::ConnectInfo,
-    http::{HeaderValue, Request, Response, header::STRICT_TRANSPORT_SECURITY},
-};
-use hyper::{
-    body::Incoming,
-    server::conn::{http1, http2},
-    service::Service,
-};
+use axum::Router;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::watch,
     time::{Instant, Sleep, sleep, timeout},
 };
-use tower::ServiceExt;
 
-use super::{
-    ServerSettings,
-    places::{Place, Spare},
-};
-use line::{Line, Owed, Wait};
+use super::{ServerSettings, places::Place};
+use answering::RouterService;
+use line::{Line, Wait};
 use transport::Transport;
 
 /// Bytes of a request's header, at the most.
@@ -52,9 +40,6 @@ const WINDOW: u32 = 1024 * 1024;
 const RESETS: usize = 20;
 /// Streams that were reset for faults of the caller ("made you reset", CVE-2025-8671).
 const FAULTS: usize = 1024;
-/// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
-const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
-
 /// What all connections have in common.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -78,11 +63,11 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     };
     let Some((line, version)) = opened else { return };
 
-    let exchanges = Exchanges { server: server.clone(), peer, line: line.clone(), spare: place.is_spare() };
+    let service = RouterService { server: server.clone(), peer, line: line.clone(), spare: place.is_spare() };
     let mut watched = Watched { line, place, patience };
     let ended = match version {
-        Version::Http1 => watched.serve_http1(exchanges, stop).await,
-        Version::Http2 => Box::pin(watched.serve_http2(exchanges, stop)).await,
+        Version::Http1 => watched.serve_http1(service, stop).await,
+        Version::Http2 => Box::pin(watched.serve_http2(service, stop)).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, ?error, "a connection broke off");
@@ -151,20 +136,20 @@ trait Connection: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl Connection for http1::Connection<TokioIo<Line>, Exchanges> {
+impl Connection for http1::Connection<TokioIo<Line>, RouterService> {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl Connection for http2::Connection<TokioIo<Line>, Exchanges, TokioExecutor> {
+impl Connection for http2::Connection<TokioIo<Line>, RouterService, TokioExecutor> {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-/// How hyper was left.
-enum Left {
+/// Until when hyper served.
+enum ServedUntil {
     Closed,
     Idle,
 }
@@ -179,36 +164,36 @@ struct Watched {
 impl Watched {
     async fn serve_http2(
         &mut self,
-        exchanges: Exchanges,
+        service: RouterService,
         stop: Pin<&mut impl Future<Output = bool>>,
     ) -> hyper::Result<()> {
         let stream = TokioIo::new(self.line.clone());
-        self.serve_until(None, pin!(http2().serve_connection(stream, exchanges)), stop).await.map(|_| ())
+        self.serve_until(None, pin!(http2().serve_connection(stream, service)), stop).await.map(|_| ())
     }
 
     /// While the caller is between two requests, there is no connection of hyper's, whose buffers take 16 KiB.
     async fn serve_http1(
         &mut self,
-        exchanges: Exchanges,
+        service: RouterService,
         mut stop: Pin<&mut impl Future<Output = bool>>,
     ) -> hyper::Result<()> {
-        while self.is_asked(stop.as_mut()).await {
+        while self.has_next_request(stop.as_mut()).await {
             let stream = TokioIo::new(self.line.clone());
-            let mut connection = http1().serve_connection(stream, exchanges.clone());
+            let mut connection = http1().serve_connection(stream, service.clone());
             let idle = Some(self.line.begun());
             match self.serve_until(idle, Pin::new(&mut connection), stop.as_mut()).await? {
-                Left::Closed => break,
-                Left::Idle => self.line.unread(connection.into_parts().read_buf),
+                ServedUntil::Closed => break,
+                ServedUntil::Idle => self.line.unread(connection.into_parts().read_buf),
             }
         }
         Ok(())
     }
 
     /// Waits for the next request to begin; false if there will be none.
-    async fn is_asked(&mut self, mut stop: Pin<&mut impl Future<Output = bool>>) -> bool {
+    async fn has_next_request(&mut self, mut stop: Pin<&mut impl Future<Output = bool>>) -> bool {
         poll_fn(|cx| {
-            if let Poll::Ready(is_asked) = self.line.poll_asked(cx) {
-                return Poll::Ready(is_asked);
+            if let Poll::Ready(has_next_request) = self.line.poll_next_request(cx) {
+                return Poll::Ready(has_next_request);
             }
             let stopping = stop.as_mut().poll(cx).is_ready();
             self.poll_end(stopping, cx).map(|()| false)
@@ -222,12 +207,12 @@ impl Watched {
         idle: Option<u64>,
         mut connection: Pin<&mut impl Connection>,
         mut stop: Pin<&mut impl Future<Output = bool>>,
-    ) -> hyper::Result<Left> {
+    ) -> hyper::Result<ServedUntil> {
         let mut stopping = false;
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(end.map(|()| Left::Closed));
+                    return Poll::Ready(end.map(|()| ServedUntil::Closed));
                 }
                 if stopping || stop.as_mut().poll(cx).is_pending() {
                     break;
@@ -236,9 +221,9 @@ impl Watched {
                 connection.as_mut().finish();
             }
             if !stopping && idle.is_some_and(|begun| self.line.is_idle_after(begun)) {
-                return Poll::Ready(Ok(Left::Idle));
+                return Poll::Ready(Ok(ServedUntil::Idle));
             }
-            self.poll_end(stopping, cx).map(|()| Ok(Left::Closed))
+            self.poll_end(stopping, cx).map(|()| Ok(ServedUntil::Closed))
         })
         .await
     }
@@ -290,39 +275,5 @@ impl Patience {
                 self.timer.as_mut().poll(cx)
             }
         }
-    }
-}
-
-/// What hyper asks for the answer to each request.
-#[derive(Clone, Debug)]
-struct Exchanges {
-    server: Arc<Server>,
-    peer: SocketAddr,
-    line: Line,
-    /// The connection has one of the spare places.
-    spare: bool,
-}
-
-impl Service<Request<Incoming>> for Exchanges {
-    type Response = Response<Owed>;
-    type Error = Infallible;
-    /// Boxed, so that it takes room only while there is something to answer.
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Owed>, Infallible>> + Send>>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let exchange = self.line.begin();
-        if self.spare {
-            request.extensions_mut().insert(Spare);
-        }
-        request.extensions_mut().insert(ConnectInfo(self.peer));
-        let answer = self.server.router.clone().oneshot(request.map(|body| Body::new(self.line.asked(body))));
-        let is_secure = self.server.settings.identity.is_some();
-        Box::pin(async move {
-            let mut answer: Response<Body> = answer.await?;
-            if is_secure {
-                answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
-            }
-            Ok(answer.map(|body| exchange.owe(body)))
-        })
     }
 }

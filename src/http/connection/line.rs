@@ -1,4 +1,4 @@
-//! The connection to one caller, as hyper, the exchanges on it and whoever watches over it share it.
+//! The connection to one caller, as hyper, the answers that are made for it and whoever watches over it share it.
 
 use std::{
     io,
@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::body::{Body, Bytes, HttpBody};
-use hyper::body::{Frame, Incoming, SizeHint};
+use axum::body::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -39,10 +38,10 @@ struct State {
     /// The caller has hung up.
     ended: bool,
     /// hyper knows of the end.
-    told: bool,
+    end_seen_by_hyper: bool,
     linger: Option<Pin<Box<Sleep>>>,
     /// A request's body was left before its end: what comes next need not be a request.
-    left: bool,
+    body_unread: bool,
     /// Requests so far.
     begun: u64,
     /// Requests whose answer is still being made.
@@ -51,8 +50,17 @@ struct State {
     sending: usize,
     /// Pieces of answers so far.
     made: u64,
-    /// The connection's task. HTTP/2 ends its exchanges in other tasks, which wake this one to look again.
+    /// The connection's task. HTTP/2 makes its answers in other tasks, which wake this one to look again.
     task: Option<Waker>,
+}
+
+/// Who has to move next, for an answer to get on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stage {
+    /// We do.
+    Making,
+    /// hyper has to take what is made, and for that the caller may have to read.
+    Sending,
 }
 
 /// What a connection waits for. Two that differ are two waits.
@@ -74,9 +82,9 @@ impl Line {
             transport,
             ahead: Vec::new(),
             ended: false,
-            told: false,
+            end_seen_by_hyper: false,
             linger: None,
-            left: false,
+            body_unread: false,
             begun: 0,
             making: 0,
             sending: 0,
@@ -100,7 +108,7 @@ impl Line {
     }
 
     /// Ready with true once there is something to read, with false once there will be nothing more.
-    pub(super) fn poll_asked(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    pub(super) fn poll_next_request(&self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.state();
         if state.ahead.is_empty() && !state.ended {
             ready!(state.poll_read_ahead(cx));
@@ -124,23 +132,28 @@ impl Line {
     pub(super) fn is_idle_after(&self, begun: u64) -> bool {
         let state = self.state();
         let is_idle = state.making == 0 && state.sending == 0 && !state.transport.socket().blocked;
-        is_idle && state.begun > begun && state.linger.is_none() && !state.left
+        is_idle && state.begun > begun && state.linger.is_none() && !state.body_unread
     }
 
-    /// The body of a request.
-    pub(super) fn asked(&self, body: Incoming) -> Asked {
-        Asked { body, line: self.clone() }
-    }
-
-    /// Begins to answer a request.
-    pub(super) fn begin(&self) -> Exchange {
+    /// The answer to a request gets from one stage to another: from none when it is begun, to none when it is over.
+    pub(super) fn pass(&self, from: Option<Stage>, to: Option<Stage>) {
         let mut state = self.state();
-        state.begun += 1;
-        state.making += 1;
-        Exchange { line: self.clone(), stage: Stage::Making }
+        from.inspect(|stage| *state.count(*stage) -= 1);
+        to.inspect(|stage| *state.count(*stage) += 1);
+        state.begun += u64::from(from.is_none());
+        state.made += u64::from(to == Some(Stage::Sending));
+        // It is the task itself that begins one.
+        let task = if from.is_none() || from == to { None } else { state.task.clone() };
+        drop(state);
+        task.inspect(Waker::wake_by_ref);
     }
 
-    /// What the connection waits for now; `task` is woken when an exchange gets on.
+    /// A request's body is left before its end.
+    pub(super) fn leave_body(&self) {
+        self.state().body_unread = true;
+    }
+
+    /// What the connection waits for now; `task` is woken when an answer gets on.
     pub(super) fn wait(&self, task: &Waker) -> Wait {
         let mut state = self.state();
         state.task.get_or_insert_with(|| task.clone()).clone_from(task);
@@ -159,7 +172,7 @@ impl Line {
     pub(super) fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.ended {
-            return if state.told { Poll::Pending } else { Poll::Ready(()) };
+            return if state.end_seen_by_hyper { Poll::Pending } else { Poll::Ready(()) };
         }
         if state.ahead.len() < AHEAD {
             ready!(state.poll_read_ahead(cx));
@@ -174,6 +187,13 @@ impl Line {
 }
 
 impl State {
+    fn count(&mut self, stage: Stage) -> &mut usize {
+        match stage {
+            Stage::Making => &mut self.making,
+            Stage::Sending => &mut self.sending,
+        }
+    }
+
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [MaybeUninit::uninit(); ROOM];
         let mut room = ReadBuf::uninit(&mut room);
@@ -185,7 +205,7 @@ impl State {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            self.told = self.ended;
+            self.end_seen_by_hyper = self.ended;
             return Pin::new(&mut self.transport).poll_read(cx, buffer);
         }
         let count = self.ahead.len().min(buffer.remaining());
@@ -246,117 +266,5 @@ impl AsyncWrite for Line {
         let mut state = self.state();
         let over = state.linger.get_or_insert_with(|| Box::pin(sleep(LINGER))).as_mut().poll(cx).is_ready();
         if over || state.poll_close(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-}
-
-/// One request until its answer has been taken over by hyper, or dropped.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    line: Line,
-    stage: Stage,
-}
-
-/// Who has to move next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    /// We do.
-    Making,
-    /// hyper has to take what is made, and for that the caller may have to read.
-    Sending,
-}
-
-impl State {
-    fn count(&mut self, stage: Stage) -> &mut usize {
-        match stage {
-            Stage::Making => &mut self.making,
-            Stage::Sending => &mut self.sending,
-        }
-    }
-}
-
-impl Exchange {
-    /// The body of the answer, which is owed until hyper lets go of it.
-    pub(super) fn owe(mut self, body: Body) -> Owed {
-        self.enter(Stage::Sending);
-        Owed { body, exchange: self }
-    }
-
-    fn enter(&mut self, stage: Stage) {
-        let mut state = self.line.state();
-        *state.count(self.stage) -= 1;
-        *state.count(stage) += 1;
-        state.made += u64::from(stage == Stage::Sending);
-        let task = if stage == self.stage { None } else { state.task.clone() };
-        drop(state);
-        self.stage = stage;
-        task.inspect(Waker::wake_by_ref);
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let mut state = self.line.state();
-        *state.count(self.stage) -= 1;
-        let task = state.task.clone();
-        drop(state);
-        task.inspect(Waker::wake_by_ref);
-    }
-}
-
-/// See [`Line::asked`]. Notes if it is let go of before its end.
-#[derive(Debug)]
-pub(super) struct Asked {
-    body: Incoming,
-    line: Line,
-}
-
-impl HttpBody for Asked {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Asked {
-    fn drop(&mut self) {
-        if !self.body.is_end_stream() {
-            self.line.state().left = true;
-        }
-    }
-}
-
-/// See [`Exchange::owe`].
-#[derive(Debug)]
-pub(super) struct Owed {
-    body: Body,
-    exchange: Exchange,
-}
-
-impl HttpBody for Owed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.exchange.enter(if frame.is_pending() { Stage::Making } else { Stage::Sending });
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
