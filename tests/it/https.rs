@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use smtp_check::http::ServerIdentity;
+use smtp_check::http::{Guard, ServerIdentity};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -121,6 +121,25 @@ async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
     let mut rest = Vec::new();
     // Whether the end is clean depends on what was under way.
     let _ = timeout(PATIENCE, caller.read_to_end(&mut rest)).await.expect("closed in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
+    let pki = Pki::new();
+    let mut house = pki.house();
+    house.access.guard = Some(Guard::new(
+        "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens"),
+    ));
+    let app = house.open().await;
+    let large = pki.folder.path().join("large");
+    std::fs::write(&large, vec![b' '; 900_000]).expect("written");
+    let large = format!("@{}", large.display());
+    for body in ["{}", &large].into_iter().cycle().take(12) {
+        let arguments =
+            ["--http2", "--data-binary", body, "--output", "-", "--write-out", " %{http_version} %{http_code}"];
+        let answer = text(&pki.curl(app.addr().port(), &arguments, "/v1/checks/smtp"));
+        assert!(answer.contains("unauthorized") && answer.ends_with(" 2 401"), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,29 +4,35 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::ConnectInfo,
-    http::{HeaderValue, Request, Response, header::STRICT_TRANSPORT_SECURITY},
+    http::{HeaderValue, Request, Response, Version, header::STRICT_TRANSPORT_SECURITY},
 };
+use http_body_util::BodyExt;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     service::Service,
 };
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{
-    Server,
+    Server, WINDOW,
     line::{Line, Stage},
 };
 use crate::http::places::Spare;
 
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
 const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+/// How long the rest of a body is read that came too late to matter.
+const REST_TIME: Duration = Duration::from_secs(1);
 
 /// What hyper asks for the answer to each request.
 #[derive(Clone, Debug)]
@@ -50,14 +56,16 @@ impl Service<Request<Incoming>> for RouterService {
             request.extensions_mut().insert(Spare);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let answer = self
-            .server
-            .router
-            .clone()
-            .oneshot(request.map(|body| Body::new(RequestBody { body, line: self.line.clone() })));
+        let rest = (request.version() == Version::HTTP_2).then(Rest::default);
+        let line = self.line.clone();
+        let request = request.map(|body| Body::new(RequestBody { body: Some(body), line, rest: rest.clone() }));
+        let answer = self.server.router.clone().oneshot(request);
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
             let mut answer: Response<Body> = answer.await?;
+            if let Some(body) = rest.and_then(|rest| rest.take()) {
+                timeout(REST_TIME, discard(body)).await.ok();
+            }
             if is_secure {
                 answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
             }
@@ -100,8 +108,10 @@ impl Drop for Answering {
 /// The body of a request. Notes if it is let go of before its end.
 #[derive(Debug)]
 struct RequestBody {
-    body: Incoming,
+    /// There until it is let go of.
+    body: Option<Incoming>,
     line: Line,
+    rest: Option<Rest>,
 }
 
 impl HttpBody for RequestBody {
@@ -109,22 +119,52 @@ impl HttpBody for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map(Incoming::size_hint).unwrap_or_default()
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if !self.body.is_end_stream() {
-            self.line.leave_body();
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        self.line.leave_body();
+        if let Some(rest) = &self.rest {
+            rest.keep(body);
+        }
+    }
+}
+
+/// The rest of a request's body, left by whoever answered before its end.
+///
+/// Over HTTP/2 an answer in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and clients that are widely used,
+/// curl 7.88 among them, then throw the answer away. So what is not too much is read first.
+#[derive(Clone, Debug, Default)]
+struct Rest(Arc<Mutex<Option<Incoming>>>);
+
+impl Rest {
+    fn keep(&self, body: Incoming) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+    }
+
+    fn take(&self) -> Option<Incoming> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Reads to the end of a body, or as much as one window has room for.
+async fn discard(mut body: Incoming) {
+    let mut octets = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        octets += frame.data_ref().map_or(0, Bytes::len);
+        if octets >= WINDOW as usize {
+            break;
         }
     }
 }
