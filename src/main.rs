@@ -18,7 +18,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli::execute(&line)) {
+    let ended = runtime.block_on(cli::execute(&line));
+    // To drop it would be to wait for whatever still reads a file.
+    runtime.shutdown_background();
+    match ended {
         Ok(code) => code,
         Err(error) => cli::refuse_usage(&error, &arguments),
     }

@@ -4,10 +4,14 @@ use std::{
     convert::Infallible,
     future::{Future, pending},
     io::{self, IsTerminal},
+    sync::Arc,
 };
 
 use clap::Error;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use super::tokens_file::TokensFile;
 use crate::{
@@ -74,12 +78,17 @@ impl Reloadable {
         let waits = !(self.is_empty() && io::stderr().is_terminal());
         let mut hangup = waits.then(|| signal(SignalKind::hangup())).transpose()?;
         Ok(async move {
+            let files = Arc::new(self);
             loop {
                 match &mut hangup {
                     Some(hangup) => hangup.recv().await,
                     None => pending().await,
                 };
-                self.reload();
+                // A file may be on a network that is away, and nobody else is to wait for it.
+                let files = files.clone();
+                if let Err(error) = spawn_blocking(move || files.reload()).await {
+                    tracing::error!(%error, "not read again");
+                }
             }
         })
     }

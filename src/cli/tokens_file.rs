@@ -1,29 +1,22 @@
 //! The file of tokens: read at the start, and again whenever the operator says so.
 
-use std::{
-    fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use crate::http::{Guard, Tokens, TokensError};
+use crate::http::{
+    Guard, Tokens, TokensError,
+    operator_file::{self, OperatorFileError},
+};
 
 /// Why the tokens of a file are of no use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TokensFileError {
     #[error(transparent)]
-    Unreadable(#[from] io::Error),
-    #[error("it is larger than {MOST} bytes")]
-    TooLarge,
-    /// A pipe, say, is good for the start, but it would be waited for with the service at a stand.
-    #[error("it is no regular file, so it cannot be read again")]
-    NotRegular,
+    Unreadable(#[from] OperatorFileError),
+    #[error("it is not UTF-8")]
+    NotText,
     #[error(transparent)]
     Wrong(#[from] TokensError),
 }
-
-/// Bytes of the file, at the most: some 8000 tokens.
-const MOST: u64 = 1 << 20;
 
 /// A file of tokens, and who goes by it.
 #[derive(Debug)]
@@ -35,7 +28,7 @@ pub(super) struct TokensFile {
 impl TokensFile {
     /// Reads the file for the first time.
     pub(super) fn open(path: PathBuf) -> Result<Self, TokensFileError> {
-        let guard = Guard::new(read(&path)?);
+        let guard = Guard::new(tokens(&operator_file::read(&path)?)?);
         Ok(Self { path, guard })
     }
 
@@ -58,14 +51,12 @@ impl TokensFile {
     }
 
     fn read_again(&self) -> Result<Tokens, TokensFileError> {
-        if fs::metadata(&self.path)?.is_file() { read(&self.path) } else { Err(TokensFileError::NotRegular) }
+        tokens(&operator_file::read_again(&self.path)?)
     }
 }
 
-fn read(path: &Path) -> Result<Tokens, TokensFileError> {
-    let mut text = String::new();
-    let length = File::open(path)?.take(MOST + 1).read_to_string(&mut text)?;
-    if length as u64 > MOST { Err(TokensFileError::TooLarge) } else { Ok(text.parse()?) }
+fn tokens(octets: &[u8]) -> Result<Tokens, TokensFileError> {
+    Ok(str::from_utf8(octets).map_err(|_| TokensFileError::NotText)?.parse()?)
 }
 
 #[cfg(test)]
@@ -75,7 +66,7 @@ mod tests {
     #[test]
     fn an_endless_file_is_refused() {
         let error = TokensFile::open("/dev/zero".into()).expect_err("no tokens");
-        assert!(matches!(error, TokensFileError::TooLarge), "{error}");
+        assert!(matches!(error, TokensFileError::Unreadable(OperatorFileError::TooLarge)), "{error}");
         assert!(error.to_string().contains("1048576"), "{error}");
     }
 }

@@ -1,7 +1,6 @@
 //! The service's own certificate, for HTTPS.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,6 +16,9 @@ use tokio_rustls::{
         },
     },
 };
+use zeroize::Zeroizing;
+
+use super::operator_file::{self, OperatorFileError};
 
 /// By which name a caller chooses HTTP/2 or HTTP/1.1 (RFC 7301), ours first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -42,7 +44,7 @@ pub enum IdentityError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        fault: Fault,
+        fault: IdentityFault,
     },
     /// The key's file cannot be used.
     #[error("--tls-key: {}: {fault}", path.display())]
@@ -50,26 +52,26 @@ pub enum IdentityError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
-        fault: Fault,
+        fault: IdentityFault,
     },
 }
 
 /// What is wrong with one of the files.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum IdentityFault {
     /// It cannot be read.
-    #[error("{0}")]
-    Unreadable(io::Error),
+    #[error(transparent)]
+    Unreadable(OperatorFileError),
     /// It is no PEM (RFC 7468).
     #[error("is not PEM")]
     NotPem,
-    /// It has not what it is for.
+    /// The file has no such item.
     #[error("there is no {0} in it")]
     Empty(&'static str),
-    /// The key and the certificate are good for themselves.
+    /// Each is valid by itself.
     #[error("is not the key of the certificate")]
     Mismatch,
-    /// It cannot be understood, or not be used.
+    /// Cannot be understood or used.
     #[error("is of no use: {0}")]
     Useless(rustls::Error),
 }
@@ -80,7 +82,7 @@ impl ServerIdentity {
     /// # Errors
     /// A file cannot be read or used, or the two do not belong together.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let config = Mutex::new(config(certificate, key)?);
+        let config = Mutex::new(config(certificate, key, operator_file::read)?);
         Ok(Self(Arc::new(Files { certificate: certificate.to_owned(), key: key.to_owned(), config })))
     }
 
@@ -89,7 +91,7 @@ impl ServerIdentity {
     /// # Errors
     /// As for [`Self::load`]; the identity stays the one that it was.
     pub fn reload(&self) -> Result<(), IdentityError> {
-        let config = config(&self.0.certificate, &self.0.key)?;
+        let config = config(&self.0.certificate, &self.0.key, operator_file::read_again)?;
         *self.config() = config;
         Ok(())
     }
@@ -104,35 +106,39 @@ impl ServerIdentity {
     }
 }
 
-fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, IdentityError> {
+type Read = fn(&Path) -> Result<Zeroizing<Vec<u8>>, OperatorFileError>;
+
+fn config(certificate: &Path, key: &Path, read: Read) -> Result<Arc<ServerConfig>, IdentityError> {
     let of_certificate = |fault| IdentityError::Certificate { path: certificate.to_owned(), fault };
     let of_key = |fault| IdentityError::Key { path: key.to_owned(), fault };
 
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let unreadable = IdentityFault::Unreadable;
+    let text = read(certificate).map_err(|error| of_certificate(unreadable(error)))?;
+    let chain = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| of_certificate(fault("certificate", error)))?;
     if chain.is_empty() {
-        return Err(of_certificate(Fault::Empty("certificate")));
+        return Err(of_certificate(IdentityFault::Empty("certificate")));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| of_key(fault("private key", error)))?;
+    let text = read(key).map_err(|error| of_key(unreadable(error)))?;
+    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|error| of_key(fault("private key", error)))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| of_certificate(Fault::Useless(error)))?
+        .map_err(|error| of_certificate(IdentityFault::Useless(error)))?
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => of_key(Fault::Mismatch),
-            rustls::Error::InvalidCertificate(_) => of_certificate(Fault::Useless(error)),
-            _ => of_key(Fault::Useless(error)),
+            rustls::Error::InconsistentKeys(_) => of_key(IdentityFault::Mismatch),
+            rustls::Error::InvalidCertificate(_) => of_certificate(IdentityFault::Useless(error)),
+            _ => of_key(IdentityFault::Useless(error)),
         })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
     Ok(Arc::new(config))
 }
 
-fn fault(item: &'static str, error: pem::Error) -> Fault {
+fn fault(item: &'static str, error: pem::Error) -> IdentityFault {
     match error {
-        pem::Error::Io(error) => Fault::Unreadable(error),
-        pem::Error::NoItemsFound => Fault::Empty(item),
-        _ => Fault::NotPem,
+        pem::Error::NoItemsFound => IdentityFault::Empty(item),
+        _ => IdentityFault::NotPem,
     }
 }

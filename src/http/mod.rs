@@ -5,7 +5,7 @@
 //!   `trace_context` within which trace; [`problem`] words every error, `security_headers` are for browsers.
 //! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
 //! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
-//!   share. [`ServerIdentity`] is for HTTPS.
+//!   share. [`ServerIdentity`] is for HTTPS; [`operator_file`] reads what the operator may change meanwhile.
 
 mod accept;
 mod auth;
@@ -19,6 +19,7 @@ mod json_members;
 mod lifecycle;
 mod metrics;
 mod openapi;
+pub mod operator_file;
 mod origin;
 mod places;
 pub mod problem;
@@ -53,7 +54,7 @@ use utoipa_axum::{
 pub use auth::Guard;
 pub use body::BodyLimits;
 pub use client::TrustedProxies;
-pub use identity::{Fault, IdentityError, ServerIdentity};
+pub use identity::{IdentityError, IdentityFault, ServerIdentity};
 pub use json_members::JsonMembers;
 pub use lifecycle::{Lifecycle, Running};
 pub use rate_limit::{Rate, RateError};

@@ -177,11 +177,19 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     let first = certificate();
     assert!(first.is_some());
 
-    // Bad files: the old certificate stays.
-    std::fs::write(&pki.files.key, "nonsense").expect("writable");
-    served.signal("HUP");
-    served.logged("certificate and key not read again");
-    assert_eq!(certificate(), first);
+    // Bad files, one of which would never end: the old certificate stays.
+    let pipe = || {
+        std::fs::remove_file(&pki.files.key).expect("there");
+        assert!(Command::new("mkfifo").arg(&pki.files.key).status().expect("of coreutils").success());
+    };
+    let spoil: [&dyn Fn(); 2] = [&|| std::fs::write(&pki.files.key, "nonsense").expect("writable"), &pipe];
+    for spoil in spoil {
+        spoil();
+        served.signal("HUP");
+        served.logged("certificate and key not read again");
+        assert_eq!(certificate(), first);
+    }
+    std::fs::remove_file(&pki.files.key).expect("there");
 
     let body = filled_in(json!({"port": server.port()})).to_string();
     let arguments = ["-H", "Content-Type: application/json", "-d", &body];
