@@ -115,7 +115,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Checks in flight; one more is refused with 503
+    /// Checks in flight, at most half of them with a name that is being resolved; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_checks: u32,

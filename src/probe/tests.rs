@@ -148,7 +148,8 @@ async fn what_the_policy_forbids_never_gets_below() {
     ] {
         let (below, mut handle) = mock::pair::<Routed, Journal>();
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), 1, below.map_err(Refusal::from));
+        let limits = Limits { checks: 1, checks_per_target: 1, max_timeout: Duration::from_secs(60) };
+        let mut service = Resolve::new(resolver, Arc::default(), limits, below.map_err(Refusal::from));
         handle.allow(1);
         let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {
