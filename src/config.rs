@@ -141,7 +141,8 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_MAX_BODY", value_name = "SIZE", default_value = "1MiB", global = true, value_parser = body_size)]
     pub max_body: usize,
 
-    /// Networks that no check may connect to, beside the built-in ones (CIDR; list)
+    /// Networks that no check may connect to, beside the built-in ones: link-local, cloud metadata, multicast, unspecified, broadcast
+    /// (CIDR; list)
     #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
     pub target_deny: Vec<IpNet>,
 
