@@ -35,6 +35,8 @@ fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
         (vec![flag("tokens-file", &open_to_all)], vec![], "line 1: the digest is that of an empty token"),
         (vec![flag("ca-file", &pem)], vec![], "--ca-file"),
         (vec![], vec![("RUST_LOG", "smtp_check=loud")], "RUST_LOG"),
+        (vec![], vec![("RUST_LOG", "warning")], "RUST_LOG: `warning`"),
+        (vec![], vec![("RUST_LOG", "hyper=info, inof")], "RUST_LOG: `inof`"),
     ];
     for (arguments, environment, named) in cases {
         let mut command = program(&["serve", &listen]);
