@@ -8,11 +8,13 @@
 mod file;
 mod parameters;
 mod run;
+mod values;
 
 use std::{
     ffi::OsString,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -24,13 +26,16 @@ use clap::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{check::Modules, target::policy::HostRule};
+use crate::{
+    check::Modules,
+    http::{Rate, TokenName},
+    target::policy::HostRule,
+};
 use parameters::Parameters;
+use values::Element;
 
 pub use parameters::flag_of;
 pub use run::{Limit, Run, Thresholds};
-
-use crate::http::{Rate, TokenName};
 
 /// What the program was asked to do, and with which settings.
 #[derive(Debug, Parser)]
@@ -112,7 +117,8 @@ pub struct Settings {
     pub rate_limit: Option<Rate>,
 
     /// Networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client's address (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub trusted_proxy: Vec<IpNet>,
 
     /// Checks in flight, at most half of them with a name that is being resolved; one more is refused with 503
@@ -143,31 +149,36 @@ pub struct Settings {
 
     /// Networks that no check may connect to, beside the built-in ones: link-local, cloud metadata, multicast, unspecified, broadcast
     /// (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub target_deny: Vec<IpNet>,
 
     /// Networks that checks may connect to although they are denied (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub target_allow: Vec<IpNet>,
 
     /// Host and mail domain names that no check may ask for, each with all names below it: `example.com` covers itself and
     /// `mx.example.com`. Neither `*.` nor a leading dot is accepted (list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true,
+          value_parser = Element(HostRule::from_str))]
     pub target_deny_host: Vec<HostRule>,
 
     /// The only names that checks may ask for, in the same form; where a name is denied too, the longer rule counts, and of equal
     /// ones this. The mail servers of an allowed domain are allowed; an address without a name only by --target-allow (list)
     /// [default: any]
-    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true,
+          value_parser = Element(HostRule::from_str))]
     pub target_allow_host: Vec<HostRule>,
 
     /// The only ports that checks may connect to (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',', global = true,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = Element(clap::value_parser!(u16).range(1..)))]
     pub target_ports: Vec<u16>,
 
     /// DNS server to ask, port 53 unless given (list) [default: the system's]
-    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',', global = true, value_parser = dns_server)]
+    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',', global = true,
+          value_parser = Element(dns_server))]
     pub dns_server: Vec<SocketAddr>,
 
     /// File of trust anchors (PEM) for checks, beside the system's
