@@ -32,7 +32,7 @@ use crate::{
     target::policy::HostRule,
 };
 use parameters::Parameters;
-use values::Element;
+use values::{Element, Unrepeated};
 
 pub use parameters::flag_of;
 pub use run::{Limit, Run, Thresholds};
@@ -190,7 +190,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
 
     /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
-    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
+    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, hide_env_values = true,
+          value_parser = Unrepeated(otlp_endpoint))]
     pub otlp_endpoint: Option<Url>,
 
     /// The modules of `/probe`, which only the file can have.

@@ -222,6 +222,7 @@ const BAD: &[(&str, &str)] = &[
     ("ca_file", "/nonexistent/ca.pem"),
     ("otlp_endpoint", "ftp://127.0.0.1"),
     ("otlp_endpoint", "http://user:kestrel-nine@127.0.0.1:4317"),
+    ("otlp_endpoint", "htp://user:kestrel-nine@127.0.0.1:4317"),
     ("shutdown_grace", "soon"),
 ];
 
@@ -249,6 +250,15 @@ fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
             assert!(!complaint.contains("kestrel-nine"), "a password is shown to nobody: {complaint}");
         }
     }
+}
+
+#[test]
+fn help_does_not_show_what_may_hold_a_password() {
+    let mut command = program(&["serve", "--help"]);
+    command.env("SMTP_CHECK_OTLP_ENDPOINT", "http://user:kestrel-nine@127.0.0.1:4317");
+    let output = command.output().expect("the program starts");
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(help.contains("SMTP_CHECK_OTLP_ENDPOINT") && !help.contains("kestrel-nine"), "{help}");
 }
 
 #[test]
