@@ -5,6 +5,7 @@
 //!
 //! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
 
+mod environment;
 mod file;
 mod parameters;
 mod run;
@@ -34,6 +35,7 @@ use crate::{
 use parameters::Parameters;
 use values::{Element, Unrepeated};
 
+pub use environment::UnknownVariable;
 pub use parameters::flag_of;
 pub use run::{Limit, Run, Thresholds};
 
@@ -50,6 +52,9 @@ pub struct CommandLine {
     /// The settings, all layers merged.
     #[command(flatten)]
     pub settings: Settings,
+    /// Variables of the environment that look like settings, and are none.
+    #[arg(skip)]
+    pub unknown_variables: Vec<UnknownVariable>,
 }
 
 /// The subcommands.
@@ -222,7 +227,10 @@ impl CommandLine {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let parameters = Parameters::of_a_check();
-        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let unknown_variables = environment::unknown(&command);
+        let command = command.mut_args(environment::without_empty);
+        let mut command = command.mut_subcommand("run", |run| run.mut_args(environment::without_empty));
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
@@ -238,6 +246,7 @@ impl CommandLine {
             let file = line.config.as_deref().unwrap_or(Path::new("")).display();
             invalid(&format!("{file}: {error}"))
         })?;
+        line.unknown_variables = unknown_variables;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
         }

@@ -262,6 +262,47 @@ fn help_does_not_show_what_may_hold_a_password() {
 }
 
 #[test]
+fn an_empty_variable_is_an_unset_one() {
+    let scratch = Scratch::new();
+    let file = scratch.write("settings.toml", b"max_timeout = '2s'\n");
+    let mut command = program(&["serve", "--listen=127.0.0.1:0", "--config", file.to_str().expect("UTF-8")]);
+    let settings = BAD.iter().map(|(name, _)| *name);
+    command.envs(settings.chain(["log_format", "config", "sasl_password"]).map(|name| (variable(name), "")));
+    let served = Served::start(command);
+    let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
+    let detail = &problem["errors"][0]["detail"];
+    assert_eq!(*detail, json!("must be a whole number from 100 to 2000"), "a weaker layer counts then");
+}
+
+#[test]
+fn a_misspelt_variable_is_warned_of_by_name() {
+    let first_line = |variables: &[(&str, &str)]| -> Value {
+        let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        let line = first_log_line(command);
+        assert!(!line.contains("kestrel-nine"), "{line}");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let line = first_line(&[("SMTP_CHECK_TOKEN_FILE", "kestrel-nine"), ("SMTP_CHECK_MAX_CHECKS", "7")]);
+    assert_eq!((&line["level"], &line["message"]), (&json!("WARN"), &json!("unknown variable, ignored")));
+    assert_eq!(
+        (&line["variable"], &line["nearest"]),
+        (&json!("SMTP_CHECK_TOKEN_FILE"), &json!("SMTP_CHECK_TOKENS_FILE"))
+    );
+
+    // What Kubernetes sets for a Service called smtp-check, and what is unset.
+    let line = first_line(&[
+        ("SMTP_CHECK_SERVICE_HOST", "192.0.2.1"),
+        ("SMTP_CHECK_SERVICE_PORT", "80"),
+        ("SMTP_CHECK_SERVICE_PORT_HTTP", "80"),
+        ("SMTP_CHECK_PORT", "tcp://192.0.2.1:80"),
+        ("SMTP_CHECK_PORT_80_TCP_ADDR", "192.0.2.1"),
+        ("SMTP_CHECK_TOKEN_FILE", ""),
+    ]);
+    assert_eq!(line["message"], "listening");
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_nearest_name() {
     let scratch = Scratch::new();
     for (text, named) in [
