@@ -21,7 +21,7 @@ use std::{
 use clap::Error;
 
 use crate::{
-    config::{Command, CommandLine, LogFormat, Settings, Token, invalid},
+    config::{Command, CommandLine, LogFormat, Settings, Token, UnknownVariable, invalid},
     http,
     net::resolve::Resolver,
     probe::{Limits, Probe, probe, traced},
@@ -45,15 +45,15 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     let settings = &line.settings;
     match line.subcommand() {
         Command::Serve => {
-            start_log(settings, LEVELS)?;
+            start_log(line, LEVELS)?;
             Ok(serve::serve(serve::Parts::new(settings, trust_anchors(settings)?)?).await)
         }
         Command::Run(run) => {
-            start_log(settings, QUIET_LEVELS)?;
+            start_log(line, QUIET_LEVELS)?;
             run::run(run, settings).await
         }
         Command::Demo => {
-            start_log(settings, LEVELS)?;
+            start_log(line, LEVELS)?;
             demo::demo(settings).await
         }
         Command::Openapi => Ok(print_document()),
@@ -65,13 +65,17 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     }
 }
 
-fn start_log(settings: &Settings, levels: &str) -> Result<(), Error> {
-    let form = match settings.log_format {
+fn start_log(line: &CommandLine, levels: &str) -> Result<(), Error> {
+    let form = match line.settings.log_format {
         Some(LogFormat::Json) => LogForm::Json,
         Some(LogFormat::Text) => LogForm::Text { colours: io::stderr().is_terminal() },
         None => LogForm::for_stderr(),
     };
-    telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))
+    telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))?;
+    for UnknownVariable { name, nearest } in &line.unknown_variables {
+        tracing::warn!(variable = name, nearest, "unknown variable, ignored");
+    }
+    Ok(())
 }
 
 fn print_document() -> ExitCode {

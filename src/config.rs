@@ -5,14 +5,17 @@
 //!
 //! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
 
+mod environment;
 mod file;
 mod parameters;
 mod run;
+mod values;
 
 use std::{
     ffi::OsString,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -24,13 +27,17 @@ use clap::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{check::Modules, target::policy::HostRule};
+use crate::{
+    check::Modules,
+    http::{Rate, TokenName},
+    target::policy::HostRule,
+};
 use parameters::Parameters;
+use values::{Element, Unrepeated};
 
+pub use environment::UnknownVariable;
 pub use parameters::flag_of;
 pub use run::{Limit, Run, Thresholds};
-
-use crate::http::{Rate, TokenName};
 
 /// What the program was asked to do, and with which settings.
 #[derive(Debug, Parser)]
@@ -45,6 +52,9 @@ pub struct CommandLine {
     /// The settings, all layers merged.
     #[command(flatten)]
     pub settings: Settings,
+    /// Variables of the environment that look like settings, and are none.
+    #[arg(skip)]
+    pub unknown_variables: Vec<UnknownVariable>,
 }
 
 /// The subcommands.
@@ -112,15 +122,16 @@ pub struct Settings {
     pub rate_limit: Option<Rate>,
 
     /// Networks of reverse proxies, whose X-Forwarded-For or Forwarded tells the client's address (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub trusted_proxy: Vec<IpNet>,
 
-    /// Checks in flight; one more is refused with 503
+    /// Checks in flight, at most half of them with a name that is being resolved; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_checks: u32,
 
-    /// Checks in flight towards one address; one more is refused with 429
+    /// Checks in flight towards one address, or IPv6 network of 64 bits; one more is refused with 429
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_checks_per_target: u32,
@@ -141,32 +152,38 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_MAX_BODY", value_name = "SIZE", default_value = "1MiB", global = true, value_parser = body_size)]
     pub max_body: usize,
 
-    /// Networks that no check may connect to, beside the built-in ones (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    /// Networks that no check may connect to, beside the built-in ones: link-local, cloud metadata, multicast, unspecified, broadcast
+    /// (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub target_deny: Vec<IpNet>,
 
     /// Networks that checks may connect to although they are denied (CIDR; list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true, value_parser = network)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', global = true,
+          value_parser = Element(network))]
     pub target_allow: Vec<IpNet>,
 
     /// Host and mail domain names that no check may ask for, each with all names below it: `example.com` covers itself and
     /// `mx.example.com`. Neither `*.` nor a leading dot is accepted (list)
-    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',', global = true,
+          value_parser = Element(HostRule::from_str))]
     pub target_deny_host: Vec<HostRule>,
 
     /// The only names that checks may ask for, in the same form; where a name is denied too, the longer rule counts, and of equal
     /// ones this. The mail servers of an allowed domain are allowed; an address without a name only by --target-allow (list)
     /// [default: any]
-    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true)]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',', global = true,
+          value_parser = Element(HostRule::from_str))]
     pub target_allow_host: Vec<HostRule>,
 
     /// The only ports that checks may connect to (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',', global = true,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = Element(clap::value_parser!(u16).range(1..)))]
     pub target_ports: Vec<u16>,
 
     /// DNS server to ask, port 53 unless given (list) [default: the system's]
-    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',', global = true, value_parser = dns_server)]
+    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',', global = true,
+          value_parser = Element(dns_server))]
     pub dns_server: Vec<SocketAddr>,
 
     /// File of trust anchors (PEM) for checks, beside the system's
@@ -178,7 +195,8 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
 
     /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
-    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
+    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, hide_env_values = true,
+          value_parser = Unrepeated(otlp_endpoint))]
     pub otlp_endpoint: Option<Url>,
 
     /// The modules of `/probe`, which only the file can have.
@@ -209,7 +227,10 @@ impl CommandLine {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let parameters = Parameters::of_a_check();
-        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let unknown_variables = environment::unknown(&command);
+        let command = command.mut_args(environment::without_empty);
+        let mut command = command.mut_subcommand("run", |run| run.mut_args(environment::without_empty));
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
@@ -225,6 +246,7 @@ impl CommandLine {
             let file = line.config.as_deref().unwrap_or(Path::new("")).display();
             invalid(&format!("{file}: {error}"))
         })?;
+        line.unknown_variables = unknown_variables;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
         }

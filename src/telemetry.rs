@@ -2,6 +2,7 @@
 //!
 //! Log lines go to stderr: stdout belongs to reports and documents.
 
+mod levels;
 mod traces;
 
 use std::{
@@ -15,13 +16,13 @@ use tracing::{Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter,
     field::MakeExt,
-    filter::FromEnvError,
     fmt::{
         MakeWriter,
         format::{Writer, debug_fn},
     },
 };
 
+pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
 
 use crate::printable::is_harmful;
@@ -49,11 +50,8 @@ impl LogForm {
 ///
 /// # Errors
 /// `RUST_LOG` cannot be understood.
-pub fn start(form: LogForm, levels: &str) -> Result<(), FromEnvError> {
-    let filter = match std::env::var_os(EnvFilter::DEFAULT_ENV) {
-        Some(set) if !set.is_empty() => EnvFilter::try_from_default_env()?,
-        _ => EnvFilter::new(levels),
-    };
+pub fn start(form: LogForm, levels: &str) -> Result<(), LevelsError> {
+    let filter = levels::from_environment(levels)?;
     // Fails only where a log has been started already; that one stays.
     tracing::subscriber::set_global_default(subscriber(form, filter, io::stderr)).ok();
     panic::set_hook(Box::new(log_panic));

@@ -122,7 +122,8 @@ fn texts(setting: &Arg, value: &Value) -> Result<Vec<String>, &'static str> {
     }
 }
 
-fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+/// The known name that is most like this key; `None` where none is alike.
+pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     known
         .map(|name| (strsim::jaro_winkler(&key.replace('-', "_"), name), name))
         .filter(|(likeness, _)| *likeness >= ALIKE)

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::timeout;
+use super::{timeout, values::Element};
 use crate::phase::Phase;
 
 /// What `run` was given.
@@ -46,10 +46,10 @@ impl fmt::Debug for Run {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// With --nagios: WARNING if a phase, or `duration`, takes more milliseconds (list)
-    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios")]
+    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios", value_parser = Element(Limit::from_str))]
     pub warning: Vec<Limit>,
     /// With --nagios: CRITICAL if a phase, or `duration`, takes more milliseconds (list)
-    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios")]
+    #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios", value_parser = Element(Limit::from_str))]
     pub critical: Vec<Limit>,
     /// With --nagios: WARNING if the certificate is valid for fewer days
     #[arg(long, value_name = "DAYS", requires = "nagios")]

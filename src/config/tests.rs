@@ -78,6 +78,27 @@ fn lists_are_comma_separated_or_repeated() {
 }
 
 #[test]
+fn spaces_around_the_elements_of_a_list_do_not_count() {
+    let file = File::new("spaces", "trusted_proxy = '10.0.0.0/8, 192.0.2.7'\ntarget_ports = '25, 587'");
+    let settings = settings(&[
+        "--config",
+        file.path(),
+        "--target-deny= 10.0.0.0/8, 192.168.0.0/16 ",
+        "--target-allow=10.0.0.1,\t10.0.0.2",
+        "--target-deny-host=example.com, example.net",
+        "--target-allow-host=mx.example.com , mx.example.net",
+        "--dns-server=192.0.2.1, 192.0.2.2:5353",
+    ]);
+    assert_eq!((settings.target_deny.len(), settings.target_allow.len(), settings.trusted_proxy.len()), (2, 2, 2));
+    assert_eq!((settings.target_deny_host.len(), settings.target_allow_host.len()), (2, 2));
+    assert_eq!((settings.dns_server.len(), settings.target_ports), (2, vec![25, 587]));
+    let line = parse(&["run", "--to=a@b.test", "--nagios", "--warning=banner=1, duration=2"]).expect("good usage");
+    let Command::Run(run) = line.subcommand() else { panic!("{line:?}") };
+    assert_eq!(run.thresholds.warning.len(), 2);
+    assert!(parse(&["--target-ports=25, 65536"]).is_err() && parse(&["--target-deny=10.0.0.0 /8"]).is_err());
+}
+
+#[test]
 fn a_dns_server_has_port_53_unless_given() {
     let written = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5353"];
     let read: Vec<String> =

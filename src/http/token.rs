@@ -76,6 +76,11 @@ impl Digest {
         Self(bytes)
     }
 
+    /// Whether it is that of an empty text, with the end of a line or without.
+    fn is_of_nothing(&self) -> bool {
+        ["", "\n", "\r\n"].into_iter().any(|nothing| *self == Self::of(nothing))
+    }
+
     /// Reads 64 hexadecimal digits.
     fn parse(hex: &str) -> Option<Self> {
         let mut bytes = [0; SHA256_OUTPUT_LEN];
@@ -148,6 +153,9 @@ pub enum TokensError {
     /// The name cannot be one.
     #[error("line {0}: {TokenNameError}")]
     Name(usize),
+    /// Whoever sends nothing would pass: the digest is mostly that of a variable that was not set.
+    #[error("line {0}: the digest is that of an empty token, which anybody could send")]
+    EmptyToken(usize),
     /// Names are what the log tells callers apart by.
     #[error("line {0}: the name stands in an earlier line too")]
     DuplicateName(usize),
@@ -185,6 +193,9 @@ impl Token {
     fn parse(line: &str, number: usize) -> Result<Self, TokensError> {
         let (name, digest) = line.split_once(':').ok_or(TokensError::Form(number))?;
         let digest = Digest::parse(digest.trim()).ok_or(TokensError::Form(number))?;
+        if digest.is_of_nothing() {
+            return Err(TokensError::EmptyToken(number));
+        }
         let name = name.trim().parse().map_err(|_| TokensError::Name(number))?;
         Ok(Self { name, digest })
     }
@@ -199,6 +210,10 @@ impl Tokens {
     /// Whose token this is. Digests of equal length are compared in constant time, and always all of them, so the time taken tells
     /// nothing about any.
     pub(super) fn owner(&self, presented: &str) -> Option<&TokenName> {
+        // Nothing is no token, whatever the file says.
+        if presented.trim().is_empty() {
+            return None;
+        }
         let presented = Digest::of(presented);
         self.0.iter().fold(None, |found, token| match verify_slices_are_equal(&presented.0, &token.digest.0) {
             Ok(()) => Some(&token.name),
@@ -239,6 +254,9 @@ mod tests {
             (format!("one:+{}", &ALPHA[1..]), TokensError::Form(1)),
             (format!("one:{ALPHA}\ntwo two:{BETA}"), TokensError::Name(2)),
             (format!(":{ALPHA}"), TokensError::Name(1)),
+            (format!("one:{ALPHA}\ntwo:{}", Digest::of("")), TokensError::EmptyToken(2)),
+            (format!("one:{}", Digest::of("\n").to_string().to_uppercase()), TokensError::EmptyToken(1)),
+            (format!("one:{}", Digest::of("\r\n")), TokensError::EmptyToken(1)),
             (format!("one:{ALPHA}\n\none:{BETA}"), TokensError::DuplicateName(3)),
             (format!("one:{ALPHA}\ntwo:{ALPHA}"), TokensError::DuplicateDigest(2)),
         ] {
@@ -254,6 +272,14 @@ mod tests {
         assert_eq!(tokens.owner("beta").map(TokenName::as_str), Some("two"));
         for unknown in ["", "alph", "alpha ", "Alpha", ALPHA] {
             assert_eq!(tokens.owner(unknown), None, "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_nobodys_token_whatever_the_file_says() {
+        for nothing in ["", " ", "\n", "\r\n", "\t \u{3000}"] {
+            let token = Token { name: "one".parse().expect("a name"), digest: Digest::of(nothing) };
+            assert_eq!(Tokens(vec![token]).owner(nothing), None, "{nothing:?}");
         }
     }
 

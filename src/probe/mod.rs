@@ -68,10 +68,18 @@ impl Order {
 pub struct Limits {
     /// Checks in flight.
     pub checks: usize,
-    /// Checks in flight to one address.
+    /// Checks in flight to one address, or IPv6 network of 64 bits.
     pub checks_per_target: usize,
     /// The longest time that a check may ask for.
     pub max_timeout: Duration,
+}
+
+impl Limits {
+    /// Checks in flight whose names are being resolved: half of the house. However many names wait for silent servers, those that
+    /// need no resolution, or have it behind them, find room.
+    fn resolutions(self) -> usize {
+        (self.checks / 2).max(1)
+    }
 }
 
 /// How long after its deadline a check that does not heed it is cut down.
@@ -104,9 +112,7 @@ where
         // The clock starts once the check is admitted, and runs for all that follows.
         .layer_fn(deadline::Deadline::new)
         // Names become addresses, and addresses permissions.
-        .layer_fn(move |inner| {
-            resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), limits.checks_per_target, inner)
-        })
+        .layer_fn(move |inner| resolve::Resolve::new(resolver.clone(), Arc::clone(&policy), limits, inner))
         // Address after address, until one is reached.
         .layer_fn(failover::Failover::new)
         // Below the resolution, since the key is the address that is dialled.

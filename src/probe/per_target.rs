@@ -1,19 +1,18 @@
-//! So many checks of one address at once, and no more: one slow target can't take the house.
+//! So many checks of one address (of IPv6, one network) at once, and no more: one slow target can't take the house.
 
-use std::{
-    net::IpAddr,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
+use ipnet::IpNet;
 use tower::{Layer, Service};
 
 use super::{BoxFuture, Refusal, Visit, in_flight::InFlight};
+use crate::target::subnet_of;
 
 /// Makes [`PerTarget`] services that share one count.
 #[derive(Clone, Debug)]
 pub(super) struct PerTargetLayer {
     limit: usize,
-    in_flight: InFlight<IpAddr>,
+    in_flight: InFlight<IpNet>,
 }
 
 impl PerTargetLayer {
@@ -34,7 +33,7 @@ impl<S> Layer<S> for PerTargetLayer {
 #[derive(Clone, Debug)]
 pub(super) struct PerTarget<S> {
     limit: usize,
-    in_flight: InFlight<IpAddr>,
+    in_flight: InFlight<IpNet>,
     inner: S,
 }
 
@@ -51,8 +50,9 @@ where
     }
 
     fn call(&mut self, visit: Visit) -> Self::Future {
-        // The port does not count: what is to be spared is the machine.
-        let Some(place) = self.in_flight.enter(visit.route.address.socket_addr().ip(), self.limit) else {
+        // The port does not count: what is to be spared is the machine, which of IPv6 may have a network of addresses.
+        let machine = subnet_of(visit.route.address.socket_addr().ip());
+        let Some(place) = self.in_flight.enter(machine, self.limit) else {
             return Box::pin(std::future::ready(Err(Refusal::TargetBusy)));
         };
         let call = self.inner.call(visit);

@@ -7,7 +7,7 @@ use crate::target::policy::Forbidden;
 /// A check that did not run: nothing is known of the mail server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// As many checks as the house holds are in flight, or it has no sockets left.
+    /// As many checks as the house holds are in flight, or wait for a name to be resolved, or it has no sockets left.
     #[error("too many checks are in flight")]
     Overloaded,
     /// As many checks as one address may have are in flight to it.

@@ -7,10 +7,10 @@ use std::{
     time::Instant,
 };
 
-use tokio::time::timeout_at;
+use tokio::{sync::Semaphore, time::timeout_at};
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Refusal, Route, Routed, Running, in_flight::InFlight};
+use super::{BoxFuture, Limits, Refusal, Route, Routed, Running, in_flight::InFlight};
 use crate::{
     net::resolve::{Candidate, ResolveError, Resolver, failure},
     phase::Phase,
@@ -31,13 +31,16 @@ pub(super) struct Resolve<S> {
     policy: Arc<TargetPolicy>,
     /// Names that are being resolved. As long as there is no address to count by, a name whose servers are silent counts itself.
     names: InFlight<Target>,
-    limit: usize,
+    /// Room for names of any kind: a zone whose servers are silent has as many names as one likes.
+    room: Arc<Semaphore>,
+    per_name: usize,
     inner: S,
 }
 
 impl<S> Resolve<S> {
-    pub(super) fn new(resolver: Resolver, policy: Arc<TargetPolicy>, limit: usize, inner: S) -> Self {
-        Self { resolver, policy, names: InFlight::default(), limit, inner }
+    pub(super) fn new(resolver: Resolver, policy: Arc<TargetPolicy>, limits: Limits, inner: S) -> Self {
+        let room = Arc::new(Semaphore::new(limits.resolutions()));
+        Self { resolver, policy, names: InFlight::default(), room, per_name: limits.checks_per_target, inner }
     }
 }
 
@@ -57,7 +60,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
-        let (names, limit) = (self.names.clone(), self.limit);
+        let (names, room, per_name) = (self.names.clone(), Arc::clone(&self.room), self.per_name);
         Box::pin(async move {
             // What is forbidden by its name or port is so whether the name has an address or not, and needs no question to DNS.
             let (target, port) = (&running.check.target, running.check.port);
@@ -66,8 +69,14 @@ where
                 let address = if let Target::Address(address) = target { Some(*address) } else { None };
                 return Err(refuse(&running, Skipped { host, address, rule }).into());
             }
+            let enter = || {
+                let place = names.enter(target.clone(), per_name).ok_or(Refusal::TargetBusy)?;
+                // Not `TargetBusy`: nothing may be amiss with this name, and it is the house that has no room for it.
+                let room = room.try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
+                Ok::<_, Refusal>((place, room))
+            };
             let is_name = !matches!(target, Target::Address(_));
-            let place = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
+            let place = is_name.then(enter).transpose()?;
             // Boxed, for it is large and soon over, and the conversation that follows is long.
             let candidates = match Box::pin(candidates(&resolver, &policy, &mut running)).await {
                 Ok(candidates) => candidates,

@@ -74,6 +74,10 @@ async fn an_address_has_so_many_places() {
     let third = call(&mut service, visit("127.0.0.1:25")).await;
     assert_eq!(third.await.expect_err("refused"), Refusal::TargetBusy);
     drop(call(&mut service, visit("127.0.0.2:25")).await);
+    let _of_one_network =
+        [call(&mut service, visit("[2001:db8::1]:25")).await, call(&mut service, visit("[2001:db8::2]:25")).await];
+    assert_eq!(call(&mut service, visit("[2001:db8::3]:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
+    drop(call(&mut service, visit("[2001:db8:0:1::3]:25")).await);
 
     answer.send_response(Visited::Over(arrived.running.journal));
     assert!(matches!(first.await, Ok(Visited::Over(_))));
@@ -148,7 +152,8 @@ async fn what_the_policy_forbids_never_gets_below() {
     ] {
         let (below, mut handle) = mock::pair::<Routed, Journal>();
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), 1, below.map_err(Refusal::from));
+        let limits = Limits { checks: 1, checks_per_target: 1, max_timeout: Duration::from_secs(60) };
+        let mut service = Resolve::new(resolver, Arc::default(), limits, below.map_err(Refusal::from));
         handle.allow(1);
         let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {

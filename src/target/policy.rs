@@ -29,14 +29,36 @@ impl TargetPolicy {
     pub const BUILT_IN_DENY: [&str; 7] =
         ["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/128", "fe80::/10", "ff00::/8"];
 
-    /// A policy of the built-in list and of networks denied beside it, of networks allowed although denied, and of the ports that
+    /// Denied in the same way: where clouds have metadata and credentials at addresses that are not link-local.
+    pub const CLOUD_METADATA: [&str; 10] = [
+        // Alibaba Cloud.
+        "100.100.100.200/32",
+        "fd00:100::100:200/128",
+        // Azure's wire server.
+        "168.63.129.16/32",
+        // Oracle, the classic cloud and today's.
+        "192.0.0.192/32",
+        "fd00:c1::a9fe:a9fe/128",
+        // AWS: the instance's, and the agent that has the credentials of EKS pods.
+        "fd00:ec2::254/128",
+        "fd00:ec2::23/128",
+        // Google Cloud.
+        "fd20:ce::254/128",
+        // Scaleway.
+        "fd00:42::42/128",
+        // Akamai, formerly Linode.
+        "fd00:a9fe:a9fe::1/128",
+    ];
+
+    /// A policy of the built-in lists and of networks denied beside it, of networks allowed although denied, and of the ports that
     /// may be connected to (none: any). Any name may be asked for.
     pub fn new(
         deny: impl IntoIterator<Item = IpNet>,
         allow: impl IntoIterator<Item = IpNet>,
         ports: impl IntoIterator<Item = u16>,
     ) -> Self {
-        let built_in = Self::BUILT_IN_DENY.iter().map(|net| net.parse().expect("the list above is of networks"));
+        let built_in = Self::BUILT_IN_DENY.iter().chain(&Self::CLOUD_METADATA);
+        let built_in = built_in.map(|net| net.parse().expect("the lists above are of networks"));
         let addresses = AddressRules::new(built_in.chain(deny), allow);
         Self { hosts: HostRules::default(), addresses, ports: ports.into_iter().collect() }
     }
@@ -87,7 +109,7 @@ impl TargetPolicy {
 }
 
 impl Default for TargetPolicy {
-    /// The built-in list, and any name and port.
+    /// The built-in lists, and any name and port.
     fn default() -> Self {
         Self::new([], [], [])
     }

@@ -18,6 +18,9 @@ fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
     let scratch = Scratch::new();
     let file = scratch.write("settings.toml", b"max_checks = 0");
     let tokens = scratch.write("tokens", b"hunter2");
+    // What `printf "$UNSET" | sha256sum` says.
+    let of_nothing = format!("one:{}\n", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    let open_to_all = scratch.write("open", of_nothing.as_bytes());
     let pem = scratch.write("ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     // A port that is taken: whoever got as far as to bind it would complain about that.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -29,8 +32,11 @@ fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
         (vec![flag("config", &file)], vec![], "max_checks"),
         (vec![], vec![("SMTP_CHECK_CONFIG", "/nonexistent.toml")], "/nonexistent.toml"),
         (vec![flag("tokens-file", &tokens)], vec![], "--tokens-file"),
+        (vec![flag("tokens-file", &open_to_all)], vec![], "line 1: the digest is that of an empty token"),
         (vec![flag("ca-file", &pem)], vec![], "--ca-file"),
         (vec![], vec![("RUST_LOG", "smtp_check=loud")], "RUST_LOG"),
+        (vec![], vec![("RUST_LOG", "warning")], "RUST_LOG: `warning`"),
+        (vec![], vec![("RUST_LOG", "hyper=info, inof")], "RUST_LOG: `inof`"),
     ];
     for (arguments, environment, named) in cases {
         let mut command = program(&["serve", &listen]);

@@ -73,14 +73,18 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
     frees(&app, 3).await;
 }
 
-/// Waits until the house is empty, and fills it with as many checks as it holds.
-async fn frees(app: &App, places: usize) {
+async fn is_empty(app: &App) {
     let empty = async {
         while app.lifecycle.running() > 0 {
             tokio::task::yield_now().await;
         }
     };
     timeout(AT_ONCE, empty).await.expect("every check ends");
+}
+
+/// Waits until the house is empty, and fills it with as many checks as it holds.
+async fn frees(app: &App, places: usize) {
+    is_empty(app).await;
     let server = silent_at("127.0.0.3:0");
     drop(occupy(app, &server, places).await);
     server.ended(places).await;
@@ -110,6 +114,20 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
     silent.ended(2).await;
     frees(&app, 2).await;
     is_report(&post(&app, json!({"port": same.port()})).await);
+}
+
+/// A machine with IPv6 has a whole network of addresses to be slow at.
+#[tokio::test]
+async fn an_ipv6_network_is_one_target() {
+    let dns = Dns::serve(Zone::new().aaaa("mx.test", "::1:0:0:7".parse().expect("an IPv6 address")));
+    let app = house(16, 2).asking(dns.addr()).open().await;
+    let silent = silent_at("[::1]:0");
+    let callers = occupy(&app, &silent, 2).await;
+    for target in ["::1", "::1:0:0:2", "[0:0:0:0:2::]", "mx.test"] {
+        let answer = post(&app, json!({"target": target, "port": silent.port()})).await;
+        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    }
+    drop(callers);
 }
 
 /// So many callers at once, of whom each asks so often: far more than there are places.
@@ -198,14 +216,50 @@ async fn one_slow_name_does_not_take_the_house() {
     is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
 
     drop(callers);
-    let empty = async {
-        while app.lifecycle.running() > 0 {
+    is_empty(&app).await;
+    let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
+    assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
+}
+
+/// All the names below one whose servers are silent are no more than half of the house.
+#[tokio::test]
+async fn one_slow_zone_does_not_take_the_house() {
+    let slow: Vec<String> = (0..10).map(|number| format!("a{number}.slow.test")).collect();
+    let zone = slow.iter().fold(Zone::new(), |zone, name| zone.silent(name));
+    let dns = Dns::serve(zone.a("one.test", [127, 0, 0, 3].into()).a("two.test", [127, 0, 0, 4].into()));
+    let app = house(10, 4).asking(dns.addr()).open().await;
+    let polite = Smtpd::serve(Script::polite());
+    let mut callers = Vec::new();
+    for name in &slow[..5] {
+        callers.push(app.begin(json!({"target": name, "timeout_ms": 60_000})).await);
+    }
+    let all_wait = async {
+        while slow[..5].iter().any(|name| !dns.queries().iter().any(|(asked, _)| asked == name)) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(AT_ONCE, empty).await.expect("every check ends");
-    let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
-    assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
+    timeout(AT_ONCE, all_wait).await.expect("all of them are asked for");
+    for name in &slow[5..] {
+        let answer = post(&app, json!({"target": name, "timeout_ms": 60_000})).await;
+        is_refused(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+    }
+    // The other half is for those whose address is known.
+    let mut silent = vec![silent_at("127.0.0.2:0")];
+    callers.extend(occupy(&app, &silent[0], 4).await);
+    is_report(&post(&app, json!({"target": "127.0.0.1", "port": polite.port()})).await);
+
+    // A name that is resolved leaves its room to the next, however long its check goes on.
+    drop(callers);
+    is_empty(&app).await;
+    let mut callers = Vec::new();
+    for (name, at) in [("one.test", "127.0.0.3:0"), ("two.test", "127.0.0.4:0")] {
+        let server = silent_at(at);
+        for _ in 0..4 {
+            callers.push(app.begin(json!({"target": name, "port": server.port(), "timeout_ms": 60_000})).await);
+        }
+        server.connected(4).await;
+        silent.push(server);
+    }
 }
 
 /// One caller who does not let go.

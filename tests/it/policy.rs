@@ -4,9 +4,13 @@ mod names;
 mod resolved;
 mod settings;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use serde_json::json;
+use smtp_check::target::policy::TargetPolicy;
 
 use super::support::{
     app::{Answer, App, House},
@@ -47,7 +51,7 @@ fn v6(text: &str) -> Ipv6Addr {
 }
 
 /// Every network that is denied unless allowed, and its addresses in every spelling that somebody may take for another one.
-const BUILT_IN: [(&str, &[&str]); 7] = [
+const BUILT_IN: [(&str, &[&str]); 12] = [
     (
         "169.254.0.0/16",
         &[
@@ -73,6 +77,7 @@ const BUILT_IN: [(&str, &[&str]); 7] = [
             "64:ff9b::169.254.169.254",
             "[64:ff9b::a9fe:a9fe]",
             "[64:ff9b:1::a9fe:a9fe]",
+            "64:ff9b:1:ffff::a9fe:a9fe",
             "::ffff:0:169.254.169.254",
             "2002:a9fe:a9fe::1",
             "2001:0:5ef5:79fb:0:0:5601:5601",
@@ -92,6 +97,14 @@ const BUILT_IN: [(&str, &[&str]); 7] = [
     ("::/128", &["::", "[::]", "0:0:0:0:0:0:0:0"]),
     ("fe80::/10", &["fe80::1", "[FE80::1]", "febf:ffff::1", "fe80:0:0:0:0:0:a9fe:a9fe"]),
     ("ff00::/8", &["ff02::1", "[ff02::1]", "ffff::1"]),
+    (
+        "100.100.100.200/32",
+        &["100.100.100.200", "0x646464c8", "100.100.25800", "::ffff:100.100.100.200", "64:ff9b:1:2::100.100.100.200"],
+    ),
+    ("168.63.129.16/32", &["168.63.129.16", "2822734096", "::168.63.129.16", "64:ff9b::168.63.129.16"]),
+    ("192.0.0.192/32", &["192.0.0.192", "192.192", "2002:c000:c0::"]),
+    ("fd00:ec2::254/128", &["fd00:ec2::254", "[FD00:0EC2:0::0254]"]),
+    ("fd20:ce::254/128", &["fd20:ce::254", "[fd20:00ce::0:254]"]),
 ];
 
 #[tokio::test]
@@ -106,6 +119,15 @@ async fn the_built_in_networks_are_denied_in_every_spelling() {
         }
     }
     assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 0]);
+}
+
+#[test]
+fn the_network_policy_of_kubernetes_makes_the_same_exceptions() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/smtp-check.yaml"));
+    let text = text.expect("the manifests");
+    for net in TargetPolicy::CLOUD_METADATA.into_iter().chain(["169.254.0.0/16", "fe80::/10"]) {
+        assert!(text.contains(&format!("- \"{net}\"")), "{net} is no exception");
+    }
 }
 
 #[tokio::test]

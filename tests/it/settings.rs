@@ -222,6 +222,7 @@ const BAD: &[(&str, &str)] = &[
     ("ca_file", "/nonexistent/ca.pem"),
     ("otlp_endpoint", "ftp://127.0.0.1"),
     ("otlp_endpoint", "http://user:kestrel-nine@127.0.0.1:4317"),
+    ("otlp_endpoint", "htp://user:kestrel-nine@127.0.0.1:4317"),
     ("shutdown_grace", "soon"),
 ];
 
@@ -249,6 +250,56 @@ fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
             assert!(!complaint.contains("kestrel-nine"), "a password is shown to nobody: {complaint}");
         }
     }
+}
+
+#[test]
+fn help_does_not_show_what_may_hold_a_password() {
+    let mut command = program(&["serve", "--help"]);
+    command.env("SMTP_CHECK_OTLP_ENDPOINT", "http://user:kestrel-nine@127.0.0.1:4317");
+    let output = command.output().expect("the program starts");
+    let help = String::from_utf8_lossy(&output.stdout);
+    assert!(help.contains("SMTP_CHECK_OTLP_ENDPOINT") && !help.contains("kestrel-nine"), "{help}");
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let scratch = Scratch::new();
+    let file = scratch.write("settings.toml", b"max_timeout = '2s'\n");
+    let mut command = program(&["serve", "--listen=127.0.0.1:0", "--config", file.to_str().expect("UTF-8")]);
+    let settings = BAD.iter().map(|(name, _)| *name);
+    command.envs(settings.chain(["log_format", "config", "sasl_password"]).map(|name| (variable(name), "")));
+    let served = Served::start(command);
+    let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
+    let detail = &problem["errors"][0]["detail"];
+    assert_eq!(*detail, json!("must be a whole number from 100 to 2000"), "a weaker layer counts then");
+}
+
+#[test]
+fn a_misspelt_variable_is_warned_of_by_name() {
+    let first_line = |variables: &[(&str, &str)]| -> Value {
+        let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        let line = first_log_line(command);
+        assert!(!line.contains("kestrel-nine"), "{line}");
+        serde_json::from_str(&line).expect("JSON")
+    };
+    let line = first_line(&[("SMTP_CHECK_TOKEN_FILE", "kestrel-nine"), ("SMTP_CHECK_MAX_CHECKS", "7")]);
+    assert_eq!((&line["level"], &line["message"]), (&json!("WARN"), &json!("unknown variable, ignored")));
+    assert_eq!(
+        (&line["variable"], &line["nearest"]),
+        (&json!("SMTP_CHECK_TOKEN_FILE"), &json!("SMTP_CHECK_TOKENS_FILE"))
+    );
+
+    // What Kubernetes sets for a Service called smtp-check, and what is unset.
+    let line = first_line(&[
+        ("SMTP_CHECK_SERVICE_HOST", "192.0.2.1"),
+        ("SMTP_CHECK_SERVICE_PORT", "80"),
+        ("SMTP_CHECK_SERVICE_PORT_HTTP", "80"),
+        ("SMTP_CHECK_PORT", "tcp://192.0.2.1:80"),
+        ("SMTP_CHECK_PORT_80_TCP_ADDR", "192.0.2.1"),
+        ("SMTP_CHECK_TOKEN_FILE", ""),
+    ]);
+    assert_eq!(line["message"], "listening");
 }
 
 #[test]

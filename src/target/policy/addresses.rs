@@ -35,12 +35,10 @@ impl AddressRules {
         if let Some(net) = containing(&self.deny, ip) {
             return Err(Forbidden::Address { net });
         }
-        let Some(inside) = embedded_ipv4(ip).map(IpAddr::from) else {
-            return Ok(());
-        };
-        match containing(&self.deny, inside) {
-            Some(net) if !self.is_allowed(inside) => Err(Forbidden::Embedded { net }),
-            _ => Ok(()),
+        let mut inside = embedded_ipv4(ip).map(IpAddr::from).filter(|inside| !self.is_allowed(*inside));
+        match inside.find_map(|inside| containing(&self.deny, inside)) {
+            Some(net) => Err(Forbidden::Embedded { net }),
+            None => Ok(()),
         }
     }
 
@@ -66,20 +64,41 @@ pub fn canonical_net(net: IpNet) -> IpNet {
     prefix.and_then(|prefix| Ipv4Net::new(v4, prefix).ok()).map_or(net.trunc(), IpNet::from)
 }
 
-/// The IPv4 address that packets to this address are passed on to, as far as the address itself tells: IPv4-compatible (RFC 4291,
-/// section 2.5.5.1), IPv4-translated (RFC 2765, section 2.1), NAT64 under the well-known prefix (RFC 6052) and, in the form of
-/// that one, the local prefix (RFC 8215), 6to4 (RFC 3056), and Teredo, which writes its client's address inverted (RFC 4380).
-fn embedded_ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
-    let IpAddr::V6(ip) = ip else {
-        return None;
-    };
-    let last = |hi: u16, lo: u16| Some(Ipv4Addr::from_bits(u32::from(hi) << 16 | u32::from(lo)));
-    match ip.segments() {
-        _ if ip == Ipv6Addr::UNSPECIFIED || ip == Ipv6Addr::LOCALHOST => None,
-        [0, 0, 0, 0, 0, 0, hi, lo] | [0, 0, 0, 0, 0xffff, 0, hi, lo] => last(hi, lo),
-        [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] | [0x64, 0xff9b, 1, 0, 0, 0, hi, lo] => last(hi, lo),
-        [0x2002, hi, lo, ..] => last(hi, lo),
-        [0x2001, 0, _, _, _, _, hi, lo] => last(!hi, !lo),
+/// The IPv4 addresses that packets to this address may be passed on to, as far as the address itself tells: IPv4-compatible (RFC 4291,
+/// section 2.5.5.1), IPv4-translated (RFC 2765, section 2.1), NAT64 under the well-known prefix (RFC 6052) and under the local one
+/// (RFC 8215), 6to4 (RFC 3056), and Teredo, which writes its client's address inverted (RFC 4380).
+fn embedded_ipv4(ip: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
+    let segments = match ip {
+        IpAddr::V6(ip) if ip != Ipv6Addr::UNSPECIFIED && ip != Ipv6Addr::LOCALHOST => Some(ip.segments()),
         _ => None,
-    }
+    };
+    let one = segments.and_then(|segments| match segments {
+        [0, 0, 0, 0, 0, 0, hi, lo] | [0, 0, 0, 0, 0xffff, 0, hi, lo] => Some(ipv4(hi, lo)),
+        [0x64, 0xff9b, 0, 0, 0, 0, hi, lo] => Some(ipv4(hi, lo)),
+        [0x2002, hi, lo, ..] => Some(ipv4(hi, lo)),
+        [0x2001, 0, _, _, _, _, hi, lo] => Some(ipv4(!hi, !lo)),
+        _ => None,
+    });
+    let several = segments.and_then(|segments| match segments {
+        [0x64, 0xff9b, 1, rest @ ..] => Some(local_nat64(rest)),
+        _ => None,
+    });
+    one.into_iter().chain(several.into_iter().flatten())
+}
+
+/// The IPv4 address behind a NAT64 prefix of 48, 56, 64 or 96 bits (RFC 6052, section 2.2), all of which the local one has room for: it
+/// goes around the ninth octet, and what is behind it does not count.
+///
+/// Which prefix a network has is not known here, so each is tried. By a wrong one many an address reads as one of `0.0.0.0/8`, to which
+/// nothing is ever passed on.
+fn local_nat64([a, b, c, d, e]: [u16; 5]) -> impl Iterator<Item = Ipv4Addr> {
+    let behind_48 = ipv4(a, b << 8 | c >> 8);
+    let behind_56 = ipv4(a << 8 | b & 0xff, c);
+    let behind_64 = ipv4(b << 8 | c >> 8, c << 8 | d >> 8);
+    let behind_96 = ipv4(d, e);
+    [behind_48, behind_56, behind_64, behind_96].into_iter().filter(|address| address.octets()[0] != 0)
+}
+
+fn ipv4(hi: u16, lo: u16) -> Ipv4Addr {
+    Ipv4Addr::from_bits(u32::from(hi) << 16 | u32::from(lo))
 }

@@ -38,9 +38,33 @@ fn the_default_denies_what_is_no_host_and_link_local() {
         "::169.254.169.254",
         "64:ff9b::169.254.169.254",
         "2002:a9fe:a9fe::1",
+        "64:ff9b:1:ffff::a9fe:a9fe",
+        // Under the prefixes of 48, 56 and 64 bits, and with something behind the address.
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:12a9:fe:a9fe::",
+        "64:ff9b:1:1234:a9:fea9:fe00:0",
+        "64:ff9b:1:1234:a9:fea9:feff:ffff",
     ] {
         let verdict = judge(&TargetPolicy::default(), denied);
         assert!(verdict.is_err(), "{denied}: {verdict:?}");
+    }
+}
+
+#[test]
+fn the_default_denies_what_clouds_have_beyond_link_local() {
+    let allowing = TargetPolicy::new([], nets(&TargetPolicy::CLOUD_METADATA), []);
+    for net in nets(&TargetPolicy::CLOUD_METADATA) {
+        let address = net.addr().to_string();
+        assert_eq!(judge(&TargetPolicy::default(), &address), Err(Forbidden::Address { net }), "{address}");
+        assert_eq!(judge(&allowing, &address), Ok(net.addr()), "the operator knows better");
+        if let IpAddr::V4(v4) = net.addr() {
+            for disguise in [format!("::ffff:{v4}"), format!("64:ff9b::{v4}"), format!("64:ff9b:1:7::{v4}")] {
+                assert!(judge(&TargetPolicy::default(), &disguise).is_err(), "{disguise}");
+            }
+        }
+    }
+    for neighbour in ["100.100.100.199", "168.63.129.17", "192.0.0.191", "fd00:ec2::253", "fd20:ce::253"] {
+        assert_eq!(judge(&TargetPolicy::default(), neighbour), Ok(ip(neighbour)));
     }
 }
 
@@ -62,6 +86,8 @@ fn the_default_admits_public_private_and_loopback_addresses() {
         "fc00::1",
         "fec0::1",
         "64:ff9b::192.0.2.1",
+        "64:ff9b:1::192.0.2.1",
+        "64:ff9b:1:c000:2:100::",
         "64:ff9c::169.254.169.254",
         "2002:c000:201::1",
         "2003:a9fe:a9fe::1",
@@ -184,11 +210,29 @@ proptest! {
             v4.into(),
             v4.to_ipv6_mapped().into(),
             IpAddr::from([0x64, 0xff9b, 0, 0, 0, 0, a, b]),
-            IpAddr::from([0x64, 0xff9b, 1, 0, 0, 0, a, b]),
             IpAddr::from([0, 0, 0, 0, 0xffff, 0, a, b]),
             IpAddr::from([0x2002, a, b, 0, w, x, y, z]),
             IpAddr::from([0x2001, 0, w, x, y, z, !a, !b]),
         ] {
+            prop_assert!(policy.admit_literal().address(SocketAddr::new(disguise, 25)).is_err(), "{}", disguise);
+        }
+    }
+
+    #[test]
+    fn no_prefix_of_a_local_nat64_is_a_disguise(bits in 0x0100_0000u32.., prefix in 1u8..=32, around: u128) {
+        let net = IpNet::new(Ipv4Addr::from(bits).into(), prefix).expect("a prefix up to 32");
+        let policy = TargetPolicy::new([net], [], []);
+        let [o0, o1, o2, o3] = bits.to_be_bytes();
+        let octets = |places: [usize; 4]| {
+            let mut octets = around.to_be_bytes();
+            octets[..6].copy_from_slice(&[0, 0x64, 0xff, 0x9b, 0, 1]);
+            for (place, octet) in places.into_iter().zip([o0, o1, o2, o3]) {
+                octets[place] = octet;
+            }
+            octets
+        };
+        for places in [[6, 7, 9, 10], [7, 9, 10, 11], [9, 10, 11, 12], [12, 13, 14, 15]] {
+            let disguise = IpAddr::from(octets(places));
             prop_assert!(policy.admit_literal().address(SocketAddr::new(disguise, 25)).is_err(), "{}", disguise);
         }
     }
