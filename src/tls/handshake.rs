@@ -81,7 +81,7 @@ impl TlsClient {
                     .and_then(|suite| iana_name(suite.suite())),
                 server_name: server_name.to_string(),
                 chain: record.chain,
-                errors: record.problems,
+                problems: record.problems,
                 key_proven: record.key_proven,
             }
         });

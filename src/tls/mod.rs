@@ -38,14 +38,14 @@ pub struct TlsFacts {
     /// The certificates that the server sent, its own first. Empty when its own can't be read; unreadable ones behind it are left out.
     pub chain: Vec<CertificateFacts>,
     /// Everything that is wrong with the certificate.
-    pub errors: Vec<CertificateProblem>,
+    pub problems: Vec<CertificateProblem>,
     key_proven: bool,
 }
 
 impl TlsFacts {
     /// Whether the handshake came to its end and nothing at all is wrong with the certificate.
     pub fn verified(&self) -> bool {
-        self.version.is_some() && self.key_proven && self.errors.is_empty()
+        self.version.is_some() && self.key_proven && self.problems.is_empty()
     }
 
     /// Whether the server proved that it holds the certificate's key. No secret may be sent to one that didn't: it could be anybody
@@ -54,8 +54,8 @@ impl TlsFacts {
         self.key_proven
     }
 
-    /// All errors in one line; `None` if there are none.
+    /// All problems in one line; `None` if there are none.
     pub fn cert_error(&self) -> Option<String> {
-        cert_error(&self.errors)
+        cert_error(&self.problems)
     }
 }

@@ -55,7 +55,7 @@ async fn a_good_server_is_verified_in_both_versions() {
         outcome.expect("a good handshake");
         let facts = facts.expect("facts");
         assert_eq!((facts.version, facts.cipher), (Some(version), Some(cipher)));
-        assert!(facts.verified(), "{:?}", facts.errors);
+        assert!(facts.verified(), "{:?}", facts.problems);
         assert!(facts.key_proven());
         assert_eq!(facts.cert_error(), None);
         assert_eq!(facts.server_name, "mx.test");
@@ -73,7 +73,7 @@ async fn a_bad_certificate_is_recorded_and_the_stream_works() {
     stream.write_all(b"x").await.expect("a working stream");
     stream.flush().await.expect("a working stream");
     let facts = facts.expect("facts");
-    assert_eq!(kinds_of(&facts.errors), [Kind::WrongName, Kind::UnknownIssuer]);
+    assert_eq!(kinds_of(&facts.problems), [Kind::WrongName, Kind::UnknownIssuer]);
     assert!(facts.key_proven() && !facts.verified());
     assert_eq!(
         facts.cert_error().as_deref(),
@@ -94,7 +94,7 @@ async fn a_foreign_key_proves_nothing() {
         let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
-        assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey]);
+        assert_eq!(kinds_of(&facts.problems), [Kind::UnprovenKey]);
         assert!(!facts.key_proven() && !facts.verified());
         let text = facts.cert_error().unwrap_or_default();
         assert!(text.contains("unproven key: ") && text.contains("ECDSA P-256"), "{text}");
@@ -121,7 +121,7 @@ async fn a_name_with_an_underscore_does_not_break_the_check() {
     let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
     outcome.expect("a handshake");
     let facts = facts.expect("facts");
-    assert!(facts.verified(), "{:?}", facts.errors);
+    assert!(facts.verified(), "{:?}", facts.problems);
     assert_eq!(facts.server_name, "_mx.a_b.test");
 }
 
@@ -164,7 +164,7 @@ async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
     outcome.expect("the handshake goes on");
     let facts = facts.expect("facts");
     assert!(facts.chain.is_empty());
-    assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey, Kind::Malformed]);
+    assert_eq!(kinds_of(&facts.problems), [Kind::UnprovenKey, Kind::Malformed]);
 }
 
 #[tokio::test]
@@ -289,7 +289,7 @@ async fn openssl_shows_small_keys_and_version_1() {
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
-        assert_eq!(kinds_of(&facts.errors), kinds, "{:?}", facts.cert_error());
+        assert_eq!(kinds_of(&facts.problems), kinds, "{:?}", facts.cert_error());
         assert_eq!(facts.key_proven(), proven);
         assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
         assert_eq!(facts.chain[0].subject, "C=US, O=Example, CN=mx.test");

@@ -92,7 +92,7 @@ fn session(facts: &TlsFacts) -> TlsSession {
         cipher: facts.cipher.map(str::to_owned),
         server_name: facts.server_name.clone(),
         verified: facts.verified(),
-        problems: facts.errors.clone(),
+        problems: facts.problems.clone(),
         chain: facts.chain.clone(),
     }
 }
