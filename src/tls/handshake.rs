@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use super::{TlsFacts, recorder::Recorder, trust::TrustAnchors};
+use super::{TlsFacts, alert::Alert, recorder::Recorder, trust::TrustAnchors};
 
 /// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
 #[derive(Clone, Debug)]
@@ -64,14 +64,9 @@ impl TlsClient {
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
         let outcome = match timeout_at(deadline, handshake).await {
-            Ok(outcome) => outcome.map_err(HandshakeError::from),
+            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, recorder.record().is_some())),
             Err(_) => Err(HandshakeError::TimedOut),
         };
-        // A server that has shown its certificate has found a version and a cipher suite; it refuses something else.
-        let outcome = outcome.map_err(|error| match error {
-            HandshakeError::TooOld(error) if recorder.record().is_some() => HandshakeError::Refused(error),
-            error => error,
-        });
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {
@@ -137,12 +132,18 @@ pub enum HandshakeError {
     /// What the server sent is not TLS at all.
     #[error("the server's answer is not TLS")]
     NotTls,
-    /// There is no version or cipher suite that both sides know.
-    #[error("the server is too old for this client: it offers neither TLS 1.2 with forward secrecy nor TLS 1.3 ({0})")]
-    TooOld(rustls::Error),
-    /// The server ended the handshake with an alert.
-    #[error("the server refused the TLS handshake: {0}")]
-    Refused(rustls::Error),
+    /// There is no version of TLS that both sides have.
+    #[error("the server is too old for this client: it has neither TLS 1.2 nor TLS 1.3")]
+    TooOld,
+    /// The server found no set of parameters that both sides have. It doesn't say which of them is missing.
+    #[error(
+        "the server found no TLS version, cipher suite, key exchange group or signature algorithm in common with this client, which \
+         has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert {0})"
+    )]
+    NothingInCommon(Alert),
+    /// The server ended the handshake for another reason.
+    #[error("the server refused the TLS handshake (alert {0})")]
+    Refused(Alert),
     /// The server broke the protocol.
     #[error("the TLS handshake failed: {0}")]
     Tls(rustls::Error),
@@ -151,34 +152,34 @@ pub enum HandshakeError {
     Io(io::Error),
 }
 
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
+impl HandshakeError {
+    /// What a failure of the handshake means, which depends on whether the server had shown a certificate before it.
+    fn of(error: io::Error, certificate_came: bool) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         match inner {
-            Some(inner) => Self::from_rustls(rustls::Error::clone(inner)),
+            Some(inner) => Self::of_rustls(rustls::Error::clone(inner), certificate_came),
             None => match error.kind() {
                 UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
                 _ => Self::Io(error),
             },
         }
     }
-}
 
-impl HandshakeError {
-    fn from_rustls(error: rustls::Error) -> Self {
+    fn of_rustls(error: rustls::Error, certificate_came: bool) -> Self {
+        use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match error {
-            // A server that knows no common version says so in one of these ways.
-            rustls::Error::AlertReceived(
-                AlertDescription::ProtocolVersion
-                | AlertDescription::HandshakeFailure
-                | AlertDescription::InsufficientSecurity,
-            )
+            // A server that has shown its certificate had agreed to all this, and refuses something else.
+            rustls::Error::AlertReceived(alert) if certificate_came => Self::Refused(Alert(alert)),
+            rustls::Error::AlertReceived(ProtocolVersion)
             | rustls::Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            ) => Self::TooOld(error),
-            rustls::Error::AlertReceived(_) => Self::Refused(error),
+            ) => Self::TooOld,
+            rustls::Error::AlertReceived(alert @ (HandshakeFailure | InsufficientSecurity)) => {
+                Self::NothingInCommon(Alert(alert))
+            }
+            rustls::Error::AlertReceived(alert) => Self::Refused(Alert(alert)),
             rustls::Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) => Self::NotTls,

@@ -4,11 +4,12 @@
 //! - `verdict`: every error of a certificate, each found independently of the others.
 //! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
 //! - `recorder`: the verifier that rustls asks; it records the verdict and lets the handshake go on.
-//! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
+//! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`]; `alert`: how a server ends it.
 //!
 //! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
 //! with `HandshakePayloadTooLarge`.
 
+mod alert;
 mod findings;
 pub mod handshake;
 mod path;
@@ -18,6 +19,7 @@ mod testing;
 pub mod trust;
 mod verdict;
 
+pub use alert::Alert;
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};
 

@@ -185,14 +185,22 @@ async fn a_server_that_hangs_up_is_told() {
 }
 
 #[tokio::test]
-async fn old_servers_are_told_from_refusals() {
-    // Fatal alerts: handshake_failure, protocol_version, insufficient_security, internal_error.
-    for (alert, too_old) in [(40, true), (70, true), (71, true), (80, false)] {
+async fn old_servers_are_told_from_those_with_other_tastes_and_from_refusals() {
+    let cases = [
+        (40, "no TLS version, cipher suite, key exchange group or signature algorithm in common", "handshake_failure"),
+        (70, "too old for this client", ""),
+        (
+            71,
+            "no TLS version, cipher suite, key exchange group or signature algorithm in common",
+            "insufficient_security",
+        ),
+        (80, "refused the TLS handshake", "internal_error"),
+    ];
+    for (alert, words, name) in cases {
         let (error, _) = broken(&[21, 3, 3, 0, 2, 2, alert]).await;
-        let error = error.expect("a failed handshake");
-        assert_eq!(matches!(error, HandshakeError::TooOld(_)), too_old, "{error}");
-        assert_eq!(matches!(error, HandshakeError::Refused(_)), !too_old, "{error}");
-        assert_eq!(error.to_string().contains("too old for this client"), too_old);
+        let text = error.expect("a failed handshake").to_string();
+        assert!(text.contains(words) && text.contains(name), "{text}");
+        assert_eq!(text.contains("too old"), alert == 70, "{text}");
     }
 }
 
@@ -312,21 +320,33 @@ async fn a_server_that_wants_a_client_certificate_is_not_too_old() {
     let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
     let error = outcome.expect_err("no certificate to show");
     assert!(matches!(error, HandshakeError::Refused(_)), "{error:?}");
+    assert!(error.to_string().ends_with("(alert handshake_failure)"), "{error}");
     assert!(facts.is_some());
 }
 
 #[tokio::test]
-async fn servers_without_a_common_version_are_too_old() {
+async fn only_a_server_without_a_common_version_is_too_old() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
-    let cases: [&[&str]; 2] = [&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], &["-tls1_2", "-cipher", "AES128-SHA"]];
-    for arguments in cases {
+    let cases: [(&[&str], bool); 5] = [
+        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], true),
+        (&["-tls1_2", "-cipher", "AES128-SHA"], false),
+        (&["-tls1_2", "-cipher", "DHE-RSA-AES256-GCM-SHA384"], false),
+        (&["-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA384"], false),
+        (&["-curves", "P-521"], false),
+    ];
+    for (arguments, too_old) in cases {
         let server = OpensslServer::start(folder.path(), arguments);
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         let error = outcome.expect_err("nothing in common");
-        assert!(matches!(error, HandshakeError::TooOld(_)), "{error:?}");
+        let told = if too_old {
+            matches!(error, HandshakeError::TooOld)
+        } else {
+            matches!(error, HandshakeError::NothingInCommon(Alert(AlertDescription::HandshakeFailure)))
+        };
+        assert!(told, "{arguments:?}: {error:?}");
         assert!(facts.is_none());
     }
 }
