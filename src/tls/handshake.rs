@@ -30,7 +30,7 @@ pub struct TlsClient {
 impl TlsClient {
     /// A client that believes these anchors. Build it once; each handshake only clones a few pointers.
     pub fn new(anchors: TrustAnchors) -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         warm_up(&provider);
         let anchors = Arc::new(anchors);
         let recorder = Recorder::new(Arc::clone(&anchors), provider.signature_verification_algorithms);
@@ -82,6 +82,12 @@ impl TlsClient {
         });
         (outcome, facts)
     }
+}
+
+/// The library's cryptography, with every group that it has: one more costs two bytes of the ClientHello, and a key share only where the
+/// server asks for one.
+fn provider() -> CryptoProvider {
+    CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
 }
 
 /// Has the library gather its entropy and set up its algorithms now: tens of milliseconds, which would otherwise be measured as the

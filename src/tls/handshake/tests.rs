@@ -4,7 +4,7 @@ use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
 
 use super::*;
 use crate::{
-    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve},
+    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve, serve_with},
     x509::problem::{CertificateErrorKind as Kind, kinds_of},
 };
 
@@ -61,6 +61,19 @@ async fn a_good_server_is_verified_in_both_versions() {
         assert_eq!(facts.server_name, "mx.test");
         assert_eq!(facts.chain.len(), 1);
         assert_eq!(facts.chain[0].subject, "CN=mx.test");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_have_only_one_group_of_those_that_the_library_knows() {
+    let ca = Authority::new("CA");
+    for group in aws_lc_rs::ALL_KX_GROUPS {
+        let only = CryptoProvider { kx_groups: vec![*group], ..aws_lc_rs::default_provider() };
+        let stream = serve_with(only, ca.issue(&params("mx.test", &["mx.test"])), &[&TLS13]);
+        let (outcome, _) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+        let stream = outcome.unwrap_or_else(|error| panic!("{group:?}: {error}"));
+        let agreed = stream.get_ref().1.negotiated_key_exchange_group().map(|agreed| agreed.name());
+        assert_eq!(agreed, Some(group.name()));
     }
 }
 
