@@ -3,6 +3,7 @@
 //! - [`trust`]: whom to believe: the system's trust anchors and the operator's own.
 //! - `verdict`: every error of a certificate, each found independently of the others.
 //! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
+//! - `proof`: whether the server holds the certificate's key; `small_rsa`: what that takes where the key is weak.
 //! - `recorder`: the verifier that rustls asks; it records the verdict and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`]; `alert`: how a server ends it.
 //!
@@ -13,7 +14,9 @@ mod alert;
 mod findings;
 pub mod handshake;
 mod path;
+mod proof;
 mod recorder;
+mod small_rsa;
 #[cfg(test)]
 mod testing;
 pub mod trust;
@@ -25,7 +28,7 @@ pub use trust::{TrustAnchors, TrustError};
 
 use crate::x509::{
     CertificateFacts,
-    problem::{CertificateProblem, cert_error},
+    problem::{CertificateErrorKind, CertificateProblem, cert_error},
 };
 
 /// What a handshake told about the server.
@@ -50,10 +53,15 @@ impl TlsFacts {
         self.version.is_some() && self.key_proven && self.problems.is_empty()
     }
 
-    /// Whether the server proved that it holds the certificate's key. No secret may be sent to one that didn't: it could be anybody
-    /// who has seen the certificate.
-    pub fn key_proven(&self) -> bool {
-        self.key_proven
+    /// Why it is not certain that the server holds the certificate's key; `None` if it proved that. No secret may be sent to one that
+    /// didn't: it could be anybody who has seen the certificate.
+    pub fn unproven_key(&self) -> Option<&str> {
+        let mut problems = self.problems.iter();
+        match problems.find(|problem| problem.kind == CertificateErrorKind::UnprovenKey) {
+            Some(problem) => Some(&problem.detail),
+            None if self.key_proven => None,
+            None => Some("the handshake ended before it proved that it holds the certificate's key"),
+        }
     }
 
     /// All problems in one line; `None` if there are none.

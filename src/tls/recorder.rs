@@ -3,17 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_rustls::rustls::{
-    DigitallySignedStruct, Error, SignatureScheme,
+    DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{
-        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
-    },
-    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+    crypto::WebPkiSupportedAlgorithms,
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
-use webpki::{EndEntityCert, RawPublicKeyEntity};
-
-use super::{trust::TrustAnchors, verdict::Judge};
+use super::{proof::Proof, trust::TrustAnchors, verdict::Judge};
 use crate::x509::{
     Certificate, CertificateFacts,
     problem::{CertificateErrorKind, CertificateProblem},
@@ -53,65 +49,17 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whether the server proved its key, by webpki's judgement or else by the raw key's, and lets the handshake go on.
-    fn note_proof(
-        &self,
-        certificate: &CertificateDer<'_>,
-        proof: Result<HandshakeSignatureValid, Error>,
-        by_raw_key: impl FnOnce() -> Option<()>,
-    ) -> HandshakeSignatureValid {
-        let proof = proof.map(|_| ()).or_else(|error| by_raw_key().ok_or(error));
+    /// Notes whether the server proved its key, and lets the handshake go on.
+    fn note(&self, proof: &Proof<'_>) -> HandshakeSignatureValid {
+        let outcome = proof.check(&self.algorithms);
         let mut record = self.lock();
         let record = record.get_or_insert_default();
-        record.key_proven = proof.is_ok();
-        if let Err(error) = proof {
-            let key =
-                Certificate::from_der(certificate).map_or_else(|_| "unreadable".to_owned(), |parsed| parsed.key());
-            record.problems.push(CertificateProblem::new(
-                CertificateErrorKind::UnprovenKey,
-                format!("the server's signature does not verify with the certificate's key ({key}; {error})"),
-            ));
+        record.key_proven = outcome.is_ok();
+        if let Err(unproven) = outcome {
+            record.problems.push(CertificateProblem::new(CertificateErrorKind::UnprovenKey, unproven.to_string()));
         }
         HandshakeSignatureValid::assertion()
     }
-}
-
-/// webpki takes no key out of a certificate that it doesn't support (X.509 version 1). The server's proof can be checked all the same.
-impl Recorder {
-    fn raw_key_tls12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Option<()> {
-        let key = raw_key(certificate)?;
-        let key = RawPublicKeyEntity::try_from(&key).ok()?;
-        let mut mapping = self.algorithms.mapping.iter();
-        let (_, algorithms) = mapping.find(|(scheme, _)| *scheme == signed.scheme)?;
-        algorithms
-            .iter()
-            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
-            .then_some(())
-    }
-
-    fn raw_key_tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Option<()> {
-        let key = raw_key(certificate)?;
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).ok().map(|_| ())
-    }
-}
-
-/// The public key of a certificate that webpki can't read; those that it can read, it has judged already.
-fn raw_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
-    if EndEntityCert::try_from(certificate).is_ok() {
-        return None;
-    }
-    let parsed = Certificate::from_der(certificate).ok()?;
-    Some(SubjectPublicKeyInfoDer::from(parsed.public_key_der().to_vec()))
 }
 
 impl ServerCertVerifier for Recorder {
@@ -139,8 +87,7 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls12_signature(message, certificate, signed, &self.algorithms);
-        Ok(self.note_proof(certificate, proof, || self.raw_key_tls12(message, certificate, signed)))
+        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_2, message, certificate, signed }))
     }
 
     fn verify_tls13_signature(
@@ -149,8 +96,7 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls13_signature(message, certificate, signed, &self.algorithms);
-        Ok(self.note_proof(certificate, proof, || self.raw_key_tls13(message, certificate, signed)))
+        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_3, message, certificate, signed }))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

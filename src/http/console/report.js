@@ -11,8 +11,8 @@ const KINDS = {
 
 const CERTIFICATE_ERRORS = {
   expired: 'Expired', not_yet_valid: 'Not yet valid', wrong_name: 'Wrong name', self_signed: 'Self-signed',
-  unknown_issuer: 'Unknown issuer', bad_signature: 'Bad signature', wrong_key_usage: 'Wrong key usage', unproven_key: 'Unproven key',
-  name_constraint: 'Name constraint', unsupported: 'Unsupported', malformed: 'Malformed', other: 'Not trusted',
+  unknown_issuer: 'Unknown issuer', bad_signature: 'Bad signature', wrong_key_usage: 'Wrong key usage', weak_key: 'Weak key',
+  unproven_key: 'Unproven key', name_constraint: 'Name constraint', unsupported: 'Unsupported', malformed: 'Malformed', other: 'Not trusted',
 };
 
 const DAY = 24 * 60 * 60;
