@@ -62,15 +62,17 @@ impl TlsClient {
         ));
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
+        config.client_auth_cert_resolver = Arc::clone(&recorder) as _;
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
         let outcome = match timeout_at(deadline, handshake).await {
-            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, recorder.record().is_some())),
+            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, &recorder)),
             Err(_) => Err(HandshakeError::TimedOut),
         };
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {
-                version: session.and_then(|session| session.protocol_version()).and_then(version_name),
+                completed: outcome.is_ok(),
+                version: record.version.and_then(version_name),
                 cipher: session
                     .and_then(|session| session.negotiated_cipher_suite())
                     .and_then(|suite| iana_name(suite.suite())),
@@ -147,6 +149,11 @@ pub enum HandshakeError {
          has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert {0})"
     )]
     NothingInCommon(Alert),
+    /// The server wanted a certificate of the client's, and ended the handshake when none came.
+    #[error(
+        "the server asked for a client certificate, which this client doesn't have, and refused the TLS handshake (alert {0})"
+    )]
+    WantsCertificate(Alert),
     /// The server ended the handshake for another reason.
     #[error("the server refused the TLS handshake (alert {0})")]
     Refused(Alert),
@@ -159,12 +166,12 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// What a failure of the handshake means, which depends on whether the server had shown a certificate before it.
-    fn of(error: io::Error, certificate_came: bool) -> Self {
+    /// What a failure of the handshake means, which depends on what had come before it.
+    fn of(error: io::Error, recorder: &Recorder) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         match inner {
-            Some(inner) => Self::of_rustls(rustls::Error::clone(inner), certificate_came),
+            Some(inner) => Self::of_rustls(rustls::Error::clone(inner), recorder),
             None => match error.kind() {
                 UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
                 _ => Self::Io(error),
@@ -172,11 +179,12 @@ impl HandshakeError {
         }
     }
 
-    fn of_rustls(error: rustls::Error, certificate_came: bool) -> Self {
+    fn of_rustls(error: rustls::Error, recorder: &Recorder) -> Self {
         use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match error {
-            // A server that has shown its certificate had agreed to all this, and refuses something else.
-            rustls::Error::AlertReceived(alert) if certificate_came => Self::Refused(Alert(alert)),
+            rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
+            // A server that has shown its certificate has agreed to all that is below, and refuses something else.
+            rustls::Error::AlertReceived(alert) if recorder.record().is_some() => Self::Refused(Alert(alert)),
             rustls::Error::AlertReceived(ProtocolVersion)
             | rustls::Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13

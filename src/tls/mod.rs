@@ -4,7 +4,7 @@
 //! - `verdict`: every error of a certificate, each found independently of the others.
 //! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
 //! - `proof`: whether the server holds the certificate's key; `small_rsa`: what that takes where the key is weak.
-//! - `recorder`: the verifier that rustls asks; it records the verdict and lets the handshake go on.
+//! - `recorder`: what rustls asks about certificates; it records the verdict and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`]; `alert`: how a server ends it.
 //!
 //! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
@@ -34,9 +34,9 @@ use crate::x509::{
 /// What a handshake told about the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFacts {
-    /// The protocol version, such as `TLSv1.3`; `None` when the handshake failed after the certificate had come.
+    /// The protocol version, such as `TLSv1.3`; `None` when the handshake failed before the server had signed anything.
     pub version: Option<&'static str>,
-    /// The cipher suite by its IANA name, such as `TLS_AES_256_GCM_SHA384`; `None` like `version`.
+    /// The cipher suite by its IANA name, such as `TLS_AES_256_GCM_SHA384`; `None` when the handshake failed.
     pub cipher: Option<&'static str>,
     /// The name that the certificate had to bear.
     pub server_name: String,
@@ -44,13 +44,14 @@ pub struct TlsFacts {
     pub chain: Vec<CertificateFacts>,
     /// Everything that is wrong with the certificate.
     pub problems: Vec<CertificateProblem>,
+    completed: bool,
     key_proven: bool,
 }
 
 impl TlsFacts {
     /// Whether the handshake came to its end and nothing at all is wrong with the certificate.
     pub fn verified(&self) -> bool {
-        self.version.is_some() && self.key_proven && self.problems.is_empty()
+        self.completed && self.key_proven && self.problems.is_empty()
     }
 
     /// Why it is not certain that the server holds the certificate's key; `None` if it proved that. No secret may be sent to one that

@@ -1,12 +1,19 @@
-//! The verifier that rustls asks: it records what it finds, and lets the handshake go on.
+//! What rustls asks about certificates, the server's and ours: it records what it finds, and lets the handshake go on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use tokio_rustls::rustls::{
     DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        ResolvesClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::WebPkiSupportedAlgorithms,
     pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
 };
 
 use super::{proof::Proof, trust::TrustAnchors, verdict::Judge};
@@ -18,6 +25,8 @@ use crate::x509::{
 /// What one handshake brought to light.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
+    /// The protocol version; `None` until the server has signed.
+    pub(super) version: Option<ProtocolVersion>,
     /// The certificates that the server sent, its own first.
     pub(super) chain: Vec<CertificateFacts>,
     /// Everything that is wrong with them.
@@ -26,22 +35,28 @@ pub(super) struct Record {
     pub(super) key_proven: bool,
 }
 
-/// A verifier for one handshake.
+/// A verifier for one handshake, and the one who has no certificate to show there.
 #[derive(Debug)]
 pub(super) struct Recorder {
     anchors: Arc<TrustAnchors>,
     algorithms: WebPkiSupportedAlgorithms,
     record: Mutex<Option<Record>>,
+    wants_certificate: AtomicBool,
 }
 
 impl Recorder {
     pub(super) fn new(anchors: Arc<TrustAnchors>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { anchors, algorithms, record: Mutex::new(None) }
+        Self { anchors, algorithms, record: Mutex::new(None), wants_certificate: AtomicBool::new(false) }
     }
 
     /// The record so far; `None` until a certificate has come.
     pub(super) fn record(&self) -> Option<Record> {
         self.lock().clone()
+    }
+
+    /// Whether the server has asked for a certificate of the client's.
+    pub(super) fn wants_certificate(&self) -> bool {
+        self.wants_certificate.load(Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Record>> {
@@ -54,6 +69,7 @@ impl Recorder {
         let outcome = proof.check(&self.algorithms);
         let mut record = self.lock();
         let record = record.get_or_insert_default();
+        record.version = Some(proof.version);
         record.key_proven = outcome.is_ok();
         if let Err(unproven) = outcome {
             record.problems.push(CertificateProblem::new(CertificateErrorKind::UnprovenKey, unproven.to_string()));
@@ -75,7 +91,7 @@ impl ServerCertVerifier for Recorder {
         let record = Record {
             chain: chain_facts(end_entity, intermediates),
             problems: judge.problems(end_entity, intermediates),
-            key_proven: false,
+            ..Record::default()
         };
         *self.lock() = Some(record);
         Ok(ServerCertVerified::assertion())
@@ -101,6 +117,17 @@ impl ServerCertVerifier for Recorder {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+impl ResolvesClientCert for Recorder {
+    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.wants_certificate.store(true, Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

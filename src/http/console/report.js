@@ -33,7 +33,7 @@ export function verdict(report) {
     h('dl', { class: 'facts' },
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),
       fact('Duration', duration(metrics.duration)),
-      tls?.version && fact('Encryption', `${tls.version}, ${tls.cipher}`),
+      tls?.cipher && fact('Encryption', `${tls.version}, ${tls.cipher}`),
       metrics.cert_end_in !== undefined && fact('Certificate', certificateInWords(metrics.cert_end_in, tls?.errors ?? [])),
       report.queue_id && fact('Queued as', report.queue_id)),
     report.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, report.warnings.map((warning) => h('li', {}, warning))),
