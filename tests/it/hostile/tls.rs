@@ -60,7 +60,7 @@ async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
     for (act, kind, temporary) in instead_of_hello() {
         let act = Act::reply("220 go\r\n").then(Act::await_client()).then(act);
         let mut check = every_phase();
-        check["timeout_ms"] = 500.into();
+        check["timeout_ms"] = 2000.into();
         let (report, session) = met(&app, Script::polite().on(Step::StartTls, act), check).await;
         assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
         assert_eq!(report["metrics"]["last_cmd"], "starttls");
@@ -74,7 +74,7 @@ async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
     let app = App::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let script = Script::new().greets(Act::await_client().then(act));
-        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 500})).await;
+        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
         assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
     }
