@@ -256,6 +256,7 @@ fn an_extension_that_comes_twice_is_malformed() {
     params.custom_extensions.push(twice);
     let problems = judge(&[root.der()], &root.issue(&params).chain, "mx.test");
     assert_kinds(&problems, &[Kind::Malformed]);
+    assert_eq!(problems[0].detail, "an extension that is unreadable, or there twice");
 }
 
 #[test]
