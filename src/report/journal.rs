@@ -101,13 +101,13 @@ pub enum Ending {
 /// What is known of a TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSession {
-    /// The protocol version, when the handshake came to an end.
+    /// The protocol version, when the handshake came so far that it is known.
     pub version: Option<&'static str>,
     /// The cipher suite's IANA name, when the handshake came to an end.
     pub cipher: Option<String>,
     /// The name asked for.
     pub server_name: String,
-    /// Whether the server proved its key and nothing is wrong with its certificates.
+    /// Whether the handshake came to an end, the server proved its key, and nothing is wrong with its certificates.
     pub verified: bool,
     /// What is wrong with the certificates.
     pub problems: Vec<CertificateProblem>,

@@ -53,7 +53,7 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// What the server offers.
     pub capabilities: ReportedCapabilities,
-    /// The TLS session and the certificates, where there were any.
+    /// The TLS session and the certificates; `null` where the server showed none.
     #[schema(required)]
     pub tls: Option<TlsReport>,
     /// Under which name the server queued the message, where its answer has a known form.
@@ -255,19 +255,22 @@ pub struct ReportedCapabilities {
 /// The TLS session, as far as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TlsReport {
-    /// The protocol version; `null` when the handshake failed.
+    /// The protocol version; `null` when the handshake failed before the server had signed anything.
     #[schema(required, example = "TLSv1.3")]
     pub version: Option<String>,
-    /// The cipher suite by its IANA name; `null` when the handshake failed.
+    /// The cipher suite by its IANA name; `null` when the handshake failed, for whatever reason.
     #[schema(required, example = "TLS_AES_256_GCM_SHA384")]
     pub cipher: Option<String>,
     /// The name that was asked for by SNI, and looked for in the certificate.
     pub server_name: String,
-    /// Whether the handshake came to its end and the certificate has none of the errors below.
+    /// Whether the handshake came to its end and the certificate has none of the errors below. `false` without any error: the
+    /// handshake failed for another reason than the certificate, and `failure` says why.
     pub verified: bool,
-    /// Everything that is wrong with the certificate, each kind once; `metrics.cert_error` has it in words.
+    /// Everything that is wrong with the certificate, each kind once; `metrics.cert_error` has it in words. Found also where the
+    /// handshake failed after the certificate had come.
     pub errors: Vec<CertificateErrorKind>,
-    /// The certificates in the order in which the server sent them, its own first.
+    /// The certificates in the order in which the server sent them, its own first; also those of a handshake that failed. Empty when
+    /// its own can't be read.
     pub chain: Vec<CertificateFacts>,
 }
 

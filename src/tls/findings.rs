@@ -52,10 +52,10 @@ impl Findings {
     }
 }
 
-/// webpki's reasons as kinds and words of ours.
-fn in_words(error: &webpki::Error) -> (Kind, String) {
+/// webpki's reasons as kinds and words of ours: what it says itself are names in its code.
+fn in_words(error: &webpki::Error) -> (Kind, &'static str) {
     use webpki::Error as E;
-    let (kind, words) = match error {
+    match error {
         E::CertExpired { .. } => (Kind::Expired, "a certificate in the chain"),
         E::InvalidCertValidity => (Kind::Expired, "a certificate ends before it begins"),
         E::CertNotValidYet { .. } => (Kind::NotYetValid, "a certificate in the chain"),
@@ -83,18 +83,18 @@ fn in_words(error: &webpki::Error) -> (Kind, String) {
         E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
             (Kind::Unsupported, "the signature algorithm of a certificate in the chain")
         }
-        E::BadDer
-        | E::BadDerTime
-        | E::EmptyEkuExtension
-        | E::ExtensionValueInvalid
-        | E::InvalidNetworkMaskConstraint
-        | E::InvalidSerialNumber
-        | E::MalformedDnsIdentifier
-        | E::MalformedExtensions
-        | E::MalformedNameConstraint
-        | E::SignatureAlgorithmMismatch
-        | E::TrailingData(_) => return (Kind::Malformed, error.to_string()),
-        _ => return (Kind::Other, error.to_string()),
-    };
-    (kind, words.to_owned())
+        E::BadDer | E::TrailingData(_) => (Kind::Malformed, "not well-formed DER"),
+        E::BadDerTime => (Kind::Malformed, "a time that is none"),
+        E::EmptyEkuExtension => (Kind::Malformed, "an extended key usage without a purpose"),
+        E::ExtensionValueInvalid | E::MalformedExtensions => {
+            (Kind::Malformed, "an extension that is unreadable, or there twice")
+        }
+        E::InvalidNetworkMaskConstraint | E::MalformedNameConstraint => {
+            (Kind::Malformed, "an unreadable name constraint")
+        }
+        E::InvalidSerialNumber => (Kind::Malformed, "a serial number that is none"),
+        E::MalformedDnsIdentifier => (Kind::Malformed, "a host name that is none"),
+        E::SignatureAlgorithmMismatch => (Kind::Malformed, "two signature algorithms that differ"),
+        _ => (Kind::Other, "the verifier refused the chain, for a reason that has no words here"),
+    }
 }

@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use super::{TlsFacts, recorder::Recorder, trust::TrustAnchors};
+use super::{TlsFacts, alert::Alert, recorder::Recorder, trust::TrustAnchors};
 
 /// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct TlsClient {
 impl TlsClient {
     /// A client that believes these anchors. Build it once; each handshake only clones a few pointers.
     pub fn new(anchors: TrustAnchors) -> Self {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(provider());
         warm_up(&provider);
         let anchors = Arc::new(anchors);
         let recorder = Recorder::new(Arc::clone(&anchors), provider.signature_verification_algorithms);
@@ -62,31 +62,34 @@ impl TlsClient {
         ));
         let mut config = self.config.clone();
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
+        config.client_auth_cert_resolver = Arc::clone(&recorder) as _;
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
         let outcome = match timeout_at(deadline, handshake).await {
-            Ok(outcome) => outcome.map_err(HandshakeError::from),
+            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, &recorder)),
             Err(_) => Err(HandshakeError::TimedOut),
         };
-        // A server that has shown its certificate has found a version and a cipher suite; it refuses something else.
-        let outcome = outcome.map_err(|error| match error {
-            HandshakeError::TooOld(error) if recorder.record().is_some() => HandshakeError::Refused(error),
-            error => error,
-        });
         let facts = recorder.record().map(|record| {
             let session = outcome.as_ref().ok().map(|stream| stream.get_ref().1);
             TlsFacts {
-                version: session.and_then(|session| session.protocol_version()).and_then(version_name),
+                completed: outcome.is_ok(),
+                version: record.version.and_then(version_name),
                 cipher: session
                     .and_then(|session| session.negotiated_cipher_suite())
                     .and_then(|suite| iana_name(suite.suite())),
                 server_name: server_name.to_string(),
                 chain: record.chain,
-                errors: record.problems,
+                problems: record.problems,
                 key_proven: record.key_proven,
             }
         });
         (outcome, facts)
     }
+}
+
+/// The library's cryptography, with every group that it has: one more costs two bytes of the ClientHello, and a key share only where the
+/// server asks for one.
+fn provider() -> CryptoProvider {
+    CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
 }
 
 /// Has the library gather its entropy and set up its algorithms now: tens of milliseconds, which would otherwise be measured as the
@@ -137,12 +140,23 @@ pub enum HandshakeError {
     /// What the server sent is not TLS at all.
     #[error("the server's answer is not TLS")]
     NotTls,
-    /// There is no version or cipher suite that both sides know.
-    #[error("the server is too old for this client: it offers neither TLS 1.2 with forward secrecy nor TLS 1.3 ({0})")]
-    TooOld(rustls::Error),
-    /// The server ended the handshake with an alert.
-    #[error("the server refused the TLS handshake: {0}")]
-    Refused(rustls::Error),
+    /// There is no version of TLS that both sides have.
+    #[error("the server is too old for this client: it has neither TLS 1.2 nor TLS 1.3")]
+    TooOld,
+    /// The server found no set of parameters that both sides have. It doesn't say which of them is missing.
+    #[error(
+        "the server found no TLS version, cipher suite, key exchange group or signature algorithm in common with this client, which \
+         has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert {0})"
+    )]
+    NothingInCommon(Alert),
+    /// The server wanted a certificate of the client's, and ended the handshake when none came.
+    #[error(
+        "the server asked for a client certificate, which this client doesn't have, and refused the TLS handshake (alert {0})"
+    )]
+    WantsCertificate(Alert),
+    /// The server ended the handshake for another reason.
+    #[error("the server refused the TLS handshake (alert {0})")]
+    Refused(Alert),
     /// The server broke the protocol.
     #[error("the TLS handshake failed: {0}")]
     Tls(rustls::Error),
@@ -151,34 +165,35 @@ pub enum HandshakeError {
     Io(io::Error),
 }
 
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
+impl HandshakeError {
+    /// What a failure of the handshake means, which depends on what had come before it.
+    fn of(error: io::Error, recorder: &Recorder) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
         match inner {
-            Some(inner) => Self::from_rustls(rustls::Error::clone(inner)),
+            Some(inner) => Self::of_rustls(rustls::Error::clone(inner), recorder),
             None => match error.kind() {
                 UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
                 _ => Self::Io(error),
             },
         }
     }
-}
 
-impl HandshakeError {
-    fn from_rustls(error: rustls::Error) -> Self {
+    fn of_rustls(error: rustls::Error, recorder: &Recorder) -> Self {
+        use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match error {
-            // A server that knows no common version says so in one of these ways.
-            rustls::Error::AlertReceived(
-                AlertDescription::ProtocolVersion
-                | AlertDescription::HandshakeFailure
-                | AlertDescription::InsufficientSecurity,
-            )
+            rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
+            // A server that has shown its certificate has agreed to all that is below, and refuses something else.
+            rustls::Error::AlertReceived(alert) if recorder.record().is_some() => Self::Refused(Alert(alert)),
+            rustls::Error::AlertReceived(ProtocolVersion)
             | rustls::Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            ) => Self::TooOld(error),
-            rustls::Error::AlertReceived(_) => Self::Refused(error),
+            ) => Self::TooOld,
+            rustls::Error::AlertReceived(alert @ (HandshakeFailure | InsufficientSecurity)) => {
+                Self::NothingInCommon(Alert(alert))
+            }
+            rustls::Error::AlertReceived(alert) => Self::Refused(Alert(alert)),
             rustls::Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) => Self::NotTls,

@@ -1,19 +1,22 @@
-//! The verifier that rustls asks: it records what it finds, and lets the handshake go on.
+//! What rustls asks about certificates, the server's and ours: it records what it finds, and lets the handshake go on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio_rustls::rustls::{
-    DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{
-        WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
-    },
-    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use webpki::{EndEntityCert, RawPublicKeyEntity};
+use tokio_rustls::rustls::{
+    DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
+    client::{
+        ResolvesClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::WebPkiSupportedAlgorithms,
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::CertifiedKey,
+};
 
-use super::{trust::TrustAnchors, verdict::Judge};
+use super::{proof::Proof, trust::TrustAnchors, verdict::Judge};
 use crate::x509::{
     Certificate, CertificateFacts,
     problem::{CertificateErrorKind, CertificateProblem},
@@ -22,6 +25,8 @@ use crate::x509::{
 /// What one handshake brought to light.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
+    /// The protocol version; `None` until the server has signed.
+    pub(super) version: Option<ProtocolVersion>,
     /// The certificates that the server sent, its own first.
     pub(super) chain: Vec<CertificateFacts>,
     /// Everything that is wrong with them.
@@ -30,17 +35,18 @@ pub(super) struct Record {
     pub(super) key_proven: bool,
 }
 
-/// A verifier for one handshake.
+/// A verifier for one handshake, and the one who has no certificate to show there.
 #[derive(Debug)]
 pub(super) struct Recorder {
     anchors: Arc<TrustAnchors>,
     algorithms: WebPkiSupportedAlgorithms,
     record: Mutex<Option<Record>>,
+    wants_certificate: AtomicBool,
 }
 
 impl Recorder {
     pub(super) fn new(anchors: Arc<TrustAnchors>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { anchors, algorithms, record: Mutex::new(None) }
+        Self { anchors, algorithms, record: Mutex::new(None), wants_certificate: AtomicBool::new(false) }
     }
 
     /// The record so far; `None` until a certificate has come.
@@ -48,70 +54,28 @@ impl Recorder {
         self.lock().clone()
     }
 
+    /// Whether the server has asked for a certificate of the client's.
+    pub(super) fn wants_certificate(&self) -> bool {
+        self.wants_certificate.load(Relaxed)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Record>> {
         // Nothing panics while it holds the lock; and if so, the record is still whole.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whether the server proved its key, by webpki's judgement or else by the raw key's, and lets the handshake go on.
-    fn note_proof(
-        &self,
-        certificate: &CertificateDer<'_>,
-        proof: Result<HandshakeSignatureValid, Error>,
-        by_raw_key: impl FnOnce() -> Option<()>,
-    ) -> HandshakeSignatureValid {
-        let proof = proof.map(|_| ()).or_else(|error| by_raw_key().ok_or(error));
+    /// Notes whether the server proved its key, and lets the handshake go on.
+    fn note(&self, proof: &Proof<'_>) -> HandshakeSignatureValid {
+        let outcome = proof.check(&self.algorithms);
         let mut record = self.lock();
         let record = record.get_or_insert_default();
-        record.key_proven = proof.is_ok();
-        if let Err(error) = proof {
-            let key =
-                Certificate::from_der(certificate).map_or_else(|_| "unreadable".to_owned(), |parsed| parsed.key());
-            record.problems.push(CertificateProblem::new(
-                CertificateErrorKind::UnprovenKey,
-                format!("the server's signature does not verify with the certificate's key ({key}; {error})"),
-            ));
+        record.version = Some(proof.version);
+        record.key_proven = outcome.is_ok();
+        if let Err(unproven) = outcome {
+            record.problems.push(CertificateProblem::new(CertificateErrorKind::UnprovenKey, unproven.to_string()));
         }
         HandshakeSignatureValid::assertion()
     }
-}
-
-/// webpki takes no key out of a certificate that it doesn't support (X.509 version 1). The server's proof can be checked all the same.
-impl Recorder {
-    fn raw_key_tls12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Option<()> {
-        let key = raw_key(certificate)?;
-        let key = RawPublicKeyEntity::try_from(&key).ok()?;
-        let mut mapping = self.algorithms.mapping.iter();
-        let (_, algorithms) = mapping.find(|(scheme, _)| *scheme == signed.scheme)?;
-        algorithms
-            .iter()
-            .any(|algorithm| key.verify_signature(*algorithm, message, signed.signature()).is_ok())
-            .then_some(())
-    }
-
-    fn raw_key_tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Option<()> {
-        let key = raw_key(certificate)?;
-        verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).ok().map(|_| ())
-    }
-}
-
-/// The public key of a certificate that webpki can't read; those that it can read, it has judged already.
-fn raw_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
-    if EndEntityCert::try_from(certificate).is_ok() {
-        return None;
-    }
-    let parsed = Certificate::from_der(certificate).ok()?;
-    Some(SubjectPublicKeyInfoDer::from(parsed.public_key_der().to_vec()))
 }
 
 impl ServerCertVerifier for Recorder {
@@ -127,7 +91,7 @@ impl ServerCertVerifier for Recorder {
         let record = Record {
             chain: chain_facts(end_entity, intermediates),
             problems: judge.problems(end_entity, intermediates),
-            key_proven: false,
+            ..Record::default()
         };
         *self.lock() = Some(record);
         Ok(ServerCertVerified::assertion())
@@ -139,8 +103,7 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls12_signature(message, certificate, signed, &self.algorithms);
-        Ok(self.note_proof(certificate, proof, || self.raw_key_tls12(message, certificate, signed)))
+        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_2, message, certificate, signed }))
     }
 
     fn verify_tls13_signature(
@@ -149,12 +112,22 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let proof = verify_tls13_signature(message, certificate, signed, &self.algorithms);
-        Ok(self.note_proof(certificate, proof, || self.raw_key_tls13(message, certificate, signed)))
+        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_3, message, certificate, signed }))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+impl ResolvesClientCert for Recorder {
+    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.wants_certificate.store(true, Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         ServerConfig, SupportedProtocolVersion,
-        crypto::aws_lc_rs,
+        crypto::{CryptoProvider, aws_lc_rs},
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
         sign::{CertifiedKey, SingleCertAndKey},
         version::{TLS12, TLS13},
@@ -105,10 +105,18 @@ impl Identity {
 
 /// The client's end of a connection to a server that shows `identity`, whether the key belongs to the certificate or not.
 pub(super) fn serve(identity: Identity, versions: &[&'static SupportedProtocolVersion]) -> DuplexStream {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    serve_with(aws_lc_rs::default_provider(), identity, versions)
+}
+
+/// As [`serve`], with cryptography of the test's own choice.
+pub(super) fn serve_with(
+    provider: CryptoProvider,
+    identity: Identity,
+    versions: &[&'static SupportedProtocolVersion],
+) -> DuplexStream {
     let key = aws_lc_rs::sign::any_supported_type(&identity.key).expect("a key for rustls");
     let certified = CertifiedKey::new(identity.chain, key);
-    let config = ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .expect("known versions")
         .with_no_client_auth()

@@ -42,6 +42,7 @@ impl Judge<'_> {
                         self.check_no_name(&certificate, &mut found);
                     }
                 }
+                check_strength(&certificate, &mut found);
                 if self.anchors.is_pinned(leaf) {
                     self.check_validity(&certificate, 0, &mut found);
                     check_purposes(&certificate, 0, &mut found);
@@ -156,6 +157,16 @@ impl Judge<'_> {
             let from = rfc3339(certificate.not_before());
             found.add(Kind::NotYetValid, format!("{which} is valid from {from}"));
         }
+    }
+}
+
+fn check_strength(certificate: &Certificate<'_>, found: &mut Findings) {
+    if certificate.has_weak_key() {
+        let key = certificate.key();
+        found.add(
+            Kind::WeakKey,
+            format!("the certificate's key is {key}, less than the 2048 bits that are asked for today"),
+        );
     }
 }
 

@@ -8,8 +8,9 @@ use x509_parser::{
 
 use super::text;
 
-/// Below this many bits of RSA no signature is checked, neither by x509-parser nor by webpki.
-const SMALLEST_RSA_CHECKED: usize = 2048;
+/// The fewest bits of RSA that public authorities may vouch for (CA/Browser Forum, Baseline Requirements, section 6.1.5). Below, no
+/// signature of a certificate is checked, neither by x509-parser nor by webpki.
+const SMALLEST_RSA: usize = 2048;
 
 /// Key algorithms whose identifier alone says everything (RFC 8410, RFC 9881).
 const ALGORITHMS: [(Oid<'static>, &str); 6] = [
@@ -46,9 +47,17 @@ pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
     }
 }
 
-/// Whether the key is an RSA key by which no signature is checked.
-pub(super) fn is_small_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
-    matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if bits(rsa.modulus) < SMALLEST_RSA_CHECKED)
+/// The size of the key in bits, if it is one of RSA.
+pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
+    match key.parsed() {
+        Ok(PublicKey::RSA(rsa)) => Some(bits(rsa.modulus)),
+        _ => None,
+    }
+}
+
+/// Whether the key is an RSA key of fewer bits than are asked for today.
+pub(super) fn is_weak_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
+    rsa_bits(key).is_some_and(|bits| bits < SMALLEST_RSA)
 }
 
 /// The number of bits of an unsigned INTEGER.

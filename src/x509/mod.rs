@@ -169,6 +169,16 @@ impl<'a> Certificate<'a> {
         key::describe(&self.parsed.tbs_certificate.subject_pki)
     }
 
+    /// The size of the public key in bits, if it is one of RSA.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        key::rsa_bits(&self.parsed.tbs_certificate.subject_pki)
+    }
+
+    /// Whether the public key is one of RSA that can be broken, by today's measure.
+    pub fn has_weak_key(&self) -> bool {
+        key::is_weak_rsa(&self.parsed.tbs_certificate.subject_pki)
+    }
+
     /// Whether the basic constraints say `CA:TRUE`.
     pub fn is_ca(&self) -> bool {
         self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
@@ -197,7 +207,7 @@ impl<'a> Certificate<'a> {
         };
         match self.parsed.verify_signature(Some(&key)) {
             Ok(()) => SignatureCheck::Valid,
-            Err(X509Error::SignatureVerificationError) if !key::is_small_rsa(&key) => SignatureCheck::Invalid,
+            Err(X509Error::SignatureVerificationError) if !key::is_weak_rsa(&key) => SignatureCheck::Invalid,
             Err(_) => SignatureCheck::Unchecked,
         }
     }

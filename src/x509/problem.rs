@@ -25,7 +25,10 @@ pub enum CertificateErrorKind {
     BadSignature,
     /// The certificate, or one that vouches for it, isn't meant for this use.
     WrongKeyUsage,
-    /// Nobody proved that the server holds the certificate's key: the handshake signature could not be verified.
+    /// The certificate's key is so small that it can be broken: RSA of fewer than 2048 bits.
+    WeakKey,
+    /// Nobody proved that the server holds the certificate's key: its signature in the handshake is not by that key, or it could not
+    /// be checked.
     UnprovenKey,
     /// An issuer was not allowed to issue for this name.
     NameConstraint,
@@ -48,6 +51,7 @@ impl CertificateErrorKind {
             Self::UnknownIssuer => "unknown_issuer",
             Self::BadSignature => "bad_signature",
             Self::WrongKeyUsage => "wrong_key_usage",
+            Self::WeakKey => "weak_key",
             Self::UnprovenKey => "unproven_key",
             Self::NameConstraint => "name_constraint",
             Self::Unsupported => "unsupported",
@@ -66,6 +70,7 @@ impl CertificateErrorKind {
             Self::UnknownIssuer => "unknown issuer",
             Self::BadSignature => "bad signature",
             Self::WrongKeyUsage => "wrong key usage",
+            Self::WeakKey => "weak key",
             Self::UnprovenKey => "unproven key",
             Self::NameConstraint => "name constraint violated",
             Self::Unsupported => "unsupported certificate",
@@ -154,6 +159,7 @@ mod tests {
             UnknownIssuer,
             BadSignature,
             WrongKeyUsage,
+            WeakKey,
             UnprovenKey,
             NameConstraint,
             Unsupported,

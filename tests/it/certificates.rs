@@ -71,17 +71,18 @@ fn cases(ca: &Ca) -> Vec<Case> {
             &["wrong_name", "unsupported"],
             &["wrong name: ", "unsupported certificate: X.509 version 1"],
         ),
-        unproven(
-            "RSA of 1024 bits",
-            ca.issue(mx().key_type(KeyType::Rsa1024)),
-            &["unproven_key"],
-            &["unproven key: ", "RSA 1024"],
-        ),
+        case("RSA of 1024 bits", ca.issue(mx().key_type(KeyType::Rsa1024)), &["weak_key"], &["weak key: ", "RSA 1024"]),
         unproven(
             "with the key of another",
             ca.issue(mx()).with_foreign_key(),
             &["unproven_key"],
             &["unproven key: ", "ECDSA P-256"],
+        ),
+        unproven(
+            "RSA of 1024 bits, with the key of another",
+            ca.issue(mx().key_type(KeyType::Rsa1024)).with_foreign_key(),
+            &["weak_key", "unproven_key"],
+            &["weak key: ", "unproven key: ", "is not for the certificate's key (RSA 1024)"],
         ),
         unproven(
             "all at once",
@@ -188,6 +189,10 @@ async fn credentials_go_only_to_a_server_that_proves_its_key() {
             } else {
                 assert_eq!(failure(&report), ("tls", "certificate", false), "{what}: {report:#}");
                 assert!(errors(&report).contains(&"unproven_key"), "{what}: {report:#}");
+                let message = report["failure"]["message"].as_str().expect("words");
+                let why = message.strip_prefix("no credential is sent to the server: ").expect("what is not done");
+                let cert_error = report["metrics"]["cert_error"].as_str().expect("words");
+                assert!(cert_error.ends_with(&format!("unproven key: {why}")), "{what}: {message}");
             }
         }
     }

@@ -96,8 +96,10 @@ impl Display for Reply<'_> {
 }
 
 fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Result {
-    let (version, cipher) = (tls.version.as_deref().unwrap_or("failed"), tls.cipher.as_deref().unwrap_or_default());
-    writeln!(f, "  tls          {version} {cipher}")?;
+    match (&tls.version, &tls.cipher) {
+        (Some(version), Some(cipher)) => writeln!(f, "  tls          {version} {cipher}")?,
+        _ => writeln!(f, "  tls          failed")?,
+    }
     let metrics = &report.metrics;
     if let (Some(subject), Some(issuer)) = (&metrics.cert_subject, &metrics.cert_issuer) {
         writeln!(

@@ -11,8 +11,8 @@ const KINDS = {
 
 const CERTIFICATE_ERRORS = {
   expired: 'Expired', not_yet_valid: 'Not yet valid', wrong_name: 'Wrong name', self_signed: 'Self-signed',
-  unknown_issuer: 'Unknown issuer', bad_signature: 'Bad signature', wrong_key_usage: 'Wrong key usage', unproven_key: 'Unproven key',
-  name_constraint: 'Name constraint', unsupported: 'Unsupported', malformed: 'Malformed', other: 'Not trusted',
+  unknown_issuer: 'Unknown issuer', bad_signature: 'Bad signature', wrong_key_usage: 'Wrong key usage', weak_key: 'Weak key',
+  unproven_key: 'Unproven key', name_constraint: 'Name constraint', unsupported: 'Unsupported', malformed: 'Malformed', other: 'Not trusted',
 };
 
 const DAY = 24 * 60 * 60;
@@ -33,7 +33,7 @@ export function verdict(report) {
     h('dl', { class: 'facts' },
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),
       fact('Duration', duration(metrics.duration)),
-      tls?.version && fact('Encryption', `${tls.version}, ${tls.cipher}`),
+      tls?.cipher && fact('Encryption', `${tls.version}, ${tls.cipher}`),
       metrics.cert_end_in !== undefined && fact('Certificate', certificateInWords(metrics.cert_end_in, tls?.errors ?? [])),
       report.queue_id && fact('Queued as', report.queue_id)),
     report.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, report.warnings.map((warning) => h('li', {}, warning))),

@@ -1,10 +1,11 @@
+use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
 
 use super::*;
 use crate::{
-    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve},
+    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve, serve_with},
     x509::problem::{CertificateErrorKind as Kind, kinds_of},
 };
 
@@ -55,12 +56,25 @@ async fn a_good_server_is_verified_in_both_versions() {
         outcome.expect("a good handshake");
         let facts = facts.expect("facts");
         assert_eq!((facts.version, facts.cipher), (Some(version), Some(cipher)));
-        assert!(facts.verified(), "{:?}", facts.errors);
-        assert!(facts.key_proven());
+        assert!(facts.verified(), "{:?}", facts.problems);
+        assert_eq!(facts.unproven_key(), None);
         assert_eq!(facts.cert_error(), None);
         assert_eq!(facts.server_name, "mx.test");
         assert_eq!(facts.chain.len(), 1);
         assert_eq!(facts.chain[0].subject, "CN=mx.test");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_have_only_one_group_of_those_that_the_library_knows() {
+    let ca = Authority::new("CA");
+    for group in aws_lc_rs::ALL_KX_GROUPS {
+        let only = CryptoProvider { kx_groups: vec![*group], ..aws_lc_rs::default_provider() };
+        let stream = serve_with(only, ca.issue(&params("mx.test", &["mx.test"])), &[&TLS13]);
+        let (outcome, _) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+        let stream = outcome.unwrap_or_else(|error| panic!("{group:?}: {error}"));
+        let agreed = stream.get_ref().1.negotiated_key_exchange_group().map(|agreed| agreed.name());
+        assert_eq!(agreed, Some(group.name()));
     }
 }
 
@@ -73,8 +87,8 @@ async fn a_bad_certificate_is_recorded_and_the_stream_works() {
     stream.write_all(b"x").await.expect("a working stream");
     stream.flush().await.expect("a working stream");
     let facts = facts.expect("facts");
-    assert_eq!(kinds_of(&facts.errors), [Kind::WrongName, Kind::UnknownIssuer]);
-    assert!(facts.key_proven() && !facts.verified());
+    assert_eq!(kinds_of(&facts.problems), [Kind::WrongName, Kind::UnknownIssuer]);
+    assert!(facts.unproven_key().is_none() && !facts.verified());
     assert_eq!(
         facts.cert_error().as_deref(),
         Some(
@@ -87,17 +101,23 @@ async fn a_bad_certificate_is_recorded_and_the_stream_works() {
 #[tokio::test]
 async fn a_foreign_key_proves_nothing() {
     let ca = Authority::new("CA");
+    let of_another_kind = || KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("keys can be made");
     for versions in [&[&TLS12], &[&TLS13]] {
-        let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
-        identity.key = Identity::new(Vec::new(), &key()).key;
-        let stream = serve(identity, versions);
-        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
-        outcome.expect("the handshake goes on");
-        let facts = facts.expect("facts");
-        assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey]);
-        assert!(!facts.key_proven() && !facts.verified());
-        let text = facts.cert_error().unwrap_or_default();
-        assert!(text.contains("unproven key: ") && text.contains("ECDSA P-256"), "{text}");
+        for (key, words) in [
+            (key(), "does not verify with the certificate's key (ECDSA P-256)"),
+            (of_another_kind(), "signed by ED25519, which is not for the certificate's key (ECDSA P-256)"),
+        ] {
+            let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
+            identity.key = Identity::new(Vec::new(), &key).key;
+            let stream = serve(identity, versions);
+            let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+            outcome.expect("the handshake goes on");
+            let facts = facts.expect("facts");
+            assert_eq!(kinds_of(&facts.problems), [Kind::UnprovenKey]);
+            assert!(facts.unproven_key().is_some() && !facts.verified());
+            let text = facts.cert_error().unwrap_or_default();
+            assert!(text.starts_with("unproven key: ") && text.contains(words), "{text}");
+        }
     }
 }
 
@@ -121,7 +141,7 @@ async fn a_name_with_an_underscore_does_not_break_the_check() {
     let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
     outcome.expect("a handshake");
     let facts = facts.expect("facts");
-    assert!(facts.verified(), "{:?}", facts.errors);
+    assert!(facts.verified(), "{:?}", facts.problems);
     assert_eq!(facts.server_name, "_mx.a_b.test");
 }
 
@@ -164,7 +184,7 @@ async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
     outcome.expect("the handshake goes on");
     let facts = facts.expect("facts");
     assert!(facts.chain.is_empty());
-    assert_eq!(kinds_of(&facts.errors), [Kind::UnprovenKey, Kind::Malformed]);
+    assert_eq!(kinds_of(&facts.problems), [Kind::UnprovenKey, Kind::Malformed]);
 }
 
 #[tokio::test]
@@ -185,14 +205,22 @@ async fn a_server_that_hangs_up_is_told() {
 }
 
 #[tokio::test]
-async fn old_servers_are_told_from_refusals() {
-    // Fatal alerts: handshake_failure, protocol_version, insufficient_security, internal_error.
-    for (alert, too_old) in [(40, true), (70, true), (71, true), (80, false)] {
+async fn old_servers_are_told_from_those_with_other_tastes_and_from_refusals() {
+    let cases = [
+        (40, "no TLS version, cipher suite, key exchange group or signature algorithm in common", "handshake_failure"),
+        (70, "too old for this client", ""),
+        (
+            71,
+            "no TLS version, cipher suite, key exchange group or signature algorithm in common",
+            "insufficient_security",
+        ),
+        (80, "refused the TLS handshake", "internal_error"),
+    ];
+    for (alert, words, name) in cases {
         let (error, _) = broken(&[21, 3, 3, 0, 2, 2, alert]).await;
-        let error = error.expect("a failed handshake");
-        assert_eq!(matches!(error, HandshakeError::TooOld(_)), too_old, "{error}");
-        assert_eq!(matches!(error, HandshakeError::Refused(_)), !too_old, "{error}");
-        assert_eq!(error.to_string().contains("too old for this client"), too_old);
+        let text = error.expect("a failed handshake").to_string();
+        assert!(text.contains(words) && text.contains(name), "{text}");
+        assert_eq!(text.contains("too old"), alert == 70, "{text}");
     }
 }
 
@@ -240,7 +268,8 @@ async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
     assert!(matches!(error, HandshakeError::Closed), "{error:?}");
     let facts = facts.expect("the certificate had come");
     assert_eq!(facts.chain[0].subject, "CN=mx.test");
-    assert_eq!(facts.version, None);
+    assert!(!facts.verified() && facts.problems.is_empty());
+    assert_eq!((facts.version, facts.cipher), (Some("TLSv1.2"), None));
 }
 
 /// Carries a number of the client's TLS records to the server, answers to it, and then nothing more.
@@ -266,14 +295,20 @@ async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStrea
 
 #[tokio::test]
 async fn openssl_shows_small_keys_and_version_1() {
-    let cases = [
-        // (key, extensions, protocol, kinds, proven)
-        ("rsa:1024", true, "-tls1_3", &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey][..], false),
-        ("rsa:1024", true, "-tls1_2", &[Kind::WrongName, Kind::SelfSigned, Kind::UnprovenKey], false),
-        ("rsa:2048", false, "-tls1_3", &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported], true),
-        ("rsa:2048", false, "-tls1_2", &[Kind::WrongName, Kind::SelfSigned, Kind::Unsupported], true),
+    use Kind::{SelfSigned, UnprovenKey, Unsupported, WeakKey, WrongName};
+    let cases: [(&str, bool, &[&str], &[Kind]); 9] = [
+        // (key, extensions, protocol, kinds)
+        ("rsa:1024", true, &["-tls1_3"], &[WrongName, SelfSigned, WeakKey]),
+        ("rsa:1024", true, &["-tls1_2"], &[WrongName, SelfSigned, WeakKey]),
+        ("rsa:1024", true, &["-tls1_2", "-sigalgs", "RSA+SHA256"], &[WrongName, SelfSigned, WeakKey]),
+        ("rsa:1024", true, &["-tls1_2", "-sigalgs", "RSA+SHA384"], &[WrongName, SelfSigned, WeakKey, UnprovenKey]),
+        ("rsa:768", true, &["-tls1_2"], &[WrongName, SelfSigned, WeakKey, UnprovenKey]),
+        ("rsa:1024", false, &["-tls1_3"], &[WrongName, SelfSigned, WeakKey, Unsupported]),
+        ("rsa:1024", false, &["-tls1_2"], &[WrongName, SelfSigned, WeakKey, Unsupported]),
+        ("rsa:2048", false, &["-tls1_3"], &[WrongName, SelfSigned, Unsupported]),
+        ("rsa:2048", false, &["-tls1_2"], &[WrongName, SelfSigned, Unsupported]),
     ];
-    for (key, version_3, protocol, kinds, proven) in cases {
+    for (key, version_3, protocol, kinds) in cases {
         let folder = TempFolder::new();
         folder.openssl(&format!(
             "req -new -newkey {key} -nodes -keyout key.pem -out csr.pem -subj /C=US/O=Example/CN=mx.test"
@@ -283,14 +318,17 @@ async fn openssl_shows_small_keys_and_version_1() {
         } else {
             folder.openssl("x509 -req -in csr.pem -signkey key.pem -days 2 -out cert.pem");
         }
-        let server = OpensslServer::start(folder.path(), &[protocol, "-cipher", "ALL:@SECLEVEL=0"]);
+        let server = OpensslServer::start(folder.path(), &[protocol, &["-cipher", "ALL:@SECLEVEL=0"]].concat());
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
-        assert_eq!(kinds_of(&facts.errors), kinds, "{:?}", facts.cert_error());
-        assert_eq!(facts.key_proven(), proven);
+        assert_eq!(kinds_of(&facts.problems), kinds, "{:?}", facts.cert_error());
+        assert_eq!(facts.unproven_key().is_some(), kinds.contains(&UnprovenKey));
+        // Nobody is called an impostor where that was not to be found out.
+        let text = facts.cert_error().unwrap_or_default();
+        assert_eq!(text.contains("could not be checked: "), kinds.contains(&UnprovenKey), "{text}");
         assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
         assert_eq!(facts.chain[0].subject, "C=US, O=Example, CN=mx.test");
 
@@ -303,7 +341,7 @@ async fn openssl_shows_small_keys_and_version_1() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_client_certificate_is_not_too_old() {
+async fn a_server_that_wants_a_client_certificate_is_told_so() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
     // In TLS 1.3 the refusal comes after the client's side of the handshake is done.
@@ -311,22 +349,35 @@ async fn a_server_that_wants_a_client_certificate_is_not_too_old() {
     let stream = tokio::net::TcpStream::connect(server.address).await.expect("openssl listens");
     let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
     let error = outcome.expect_err("no certificate to show");
-    assert!(matches!(error, HandshakeError::Refused(_)), "{error:?}");
-    assert!(facts.is_some());
+    assert!(matches!(error, HandshakeError::WantsCertificate(Alert(AlertDescription::HandshakeFailure))), "{error:?}");
+    let facts = facts.expect("the certificate had come");
+    assert_eq!((facts.version, facts.cipher), (Some("TLSv1.2"), None));
+    assert!(!facts.verified());
 }
 
 #[tokio::test]
-async fn servers_without_a_common_version_are_too_old() {
+async fn only_a_server_without_a_common_version_is_too_old() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
-    let cases: [&[&str]; 2] = [&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], &["-tls1_2", "-cipher", "AES128-SHA"]];
-    for arguments in cases {
+    let cases: [(&[&str], bool); 5] = [
+        (&["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], true),
+        (&["-tls1_2", "-cipher", "AES128-SHA"], false),
+        (&["-tls1_2", "-cipher", "DHE-RSA-AES256-GCM-SHA384"], false),
+        (&["-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA384"], false),
+        (&["-curves", "P-521"], false),
+    ];
+    for (arguments, too_old) in cases {
         let server = OpensslServer::start(folder.path(), arguments);
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         let error = outcome.expect_err("nothing in common");
-        assert!(matches!(error, HandshakeError::TooOld(_)), "{error:?}");
+        let told = if too_old {
+            matches!(error, HandshakeError::TooOld)
+        } else {
+            matches!(error, HandshakeError::NothingInCommon(Alert(AlertDescription::HandshakeFailure)))
+        };
+        assert!(told, "{arguments:?}: {error:?}");
         assert!(facts.is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::support::scratch::Scratch;
+use crate::support::{app::House, scratch::Scratch};
 
 /// `handshake_failure`, and `protocol_version`, as fatal alerts (RFC 8446, section 6).
 const NO_COMMON_SUITE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
@@ -60,7 +60,7 @@ async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
     for (act, kind, temporary) in instead_of_hello() {
         let act = Act::reply("220 go\r\n").then(Act::await_client()).then(act);
         let mut check = every_phase();
-        check["timeout_ms"] = 500.into();
+        check["timeout_ms"] = 2000.into();
         let (report, session) = met(&app, Script::polite().on(Step::StartTls, act), check).await;
         assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
         assert_eq!(report["metrics"]["last_cmd"], "starttls");
@@ -74,7 +74,7 @@ async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
     let app = App::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let script = Script::new().greets(Act::await_client().then(act));
-        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 500})).await;
+        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
         assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
     }
@@ -141,20 +141,20 @@ async fn a_session_that_ends_by_close_notify_between_two_commands_is_closed() {
     }
 }
 
-/// `openssl s_server` with nothing newer than TLS 1.1; killed when dropped.
-struct OldServer {
+/// `openssl s_server`; killed when dropped.
+struct OpensslServer {
     child: Child,
     port: u16,
     _files: Scratch,
 }
 
-impl OldServer {
-    fn start() -> Self {
+impl OpensslServer {
+    fn start(identity: &Identity, arguments: &[&str]) -> Self {
         let files = Scratch::new();
-        identity().write_pem(files.path());
+        identity.write_pem(files.path());
         let mut child = Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"])
-            .args(["-cert", "chain.pem", "-key", "key.pem"])
+            .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "chain.pem", "-key", "key.pem"])
+            .args(arguments)
             .current_dir(files.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -170,7 +170,7 @@ impl OldServer {
     }
 }
 
-impl Drop for OldServer {
+impl Drop for OpensslServer {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -179,9 +179,28 @@ impl Drop for OldServer {
 
 #[tokio::test]
 async fn a_server_that_knows_only_tls_1_1_is_told_so() {
-    let server = OldServer::start();
+    let server = OpensslServer::start(&identity(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     let report = App::start().await.check(json!({"implicit_tls": true, "port": server.port})).await;
     assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
     let message = report["failure"]["message"].as_str().expect("a text");
-    assert!(message.contains("TLS 1.2"), "{message}");
+    assert!(message.contains("too old") && message.contains("TLS 1.2"), "{message}");
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_server_that_wants_a_client_certificate_is_reported() {
+    let ca = Ca::new("Test CA");
+    let app = House::default().trusting(&ca).open().await;
+    let arguments = ["-tls1_2", "-Verify", "1"];
+    let server = OpensslServer::start(&ca.issue(Leaf::for_name("mx.test")), &arguments);
+    let parameters = json!({"implicit_tls": true, "port": server.port, "tls_server_name": "mx.test"});
+    let report = app.check(parameters).await;
+    assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
+    let message = report["failure"]["message"].as_str().expect("a text");
+    assert!(message.contains("client certificate") && message.contains("handshake_failure"), "{message}");
+    let tls = &report["tls"];
+    assert_eq!(
+        json!([tls["version"], tls["cipher"], tls["verified"], tls["errors"]]),
+        json!(["TLSv1.2", null, false, []])
+    );
+    assert_eq!((&tls["chain"][0]["subject"], &report["metrics"]["cert_error"]), (&json!("CN=mx.test"), &Value::Null));
 }

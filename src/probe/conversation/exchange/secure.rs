@@ -77,10 +77,8 @@ impl Exchange {
             return certificate(&error);
         }
         let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
-        if sends_credentials && !facts.key_proven() {
-            return certificate(
-                "the server did not prove that it holds the certificate's key; no credential is sent to it",
-            );
+        if sends_credentials && let Some(why) = facts.unproven_key() {
+            return certificate(&format!("no credential is sent to the server: {why}"));
         }
         Ok(())
     }
@@ -92,7 +90,7 @@ fn session(facts: &TlsFacts) -> TlsSession {
         cipher: facts.cipher.map(str::to_owned),
         server_name: facts.server_name.clone(),
         verified: facts.verified(),
-        problems: facts.errors.clone(),
+        problems: facts.problems.clone(),
         chain: facts.chain.clone(),
     }
 }
