@@ -18,7 +18,7 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error they can have.
 //! - [`phase`]: the phases of a check, named once.
-//! - [`printable`]: which characters may be shown to people as they are.
+//! - [`printable`]: which characters may be shown to people as they are, and how the others are.
 //! - [`secret`]: where passwords are kept from log and report.
 //!
 //! **Floor 1, the two nouns** (still pure)

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::waterfall::{BAD, GOOD, Look};
 use crate::{
-    printable::is_harmful,
+    printable::Escaped,
     report::{Failure, Outcome, Report, TlsReport},
 };
 
@@ -28,30 +28,36 @@ impl Display for Readable<'_> {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
             writeln!(f, "  failure      {} at {}, {whether}: {}", failure.kind.name(), failure.phase, Said(failure))?;
         }
-        write!(f, "  target       {}", Line(&report.target.host))?;
+        write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
             write!(f, " [{address}]")?;
         }
         writeln!(f, " port {}", report.target.port)?;
         for attempt in &report.target.attempts {
-            write!(f, "  tried        {}", Line(&attempt.host))?;
+            write!(f, "  tried        {}", Escaped(&attempt.host))?;
             if let Some(address) = attempt.address {
                 write!(f, " [{address}]")?;
             }
-            writeln!(f, ": {}", Line(&attempt.error))?;
+            writeln!(f, ": {}", Escaped(&attempt.error))?;
         }
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
         }
         if let Some(queue_id) = &report.queue_id {
-            writeln!(f, "  queue id     {}", Line(queue_id))?;
+            writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Line(warning))?;
+            writeln!(f, "  warning      {}", Escaped(warning))?;
         }
         for line in report.transcript.iter().flatten() {
             let speaker = serde_json::to_value(line.from).unwrap_or_default();
-            writeln!(f, "  {:>10.3} ms  {:6}  {}", line.at_ms, speaker.as_str().unwrap_or_default(), Line(&line.text))?;
+            writeln!(
+                f,
+                "  {:>10.3} ms  {:6}  {}",
+                line.at_ms,
+                speaker.as_str().unwrap_or_default(),
+                Escaped(&line.text)
+            )?;
         }
         Ok(())
     }
@@ -87,7 +93,7 @@ impl Display for Reply<'_> {
             write!(f, "{enhanced} ")?;
         }
         let mut lines = self.text.split('\n');
-        write!(f, "{}", Line(lines.next().unwrap_or_default()))?;
+        write!(f, "{}", Escaped(lines.next().unwrap_or_default()))?;
         match lines.count() {
             0 => Ok(()),
             more => write!(f, " (and {more} more)"),
@@ -103,8 +109,8 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(
             f,
             "  certificate  {} for {}",
-            Line(subject),
-            Line(
+            Escaped(subject),
+            Escaped(
                 metrics
                     .cert_subject_alternative_names
                     .as_deref()
@@ -112,7 +118,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
                     .unwrap_or("no name")
             )
         )?;
-        writeln!(f, "  issuer       {}", Line(issuer))?;
+        writeln!(f, "  issuer       {}", Escaped(issuer))?;
     }
     if let Some(seconds) = metrics.cert_end_in {
         let (days, word) = (seconds.unsigned_abs() / 86_400, if seconds < 0 { "expired" } else { "expires" });
@@ -122,18 +128,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
     match &metrics.cert_error {
         None if !tls.verified => writeln!(f, "  verified     no: the handshake did not come to its end"),
         None => writeln!(f, "  verified     yes"),
-        Some(errors) => writeln!(f, "  verified     no: {}", Line(errors)),
-    }
-}
-
-/// Text in one line, harmful characters escaped.
-pub(super) struct Line<'a>(pub(super) &'a str);
-
-impl Display for Line<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| {
-            if is_harmful(character) { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
-        })
+        Some(errors) => writeln!(f, "  verified     no: {}", Escaped(errors)),
     }
 }
 
@@ -147,6 +142,7 @@ mod tests {
     use super::*;
     use crate::{
         phase::Phase,
+        printable::is_harmful,
         report::{
             Attempt, Failure, FailureKind, Journal, Via,
             fold::fold,
