@@ -2,9 +2,11 @@
 //!
 //! - [`screen`]: a terminal, on which the [`waterfall`] of a running check is drawn.
 //! - [`readable`]: the report in words.
+//! - [`look`], [`words`]: how text looks, and what a server says, for all of them.
 //! - [`watch`]: check after check, and what they come to.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
+mod look;
 mod nagios;
 mod readable;
 #[cfg(test)]
@@ -12,6 +14,7 @@ mod reports;
 mod screen;
 mod watch;
 mod waterfall;
+mod words;
 
 use std::{
     ffi::OsString,

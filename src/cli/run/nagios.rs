@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use super::readable::Said;
+use super::words::Words;
 use crate::{
     config::{Limit, Thresholds},
     phase::Phase,
@@ -49,7 +49,9 @@ impl From<Status> for ExitCode {
 /// What a plugin makes of a report: a check that failed is critical, and a threshold for what was not measured is of no use.
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
-        Some(failure) => (Status::Critical, format!("{} at {}: {}", failure.kind.name(), failure.phase, Said(failure))),
+        Some(failure) => {
+            (Status::Critical, format!("{} at {}: {}", failure.kind.name(), failure.phase, Words::from(failure)))
+        }
         None => {
             let mut faults = faults(report, thresholds);
             faults.sort_by_key(|(status, _)| std::cmp::Reverse(*status));

@@ -2,10 +2,13 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::waterfall::{BAD, GOOD, Look};
+use super::{
+    look::{BAD, GOOD, Look},
+    words::Words,
+};
 use crate::{
     printable::Escaped,
-    report::{Failure, Outcome, Report, TlsReport},
+    report::{Outcome, Report, TlsReport},
 };
 
 /// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
@@ -26,7 +29,13 @@ impl Display for Readable<'_> {
         writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            writeln!(f, "  failure      {} at {}, {whether}: {}", failure.kind.name(), failure.phase, Said(failure))?;
+            writeln!(
+                f,
+                "  failure      {} at {}, {whether}: {}",
+                failure.kind.name(),
+                failure.phase,
+                Words::from(failure)
+            )?;
         }
         write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -60,44 +69,6 @@ impl Display for Readable<'_> {
             )?;
         }
         Ok(())
-    }
-}
-
-/// What a failure has to say, in one line.
-pub(super) struct Said<'a>(pub(super) &'a Failure);
-
-impl Display for Said<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let failure = self.0;
-        write!(
-            f,
-            "{}",
-            Reply { code: failure.code, enhanced: failure.enhanced_code.as_deref(), text: &failure.message }
-        )
-    }
-}
-
-/// A reply in one line: of several lines, the first.
-pub(super) struct Reply<'a> {
-    pub(super) code: Option<u16>,
-    pub(super) enhanced: Option<&'a str>,
-    pub(super) text: &'a str,
-}
-
-impl Display for Reply<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(code) = self.code {
-            write!(f, "{code} ")?;
-        }
-        if let Some(enhanced) = self.enhanced {
-            write!(f, "{enhanced} ")?;
-        }
-        let mut lines = self.text.split('\n');
-        write!(f, "{}", Escaped(lines.next().unwrap_or_default()))?;
-        match lines.count() {
-            0 => Ok(()),
-            more => write!(f, " (and {more} more)"),
-        }
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use terminal_size::{Height, Width, terminal_size_of};
 
-use super::waterfall::{Look, Waterfall, line};
+use super::{
+    look::Look,
+    waterfall::{Waterfall, line},
+};
 use crate::{phase::Phase, report::PhaseReport};
 
 /// The terminal on stdout.

@@ -8,9 +8,9 @@ use tower::ServiceExt;
 
 use super::{
     BAD_USAGE, draw,
-    readable::Said,
+    look::{BAD, GOOD, Look},
     screen::{Screen, put},
-    waterfall::{BAD, GOOD, Look},
+    words::Words,
 };
 use crate::{
     check::Check,
@@ -89,7 +89,7 @@ fn line(report: &Report, look: Look) -> String {
     let outcome = look.paint(style, &format!("{:9}", report.outcome.name()));
     let mut line = format!("{at}  {outcome}  {:>10.3} ms", report.metrics.duration);
     if let Some(failure) = &report.failure {
-        let _ = write!(line, "  {} at {}: {}", failure.kind.name(), failure.phase, Said(failure));
+        let _ = write!(line, "  {} at {}: {}", failure.kind.name(), failure.phase, Words::from(failure));
     }
     line.push('\n');
     line
