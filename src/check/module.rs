@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, TlsVerify, Violation, fields::Fields, rules::Rules};
+use super::{Check, CheckRequest, Invalid, TlsVerify, fields::Fields, rules::Rules};
 use crate::{
     secret::MASK,
     target::{InvalidTarget, host_and_port},
@@ -138,8 +138,9 @@ impl Module {
         checked.map_err(|invalid| {
             // A parameter that is the module's own is not one of the caller's.
             let mut callers = Invalid::default();
-            for Violation { pointer, detail } in invalid.violations() {
-                match pointer.trim_start_matches('/') {
+            for violation in invalid.violations() {
+                let detail = &violation.detail;
+                match &*violation.parameter() {
                     name @ ("target" | "to") => callers.add(name, detail),
                     name => callers.add("module", format_args!("has `{name}`, which {detail}")),
                 }
@@ -194,9 +195,9 @@ fn is_name(name: &str) -> bool {
 impl fmt::Display for InvalidModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[modules.{}]", self.name.escape_debug())?;
-        for (index, Violation { pointer, detail }) in self.invalid.violations().iter().enumerate() {
-            let separator = if index > 0 { ";" } else { "" };
-            match pointer.trim_start_matches('/') {
+        for (index, violation) in self.invalid.violations().iter().enumerate() {
+            let (separator, detail) = (if index > 0 { ";" } else { "" }, &violation.detail);
+            match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
                 key => write!(f, "{separator} `{key}` {detail}")?,
             }

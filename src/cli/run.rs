@@ -53,9 +53,9 @@ pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Erro
     let check = match Check::parse(run.parameters.clone().into_iter().collect(), settings.max_timeout) {
         Ok(check) => check,
         Err(invalid) => {
-            let complaints = invalid.violations().iter().map(|violation| {
-                format!("{}: {}", flag_of(violation.pointer.trim_start_matches('/')), violation.detail)
-            });
+            let complaints = invalid.violations().iter();
+            let complaints =
+                complaints.map(|violation| format!("{}: {}", flag_of(&violation.parameter()), violation.detail));
             return Ok(refuse(complaints.collect(), run.nagios));
         }
     };
