@@ -24,13 +24,15 @@ use clap::{
 use ipnet::IpNet;
 use url::Url;
 
-use crate::{check::Modules, target::policy::HostRule};
+use crate::{
+    check::Modules,
+    http::{Rate, TokenName},
+    target::policy::HostRule,
+};
 use parameters::Parameters;
 
 pub use parameters::flag_of;
 pub use run::{Limit, Run, Thresholds};
-
-use crate::http::{Rate, TokenName};
 
 /// What the program was asked to do, and with which settings.
 #[derive(Debug, Parser)]
@@ -106,6 +108,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", global = true,
           value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub max_connections: Option<u32>,
+
     /// How often one caller may ask for a check: 10/s, 100/m or 1000/h, per token; without tokens per client address, or IPv6 network
     /// of 64 bits [default: no limit]
     #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT", global = true)]
@@ -129,7 +132,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", global = true, value_parser = timeout)]
     pub header_timeout: Duration,
 
-    /// Time in which a caller must have sent a request's body
+    /// Time in which a caller must have sent a request's body, and must take some more of an answer; a slower one is closed
     #[arg(long, env = "SMTP_CHECK_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", global = true, value_parser = timeout)]
     pub body_timeout: Duration,
 
@@ -283,7 +286,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The contract lets every caller ask for 100 ms, so the longest timeout cannot be less.
+/// Every caller may ask for 100 ms (`timeout_ms` in `openapi/openapi.json`), so the longest timeout cannot be less.
 fn check_timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
     if timeout < Duration::from_millis(100) {

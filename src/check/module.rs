@@ -99,7 +99,7 @@ impl Modules {
         Ok((module, check))
     }
 
-    /// The modules that give their password to whatever server a caller names, for none but the right one's certificate stops them.
+    /// Modules that would send their password to any server a caller names, because they don't require the right certificate.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
     }
@@ -119,7 +119,7 @@ impl Module {
             invalid.add("target", "is the caller's to give");
         }
         let module = Self { name, request, shown, max_timeout };
-        // With whom any caller could name: what is wrong still, is so whoever is named.
+        // Any target will do here: what is still wrong is wrong for every caller.
         let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
         match Rules::new(invalid).check(module.of("mx.example.com", None, to), max_timeout) {
             Ok(_) => Ok(module),
