@@ -6,6 +6,7 @@
 //! - [`watch`]: check after check, and what they come to.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
+mod expiry;
 mod look;
 mod nagios;
 mod readable;

@@ -36,7 +36,7 @@ async fn a_plugin_answers_by_its_thresholds() {
         (&["--warning", "banner=0"], 1, "SMTP WARNING - banner took "),
         (&["--warning=banner=0", "--critical=banner=0,ehlo=60000"], 2, "SMTP CRITICAL - banner took "),
         (&["--critical=tls=60000"], 3, "SMTP UNKNOWN - there was no tls to measure"),
-        (&["--starttls", "--critical=tls=60000"], 0, "the certificate is not valid (unknown issuer"),
+        (&["--starttls", "--critical=tls=60000"], 1, "SMTP WARNING - the certificate is not valid (unknown issuer"),
         (&["--starttls", "--cert-critical=100000"], 2, "SMTP CRITICAL - the certificate expires in "),
         (&["--cert-warning=30"], 3, "SMTP UNKNOWN - the server was not asked for TLS"),
         (&["--stop-after=rcptto"], 0, "SMTP OK - completed in "),
@@ -51,9 +51,13 @@ async fn a_plugin_answers_by_its_thresholds() {
 async fn a_plugin_watches_certificates_expire() {
     let expired =
         Smtpd::serve(Script::polite().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
-    let (code, line) = answer(&mut plugin(expired.port(), &["--starttls", "--cert-warning=14"]));
-    assert_eq!(code, 1, "{line}");
-    assert!(line.contains("the certificate expired ") && line.contains(" certificate_days=-"), "{line}");
+    for thresholds in [&[][..], &["--cert-warning=14"]] {
+        let (code, line) = answer(plugin(expired.port(), &["--starttls"]).args(thresholds));
+        assert_eq!(code, 2, "{line}");
+        let (_, days) = line.split_once(" certificate_days=-").expect("the days are told");
+        let days = days.split([';', '\n']).next().unwrap_or_default();
+        assert!(line.starts_with(&format!("SMTP CRITICAL - the certificate expired {days} days ago, ")), "{line}");
+    }
     let (code, line) = answer(&mut plugin(expired.port(), &["--starttls", "--tls-verify=require"]));
     assert_eq!(code, 2, "{line}");
     assert!(line.starts_with("SMTP CRITICAL - certificate at tls: "), "{line}");

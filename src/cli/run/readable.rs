@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
+    expiry::expiry,
     look::{BAD, GOOD, Look},
     words::Words,
 };
@@ -92,8 +93,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(f, "  issuer       {}", Escaped(issuer))?;
     }
     if let Some(seconds) = metrics.cert_end_in {
-        let (days, word) = (seconds.unsigned_abs() / 86_400, if seconds < 0 { "expired" } else { "expires" });
-        let when = if seconds < 0 { format!("{days} days ago") } else { format!("in {days} days") };
+        let (word, when) = expiry(seconds);
         writeln!(f, "  {word:11}  {when}")?;
     }
     match &metrics.cert_error {
