@@ -5,7 +5,7 @@ use std::{fmt::Write, process::ExitCode};
 
 use super::{
     expiry::{days_left, expiry},
-    words::Words,
+    words::{Words, place},
 };
 use crate::{
     config::{Limit, Thresholds},
@@ -53,7 +53,9 @@ impl From<Status> for ExitCode {
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
         Some(failure) => {
-            (Status::Critical, format!("{} at {}: {}", failure.kind.name(), failure.phase, Words::from(failure)))
+            let said: Vec<_> = Words::from(failure).lines().collect();
+            let place = place(failure.phase, failure.kind.name());
+            (Status::Critical, format!("{place}: {}", said.join(" ")))
         }
         None => {
             let mut faults = faults(report, thresholds);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::{
     expiry::expiry,
     look::{BAD, GOOD, Look},
-    words::Words,
+    words::{Words, place},
 };
 use crate::{
     printable::Escaped,
@@ -30,13 +30,10 @@ impl Display for Readable<'_> {
         writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            writeln!(
-                f,
-                "  failure      {} at {}, {whether}: {}",
-                failure.kind.name(),
-                failure.phase,
-                Words::from(failure)
-            )?;
+            let mut said = Words::from(failure).lines();
+            let (place, first) = (place(failure.phase, failure.kind.name()), said.next().unwrap_or_default());
+            writeln!(f, "  failure      {place}, {whether}: {first}")?;
+            said.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
         }
         write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -220,6 +217,21 @@ mod tests {
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("failed (20.000 ms)"));
         assert_eq!(lines.next(), Some("  failure      timeout at banner, temporary: the server said nothing"));
+    }
+
+    #[test]
+    fn a_failure_has_all_that_the_server_said() {
+        let text = shown(|_| {
+            let said = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
+            vec![
+                (0, Event::Began(Phase::RcptTo)),
+                (1, received(said)),
+                (1, Event::Ended(Phase::RcptTo, Ending::Rejected)),
+            ]
+        });
+        let failure = "  failure      rejected at rcptto, permanent: 550 5.7.1 blocked\n               \
+                       see https://mx.example.com/why\n               bye\n  target ";
+        assert!(text.contains(failure), "{failure}\nis not in\n{text}");
     }
 
     #[test]

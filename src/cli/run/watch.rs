@@ -10,7 +10,7 @@ use super::{
     BAD_USAGE, draw,
     look::{BAD, GOOD, Look},
     screen::{Screen, put},
-    words::Words,
+    words::{Words, place},
 };
 use crate::{
     check::Check,
@@ -89,7 +89,7 @@ fn line(report: &Report, look: Look) -> String {
     let outcome = look.paint(style, &format!("{:9}", report.outcome.name()));
     let mut line = format!("{at}  {outcome}  {:>10.3} ms", report.metrics.duration);
     if let Some(failure) = &report.failure {
-        let _ = write!(line, "  {} at {}: {}", failure.kind.name(), failure.phase, Words::from(failure));
+        let _ = write!(line, "  {}: {}", place(failure.phase, failure.kind.name()), Words::from(failure));
     }
     line.push('\n');
     line
@@ -126,7 +126,7 @@ impl Tally {
             failed => format!("{} checks, {}\n", self.checks, look.paint(BAD, &format!("{failed} failed"))),
         };
         for ((phase, kind), count) in &self.failures {
-            let _ = writeln!(text, "  {count:>6}  {kind} at {phase}");
+            let _ = writeln!(text, "  {count:>6}  {}", place(*phase, kind));
         }
         let rows = self.phases.iter().map(|(phase, times)| (phase.name(), times));
         let rows = rows.chain([("duration", &self.durations)]).filter(|(_, times)| !times.is_empty());
