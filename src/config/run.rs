@@ -14,7 +14,7 @@ pub struct Run {
     /// Print the report as JSON, on a terminal too; with --watch, a line for each
     #[arg(long)]
     pub json: bool,
-    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check succeeded, else 1
+    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check that ended succeeded, else 1, also if none ended
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub watch: Option<Duration>,
     /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage too)

@@ -199,13 +199,34 @@ async fn watching_in_a_pipe_is_a_report_a_line() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 3, "each is a check of its own");
-    let id = child.id().to_string();
-    assert!(Command::new("/bin/sh").args(["-c", "kill -s INT \"$0\"", &id]).status().expect("a shell").success());
+    interrupt(&child);
     assert!(lines.all(|line| line.is_ok()));
     let output = child.wait_with_output().expect("a child of ours");
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let summary = stderr(&output);
     assert!(summary.contains(" failed\n") && summary.contains("rejected at rcptto\n"), "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_without_a_check_that_ended_is_no_success() {
+    let server = Smtpd::serve(Script::polite().on(Step::Greeting, Act::silence()));
+    let arguments = ["--to=a@example.test", "--timeout-ms=60000", "--watch=50ms"];
+    let mut child = run(server.port(), &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    server.connected(1).await;
+    interrupt(&child);
+    let mut summary = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");
+    assert_eq!(child.wait().expect("a child of ours").code(), Some(1), "{summary}");
+    assert_eq!(summary, "no check came to its end\n");
+}
+
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("/bin/sh").args(["-c", "kill -s INT \"$0\"", &id]).status().expect("a shell").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

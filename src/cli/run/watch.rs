@@ -42,8 +42,9 @@ pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut scree
             complain(refusal);
             ExitCode::from(BAD_USAGE)
         }
-        None if tally.failed() == 0 => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
+        // A server that hangs is no success, though nothing has failed yet.
+        None if tally.checks == 0 || tally.failed() > 0 => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
     }
 }
 
@@ -122,6 +123,7 @@ impl Tally {
 
     fn summary(&self, look: Look) -> String {
         let mut text = match self.failed() {
+            _ if self.checks == 0 => "no check came to its end\n".to_owned(),
             0 => format!("{} checks, none failed\n", self.checks),
             failed => format!("{} checks, {}\n", self.checks, look.paint(BAD, &format!("{failed} failed"))),
         };
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_summary_has_every_phase_and_every_failure() {
         let mut tally = Tally::default();
-        assert_eq!(tally.summary(Look::PLAIN), "0 checks, none failed\n");
+        assert_eq!(tally.summary(Look::PLAIN), "no check came to its end\n");
         tally.count(&made(Made::Delivered { banner_ms: 10 }));
         tally.count(&made(Made::Delivered { banner_ms: 30 }));
         assert_eq!(
