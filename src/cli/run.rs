@@ -38,6 +38,7 @@ use crate::{
     config::{Run, Settings, flag_of},
     probe::{Order, Probe, Refusal},
     report::{Listener, News, Report},
+    target::policy::Forbidden,
 };
 use nagios::Status;
 use readable::Readable;
@@ -93,7 +94,7 @@ async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
             }
             if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(refusal) => refuse(vec![refusal.to_string()], run.nagios),
+        Err(refusal) => refuse(vec![complaint(&refusal)], run.nagios),
     }
 }
 
@@ -106,6 +107,17 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
         return refuse(vec![first.trim_start_matches("error: ").to_owned()], true);
     }
     error.exit()
+}
+
+/// Why a check was not run, and with which setting it would be, which is in the hand of whoever has a shell.
+fn complaint(refusal: &Refusal) -> String {
+    let Refusal::Forbidden(forbidden) = refusal else { return refusal.to_string() };
+    let setting = match forbidden {
+        Forbidden::Address { .. } | Forbidden::Embedded { .. } | Forbidden::Nameless => "target_allow",
+        Forbidden::Host { .. } | Forbidden::Unlisted => "target_allow_host",
+        Forbidden::Port { .. } => "target_ports",
+    };
+    format!("{refusal} (allow it with {})", flag_of(setting))
 }
 
 /// No check was run.

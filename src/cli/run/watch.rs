@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tower::ServiceExt;
 
 use super::{
-    BAD_USAGE, draw,
+    BAD_USAGE, complaint, draw,
     look::{BAD, GOOD, Look},
     screen::{Screen, put},
     words::{Words, place},
@@ -66,7 +66,7 @@ async fn repeat(
         };
         let report = match report {
             Ok(report) => report,
-            Err(refusal) => return Some(refusal.to_string()),
+            Err(refusal) => return Some(complaint(&refusal)),
         };
         let is_read = match &mut screen {
             Some(screen) => {
