@@ -230,6 +230,7 @@ impl CommandLine {
         })?;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             run.parameters = parameters.given(matches);
+            run.thresholds.agree()?;
         }
         if matches!(line.subcommand(), Command::Serve | Command::Demo) {
             line.settings.agree()?;

@@ -99,14 +99,18 @@ async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
 }
 
 /// Says that the command line is of no use, in the way that whoever wrote it expects: a plugin's own is one line on stdout and
-/// exit code 3. What was asked for, such as `--help`, is no error.
+/// exit code 3. What was asked for, such as `--help`, is no error; but by the plugins' guidelines nothing is known then either.
 pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
-    if error.use_stderr() && arguments.iter().any(|argument| argument == "--nagios") {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        return refuse(vec![first.trim_start_matches("error: ").to_owned()], true);
+    if !arguments.iter().any(|argument| argument == "--nagios") {
+        error.exit();
     }
-    error.exit()
+    if !error.use_stderr() {
+        print(error);
+        return Status::Unknown.into();
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    refuse(vec![first.trim_start_matches("error: ").to_owned()], true)
 }
 
 /// Why a check was not run, and with which setting it would be, which is in the hand of whoever has a shell.

@@ -77,6 +77,16 @@ fn a_plugin_that_is_of_no_use_is_unknown() {
         (&["run", "--nagios", "--port=0"][..], "--port: "),
         (&["run", "--nagios", "--to=a@example.test", "--warning=banner"], "banner=500"),
         (&["run", "--nagios", "--to=a@example.test", "--nonsense"], "--nonsense"),
+        (
+            &["run", "--nagios", "--to=a@example.test", "--critical=banner=1", "--warning=banner=2"],
+            "--warning for banner",
+        ),
+        (
+            &["run", "--nagios", "--to=a@example.test", "--warning=ehlo=1,banner=1", "--warning=ehlo=2"],
+            "twice for ehlo",
+        ),
+        (&["run", "--nagios", "--to=a@example.test", "--critical=duration=1,duration=1"], "twice for duration"),
+        (&["run", "--nagios", "--to=a@example.test", "--cert-critical=30", "--cert-warning=7"], "--cert-critical"),
         (&["run", "--nagios", "--to=a@example.test", "--json"], "--json"),
         (&["run", "--nagios", "--to=a@example.test", "--watch=1s"], "--watch"),
         (&["run", "--nagios", "--to=a@example.test", "--ca-file=/nonexistent"], "--ca-file"),
@@ -86,9 +96,10 @@ fn a_plugin_that_is_of_no_use_is_unknown() {
         assert_eq!(code, 3, "{line}");
         assert!(line.starts_with("SMTP UNKNOWN - ") && line.contains(named), "{named} in {line}");
     }
-    // Help is what was asked for, and thresholds are for plugins only.
+    // Whoever asks for help still knows nothing of the server, and thresholds are for plugins only.
     let help = program(&["run", "--nagios", "--help"]).output().expect("the program starts");
-    assert_eq!(code(&help), 0);
+    assert_eq!((code(&help), stderr(&help).as_str()), (3, ""));
+    assert!(String::from_utf8_lossy(&help.stdout).contains("--cert-warning <DAYS>"));
     let lonely = program(&["run", "--to=a@example.test", "--cert-warning=3"]).output().expect("the program starts");
     assert_eq!(code(&lonely), 2);
     assert!(stderr(&lonely).contains("--nagios"), "{}", stderr(&lonely));

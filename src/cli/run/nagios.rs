@@ -92,7 +92,7 @@ pub(super) fn line(status: Status, text: &str, performance: &[String]) -> String
 fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
     let mut faults = Vec::new();
     for (measure, ms) in measured(report) {
-        let (status, limit) = match (last(&thresholds.critical, measure), last(&thresholds.warning, measure)) {
+        let (status, limit) = match (limit_of(&thresholds.critical, measure), limit_of(&thresholds.warning, measure)) {
             (Some(limit), _) if ms > limit => (Status::Critical, limit),
             (_, Some(limit)) if ms > limit => (Status::Warning, limit),
             _ => continue,
@@ -151,7 +151,7 @@ fn validity_fault(report: &Report) -> Option<(Status, String)> {
 fn performance(report: &Report, thresholds: &Thresholds) -> Vec<String> {
     let number = |limit: Option<f64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
     let times = measured(report).into_iter().map(|(measure, ms)| {
-        let (warning, critical) = (last(&thresholds.warning, measure), last(&thresholds.critical, measure));
+        let (warning, critical) = (limit_of(&thresholds.warning, measure), limit_of(&thresholds.critical, measure));
         format!("{}={ms:.3}ms;{};{};0", label(measure), number(warning), number(critical))
     });
     // `30:` is the range from 30 on: less than that is a reason to warn.
@@ -173,9 +173,8 @@ fn label(measure: Option<Phase>) -> &'static str {
     measure.map_or("duration", Phase::name)
 }
 
-/// Of limits for the same, the last one counts.
-fn last(limits: &[Limit], measure: Option<Phase>) -> Option<f64> {
-    limits.iter().rfind(|limit| limit.of == measure).map(|limit| limit.ms)
+fn limit_of(limits: &[Limit], measure: Option<Phase>) -> Option<f64> {
+    limits.iter().find(|limit| limit.of == measure).map(|limit| limit.ms)
 }
 
 #[cfg(test)]
