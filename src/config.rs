@@ -6,6 +6,7 @@
 //! Only [`crate::cli`] reads these types; every floor below gets its own small settings.
 
 mod file;
+mod heeded;
 mod parameters;
 mod run;
 
@@ -212,7 +213,7 @@ impl CommandLine {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let parameters = Parameters::of_a_check();
-        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let mut command = whole_command(&parameters);
         let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
 
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
@@ -229,6 +230,7 @@ impl CommandLine {
             invalid(&format!("{file}: {error}"))
         })?;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
+            heeded::refuse_for_run(&command, matches)?;
             run.parameters = parameters.given(matches);
             run.thresholds.agree()?;
         }
@@ -242,6 +244,12 @@ impl CommandLine {
     pub fn subcommand(&self) -> &Command {
         self.command.as_ref().unwrap_or(&Command::Serve)
     }
+}
+
+/// The command, with all that the types above cannot say.
+fn whole_command(parameters: &Parameters) -> clap::Command {
+    let command = <CommandLine as CommandFactory>::command();
+    heeded::hidden_from_run(command.mut_subcommand("run", |run| run.args(parameters.flags())))
 }
 
 impl Settings {
