@@ -2,7 +2,7 @@
 //!
 //! - [`screen`]: a terminal, on which the [`waterfall`] of a running check is drawn.
 //! - [`readable`]: the report in words.
-//! - [`look`], [`words`]: how text looks, and what a server says, for all of them.
+//! - [`look`], [`words`], [`expiry`]: how text looks, what a server says, and when its certificate expires, for all of them.
 //! - [`watch`]: check after check, and what they come to.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
