@@ -7,6 +7,7 @@
 
 mod environment;
 mod file;
+mod heeded;
 mod parameters;
 mod run;
 mod values;
@@ -116,6 +117,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", global = true,
           value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
     pub max_connections: Option<u32>,
+
     /// How often one caller may ask for a check: 10/s, 100/m or 1000/h, per token; without tokens per client address, or IPv6 network
     /// of 64 bits [default: no limit]
     #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT", global = true)]
@@ -140,7 +142,7 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", global = true, value_parser = timeout)]
     pub header_timeout: Duration,
 
-    /// Time in which a caller must have sent a request's body
+    /// Time in which a caller must have sent a request's body, and must take some more of an answer; a slower one is closed
     #[arg(long, env = "SMTP_CHECK_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", global = true, value_parser = timeout)]
     pub body_timeout: Duration,
 
@@ -227,7 +229,7 @@ impl CommandLine {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let parameters = Parameters::of_a_check();
-        let command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
+        let command = whole_command(&parameters);
         let unknown_variables = environment::unknown(&command);
         let command = command.mut_args(environment::without_empty);
         let mut command = command.mut_subcommand("run", |run| run.mut_args(environment::without_empty));
@@ -248,7 +250,9 @@ impl CommandLine {
         })?;
         line.unknown_variables = unknown_variables;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
+            heeded::refuse_for_run(&command, matches)?;
             run.parameters = parameters.given(matches);
+            run.thresholds.agree()?;
         }
         if matches!(line.subcommand(), Command::Serve | Command::Demo) {
             line.settings.agree()?;
@@ -260,6 +264,12 @@ impl CommandLine {
     pub fn subcommand(&self) -> &Command {
         self.command.as_ref().unwrap_or(&Command::Serve)
     }
+}
+
+/// The command, with all that the types above cannot say.
+fn whole_command(parameters: &Parameters) -> clap::Command {
+    let command = <CommandLine as CommandFactory>::command();
+    heeded::hidden_from_run(command.mut_subcommand("run", |run| run.args(parameters.flags())))
 }
 
 impl Settings {
@@ -305,7 +315,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The contract lets every caller ask for 100 ms, so the longest timeout cannot be less.
+/// Every caller may ask for 100 ms (`timeout_ms` in `openapi/openapi.json`), so the longest timeout cannot be less.
 fn check_timeout(text: &str) -> Result<Duration, String> {
     let timeout = duration(text)?;
     if timeout < Duration::from_millis(100) {

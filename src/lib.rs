@@ -18,7 +18,8 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error they can have.
 //! - [`phase`]: the phases of a check, named once.
-//! - [`printable`]: which characters may be shown to people as they are.
+//! - [`printable`]: which characters may be shown to people as they are, and how the others are.
+//! - [`spelling`]: which name a mistyped one may have meant.
 //! - [`secret`]: where passwords are kept from log and report.
 //!
 //! **Floor 1, the two nouns** (still pure)
@@ -56,6 +57,7 @@ pub mod report;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;
+pub mod spelling;
 pub mod target;
 pub mod telemetry;
 pub mod tls;

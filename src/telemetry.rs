@@ -25,7 +25,7 @@ use tracing_subscriber::{
 pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
 
-use crate::printable::is_harmful;
+use crate::printable::Escaped;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +96,7 @@ fn write_escaped(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> s
     if field.name() != "message" {
         write!(writer, "{field}=")?;
     }
-    for character in format!("{value:?}").chars() {
-        if is_harmful(character) {
-            write!(writer, "{}", character.escape_default())?;
-        } else {
-            writer.write_char(character)?;
-        }
-    }
-    Ok(())
+    write!(writer, "{}", Escaped(&format!("{value:?}")))
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use serde_json::Value;
 
 use super::Invalid;
+use crate::spelling::nearest;
 
 /// So many unknown fields are reported; a body full of them needs no longer answer.
 const UNKNOWN_LIMIT: usize = 32;
 /// How much of an unknown field's name is repeated, in characters.
 const NAME_LIMIT: usize = 64;
-/// How like a known name an unknown one must be to be taken for a slip of the pen (Jaro-Winkler, 0 to 1).
-const LIKENESS: f64 = 0.75;
 
 /// The fields of one JSON object. Asking for a name makes it known; [`Fields::finish`] refuses what was never asked for.
 pub(super) struct Fields {
@@ -87,7 +86,7 @@ impl Fields {
                 self.invalid.add(&shown, "is given twice");
                 continue;
             }
-            match nearest(&shown, &self.known) {
+            match nearest(&shown, self.known.iter().copied()) {
                 Some(known) => self.invalid.add(&shown, format_args!("is no parameter; did you mean `{known}`?")),
                 None => self.invalid.add(&shown, "is no parameter"),
             }
@@ -114,10 +113,4 @@ fn whole(number: f64) -> Option<u64> {
     let is_exact = number.fract() == 0.0 && (0.0..9e15).contains(&number);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked in the line above")]
     is_exact.then_some(number as u64)
-}
-
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    let like = known.iter().map(|known| (strsim::jaro_winkler(&name, known), *known));
-    like.filter(|(likeness, _)| *likeness >= LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
 }

@@ -1,6 +1,6 @@
 //! [`Invalid`]: every rule that a request breaks, each with the place that breaks it.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +15,14 @@ pub struct Violation {
     /// Which rule, in words. The value itself is never repeated: it may be a secret.
     #[schema(example = "must be a whole number from 1 to 65535")]
     pub detail: String,
+}
+
+impl Violation {
+    /// The name of the parameter that the pointer is at; empty where it is at the whole.
+    pub fn parameter(&self) -> Cow<'_, str> {
+        let name = self.pointer.strip_prefix('/').unwrap_or_default();
+        if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() }
+    }
 }
 
 /// Everything that is wrong with a request.
@@ -42,7 +50,7 @@ impl Invalid {
 
     /// Whether the parameter has a violation already, so that nothing can be concluded from its absence.
     pub(super) fn is_about(&self, name: &str) -> bool {
-        self.violations.iter().any(|violation| violation.pointer.strip_prefix('/') == Some(name))
+        self.violations.iter().any(|violation| violation.parameter() == name)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -61,3 +69,19 @@ impl fmt::Display for Invalid {
 }
 
 impl std::error::Error for Invalid {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_leads_back_to_its_parameter() {
+        for name in ["port", "a/b", "~1", "~01/~0", "/", ""] {
+            let mut invalid = Invalid::default();
+            invalid.add(name, "is wrong");
+            assert_eq!(invalid.violations()[0].parameter(), name);
+            assert!(invalid.is_about(name));
+        }
+        assert_eq!(Violation { pointer: String::new(), detail: String::new() }.parameter(), "");
+    }
+}

@@ -55,7 +55,7 @@ impl Check {
     /// `max_timeout` is the operator's; a default timeout is clamped to it, a given one above it refused.
     ///
     /// # Errors
-    /// Every violation of the rules in the contract, each with its JSON pointer.
+    /// Every violation of the rules that `openapi/openapi.json` has for the parameters, each with its JSON pointer.
     pub fn parse(fields: Vec<(String, Value)>, max_timeout: Duration) -> Result<Self, Invalid> {
         let (request, invalid) = CheckRequest::read(fields, max_timeout);
         rules::Rules::new(invalid).check(request, max_timeout)

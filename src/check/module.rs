@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, TlsVerify, Violation, fields::Fields, rules::Rules};
+use super::{Check, CheckRequest, Invalid, TlsVerify, fields::Fields, rules::Rules};
 use crate::{
     secret::MASK,
     target::{InvalidTarget, host_and_port},
@@ -99,7 +99,7 @@ impl Modules {
         Ok((module, check))
     }
 
-    /// The modules that give their password to whatever server a caller names, for none but the right one's certificate stops them.
+    /// Modules that would send their password to any server a caller names, because they don't require the right certificate.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
     }
@@ -119,7 +119,7 @@ impl Module {
             invalid.add("target", "is the caller's to give");
         }
         let module = Self { name, request, shown, max_timeout };
-        // With whom any caller could name: what is wrong still, is so whoever is named.
+        // Any target will do here: what is still wrong is wrong for every caller.
         let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
         match Rules::new(invalid).check(module.of("mx.example.com", None, to), max_timeout) {
             Ok(_) => Ok(module),
@@ -138,8 +138,9 @@ impl Module {
         checked.map_err(|invalid| {
             // A parameter that is the module's own is not one of the caller's.
             let mut callers = Invalid::default();
-            for Violation { pointer, detail } in invalid.violations() {
-                match pointer.trim_start_matches('/') {
+            for violation in invalid.violations() {
+                let detail = &violation.detail;
+                match &*violation.parameter() {
                     name @ ("target" | "to") => callers.add(name, detail),
                     name => callers.add("module", format_args!("has `{name}`, which {detail}")),
                 }
@@ -194,9 +195,9 @@ fn is_name(name: &str) -> bool {
 impl fmt::Display for InvalidModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[modules.{}]", self.name.escape_debug())?;
-        for (index, Violation { pointer, detail }) in self.invalid.violations().iter().enumerate() {
-            let separator = if index > 0 { ";" } else { "" };
-            match pointer.trim_start_matches('/') {
+        for (index, violation) in self.invalid.violations().iter().enumerate() {
+            let (separator, detail) = (if index > 0 { ";" } else { "" }, &violation.detail);
+            match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
                 key => write!(f, "{separator} `{key}` {detail}")?,
             }

@@ -43,8 +43,8 @@ pub(super) async fn ask(listen: SocketAddr, is_secure: bool) -> Result<(), NotAl
     timeout(LIMIT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(NotAlive::Silent))
 }
 
-/// A service that listens on every address is asked on loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// Where to ask a service: on loopback, if it listens on every address.
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -2,9 +2,12 @@
 //!
 //! - [`screen`]: a terminal, on which the [`waterfall`] of a running check is drawn.
 //! - [`readable`]: the report in words.
+//! - [`look`], [`words`], [`expiry`]: how text looks, what a server says, and when its certificate expires, for all of them.
 //! - [`watch`]: check after check, and what they come to.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
+mod expiry;
+mod look;
 mod nagios;
 mod readable;
 #[cfg(test)]
@@ -12,6 +15,7 @@ mod reports;
 mod screen;
 mod watch;
 mod waterfall;
+mod words;
 
 use std::{
     ffi::OsString,
@@ -34,6 +38,7 @@ use crate::{
     config::{Run, Settings, flag_of},
     probe::{Order, Probe, Refusal},
     report::{Listener, News, Report},
+    target::policy::Forbidden,
 };
 use nagios::Status;
 use readable::Readable;
@@ -50,9 +55,9 @@ pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Erro
     let check = match Check::parse(run.parameters.clone().into_iter().collect(), settings.max_timeout) {
         Ok(check) => check,
         Err(invalid) => {
-            let complaints = invalid.violations().iter().map(|violation| {
-                format!("{}: {}", flag_of(violation.pointer.trim_start_matches('/')), violation.detail)
-            });
+            let complaints = invalid.violations().iter();
+            let complaints =
+                complaints.map(|violation| format!("{}: {}", flag_of(&violation.parameter()), violation.detail));
             return Ok(refuse(complaints.collect(), run.nagios));
         }
     };
@@ -89,19 +94,34 @@ async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
             }
             if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(refusal) => refuse(vec![refusal.to_string()], run.nagios),
+        Err(refusal) => refuse(vec![complaint(&refusal)], run.nagios),
     }
 }
 
 /// Says that the command line is of no use, in the way that whoever wrote it expects: a plugin's own is one line on stdout and
-/// exit code 3. What was asked for, such as `--help`, is no error.
+/// exit code 3. What was asked for, such as `--help`, is no error; but by the plugins' guidelines nothing is known then either.
 pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
-    if error.use_stderr() && arguments.iter().any(|argument| argument == "--nagios") {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        return refuse(vec![first.trim_start_matches("error: ").to_owned()], true);
+    if !arguments.iter().any(|argument| argument == "--nagios") {
+        error.exit();
     }
-    error.exit()
+    if !error.use_stderr() {
+        print(error);
+        return Status::Unknown.into();
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    refuse(vec![first.trim_start_matches("error: ").to_owned()], true)
+}
+
+/// Why a check was not run, and with which setting it would be, which is in the hand of whoever has a shell.
+fn complaint(refusal: &Refusal) -> String {
+    let Refusal::Forbidden(forbidden) = refusal else { return refusal.to_string() };
+    let setting = match forbidden {
+        Forbidden::Address { .. } | Forbidden::Embedded { .. } | Forbidden::Nameless => "target_allow",
+        Forbidden::Host { .. } | Forbidden::Unlisted => "target_allow_host",
+        Forbidden::Port { .. } => "target_ports",
+    };
+    format!("{refusal} (allow it with {})", flag_of(setting))
 }
 
 /// No check was run.

@@ -4,7 +4,7 @@ use std::env;
 
 use clap::{Arg, Command, builder::Resettable};
 
-use super::file::nearest;
+use crate::spelling::nearest;
 
 /// What every variable of a setting begins with.
 const PREFIX: &str = "SMTP_CHECK_";

@@ -6,11 +6,10 @@ use clap::{Arg, Command, builder::Resettable};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
+use crate::spelling::nearest;
+
 /// The key that is no setting: parameter sets for `/probe`, by name.
 const MODULES: &str = "modules";
-
-/// Below this likeness (0 to 1) a known key is no help to whoever mistyped one.
-const ALIKE: f64 = 0.7;
 
 /// What is wrong with a settings file; each text names the file, and the key if it is about one.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +74,7 @@ fn json(value: Value) -> Json {
 fn with_default(command: Command, file: &str, key: &str, value: &Value) -> Result<Command, FileError> {
     let (file, key) = (file.to_owned(), key.to_owned());
     let Some(setting) = settings(&command).find(|setting| setting.get_id() == key.as_str()) else {
-        let nearest = nearest(&key, settings(&command).map(|setting| setting.get_id().as_str()));
+        let nearest = nearest(&key, settings(&command).map(|setting| setting.get_id().as_str())).map(str::to_owned);
         return Err(FileError::UnknownKey { file, key, nearest });
     };
     let values = match texts(setting, value) {
@@ -120,13 +119,4 @@ fn texts(setting: &Arg, value: &Value) -> Result<Vec<String>, &'static str> {
         _ if is_list => Err("a string, a number or a list of them"),
         _ => Err("a string or a number"),
     }
-}
-
-/// The known name that is most like this key; `None` where none is alike.
-pub(super) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|name| (strsim::jaro_winkler(&key.replace('-', "_"), name), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name.to_owned())
 }

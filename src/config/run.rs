@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use clap::Args;
+use clap::{Args, Error};
 use serde_json::{Map, Value};
 
-use super::{timeout, values::Element};
+use super::{invalid, timeout, values::Element};
 use crate::phase::Phase;
 
 /// What `run` was given.
@@ -14,10 +14,10 @@ pub struct Run {
     /// Print the report as JSON, on a terminal too; with --watch, a line for each
     #[arg(long)]
     pub json: bool,
-    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check succeeded, else 1
+    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check that ended succeeded, else 1, also if none ended
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub watch: Option<Duration>,
-    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage too)
+    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help, too)
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     pub nagios: bool,
     /// When --nagios is not content.
@@ -45,10 +45,10 @@ impl fmt::Debug for Run {
 /// What a check may take, and how long its certificate must be valid, for `--nagios` to be content.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
-    /// With --nagios: WARNING if a phase, or `duration`, takes more milliseconds (list)
+    /// With --nagios: WARNING if a phase, or `duration`, takes more milliseconds (list, each once)
     #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios", value_parser = Element(Limit::from_str))]
     pub warning: Vec<Limit>,
-    /// With --nagios: CRITICAL if a phase, or `duration`, takes more milliseconds (list)
+    /// With --nagios: CRITICAL if a phase, or `duration`, takes more milliseconds (list, each once)
     #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios", value_parser = Element(Limit::from_str))]
     pub critical: Vec<Limit>,
     /// With --nagios: WARNING if the certificate is valid for fewer days
@@ -57,6 +57,37 @@ pub struct Thresholds {
     /// With --nagios: CRITICAL if the certificate is valid for fewer days
     #[arg(long, value_name = "DAYS", requires = "nagios")]
     pub cert_critical: Option<u32>,
+}
+
+impl Thresholds {
+    /// Refuses thresholds that are good one by one, and not together.
+    pub(super) fn agree(&self) -> Result<(), Error> {
+        for (flag, limits) in [("--warning", &self.warning), ("--critical", &self.critical)] {
+            for (index, Limit { of, .. }) in limits.iter().enumerate() {
+                if limits[..index].iter().any(|limit| limit.of == *of) {
+                    return Err(invalid(&format!("{flag} is given twice for {}", measure(*of))));
+                }
+            }
+        }
+        for critical in &self.critical {
+            let warning = self.warning.iter().find(|warning| warning.of == critical.of);
+            if warning.is_some_and(|warning| warning.ms > critical.ms) {
+                let of = measure(critical.of);
+                return Err(invalid(&format!("--critical is less than --warning for {of}, which would never warn")));
+            }
+        }
+        match (self.cert_warning, self.cert_critical) {
+            (Some(warning), Some(critical)) if critical > warning => {
+                Err(invalid("--cert-critical is more than --cert-warning, which would never warn"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a limit is of, as it is written.
+fn measure(of: Option<Phase>) -> &'static str {
+    of.map_or("duration", Phase::name)
 }
 
 /// The most that something may take.

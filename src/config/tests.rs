@@ -260,14 +260,66 @@ fn help_and_version_end_with_code_0() {
     ] {
         assert!(help.contains(part), "{part} in {help}");
     }
+    assert!(help.find("Parameters of the check:") < help.find("Settings:"), "{help}");
     assert!(help.contains("SMTP_CHECK_SASL_PASSWORD") && help.find("--to ") < help.find("--ehlo"), "{help}");
+}
+
+/// The flags that a subcommand's help lists.
+fn flags_in_help(subcommand: &str) -> Vec<String> {
+    let help = parse(&[subcommand, "--help"]).expect_err("help").to_string();
+    let lines =
+        help.lines().filter_map(|line| line.trim_start().strip_prefix("--").filter(|_| line.starts_with("      ")));
+    lines.map(|line| line.split([' ', '[']).next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn help_lists_what_a_subcommand_heeds() {
+    let [run, serve, demo] = ["run", "serve", "demo"].map(flags_in_help);
+    for flag in [
+        "to",
+        "json",
+        "nagios",
+        "cert-warning",
+        "config",
+        "target-allow",
+        "target-ports",
+        "dns-server",
+        "ca-file",
+        "max-timeout",
+        "log-format",
+    ] {
+        assert!(run.iter().any(|listed| listed == flag), "{flag} in {run:?}");
+    }
+    for flag in ["listen", "tls-key", "tokens-file", "trusted-proxy", "max-checks", "header-timeout", "shutdown-grace"]
+    {
+        assert!(!run.iter().any(|listed| listed == flag), "{flag} in {run:?}");
+        assert!(serve.iter().any(|listed| listed == flag), "{flag} in {serve:?}");
+    }
+    for flag in ["to", "json", "nagios"] {
+        assert!(!serve.iter().any(|listed| listed == flag), "{flag} in {serve:?}");
+    }
+    assert_eq!(serve, demo);
+}
+
+#[test]
+fn a_flag_of_the_service_is_refused_by_run_and_other_layers_are_not() {
+    for arguments in
+        [&["run", "--to=a@b.test", "--listen=127.0.0.1:80"][..], &["--listen=127.0.0.1:80", "run", "--to=a@b.test"]]
+    {
+        let error = parse(arguments).expect_err("no flag of run");
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--listen is a setting of the service"), "{error}");
+    }
+    let file =
+        File::new("service", "listen = '127.0.0.1:80'\nmax_checks = 5\ntarget_ports = [2525]\nmax_timeout = '5s'\n");
+    let settings = settings(&["run", "--config", file.path(), "--to=a@b.test", "--target-deny=10.0.0.0/8"]);
+    assert_eq!((settings.target_ports, settings.max_timeout), (vec![2525], Duration::from_secs(5)));
+    assert_eq!(settings.target_deny.len(), 1);
 }
 
 #[test]
 fn the_command_is_well_formed() {
-    <CommandLine as CommandFactory>::command()
-        .mut_subcommand("run", |run| run.args(Parameters::of_a_check().flags()))
-        .debug_assert();
+    whole_command(&Parameters::of_a_check()).debug_assert();
 }
 
 #[test]

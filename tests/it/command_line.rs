@@ -147,10 +147,20 @@ fn run_names_every_bad_parameter_by_its_flag() {
 
 #[test]
 fn run_refuses_a_forbidden_target() {
-    let arguments = ["run", "--to", "a@example.com", "--target", "127.0.0.1", "--target-deny", "127.0.0.0/8"];
-    let output = program(&arguments).output().expect("the program starts");
-    assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("127.0.0.0/8") && output.stdout.is_empty(), "{}", stderr(&output));
+    for (rule, named, way_out) in [
+        ("--target-deny=127.0.0.0/8", "127.0.0.0/8", "--target-allow)"),
+        ("--target-allow-host=example.com", "an address without a name", "--target-allow)"),
+        ("--target-ports=26", "port 25", "--target-ports)"),
+    ] {
+        let arguments = ["run", "--to=a@example.com", "--target=127.0.0.1", rule];
+        let output = program(&arguments).output().expect("the program starts");
+        let complaint = stderr(&output);
+        assert_eq!((code(&output), output.stdout.len()), (2, 0), "{rule}: {complaint}");
+        assert!(complaint.contains(named) && complaint.trim_end().ends_with(way_out), "{rule}: {complaint}");
+    }
+    let output =
+        program(&["run", "--to=a@mx.example.com", "--target-deny-host=example.com"]).output().expect("it starts");
+    assert!(stderr(&output).trim_end().ends_with("(allow it with --target-allow-host)"), "{}", stderr(&output));
 }
 
 /// The demo, what it has printed, and where its mail server listens.

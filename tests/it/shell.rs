@@ -143,6 +143,30 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
     assert_eq!(served.end(), 0);
 }
 
+#[test]
+fn the_line_that_the_demo_prints_has_a_place_for_the_token() {
+    let scratch = Scratch::new();
+    let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
+    let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
+    let printed = scratch.write("printed", b"");
+    let stdout = File::create(&printed).expect("writable");
+    let mut command = program(&["demo", "--listen=0.0.0.0:0", "--tokens-file"]);
+    command.arg(tokens);
+    let served = Served::start_printing_to(command, stdout.into());
+    let printed = std::fs::read_to_string(printed).expect("UTF-8");
+    let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
+    let origin = format!("http://127.0.0.1:{}/", served.address.port());
+    assert!(line.contains(&origin) && !printed.contains("0.0.0.0") && printed.contains("in TOKEN"), "{printed}");
+
+    let mut again = Command::new("sh");
+    again.args(["-c", line]).env_remove("http_proxy").env("TOKEN", "alpha");
+    let again = again.output().expect("a shell");
+    let report: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{}", stderr(&again)));
+    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    served.signal("INT");
+    assert_eq!(served.end(), 0);
+}
+
 /// Whatever of a secret could stand in a line: itself, and its base64 at each of the three places in a longer text.
 fn traces(secret: &str) -> Vec<String> {
     let inner = |offset: usize| {

@@ -33,16 +33,43 @@ fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
     (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }
 
-const ERASE: &str = "\x1b[J";
-
-/// What is left on the terminal in the end, without colour.
+/// What a terminal that was cleared before shows of this text in the end, without colour.
 fn left(text: &str) -> String {
-    let mut plain = text.rsplit(ERASE).next().unwrap_or_default().replace("\x1b[?7l", "").replace("\x1b[?7h", "");
-    while let Some(start) = plain.find("\x1b[") {
-        let end = start + plain[start..].find('m').expect("a colour");
-        plain.replace_range(start..=end, "");
+    let (mut rows, mut row, mut column) = (vec![Vec::new()], 0_usize, 0);
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\x1b' => {
+                let mut sequence: String = characters.by_ref().take(1).collect();
+                while !sequence.ends_with(|last: char| last.is_ascii_alphabetic()) {
+                    let Some(next) = characters.next() else { break };
+                    sequence.push(next);
+                }
+                match sequence.pop() {
+                    Some('A') => row -= sequence[1..].parse::<usize>().expect("so many lines up"),
+                    Some('K') => rows[row].truncate(column),
+                    Some('J') => {
+                        assert!((row, column) != (0, 0), "tmux would keep every picture that is erased: {text}");
+                        rows.truncate(row + 1);
+                        rows[row].truncate(column);
+                    }
+                    // Colours, and whether lines wrap.
+                    _ => {}
+                }
+            }
+            '\r' => column = 0,
+            '\n' => (row, column) = (row + 1, 0),
+            _ => {
+                let width = rows[row].len().max(column + 1);
+                rows[row].resize(width, ' ');
+                rows[row][column] = character;
+                column += 1;
+            }
+        }
+        let height = rows.len().max(row + 1);
+        rows.resize(height, Vec::new());
     }
-    plain
+    rows.into_iter().map(|row| row.into_iter().chain(['\n']).collect::<String>()).collect()
 }
 
 const PHASES: [&str; 11] =
@@ -92,7 +119,7 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
         command
     };
     let (_, text) = on_a_terminal(&run("NO_COLOR", "1"), 100, 40);
-    assert!(text.contains(ERASE) && !text.contains("\x1b[32m"), "{text}");
+    assert!(text.contains("\x1b[K") && !text.contains("\x1b[32m"), "{text}");
 
     // Nothing moves the cursor, and each phase is a line.
     for (command, columns, lines) in [(run("TERM", "dumb"), 100, 40), (run("NO_COLOR", "1"), 100, 10)] {
@@ -113,7 +140,7 @@ async fn a_phase_is_on_the_terminal_before_the_next_is_over() {
     let server = Smtpd::serve(Script::polite().on(Step::MailFrom, Act::silence()));
     let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
     terminal.until("mailfrom");
-    let shown = terminal.shown.rsplit(ERASE).next().unwrap_or_default();
+    let shown = left(&terminal.shown);
     assert!(shown.contains("ehlo") && shown.contains(" 250 ") && shown.contains("..."), "{shown}");
     terminal.interrupt();
     server.next_session().await;
@@ -199,13 +226,34 @@ async fn watching_in_a_pipe_is_a_report_a_line() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 3, "each is a check of its own");
-    let id = child.id().to_string();
-    assert!(Command::new("/bin/sh").args(["-c", "kill -s INT \"$0\"", &id]).status().expect("a shell").success());
+    interrupt(&child);
     assert!(lines.all(|line| line.is_ok()));
     let output = child.wait_with_output().expect("a child of ours");
     assert_eq!(code(&output), 1, "{}", stderr(&output));
     let summary = stderr(&output);
     assert!(summary.contains(" failed\n") && summary.contains("rejected at rcptto\n"), "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watching_without_a_check_that_ended_is_no_success() {
+    let server = Smtpd::serve(Script::polite().on(Step::Greeting, Act::silence()));
+    let arguments = ["--to=a@example.test", "--timeout-ms=60000", "--watch=50ms"];
+    let mut child = run(server.port(), &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    server.connected(1).await;
+    interrupt(&child);
+    let mut summary = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");
+    assert_eq!(child.wait().expect("a child of ours").code(), Some(1), "{summary}");
+    assert_eq!(summary, "no check came to its end\n");
+}
+
+fn interrupt(child: &Child) {
+    let id = child.id().to_string();
+    assert!(Command::new("/bin/sh").args(["-c", "kill -s INT \"$0\"", &id]).status().expect("a shell").success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,17 +3,20 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use super::readable::Said;
+use super::{
+    expiry::{days_left, expiry},
+    words::{Words, place},
+};
 use crate::{
     config::{Limit, Thresholds},
     phase::Phase,
     printable::is_harmful,
     report::{Report, TlsReport},
+    x509::problem::CertificateErrorKind,
 };
 
 /// Octets of text at the most: NRPE's old protocol takes 1024 in all.
 const TEXT: usize = 400;
-const SECONDS_A_DAY: i64 = 86_400;
 
 /// How content a plugin is. The worst comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +52,11 @@ impl From<Status> for ExitCode {
 /// What a plugin makes of a report: a check that failed is critical, and a threshold for what was not measured is of no use.
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
-        Some(failure) => (Status::Critical, format!("{} at {}: {}", failure.kind.name(), failure.phase, Said(failure))),
+        Some(failure) => {
+            let said: Vec<_> = Words::from(failure).lines().collect();
+            let place = place(failure.phase, failure.kind.name());
+            (Status::Critical, format!("{place}: {}", said.join(" ")))
+        }
         None => {
             let mut faults = faults(report, thresholds);
             faults.sort_by_key(|(status, _)| std::cmp::Reverse(*status));
@@ -85,7 +92,7 @@ pub(super) fn line(status: Status, text: &str, performance: &[String]) -> String
 fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
     let mut faults = Vec::new();
     for (measure, ms) in measured(report) {
-        let (status, limit) = match (last(&thresholds.critical, measure), last(&thresholds.warning, measure)) {
+        let (status, limit) = match (limit_of(&thresholds.critical, measure), limit_of(&thresholds.warning, measure)) {
             (Some(limit), _) if ms > limit => (Status::Critical, limit),
             (_, Some(limit)) if ms > limit => (Status::Warning, limit),
             _ => continue,
@@ -99,48 +106,59 @@ fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
             faults.push(fault);
         }
     }
-    faults.extend(certificate_fault(report, thresholds));
-    if let Some(error) = report.tls.as_ref().and(report.metrics.cert_error.as_ref()) {
-        faults.push((Status::Ok, format!("the certificate is not valid ({error})")));
-    }
+    faults.extend(expiry_fault(report, thresholds));
+    faults.extend(validity_fault(report));
     faults
 }
 
-fn certificate_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, String)> {
+/// What is to say of the certificate's end. One that is over is critical whatever the thresholds.
+fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, String)> {
     let (critical, warning) = (thresholds.cert_critical, thresholds.cert_warning);
-    critical.or(warning)?;
-    let Some(left) = report.metrics.cert_end_in else {
+    let Some(seconds) = report.metrics.cert_end_in else {
+        critical.or(warning)?;
         let why =
             if report.tls.as_ref().is_some_and(has_none) { "showed no certificate" } else { "was not asked for TLS" };
         return Some((Status::Unknown, format!("the server {why}")));
     };
-    let is_under = |days: &u32| left < i64::from(*days) * SECONDS_A_DAY;
-    let (status, under) = match (critical.filter(is_under), warning.filter(is_under)) {
-        (Some(days), _) => (Status::Critical, days),
-        (None, Some(days)) => (Status::Warning, days),
-        (None, None) => return None,
-    };
-    let days = left.abs() / SECONDS_A_DAY;
-    let when = if left < 0 { format!("expired {days} days ago") } else { format!("expires in {days} days") };
-    Some((status, format!("the certificate {when}, under {under}")))
+    let left = days_left(seconds);
+    let is_under = |days: &u32| left < i64::from(*days);
+    let (word, when) = expiry(seconds);
+    match (critical.filter(is_under), warning.filter(is_under)) {
+        _ if left < 0 => Some((Status::Critical, format!("the certificate {word} {when}"))),
+        (Some(days), _) => Some((Status::Critical, format!("the certificate {word} {when}, under {days}"))),
+        (None, Some(days)) => Some((Status::Warning, format!("the certificate {word} {when}, under {days}"))),
+        (None, None) => None,
+    }
 }
 
 fn has_none(tls: &TlsReport) -> bool {
     tls.chain.is_empty()
 }
 
+/// What else is wrong with the certificate, or with one that vouches for it. Mail is delivered to such a server, too: this is a
+/// warning, unless something has expired.
+fn validity_fault(report: &Report) -> Option<(Status, String)> {
+    let (tls, error) = (report.tls.as_ref()?, report.metrics.cert_error.as_ref()?);
+    let is_over = report.metrics.cert_end_in.is_some_and(|seconds| seconds < 0);
+    if is_over && tls.errors == [CertificateErrorKind::Expired] {
+        return None;
+    }
+    let status = if tls.errors.contains(&CertificateErrorKind::Expired) { Status::Critical } else { Status::Warning };
+    Some((status, format!("the certificate is not valid ({error})")))
+}
+
 /// The figures: `label=value[UOM];[warn];[crit];[min];[max]`.
 fn performance(report: &Report, thresholds: &Thresholds) -> Vec<String> {
     let number = |limit: Option<f64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
     let times = measured(report).into_iter().map(|(measure, ms)| {
-        let (warning, critical) = (last(&thresholds.warning, measure), last(&thresholds.critical, measure));
+        let (warning, critical) = (limit_of(&thresholds.warning, measure), limit_of(&thresholds.critical, measure));
         format!("{}={ms:.3}ms;{};{};0", label(measure), number(warning), number(critical))
     });
     // `30:` is the range from 30 on: less than that is a reason to warn.
     let range = |days: Option<u32>| days.map(|days| format!("{days}:")).unwrap_or_default();
-    let days = report.metrics.cert_end_in.map(|left| {
+    let days = report.metrics.cert_end_in.map(|seconds| {
         let (warning, critical) = (range(thresholds.cert_warning), range(thresholds.cert_critical));
-        format!("certificate_days={};{warning};{critical}", left.div_euclid(SECONDS_A_DAY))
+        format!("certificate_days={};{warning};{critical}", days_left(seconds))
     });
     times.chain(days).collect()
 }
@@ -155,9 +173,8 @@ fn label(measure: Option<Phase>) -> &'static str {
     measure.map_or("duration", Phase::name)
 }
 
-/// Of limits for the same, the last one counts.
-fn last(limits: &[Limit], measure: Option<Phase>) -> Option<f64> {
-    limits.iter().rfind(|limit| limit.of == measure).map(|limit| limit.ms)
+fn limit_of(limits: &[Limit], measure: Option<Phase>) -> Option<f64> {
+    limits.iter().find(|limit| limit.of == measure).map(|limit| limit.ms)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use super::*;
 use crate::cli::run::reports::{Made, made};
 
+const DAY: i64 = 86_400;
+
 fn limits(texts: &[&str]) -> Vec<Limit> {
     texts.iter().map(|text| text.parse().expect("a limit")).collect()
 }
@@ -37,7 +39,7 @@ fn times_are_judged_by_their_thresholds() {
              duration=10.000ms;;;0 banner=10.000ms;9.999;99;0\n",
         ),
         (
-            times(&["duration=1", "banner=2"], &["duration=3", "banner=1", "banner=30"]),
+            times(&["duration=1", "banner=2"], &["duration=3", "banner=30"]),
             "SMTP CRITICAL - duration took 10.000 ms, over 3, banner took 10.000 ms, over 2, delivered in 10.000 ms|\
              duration=10.000ms;1;3;0 banner=10.000ms;2;30;0\n",
         ),
@@ -54,11 +56,12 @@ fn times_are_judged_by_their_thresholds() {
 #[test]
 fn certificates_are_judged_by_their_days() {
     for (left, thresholds, status, said) in [
-        (Some(30 * SECONDS_A_DAY), days(Some(30), Some(7)), Status::Ok, "delivered in"),
-        (Some(30 * SECONDS_A_DAY - 1), days(Some(30), Some(7)), Status::Warning, "expires in 29 days, under 30"),
-        (Some(6 * SECONDS_A_DAY), days(Some(30), Some(7)), Status::Critical, "expires in 6 days, under 7"),
-        (Some(-3 * SECONDS_A_DAY), days(None, Some(7)), Status::Critical, "expired 3 days ago, under 7"),
-        (Some(-1), days(Some(0), None), Status::Warning, "expired 0 days ago, under 0"),
+        (Some(30 * DAY), days(Some(30), Some(7)), Status::Ok, "delivered in"),
+        (Some(30 * DAY - 1), days(Some(30), Some(7)), Status::Warning, "expires in 29 days, under 30"),
+        (Some(6 * DAY), days(Some(30), Some(7)), Status::Critical, "expires in 6 days, under 7"),
+        (Some(-3 * DAY), days(None, Some(7)), Status::Critical, "expired 3 days ago, "),
+        (Some(-3 * DAY), days(Some(14), None), Status::Critical, "expired 3 days ago, "),
+        (Some(-1), days(None, None), Status::Critical, "expired 1 day ago, "),
         (Some(1), days(None, None), Status::Ok, "delivered in"),
         (None, days(Some(30), None), Status::Unknown, "was not asked for TLS"),
     ] {
@@ -72,6 +75,49 @@ fn certificates_are_judged_by_their_days() {
     report.metrics.cert_end_in = Some(-1);
     let line = judge(&report, &days(Some(30), Some(7))).1;
     assert!(line.ends_with(" certificate_days=-1;30:;7:\n"), "{line}");
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_is_never_fine() {
+    use CertificateErrorKind::{Expired, UnknownIssuer, WrongName};
+    for (left, errors, status, said) in [
+        (
+            DAY,
+            vec![UnknownIssuer],
+            Status::Warning,
+            "SMTP WARNING - the certificate is not valid (what it is), delivered",
+        ),
+        (
+            DAY,
+            vec![WrongName, UnknownIssuer],
+            Status::Warning,
+            "SMTP WARNING - the certificate is not valid (what it is), ",
+        ),
+        // Of one that vouches for it.
+        (DAY, vec![Expired], Status::Critical, "SMTP CRITICAL - the certificate is not valid (what it is), delivered"),
+        (-DAY, vec![Expired], Status::Critical, "SMTP CRITICAL - the certificate expired 1 day ago, delivered"),
+        (
+            -DAY,
+            vec![Expired, WrongName],
+            Status::Critical,
+            "expired 1 day ago, the certificate is not valid (what it is)",
+        ),
+    ] {
+        let mut report = made(Made::Delivered { banner_ms: 10 });
+        report.metrics.cert_end_in = Some(left);
+        report.metrics.cert_error = Some("what it is".to_owned());
+        report.tls = Some(TlsReport {
+            version: None,
+            cipher: None,
+            server_name: "mx.example.com".to_owned(),
+            verified: false,
+            errors,
+            chain: Vec::new(),
+        });
+        let (found, line) = judge(&report, &Thresholds::default());
+        assert_eq!(found, status, "{line}");
+        assert!(line.contains(said), "{said} in {line}");
+    }
 }
 
 #[test]

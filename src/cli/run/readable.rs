@@ -2,10 +2,14 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::waterfall::{BAD, GOOD, Look};
+use super::{
+    expiry::expiry,
+    look::{BAD, GOOD, Look},
+    words::{Words, place},
+};
 use crate::{
-    printable::is_harmful,
-    report::{Failure, Outcome, Report, TlsReport},
+    printable::Escaped,
+    report::{Outcome, Report, TlsReport},
 };
 
 /// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
@@ -26,72 +30,43 @@ impl Display for Readable<'_> {
         writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            writeln!(f, "  failure      {} at {}, {whether}: {}", failure.kind.name(), failure.phase, Said(failure))?;
+            let mut said = Words::from(failure).lines();
+            let (place, first) = (place(failure.phase, failure.kind.name()), said.next().unwrap_or_default());
+            writeln!(f, "  failure      {place}, {whether}: {first}")?;
+            said.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
         }
-        write!(f, "  target       {}", Line(&report.target.host))?;
+        write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
             write!(f, " [{address}]")?;
         }
         writeln!(f, " port {}", report.target.port)?;
         for attempt in &report.target.attempts {
-            write!(f, "  tried        {}", Line(&attempt.host))?;
+            write!(f, "  tried        {}", Escaped(&attempt.host))?;
             if let Some(address) = attempt.address {
                 write!(f, " [{address}]")?;
             }
-            writeln!(f, ": {}", Line(&attempt.error))?;
+            writeln!(f, ": {}", Escaped(&attempt.error))?;
         }
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
         }
         if let Some(queue_id) = &report.queue_id {
-            writeln!(f, "  queue id     {}", Line(queue_id))?;
+            writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Line(warning))?;
+            writeln!(f, "  warning      {}", Escaped(warning))?;
         }
         for line in report.transcript.iter().flatten() {
             let speaker = serde_json::to_value(line.from).unwrap_or_default();
-            writeln!(f, "  {:>10.3} ms  {:6}  {}", line.at_ms, speaker.as_str().unwrap_or_default(), Line(&line.text))?;
+            writeln!(
+                f,
+                "  {:>10.3} ms  {:6}  {}",
+                line.at_ms,
+                speaker.as_str().unwrap_or_default(),
+                Escaped(&line.text)
+            )?;
         }
         Ok(())
-    }
-}
-
-/// What a failure has to say, in one line.
-pub(super) struct Said<'a>(pub(super) &'a Failure);
-
-impl Display for Said<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let failure = self.0;
-        write!(
-            f,
-            "{}",
-            Reply { code: failure.code, enhanced: failure.enhanced_code.as_deref(), text: &failure.message }
-        )
-    }
-}
-
-/// A reply in one line: of several lines, the first.
-pub(super) struct Reply<'a> {
-    pub(super) code: Option<u16>,
-    pub(super) enhanced: Option<&'a str>,
-    pub(super) text: &'a str,
-}
-
-impl Display for Reply<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(code) = self.code {
-            write!(f, "{code} ")?;
-        }
-        if let Some(enhanced) = self.enhanced {
-            write!(f, "{enhanced} ")?;
-        }
-        let mut lines = self.text.split('\n');
-        write!(f, "{}", Line(lines.next().unwrap_or_default()))?;
-        match lines.count() {
-            0 => Ok(()),
-            more => write!(f, " (and {more} more)"),
-        }
     }
 }
 
@@ -105,8 +80,8 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(
             f,
             "  certificate  {} for {}",
-            Line(subject),
-            Line(
+            Escaped(subject),
+            Escaped(
                 metrics
                     .cert_subject_alternative_names
                     .as_deref()
@@ -114,28 +89,16 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
                     .unwrap_or("no name")
             )
         )?;
-        writeln!(f, "  issuer       {}", Line(issuer))?;
+        writeln!(f, "  issuer       {}", Escaped(issuer))?;
     }
     if let Some(seconds) = metrics.cert_end_in {
-        let (days, word) = (seconds.unsigned_abs() / 86_400, if seconds < 0 { "expired" } else { "expires" });
-        let when = if seconds < 0 { format!("{days} days ago") } else { format!("in {days} days") };
+        let (word, when) = expiry(seconds);
         writeln!(f, "  {word:11}  {when}")?;
     }
     match &metrics.cert_error {
         None if !tls.verified => writeln!(f, "  verified     no: the handshake did not come to its end"),
         None => writeln!(f, "  verified     yes"),
-        Some(errors) => writeln!(f, "  verified     no: {}", Line(errors)),
-    }
-}
-
-/// Text in one line, harmful characters escaped.
-pub(super) struct Line<'a>(pub(super) &'a str);
-
-impl Display for Line<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| {
-            if is_harmful(character) { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
-        })
+        Some(errors) => writeln!(f, "  verified     no: {}", Escaped(errors)),
     }
 }
 
@@ -149,6 +112,7 @@ mod tests {
     use super::*;
     use crate::{
         phase::Phase,
+        printable::is_harmful,
         report::{
             Attempt, Failure, FailureKind, Journal, Via,
             fold::fold,
@@ -255,6 +219,21 @@ mod tests {
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("failed (20.000 ms)"));
         assert_eq!(lines.next(), Some("  failure      timeout at banner, temporary: the server said nothing"));
+    }
+
+    #[test]
+    fn a_failure_has_all_that_the_server_said() {
+        let text = shown(|_| {
+            let said = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
+            vec![
+                (0, Event::Began(Phase::RcptTo)),
+                (1, received(said)),
+                (1, Event::Ended(Phase::RcptTo, Ending::Rejected)),
+            ]
+        });
+        let failure = "  failure      rejected at rcptto, permanent: 550 5.7.1 blocked\n               \
+                       see https://mx.example.com/why\n               bye\n  target ";
+        assert!(text.contains(failure), "{failure}\nis not in\n{text}");
     }
 
     #[test]

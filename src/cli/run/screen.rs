@@ -2,15 +2,21 @@
 
 use std::{
     env,
-    fmt::Write as _,
-    io::{self, Write as _},
+    io::{self, Write},
 };
 
 use anstream::{AutoStream, ColorChoice};
 use terminal_size::{Height, Width, terminal_size_of};
 
-use super::waterfall::{Look, Waterfall, line};
+use super::{
+    look::Look,
+    waterfall::{Waterfall, line},
+};
 use crate::{phase::Phase, report::PhaseReport};
+
+/// From the cursor to the end of its line, and to that of the screen.
+const ERASE_LINE: &str = "\x1b[K";
+const ERASE_BELOW: &str = "\x1b[J";
 
 /// The terminal on stdout.
 #[derive(Debug)]
@@ -52,10 +58,11 @@ impl Screen {
     pub(super) fn show(&mut self, waterfall: &Waterfall, now_ms: f64) {
         if self.redraws {
             let lines = waterfall.lines(now_ms, self.look());
-            let picture = self.erased() + &lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            let below = if lines.len() < self.drawn { ERASE_BELOW } else { "" };
+            let picture = self.redrawn(lines.iter().map(String::as_str));
             self.drawn = lines.len();
             // Wide characters may need more columns than were counted; a line that wrapped would put the next picture out of place.
-            put(&format!("\x1b[?7l{picture}\x1b[?7h"));
+            put(&format!("\x1b[?7l{picture}{below}\x1b[?7h"));
         }
     }
 
@@ -68,18 +75,19 @@ impl Screen {
 
     /// Puts a text in place of the picture.
     pub(super) fn replace(&mut self, text: &str) -> bool {
-        let text = self.erased() + text;
+        let below = if self.drawn > 0 { ERASE_BELOW } else { "" };
+        let text = self.redrawn(text.lines()) + below;
         self.drawn = 0;
         put(&text)
     }
 
-    /// What erases the picture.
-    fn erased(&self) -> String {
-        let mut erase = String::new();
-        if self.drawn > 0 {
-            let _ = write!(erase, "\x1b[{}A\r\x1b[J", self.drawn);
-        }
-        erase
+    /// The lines, written over those of the picture one by one: tmux, for one, takes what is erased from the top of the screen to its
+    /// end for the past, and keeps it.
+    fn redrawn<'a>(&self, lines: impl Iterator<Item = &'a str>) -> String {
+        let up = if self.drawn > 0 { format!("\x1b[{}A\r", self.drawn) } else { String::new() };
+        // Erased before it is written: past the last column, the cursor would still be at the last character.
+        let erase = if self.redraws { ERASE_LINE } else { "" };
+        lines.fold(up, |text, line| text + erase + line + "\n")
     }
 }
 

@@ -7,10 +7,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tower::ServiceExt;
 
 use super::{
-    BAD_USAGE, draw,
-    readable::Said,
+    BAD_USAGE, complaint, draw,
+    look::{BAD, GOOD, Look},
     screen::{Screen, put},
-    waterfall::{BAD, GOOD, Look},
+    words::{Words, place},
 };
 use crate::{
     check::Check,
@@ -42,8 +42,9 @@ pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut scree
             complain(refusal);
             ExitCode::from(BAD_USAGE)
         }
-        None if tally.failed() == 0 => ExitCode::SUCCESS,
-        None => ExitCode::FAILURE,
+        // A server that hangs is no success, though nothing has failed yet.
+        None if tally.checks == 0 || tally.failed() > 0 => ExitCode::FAILURE,
+        None => ExitCode::SUCCESS,
     }
 }
 
@@ -65,7 +66,7 @@ async fn repeat(
         };
         let report = match report {
             Ok(report) => report,
-            Err(refusal) => return Some(refusal.to_string()),
+            Err(refusal) => return Some(complaint(&refusal)),
         };
         let is_read = match &mut screen {
             Some(screen) => {
@@ -89,7 +90,7 @@ fn line(report: &Report, look: Look) -> String {
     let outcome = look.paint(style, &format!("{:9}", report.outcome.name()));
     let mut line = format!("{at}  {outcome}  {:>10.3} ms", report.metrics.duration);
     if let Some(failure) = &report.failure {
-        let _ = write!(line, "  {} at {}: {}", failure.kind.name(), failure.phase, Said(failure));
+        let _ = write!(line, "  {}: {}", place(failure.phase, failure.kind.name()), Words::from(failure));
     }
     line.push('\n');
     line
@@ -122,11 +123,12 @@ impl Tally {
 
     fn summary(&self, look: Look) -> String {
         let mut text = match self.failed() {
+            _ if self.checks == 0 => "no check came to its end\n".to_owned(),
             0 => format!("{} checks, none failed\n", self.checks),
             failed => format!("{} checks, {}\n", self.checks, look.paint(BAD, &format!("{failed} failed"))),
         };
         for ((phase, kind), count) in &self.failures {
-            let _ = writeln!(text, "  {count:>6}  {kind} at {phase}");
+            let _ = writeln!(text, "  {count:>6}  {}", place(*phase, kind));
         }
         let rows = self.phases.iter().map(|(phase, times)| (phase.name(), times));
         let rows = rows.chain([("duration", &self.durations)]).filter(|(_, times)| !times.is_empty());
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_summary_has_every_phase_and_every_failure() {
         let mut tally = Tally::default();
-        assert_eq!(tally.summary(Look::PLAIN), "0 checks, none failed\n");
+        assert_eq!(tally.summary(Look::PLAIN), "no check came to its end\n");
         tally.count(&made(Made::Delivered { banner_ms: 10 }));
         tally.count(&made(Made::Delivered { banner_ms: 30 }));
         assert_eq!(

@@ -4,54 +4,18 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::readable::Reply;
+use super::{
+    look::{BAD, GOOD, Look},
+    words::Words,
+};
 use crate::report::{News, PhaseReport, PhaseStart};
-
-/// How text is to look where it is shown.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// Columns of the terminal.
-    pub(super) width: usize,
-    /// Whether there is colour.
-    pub(super) colour: bool,
-    /// Whether there are more characters than ASCII has.
-    pub(super) unicode: bool,
-}
 
 /// Columns in front of the bar: mark, name, time.
 const MARGIN: usize = 27;
 /// The widest and the narrowest bar that tells anything.
 const BAR: std::ops::RangeInclusive<usize> = 10..=48;
 
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-pub(super) const BAD: Style = AnsiColor::Red.on_default();
 const UNDER_WAY: Style = AnsiColor::Cyan.on_default();
-
-impl Look {
-    /// Without anything that a file or a pipe would not show.
-    pub(super) const PLAIN: Self = Self { width: 80, colour: false, unicode: false };
-
-    /// The text in this style, if there is colour.
-    pub(super) fn paint(self, style: Style, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
-    }
-
-    /// How wide a bar is; zero where there is no room for one.
-    fn bar(self) -> usize {
-        let width = self.width.saturating_sub(MARGIN) * 2 / 5;
-        if width < *BAR.start() { 0 } else { width.min(*BAR.end()) }
-    }
-
-    /// The text, cut to so many characters.
-    fn cut(self, text: &str, room: usize) -> String {
-        if text.chars().count() <= room {
-            return text.to_owned();
-        }
-        let mut cut: String = text.chars().take(room.saturating_sub(1)).collect();
-        cut.push(if self.unicode { '…' } else { '~' });
-        cut
-    }
-}
 
 /// The phases of a check, in the order in which they began.
 #[derive(Debug, Default)]
@@ -104,13 +68,14 @@ impl Row {
         };
         let mut line = look.paint(style, &format!("{mark} {:9}", self.start.name.name()));
         let _ = write!(line, " {time:>13}  ");
-        let bar = if look.width == usize::MAX { 0 } else { look.bar() };
+        let bar = if look.width == usize::MAX { 0 } else { bar_width(look.width) };
         if bar > 0 {
             line += &look.paint(style, &self.bar(now_ms, bar, look));
             line += "  ";
         }
         let taken = MARGIN + if bar > 0 { bar + 2 } else { 0 };
-        line += &look.cut(&self.reply(), look.width.saturating_sub(taken));
+        let said = self.end.as_ref().map(|phase| Words::from(phase).to_string()).unwrap_or_default();
+        line += &look.cut(&said, look.width.saturating_sub(taken));
         line.trim_end().to_owned()
     }
 
@@ -132,13 +97,12 @@ impl Row {
         };
         format!("{bar:width$}")
     }
+}
 
-    /// What the server said, in one line.
-    fn reply(&self) -> String {
-        let Some(phase) = &self.end else { return String::new() };
-        let text = phase.message.as_deref().unwrap_or_default();
-        Reply { code: phase.code, enhanced: phase.enhanced_code.as_deref(), text }.to_string()
-    }
+/// How wide a bar is on a terminal of so many columns; zero where there is no room for one.
+fn bar_width(columns: usize) -> usize {
+    let width = columns.saturating_sub(MARGIN) * 2 / 5;
+    if width < *BAR.start() { 0 } else { width.min(*BAR.end()) }
 }
 
 /// Where an instant lies on a scale of `width` columns, in eighths of a column.

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     check::Module,
-    printable::is_harmful,
+    printable::Escaped,
     report::{Report, Speaker},
 };
 
@@ -28,7 +28,7 @@ impl fmt::Display for Explanation<'_> {
                 Speaker::Server => "S:",
                 Speaker::Tls => "--",
             };
-            writeln!(f, "{:10.3}  {speaker} {}", line.at_ms, Harmless(&line.text))?;
+            writeln!(f, "{:10.3}  {speaker} {}", line.at_ms, Escaped(&line.text))?;
         }
         writeln!(f, "\n# Report\n{}", pretty(report))?;
         writeln!(f, "\n# Metrics that would have been returned\n{metrics}")?;
@@ -47,7 +47,7 @@ impl Explanation<'_> {
             }
             if let Some(code) = phase.code {
                 let message = phase.message.as_deref().unwrap_or_default().lines().next().unwrap_or_default();
-                write!(f, "  {code} {}", Harmless(message))?;
+                write!(f, "  {code} {}", Escaped(message))?;
             }
             writeln!(f)?;
         }
@@ -55,7 +55,7 @@ impl Explanation<'_> {
             None => writeln!(f, "{}", self.report.outcome.name()),
             Some(failure) => {
                 let (phase, kind) = (failure.phase, failure.kind.name());
-                writeln!(f, "failed in {phase}, {kind}: {}", Harmless(&failure.message))
+                writeln!(f, "failed in {phase}, {kind}: {}", Escaped(&failure.message))
             }
         }
     }
@@ -63,15 +63,4 @@ impl Explanation<'_> {
 
 fn pretty(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
-}
-
-/// The words of strangers: nothing in them moves a cursor or begins a line.
-struct Harmless<'a>(&'a str);
-
-impl fmt::Display for Harmless<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| {
-            if is_harmful(character) { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
-        })
-    }
 }
