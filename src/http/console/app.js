@@ -1,9 +1,12 @@
 // The console: runs a check from the form and shows it while it happens.
 
+import { complain, forgive } from './complaints.js';
+import { curl } from './curl.js';
 import { byId, copy } from './dom.js';
-import { complain, curl, forgive, link, read, summarize, write } from './form.js';
+import { link, read, summarize, write } from './form.js';
 import { NotRun, run } from './live.js';
-import { details, verdict } from './report.js';
+import { details } from './report.js';
+import { verdict } from './verdict.js';
 import { Waterfall, nameOf } from './waterfall.js';
 
 const form = byId('check');

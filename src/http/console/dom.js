@@ -13,6 +13,16 @@ export function h(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** A term and what it is, of a list of facts. */
+export function fact(term, text) {
+  return h('div', {}, h('dt', {}, term), h('dd', {}, text));
+}
+
+/** A part of the report. */
+export function card(id, title, ...children) {
+  return h('section', { class: 'card', id: `of-${id}`, 'aria-labelledby': `of-${id}-title` }, h('h2', { id: `of-${id}-title` }, title), children);
+}
+
 /** Milliseconds as people read them. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return '—';

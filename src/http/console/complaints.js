@@ -1,0 +1,43 @@
+// What is wrong with the parameters, each at its field.
+
+import { byId, h } from './dom.js';
+
+/** Shows each violation of a 422 at its field, and the rest above the form. Puts the cursor into the first. */
+export function complain(form, title, violations = []) {
+  const elsewhere = [];
+  let first = null;
+  for (const { pointer, detail } of violations) {
+    const name = pointer.slice(1);
+    const field = fieldOf(form, name);
+    if (!field) {
+      elsewhere.push(name ? `${name} ${detail}` : detail);
+      continue;
+    }
+    const id = `${name}-error`;
+    field.closest('.field').append(h('p', { class: 'error', id }, detail));
+    field.setAttribute('aria-invalid', 'true');
+    field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
+    field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());
+    field.closest('details')?.setAttribute('open', '');
+    if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
+  }
+  const problem = byId('form-problem');
+  problem.textContent = [title, ...elsewhere].filter(Boolean).join(' ');
+  problem.hidden = problem.textContent === '';
+  (first ?? problem).focus?.();
+}
+
+/** Takes back all that {@link complain} has said. */
+export function forgive(form) {
+  form.querySelectorAll('.error').forEach((error) => error.remove());
+  form.querySelectorAll('[aria-invalid]').forEach((field) => {
+    field.removeAttribute('aria-invalid');
+    if (field.dataset.described) field.setAttribute('aria-describedby', field.dataset.described);
+    else field.removeAttribute('aria-describedby');
+  });
+  byId('form-problem').hidden = true;
+}
+
+function fieldOf(form, name) {
+  return form.querySelector(`[data-parameter="${CSS.escape(name)}"]`) ?? form.querySelector(`[name="${CSS.escape(name)}"]`);
+}
