@@ -1,0 +1,94 @@
+// What a person fills in, and carries away from the form.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+
+import { fill, house, verdict, violations, visit } from './page.mjs';
+import { smtpd } from './smtpd.mjs';
+
+test('a violation is shown at its field, and goes when it is mended', async () => {
+  const server = await smtpd();
+  await visit(async (page) => {
+    await fill(page, { to: 'nobody', target: '127.0.0.1', port: '99999', proxy_version: '2', proxy_protocol: true, proxy_source_address: 'here' });
+    await page.click('#run');
+    for (const name of ['port', 'proxy_source_address']) {
+      const error = page.locator(`#${name}-error`);
+      await error.waitFor();
+      assert.notEqual(await error.innerText(), '');
+      assert.equal(await page.locator(`#${name}`).getAttribute('aria-invalid'), 'true');
+      assert.match(await page.locator(`#${name}`).getAttribute('aria-describedby'), new RegExp(`${name}-error`));
+    }
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'port');
+    assert.equal(await verdict(page).isVisible(), false);
+    assert.deepEqual(await violations(page), []);
+
+    await page.fill('#port', String(server.port));
+    await page.uncheck('#proxy_protocol');
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.equal(await page.locator('.error').count(), 0);
+  }, { expected: [422] });
+});
+
+test('a link fills the form in, holds no password, and runs nothing', async () => {
+  let link;
+  await visit(async (page) => {
+    await fill(page, { to: 'you@sandbox.test', port: '587', sasl_authentication: 'plain', sasl_user: 'probe', sasl_password: 'correct horse', payload: 'Subject: a\n\nb' });
+    await page.locator('.segments label', { hasText: 'STARTTLS' }).click();
+    await page.click('#copy-link');
+    link = await page.evaluate(() => navigator.clipboard.readText());
+    assert.ok(!link.includes('correct'), link);
+  });
+  await visit(async (page) => {
+    const value = (name) => page.locator(`[name="${name}"]`).inputValue();
+    assert.deepEqual(
+      [await value('to'), await value('port'), await value('sasl_user'), await value('sasl_password'), await value('payload')],
+      ['you@sandbox.test', '587', 'probe', '', 'Subject: a\n\nb']);
+    assert.ok(await page.locator('[name=encryption][value=starttls]').isChecked());
+    assert.ok(await page.locator('#sasl_user').isVisible(), 'the group that was filled in is open');
+    assert.ok(await page.locator('#idle').isVisible());
+  }, { fragment: link.slice(link.indexOf('#')) });
+});
+
+test('the copied curl line runs the same check', async () => {
+  await visit(async (page) => {
+    await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: house.sandbox, sasl_authentication: 'plain', sasl_user: 'demo', sasl_password: 'not this one' });
+    await page.click('#copy-curl');
+    const line = await page.evaluate(() => navigator.clipboard.readText());
+    assert.ok(!line.includes('not this one'), line);
+    const { stdout } = await promisify(execFile)('bash', ['-c', line], { env: { ...process.env, SASL_PASSWORD: 'not this one' } });
+    const { failure } = JSON.parse(stdout);
+    assert.deepEqual([failure.phase, failure.kind, failure.code], ['sasl_auth', 'rejected', 535]);
+  });
+});
+
+test('the form has every parameter of the document', async () => {
+  await visit(async (page) => {
+    const document = await page.evaluate(() => fetch('/openapi.json').then((answer) => answer.json()));
+    const parameters = Object.keys(document.components.schemas.CheckRequest.properties);
+    const fields = await page.locator('[name], [data-parameter]').evaluateAll((elements) => elements.map((element) => element.dataset.parameter ?? element.name));
+    assert.deepEqual(parameters.filter((name) => !fields.includes(name)), []);
+    for (const element of await page.locator('input, select, textarea').all()) {
+      assert.ok(await element.evaluate((field) => field.labels.length > 0), 'a field without a label');
+    }
+  });
+});
+
+test('the keyboard alone is enough', async () => {
+  const server = await smtpd();
+  await visit(async (page) => {
+    await page.keyboard.press('Tab');
+    assert.match(await page.evaluate(() => document.activeElement.textContent), /Skip to the result/);
+    await page.locator('#to').focus();
+    await page.keyboard.type('probe@example.test');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('127.0.0.1');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(String(server.port));
+    await page.keyboard.press('Enter');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).innerText(), /Delivered/);
+  });
+});
