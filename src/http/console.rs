@@ -17,7 +17,7 @@ use super::{auth::Caller, problem::Problem};
 const PAGE: &str = include_str!("console/index.html");
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("app.js", "text/javascript", include_str!("console/app.js")),
     ("certificate.js", "text/javascript", include_str!("console/certificate.js")),
     ("complaints.js", "text/javascript", include_str!("console/complaints.js")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str, &str); 12] = [
     ("form.js", "text/javascript", include_str!("console/form.js")),
     ("live.js", "text/javascript", include_str!("console/live.js")),
     ("report.js", "text/javascript", include_str!("console/report.js")),
+    ("result.js", "text/javascript", include_str!("console/result.js")),
     ("verdict.js", "text/javascript", include_str!("console/verdict.js")),
     ("waterfall.js", "text/javascript", include_str!("console/waterfall.js")),
     ("style.css", "text/css", include_str!("console/style.css")),

@@ -11,8 +11,8 @@ import { stopAll } from './smtpd.mjs';
 import { service } from './service.mjs';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-const DESKTOP = { width: 1280, height: 900 };
-export const PHONE = { width: 360, height: 740 };
+const DESKTOP = { viewport: { width: 1280, height: 900 } };
+export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
 
 let browser;
 /** The service that the page comes from. */
@@ -33,8 +33,8 @@ after(async () => {
 });
 
 /** Opens the console, hands it to `use`, and then asks whether the page was good: no complaint, no request elsewhere. */
-export async function visit(use, { fragment = '', viewport = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
+export async function visit(use, { fragment = '', device = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
+  const context = await browser.newContext({ ...device, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const complaints = [];
@@ -76,3 +76,10 @@ export async function violations(page) {
 
 export const phaseRow = (page, phase, state) => page.locator(`.phase[data-phase="${phase}"].${state}`);
 export const verdict = (page) => page.locator('.verdict');
+
+/** Whether a person sees the middle of it: on the screen, and with nothing before it. */
+export const isSeen = (locator) => locator.evaluate((element) => {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  const there = document.elementFromPoint(left + width / 2, top + height / 2);
+  return there !== null && (element.contains(there) || there.contains(element));
+});

@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { PHONE, fill, house, phaseRow, verdict, violations, visit } from './page.mjs';
+import { PHONE, fill, house, isSeen, phaseRow, verdict, violations, visit } from './page.mjs';
 import { Gates, smtpd } from './smtpd.mjs';
+
+const CHECKS = '**/v1/checks/smtp';
+const outcome = (page, state) => page.locator(`.outcome.${state}`);
 
 test('a check runs, and its phases appear one by one', async () => {
   const gates = new Gates();
@@ -74,7 +77,7 @@ for (const colorScheme of ['light', 'dark']) {
       assert.deepEqual(await page.locator('#of-capabilities thead th').allInnerTexts(), ['Keyword', 'In clear text', 'Inside TLS']);
       assert.deepEqual(await violations(page), []);
       assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page scrolls sideways');
-    }, { viewport: PHONE, colorScheme });
+    }, { device: PHONE, colorScheme });
   });
 }
 
@@ -88,6 +91,112 @@ test('a server that falls silent: the phase without an answer', async () => {
     await verdict(page).waitFor();
     assert.match(await verdict(page).innerText(), /Failed at EHLO: no answer in time/);
     assert.match(await phaseRow(page, 'ehlo', 'bad').innerText(), /no answer/);
+  });
+});
+
+test('on a phone the phases come into view when the check begins', async () => {
+  const gates = new Gates();
+  const server = await smtpd({ gate: gates.pass });
+  gates.open('banner');
+  await visit(async (page) => {
+    await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
+    await page.click('#run');
+    await phaseRow(page, 'ehlo', 'running').waitFor();
+    assert.ok(await isSeen(phaseRow(page, 'ehlo', 'running')));
+    assert.ok(await isSeen(page.locator('#stop')));
+  }, { device: PHONE });
+});
+
+test('on a phone, why no check was run is seen', async () => {
+  await visit(async (page) => {
+    await fill(page, { to: 'probe@example.test', target: '169.254.1.1' });
+    await page.click('#run');
+    await outcome(page, 'missing').waitFor();
+    assert.match(await outcome(page, 'missing').innerText(), /The target is forbidden/);
+    assert.ok(await isSeen(outcome(page, 'missing')));
+    assert.match(await page.locator('#status').innerText(), /forbidden/);
+    assert.deepEqual(await violations(page), []);
+  }, { device: PHONE, expected: [403] });
+});
+
+test('when to try again is said', async () => {
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { title: 'Too many requests', detail: 'wait a little' } }));
+    await page.click('#run');
+    assert.match(await outcome(page, 'missing').innerText(), /Too many requests\s+wait a little\.\s+Try again in 7 s\./);
+  }, { expected: [429] });
+});
+
+test('the last verdict goes when another check begins, and when the form is cleared', async () => {
+  await visit(async (page) => {
+    const deliver = async () => {
+      await fill(page, { to: 'you@sandbox.test', target: '127.0.0.1', port: house.sandbox });
+      await page.click('#run');
+      await verdict(page).waitFor();
+    };
+    await deliver();
+    const held = [];
+    await page.route(CHECKS, (route) => held.push(route));
+    await page.click('#run');
+    await outcome(page, 'running').waitFor();
+    assert.equal(await verdict(page).isVisible(), false);
+    assert.equal(await page.locator('#of-transcript').isVisible(), false);
+    assert.doesNotMatch(await page.locator('#status').innerText(), /Delivered/);
+    await page.keyboard.press('Escape');
+    await outcome(page, 'stopped').waitFor();
+    assert.equal(await verdict(page).isVisible(), false);
+
+    await page.unroute(CHECKS);
+    await deliver();
+    await page.click('[type=reset]');
+    await page.locator('#idle').waitFor();
+    assert.equal(await verdict(page).isVisible(), false);
+    assert.equal(await page.locator('#status').innerText(), '');
+  });
+});
+
+for (const [how, end, words] of [
+  ['without a report', '', /The answer broke off/],
+  ['in the middle of an event', 'event: report\ndata: {"id"', /The answer broke off/],
+  ['with a problem', 'event: problem\ndata: {"title":"The target is forbidden","detail":"no"}\n\n', /The target is forbidden/],
+]) {
+  test(`a stream that ends ${how}`, async () => {
+    const body = `event: begin\ndata: {"name":"dns","started_ms":0.1}\n\n${end}`;
+    await visit(async (page) => {
+      await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+      await page.click('#run');
+      await phaseRow(page, 'dns', 'cut').waitFor();
+      assert.match(await outcome(page, 'missing').innerText(), words);
+      assert.equal(await page.locator('#run').innerText(), 'Run the check');
+    });
+  });
+}
+
+test('no answer at all', async () => {
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ status: 502, body: 'Bad gateway' }));
+    await page.click('#run');
+    assert.match(await outcome(page, 'missing').innerText(), /502 Bad Gateway/);
+  }, { expected: [502] });
+});
+
+test('to stop a check is no failure of the server, and leaves the keyboard where it was', async () => {
+  const gates = new Gates();
+  const server = await smtpd({ gate: gates.pass });
+  gates.open('banner');
+  await visit(async (page) => {
+    await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
+    await page.click('#run');
+    await phaseRow(page, 'ehlo', 'running').waitFor();
+    await page.focus('#stop');
+    await page.keyboard.press('Enter');
+    await server.ended;
+    await outcome(page, 'stopped').waitFor();
+    assert.match(await outcome(page, 'stopped').innerText(), /Stopped by you/);
+    assert.match(await phaseRow(page, 'ehlo', 'cut').innerText(), /unfinished/);
+    assert.equal(await page.locator('.phase.bad').count(), 0);
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'run');
+    assert.deepEqual(await violations(page), []);
   });
 });
 

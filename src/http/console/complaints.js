@@ -1,9 +1,9 @@
 // What is wrong with the parameters, each at its field.
 
-import { byId, h } from './dom.js';
+import { h } from './dom.js';
 
-/** Shows each violation of a 422 at its field, and the rest above the form. Puts the cursor into the first. */
-export function complain(form, title, violations = []) {
+/** Shows each violation of a 422 at its field, puts the cursor into the first, and returns those that have no field. */
+export function complain(form, violations) {
   const elsewhere = [];
   let first = null;
   for (const { pointer, detail } of violations) {
@@ -21,10 +21,8 @@ export function complain(form, title, violations = []) {
     field.closest('details')?.setAttribute('open', '');
     if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
   }
-  const problem = byId('form-problem');
-  problem.textContent = [title, ...elsewhere].filter(Boolean).join(' ');
-  problem.hidden = problem.textContent === '';
-  (first ?? problem).focus?.();
+  first?.focus();
+  return elsewhere;
 }
 
 /** Takes back all that {@link complain} has said. */
@@ -35,7 +33,6 @@ export function forgive(form) {
     if (field.dataset.described) field.setAttribute('aria-describedby', field.dataset.described);
     else field.removeAttribute('aria-describedby');
   });
-  byId('form-problem').hidden = true;
 }
 
 function fieldOf(form, name) {

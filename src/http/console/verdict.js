@@ -19,7 +19,7 @@ export function verdict(report) {
     completed: `Completed: ended after ${nameOf(last?.name)}, as asked`,
     failed: failure && `Failed at ${nameOf(failure.phase)}: ${KINDS[failure.kind] ?? failure.kind}`,
   }[outcome];
-  return h('div', { class: `card verdict ${outcome}`, 'data-outcome': outcome },
+  return h('div', { class: `card outcome verdict ${outcome}`, 'data-outcome': outcome },
     h('h2', {}, title),
     failure && h('p', { class: 'words' }, [failure.code && h('b', {}, `${failure.code} `), failure.enhanced_code && `${failure.enhanced_code} `, failure.message]),
     failure && h('p', { class: 'note' }, failure.temporary ? 'Temporary: the same check may succeed later.' : 'Permanent: trying again will not help.'),

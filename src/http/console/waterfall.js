@@ -44,13 +44,15 @@ export class Waterfall {
     this.#scale();
   }
 
-  /** Nothing more will come. What is still open stays as it is. */
-  stop(total) {
+  /** Nothing more will come. What is still open was cut short, which is no fault of the mail server. */
+  stop(total = this.#now()) {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
     for (const row of this.#rows.values()) {
-      if (row.ended === null) row.ended = Math.max(total ?? this.#now(), row.started);
-      if (!row.over) row.element.className = 'phase bad';
+      if (row.ended === null) row.ended = Math.max(total, row.started);
+      if (row.over) continue;
+      row.element.className = 'phase cut';
+      row.reply.textContent = 'unfinished';
     }
     this.#scale();
   }
