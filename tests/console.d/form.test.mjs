@@ -52,6 +52,28 @@ test('a link fills the form in, holds no password, and runs nothing', async () =
   }, { fragment: link.slice(link.indexOf('#')) });
 });
 
+test('what a link has beyond the form is left out', async () => {
+  await visit(async (page) => {
+    const value = (name) => page.locator(`[name="${name}"]`).inputValue();
+    assert.deepEqual(
+      [await value('to'), await value('sasl_authentication'), await value('stop_after'), await value('sasl_password')],
+      ['you@sandbox.test', '', 'ehlo', '']);
+    await page.focus('.skip');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/#result');
+    assert.equal(await value('to'), 'you@sandbox.test', 'the way to the result empties the form');
+  }, { fragment: '#length=1&item=2&elements=3&sasl_password=x&encryption=starttls&sasl_authentication=bogus&stop_after=ehlo&to=you@sandbox.test' });
+});
+
+test('the page works where its address holds a user name and a token', async () => {
+  await visit(async (page) => {
+    await page.locator('#version', { hasText: /\d/ }).waitFor();
+    await fill(page, { target: '127.0.0.1', port: house.sandbox, stop_after: 'ehlo' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+  }, { login: 'anybody:token@' });
+});
+
 test('the copied curl line runs the same check', async () => {
   await visit(async (page) => {
     await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: house.sandbox, sasl_authentication: 'plain', sasl_user: 'demo', sasl_password: 'not this one' });

@@ -33,7 +33,7 @@ after(async () => {
 });
 
 /** Opens the console, hands it to `use`, and then asks whether the page was good: no complaint, no request elsewhere. */
-export async function visit(use, { fragment = '', device = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
+export async function visit(use, { login = '', fragment = '', device = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
   const context = await browser.newContext({ ...device, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
@@ -43,12 +43,12 @@ export async function visit(use, { fragment = '', device = DESKTOP, colorScheme 
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('request', (request) => asked.add(request.url()));
   try {
-    await page.goto(`${house.origin}/${fragment}`);
+    await page.goto(`${house.origin.replace('//', `//${login}`)}/${fragment}`);
     await use(page);
     // The browser itself reports an answer such as 422 as an error of the page.
     const unexpected = complaints.filter((complaint) => !expected.some((status) => complaint.includes(`status of ${status}`)));
     assert.deepEqual(unexpected, []);
-    assert.deepEqual([...asked].filter((url) => !url.startsWith(`${house.origin}/`)), []);
+    assert.deepEqual([...asked].filter((url) => new URL(url).origin !== house.origin), []);
   } finally {
     await context.close();
   }

@@ -70,7 +70,8 @@ document.addEventListener('keydown', (event) => {
 });
 
 function fillIn() {
-  if (location.hash.length > 1) write(form, new URLSearchParams(location.hash.slice(1)));
+  // A link to a place on the page has no parameters.
+  if (location.hash.includes('=')) write(form, new URLSearchParams(location.hash.slice(1)));
   for (const group of form.querySelectorAll('details')) {
     group.open = [...group.querySelectorAll('input, select, textarea')].some((field) => changed(field));
   }
@@ -84,4 +85,4 @@ function changed(field) {
 
 addEventListener('hashchange', fillIn);
 fillIn();
-fetch('/version').then((answer) => answer.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});
+fetch(new URL('/version', location.origin)).then((answer) => answer.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});

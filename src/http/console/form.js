@@ -26,18 +26,23 @@ function typed(field, text) {
   return text;
 }
 
-/** Fills the form in. Parameters that it does not know are left out. */
+/** Fills the form in. Parameters and choices that it does not know are left out. */
 export function write(form, parameters) {
   form.reset();
   for (const name of ['starttls', 'implicit_tls']) {
     if (parameters.get(name) === 'true') form.elements.encryption.value = name;
   }
   for (const [name, value] of parameters) {
-    const field = form.elements[name];
-    if (!field || name === SECRET || name === 'encryption') continue;
+    const field = named(form, name);
+    if (!field || name === SECRET || field.type === 'radio') continue;
     if (field.type === 'checkbox') field.checked = value === 'true';
-    else field.value = value;
+    else if (field.tagName !== 'SELECT' || [...field.options].some((option) => option.value === value)) field.value = value;
   }
+}
+
+/** A form has members of its own, such as `length`, so that `elements` is not asked for names from outside. */
+function named(form, name) {
+  return form.querySelector(`[name="${CSS.escape(name)}"]`);
 }
 
 /** The page's address with the form filled in, without the password. Behind the `#`, so that no server sees it. */

@@ -26,9 +26,11 @@ export async function* run(parameters, signal) {
 }
 
 async function ask(parameters, signal) {
+  // The page's own address may hold a user name and a token, with which `fetch` takes no path.
+  const url = new URL('/v1/checks/smtp', location.origin);
   const headers = { 'Content-Type': 'application/json', Accept: 'text/event-stream' };
   try {
-    return await fetch('/v1/checks/smtp', { method: 'POST', headers, body: JSON.stringify(parameters), signal });
+    return await fetch(url, { method: 'POST', headers, body: JSON.stringify(parameters), signal });
   } catch (error) {
     throw new NoReport({ title: 'The service gave no answer', detail: error.message });
   }
