@@ -8,6 +8,18 @@ import { promisify } from 'node:util';
 import { fill, house, verdict, violations, visit } from './page.mjs';
 import { smtpd } from './smtpd.mjs';
 
+const SHELLS = ['bash', 'sh'];
+
+async function shell(line, password = '', kind = 'bash') {
+  const { stdout } = await promisify(execFile)(kind, ['-c', line], { env: { ...process.env, SASL_PASSWORD: password } });
+  return stdout;
+}
+
+async function copied(page) {
+  await page.click('#copy-curl');
+  return page.evaluate(() => navigator.clipboard.readText());
+}
+
 test('a violation is shown at its field, and goes when it is mended', async () => {
   const server = await smtpd();
   await visit(async (page) => {
@@ -76,15 +88,30 @@ test('the page works where its address holds a user name and a token', async () 
 
 test('the copied curl line runs the same check', async () => {
   await visit(async (page) => {
-    await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: house.sandbox, sasl_authentication: 'plain', sasl_user: 'demo', sasl_password: 'not this one' });
-    await page.click('#copy-curl');
-    const line = await page.evaluate(() => navigator.clipboard.readText());
-    assert.ok(!line.includes('not this one'), line);
-    const { stdout } = await promisify(execFile)('bash', ['-c', line], { env: { ...process.env, SASL_PASSWORD: 'not this one' } });
-    const { failure } = JSON.parse(stdout);
-    assert.deepEqual([failure.phase, failure.kind, failure.code], ['sasl_auth', 'rejected', 535]);
+    await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: house.sandbox, ehlo: '[IPv6:::1]', stop_after: 'rcptto', payload: 'a "b" \\ %s\nc' });
+    const { outcome, transcript } = JSON.parse(await shell(await copied(page)));
+    assert.equal(outcome, 'completed');
+    assert.ok(transcript.some(({ text }) => text === "RCPT TO:<o'brien@sandbox.test>"));
   });
 });
+
+for (const password of ['pa"ss\\word', 'tab\\there', "it's $HOME %s `id` \\\\", '密码"']) {
+  test(`the copied curl line logs in with ${password}`, async () => {
+    const server = await smtpd();
+    await visit(async (page) => {
+      await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: server.port, sasl_authentication: 'plain', sasl_user: 'de"mo', sasl_password: password });
+      const line = await copied(page);
+      assert.ok(!line.includes(password), line);
+      // In place of curl, for once: what it is started with, which everybody on the machine can read.
+      const seen = await shell(`curl() { printf '%s ' "$@"; }; ${line}`, password);
+      assert.equal(seen, `-sS ${house.origin}/v1/checks/smtp -H Content-Type: application/json -d @- `);
+      for (const kind of SHELLS) {
+        assert.equal(JSON.parse(await shell(line, password, kind)).outcome, 'delivered', kind);
+        assert.equal(server.logins.at(-1), `\0de"mo\0${password}`);
+      }
+    });
+  });
+}
 
 test('the form has every parameter of the document', async () => {
   await visit(async (page) => {
