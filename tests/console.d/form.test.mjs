@@ -44,6 +44,37 @@ test('a violation is shown at its field, and goes when it is mended', async () =
   }, { expected: [422] });
 });
 
+for (const [what, parameters, told] of [
+  ['no recipient', { target: '127.0.0.1' }, ['is required (unless “How far to go” ends before RCPT TO and “Mail server” is given)']],
+  ['no recipient and no server', { stop_after: 'ehlo' }, ['is required when “Recipient” is left out']],
+  ['a mechanism alone', { target: '127.0.0.1', stop_after: 'sasl_auth', sasl_authentication: 'plain' }, Array(2).fill('is required unless “Mechanism” is off')],
+  ['an end at no login', { target: '127.0.0.1', stop_after: 'sasl_auth' }, ['is AUTH, and the check has no AUTH: give “Mechanism”']],
+  ['an end at no TLS', { target: '127.0.0.1', stop_after: 'starttls' }, ['is “STARTTLS”, and the check has no STARTTLS: give “STARTTLS”']],
+  ['a binary PROXY header', { target: '127.0.0.1', stop_after: 'ehlo', proxy_protocol: true, proxy_version: '2', proxy_source_address: 'here' },
+    ['must be an IP address of the family TCP4 with “Version” 2']],
+]) {
+  test(`a violation speaks of the form as its labels do: ${what}`, async () => {
+    await visit(async (page) => {
+      await fill(page, parameters);
+      await page.click('#run');
+      await page.locator('.error').first().waitFor();
+      assert.deepEqual(await page.locator('.error').allInnerTexts(), told);
+    }, { expected: [422] });
+  });
+}
+
+test('blanks that came along with a copied value are taken off, but not of a password', async () => {
+  const server = await smtpd();
+  await visit(async (page) => {
+    const given = { to: ' probe@example.test ', target: '127.0.0.1 ', port: ` ${server.port}`, sasl_user: ' me ', sasl_password: ' my ' };
+    await fill(page, { ...given, sasl_authentication: 'plain' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).innerText(), /Delivered/);
+    assert.deepEqual(server.logins, ['\0 me \0 my ']);
+  });
+});
+
 test('a link fills the form in, holds no password, and runs nothing', async () => {
   let link;
   await visit(async (page) => {

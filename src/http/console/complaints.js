@@ -1,6 +1,7 @@
-// What is wrong with the parameters, each at its field.
+// What is wrong with the parameters, each at its field, in the words of the form.
 
 import { h } from './dom.js';
+import { nameOf } from './waterfall.js';
 
 /** Shows each violation of a 422 at its field, puts the cursor into the first, and returns those that have no field. */
 export function complain(form, violations) {
@@ -13,16 +14,19 @@ export function complain(form, violations) {
       elsewhere.push(name ? `${name} ${detail}` : detail);
       continue;
     }
-    const id = `${name}-error`;
-    field.closest('.field').append(h('p', { class: 'error', id }, detail));
-    field.setAttribute('aria-invalid', 'true');
-    field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
-    field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());
-    field.closest('details')?.setAttribute('open', '');
+    mark(field, `${name}-error`, inWords(form, detail));
     if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
   }
   first?.focus();
   return elsewhere;
+}
+
+function mark(field, id, text) {
+  field.closest('.field').append(h('p', { class: 'error', id }, text));
+  field.setAttribute('aria-invalid', 'true');
+  field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
+  field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());
+  field.closest('details')?.setAttribute('open', '');
 }
 
 /** Takes back all that {@link complain} has said. */
@@ -33,6 +37,20 @@ export function forgive(form) {
     if (field.dataset.described) field.setAttribute('aria-describedby', field.dataset.described);
     else field.removeAttribute('aria-describedby');
   });
+}
+
+/** The service names parameters as its callers in JSON know them; here they are known by their labels, and phases by their names. */
+function inWords(form, detail) {
+  return detail.replace(/`([^`:]+)(?:: true)?`|\b(?:starttls|[a-z]+_[a-z_]+)\b/g, (written, quoted) => {
+    const name = quoted ?? written;
+    const field = fieldOf(form, name);
+    return field ? `“${labelOf(field)}”` : nameOf(name);
+  });
+}
+
+function labelOf(field) {
+  const [label] = field.labels;
+  return label.textContent.replace(/\s+/g, ' ').trim();
 }
 
 function fieldOf(form, name) {

@@ -3,12 +3,14 @@
 /** Never in a link, nor in a curl line. */
 export const SECRET = 'sasl_password';
 const DEFAULT_PAYLOAD = 'Subject: Testing';
+/** Blanks around any other value came along when it was copied; in these they may be meant. */
+const VERBATIM = new Set([SECRET, 'sasl_user', 'sasl_auth_id', 'payload']);
 
 /** The parameters that were given. What was left as it is, the service decides. */
 export function read(form) {
   const parameters = {};
   for (const [name, text] of new FormData(form)) {
-    const value = text.replaceAll('\r\n', '\n');
+    const value = VERBATIM.has(name) ? text.replaceAll('\r\n', '\n') : text.trim();
     if (name === 'encryption') {
       if (value) parameters[value] = true;
     } else if (name === 'payload') {
