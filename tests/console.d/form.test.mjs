@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { fill, house, verdict, violations, visit } from './page.mjs';
+import { PHONE, fill, house, isSeen, verdict, violations, visit } from './page.mjs';
 import { smtpd } from './smtpd.mjs';
 
 const SHELLS = ['bash', 'sh'];
@@ -172,3 +172,21 @@ test('the keyboard alone is enough', async () => {
     assert.match(await verdict(page).innerText(), /Delivered/);
   });
 });
+
+for (const [where, device] of [['in a small window', { viewport: { width: 1280, height: 700 } }], ['on a phone', PHONE]]) {
+  test(`${where}, what has the focus is seen`, async () => {
+    await visit(async (page) => {
+      await page.locator('details').evaluateAll((groups) => groups.forEach((group) => group.setAttribute('open', '')));
+      await page.focus('#to');
+      for (let id = 'to'; id !== 'run'; id = await page.evaluate(() => document.activeElement.id)) {
+        assert.ok(await isSeen(page.locator(':focus')), id);
+        await page.keyboard.press('Tab');
+      }
+      await page.focus('#run');
+      for (let id = 'run'; id !== 'to'; id = await page.evaluate(() => document.activeElement.id)) {
+        assert.ok(await isSeen(page.locator(':focus')), `${id}, backwards`);
+        await page.keyboard.press('Shift+Tab');
+      }
+    }, { device });
+  });
+}
