@@ -1,10 +1,18 @@
 // What a person sees of a check, while it runs and when it is over.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { PHONE, fill, house, isSeen, phaseRow, verdict, violations, visit } from './page.mjs';
 import { Gates, smtpd } from './smtpd.mjs';
+
+/** A report of a real check, from the document. */
+const example = (name) => JSON.parse(readFileSync(new URL(`../../openapi/examples/${name}.json`, import.meta.url)));
+
+/** The events that tell of it. */
+const stream = (report) => [...report.phases.map((phase) => ['phase', phase]), ['report', report]]
+  .map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join('');
 
 const CHECKS = '**/v1/checks/smtp';
 const outcome = (page, state) => page.locator(`.outcome.${state}`);
@@ -71,7 +79,10 @@ for (const colorScheme of ['light', 'dark']) {
       await page.locator('.segments label', { hasText: 'STARTTLS' }).click();
       await page.click('#run');
       await verdict(page).waitFor();
-      assert.match(await page.locator('.chip[data-error=wrong_name]').innerText(), /Wrong name/);
+      assert.match(await verdict(page).innerText(), /Delivered[^]*\d+ days left Wrong name\n/);
+      assert.match(await verdict(page).getAttribute('class'), /flawed/);
+      assert.match(await phaseRow(page, 'tls', 'warn').innerText(), /certificate: wrong name/);
+      assert.deepEqual(await page.locator('#of-certificate .chip').allInnerTexts(), ['Wrong name']);
       assert.match(await page.locator('#of-certificate').innerText(), /mail\.example\.org/);
       assert.ok((await page.locator('.chain > li').count()) > 0);
       assert.deepEqual(await page.locator('#of-capabilities thead th').allInnerTexts(), ['Keyword', 'In clear text', 'Inside TLS']);
@@ -80,6 +91,21 @@ for (const colorScheme of ['light', 'dark']) {
     }, { device: PHONE, colorScheme });
   });
 }
+
+test('a certificate that was good enough only because nobody insisted', async () => {
+  const report = example('delivered');
+  Object.assign(report.tls, { verified: false, errors: ['expired', 'self_signed', 'wrong_name'] });
+  report.metrics.cert_end_in = -3.5 * 24 * 60 * 60;
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).getAttribute('class'), /flawed/);
+    assert.match(await verdict(page).innerText(), /expired 3 days ago Self-signed Wrong name\n/i);
+    assert.match(await phaseRow(page, 'tls', 'warn').innerText(), /certificate: expired, self-signed, wrong name/);
+    assert.deepEqual(await violations(page), []);
+  });
+});
 
 test('a server that falls silent: the phase without an answer', async () => {
   const gates = new Gates();

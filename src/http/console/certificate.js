@@ -10,19 +10,25 @@ const CERTIFICATE_ERRORS = {
 
 const DAY = 24 * 60 * 60;
 
-/** How long it lasts yet, and what else is wrong. */
-export function certificateInWords(endIn, errors) {
-  const days = Math.floor(Math.abs(endIn) / DAY);
-  const end = endIn < 0 ? `expired ${days} days ago` : `${days} days left`;
-  const others = errors.filter((error) => error !== 'expired').map((error) => CERTIFICATE_ERRORS[error]?.toLowerCase() ?? error);
-  return [end, ...others].join(', ');
+/** What is wrong about the server's certificate, each in a word or two; nothing where there is nothing. */
+export function flaws(tls) {
+  if (!tls || tls.verified) return [];
+  return tls.errors.length > 0 ? tls.errors.map((error) => CERTIFICATE_ERRORS[error] ?? error) : ['Not verified'];
+}
+
+/** How long it lasts yet, and what is wrong about it. */
+export function certificateInBrief(endIn, tls) {
+  const warn = (text) => h('span', { class: 'chip warn' }, text);
+  const end = endIn < 0 ? warn(left(endIn)) : left(endIn);
+  const others = flaws(tls).filter((flaw) => flaw !== CERTIFICATE_ERRORS.expired);
+  return [end, others.map((flaw) => [' ', warn(flaw)])];
 }
 
 /** The card of the certificates. */
 export function certificates({ tls, metrics }) {
-  const state = tls.errors.length > 0
-    ? h('ul', { class: 'chips', 'aria-label': 'What is wrong' }, tls.errors.map((error) => h('li', { class: 'chip bad', 'data-error': error }, CERTIFICATE_ERRORS[error] ?? error)))
-    : h('ul', { class: 'chips', 'aria-label': 'Verdict' }, h('li', { class: `chip ${tls.verified ? 'good' : 'bad'}` }, tls.verified ? 'Verified' : 'Not verified'));
+  const state = tls.verified
+    ? h('ul', { class: 'chips', 'aria-label': 'Verdict' }, h('li', { class: 'chip good' }, 'Verified'))
+    : h('ul', { class: 'chips', 'aria-label': 'What is wrong' }, flaws(tls).map((flaw) => h('li', { class: 'chip bad' }, flaw)));
   return card('certificate', 'Certificate',
     state,
     metrics.cert_error && h('p', { class: 'words' }, metrics.cert_error),
@@ -41,7 +47,7 @@ function link(facts, place) {
       fact('Issuer', facts.issuer),
       facts.names.length > 0 && fact('Names', facts.names.join(', ')),
       h('div', {}, h('dt', {}, 'Valid'), h('dd', { class: now < from || now > to ? 'bad' : null },
-        `${day(facts.not_before)} to ${day(facts.not_after)}, ${left(to - now)}`, meter)),
+        `${day(facts.not_before)} to ${day(facts.not_after)}, ${left((to - now) / 1000)}`, meter)),
       fact('Key', facts.key),
       fact('Serial', facts.serial),
       h('div', {}, h('dt', {}, 'SHA-256'), h('dd', { class: 'code' }, facts.fingerprint_sha256))));
@@ -49,7 +55,8 @@ function link(facts, place) {
 
 const day = (instant) => instant.slice(0, 10);
 
-function left(ms) {
-  const days = Math.floor(Math.abs(ms) / (1000 * DAY));
-  return ms < 0 ? `over for ${days} days` : `${days} days left`;
+function left(seconds) {
+  const days = Math.floor(Math.abs(seconds) / DAY);
+  const counted = `${days} ${days === 1 ? 'day' : 'days'}`;
+  return seconds < 0 ? `expired ${counted} ago` : `${counted} left`;
 }

@@ -1,5 +1,6 @@
 // The place of the result: what a check is doing, and what came of it.
 
+import { flaws } from './certificate.js';
 import { byId, h } from './dom.js';
 import { details } from './report.js';
 import { verdict } from './verdict.js';
@@ -44,6 +45,8 @@ export class Result {
 
   report(report) {
     this.#waterfall.stop(report.metrics.duration);
+    const wrong = flaws(report.tls);
+    if (wrong.length > 0) this.#waterfall.warn('tls', `certificate: ${wrong.join(', ').toLowerCase()}`);
     this.#outcome(verdict(report));
     byId('report').replaceChildren(...details(report));
     byId('report').hidden = false;

@@ -1,6 +1,6 @@
 // The verdict: how a check ended, and the facts that one looks for first.
 
-import { certificateInWords } from './certificate.js';
+import { certificateInBrief, flaws } from './certificate.js';
 import { duration, fact, h } from './dom.js';
 import { nameOf } from './waterfall.js';
 
@@ -19,7 +19,7 @@ export function verdict(report) {
     completed: `Completed: ended after ${nameOf(last?.name)}, as asked`,
     failed: failure && `Failed at ${nameOf(failure.phase)}: ${KINDS[failure.kind] ?? failure.kind}`,
   }[outcome];
-  return h('div', { class: `card outcome verdict ${outcome}`, 'data-outcome': outcome },
+  return h('div', { class: `card outcome verdict ${outcome} ${flaws(tls).length > 0 ? 'flawed' : ''}`, 'data-outcome': outcome },
     h('h2', {}, title),
     failure && h('p', { class: 'words' }, [failure.code && h('b', {}, `${failure.code} `), failure.enhanced_code && `${failure.enhanced_code} `, failure.message]),
     failure && h('p', { class: 'note' }, failure.temporary ? 'Temporary: the same check may succeed later.' : 'Permanent: trying again will not help.'),
@@ -27,7 +27,7 @@ export function verdict(report) {
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),
       fact('Duration', duration(metrics.duration)),
       tls?.version && fact('Encryption', `${tls.version}, ${tls.cipher}`),
-      metrics.cert_end_in !== undefined && fact('Certificate', certificateInWords(metrics.cert_end_in, tls?.errors ?? [])),
+      metrics.cert_end_in !== undefined && fact('Certificate', certificateInBrief(metrics.cert_end_in, tls)),
       report.queue_id && fact('Queued as', report.queue_id)),
     report.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, report.warnings.map((warning) => h('li', {}, warning))),
     target.attempts && h('details', {}, h('summary', {}, `${target.attempts.length} tried in vain`),

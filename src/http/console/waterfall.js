@@ -57,6 +57,14 @@ export class Waterfall {
     this.#scale();
   }
 
+  /** A phase ended well, and yet something is wrong that only the report knows of. */
+  warn(name, text) {
+    const row = this.#rows.get(name);
+    if (!row) return;
+    row.element.classList.replace('ok', 'warn');
+    row.reply.append(text);
+  }
+
   #row(name, started) {
     const bar = h('span', { class: 'bar' });
     const time = h('span', { class: 'time' }, '…');
