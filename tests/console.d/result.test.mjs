@@ -115,8 +115,18 @@ test('a server that falls silent: the phase without an answer', async () => {
     await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo', timeout_ms: 400 });
     await page.click('#run');
     await verdict(page).waitFor();
-    assert.match(await verdict(page).innerText(), /Failed at EHLO: no answer in time/);
+    assert.match(await verdict(page).innerText(), /^Failed at EHLO: no answer within 400 ms\n+Temporary/);
     assert.match(await phaseRow(page, 'ehlo', 'bad').innerText(), /no answer/);
+  });
+});
+
+test('a verdict says a thing once', async () => {
+  const server = await smtpd();
+  server.close();
+  await visit(async (page) => {
+    await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
+    await page.click('#run');
+    assert.match(await verdict(page).innerText(), /^Failed at TCP connect: connection refused\n+Temporary/);
   });
 });
 
@@ -149,7 +159,7 @@ test('when to try again is said', async () => {
   await visit(async (page) => {
     await page.route(CHECKS, (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { title: 'Too many requests', detail: 'wait a little' } }));
     await page.click('#run');
-    assert.match(await outcome(page, 'missing').innerText(), /Too many requests\s+wait a little\.\s+Try again in 7 s\./);
+    assert.match(await outcome(page, 'missing').innerText(), /Too many requests\s+Wait a little\.\s+Try again in 7 s\./);
   }, { expected: [429] });
 });
 

@@ -48,7 +48,7 @@ export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
   const ended = new Promise((resolve) => server.once('over', resolve));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   servers.push(server);
-  return { port: server.address().port, ended, logins };
+  return { port: server.address().port, ended, logins, close: () => server.close() };
 }
 
 /** Gates that open one at a time. */

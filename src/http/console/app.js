@@ -15,7 +15,7 @@ async function check() {
   const mine = (running = new AbortController());
   forgive(form);
   const parameters = read(form);
-  const result = new Result(() => mine.abort());
+  const result = new Result(parameters.timeout_ms, () => mine.abort());
   busy(true);
   try {
     for await (const { event, data } of run(parameters, mine.signal)) {
@@ -42,7 +42,7 @@ function explain({ problem: { title, detail, errors }, retryAfter }, result) {
     return;
   }
   const elsewhere = complain(form, errors);
-  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} not right`, elsewhere.join('; '));
+  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} not right`, elsewhere.join('; ') || 'The form says what is wrong.');
   if (elsewhere.length === errors.length) result.reveal();
 }
 

@@ -15,12 +15,14 @@ export function clear() {
 
 /** The result of one check. It takes the place of the one before as soon as the check begins: that one's verdict is not about this check. */
 export class Result {
+  #timeout;
   #waterfall = new Waterfall(byId('waterfall'));
 
-  /** `stop` is called by whoever does not want to wait. */
-  constructor(stop) {
+  /** `timeout` is what the check was given, in milliseconds, if anything; `stop` is called by whoever does not want to wait. */
+  constructor(timeout, stop) {
     clear();
     byId('idle').hidden = true;
+    this.#timeout = timeout;
     const button = h('button', { type: 'button', id: 'stop' }, 'Stop');
     button.addEventListener('click', stop);
     this.#outcome(outcome('running', 'Running…', button));
@@ -47,7 +49,7 @@ export class Result {
     this.#waterfall.stop(report.metrics.duration);
     const wrong = flaws(report.tls);
     if (wrong.length > 0) this.#waterfall.warn('tls', `certificate: ${wrong.join(', ').toLowerCase()}`);
-    this.#outcome(verdict(report));
+    this.#outcome(verdict(report, this.#timeout));
     byId('report').replaceChildren(...details(report));
     byId('report').hidden = false;
   }
@@ -60,7 +62,7 @@ export class Result {
   /** There is no report, and this is why. */
   missing(title, detail, note) {
     this.#waterfall.stop();
-    this.#outcome(outcome('missing', title, detail && h('p', { class: 'words' }, detail), note && h('p', { class: 'note' }, note)));
+    this.#outcome(outcome('missing', title, detail && h('p', { class: 'reason' }, detail), note && h('p', { class: 'note' }, note)));
   }
 
   #outcome(card) {
@@ -69,7 +71,7 @@ export class Result {
     if (place.contains(document.activeElement)) byId('run').focus({ preventScroll: true });
     place.replaceChildren(card);
     place.hidden = false;
-    say([...card.querySelectorAll('h2, .words')].map((part) => part.textContent).join('. '));
+    say([...card.querySelectorAll('h2, .words, .reason')].map((part) => part.textContent).join('. '));
   }
 }
 
