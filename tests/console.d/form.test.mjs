@@ -32,6 +32,8 @@ test('a violation is shown at its field, and goes when it is mended', async () =
       assert.equal(await page.locator(`#${name}`).getAttribute('aria-invalid'), 'true');
       assert.match(await page.locator(`#${name}`).getAttribute('aria-describedby'), new RegExp(`${name}-error`));
     }
+    assert.equal(await page.locator('#port-error').innerText(), 'Port must be a whole number from 1 to 65535');
+    assert.ok((await page.locator('#port-error').boundingBox()).height < 30, 'the narrow field breaks the sentence');
     assert.equal(await page.evaluate(() => document.activeElement.id), 'port');
     assert.equal(await verdict(page).isVisible(), false);
     assert.deepEqual(await violations(page), []);

@@ -77,10 +77,10 @@ export async function violations(page) {
 export const phaseRow = (page, phase, state) => page.locator(`.phase[data-phase="${phase}"].${state}`);
 export const verdict = (page) => page.locator('.verdict');
 
-/** Whether a person sees it, from its top to its middle: on the screen, and with nothing before it. */
+/** Whether a person sees it, or the first line of something high: on the screen, and with nothing before it. */
 export const isSeen = (locator) => locator.evaluate((element) => {
   const { left, top, width, height } = element.getBoundingClientRect();
-  return [top + 2, top + height / 2].every((y) => {
+  return [top + 2, top + Math.min(height, 40) / 2].every((y) => {
     const there = document.elementFromPoint(left + width / 2, y);
     return there !== null && (element.contains(there) || there.contains(element));
   });

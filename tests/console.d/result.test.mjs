@@ -130,6 +130,55 @@ test('a verdict says a thing once', async () => {
   });
 });
 
+test('the axis ends with the check, not with its last phase', async () => {
+  const report = example('rejected');
+  report.metrics.duration = 4321;
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.equal(await page.locator('#axis-end').innerText(), '4.32 s');
+  });
+});
+
+test('a server that offers nothing', async () => {
+  const server = await smtpd({ replies: { ehlo: '250 mx.example.test' } });
+  await visit(async (page) => {
+    await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await page.locator('#of-capabilities').innerText(), /Nothing beyond plain SMTP/);
+    assert.equal(await page.locator('#of-capabilities table').count(), 0);
+  });
+});
+
+const height = async (locator) => (await locator.boundingBox()).height;
+
+test('a long reply takes a line beside the form, and more when it is opened', async () => {
+  const server = await smtpd({ replies: { banner: `220 mx.example.test ${'and so on '.repeat(18)}` } });
+  await visit(async (page) => {
+    await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    const reply = phaseRow(page, 'banner', 'ok').locator('.reply');
+    assert.ok((await reply.boundingBox()).width > 300, 'squeezed');
+    const line = await height(reply);
+    await reply.locator('summary').click();
+    assert.ok((await height(reply)) > 2.5 * line);
+    assert.ok(line < 30, `${line} px`);
+  }, { device: { viewport: { width: 1024, height: 768 } } });
+});
+
+test('no keyword of EHLO is broken on a phone, and no keys are spoken of', async () => {
+  await visit(async (page) => {
+    assert.equal(await page.locator('.keys').isVisible(), false);
+    await fill(page, { target: '127.0.0.1', port: house.sandbox, stop_after: 'ehlo' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.ok((await height(page.locator('th', { hasText: 'ENHANCEDSTATUSCODES' }))) < 35);
+  }, { device: PHONE });
+});
+
 test('on a phone the phases come into view when the check begins', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });

@@ -22,7 +22,9 @@ export function complain(form, violations) {
 }
 
 function mark(field, id, text) {
-  field.closest('.field').append(h('p', { class: 'error', id }, text));
+  // A narrow field has no room for a sentence. The row has, where it must be told of whom it speaks.
+  const isNarrow = field.closest('.narrow');
+  field.closest(isNarrow ? '.row' : '.field').append(h('p', { class: 'error', id }, isNarrow ? `${labelOf(field)} ${text}` : text));
   field.setAttribute('aria-invalid', 'true');
   field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
   field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());

@@ -19,6 +19,7 @@ function capabilities({ before_tls: before, after_tls: after }) {
     if (!offered || !(keyword in offered)) return h('td', { class: 'none' }, h('span', { class: 'unseen' }, 'not offered'));
     return h('td', {}, offered[keyword] || '✓');
   };
+  if (keywords.length === 0) return card('capabilities', 'What the server offers', h('p', { class: 'note' }, 'Nothing beyond plain SMTP.'));
   return card('capabilities', 'What the server offers',
     h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'Keywords' }, h('table', {},
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Keyword'), before && h('th', { scope: 'col' }, 'In clear text'), after && h('th', { scope: 'col' }, 'Inside TLS'))),
