@@ -17,12 +17,17 @@ use super::{auth::Caller, problem::Problem};
 const PAGE: &str = include_str!("console/index.html");
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("app.js", "text/javascript", include_str!("console/app.js")),
+    ("certificate.js", "text/javascript", include_str!("console/certificate.js")),
+    ("complaints.js", "text/javascript", include_str!("console/complaints.js")),
+    ("curl.js", "text/javascript", include_str!("console/curl.js")),
     ("dom.js", "text/javascript", include_str!("console/dom.js")),
     ("form.js", "text/javascript", include_str!("console/form.js")),
     ("live.js", "text/javascript", include_str!("console/live.js")),
     ("report.js", "text/javascript", include_str!("console/report.js")),
+    ("result.js", "text/javascript", include_str!("console/result.js")),
+    ("verdict.js", "text/javascript", include_str!("console/verdict.js")),
     ("waterfall.js", "text/javascript", include_str!("console/waterfall.js")),
     ("style.css", "text/css", include_str!("console/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("console/icon.svg")),

@@ -5,6 +5,7 @@ import net from 'node:net';
 const POLITE = {
   banner: '220 mx.example.test ESMTP', ehlo: '250-mx.example.test greets you\r\n250-SIZE 1000000\r\n250 8BITMIME',
   mailfrom: '250 2.1.0 Ok', rcptto: '250 2.1.5 Ok', data: '354 Go ahead', body: '250 2.0.0 Ok: queued as ABC123', quit: '221 2.0.0 Bye',
+  auth: '334 ', login: '235 2.7.0 Ok',
 };
 
 const servers = [];
@@ -12,17 +13,19 @@ const servers = [];
 /** Stops every server. */
 export const stopAll = () => servers.forEach((server) => server.close());
 
-const PHASES = { EHLO: 'ehlo', MAIL: 'mailfrom', RCPT: 'rcptto', DATA: 'data', QUIT: 'quit' };
+const PHASES = { EHLO: 'ehlo', MAIL: 'mailfrom', RCPT: 'rcptto', DATA: 'data', QUIT: 'quit', AUTH: 'auth' };
 
 /**
  * Starts a server. `replies` replace the polite ones; before each, `gate(phase)` is awaited. `ended` is a promise for the end of the
- * first connection.
+ * first connection, `logins` what came in answer to each AUTH PLAIN.
  */
 export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
   const words = { ...POLITE, ...replies };
+  const logins = [];
   const server = net.createServer((socket) => {
     let text = '';
     let inBody = false;
+    let inAuth = false;
     let turn = say('banner');
     function say(phase) {
       return Promise.resolve(gate(phase)).then(() => socket.writable && socket.write(`${words[phase]}\r\n`));
@@ -31,7 +34,9 @@ export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
       text += bytes;
       while (text.includes(inBody ? '\r\n.\r\n' : '\r\n')) {
         const end = text.indexOf(inBody ? '\r\n.\r\n' : '\r\n');
-        const phase = inBody ? 'body' : PHASES[text.slice(0, 4).toUpperCase()];
+        const phase = inBody ? 'body' : inAuth ? 'login' : PHASES[text.slice(0, 4).toUpperCase()];
+        if (inAuth) logins.push(Buffer.from(text.slice(0, end), 'base64').toString());
+        inAuth = phase === 'auth';
         text = text.slice(end + (inBody ? 5 : 2));
         inBody = phase === 'data' && words.data.startsWith('354');
         turn = turn.then(() => say(phase));
@@ -43,7 +48,7 @@ export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
   const ended = new Promise((resolve) => server.once('over', resolve));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   servers.push(server);
-  return { port: server.address().port, ended };
+  return { port: server.address().port, ended, logins, close: () => server.close() };
 }
 
 /** Gates that open one at a time. */

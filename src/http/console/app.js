@@ -1,89 +1,54 @@
 // The console: runs a check from the form and shows it while it happens.
 
+import { complain, forgive } from './complaints.js';
+import { curl } from './curl.js';
 import { byId, copy } from './dom.js';
-import { complain, curl, forgive, link, read, summarize, write } from './form.js';
-import { NotRun, run } from './live.js';
-import { details, verdict } from './report.js';
-import { Waterfall, nameOf } from './waterfall.js';
+import { link, read, summarize, write } from './form.js';
+import { NoReport, run } from './live.js';
+import { Result, clear } from './result.js';
 
 const form = byId('check');
-/** Ends the check that is running. */
+/** Ends the check that is running, if one is. */
 let running = null;
 
 async function check() {
-  running?.abort();
   const mine = (running = new AbortController());
   forgive(form);
   const parameters = read(form);
-  let waterfall = null;
+  const result = new Result(parameters.timeout_ms, () => mine.abort());
   busy(true);
   try {
     for await (const { event, data } of run(parameters, mine.signal)) {
-      waterfall ??= open();
-      if (event === 'begin') waterfall.begin(data);
-      else if (event === 'phase') {
-        waterfall.end(data);
-        say(`${nameOf(data.name)}: ${data.ok ? 'done' : 'failed'}`);
-      } else if (event === 'report') show(waterfall, data);
-      else if (event === 'problem') throw new NotRun(data);
+      if (event === 'open') result.reveal();
+      else if (event === 'begin') result.begin(data);
+      else if (event === 'phase') result.end(data);
+      else if (event === 'report') result.report(data);
     }
   } catch (error) {
-    waterfall?.stop();
-    if (mine.signal.aborted) say('The check was stopped.');
-    else tell(error);
+    if (mine.signal.aborted) result.stopped();
+    else if (error instanceof NoReport) explain(error, result);
+    else throw error;
   } finally {
-    if (running === mine) {
-      running = null;
-      busy(false);
-    }
+    running = null;
+    busy(false);
   }
 }
 
-/** Makes room for a check whose first event has come. */
-function open() {
-  byId('idle').hidden = true;
-  for (const id of ['verdict', 'report']) {
-    byId(id).hidden = true;
-    byId(id).replaceChildren();
-  }
-  byId('phases').hidden = false;
-  return new Waterfall(byId('waterfall'));
-}
-
-function show(waterfall, report) {
-  waterfall.stop(report.metrics.duration);
-  byId('verdict').replaceChildren(verdict(report));
-  byId('report').replaceChildren(...details(report));
-  byId('verdict').hidden = byId('report').hidden = false;
-  say(byId('verdict').querySelector('h2').textContent);
-  // On a phone the result lies below the form.
-  if (byId('result').getBoundingClientRect().top > innerHeight / 2) byId('result').scrollIntoView();
-}
-
-/** Says why no check was run. */
-function tell(error) {
-  if (!(error instanceof NotRun)) {
-    complain(form, `The service gave no answer: ${error.message}`);
+/** Says why there is no report. */
+function explain({ problem: { title, detail, errors }, retryAfter }, result) {
+  if (!errors) {
+    result.missing(title, detail && `${detail}.`, retryAfter && `Try again in ${retryAfter} s.`);
+    result.reveal();
     return;
   }
-  const { title, detail, errors } = error.problem;
-  if (errors) {
-    complain(form, '', errors);
-    say(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} not right.`);
-  } else {
-    const later = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : '';
-    complain(form, `${title}: ${detail ?? ''}.${later}`);
-  }
-}
-
-function say(text) {
-  byId('status').textContent = text;
+  const elsewhere = complain(form, errors);
+  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} not right`, elsewhere.join('; ') || 'The form says what is wrong.');
+  if (elsewhere.length === errors.length) result.reveal();
 }
 
 function busy(is) {
   byId('run').textContent = is ? 'Running…' : 'Run the check';
   byId('run').setAttribute('aria-disabled', String(is));
-  byId('stop').hidden = !is;
   byId('result').setAttribute('aria-busy', String(is));
 }
 
@@ -91,9 +56,12 @@ form.addEventListener('submit', (event) => {
   event.preventDefault();
   if (!running) check();
 });
-form.addEventListener('reset', () => setTimeout(() => { forgive(form); summarize(form); }));
+form.addEventListener('reset', () => setTimeout(() => {
+  forgive(form);
+  summarize(form);
+  if (!running) clear();
+}));
 form.addEventListener('change', () => summarize(form));
-byId('stop').addEventListener('click', () => running?.abort());
 byId('copy-curl').addEventListener('click', ({ target }) => copy(curl(form), target));
 byId('copy-link').addEventListener('click', ({ target }) => copy(link(form), target));
 document.addEventListener('keydown', (event) => {
@@ -102,7 +70,8 @@ document.addEventListener('keydown', (event) => {
 });
 
 function fillIn() {
-  if (location.hash.length > 1) write(form, new URLSearchParams(location.hash.slice(1)));
+  // A link to a place on the page has no parameters.
+  if (location.hash.includes('=')) write(form, new URLSearchParams(location.hash.slice(1)));
   for (const group of form.querySelectorAll('details')) {
     group.open = [...group.querySelectorAll('input, select, textarea')].some((field) => changed(field));
   }
@@ -116,4 +85,4 @@ function changed(field) {
 
 addEventListener('hashchange', fillIn);
 fillIn();
-fetch('/version').then((answer) => answer.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});
+fetch(new URL('/version', location.origin)).then((answer) => answer.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});

@@ -7,11 +7,21 @@ export function h(tag, attributes = {}, ...children) {
     if (value === true) element.setAttribute(name, '');
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
 export const byId = (id) => document.getElementById(id);
+
+/** A term and what it is, of a list of facts. */
+export function fact(term, ...what) {
+  return h('div', {}, h('dt', {}, term), h('dd', {}, what));
+}
+
+/** A part of the report. */
+export function card(id, title, ...children) {
+  return h('section', { class: 'card', id: `of-${id}`, 'aria-labelledby': `of-${id}-title` }, h('h2', { id: `of-${id}-title` }, title), children);
+}
 
 /** Milliseconds as people read them. */
 export function duration(ms) {

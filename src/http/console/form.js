@@ -1,16 +1,16 @@
-// The form and the parameters of a check: one to the other, and the problems of a parameter to its field.
-
-import { byId, h } from './dom.js';
+// The form and the parameters of a check: one to the other.
 
 /** Never in a link, nor in a curl line. */
-const SECRET = 'sasl_password';
+export const SECRET = 'sasl_password';
 const DEFAULT_PAYLOAD = 'Subject: Testing';
+/** Blanks around any other value came along when it was copied; in these they may be meant. */
+const VERBATIM = new Set([SECRET, 'sasl_user', 'sasl_auth_id', 'payload']);
 
 /** The parameters that were given. What was left as it is, the service decides. */
 export function read(form) {
   const parameters = {};
   for (const [name, text] of new FormData(form)) {
-    const value = text.replaceAll('\r\n', '\n');
+    const value = VERBATIM.has(name) ? text.replaceAll('\r\n', '\n') : text.trim();
     if (name === 'encryption') {
       if (value) parameters[value] = true;
     } else if (name === 'payload') {
@@ -28,18 +28,23 @@ function typed(field, text) {
   return text;
 }
 
-/** Fills the form in. Parameters that it does not know are left out. */
+/** Fills the form in. Parameters and choices that it does not know are left out. */
 export function write(form, parameters) {
   form.reset();
   for (const name of ['starttls', 'implicit_tls']) {
     if (parameters.get(name) === 'true') form.elements.encryption.value = name;
   }
   for (const [name, value] of parameters) {
-    const field = form.elements[name];
-    if (!field || name === SECRET || name === 'encryption') continue;
+    const field = named(form, name);
+    if (!field || name === SECRET || field.type === 'radio') continue;
     if (field.type === 'checkbox') field.checked = value === 'true';
-    else field.value = value;
+    else if (field.tagName !== 'SELECT' || [...field.options].some((option) => option.value === value)) field.value = value;
   }
+}
+
+/** A form has members of its own, such as `length`, so that `elements` is not asked for names from outside. */
+function named(form, name) {
+  return form.querySelector(`[name="${CSS.escape(name)}"]`);
 }
 
 /** The page's address with the form filled in, without the password. Behind the `#`, so that no server sees it. */
@@ -48,63 +53,6 @@ export function link(form) {
   const given = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)]));
   if (!form.elements.transcript.checked) given.set('transcript', 'false');
   return `${location.origin}${location.pathname}#${given}`;
-}
-
-/** A line for the shell that runs the same check. The password comes from a variable. */
-export function curl(form) {
-  const { [SECRET]: password, ...parameters } = read(form);
-  let body = JSON.stringify(parameters);
-  body = quoted(body);
-  if (password !== undefined) {
-    const comma = Object.keys(parameters).length > 0 ? ', ' : '';
-    body = `${body.slice(0, -2)}${comma}"${SECRET}": "'"$SASL_PASSWORD"'"}'`;
-  }
-  const token = document.documentElement.dataset.guarded ? ` \\\n  -H "Authorization: Bearer $SMTP_CHECK_TOKEN"` : '';
-  return `curl -sS ${location.origin}/v1/checks/smtp${token} \\\n  -H 'Content-Type: application/json' \\\n  -d ${body}`;
-}
-
-function quoted(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-/** Shows each violation of a 422 at its field, and the rest above the form. Puts the cursor into the first. */
-export function complain(form, title, violations = []) {
-  const elsewhere = [];
-  let first = null;
-  for (const { pointer, detail } of violations) {
-    const name = pointer.slice(1);
-    const field = fieldOf(form, name);
-    if (!field) {
-      elsewhere.push(name ? `${name} ${detail}` : detail);
-      continue;
-    }
-    const id = `${name}-error`;
-    field.closest('.field').append(h('p', { class: 'error', id }, detail));
-    field.setAttribute('aria-invalid', 'true');
-    field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
-    field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());
-    field.closest('details')?.setAttribute('open', '');
-    if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
-  }
-  const problem = byId('form-problem');
-  problem.textContent = [title, ...elsewhere].filter(Boolean).join(' ');
-  problem.hidden = problem.textContent === '';
-  (first ?? problem).focus?.();
-}
-
-/** Takes back all that {@link complain} has said. */
-export function forgive(form) {
-  form.querySelectorAll('.error').forEach((error) => error.remove());
-  form.querySelectorAll('[aria-invalid]').forEach((field) => {
-    field.removeAttribute('aria-invalid');
-    if (field.dataset.described) field.setAttribute('aria-describedby', field.dataset.described);
-    else field.removeAttribute('aria-describedby');
-  });
-  byId('form-problem').hidden = true;
-}
-
-function fieldOf(form, name) {
-  return form.querySelector(`[data-parameter="${CSS.escape(name)}"]`) ?? form.querySelector(`[name="${CSS.escape(name)}"]`);
 }
 
 /** A folded group says what was chosen in it, where that is not the default. */

@@ -18,6 +18,8 @@ export class Waterfall {
   /** When the check began, on the page's clock. */
   #began = null;
   #frame = null;
+  /** What the whole check took, once that is known. */
+  #total = 0;
 
   constructor(list) {
     this.#list = list;
@@ -44,15 +46,26 @@ export class Waterfall {
     this.#scale();
   }
 
-  /** Nothing more will come. What is still open stays as it is. */
-  stop(total) {
+  /** Nothing more will come. What is still open was cut short, which is no fault of the mail server. */
+  stop(total = this.#now()) {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
+    this.#total = total;
     for (const row of this.#rows.values()) {
-      if (row.ended === null) row.ended = Math.max(total ?? this.#now(), row.started);
-      if (!row.over) row.element.className = 'phase bad';
+      if (row.ended === null) row.ended = Math.max(total, row.started);
+      if (row.over) continue;
+      row.element.className = 'phase cut';
+      row.reply.textContent = 'unfinished';
     }
     this.#scale();
+  }
+
+  /** A phase ended well, and yet something is wrong that only the report knows of. */
+  warn(name, text) {
+    const row = this.#rows.get(name);
+    if (!row) return;
+    row.element.classList.replace('ok', 'warn');
+    row.reply.append(text);
   }
 
   #row(name, started) {
@@ -82,19 +95,23 @@ export class Waterfall {
   #scale() {
     const rows = [...this.#rows.values()];
     const now = this.#frame === null ? 0 : this.#now();
-    const total = Math.max(0.001, now, ...rows.map((row) => row.ended ?? row.started));
+    const total = Math.max(0.001, now, this.#total, ...rows.map((row) => row.ended ?? row.started));
     byId('axis-end').textContent = duration(total);
     for (const { bar, started, ended } of rows) {
       const until = ended ?? Math.max(now, started);
-      bar.style.left = `${(100 * started) / total}%`;
+      bar.style.left = `min(${(100 * started) / total}%, 100% - 2px)`;
       bar.style.width = `${(100 * (until - started)) / total}%`;
     }
   }
 }
 
+/** A longer reply takes a line until somebody wants to read it. */
+const LONG = 80;
+
 function reply({ code, enhanced_code: enhanced, message }) {
   const [first, ...rest] = (message ?? '').split('\n');
   const lines = rest.length > 0 && h('i', {}, ` ${1 + rest.length} lines:`);
   const head = [code && h('b', {}, String(code)), enhanced && ` ${enhanced}`, lines, first && ` ${first}`].filter(Boolean);
-  return lines ? [h('details', {}, h('summary', {}, head), h('pre', {}, rest.join('\n')))] : head;
+  if (!lines && first.length <= LONG) return head;
+  return [h('details', {}, h('summary', {}, head), lines && h('pre', {}, rest.join('\n')))];
 }

@@ -1,0 +1,62 @@
+// The certificates that the server showed, and what is wrong about them.
+
+import { card, fact, h } from './dom.js';
+
+const CERTIFICATE_ERRORS = {
+  expired: 'Expired', not_yet_valid: 'Not yet valid', wrong_name: 'Wrong name', self_signed: 'Self-signed',
+  unknown_issuer: 'Unknown issuer', bad_signature: 'Bad signature', wrong_key_usage: 'Wrong key usage', weak_key: 'Weak key', unproven_key: 'Unproven key',
+  name_constraint: 'Name constraint', unsupported: 'Unsupported', malformed: 'Malformed', other: 'Not trusted',
+};
+
+const DAY = 24 * 60 * 60;
+
+/** What is wrong about the server's certificate, each in a word or two; nothing where there is nothing. */
+export function flaws(tls) {
+  if (!tls || tls.verified) return [];
+  return tls.errors.length > 0 ? tls.errors.map((error) => CERTIFICATE_ERRORS[error] ?? error) : ['Not verified'];
+}
+
+/** How long it lasts yet, and what is wrong about it. */
+export function certificateInBrief(endIn, tls) {
+  const warn = (text) => h('span', { class: 'chip warn' }, text);
+  const end = endIn < 0 ? warn(left(endIn)) : left(endIn);
+  const others = flaws(tls).filter((flaw) => flaw !== CERTIFICATE_ERRORS.expired);
+  return [end, others.map((flaw) => [' ', warn(flaw)])];
+}
+
+/** The card of the certificates. */
+export function certificates({ tls, metrics }) {
+  const state = tls.verified
+    ? h('ul', { class: 'chips', 'aria-label': 'Verdict' }, h('li', { class: 'chip good' }, 'Verified'))
+    : h('ul', { class: 'chips', 'aria-label': 'What is wrong' }, flaws(tls).map((flaw) => h('li', { class: 'chip bad' }, flaw)));
+  return card('certificate', 'Certificate',
+    state,
+    metrics.cert_error && h('p', { class: 'words' }, metrics.cert_error),
+    h('p', { class: 'note' }, `Asked for as ${tls.server_name}.`),
+    h('ol', { class: 'chain' }, tls.chain.map((facts, place) => link(facts, place))));
+}
+
+function link(facts, place) {
+  const [from, to, now] = [Date.parse(facts.not_before), Date.parse(facts.not_after), Date.now()];
+  const spent = Math.min(100, Math.max(0, (100 * (now - from)) / Math.max(1, to - from)));
+  const meter = h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', {}));
+  meter.firstChild.style.width = `${spent}%`;
+  return h('li', {},
+    h('h3', {}, facts.subject || '(no subject)', h('small', {}, place === 0 ? ' the server’s own' : ' sent along')),
+    h('dl', { class: 'pairs' },
+      fact('Issuer', facts.issuer),
+      facts.names.length > 0 && fact('Names', facts.names.join(', ')),
+      h('div', {}, h('dt', {}, 'Valid'), h('dd', { class: now < from || now > to ? 'bad' : null },
+        `${day(facts.not_before)} to ${day(facts.not_after)}, ${left((to - now) / 1000)}`, meter)),
+      fact('Key', facts.key),
+      fact('Serial', facts.serial),
+      h('div', {}, h('dt', {}, 'SHA-256'), h('dd', { class: 'code' }, facts.fingerprint_sha256))));
+}
+
+const day = (instant) => instant.slice(0, 10);
+
+function left(seconds) {
+  const days = Math.floor(Math.abs(seconds) / DAY);
+  const counted = `${days} ${days === 1 ? 'day' : 'days'}`;
+  return seconds < 0 ? `expired ${counted} ago` : `${counted} left`;
+}

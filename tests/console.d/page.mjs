@@ -1,0 +1,87 @@
+// The console in a Chromium that can reach no host but the service, and what a person does there. For the tests of a file that imports it.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after, before } from 'node:test';
+
+import { chromium } from 'playwright-core';
+
+import { stopAll } from './smtpd.mjs';
+import { service } from './service.mjs';
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+const DESKTOP = { viewport: { width: 1280, height: 900 } };
+export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
+
+let browser;
+/** The service that the page comes from. */
+export let house;
+
+before(async () => {
+  house = await service();
+  browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  house?.stop();
+  stopAll();
+});
+
+/** Opens the console, hands it to `use`, and then asks whether the page was good: no complaint, no request elsewhere. */
+export async function visit(use, { login = '', fragment = '', device = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
+  const context = await browser.newContext({ ...device, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  const complaints = [];
+  const asked = new Set();
+  page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()));
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('request', (request) => asked.add(request.url()));
+  try {
+    await page.goto(`${house.origin.replace('//', `//${login}`)}/${fragment}`);
+    await use(page);
+    // The browser itself reports an answer such as 422 as an error of the page.
+    const unexpected = complaints.filter((complaint) => !expected.some((status) => complaint.includes(`status of ${status}`)));
+    assert.deepEqual(unexpected, []);
+    assert.deepEqual([...asked].filter((url) => new URL(url).origin !== house.origin), []);
+  } finally {
+    await context.close();
+  }
+}
+
+export async function fill(page, parameters) {
+  for (const [name, value] of Object.entries(parameters)) {
+    const field = page.locator(`[name="${name}"]`);
+    await field.evaluate((element) => element.closest('details')?.setAttribute('open', ''));
+    if (value === true) await field.check();
+    else if ((await field.evaluate((element) => element.tagName)) === 'SELECT') await field.selectOption(value);
+    else await field.fill(String(value));
+  }
+}
+
+/** What axe-core finds wrong with the page as it is now. */
+export async function violations(page) {
+  // Into the page by the browser's own door: its policy lets no foreign script in.
+  await page.evaluate(`(() => { ${readFileSync(AXE, 'utf8')} })()`);
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document);
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 120)).join(' | ')}`);
+  });
+}
+
+export const phaseRow = (page, phase, state) => page.locator(`.phase[data-phase="${phase}"].${state}`);
+export const verdict = (page) => page.locator('.verdict');
+
+/** Whether a person sees it, or the first line of something high: on the screen, and with nothing before it. */
+export const isSeen = (locator) => locator.evaluate((element) => {
+  const { left, top, width, height } = element.getBoundingClientRect();
+  return [top + 2, top + Math.min(height, 40) / 2].every((y) => {
+    const there = document.elementFromPoint(left + width / 2, y);
+    return there !== null && (element.contains(there) || there.contains(element));
+  });
+});
