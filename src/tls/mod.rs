@@ -3,7 +3,7 @@
 //! - [`trust`]: whom to believe: the system's trust anchors and the operator's own.
 //! - `verdict`: every error of a certificate, each found independently of the others.
 //! - `path`: who vouches for whom in what the server sent; `findings`: the errors so far, in words.
-//! - `proof`: whether the server holds the certificate's key; `small_rsa`: what that takes where the key is weak.
+//! - `proof`: whether the server holds the certificate's key.
 //! - `recorder`: what rustls asks about certificates; it records the verdict and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`]; `alert`: how a server ends it.
 //!
@@ -16,7 +16,6 @@ pub mod handshake;
 mod path;
 mod proof;
 mod recorder;
-mod small_rsa;
 #[cfg(test)]
 mod testing;
 pub mod trust;
