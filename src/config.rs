@@ -209,9 +209,15 @@ impl CommandLine {
         I: IntoIterator<Item: Into<OsString>>,
     {
         let parameters = Parameters::of_a_check();
-        let mut command = <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()));
-        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        Self::parse(Self::with_flags_of(&parameters), &parameters, arguments)
+    }
 
+    fn with_flags_of(parameters: &Parameters) -> clap::Command {
+        <Self as CommandFactory>::command().mut_subcommand("run", |run| run.args(parameters.flags()))
+    }
+
+    fn parse(mut command: clap::Command, parameters: &Parameters, arguments: Vec<OsString>) -> Result<Self, Error> {
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
         let mut matches = command.clone().try_get_matches_from(arguments.clone())?;
         let mut modules = Vec::new();
