@@ -22,6 +22,7 @@ use tokio_rustls::{
 
 use super::support::{
     app::{App, House, filled_in},
+    curl::curl,
     pki::{Ca, Identity, Leaf, PemFiles},
     program::{PATIENCE, Served, code, program, stderr},
     scratch::Scratch,
@@ -73,8 +74,8 @@ impl Pki {
 
     fn curl_command(&self, port: u16, arguments: &[&str], path: &str) -> Command {
         let ca = self.folder.path().join("ca.pem");
-        let mut curl = Command::new("curl");
-        curl.args(["-sS", "--noproxy", "*", "--max-time", "15", "--cacert"]).arg(ca).args(arguments);
+        let mut curl = curl();
+        curl.arg("--cacert").arg(ca).args(arguments);
         curl.arg(format!("https://localhost:{port}{path}"));
         curl
     }
