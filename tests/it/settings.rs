@@ -156,17 +156,16 @@ fn a_word_is_taken_from_the_strongest_layer() {
     let log_format = Layered { name: "log_format", file: "'text'", environment: "json", flag: "text" };
     let scratch = Scratch::new();
     let seen = [0, 1, 2, 3].map(|layers| {
-        let line = first_log_line(log_format.command(layers, &scratch));
-        assert!(line.contains("listening"), "{line}");
+        let line = line_that_says("listening", log_format.command(layers, &scratch));
         serde_json::from_str::<Value>(&line).is_ok()
     });
     assert_eq!(seen, [true, false, true, false], "JSON is what a pipe gets");
 }
 
-fn first_log_line(mut command: Command) -> String {
+fn line_that_says(word: &str, mut command: Command) -> String {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut line = String::new();
-    BufReader::new(child.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.contains(word)).expect("it is logged");
     child.kill().expect("it runs");
     child.wait().expect("a child of ours");
     line
