@@ -177,7 +177,8 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
-    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
+    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317; OpenTelemetry's own variables count
+    /// beside it, such as OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS [default: none]
     #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, value_parser = otlp_endpoint)]
     pub otlp_endpoint: Option<Url>,
 
