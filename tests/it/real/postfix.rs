@@ -536,7 +536,7 @@ async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
 #[tokio::test]
 async fn a_server_that_waits_for_a_proxy_header_says_nothing_without_one() {
     let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
-    let report = app.check(json!({"port": postfix.proxy(), "timeout_ms": 300})).await;
+    let report = app.check(json!({"port": postfix.proxy(), "timeout_ms": 2000})).await;
     assert_eq!(failure(&report), ("banner", "timeout", true), "{report:#}");
     assert_eq!((phases(&report), not_ok(&report)), (vec!["connect", "banner"], vec!["banner"]));
     assert!(report["metrics"].get("banner_time").is_none());
