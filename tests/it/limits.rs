@@ -75,12 +75,7 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
 
 /// Waits until the house is empty, and fills it with as many checks as it holds.
 async fn frees(app: &App, places: usize) {
-    let empty = async {
-        while app.lifecycle.running() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(AT_ONCE, empty).await.expect("every check ends");
+    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
     let server = silent_at("127.0.0.3:0");
     drop(occupy(app, &server, places).await);
     server.ended(places).await;
@@ -187,7 +182,7 @@ async fn one_slow_name_does_not_take_the_house() {
     }
     let all_run = async {
         while app.lifecycle.running() < 4 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     timeout(AT_ONCE, all_run).await.expect("all of them begin");
@@ -198,12 +193,7 @@ async fn one_slow_name_does_not_take_the_house() {
     is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
 
     drop(callers);
-    let empty = async {
-        while app.lifecycle.running() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(AT_ONCE, empty).await.expect("every check ends");
+    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
     let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
     assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
 }
