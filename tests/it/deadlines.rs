@@ -21,7 +21,7 @@ const TIMEOUT: u32 = 400;
 /// How much later its report may be there, in ms.
 pub(crate) const GRACE: f64 = 100.0;
 /// A machine under load may let any process wait for longer than that. It does not do so every time; a defect does.
-pub(crate) const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 20;
 
 /// Asks until a report is in time. Too early it is never, and its failure is always a timeout.
 async fn timed_out_in(app: &App, phase: &str, parameters: Value) -> Value {
