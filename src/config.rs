@@ -196,7 +196,8 @@ pub struct Settings {
     #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT", global = true)]
     pub log_format: Option<LogFormat>,
 
-    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317 [default: none]
+    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317; OpenTelemetry's own variables count
+    /// beside it, such as OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS [default: none]
     #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", global = true, hide_env_values = true,
           value_parser = Unrepeated(otlp_endpoint))]
     pub otlp_endpoint: Option<Url>,
@@ -232,9 +233,12 @@ impl CommandLine {
         let command = whole_command(&parameters);
         let unknown_variables = environment::unknown(&command);
         let command = command.mut_args(environment::without_empty);
-        let mut command = command.mut_subcommand("run", |run| run.mut_args(environment::without_empty));
-        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let command = command.mut_subcommand("run", |run| run.mut_args(environment::without_empty));
+        let line = Self::parse(command, &parameters, arguments.into_iter().map(Into::into).collect())?;
+        Ok(Self { unknown_variables, ..line })
+    }
 
+    fn parse(mut command: clap::Command, parameters: &Parameters, arguments: Vec<OsString>) -> Result<Self, Error> {
         // A clone, because parsing hands the settings down to the subcommands: what comes later would not reach those.
         let mut matches = command.clone().try_get_matches_from(arguments.clone())?;
         let mut modules = Vec::new();
@@ -248,7 +252,6 @@ impl CommandLine {
             let file = line.config.as_deref().unwrap_or(Path::new("")).display();
             invalid(&format!("{file}: {error}"))
         })?;
-        line.unknown_variables = unknown_variables;
         if let (Some(Command::Run(run)), Some(("run", matches))) = (&mut line.command, matches.subcommand()) {
             heeded::refuse_for_run(&command, matches)?;
             run.parameters = parameters.given(matches);

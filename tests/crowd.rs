@@ -147,40 +147,31 @@ fn start(ca: &Ca, scratch: &Scratch) -> Served {
     Served::start(command)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_checks_at_once() {
-    let (ca, scratch) = (Ca::new("Test CA"), Scratch::new());
-    let service = start(&ca, &scratch);
-    let (addr, process) = (service.address, Process::of(service.id()));
-    let kinds: Vec<_> = kinds::all(&ca).into_iter().map(|kind| (Smtpd::serve(kind.script.clone()), kind)).collect();
-    let each = CROWD / kinds.len();
-    let check = |which: usize| {
-        let (server, kind) = &kinds[which];
-        kind.check(server, if kind.waits() { TIMEOUT_MS } else { LONG_MS })
-    };
-
-    // What is opened once and stays is open now. The connection of this first check is closed a moment after its answer.
-    report(ask(addr, &check(0)).await).await.expect("a first report");
-    let idle = timeout(PATIENCE, async {
-        let mut before = process.open_files();
-        loop {
-            sleep(Duration::from_millis(50)).await;
-            match process.open_files() {
-                same if same == before => break same,
-                other => before = other,
-            }
+/// How many files are open once that no longer changes.
+async fn open_files_at_rest(process: Process) -> usize {
+    let mut before = process.open_files();
+    loop {
+        sleep(Duration::from_millis(50)).await;
+        match process.open_files() {
+            same if same == before => return same,
+            other => before = other,
         }
-    });
-    let idle = idle.await.expect("it comes to rest");
+    }
+}
 
-    // Those that are to be left waiting go ahead: they have to get to where that is before their time is over.
-    let pulse = Pulse::feel(addr);
+fn check_of((server, kind): &(Smtpd, Kind)) -> Value {
+    kind.check(server, if kind.waits() { TIMEOUT_MS } else { LONG_MS })
+}
+
+/// Asks for so many checks of each kind, all at once, and gives each kind's number with what came. Those that are to be left waiting
+/// go ahead: they have to get to where that is before their time is over.
+async fn answers_of_all(addr: SocketAddr, kinds: &[(Smtpd, Kind)], each: usize) -> Vec<(usize, Result<Value, String>)> {
     let mut asked = JoinSet::new();
     let (waiting, busy): (Vec<_>, Vec<_>) = (0..kinds.len()).partition(|which| kinds[*which].1.waits());
     for group in [&waiting, &busy] {
         for number in 0..each * group.len() {
             let which = group[number % group.len()];
-            let check = check(which);
+            let check = check_of(&kinds[which]);
             asked.spawn(async move { (which, report(ask(addr, &check).await).await) });
         }
         for (server, _) in group.iter().map(|which| &kinds[*which]).filter(|(_, kind)| kind.waits()) {
@@ -191,6 +182,23 @@ async fn two_thousand_checks_at_once() {
     while let Some(answer) = asked.join_next().await {
         answers.push(answer.expect("no panic"));
     }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_checks_at_once() {
+    let (ca, scratch) = (Ca::new("Test CA"), Scratch::new());
+    let service = start(&ca, &scratch);
+    let (addr, process) = (service.address, Process::of(service.id()));
+    let kinds: Vec<_> = kinds::all(&ca).into_iter().map(|kind| (Smtpd::serve(kind.script.clone()), kind)).collect();
+    let each = CROWD / kinds.len();
+
+    // What is opened once and stays is open now. The connection of this first check is closed a moment after its answer.
+    report(ask(addr, &check_of(&kinds[0])).await).await.expect("a first report");
+    let idle = timeout(PATIENCE, open_files_at_rest(process)).await.expect("it comes to rest");
+
+    let pulse = Pulse::feel(addr);
+    let answers = answers_of_all(addr, &kinds, each).await;
     assert_eq!(answers.len(), each * kinds.len());
     let pulse_ms = pulse.slowest_ms();
     drop(pulse);
@@ -215,7 +223,7 @@ async fn two_thousand_checks_at_once() {
 
     // Every place is free again, for as many checks more; and they all end when their callers hang up.
     let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let mut check = check(0);
+    let mut check = check_of(&kinds[0]);
     check["port"] = json!(silent.port());
     let mut callers = Vec::new();
     for _ in 0..CROWD {

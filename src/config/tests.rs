@@ -2,12 +2,17 @@
 
 use std::{fs, path::Path};
 
+use clap::{Arg, builder::Resettable};
 use serde_json::json;
 
 use super::*;
 
+/// Away from the environment, which is that of whoever runs the tests.
 fn parse(arguments: &[&str]) -> Result<CommandLine, Error> {
-    CommandLine::parse_from(["smtp-check"].iter().chain(arguments))
+    let parameters = Parameters::of_a_check();
+    let alone = |argument: Arg| argument.env(Resettable::Reset);
+    let command = whole_command(&parameters).mut_args(alone).mut_subcommand("run", |run| run.mut_args(alone));
+    CommandLine::parse(command, &parameters, ["smtp-check"].iter().chain(arguments).map(OsString::from).collect())
 }
 
 fn settings(arguments: &[&str]) -> Settings {
@@ -250,7 +255,7 @@ fn help_and_version_end_with_code_0() {
         assert_eq!(shown.exit_code(), 0);
         assert!(!shown.to_string().is_empty());
     }
-    let help = parse(&["run", "--help"]).expect_err("help").to_string();
+    let help = CommandLine::parse_from(["smtp-check", "run", "--help"]).expect_err("help").to_string();
     for part in [
         "--to <TEXT>",
         "--port <N>",

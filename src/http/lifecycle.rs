@@ -55,6 +55,11 @@ impl Lifecycle {
         self.until(|state| state.hurried).await;
     }
 
+    /// Waits until no check is running; the next one may begin at once.
+    pub async fn idle(&self) {
+        self.until(|state| state.running == 0).await;
+    }
+
     /// Waits until no check is running, and none will be.
     pub async fn over(&self) {
         self.until(|state| state.draining && state.running == 0).await;
@@ -124,7 +129,10 @@ mod tests {
     #[test]
     fn an_idle_service_is_over_at_once() {
         let lifecycle = Lifecycle::default();
-        drop(lifecycle.begin());
+        let running = lifecycle.begin();
+        assert_pending!(task::spawn(lifecycle.idle()).poll());
+        drop(running);
+        assert_ready!(task::spawn(lifecycle.idle()).poll());
         assert_pending!(task::spawn(lifecycle.over()).poll());
         lifecycle.drain();
         assert_ready!(task::spawn(lifecycle.over()).poll());

@@ -1,105 +1,19 @@
 //! Raw bytes against a running sandbox.
 
+mod client;
+
 use std::{io::ErrorKind, net::Ipv6Addr};
 
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex};
-use tokio_rustls::{
-    TlsConnector,
-    client::TlsStream,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
-    },
-};
+use tokio::io::{AsyncReadExt, BufReader};
 
+use self::client::{Client, connect, handshake, on_a_pipe, tcp};
 use super::*;
 
 /// Longer than anything the sandbox is asked to do here; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Client<S>(BufReader<S>);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
-    /// A client that has read the greeting.
-    async fn greeted(stream: S) -> Self {
-        let mut client = Self(BufReader::new(stream));
-        assert_eq!(client.reply().await, "220 mx.sandbox.test ESMTP smtp-check sandbox\r\n");
-        client
-    }
-
-    async fn send(&mut self, octets: impl AsRef<[u8]>) {
-        self.0.write_all(octets.as_ref()).await.expect("the server reads");
-        self.0.flush().await.expect("the server reads");
-    }
-
-    /// One reply with all its lines.
-    async fn reply(&mut self) -> String {
-        let mut reply = String::new();
-        let read = async {
-            loop {
-                let start = reply.len();
-                self.0.read_line(&mut reply).await.expect("a line");
-                if reply.as_bytes().get(start + 3) != Some(&b'-') {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, read).await.expect("a reply in time");
-        reply
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.send(format!("{line}\r\n")).await;
-        self.reply().await
-    }
-
-    /// Asks every line and expects a reply that begins so.
-    async fn dialogue(&mut self, script: &[(&str, &str)]) {
-        for (line, expected) in script {
-            let reply = self.ask(line).await;
-            assert!(reply.starts_with(expected), "{line:?} got {reply:?}");
-        }
-    }
-
-    /// What still comes until the server hangs up.
-    async fn rest(mut self) -> String {
-        let mut rest = Vec::new();
-        tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest))
-            .await
-            .expect("the server hangs up")
-            .expect("without a reset");
-        String::from_utf8(rest).expect("text")
-    }
-}
-
 async fn sandbox() -> Sandbox {
     Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a loopback port is free")
-}
-
-async fn tcp(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).await.expect("it listens");
-    stream.set_nodelay(true).expect("a TCP option");
-    stream
-}
-
-async fn connect(sandbox: &Sandbox) -> Client<TcpStream> {
-    Client::greeted(tcp(sandbox.addr()).await).await
-}
-
-/// A handshake that trusts the sandbox's CA and nobody else.
-async fn handshake(stream: TcpStream, ca_pem: &str, name: &'static str) -> TlsStream<TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("a CA certificate");
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the versions of the provider")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
-        .connect(ServerName::try_from(name).expect("a name"), stream)
-        .await
-        .expect("the certificate is good")
 }
 
 #[tokio::test]
@@ -388,16 +302,6 @@ async fn only_loopback() {
     }
 }
 
-/// Runs a session on a pipe, where time can be paused.
-async fn on_a_pipe<T>(test: impl AsyncFnOnce(Client<tokio::io::DuplexStream>) -> T) -> T {
-    let (server, client) = duplex(4096);
-    let maildrop = Maildrop::default();
-    let wire = Wire::new(server, Instant::now() + MAX_CONNECTION_TIME);
-    let session = Session::clear(wire, &maildrop).run();
-    let client = async { test(Client::greeted(client).await).await };
-    tokio::join!(session, client).1
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_idle_client_is_told_so() {
     let told = on_a_pipe(async |client| client.rest_of_pipe().await).await;
@@ -415,13 +319,4 @@ async fn the_silent_recipient_stays_silent() {
     .await;
     assert_eq!(told, "");
     assert_eq!(start.elapsed(), MAX_CONNECTION_TIME);
-}
-
-impl Client<tokio::io::DuplexStream> {
-    /// As [`Client::rest`], without a limit of its own: the paused clock would run to it first.
-    async fn rest_of_pipe(mut self) -> String {
-        let mut rest = String::new();
-        self.0.read_to_string(&mut rest).await.expect("text");
-        rest
-    }
 }

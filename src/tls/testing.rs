@@ -189,6 +189,8 @@ impl TempFolder {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(&self.0)
+            // `req` ends without settings, and those that come with it will do.
+            .env_remove("OPENSSL_CONF")
             .stderr(Stdio::null())
             .output()
             .expect("openssl is installed");

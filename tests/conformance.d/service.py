@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -33,7 +34,7 @@ def serve(*, guarded: bool) -> Iterator[Service]:
             tokens.write(f"conformance:{hashlib.sha256(TOKEN.encode()).hexdigest()}\n")
             tokens.flush()
             command.append(f"--tokens-file={tokens.name}")
-        program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"]})
         try:
             check = json.loads(first(program.stdout, r" -d '(.*)'$"))
             url = "http://" + first(program.stderr, r'"listening","address":"([^"]+)"')

@@ -11,7 +11,7 @@ import { smtpd } from './smtpd.mjs';
 const SHELLS = ['bash', 'sh'];
 
 async function shell(line, password = '', kind = 'bash') {
-  const { stdout } = await promisify(execFile)(kind, ['-c', line], { env: { ...process.env, SASL_PASSWORD: password } });
+  const { stdout } = await promisify(execFile)(kind, ['-c', line], { env: { PATH: process.env.PATH, SASL_PASSWORD: password } });
   return stdout;
 }
 

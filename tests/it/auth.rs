@@ -1,12 +1,6 @@
 //! AUTH: what goes over the wire and when, and that no secret comes back out by any door.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::io::Read;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -14,6 +8,7 @@ use serde_json::{Value, json};
 use super::support::{
     app::{App, failure, phases},
     pki::{Ca, Leaf},
+    program::{Served, program},
     smtpd::{Act, End, Script, Smtpd, Step},
 };
 
@@ -245,37 +240,15 @@ async fn masked_words_are_masked_in_every_place_of_the_report() {
 
 /// Has the program serve with every level of its log switched on, sends it one request, and returns the answer and the log.
 fn logged_by_the_program(parameters: &Value) -> (String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]).env("RUST_LOG", "trace");
-    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    let mut log = BufReader::new(child.stderr.take().expect("piped"));
-    let address = loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).expect("UTF-8") > 0, "the program ended");
-        let line: Value = serde_json::from_str(&line).expect("JSON");
-        if line["message"] == "listening" {
-            break line["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
-        }
-    };
-    // The pipe would fill up if nobody read it.
-    let reading = thread::spawn(move || {
-        let mut text = String::new();
-        log.read_to_string(&mut text).map(|_| text)
-    });
-    let answer = post(address, &parameters.to_string());
-    child.kill().and_then(|()| child.wait()).expect("a child of ours");
-    (answer, reading.join().expect("no panic").expect("UTF-8"))
-}
-
-fn post(address: SocketAddr, body: &str) -> String {
-    let mut caller = TcpStream::connect(address).expect("it listens");
-    caller.set_read_timeout(Some(Duration::from_secs(30))).expect("settable");
-    let length = body.len();
-    let header = "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nConnection: close\r\n";
-    write!(caller, "{header}Content-Length: {length}\r\n\r\n{body}").expect("sent");
+    let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+    command.env("RUST_LOG", "trace");
+    let served = Served::start(command);
     let mut answer = String::new();
-    caller.read_to_string(&mut answer).expect("an answer");
-    answer
+    served.begin("", parameters).read_to_string(&mut answer).expect("an answer");
+    served.signal("TERM");
+    let (code, log) = served.end_with_log();
+    assert_eq!(code, 0);
+    (answer, log.join("\n"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

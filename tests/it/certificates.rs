@@ -26,10 +26,14 @@ fn mx() -> Leaf {
 
 /// Everything that can be wrong, for a check that asks for `mx.test` and trusts `ca`.
 fn cases(ca: &Ca) -> Vec<Case> {
+    let mut cases = proven(ca);
+    cases.extend(unproven(ca));
+    cases
+}
+
+fn proven(ca: &Ca) -> Vec<Case> {
     let (below, stranger) = (ca.intermediate("Intermediate"), Ca::new("Stranger"));
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: true };
-    let unproven = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: false };
-    let everything = Leaf::for_name("other.test").expired().client_only();
     vec![
         case("good", ca.issue(mx()), &[], &[]),
         case("good, by an intermediate", below.issue(mx()), &[], &[]),
@@ -71,27 +75,35 @@ fn cases(ca: &Ca) -> Vec<Case> {
             &["wrong_name", "unsupported"],
             &["wrong name: ", "unsupported certificate: X.509 version 1"],
         ),
-        unproven(
+    ]
+}
+
+/// Where the server's proof of its key cannot be checked, or is none.
+fn unproven(ca: &Ca) -> Vec<Case> {
+    let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: false };
+    let everything = Leaf::for_name("other.test").expired().client_only();
+    vec![
+        case(
             "RSA of 1024 bits",
             ca.issue(mx().key_type(KeyType::Rsa1024)),
             &["weak_key", "unproven_key"],
             &["weak key: ", "could not be checked: ", "with a key of RSA 1024 is not supported here"],
         ),
-        unproven(
+        case(
             "with the key of another",
             ca.issue(mx()).with_foreign_key(),
             &["unproven_key"],
             &["unproven key: ", "ECDSA P-256"],
         ),
-        unproven(
+        case(
             "RSA of 1024 bits, with the key of another",
             ca.issue(mx().key_type(KeyType::Rsa1024)).with_foreign_key(),
             &["weak_key", "unproven_key"],
             &["weak key: ", "unproven key: ", "is not for the certificate's key (RSA 1024)"],
         ),
-        unproven(
+        case(
             "all at once",
-            stranger.issue(everything).with_foreign_key(),
+            Ca::new("Stranger").issue(everything).with_foreign_key(),
             &["expired", "wrong_name", "unknown_issuer", "wrong_key_usage", "unproven_key"],
             &["expired: ", "wrong name: ", "unknown issuer: ", "wrong key usage: ", "unproven key: "],
         ),

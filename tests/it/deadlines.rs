@@ -19,9 +19,9 @@ use super::support::{
 /// The time that a check is given, in ms.
 const TIMEOUT: u32 = 400;
 /// How much later its report may be there, in ms.
-const GRACE: f64 = 100.0;
+pub(crate) const GRACE: f64 = 100.0;
 /// A machine under load may let any process wait for longer than that. It does not do so every time; a defect does.
-const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 20;
 
 /// Asks until a report is in time. Too early it is never, and its failure is always a timeout.
 async fn timed_out_in(app: &App, phase: &str, parameters: Value) -> Value {
@@ -203,6 +203,11 @@ async fn a_quit_that_is_never_answered() {
             while durations.iter().all(|duration| *duration > bound + GRACE) {
                 assert!(durations.len() < TRIES, "{durations:?}");
                 let report = app.check(check.clone()).await;
+                if failure(&report).1 == "timeout" {
+                    // The time was over before QUIT: a busy machine does that now and then, a silent QUIT must not.
+                    durations.push(f64::INFINITY);
+                    continue;
+                }
                 if rcpt.starts_with('2') {
                     assert_eq!((&report["outcome"], &report["failure"]), (&json!("delivered"), &Value::Null));
                 } else {
@@ -210,8 +215,11 @@ async fn a_quit_that_is_never_answered() {
                 }
                 assert_left_open(&report, "quit");
                 let duration = report["metrics"]["duration"].as_f64().expect("always there");
-                assert!(duration >= bound, "{duration}");
-                durations.push(duration);
+                // The check's time begins with the check, the second for QUIT with QUIT. To the millisecond: it is stamped by itself.
+                let quit = report["phases"].as_array().and_then(|phases| phases.last()?["started_ms"].as_f64());
+                let begun = if timeout_ms == TIMEOUT { 0.0 } else { quit.expect("begun") };
+                assert!(duration - begun >= bound - 1.0, "{duration} - {begun}");
+                durations.push(duration - begun);
             }
         }
     }

@@ -20,7 +20,10 @@ struct Package {
 
 /// The packages that are built here, those of the tests included.
 fn packages() -> Vec<Package> {
+    // Where cargo and its registry were when the tests were built, whatever HOME is now.
+    let homes = [("CARGO_HOME", option_env!("CARGO_HOME")), ("RUSTUP_HOME", option_env!("RUSTUP_HOME"))];
     let output = Command::new(env!("CARGO"))
+        .envs(homes.into_iter().filter_map(|(name, home)| Some((name, home?))))
         .args(["tree", "--locked", "--offline", "--edges=normal,build,dev", "--prefix=none", "--format={p}|{l}"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()

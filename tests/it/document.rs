@@ -1,5 +1,7 @@
 //! The OpenAPI document tells the truth: what the doors answer has the form that it promises, and what it shows is what happens.
 
+mod cases;
+
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
@@ -68,8 +70,6 @@ async fn the_document_in_the_repository_is_the_one_that_is_served() {
 #[tokio::test]
 async fn every_report_has_the_form_in_the_document() {
     let ca = Ca::new("Example Root");
-    let good = ca.issue(Leaf::for_name("localhost").and_name("127.0.0.1")).server_config();
-    let expired = Leaf::for_name("mx.example.test").expired().self_signed().server_config();
     let zone = Zone::new()
         .nxdomain("nowhere.test")
         .servfail("broken.test")
@@ -80,58 +80,12 @@ async fn every_report_has_the_form_in_the_document() {
         .a("mx2.example.test", [127, 0, 0, 1].into());
     let dns = Dns::serve(zone);
     let app = House::default().trusting(&ca).asking(dns.addr()).open().await;
-    let refusing = Port::new().number();
-
-    let polite = Smtpd::serve(Script::polite().with_starttls(good.clone()).with_credentials("probe", "open sesame"));
-    let bad_certificate = Smtpd::serve(Script::polite().with_starttls(expired));
-    let implicit = Smtpd::serve(Script::polite().with_implicit_tls(good));
-    let rejecting = Smtpd::serve(Script::polite().on(Step::RcptTo, "550-5.1.1 no such user\r\n550 5.1.1 here\r\n"));
-    let terse = Smtpd::serve(Script::polite().on(Step::MailFrom, "451\r\n"));
-    let silent = Smtpd::serve(Script::polite().on(Step::RcptTo, Act::silence()));
-    let mute = Smtpd::serve(Script::new().greets(Act::silence()));
-    let closing = Smtpd::serve(Script::new().greets(Act::close()));
-    let garbage = Smtpd::serve(Script::new().greets(Act::garbage()));
-    let no_tls = Smtpd::serve(Script::polite().on(Step::StartTls, Act::from("220 go\r\n").then(Act::garbage())));
-    let proxied = Smtpd::serve(Script::polite().expecting_proxy_header());
-    let unicode = Smtpd::serve(Script::polite().with_capabilities(&["HELP"]));
-
-    let login = json!({"sasl_authentication": "login", "sasl_user": "probe", "sasl_password": "open sesame"});
-    let with = |parameters: Value, more: &Value| {
-        let mut all = parameters;
-        all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        all
-    };
-    let cases = [
-        ("delivered", json!({"port": polite.port(), "transcript": true}), "", ""),
-        ("delivered", with(json!({"port": polite.port(), "starttls": true, "transcript": true}), &login), "", ""),
-        ("delivered", json!({"port": polite.port(), "target": "mx2.example.test", "starttls": true}), "", ""),
-        ("delivered", json!({"port": implicit.port(), "implicit_tls": true, "tls_verify": "require"}), "", ""),
-        ("delivered", json!({"port": bad_certificate.port(), "starttls": true}), "", ""),
-        ("delivered", json!({"port": proxied.port(), "proxy_protocol": true, "proxy_version": 2}), "", ""),
-        ("delivered", json!({"port": polite.port(), "target": null}), "", ""),
-        ("completed", json!({"port": polite.port(), "stop_after": "ehlo"}), "", ""),
-        (
-            "failed",
-            json!({"port": bad_certificate.port(), "starttls": true, "tls_verify": "require"}),
-            "tls",
-            "certificate",
-        ),
-        ("failed", json!({"port": rejecting.port()}), "rcptto", "rejected"),
-        ("failed", json!({"port": terse.port()}), "mailfrom", "rejected"),
-        ("failed", json!({"port": silent.port(), "timeout_ms": 300, "transcript": true}), "rcptto", "timeout"),
-        ("failed", json!({"port": mute.port(), "timeout_ms": 100}), "banner", "timeout"),
-        ("failed", json!({"port": closing.port()}), "banner", "closed"),
-        ("failed", json!({"port": garbage.port(), "transcript": true}), "banner", "protocol"),
-        ("failed", json!({"port": no_tls.port(), "starttls": true, "transcript": true}), "starttls", "protocol"),
-        ("failed", json!({"port": refusing}), "connect", "refused"),
-        ("failed", json!({"port": unicode.port(), "to": "pröbe@example.test"}), "mailfrom", "unsupported"),
-        ("failed", json!({"to": "a@nowhere.test", "target": null}), "dns", "dns"),
-        ("failed", json!({"to": "a@broken.test", "target": null}), "dns", "dns"),
-        ("failed", json!({"to": "a@nomail.test", "target": null}), "dns", "dns"),
-    ];
     let (open, sealed) = (schema("Report"), sealed("Report"));
     let mut seen = BTreeSet::new();
-    for (outcome, parameters, phase, kind) in cases {
+    for (script, mut parameters, outcome, phase, kind) in cases::cases(&ca) {
+        let server = Smtpd::serve(script);
+        let port = server.port().into();
+        parameters.as_object_mut().expect("an object").entry("port").or_insert(port);
         let report = app.check(parameters.clone()).await;
         assert_valid(&open, &report);
         assert_valid(&sealed, &report);

@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream as StdTcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,7 @@ use tokio::{
 use super::support::{
     app::{Answer, App, House},
     program::{PATIENCE, Served, parts, program},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    smtpd::{Act, End, Gate, Script, Smtpd, Step},
 };
 
 fn check(port: u16, timeout_ms: u64) -> Value {
@@ -42,10 +43,8 @@ async fn answer_on(mut caller: TcpStream) -> String {
 #[tokio::test]
 async fn running_checks_finish_while_new_ones_are_refused() {
     let mut app = App::start().await;
-    // As long as nothing is asked, the running check is at its banner.
-    let slow = Smtpd::serve(
-        Script::polite().greets(Act::from("220 mx.example.test ESMTP\r\n").after(Duration::from_millis(1500))),
-    );
+    let gate = Gate::default();
+    let slow = Smtpd::serve(Script::polite().greets(Act::from("220 mx.example.test ESMTP\r\n").behind(&gate)));
     let quick = Smtpd::serve(Script::polite());
     let running = app.hold(&check(slow.port(), 30_000)).await;
     slow.connected(1).await;
@@ -62,6 +61,7 @@ async fn running_checks_finish_while_new_ones_are_refused() {
     assert_eq!(app.get("/nothing").await.status, 404);
     assert_eq!(app.lifecycle.running(), 1, "all of this while the check was running");
 
+    gate.open();
     let (status, report) = parts(&answer_on(running).await);
     assert_eq!(
         (status, &report["outcome"], report["phases"].as_array().map(Vec::len)),
@@ -158,6 +158,7 @@ fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
         let deadline = Instant::now() + PATIENCE;
         while parts(&served.get("/readyz", "")).0 == 200 {
             assert!(Instant::now() < deadline, "still ready");
+            thread::sleep(Duration::from_millis(5));
         }
         let (status, problem) = served.post("", &check(slow.port(), 1000));
         assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));

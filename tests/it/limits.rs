@@ -73,18 +73,9 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
     frees(&app, 3).await;
 }
 
-async fn is_empty(app: &App) {
-    let empty = async {
-        while app.lifecycle.running() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(AT_ONCE, empty).await.expect("every check ends");
-}
-
 /// Waits until the house is empty, and fills it with as many checks as it holds.
 async fn frees(app: &App, places: usize) {
-    is_empty(app).await;
+    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
     let server = silent_at("127.0.0.3:0");
     drop(occupy(app, &server, places).await);
     server.ended(places).await;
@@ -205,7 +196,7 @@ async fn one_slow_name_does_not_take_the_house() {
     }
     let all_run = async {
         while app.lifecycle.running() < 4 {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
     timeout(AT_ONCE, all_run).await.expect("all of them begin");
@@ -216,7 +207,7 @@ async fn one_slow_name_does_not_take_the_house() {
     is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
 
     drop(callers);
-    is_empty(&app).await;
+    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
     let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
     assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
 }
@@ -250,7 +241,7 @@ async fn one_slow_zone_does_not_take_the_house() {
 
     // A name that is resolved leaves its room to the next, however long its check goes on.
     drop(callers);
-    is_empty(&app).await;
+    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
     let mut callers = Vec::new();
     for (name, at) in [("one.test", "127.0.0.3:0"), ("two.test", "127.0.0.4:0")] {
         let server = silent_at(at);

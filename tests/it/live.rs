@@ -1,6 +1,6 @@
 //! A check that is told live: each phase the moment that it ends, and then the report.
 
-use std::{io::Read, time::Duration};
+use std::io::Read;
 
 use axum::http::{
     Method, Request,
@@ -21,7 +21,7 @@ use super::support::{
     events::{Events, named, report_of},
     pki::{Ca, Leaf},
     program::{PATIENCE, Served, program},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    smtpd::{Act, End, Gate, Script, Smtpd, Step},
 };
 
 async fn events(app: &App, parameters: Value) -> Events {
@@ -91,7 +91,7 @@ async fn what_is_told_is_what_is_reported() {
         (Script::polite().with_implicit_tls(identity()), json!({"implicit_tls": true, "tls_verify": "require"}), "tls"),
         (Script::polite(), json!({"implicit_tls": true}), "tls"),
         (Script::polite().on(Step::RcptTo, "550 5.1.1 no\r\n"), json!({}), "rcptto"),
-        (Script::polite().on(Step::Ehlo, Act::silence()), json!({"timeout_ms": 300}), "ehlo"),
+        (Script::polite().on(Step::Ehlo, Act::silence()), json!({"timeout_ms": 2000}), "ehlo"),
         (Script::polite().on(Step::Data, Act::close()), json!({}), "data"),
         (Script::polite().on(Step::Quit, Act::reset()), json!({}), ""),
         (Script::polite(), json!({"target": "nowhere.test"}), "dns"),
@@ -201,24 +201,20 @@ async fn a_caller_that_leaves_ends_the_check() {
         assert_eq!(app.lifecycle.running(), 1);
         drop(live);
         assert!(matches!(server.next_session().await.end, End::Eof | End::Reset), "{step:?}");
-        let over = async {
-            while app.lifecycle.running() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, over).await.expect("its place is given back");
+        timeout(PATIENCE, app.lifecycle.idle()).await.expect("its place is given back");
     }
 }
 
 #[tokio::test]
 async fn a_live_check_finishes_though_the_service_is_to_stop() {
     let mut app = App::start().await;
-    let greeting = Act::from("220 mx.test ESMTP\r\n").after(Duration::from_millis(500));
-    let server = Smtpd::serve(Script::polite().greets(greeting));
+    let gate = Gate::default();
+    let server = Smtpd::serve(Script::polite().greets(Act::from("220 mx.test ESMTP\r\n").behind(&gate)));
     let live = events(&app, json!({"port": server.port()})).await;
     app.terminate();
     app.lifecycle.draining().await;
     assert_eq!(app.lifecycle.running(), 1);
+    gate.open();
     let report = report_of(&live.rest().await);
     assert_eq!(report["outcome"], "delivered");
     assert_eq!(app.ended().await, Ended::Drained { unread: 0 });

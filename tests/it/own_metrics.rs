@@ -1,5 +1,7 @@
 //! `GET /metrics`: what the service counts of itself.
 
+use std::time::Duration;
+
 use axum::http::Request;
 use serde_json::{Value, json};
 use smtp_check::http::{Access, Guard};
@@ -27,7 +29,11 @@ async fn value(app: &App, series: &str) -> Option<f64> {
 
 /// Waits until the series has this value: who hung up is noticed in a moment, and not before the next request for sure.
 async fn becomes(app: &App, series: &str, expected: f64) {
-    let reached = async { while value(app, series).await != Some(expected) {} };
+    let reached = async {
+        while value(app, series).await != Some(expected) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
     let waited = tokio::time::timeout(PATIENCE, reached).await;
     assert!(waited.is_ok(), "{series} is never {expected}");
 }

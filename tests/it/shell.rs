@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use smtp_check::sandbox::{PASSWORD, Sandbox, USER};
 
 use crate::support::{
+    curl::{curl, pasted},
     program::{PATIENCE, Served, code, program, stderr},
     scratch::Scratch,
 };
@@ -125,7 +126,7 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
 
-    let again: Output = Command::new("sh").args(["-c", line]).env_remove("http_proxy").output().expect("a shell");
+    let again: Output = pasted(line).output().expect("a shell");
     let report: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{}", stderr(&again)));
     assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&json!("delivered"), &json!(true)), "{report:#}");
 
@@ -133,7 +134,7 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
     for (recipient, code) in [("nobody", 550), ("later", 451), ("full", 452)] {
         assert!(printed.lines().any(|line| line.trim_start().starts_with(recipient)), "{printed}");
         let line = line.replace("you@sandbox.test", &format!("{recipient}@sandbox.test"));
-        let output = Command::new("sh").args(["-c", &line]).output().expect("a shell");
+        let output = pasted(&line).output().expect("a shell");
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(report["failure"]["code"], code);
     }
@@ -207,17 +208,8 @@ async fn no_secret_is_in_the_log_at_any_level() {
     answers.push(served.post(token, &invalid).1.to_string());
     // Over HTTP/2 the header is another code's to read.
     let body = check("plain", true).to_string();
-    let over_http2 = Command::new("curl")
-        .args([
-            "-sS",
-            "--http2-prior-knowledge",
-            "-H",
-            "Content-Type: application/json",
-            "-H",
-            token.trim_end(),
-            "-d",
-            &body,
-        ])
+    let over_http2 = curl()
+        .args(["--http2-prior-knowledge", "-H", "Content-Type: application/json", "-H", token.trim_end(), "-d", &body])
         .arg(format!("http://{}/v1/checks/smtp", served.address))
         .output()
         .expect("curl, which tests/install brings");

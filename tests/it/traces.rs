@@ -28,16 +28,20 @@ fn failed(span: &Span) -> bool {
 
 /// Runs one check by a service that sends its traces to a collector, and ends both: the report, and what the collector got.
 async fn traced(headers: &str, parameters: Value) -> (Value, BTreeMap<String, String>, Vec<Span>) {
+    traced_with(&[], headers, parameters).await
+}
+
+/// The same with these variables in its environment.
+async fn traced_with(
+    variables: &[(&str, &str)],
+    headers: &str,
+    parameters: Value,
+) -> (Value, BTreeMap<String, String>, Vec<Span>) {
     let mut collector = Collector::start().await;
     let endpoint = format!("http://{}", collector.address);
-    let served = Served::start(program(&[
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--log-format=json",
-        "--otlp-endpoint",
-        &endpoint,
-    ]));
+    let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format=json", "--otlp-endpoint", &endpoint]);
+    command.envs(variables.iter().copied());
+    let served = Served::start(command);
     let headers = headers.to_owned();
     let report = tokio::task::spawn_blocking(move || {
         let (_, report) = served.post(&headers, &parameters);
@@ -105,4 +109,19 @@ async fn a_check_that_is_refused_has_its_span() {
     assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["smtp check"]);
     assert_eq!(attributes(&spans[0])["smtp_check.outcome"], "refused");
     assert!(failed(&spans[0]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opentelemetrys_own_variables_count_but_where_the_service_says_otherwise() {
+    let server = Smtpd::serve(Script::polite());
+    let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
+    let variables = [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"),
+        ("OTEL_SERVICE_NAME", "another"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9"),
+    ];
+    let (_, resource, spans) = traced_with(&variables, "", parameters).await;
+    assert_eq!(resource["service.name"], "smtp-check");
+    assert!(spans.iter().all(|span| span.attributes.is_empty()), "{spans:?}");
 }

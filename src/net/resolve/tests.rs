@@ -1,3 +1,6 @@
+mod exchangers;
+mod stub;
+
 use std::{
     collections::BTreeSet,
     io,
@@ -13,129 +16,15 @@ use hickory_proto::{
     },
 };
 use hickory_resolver::Hosts;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, UdpSocket},
-    task::AbortHandle,
-};
 
+use self::stub::{
+    Answer::{Code, Garbage, OnlyByTcp, Records, Silence},
+    Stub,
+};
 use super::*;
 
 /// Long enough for any of these tests.
 const AMPLE: Duration = Duration::from_secs(20);
-
-enum Answer {
-    Records(Vec<RData>),
-    /// These, and nothing but a truncated answer by UDP.
-    OnlyByTcp(Vec<RData>),
-    Code(ResponseCode),
-    Garbage,
-    Silence,
-}
-
-use Answer::{Code, Garbage, OnlyByTcp, Records, Silence};
-
-/// What was asked by UDP, in order: `A mx.example`.
-type Questions = Arc<Mutex<Vec<String>>>;
-
-/// A DNS server in a few lines: the answers are a function of the question.
-struct Stub {
-    address: SocketAddr,
-    questions: Questions,
-    tasks: [AbortHandle; 2],
-}
-
-impl Stub {
-    async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
-        let (udp, tcp) = same_port().await.expect("a free port");
-        let address = udp.local_addr().expect("a bound socket");
-        let questions = Questions::default();
-        let answer = Arc::new(answer);
-        let by_udp = serve_udp(udp, questions.clone(), answer.clone());
-        let by_tcp = serve_tcp(tcp, answer);
-        let tasks = [tokio::spawn(by_udp).abort_handle(), tokio::spawn(by_tcp).abort_handle()];
-        Self { address, questions, tasks }
-    }
-
-    fn resolver(&self) -> Resolver {
-        Resolver::with_servers(&[self.address]).expect("a resolver")
-    }
-
-    fn questions(&self) -> Vec<String> {
-        self.questions.lock().expect("no test panics here").clone()
-    }
-}
-
-impl Drop for Stub {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
-    }
-}
-
-async fn same_port() -> io::Result<(UdpSocket, TcpListener)> {
-    loop {
-        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        if let Ok(tcp) = TcpListener::bind(udp.local_addr()?).await {
-            return Ok((udp, tcp));
-        }
-    }
-}
-
-async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(&str) -> Answer>) -> io::Result<()> {
-    let mut buffer = [0; 1500];
-    loop {
-        let (length, client) = socket.recv_from(&mut buffer).await?;
-        let (query, question) = parse(&buffer[..length]);
-        questions.lock().expect("no test panics here").push(question.clone());
-        let reply = match answer(&question) {
-            Silence => continue,
-            Garbage => [&buffer[..2], &[0xff; 20]].concat(),
-            OnlyByTcp(_) => encode(query, vec![], |reply| reply.metadata.truncation = true),
-            Records(records) => encode(query, records, |_| ()),
-            Code(code) => encode(query, vec![], |reply| reply.metadata.response_code = code),
-        };
-        socket.send_to(&reply, client).await?;
-    }
-}
-
-async fn serve_tcp(listener: TcpListener, answer: Arc<impl Fn(&str) -> Answer>) -> io::Result<()> {
-    loop {
-        let (mut stream, _) = listener.accept().await?;
-        while let Ok(length) = stream.read_u16().await {
-            let mut buffer = vec![0; length.into()];
-            stream.read_exact(&mut buffer).await?;
-            let (query, question) = parse(&buffer);
-            if let Records(records) | OnlyByTcp(records) = answer(&question) {
-                let reply = encode(query, records, |_| ());
-                let length = u16::try_from(reply.len()).expect("a DNS message");
-                stream.write_u16(length).await?;
-                stream.write_all(&reply).await?;
-            }
-        }
-    }
-}
-
-fn parse(bytes: &[u8]) -> (Message, String) {
-    let query = Message::from_vec(bytes).expect("a DNS query");
-    let asked = &query.queries[0];
-    let question = format!("{} {}", asked.query_type(), spelled(asked.name()));
-    (query, question)
-}
-
-fn encode(query: Message, records: Vec<RData>, change: impl FnOnce(&mut Message)) -> Vec<u8> {
-    let mut name = query.queries[0].name().clone();
-    let mut reply = query.into_response();
-    for record in records {
-        let next = match &record {
-            RData::CNAME(CNAME(next)) => next.clone(),
-            _ => name.clone(),
-        };
-        reply.add_answers([Record::from_rdata(name, 60, record)]);
-        name = next;
-    }
-    change(&mut reply);
-    reply.to_vec().expect("a DNS message")
-}
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).expect("a DNS name")
@@ -372,103 +261,6 @@ async fn the_next_server_is_asked_where_one_fails() {
 }
 
 #[tokio::test]
-async fn mail_exchangers_come_by_preference() {
-    let dns = Stub::start(|question| match question {
-        "MX example.org" => Records(vec![
-            mx(30, "backup.example."),
-            mx(10, "MX1.example."),
-            mx(20, "gone.example."),
-            mx(20, "."),
-            mx(40, "mx1.example."),
-            mx(25, "192.0.2.9."),
-        ]),
-        "A mx1.example" => Records(vec![a("192.0.2.1")]),
-        "AAAA mx1.example" => Records(vec![aaaa("2001:db8::1")]),
-        "A backup.example" => Records(vec![a("192.0.2.2")]),
-        "AAAA backup.example" => Records(vec![]),
-        _ => Code(ResponseCode::NXDomain),
-    })
-    .await;
-    let candidates = resolve(&dns.resolver(), mx_of("example.org"), IpFamily::Any).await;
-    assert_eq!(
-        candidates,
-        Ok(vec![
-            found("mx1.example", &["192.0.2.1", "2001:db8::1"]),
-            failed("gone.example", no_such_domain("gone.example")),
-            failed("192.0.2.9", ResolveError::NotAHostName { exchange: "192.0.2.9".to_owned() }),
-            found("backup.example", &["192.0.2.2"]),
-        ])
-    );
-    assert_eq!(candidates.ok().as_deref().and_then(failure), None);
-}
-
-#[tokio::test]
-async fn a_domain_without_mx_is_its_own_mail_exchanger() {
-    let dns = Stub::start(|question| match question {
-        "MX example.org" | "MX empty.example" => Records(vec![]),
-        "A example.org" => Records(vec![a("192.0.2.1")]),
-        "AAAA example.org" | "A empty.example" | "AAAA empty.example" => Records(vec![]),
-        "A none.example" => Records(vec![a("192.0.2.3")]),
-        "MX null.example" => Records(vec![mx(0, ".")]),
-        "MX servfail.example" => Code(ResponseCode::ServFail),
-        _ => Code(ResponseCode::NXDomain),
-    })
-    .await;
-    for (domain, answer) in [
-        ("example.org", Ok(vec![found("example.org", &["192.0.2.1"])])),
-        ("empty.example", Err(no_address("empty.example", IpFamily::Any))),
-        ("none.example", Err(no_such_domain("none.example"))),
-        ("null.example", Err(ResolveError::NullMx { domain: "null.example".to_owned() })),
-        ("servfail.example", Err(server_failure("servfail.example", "SERVFAIL"))),
-    ] {
-        assert_eq!(resolve(&dns.resolver(), mx_of(domain), IpFamily::Any).await, answer, "{domain}");
-    }
-}
-
-#[tokio::test]
-async fn a_silent_backup_does_not_eat_the_check() {
-    let dns = Stub::start(|question| match question {
-        "MX example.org" => Records(vec![mx(10, "silent.example."), mx(20, "mx.example.")]),
-        "A mx.example" => Records(vec![a("192.0.2.1")]),
-        "AAAA mx.example" => Records(vec![]),
-        _ => Silence,
-    })
-    .await;
-    let deadline = Instant::now() + Duration::from_millis(600);
-    let candidates = dns.resolver().resolve(&mx_of("example.org"), IpFamily::Any, deadline).await;
-    assert_eq!(
-        candidates,
-        Ok(vec![failed("silent.example", timed_out("silent.example")), found("mx.example", &["192.0.2.1"]),])
-    );
-    assert!(Instant::now() < deadline);
-}
-
-#[tokio::test]
-async fn a_late_mx_answer_leaves_time_for_the_addresses() {
-    let packets = Mutex::new(0);
-    let dns = Stub::start(move |question| match question {
-        "MX example.org" => {
-            let mut packets = packets.lock().expect("no test panics here");
-            *packets += 1;
-            match *packets {
-                1 | 2 => Silence,
-                _ => Records(vec![mx(10, "mx1.example."), mx(20, "mx2.example.")]),
-            }
-        }
-        "A mx1.example" => Records(vec![a("192.0.2.1")]),
-        "A mx2.example" => Records(vec![a("192.0.2.2")]),
-        _ => Records(vec![]),
-    })
-    .await;
-    // The third packet leaves after 666 ms, in the second half of this time.
-    let deadline = Instant::now() + Duration::from_millis(1300);
-    assert_eq!(
-        dns.resolver().resolve(&mx_of("example.org"), IpFamily::Any, deadline).await,
-        Ok(vec![found("mx1.example", &["192.0.2.1"]), found("mx2.example", &["192.0.2.2"]),])
-    );
-}
-
-#[tokio::test]
 async fn hostile_answers_are_cut() {
     let dns = Stub::start(|question| match question.split_once(' ') {
         Some(("MX", _)) => Records((0..30).map(|n| mx(n, &format!("mx{n}."))).collect()),
@@ -481,31 +273,6 @@ async fn hostile_answers_are_cut() {
     assert_eq!(sizes, [Ok(30), Ok(30), Ok(4)]);
     let exchanges = dns.questions().iter().filter(|question| question.starts_with("A ")).count();
     assert_eq!(exchanges, MAX_EXCHANGES);
-}
-
-#[test]
-fn equal_preferences_take_turns() {
-    let records = || {
-        [(10, "a."), (10, "b."), (5, "first."), (20, "last.")]
-            .map(|(preference, exchange)| MX::new(preference, name(exchange)))
-            .to_vec()
-    };
-    let orders: BTreeSet<_> = (0..200).map(|_| in_order_of_trial(records())).collect();
-    assert_eq!(
-        orders,
-        BTreeSet::from([
-            ["first", "a", "b", "last"].map(str::to_owned).to_vec(),
-            ["first", "b", "a", "last"].map(str::to_owned).to_vec(),
-        ])
-    );
-}
-
-#[test]
-fn odd_octets_of_an_exchange_are_escaped() {
-    let odd = Name::from_labels([&b"a\r\n"[..], b"\xff.\\", b"example"]).expect("a DNS name");
-    let spelled = spelled(&odd);
-    assert!(spelled.bytes().all(|b| b.is_ascii_graphic()), "{spelled}");
-    assert!(spelled.parse::<HostName>().is_err());
 }
 
 #[test]

@@ -27,7 +27,12 @@ async fn open(url: String) -> Page {
         let net_log = profile.path().join("net-log.json");
         let output = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-dev-shm-usage",
+                "--no-proxy-server",
+            ])
             .arg("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
             .args(["--window-size=1280,2000", "--virtual-time-budget=20000", "--enable-logging=stderr", "--v=0"])
             .arg(format!("--user-data-dir={}", profile.path().display()))

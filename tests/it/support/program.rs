@@ -14,11 +14,14 @@ use serde_json::Value;
 /// Far longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the environment may set for the program: its own settings, its log, its traces and its trust anchors.
+const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];
+
 /// The program, with no setting from the environment of the tests.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SMTP_CHECK_") || name == "RUST_LOG" {
+        if SETTINGS.iter().any(|setting| name.to_string_lossy().starts_with(setting)) {
             command.env_remove(name);
         }
     }
@@ -160,6 +163,8 @@ pub(crate) fn scripted(command: &Command, columns: u16, lines: u16) -> Command {
     let line = format!("stty cols {columns} rows {lines}; exec {}", line.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
+    // It runs the line by the login shell of whoever runs the tests.
+    script.env("SHELL", "/bin/sh");
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => script.env(name, value),

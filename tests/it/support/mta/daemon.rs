@@ -55,8 +55,9 @@ impl Home {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            // Short: a Unix socket's path has room for 107 bytes.
-            let path = std::env::temp_dir().join(format!("{name}-{}-{count}", std::process::id()));
+            // Short: a Unix socket's path has room for 107 bytes. And open to the servers' own users, without a space that would end a
+            // word of their settings: TMPDIR need not be any of these.
+            let path = Path::new("/tmp").join(format!("{name}-{}-{count}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
                     let home = Self { path };

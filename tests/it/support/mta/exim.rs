@@ -95,6 +95,7 @@ tls_privatekey = {key}",
         ),
         None => format!("daemon_smtp_ports = {plain} : {proxy}\ntls_advertise_hosts ="),
     };
+    let (access, delivery, authenticators) = (access(submission, smtps), delivery(home), authenticators());
     format!(
         r#"{tls}
 exim_path = {PROGRAM}
@@ -118,7 +119,21 @@ smtputf8_advertise_hosts = *
 hosts_proxy = ${{if ={{$received_port}}{{{proxy}}}{{127.0.0.1}}{{}}}}
 acl_smtp_rcpt = recipient
 
-begin acl
+{access}
+
+{delivery}
+
+{authenticators}"#,
+        spool = home.text("spool"),
+        log = home.text("log"),
+        pid = home.text("pid"),
+    )
+}
+
+/// Who may send to whom.
+fn access(submission: &u16, smtps: &u16) -> String {
+    format!(
+        r#"begin acl
 recipient:
   warn condition = ${{if def:proxy_external_address}}
     logwrite = proxied to [$proxy_external_address]:$proxy_external_port
@@ -132,9 +147,14 @@ recipient:
   deny message = relay not permitted
     !domains = example.test
   deny !verify = recipient
-  accept
+  accept"#
+    )
+}
 
-begin routers
+/// Where a message goes.
+fn delivery(home: &Home) -> String {
+    format!(
+        r#"begin routers
 mailbox:
   driver = accept
   domains = example.test
@@ -147,9 +167,15 @@ maildir:
   directory = {mail}
   maildir_format
   return_path_add
-  user = {ACCOUNT}
+  user = {ACCOUNT}"#,
+        mail = home.text("mail"),
+    )
+}
 
-begin authenticators
+/// Who is who.
+fn authenticators() -> String {
+    format!(
+        r#"begin authenticators
 plain:
   driver = plaintext
   public_name = PLAIN
@@ -164,10 +190,6 @@ login:
   server_condition = ${{if and{{ {{eq{{$auth1}}{{{USER}}}}} {{eq{{$auth2}}{{{PASSWORD}}}}} }}}}
   server_set_id = $auth1
   server_advertise_condition = ${{if def:tls_in_cipher}}
-"#,
-        spool = home.text("spool"),
-        log = home.text("log"),
-        pid = home.text("pid"),
-        mail = home.text("mail"),
+"#
     )
 }

@@ -1,0 +1,111 @@
+//! The same over HTTP/2, whose frames are written by hand.
+
+use super::*;
+
+/// An HTTP/2 connection's beginning (RFC 9113, section 3.4), and a request of `path` on stream 1.
+fn http2(path: &str) -> Vec<u8> {
+    [HTTP2, &get_on(1, path)].concat()
+}
+
+/// The preface and empty SETTINGS.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// HEADERS that ask for `path`, and end the stream.
+fn get_on(stream: u32, path: &str) -> Vec<u8> {
+    // GET and http are entries of HPACK's static table, path and authority literals (RFC 7541, appendix A).
+    let mut header = vec![0x82, 0x86, 0x04, path.len() as u8];
+    header.extend(path.bytes().chain(*b"\x01\x01x"));
+    [&[0, 0, header.len() as u8, 0x01, 0x05], &stream.to_be_bytes()[..], &header].concat()
+}
+
+/// RST_STREAM, CANCEL.
+fn reset(stream: u32) -> Vec<u8> {
+    [&[0, 0, 4, 0x03, 0], &stream.to_be_bytes()[..], &[0, 0, 0, 8]].concat()
+}
+
+#[tokio::test]
+async fn a_caller_over_http2_that_hangs_up_ends_its_check() {
+    let mut service = start(generous()).await;
+    let caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    drop(caller);
+    assert_eq!(service.event().await, "dropped");
+
+    let mut caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    // RST_STREAM, CANCEL: the connection stays, the request does not.
+    caller.write_all(&reset(1)).await.expect("sent");
+    assert_eq!(service.event().await, "dropped");
+}
+
+#[tokio::test]
+async fn a_reset_stream_ends_no_other_check() {
+    let mut service = start(generous()).await;
+    let mut caller = service.send(&http2("/check")).await;
+    caller.write_all(&get_on(3, "/check")).await.expect("sent");
+    assert_eq!((service.event().await, service.event().await), ("begun", "begun"));
+    caller.write_all(&reset(1)).await.expect("sent");
+    assert_eq!(service.event().await, "dropped");
+    assert_eq!(service.bench.lifecycle.running(), 1);
+    service.bench.may_finish.add_permits(1);
+    until(&mut caller, "finished").await;
+}
+
+/// "Rapid reset", CVE-2023-44487.
+#[tokio::test]
+async fn streams_that_are_reset_as_fast_as_they_are_opened_end_the_connection() {
+    let mut service = start(generous()).await;
+    let mut other = service.send(QUICK).await;
+    let flood: Vec<u8> = (0..1000).flat_map(|n| [get_on(2 * n + 1, "/check"), reset(2 * n + 1)].concat()).collect();
+    let mut caller = service.send(HTTP2).await;
+    caller.write_all(&flood).await.ok();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, caller.read_to_end(&mut answer)).await.expect("in time").ok();
+    until(&mut other, "quick").await;
+    timeout(PATIENCE, service.bench.lifecycle.idle()).await.expect("no check is left behind");
+    let begun = std::iter::from_fn(|| service.events.try_recv().ok()).filter(|event| *event == "begun").count();
+    assert!(begun < 100, "{begun} of 1000 were begun, and {answer:?} was answered");
+}
+
+#[tokio::test]
+async fn a_caller_over_http2_that_opens_no_window_is_closed() {
+    let service = start(strict()).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE 0.
+    let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    for path in ["/quick", "/large"] {
+        let mut caller = service.send(&[settings, &get_on(1, path)[..]].concat()).await;
+        assert!(!rest(&mut caller).await.contains("quick"));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_body_over_http2_is_answered() {
+    let service = start(strict()).await;
+    // POST is 0x83; content-type is the name 31 of the static table.
+    let mut header = b"\x83\x86\x04\x05/echo\x01\x01x\x0f\x10\x10".to_vec();
+    header.extend(b"application/json");
+    let head = [&[0, 0, header.len() as u8, 0x01, 0x04, 0, 0, 0, 1], &header[..]].concat();
+    let mut caller = service.send(&[HTTP2, &head].concat()).await;
+    assert!(rest(&mut caller).await.contains("urn:smtp-check:problem:request-timeout"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_over_http2_is_closed() {
+    let service = start(strict()).await;
+    let begun = Instant::now();
+    let mut caller = service.send(&http2("/quick")).await;
+    assert!(rest(&mut caller).await.contains("quick"));
+    assert!(begun.elapsed() >= BOUND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_check_over_http2_finishes_in_the_drain() {
+    let mut service = start(generous()).await;
+    let mut caller = service.send(&http2("/check")).await;
+    assert_eq!(service.event().await, "begun");
+    service.stop();
+    timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
+    service.bench.may_finish.add_permits(1);
+    assert!(rest(&mut caller).await.contains("finished"));
+    assert_eq!(service.end().await, Ended::Drained { unread: 0 });
+}

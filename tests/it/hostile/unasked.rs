@@ -1,0 +1,63 @@
+//! Servers that talk out of turn.
+
+use super::*;
+
+/// An answer is given twice: the second one is nobody's, and the next phase must not take it.
+#[tokio::test]
+async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() {
+    let (app, identity) = (Arc::new(App::start().await), identity());
+    let rows = [
+        (Step::Greeting, "ehlo", 2, "EHLO"),
+        (Step::Ehlo, "starttls", 3, "STARTTLS"),
+        (Step::EhloTls, "sasl_auth", 6, "AUTH"),
+        (Step::SaslResponse(1), "mailfrom", 7, "MAIL"),
+        (Step::MailFrom, "rcptto", 8, "RCPT"),
+        (Step::RcptTo, "data", 9, "DATA"),
+        (Step::Data, "body", 10, "Subject"),
+    ];
+    for (step, phase, ended, command) in rows {
+        let reply = expected_reply(step);
+        let mut checks = JoinSet::new();
+        for act in [
+            Act::reply(reply.repeat(2)),
+            Act::many_replies(reply, 2 * MEBIBYTE).then(Act::silence()),
+            Act::reply(format!("{reply}250-and then nothing")).then(Act::silence()),
+            Act::reply(reply.to_owned() + "half a line").then(Act::close()),
+        ] {
+            let (app, script) = (app.clone(), polite(&identity).on(step, act));
+            checks.spawn(async move {
+                let (report, session) = met(&app, script, every_phase()).await;
+                assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
+                assert_ended(&report, &ORDER[..ended]);
+                assert_eq!(phases(&report).len(), ended, "the command was not written: {report:#}");
+                assert_eq!(report["metrics"]["last_cmd"], ORDER[ended - 1]);
+                let received = String::from_utf8_lossy(&session.received);
+                assert!(!received.contains(command), "{received}");
+                assert!(!session.said("QUIT"), "{session:?}");
+            });
+        }
+        while let Some(check) = checks.join_next().await {
+            check.expect("no panic");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_that_nobody_asked_for_gets_no_password() {
+    for act in [Act::reply("334 \r\n334 \r\n"), Act::many_replies("334 \r\n", 2 * MEBIBYTE)] {
+        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Auth, act), every_phase()).await;
+        assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
+        assert_ended(&report, &ORDER[..6]);
+        assert_eq!(session.commands().last(), Some(&"AUTH PLAIN"), "no response went out: {session:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_behind_the_last_answer_costs_the_goodbye_and_no_more() {
+    for act in [Act::reply("250 ok\r\n250 again\r\n"), Act::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
+        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Body, act), every_phase()).await;
+        assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
+        assert_eq!(phases(&report), ORDER);
+        assert!(!session.said("QUIT"), "{session:?}");
+    }
+}
