@@ -7,12 +7,6 @@ use super::source::files;
 const MOST_LINES_OF_A_FILE: usize = 400;
 const MOST_LINES_OF_A_FUNCTION: usize = 60;
 
-/// Files that are longer, with the reason.
-const LONG: [&str; 1] = [
-    // It is being cut elsewhere.
-    "src/tls/verdict/tests.rs",
-];
-
 #[test]
 fn no_file_and_no_function_is_too_long() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -22,7 +16,7 @@ fn no_file_and_no_function_is_too_long() {
         let (text, name) =
             (fs::read_to_string(&path).expect("a file"), path.strip_prefix(root).expect("below").display());
         let lines = text.lines().count();
-        if lines > MOST_LINES_OF_A_FILE && !LONG.contains(&name.to_string().as_str()) {
+        if lines > MOST_LINES_OF_A_FILE {
             wrong.push(format!("{name}: {lines} lines"));
         }
         wrong.extend(long_functions(&text).into_iter().map(|function| format!("{name}: {function}")));
