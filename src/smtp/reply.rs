@@ -195,13 +195,22 @@ pub struct ReplyParser {
     text: Vec<u8>,
     reply_octets: usize,
     dialogue_octets: usize,
+    /// What it met that is no reply. Nothing behind it can be told for one.
+    broken: Option<ReplyError>,
 }
 
 impl ReplyParser {
     /// Reads from the front of `input` until one reply is whole; what stands behind it stays in `input`.
     ///
-    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error the parser is of no more use.
+    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error nothing more is read: it is the answer to every call.
     pub fn parse(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.read(input).inspect_err(|error| self.broken = Some(error.clone()))
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
         while !input.is_empty() {
             let line_feed = input.iter().position(|byte| *byte == b'\n');
             let (chunk, rest) = input.split_at(line_feed.map_or(input.len(), |at| at + 1));

@@ -98,6 +98,23 @@ fn what_stands_behind_a_reply_stays() {
 }
 
 #[test]
+fn after_an_error_nothing_more_is_read() {
+    let long = "x".repeat(LINE_LIMIT) + "\n";
+    for (input, error) in [
+        (format!("500 {long}"), ReplyError::LineTooLong),
+        ("250-a\n550 b\n".to_owned(), ReplyError::CodeChanged { first: Code(250), then: Code(550) }),
+        ("garbage\n".to_owned(), ReplyError::NotAReply { line: "garbage".to_owned() }),
+    ] {
+        let mut parser = ReplyParser::default();
+        assert_eq!(parser.parse(&mut input.as_bytes()), Err(error.clone()));
+        for more in ["y", "250 ok\r\n"] {
+            assert_eq!(parser.parse(&mut more.as_bytes()), Err(error.clone()), "{more:?}");
+        }
+        assert!(parser.line.len() <= LINE_LIMIT + 1);
+    }
+}
+
+#[test]
 fn limits_are_exact() {
     let line = |octets: usize| format!("250 {}\n", "x".repeat(octets - 4));
     assert_eq!(parse_in_pieces(line(LINE_LIMIT).as_bytes(), &[]).1, None);

@@ -209,6 +209,19 @@ async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refu
 }
 
 #[tokio::test]
+async fn garbage_behind_a_refusal_is_not_smtp() {
+    let app = App::start().await;
+    for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
+        let server =
+            Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")));
+        let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+        assert_eq!(failure(&report), ("ehlo", "protocol", false), "{report:#}");
+        assert_eq!(report["metrics"]["last_code"], 500);
+        assert!(!server.next_session().await.said("QUIT"), "{garbage}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
     let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
     let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;

@@ -190,7 +190,7 @@ impl Exchange {
             return Err(self.header_refused(&reply));
         }
         if self.may_refuse_header(phase, &reply)
-            && let Some(own) = self.second_reply().await
+            && let Some(own) = self.second_reply().await.map_err(|lost| lost.failure(phase))?
         {
             let refused = self.header_refused(&reply);
             self.fail(refused);

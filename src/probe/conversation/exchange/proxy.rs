@@ -35,9 +35,16 @@ impl Exchange {
     }
 
     /// The reply behind one that may be the header's. If there is one, the first was the header's.
-    pub(super) async fn second_reply(&mut self) -> Option<Reply> {
+    ///
+    /// # Errors
+    /// What comes behind the first is no reply.
+    pub(super) async fn second_reply(&mut self) -> Result<Option<Reply>, Lost> {
         let by = self.deadline.min(Instant::now() + PATIENCE);
-        self.hear(by).await.ok()
+        match self.hear(by).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(Lost::TimedOut | Lost::Closed) => Ok(None),
+            Err(lost) => Err(lost),
+        }
     }
 
     pub(super) fn header_refused(&self, reply: &Reply) -> Failure {
