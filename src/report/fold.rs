@@ -84,6 +84,9 @@ impl<'a> Fold<'a> {
             Event::Began(phase) => self.begin(*phase),
             Event::Sent(text) => self.transcribe(at, Speaker::Client, text.clone()),
             Event::Received(reply) => self.receive(at, reply),
+            Event::Overheard(lines) => {
+                lines.lines().for_each(|line| self.transcribe(at, Speaker::Server, line.to_owned()));
+            }
             Event::Ended(_, ending) => self.end(ended, *ending),
             Event::Secured(session) => self.secure(at, session),
             Event::Failed(failure) => self.fail(failure.clone()),

@@ -131,10 +131,15 @@ impl Dense {
     }
 }
 
-/// How many characters at the start of a line may be its codes: `5.7.8 `, or `535-5.7.8 `.
+/// How many characters at the start of a line may be its codes: `5.7.8 `, `535-5.7.8 `, `535-` or `535 5.7.8 `.
 fn codes(line: &[char]) -> usize {
-    let word = line.iter().take_while(|c| c.is_ascii_digit() || ".-:".contains(**c)).count();
-    if line.get(word) == Some(&' ') { word } else { 0 }
+    let word = |from: usize| line[from..].iter().take_while(|c| c.is_ascii_digit() || ".-:".contains(**c)).count();
+    let (mut end, mut codes) = (word(0), 0);
+    while end > codes && line.get(end) == Some(&' ') {
+        codes = end + 1;
+        end = codes + word(codes);
+    }
+    if codes == 0 && end > 3 && line[3] == '-' { 4 } else { codes }
 }
 
 #[cfg(test)]
@@ -157,6 +162,10 @@ mod tests {
             ("bad AGJvYgBTM2\nNyZXQtcGE1NQ==", "bad ***\n***"),
             ("bad AGJvY\r\n  gBTM2\r\n NyZXQ\r\ntcGE1NQ==", "bad ***\r\n  ***\r\n ***\r\n***"),
             ("5.7.8 bad AGJv\n5.7.8 YgBT\n5.7.8: M2Ny", "5.7.8 bad ***\n5.7.8 ***\n5.7.8: ***"),
+            (
+                "535-bad AGJv\n535-YgBT\n535-5.7.8 M2Ny\n535 5.7.8 ZXQt",
+                "535-bad ***\n535-***\n535-5.7.8 ***\n535 5.7.8 ***",
+            ),
             ("bad AGJv YgBT M2Ny.", "bad ***."),
             ("bad S3cret-", "bad ***"),
             ("bad \"S3cret\"", "bad \"***\""),

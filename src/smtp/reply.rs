@@ -179,7 +179,8 @@ impl ReplyError {
     }
 }
 
-fn beginning(line: &str) -> &str {
+/// As much of a line as an error quotes.
+pub fn beginning(line: &str) -> &str {
     &line[..line.floor_char_boundary(QUOTE_LIMIT)]
 }
 
@@ -208,6 +209,19 @@ impl ReplyParser {
             return Err(error.clone());
         }
         self.read(input).inspect_err(|error| self.broken = Some(error.clone()))
+    }
+
+    /// The lines of a reply that is not whole yet, codes included and an LF between; of the last one what has come so far, or what broke it.
+    pub fn unfinished(&self) -> String {
+        let mut lines = String::new();
+        if let Some(code) = self.code {
+            for line in String::from_utf8_lossy(&self.text).split('\n') {
+                lines.extend([&code.to_string(), "-", line, "\n"]);
+            }
+        }
+        lines.push_str(&String::from_utf8_lossy(without_line_end(&self.line)));
+        lines.truncate(lines.trim_end_matches('\n').len());
+        lines
     }
 
     fn read(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {

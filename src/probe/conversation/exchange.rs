@@ -20,7 +20,7 @@ use crate::{
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict},
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::beginning},
     tls::TlsClient,
 };
 
@@ -174,7 +174,7 @@ impl Exchange {
 
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase) -> Result<Action, Failure> {
-        let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
+        let reply = self.hear(self.deadline).await.map_err(|lost| self.lose(&lost, phase))?;
         // Our kernel takes a long message at once, and the server may have spoken before the end of it came there.
         let is_long = phase == Phase::Body && self.check.script.payload.len() >= LONG_MESSAGE;
         if is_long && self.stream.is_still_sending() {
@@ -190,7 +190,7 @@ impl Exchange {
             return Err(self.header_refused(&reply));
         }
         if self.may_refuse_header(phase, &reply)
-            && let Some(own) = self.second_reply().await.map_err(|lost| lost.failure(phase))?
+            && let Some(own) = self.second_reply().await.map_err(|lost| self.lose(&lost, phase))?
         {
             let refused = self.header_refused(&reply);
             self.fail(refused);
@@ -223,8 +223,12 @@ impl Exchange {
         }
         let by = self.deadline.min(Instant::now() + PATIENCE);
         let early = self.hear(by).await.map_err(|lost| match lost {
-            Lost::Garbled(_) => lost.failure(phase),
-            _ => Failure::new(phase, FailureKind::Protocol, format_args!("the server spoke before {command} was sent")),
+            Lost::Garbled(_) => self.lose(&lost, phase),
+            _ => {
+                let said = self.overhear();
+                let said = format_args!("the server spoke before {command} was sent: {said:?}");
+                Failure::new(phase, FailureKind::Protocol, said)
+            }
         })?;
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
@@ -285,6 +289,30 @@ impl Exchange {
                 return Err(Lost::Closed);
             }
         }
+    }
+
+    /// What becomes of a phase whose reply did not come. What came of the reply is all that the server said about it.
+    fn lose(&mut self, lost: &Lost, phase: Phase) -> Failure {
+        let last_words = self.overhear();
+        match lost {
+            Lost::TimedOut | Lost::Closed | Lost::Tls(_) if !last_words.is_empty() => {
+                Failure::new(phase, lost.kind(), format_args!("{lost} after {last_words:?}"))
+            }
+            Lost::Garbled(ReplyError::CodeChanged { .. }) => {
+                Failure::new(phase, lost.kind(), format_args!("{lost}, in {last_words:?}"))
+            }
+            _ => lost.failure(phase),
+        }
+    }
+
+    /// The beginning of the last line of a reply that is not whole. The transcript gets all of its lines.
+    fn overhear(&mut self) -> String {
+        let lines = self.mask.apply(&self.parser.unfinished());
+        let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
+        if self.check.transcript {
+            self.journal.note(self.stream.arrived(), Event::Overheard(lines));
+        }
+        last
     }
 
     /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
