@@ -247,6 +247,13 @@ async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
         assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
     }
+    // With the one refusal of the one line heard, the dialogue is in step.
+    let script = Script::polite().expecting_proxy_header().greets("220 hi\r\n500 5.5.2 what\r\n");
+    let server = Smtpd::serve(script);
+    let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
+    assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
+    assert_eq!(phases(&report), ["connect", "banner", "quit"]);
+    assert!(server.next_session().await.said("QUIT"));
     // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
     let server = Smtpd::serve(Script::polite().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;

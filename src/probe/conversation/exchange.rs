@@ -324,7 +324,12 @@ impl Exchange {
         match self.begin(Phase::Quit, &Command::Quit).await {
             Ok(()) => drop(self.answer(dialogue, Phase::Quit).await),
             // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
-            Err(failure) if failure.phase == Phase::Proxy => self.fail(failure),
+            Err(failure) if failure.phase == Phase::Proxy => {
+                self.fail(failure);
+                if self.begin(Phase::Quit, &Command::Quit).await.is_ok() {
+                    drop(self.answer(dialogue, Phase::Quit).await);
+                }
+            }
             Err(_) => {}
         }
     }
