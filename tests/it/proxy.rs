@@ -230,6 +230,16 @@ async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
 }
 
 #[tokio::test]
+async fn behind_421_there_is_nothing_to_wait_for() {
+    let refusal = Act::reply("421 4.3.2 Busy\r\n");
+    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, refusal));
+    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+    assert_eq!(failure(&report), ("ehlo", "rejected", true), "{report:#}");
+    let duration = report["metrics"]["duration"].as_f64().expect("always there");
+    assert!(duration < 1000.0, "{duration}");
+}
+
+#[tokio::test]
 async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
     for (reply, temporary) in [("554 5.3.2 No SMTP here\r\n", false), ("421 4.3.2 Busy\r\n", true)] {
         let server = Smtpd::serve(Script::polite().expecting_proxy_header().greets(reply));

@@ -189,7 +189,7 @@ impl Exchange {
         if self.refuses_header(phase, &reply) {
             return Err(self.header_refused(&reply));
         }
-        if self.may_refuse_header(phase, &reply)
+        if self.is_ambiguous(phase, &reply)
             && let Some(own) = self.second_reply().await.map_err(|lost| self.lose(&lost, phase))?
         {
             let refused = self.header_refused(&reply);

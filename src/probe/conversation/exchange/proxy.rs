@@ -34,6 +34,12 @@ impl Exchange {
         self.check.proxy.is_some() && phase == first && reply.code().is_negative()
     }
 
+    /// Whether this reply, where the answer to our first command is expected, leaves it open which of the two it is for. 421 does not: the
+    /// server closes the connection behind it (RFC 5321, section 3.8), so that there is no other.
+    pub(super) fn is_ambiguous(&self, phase: Phase, reply: &Reply) -> bool {
+        self.may_refuse_header(phase, reply) && reply.code().value() != 421
+    }
+
     /// The reply behind one that may be the header's. If there is one, the first was the header's.
     ///
     /// # Errors
