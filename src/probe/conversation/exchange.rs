@@ -226,7 +226,7 @@ impl Exchange {
             Lost::Garbled(_) => self.lose(&lost, phase),
             _ => {
                 let said = self.overhear();
-                let said = format_args!("the server spoke before {command} was sent: {said:?}");
+                let said = format_args!("the server spoke before {} was sent: {said:?}", command.in_words());
                 Failure::new(phase, FailureKind::Protocol, said)
             }
         })?;
@@ -234,7 +234,8 @@ impl Exchange {
             return Err(self.header_refused(&early));
         }
         let early = early.masked(&self.mask);
-        let said = format!("the server spoke before {command} was sent: {} {}", early.code(), early.message());
+        let (command, code) = (command.in_words(), early.code());
+        let said = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, said))
     }
 
