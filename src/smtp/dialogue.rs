@@ -110,8 +110,8 @@ pub enum Warning {
     /// AUTH outside of TLS.
     #[error("the credentials were sent in clear text, without TLS")]
     ClearTextCredentials,
-    /// 235 before the credentials were asked for.
-    #[error("the server answered AUTH with 235 before it had asked for the credentials, so they were not checked")]
+    /// 235 before the password was asked for.
+    #[error("the server answered AUTH with 235 before it had asked for the password, so that was not checked")]
     AcceptedUnasked,
     /// 334 after the last response.
     #[error("the server asked for more than the mechanism has to say, and nothing more was sent")]
@@ -159,7 +159,10 @@ impl<'a> Dialogue<'a> {
             && reply.code().value() == 334
             && let Some(response) = self.responses.next()
         {
-            self.warn_of_clear_text();
+            // The password is in the last one.
+            if self.responses.len() == 0 {
+                self.warn_of_clear_text();
+            }
             return (Verdict::Challenged, Action::Continue(Command::SaslResponse(response)));
         }
         // 235 before all was asked for says nothing about the credentials.
@@ -257,7 +260,7 @@ impl<'a> Dialogue<'a> {
     }
 
     fn warn_of_clear_text(&mut self) {
-        if !self.in_tls && !self.warnings.contains(&Warning::ClearTextCredentials) {
+        if !self.in_tls {
             self.warnings.push(Warning::ClearTextCredentials);
         }
     }

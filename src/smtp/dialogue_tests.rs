@@ -132,6 +132,15 @@ fn no_password_without_a_challenge() {
 }
 
 #[test]
+fn a_user_name_alone_is_no_password_in_clear_text() {
+    let script = Script { credentials: credentials(Mechanism::Login), ..script() };
+    for (answer, expected) in [("235 come in", &[Warning::AcceptedUnasked][..]), ("535 nobody", &[])] {
+        let (_, _, warnings) = play(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
+        assert_eq!(warnings, expected, "{answer}");
+    }
+}
+
+#[test]
 fn a_challenge_too_many_is_not_answered() {
     let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
     let (actions, verdicts, warnings) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
