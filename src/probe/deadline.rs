@@ -14,7 +14,11 @@ use uuid::Uuid;
 
 use super::{BoxFuture, Order, Refusal, Running};
 use crate::{
-    report::{Journal, Report, Via, fold::fold, journal::Heading},
+    report::{
+        Journal, Report, Via,
+        fold::{fold, ms},
+        journal::Heading,
+    },
     target::Target,
 };
 
@@ -96,7 +100,7 @@ impl Drop for Departure {
             host = %self.host,
             port = self.port,
             outcome = "abandoned",
-            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            ms = ms(self.started.elapsed()),
             "checked"
         );
     }

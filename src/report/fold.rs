@@ -212,7 +212,7 @@ fn counts_as_last(phase: Phase) -> bool {
 }
 
 /// Milliseconds with a resolution of one microsecond.
-pub(super) fn ms(duration: Duration) -> f64 {
+pub fn ms(duration: Duration) -> f64 {
     // A duration of over 2^53 µs is 285 years.
     #[expect(clippy::cast_precision_loss, reason = "whole microseconds of any check are exact in an f64")]
     let micros = duration.as_micros() as f64;
