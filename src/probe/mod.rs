@@ -117,7 +117,7 @@ where
 
 /// A check under way: its journal and its deadline go with it from layer to layer, and the journal comes back.
 #[derive(Debug)]
-struct Running {
+struct Underway {
     check: Arc<Check>,
     caller: Option<String>,
     journal: Journal,
@@ -127,7 +127,7 @@ struct Running {
 /// A check with the addresses that it may try, in order; in place of those that it may not or cannot, why.
 #[derive(Debug)]
 struct Routed {
-    running: Running,
+    underway: Underway,
     routes: Vec<Result<Route, Attempt>>,
 }
 
@@ -141,7 +141,7 @@ struct Route {
 /// One attempt at a check: to connect to this address, by this instant.
 #[derive(Debug)]
 struct Visit {
-    running: Running,
+    underway: Underway,
     route: Route,
     connect_by: Instant,
 }
@@ -152,7 +152,7 @@ enum Visited {
     /// The server was reached, and the check is over.
     Over(Journal),
     /// There was no connection.
-    Unreached(Running, Unreached),
+    Unreached(Underway, Unreached),
 }
 
 /// A connection that did not come about.

@@ -20,7 +20,7 @@ fn check(fields: serde_json::Value) -> Arc<Check> {
     Arc::new(Check::parse(fields.into_iter().collect(), Duration::from_secs(60)).expect("a check"))
 }
 
-fn running(check: Arc<Check>) -> Running {
+fn underway(check: Arc<Check>) -> Underway {
     let heading = Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
@@ -31,7 +31,7 @@ fn running(check: Arc<Check>) -> Running {
         transcript: false,
     };
     let deadline = Instant::now() + check.timeout;
-    Running { check, caller: None, journal: Journal::new(heading), deadline }
+    Underway { check, caller: None, journal: Journal::new(heading), deadline }
 }
 
 fn route(address: &str) -> Route {
@@ -43,8 +43,8 @@ fn route(address: &str) -> Route {
 }
 
 fn visit(address: &str) -> Visit {
-    let running = running(check(json!({"to": "a@mx.test"})));
-    Visit { connect_by: running.deadline, running, route: route(address) }
+    let underway = underway(check(json!({"to": "a@mx.test"})));
+    Visit { connect_by: underway.deadline, underway, route: route(address) }
 }
 
 fn report(journal: Journal) -> Report {
@@ -54,7 +54,7 @@ fn report(journal: Journal) -> Report {
 fn unreached(visit: Visit) -> Visited {
     let failure = Failure::new(crate::phase::Phase::Connect, FailureKind::Refused, "refused");
     let began = std::time::Instant::now();
-    Visited::Unreached(visit.running, Unreached { began, answered: Some(began), failure })
+    Visited::Unreached(visit.underway, Unreached { began, answered: Some(began), failure })
 }
 
 /// Makes a service ready and calls it, so that the call is below before this returns.
@@ -75,7 +75,7 @@ async fn an_address_has_so_many_places() {
     assert_eq!(third.await.expect_err("refused"), Refusal::TargetBusy);
     drop(call(&mut service, visit("127.0.0.2:25")).await);
 
-    answer.send_response(Visited::Over(arrived.running.journal));
+    answer.send_response(Visited::Over(arrived.underway.journal));
     assert!(matches!(first.await, Ok(Visited::Over(_))));
     let _freed_by_an_answer = call(&mut service, visit("127.0.0.1:25")).await;
     assert_eq!(call(&mut service, visit("127.0.0.1:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
@@ -92,7 +92,7 @@ async fn the_next_address_is_tried_until_one_is_reached() {
     let unresolved = Attempt { host: "mx0.test".to_owned(), address: None, error: "no address".to_owned() };
     let routes =
         vec![Err(unresolved.clone()), Ok(route("127.0.0.1:25")), Ok(route("127.0.0.2:25")), Ok(route("127.0.0.3:25"))];
-    let routed = Routed { running: running(check(json!({"to": "a@mx.test", "timeout_ms": 9000}))), routes };
+    let routed = Routed { underway: underway(check(json!({"to": "a@mx.test", "timeout_ms": 9000}))), routes };
     let journal = tokio::spawn(call(&mut service, routed).await);
 
     let (first, answer) = handle.next_request().await.expect("the first");
@@ -101,7 +101,7 @@ async fn the_next_address_is_tried_until_one_is_reached() {
     answer.send_response(unreached(first));
     let (second, answer) = handle.next_request().await.expect("the second");
     assert_eq!(second.route.address.socket_addr().ip().to_string(), "127.0.0.2");
-    answer.send_response(Visited::Over(second.running.journal));
+    answer.send_response(Visited::Over(second.underway.journal));
 
     let report = report(journal.await.expect("no panic").expect("a journal"));
     let tried: Vec<_> =
@@ -116,10 +116,10 @@ async fn the_last_attempt_stands_for_the_check() {
     let mut service = Failover::new(below.map_err(Refusal::from));
     handle.allow(9);
     let routed =
-        Routed { running: running(check(json!({"to": "a@mx.test"}))), routes: vec![Ok(route("127.0.0.1:25"))] };
+        Routed { underway: underway(check(json!({"to": "a@mx.test"}))), routes: vec![Ok(route("127.0.0.1:25"))] };
     let journal = tokio::spawn(call(&mut service, routed).await);
     let (first, answer) = handle.next_request().await.expect("the first");
-    assert_eq!(first.connect_by, first.running.deadline, "one address may take all the time");
+    assert_eq!(first.connect_by, first.underway.deadline, "one address may take all the time");
     answer.send_response(unreached(first));
     let report = report(journal.await.expect("no panic").expect("a journal"));
     assert_eq!(report.failure.map(|failure| failure.kind), Some(FailureKind::Refused));
@@ -150,7 +150,8 @@ async fn what_the_policy_forbids_never_gets_below() {
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
         let mut service = Resolve::new(resolver, Arc::new(TargetPolicy::default()), 1, below.map_err(Refusal::from));
         handle.allow(1);
-        let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
+        let call =
+            tokio::spawn(call(&mut service, underway(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {
             let refusal = call.await.expect("no panic").expect_err("refused");
             assert!(matches!(refusal, Refusal::Forbidden(Forbidden::Address { .. })), "{target}: {refusal:?}");
@@ -181,7 +182,7 @@ pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
                 panic!("the password is {}", String::from(SECRET));
             }
             may_finish.acquire().await.expect("never closed").forget();
-            Ok(Visited::Over(visit.running.journal))
+            Ok(Visited::Over(visit.underway.journal))
         }
     });
     around(conversation, limits, Resolver::with_servers(&[]).expect("a resolver"), Arc::default())

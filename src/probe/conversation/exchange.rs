@@ -14,7 +14,7 @@ use crate::{
     check::Check,
     net::stream::Stream,
     phase::Phase,
-    probe::Running,
+    probe::Underway,
     report::{
         Failure, FailureKind, Journal,
         journal::{Ending, Event},
@@ -88,8 +88,8 @@ impl From<io::Error> for Lost {
 }
 
 impl Exchange {
-    pub(super) fn new(running: Running, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
-        let Running { check, journal, deadline, .. } = running;
+    pub(super) fn new(underway: Underway, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
+        let Underway { check, journal, deadline, .. } = underway;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
