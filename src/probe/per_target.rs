@@ -52,12 +52,12 @@ where
 
     fn call(&mut self, visit: Visit) -> Self::Future {
         // The port does not count: what is to be spared is the machine.
-        let Some(place) = self.in_flight.enter(visit.route.address.socket_addr().ip(), self.limit) else {
+        let Some(slot) = self.in_flight.enter(visit.route.address.socket_addr().ip(), self.limit) else {
             return Box::pin(std::future::ready(Err(Refusal::TargetBusy)));
         };
         let call = self.inner.call(visit);
         Box::pin(async move {
-            let _place = place;
+            let _slot = slot;
             call.await
         })
     }

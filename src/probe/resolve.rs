@@ -67,7 +67,7 @@ where
                 return Err(refuse(&underway, Skipped { host, address, rule }).into());
             }
             let is_name = !matches!(target, Target::Address(_));
-            let place = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
+            let slot = is_name.then(|| names.enter(target.clone(), limit).ok_or(Refusal::TargetBusy)).transpose()?;
             // Boxed, for it is large and soon over, and the conversation that follows is long.
             let candidates = match Box::pin(candidates(&resolver, &policy, &mut underway)).await {
                 Ok(candidates) => candidates,
@@ -76,7 +76,7 @@ where
                     return Ok(underway.journal);
                 }
             };
-            drop(place);
+            drop(slot);
             let routes = admit(&policy, &underway, candidates)?;
             inner.ready().await?.call(Routed { underway, routes }).await
         })
