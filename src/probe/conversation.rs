@@ -1,6 +1,6 @@
 //! The innermost service: reaches one address, runs the dialogue over it, and writes down what happened when.
 
-mod exchange;
+mod driver;
 
 use std::{
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 use tokio::time::timeout_at;
 use tower::Service;
 
-use self::exchange::Exchange;
+use self::driver::Driver;
 use super::{BoxFuture, Refusal, Unreached, Visit, Visited};
 use crate::{
     net::dial::{DialError, dial},
@@ -72,9 +72,9 @@ async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
     underway.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
     let address = route.address.socket_addr().ip();
     underway.journal.note(ended, Event::Connected { host: route.host.clone(), address });
-    let mut exchange = Exchange::new(underway, tcp, began, route.host);
-    exchange.run(&tls).await;
-    Ok(Visited::Over(exchange.into_journal()))
+    let mut driver = Driver::new(underway, tcp, began, route.host);
+    driver.run(&tls).await;
+    Ok(Visited::Over(driver.into_journal()))
 }
 
 fn dial_failure(error: DialError) -> Result<Failure, Refusal> {

@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::{Exchange, Lost, PATIENCE};
+use super::{Driver, Lost, PATIENCE};
 use crate::{
     phase::Phase,
     proxy_header::ProxyHeader,
@@ -13,7 +13,7 @@ use crate::{
     smtp::Reply,
 };
 
-impl Exchange {
+impl Driver {
     pub(super) async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
         let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;

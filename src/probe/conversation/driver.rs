@@ -1,4 +1,4 @@
-//! One conversation over one connection: says what the dialogue says, at the server's pace, and stamps every step.
+//! Drives one dialogue over one connection: says what it says, at the server's pace, and stamps every step.
 
 mod proxy;
 mod secure;
@@ -31,8 +31,8 @@ const LONG_MESSAGE: usize = 2048;
 /// How long a TLS goodbye may take to write.
 const FAREWELL: Duration = Duration::from_millis(50);
 
-/// A conversation and all that it needs.
-pub(super) struct Exchange {
+/// A dialogue's connection, and all that it takes to hold it there.
+pub(super) struct Driver {
     check: Arc<Check>,
     journal: Journal,
     deadline: Instant,
@@ -87,7 +87,7 @@ impl From<io::Error> for Lost {
     }
 }
 
-impl Exchange {
+impl Driver {
     pub(super) fn new(underway: Underway, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
         let Underway { check, journal, deadline, .. } = underway;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();

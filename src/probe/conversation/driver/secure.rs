@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Exchange;
+use super::Driver;
 use crate::{
     check::TlsVerify,
     phase::Phase,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-impl Exchange {
+impl Driver {
     /// Goes over to TLS, and tells whether the check may go on there.
     ///
     /// # Errors
