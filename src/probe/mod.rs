@@ -11,11 +11,16 @@ mod refusal;
 mod resolve;
 mod traced;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SdkTracer;
-use tokio::time::Instant;
+// An `Instant` is std's in this room, and by when something is to be done a `Deadline`.
+use tokio::time::Instant as Deadline;
 use tower::{
     Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
     util::BoxCloneSyncService,
@@ -121,7 +126,7 @@ struct Underway {
     check: Arc<Check>,
     caller: Option<String>,
     journal: Journal,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// A check with the addresses that it may try, in order; in place of those that it may not or cannot, why.
@@ -143,7 +148,7 @@ struct Route {
 struct Visit {
     underway: Underway,
     route: Route,
-    connect_by: Instant,
+    connect_by: Deadline,
 }
 
 /// What came of a [`Visit`].
@@ -158,9 +163,9 @@ enum Visited {
 /// A connection that did not come about.
 #[derive(Debug)]
 struct Unreached {
-    began: std::time::Instant,
+    began: Instant,
     /// When the attempt was answered in the negative; `None` when nothing came back.
-    answered: Option<std::time::Instant>,
+    answered: Option<Instant>,
     failure: Failure,
 }
 

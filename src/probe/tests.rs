@@ -24,13 +24,13 @@ fn underway(check: Arc<Check>) -> Underway {
     let heading = Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
-        started: std::time::Instant::now(),
+        started: Instant::now(),
         host: "mx.test".to_owned(),
         port: 25,
         via: Via::Request,
         transcript: false,
     };
-    let deadline = Instant::now() + check.timeout;
+    let deadline = Deadline::now() + check.timeout;
     Underway { check, caller: None, journal: Journal::new(heading), deadline }
 }
 
@@ -48,12 +48,12 @@ fn visit(address: &str) -> Visit {
 }
 
 fn report(journal: Journal) -> Report {
-    fold(journal, std::time::Instant::now())
+    fold(journal, Instant::now())
 }
 
 fn unreached(visit: Visit) -> Visited {
     let failure = Failure::new(crate::phase::Phase::Connect, FailureKind::Refused, "refused");
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     Visited::Unreached(visit.underway, Unreached { began, answered: Some(began), failure })
 }
 
@@ -96,7 +96,7 @@ async fn the_next_address_is_tried_until_one_is_reached() {
     let journal = tokio::spawn(call(&mut service, routed).await);
 
     let (first, answer) = handle.next_request().await.expect("the first");
-    let share = first.connect_by.saturating_duration_since(Instant::now());
+    let share = first.connect_by.saturating_duration_since(Deadline::now());
     assert!(share <= Duration::from_secs(3), "a third of the time, and no more: {share:?}");
     answer.send_response(unreached(first));
     let (second, answer) = handle.next_request().await.expect("the second");

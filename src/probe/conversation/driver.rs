@@ -3,11 +3,15 @@
 mod proxy;
 mod secure;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant as Deadline, timeout_at},
 };
 
 use crate::{
@@ -35,10 +39,10 @@ const FAREWELL: Duration = Duration::from_millis(50);
 pub(super) struct Driver {
     check: Arc<Check>,
     journal: Journal,
-    deadline: Instant,
+    deadline: Deadline,
     stream: Stream,
     /// When the connection was begun, which is when the banner's time begins.
-    began: std::time::Instant,
+    began: Instant,
     parser: ReplyParser,
     mask: Mask,
     host: String,
@@ -88,7 +92,7 @@ impl From<io::Error> for Lost {
 }
 
 impl Driver {
-    pub(super) fn new(underway: Underway, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
+    pub(super) fn new(underway: Underway, tcp: TcpStream, began: Instant, host: String) -> Self {
         let Underway { check, journal, deadline, .. } = underway;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
@@ -109,9 +113,9 @@ impl Driver {
             }
         }
         for warning in dialogue.warnings() {
-            self.journal.note(std::time::Instant::now(), Event::Warned(warning.to_string()));
+            self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
         }
-        let farewell = self.deadline.min(Instant::now() + FAREWELL);
+        let farewell = self.deadline.min(Deadline::now() + FAREWELL);
         // A goodbye that cannot be written is none.
         let _ = timeout_at(farewell, self.stream.close()).await;
     }
@@ -169,7 +173,7 @@ impl Driver {
 
     fn fail(&mut self, mut failure: Failure) {
         failure.message = self.mask.apply(&failure.message);
-        self.journal.note(std::time::Instant::now(), Event::Failed(failure));
+        self.journal.note(Instant::now(), Event::Failed(failure));
     }
 
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
@@ -221,7 +225,7 @@ impl Driver {
         if !self.stream.has_more().await {
             return Ok(());
         }
-        let by = self.deadline.min(Instant::now() + PATIENCE);
+        let by = self.deadline.min(Deadline::now() + PATIENCE);
         let early = self.hear(by).await.map_err(|lost| match lost {
             Lost::Garbled(_) => self.lose(&lost, phase),
             _ => {
@@ -249,7 +253,7 @@ impl Driver {
     async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
         let octets = command.to_wire();
         let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
         let Err(lost) = self.write(&octets).await else { return Ok(()) };
         self.in_step = false;
@@ -267,7 +271,7 @@ impl Driver {
     }
 
     /// The next reply, in the journal with the instant at which its last byte arrived.
-    async fn hear(&mut self, by: Instant) -> Result<Reply, Lost> {
+    async fn hear(&mut self, by: Deadline) -> Result<Reply, Lost> {
         loop {
             let mut unread = self.stream.unread();
             let octets = unread.len();
@@ -318,7 +322,7 @@ impl Driver {
 
     /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
     async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
-        self.deadline = self.deadline.min(Instant::now() + PATIENCE);
+        self.deadline = self.deadline.min(Deadline::now() + PATIENCE);
         if !self.in_step {
             return;
         }

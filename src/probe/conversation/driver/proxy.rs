@@ -3,7 +3,9 @@
 //! Such a server takes the header for a command and refuses it. Its refusal comes before the answer to the first command of ours,
 //! perhaps even before the command is written, or in place of the greeting.
 
-use tokio::time::Instant;
+use std::time::Instant;
+
+use tokio::time::Instant as Deadline;
 
 use super::{Driver, Lost, PATIENCE};
 use crate::{
@@ -18,7 +20,7 @@ impl Driver {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
         let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;
         let octets = header.encode(local, peer).map_err(unsupported)?;
-        self.journal.note(std::time::Instant::now(), Event::Sent(shown(&octets)));
+        self.journal.note(Instant::now(), Event::Sent(shown(&octets)));
         self.write(&octets).await.map_err(|lost| lost.failure(Phase::Proxy))
     }
 
@@ -45,7 +47,7 @@ impl Driver {
     /// # Errors
     /// What comes behind the first is no reply.
     pub(super) async fn second_reply(&mut self) -> Result<Option<Reply>, Lost> {
-        let by = self.deadline.min(Instant::now() + PATIENCE);
+        let by = self.deadline.min(Deadline::now() + PATIENCE);
         match self.hear(by).await {
             Ok(reply) => Ok(Some(reply)),
             Err(Lost::TimedOut | Lost::Closed) => Ok(None),
