@@ -14,6 +14,7 @@ use tokio::{
     time::{Instant as Deadline, timeout_at},
 };
 
+use self::secure::Secured;
 use crate::{
     check::Check,
     net::stream::Stream,
@@ -133,8 +134,10 @@ impl Driver {
             self.send_proxy_header(header).await?;
         }
         self.journal.note(self.began, Event::Began(Phase::Banner));
-        if check.script.implicit_tls {
-            self.handshake(tls).await??;
+        if check.script.implicit_tls
+            && let Secured::Distrusted(failure) = self.handshake(tls).await?
+        {
+            return Err(failure);
         }
         let mut action = first;
         loop {
@@ -154,8 +157,8 @@ impl Driver {
                     self.answer(dialogue, Phase::SaslAuth).await?
                 }
                 Action::Handshake => match self.handshake(tls).await? {
-                    Ok(()) => dialogue.after_handshake(),
-                    Err(failure) => self.part(dialogue, failure),
+                    Secured::Trusted => dialogue.after_handshake(),
+                    Secured::Distrusted(failure) => self.part(dialogue, failure),
                 },
                 Action::Unsupported(phase, lacking) => {
                     self.part(dialogue, Failure::new(phase, FailureKind::Unsupported, lacking))
