@@ -74,7 +74,7 @@ pub enum Action {
     /// Begin a phase with this command and wait for its reply.
     Begin(Phase, Command),
     /// Write this within the phase under way and wait for the next reply.
-    Continue(Command),
+    Continue(Phase, Command),
     /// Do the TLS handshake, then ask [`Dialogue::after_handshake`].
     Handshake,
     /// The phase cannot be begun: the server lacks what it needs. [`Dialogue::quit`] is in order.
@@ -163,7 +163,7 @@ impl<'a> Dialogue<'a> {
             if self.responses.len() == 0 {
                 self.warn_of_clear_text();
             }
-            return (Verdict::Challenged, Action::Continue(Command::SaslResponse(response)));
+            return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
         }
         // 235 before all was asked for says nothing about the credentials.
         let unasked = self.phase == Phase::SaslAuth && self.responses.len() > 0;

@@ -33,7 +33,7 @@ fn shown(action: &Action) -> String {
     match action {
         Action::Listen(phase) => format!("{phase}: listen"),
         Action::Begin(phase, command) => format!("{phase}: {command}"),
-        Action::Continue(command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
+        Action::Continue(_, command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
         Action::Handshake => "handshake".to_owned(),
         Action::Unsupported(phase, lacking) => format!("{phase}: unsupported: {lacking}"),
         Action::Quit => "quit: QUIT".to_owned(),
@@ -219,7 +219,7 @@ proptest! {
             match &action {
                 Action::Close => break,
                 Action::Quit => quits += 1,
-                Action::Continue(_) => responses += 1,
+                Action::Continue(..) => responses += 1,
                 _ => {}
             }
             let (verdict, next) = dialogue.reply(&reply(&format!("{code} x")));

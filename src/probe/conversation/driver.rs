@@ -151,10 +151,10 @@ impl Driver {
                     self.begin(phase, &command).await?;
                     self.answer(dialogue, phase).await?
                 }
-                Action::Continue(command) => {
-                    self.await_turn(Phase::SaslAuth, &command).await?;
-                    self.say(Phase::SaslAuth, &command, None).await?;
-                    self.answer(dialogue, Phase::SaslAuth).await?
+                Action::Continue(phase, command) => {
+                    self.await_turn(phase, &command).await?;
+                    self.say(phase, &command, None).await?;
+                    self.answer(dialogue, phase).await?
                 }
                 Action::Handshake => match self.handshake(tls).await? {
                     Secured::Trusted => dialogue.after_handshake(),
