@@ -185,14 +185,9 @@ fn check_domain(domain: &str) -> Result<(), InvalidAddress> {
 
 /// Letters, digits and inner hyphens; the underscore too, which no RFC allows and many internal host names have.
 fn is_label(label: &str) -> bool {
-    let is_allowed =
-        |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
-    // A mark, as many scripts have them, is neither a letter nor a digit; IDNA judges it when the name is looked up.
-    let is_mark = |c: char| is_printable_beyond_ascii(c) && !c.is_alphanumeric();
-    !label.is_empty()
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.chars().all(|c| is_allowed(c) || is_mark(c))
+    // Beyond ASCII there are marks, too, which are neither letters nor digits; IDNA judges them when the name is looked up.
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || is_printable_beyond_ascii(c);
+    !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_allowed)
 }
 
 #[cfg(test)]
