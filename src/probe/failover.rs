@@ -42,6 +42,7 @@ where
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
+        // The one to call is the one that was asked whether it is ready; its clone may not be.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(visit_each(inner, routed))

@@ -49,7 +49,7 @@ pub struct Order {
     pub check: Arc<Check>,
     /// Who asked, for the log; `None` where nobody needs a name.
     pub caller: Option<String>,
-    /// Who is told of each phase as it ends.
+    /// Who is told of each phase as it begins and as it ends.
     pub listener: Option<Listener>,
     /// The span that the check's own belongs to, where traces are collected.
     pub parent: Option<SpanContext>,
@@ -61,7 +61,7 @@ impl Order {
         Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
     }
 
-    /// The same order, and `listener` is told of each phase as it ends.
+    /// The same order, and `listener` is told of each phase as it begins and as it ends.
     #[must_use]
     pub fn heard_by(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }

@@ -54,6 +54,7 @@ where
     }
 
     fn call(&mut self, mut underway: Underway) -> Self::Future {
+        // The one to call is the one that was asked whether it is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
