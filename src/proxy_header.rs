@@ -170,14 +170,15 @@ fn encode_v2((source, destination): (IpAddr, IpAddr), source_port: u16, destinat
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     };
-    let family_and_transport = if source.is_ipv4() { 0x11 } else { 0x21 };
-    let mut body = octets(source);
-    body.extend(octets(destination));
-    body.extend(source_port.to_be_bytes());
-    body.extend(destination_port.to_be_bytes());
+    // The length is that of what follows: two addresses and two ports.
+    let (family_and_transport, length) = if source.is_ipv4() { (0x11, 12_u16) } else { (0x21, 36) };
     let mut header = V2_SIGNATURE.to_vec();
-    header.extend([V2_VERSION_AND_COMMAND, family_and_transport, 0, body.len().to_be_bytes()[size_of::<usize>() - 1]]);
-    header.extend(body);
+    header.extend([V2_VERSION_AND_COMMAND, family_and_transport]);
+    header.extend(length.to_be_bytes());
+    header.extend(octets(source));
+    header.extend(octets(destination));
+    header.extend(source_port.to_be_bytes());
+    header.extend(destination_port.to_be_bytes());
     header
 }
 

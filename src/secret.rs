@@ -1,9 +1,13 @@
 //! Where secrets are kept: a string that cannot be printed, and the masking of what a server echoes.
 
+mod fragments;
+
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
+
+use fragments::Fragments;
 
 /// A secret string: no `Display`, no `Serialize`, a `Debug` that shows nothing, and memory that is wiped on drop.
 ///
@@ -38,7 +42,9 @@ const SHORTEST_MASKED: usize = 4;
 /// Takes the secrets of one check out of text that came from the server, so that an echo of them goes no further.
 #[derive(Clone, Default)]
 pub struct Mask {
+    /// What is hidden wherever it stands whole.
     needles: Vec<Zeroizing<String>>,
+    fragments: Fragments,
 }
 
 impl Mask {
@@ -49,9 +55,9 @@ impl Mask {
         if text.chars().count() < SHORTEST_MASKED {
             return Self::default();
         }
-        let mut needles = vec![Zeroizing::new(text.to_owned())];
-        needles.extend((0..3).map(|offset| base64_core(text.as_bytes(), offset)));
-        Self { needles }.and_base64(&STANDARD.encode(text))
+        let mask = Self { needles: vec![Zeroizing::new(text.to_owned())], fragments: Fragments::of(text) };
+        let cores = (0..3).map(|offset| base64_core(text.as_bytes(), offset));
+        cores.fold(mask.and_base64(&STANDARD.encode(text)), |mask, core| mask.and_base64(&core))
     }
 
     /// The mask, and this text of base64 in which the secret is. Of it nothing is left, not even the bits that the secret shares
@@ -62,13 +68,17 @@ impl Mask {
             let unpadded = encoded.trim_end_matches('=');
             self.needles.extend([encoded, unpadded].map(|needle| Zeroizing::new(needle.to_owned())));
             self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+            self.fragments.add_base64(encoded);
         }
         self
     }
 
-    /// The text with [`MASK`] where a secret stood.
+    /// The text with [`MASK`] where a secret stood, or a part of one that is no accident.
     pub fn apply(&self, text: &str) -> String {
-        let mut masked = text.to_owned();
+        if self.needles.is_empty() {
+            return text.to_owned();
+        }
+        let mut masked = self.fragments.masked(text);
         // A mask in place of one form may complete another, if the secret has asterisks.
         while let Some(needle) = self.needles.iter().find(|needle| masked.contains(needle.as_str())) {
             masked = without(&masked, needle);

@@ -104,6 +104,10 @@ impl Rules {
     }
 
     fn sender(&mut self, text: Option<&str>) -> Option<Mailbox> {
+        if text == Some("<>") {
+            self.invalid.add("from", "must not have angle brackets; the null sender is the empty string");
+            return None;
+        }
         let sender = self.mailbox("from", text.filter(|text| !text.is_empty()))?;
         if sender.domain().is_none() {
             self.invalid.add("from", InvalidAddress::NoDomain);

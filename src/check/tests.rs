@@ -266,3 +266,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_empty_is_called_so() {
+    for (fields, detail) in [
+        (json!({"to": ""}), "must not be empty"),
+        (json!({"to": "a@b.test", "ehlo": ""}), "must not be empty"),
+        (json!({"to": "a@b.test", "from": "<>"}), "must not have angle brackets; the null sender is the empty string"),
+    ] {
+        let invalid = parse(fields.clone()).expect_err("invalid");
+        assert_eq!(invalid[0].1, detail, "{fields}");
+    }
+}

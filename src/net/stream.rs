@@ -6,16 +6,21 @@ use std::{
     mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+#[cfg(target_os = "linux")]
+use {
+    nix::poll::{PollFd, PollFlags, PollTimeout, poll},
+    std::os::fd::AsFd,
+};
 
 /// So much is read at once, in octets.
 const ROOM: usize = 4096;
@@ -116,22 +121,53 @@ impl Stream {
         Ok(arrived.is_some())
     }
 
-    /// Writes all of `octets`.
+    /// Writes all of `octets`, unless the server speaks while they wait for room; false then, and [`Self::unread`] has its words.
+    ///
+    /// Whenever a write had to wait, the server is listened to before the next one, with no wait between the two: what comes while
+    /// octets are still to be written is found before the last of them goes. Octets that the kernel takes at once, as it does a short
+    /// message, cost no look of their own, since nothing can come in the middle of them.
     ///
     /// # Errors
     /// What the system or TLS said.
-    pub async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        match &mut self.transport {
-            Transport::Plain(tcp) => tcp.write_all(octets).await?,
-            Transport::Tls(tls) => {
-                tls.write_all(octets).await?;
-                tls.flush().await?;
+    pub async fn write(&mut self, octets: &[u8]) -> io::Result<bool> {
+        let (mut written, mut waited) = (0, false);
+        poll_fn(|context| {
+            loop {
+                if waited && ready!(self.poll_more(context)) {
+                    return Poll::Ready(Ok(false));
+                }
+                waited = false;
+                match self.poll_write(context, &octets[written..]) {
+                    Poll::Ready(Ok(0)) if written == octets.len() => return Poll::Ready(Ok(true)),
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(taken)) => written += taken,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    // The end of the wait may be a word of the server's as well as room.
+                    Poll::Pending if self.poll_glimpse(context) => return Poll::Ready(Ok(false)),
+                    Poll::Pending => {
+                        waited = true;
+                        return Poll::Pending;
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    /// Writes some of `octets`; where there are none left, all that TLS still holds, and then zero is ready.
+    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match (&mut self.transport, octets) {
+            (Transport::Plain(_), []) => Poll::Ready(Ok(0)),
+            (Transport::Plain(tcp), octets) => Pin::new(tcp).poll_write(context, octets),
+            (Transport::Tls(tls), []) => {
+                ready!(Pin::new(tls).poll_flush(context))?;
                 // What comes first may be a session ticket, which nobody asks for, and the reply would wait behind it.
                 self.acknowledge_at_once();
+                Poll::Ready(Ok(0))
             }
-            Transport::Gone => return Err(io::ErrorKind::NotConnected.into()),
+            (Transport::Tls(tls), octets) => Pin::new(tls).poll_write(context, octets),
+            (Transport::Gone, _) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
-        Ok(())
     }
 
     /// Tells the server at once what has arrived; for when more must come before there is anything to write.
@@ -147,6 +183,22 @@ impl Stream {
         }
     }
 
+    /// Whether 3 KiB or more of what was written have not come to the server's end of the connection, as far as is known here.
+    /// What it has said by now it said before it had them: each of its segments acknowledges all that came until then.
+    ///
+    /// The question is put as one for room in the smallest of send buffers, since the plain one takes `unsafe`. The buffer stays small:
+    /// for the end of a conversation only. False where it cannot be told.
+    pub fn is_still_sending(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if let Some(tcp) = self.tcp() {
+            // The kernel makes the smallest of it, 4608 octets, which has no room once two thirds are in use, its book-keeping included.
+            let shrunk = SockRef::from(tcp).set_send_buffer_size(0);
+            let mut room = [PollFd::new(tcp.as_fd(), PollFlags::POLLOUT)];
+            return shrunk.is_ok() && poll(&mut room, PollTimeout::ZERO) == Ok(0);
+        }
+        false
+    }
+
     fn tcp(&self) -> Option<&TcpStream> {
         match &self.transport {
             Transport::Plain(tcp) => Some(tcp),
@@ -157,32 +209,40 @@ impl Stream {
 
     /// Whether anything has arrived by now that was not taken; it is in [`Self::unread`] then. Does not wait.
     pub async fn has_more(&mut self) -> bool {
+        poll_fn(|context| self.poll_more(context)).await
+    }
+
+    /// [`Self::has_more`]. It is ready as soon as the runtime has heard of what the kernel holds.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<bool> {
         if !self.unread().is_empty() {
-            return true;
+            return Poll::Ready(true);
         }
-        let Some(tcp) = self.tcp() else { return false };
+        let Some(tcp) = self.tcp() else { return Poll::Ready(false) };
         // The runtime may not have heard yet of what the kernel holds; so the kernel is asked.
         let in_kernel = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|octets| octets > 0);
-        if in_kernel && tcp.readable().await.is_err() {
-            return false;
+        if in_kernel && ready!(tcp.poll_read_ready(context)).is_err() {
+            return Poll::Ready(false);
         }
-        let (transport, buffer) = (&mut self.transport, &mut self.buffer);
-        // One poll and no more: inside TLS, what the kernel holds may be a session ticket, which yields nothing.
-        poll_fn(|context| {
-            let mut room = [MaybeUninit::uninit(); GLIMPSE];
-            let mut room = ReadBuf::uninit(&mut room);
-            let _ = match transport {
-                Transport::Plain(tcp) if in_kernel => Pin::new(tcp).poll_read(context, &mut room),
-                Transport::Plain(_) | Transport::Gone => Poll::Pending,
-                Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut room),
-            };
-            buffer.extend_from_slice(room.filled());
-            Poll::Ready(())
-        })
-        .await;
-        let has_more = !self.unread().is_empty();
+        // Inside TLS there may be more than the kernel holds.
+        let worthwhile = in_kernel || matches!(self.transport, Transport::Tls(_));
+        Poll::Ready(worthwhile && self.poll_glimpse(context))
+    }
+
+    /// Reads a little, if there is anything; whether there was.
+    ///
+    /// One poll and no more: inside TLS, what the kernel holds may be a session ticket, which yields nothing.
+    fn poll_glimpse(&mut self, context: &mut Context<'_>) -> bool {
+        let mut room = [MaybeUninit::uninit(); GLIMPSE];
+        let mut room = ReadBuf::uninit(&mut room);
+        let _ = match &mut self.transport {
+            Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut room),
+            Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut room),
+            Transport::Gone => Poll::Pending,
+        };
+        let has_more = !room.filled().is_empty();
         if has_more {
             self.arrived = Instant::now();
+            self.buffer.extend_from_slice(room.filled());
         }
         has_more
     }

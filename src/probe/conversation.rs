@@ -1,6 +1,6 @@
 //! The innermost service: reaches one address, runs the dialogue over it, and writes down what happened when.
 
-mod exchange;
+mod driver;
 
 use std::{
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 use tokio::time::timeout_at;
 use tower::Service;
 
-use self::exchange::Exchange;
+use self::driver::Driver;
 use super::{BoxFuture, Refusal, Unreached, Visit, Visited};
 use crate::{
     net::dial::{DialError, dial},
@@ -51,9 +51,9 @@ impl Service<Visit> for Conversation {
 }
 
 async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
-    let Visit { mut running, route, connect_by } = visit;
+    let Visit { mut underway, route, connect_by } = visit;
     let began = Instant::now();
-    running.journal.announce(began, Phase::Connect);
+    underway.journal.announce(began, Phase::Connect);
     let connected = timeout_at(connect_by, dial(route.address)).await;
     let ended = Instant::now();
     let tcp = match connected {
@@ -61,20 +61,20 @@ async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
         Ok(Err(error)) => {
             let answered = (!matches!(error, DialError::TimedOut)).then_some(ended);
             let failure = dial_failure(error)?;
-            return Ok(Visited::Unreached(running, Unreached { began, answered, failure }));
+            return Ok(Visited::Unreached(underway, Unreached { began, answered, failure }));
         }
         Err(_) => {
             let failure = Failure::new(Phase::Connect, FailureKind::Timeout, DialError::TimedOut);
-            return Ok(Visited::Unreached(running, Unreached { began, answered: None, failure }));
+            return Ok(Visited::Unreached(underway, Unreached { began, answered: None, failure }));
         }
     };
-    running.journal.note(began, Event::Began(Phase::Connect));
-    running.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
+    underway.journal.note(began, Event::Began(Phase::Connect));
+    underway.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
     let address = route.address.socket_addr().ip();
-    running.journal.note(ended, Event::Connected { host: route.host.clone(), address });
-    let mut exchange = Exchange::new(running, tcp, began, route.host);
-    exchange.run(&tls).await;
-    Ok(Visited::Over(exchange.into_journal()))
+    underway.journal.note(ended, Event::Connected { host: route.host.clone(), address });
+    let mut driver = Driver::new(underway, tcp, began, route.host);
+    driver.run(&tls).await;
+    Ok(Visited::Over(driver.into_journal()))
 }
 
 fn dial_failure(error: DialError) -> Result<Failure, Refusal> {

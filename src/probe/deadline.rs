@@ -12,13 +12,17 @@ use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{BoxFuture, Order, Refusal, Running};
+use super::{BoxFuture, Order, Refusal, Underway};
 use crate::{
-    report::{Journal, Report, Via, fold::fold, journal::Heading},
+    report::{
+        Journal, Report, Via,
+        fold::{fold, ms},
+        journal::Heading,
+    },
     target::Target,
 };
 
-/// From an [`Order`] to a [`Report`], by a service that keeps a [`Running`] check's journal.
+/// From an [`Order`] to a [`Report`], by a service that keeps the journal of a check [`Underway`].
 #[derive(Clone, Debug)]
 pub(super) struct Deadline<S> {
     inner: S,
@@ -32,7 +36,7 @@ impl<S> Deadline<S> {
 
 impl<S> Service<Order> for Deadline<S>
 where
-    S: Service<Running, Response = Journal, Error = Refusal, Future: Send + 'static>,
+    S: Service<Underway, Response = Journal, Error = Refusal, Future: Send + 'static>,
 {
     type Response = Report;
     type Error = Refusal;
@@ -48,8 +52,8 @@ where
         let heading = heading(&order, started.into_std());
         let mut departure = Departure::watch(&heading, order.caller.clone());
         let journal = Journal::new(heading).heard_by(order.listener);
-        let running = Running { check: order.check, caller: order.caller.clone(), journal, deadline };
-        let call = self.inner.call(running);
+        let underway = Underway { check: order.check, caller: order.caller.clone(), journal, deadline };
+        let call = self.inner.call(underway);
         // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
         let span = tracing::error_span!("check", id = %order.id);
         let report = async move {
@@ -96,7 +100,7 @@ impl Drop for Departure {
             host = %self.host,
             port = self.port,
             outcome = "abandoned",
-            ms = self.started.elapsed().as_secs_f64() * 1e3,
+            ms = ms(self.started.elapsed()),
             "checked"
         );
     }

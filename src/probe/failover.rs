@@ -5,9 +5,10 @@ use std::{
     time::Instant,
 };
 
+use tokio::time::Instant as Deadline;
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Refusal, Routed, Running, Unreached, Visit, Visited};
+use super::{BoxFuture, Refusal, Routed, Underway, Unreached, Visit, Visited};
 use crate::{
     phase::Phase,
     report::{
@@ -41,6 +42,7 @@ where
     }
 
     fn call(&mut self, routed: Routed) -> Self::Future {
+        // The one to call is the one that was asked whether it is ready; its clone may not be.
         let clone = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, clone);
         Box::pin(visit_each(inner, routed))
@@ -51,42 +53,42 @@ async fn visit_each<S>(mut inner: S, routed: Routed) -> Result<Journal, Refusal>
 where
     S: Service<Visit, Response = Visited, Error = Refusal>,
 {
-    let Routed { mut running, routes } = routed;
+    let Routed { mut underway, routes } = routed;
     let mut left = routes.iter().filter(|route| route.is_ok()).count();
     let mut last = None;
     for route in routes {
         let route = match route {
             Ok(route) => route,
             Err(attempt) => {
-                running.journal.note(Instant::now(), Event::Attempted(attempt));
+                underway.journal.note(Instant::now(), Event::Attempted(attempt));
                 continue;
             }
         };
         let (host, address) = (route.host.clone(), Some(route.address.socket_addr().ip()));
         let inner = inner.ready().await?;
-        let visit = Visit { connect_by: connect_by(&running, left), running, route };
+        let visit = Visit { connect_by: connect_by(&underway, left), underway, route };
         match inner.call(visit).await? {
             Visited::Over(journal) => return Ok(journal),
             Visited::Unreached(back, unreached) => {
-                running = back;
+                underway = back;
                 let error = unreached.failure.message.clone();
-                running.journal.note(Instant::now(), Event::Attempted(Attempt { host, address, error }));
+                underway.journal.note(Instant::now(), Event::Attempted(Attempt { host, address, error }));
                 last = Some(unreached);
             }
         }
         left -= 1;
     }
     if let Some(unreached) = last {
-        note_unreached(&mut running.journal, unreached);
+        note_unreached(&mut underway.journal, unreached);
     }
-    Ok(running.journal)
+    Ok(underway.journal)
 }
 
 /// Of the time that is left, each address to come gets an equal share to be connected to, so that a silent one doesn't use up the
 /// time of those behind it. The last may take all of it.
-fn connect_by(running: &Running, left: usize) -> tokio::time::Instant {
-    let now = tokio::time::Instant::now();
-    let share = running.deadline.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+fn connect_by(underway: &Underway, left: usize) -> Deadline {
+    let now = Deadline::now();
+    let share = underway.deadline.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
     now + share
 }
 

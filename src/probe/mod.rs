@@ -11,11 +11,16 @@ mod refusal;
 mod resolve;
 mod traced;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SdkTracer;
-use tokio::time::Instant;
+// An `Instant` is std's in this room, and by when something is to be done a `Deadline`.
+use tokio::time::Instant as Deadline;
 use tower::{
     Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, timeout::TimeoutLayer,
     util::BoxCloneSyncService,
@@ -44,7 +49,7 @@ pub struct Order {
     pub check: Arc<Check>,
     /// Who asked, for the log; `None` where nobody needs a name.
     pub caller: Option<String>,
-    /// Who is told of each phase as it ends.
+    /// Who is told of each phase as it begins and as it ends.
     pub listener: Option<Listener>,
     /// The span that the check's own belongs to, where traces are collected.
     pub parent: Option<SpanContext>,
@@ -56,7 +61,7 @@ impl Order {
         Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
     }
 
-    /// The same order, and `listener` is told of each phase as it ends.
+    /// The same order, and `listener` is told of each phase as it begins and as it ends.
     #[must_use]
     pub fn heard_by(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
@@ -123,17 +128,17 @@ where
 
 /// A check under way: its journal and its deadline go with it from layer to layer, and the journal comes back.
 #[derive(Debug)]
-struct Running {
+struct Underway {
     check: Arc<Check>,
     caller: Option<String>,
     journal: Journal,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 /// A check with the addresses that it may try, in order; in place of those that it may not or cannot, why.
 #[derive(Debug)]
 struct Routed {
-    running: Running,
+    underway: Underway,
     routes: Vec<Result<Route, Attempt>>,
 }
 
@@ -147,9 +152,9 @@ struct Route {
 /// One attempt at a check: to connect to this address, by this instant.
 #[derive(Debug)]
 struct Visit {
-    running: Running,
+    underway: Underway,
     route: Route,
-    connect_by: Instant,
+    connect_by: Deadline,
 }
 
 /// What came of a [`Visit`].
@@ -158,15 +163,15 @@ enum Visited {
     /// The server was reached, and the check is over.
     Over(Journal),
     /// There was no connection.
-    Unreached(Running, Unreached),
+    Unreached(Underway, Unreached),
 }
 
 /// A connection that did not come about.
 #[derive(Debug)]
 struct Unreached {
-    began: std::time::Instant,
+    began: Instant,
     /// When the attempt was answered in the negative; `None` when nothing came back.
-    answered: Option<std::time::Instant>,
+    answered: Option<Instant>,
     failure: Failure,
 }
 

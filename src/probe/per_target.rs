@@ -52,12 +52,12 @@ where
     fn call(&mut self, visit: Visit) -> Self::Future {
         // The port does not count: what is to be spared is the machine, which of IPv6 may have a network of addresses.
         let machine = subnet_of(visit.route.address.socket_addr().ip());
-        let Some(place) = self.in_flight.enter(machine, self.limit) else {
+        let Some(slot) = self.in_flight.enter(machine, self.limit) else {
             return Box::pin(std::future::ready(Err(Refusal::TargetBusy)));
         };
         let call = self.inner.call(visit);
         Box::pin(async move {
-            let _place = place;
+            let _slot = slot;
             call.await
         })
     }

@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout_at};
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Limits, Refusal, Route, Routed, Running, in_flight::InFlight};
+use super::{BoxFuture, Limits, Refusal, Route, Routed, Underway, in_flight::InFlight};
 use crate::{
     net::resolve::{Candidate, ResolveError, Resolver, failure},
     phase::Phase,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// From a [`Running`] check to a [`Routed`] one.
+/// From a check [`Underway`] to a [`Routed`] one.
 #[derive(Clone, Debug)]
 pub(super) struct Resolve<S> {
     resolver: Resolver,
@@ -44,7 +44,7 @@ impl<S> Resolve<S> {
     }
 }
 
-impl<S> Service<Running> for Resolve<S>
+impl<S> Service<Underway> for Resolve<S>
 where
     S: Service<Routed, Response = Journal, Error = Refusal, Future: Send> + Clone + Send + 'static,
 {
@@ -56,38 +56,39 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut running: Running) -> Self::Future {
+    fn call(&mut self, mut underway: Underway) -> Self::Future {
+        // The one to call is the one that was asked whether it is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (resolver, policy) = (self.resolver.clone(), Arc::clone(&self.policy));
         let (names, room, per_name) = (self.names.clone(), Arc::clone(&self.room), self.per_name);
         Box::pin(async move {
             // What is forbidden by its name or port is so whether the name has an address or not, and needs no question to DNS.
-            let (target, port) = (&running.check.target, running.check.port);
+            let (target, port) = (&underway.check.target, underway.check.port);
             if let Err(rule) = policy.admit_target(target, port) {
-                let host = running.journal.heading().host.clone();
+                let host = underway.journal.heading().host.clone();
                 let address = if let Target::Address(address) = target { Some(*address) } else { None };
-                return Err(refuse(&running, Skipped { host, address, rule }).into());
+                return Err(refuse(&underway, Skipped { host, address, rule }).into());
             }
             let enter = || {
-                let place = names.enter(target.clone(), per_name).ok_or(Refusal::TargetBusy)?;
+                let slot = names.enter(target.clone(), per_name).ok_or(Refusal::TargetBusy)?;
                 // Not `TargetBusy`: nothing may be amiss with this name, and it is the house that has no room for it.
                 let room = room.try_acquire_owned().map_err(|_| Refusal::Overloaded)?;
-                Ok::<_, Refusal>((place, room))
+                Ok::<_, Refusal>((slot, room))
             };
             let is_name = !matches!(target, Target::Address(_));
-            let place = is_name.then(enter).transpose()?;
+            let slot = is_name.then(enter).transpose()?;
             // Boxed, for it is large and soon over, and the conversation that follows is long.
-            let candidates = match Box::pin(candidates(&resolver, &policy, &mut running)).await {
+            let candidates = match Box::pin(candidates(&resolver, &policy, &mut underway)).await {
                 Ok(candidates) => candidates,
                 Err(failure) => {
-                    running.journal.note(Instant::now(), Event::Failed(failure));
-                    return Ok(running.journal);
+                    underway.journal.note(Instant::now(), Event::Failed(failure));
+                    return Ok(underway.journal);
                 }
             };
-            drop(place);
-            let routes = admit(&policy, &running, candidates)?;
-            inner.ready().await?.call(Routed { running, routes }).await
+            drop(slot);
+            let routes = admit(&policy, &underway, candidates)?;
+            inner.ready().await?.call(Routed { underway, routes }).await
         })
     }
 }
@@ -96,16 +97,16 @@ where
 async fn candidates(
     resolver: &Resolver,
     policy: &TargetPolicy,
-    running: &mut Running,
+    underway: &mut Underway,
 ) -> Result<Vec<Candidate>, Failure> {
-    let (check, journal) = (&running.check, &mut running.journal);
-    let resolution = resolver.resolve(&check.target, check.ip_family, running.deadline);
+    let (check, journal) = (&underway.check, &mut underway.journal);
+    let resolution = resolver.resolve(&check.target, check.ip_family, underway.deadline);
     if matches!(check.target, Target::Address(_)) {
         // An address needs no resolution, and so has no such phase.
         return resolution.await.map_err(|error| dns_failure(&error));
     }
     journal.note(Instant::now(), Event::Began(Phase::Dns));
-    let Ok(resolved) = timeout_at(running.deadline, resolution).await else {
+    let Ok(resolved) = timeout_at(underway.deadline, resolution).await else {
         return Err(Failure::new(Phase::Dns, FailureKind::Timeout, "the name was not resolved in time"));
     };
     let now = Instant::now();
@@ -151,10 +152,10 @@ fn unresolved(candidate: &Candidate) -> Option<Attempt> {
 /// The addresses that may be dialled, in order, and in place of the others why not.
 fn admit(
     policy: &TargetPolicy,
-    running: &Running,
+    underway: &Underway,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<Result<Route, Attempt>>, Forbidden> {
-    let Running { check, journal, .. } = running;
+    let Underway { check, journal, .. } = underway;
     let mut routes = Vec::new();
     let mut first = None;
     let mut skip = |skipped: Skipped| {
@@ -188,7 +189,7 @@ fn admit(
         }
     }
     match first {
-        Some(skipped) if routes.iter().all(Result::is_err) => Err(refuse(running, skipped)),
+        Some(skipped) if routes.iter().all(Result::is_err) => Err(refuse(underway, skipped)),
         _ => Ok(routes),
     }
 }
@@ -225,11 +226,11 @@ impl Skipped {
 }
 
 /// One line for each refused check, however many addresses its target has.
-fn refuse(running: &Running, Skipped { host, address, rule }: Skipped) -> Forbidden {
-    let heading = running.journal.heading();
+fn refuse(underway: &Underway, Skipped { host, address, rule }: Skipped) -> Forbidden {
+    let heading = underway.journal.heading();
     tracing::warn!(
         id = %heading.id,
-        caller = running.caller.as_deref(),
+        caller = underway.caller.as_deref(),
         asked = heading.host,
         host,
         address = address.map(tracing::field::display),

@@ -20,18 +20,18 @@ fn check(fields: serde_json::Value) -> Arc<Check> {
     Arc::new(Check::parse(fields.into_iter().collect(), Duration::from_secs(60)).expect("a check"))
 }
 
-fn running(check: Arc<Check>) -> Running {
+fn underway(check: Arc<Check>) -> Underway {
     let heading = Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
-        started: std::time::Instant::now(),
+        started: Instant::now(),
         host: "mx.test".to_owned(),
         port: 25,
         via: Via::Request,
         transcript: false,
     };
-    let deadline = Instant::now() + check.timeout;
-    Running { check, caller: None, journal: Journal::new(heading), deadline }
+    let deadline = Deadline::now() + check.timeout;
+    Underway { check, caller: None, journal: Journal::new(heading), deadline }
 }
 
 fn route(address: &str) -> Route {
@@ -43,18 +43,18 @@ fn route(address: &str) -> Route {
 }
 
 fn visit(address: &str) -> Visit {
-    let running = running(check(json!({"to": "a@mx.test"})));
-    Visit { connect_by: running.deadline, running, route: route(address) }
+    let underway = underway(check(json!({"to": "a@mx.test"})));
+    Visit { connect_by: underway.deadline, underway, route: route(address) }
 }
 
 fn report(journal: Journal) -> Report {
-    fold(journal, std::time::Instant::now())
+    fold(journal, Instant::now())
 }
 
 fn unreached(visit: Visit) -> Visited {
     let failure = Failure::new(crate::phase::Phase::Connect, FailureKind::Refused, "refused");
-    let began = std::time::Instant::now();
-    Visited::Unreached(visit.running, Unreached { began, answered: Some(began), failure })
+    let began = Instant::now();
+    Visited::Unreached(visit.underway, Unreached { began, answered: Some(began), failure })
 }
 
 /// Makes a service ready and calls it, so that the call is below before this returns.
@@ -79,7 +79,7 @@ async fn an_address_has_so_many_places() {
     assert_eq!(call(&mut service, visit("[2001:db8::3]:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
     drop(call(&mut service, visit("[2001:db8:0:1::3]:25")).await);
 
-    answer.send_response(Visited::Over(arrived.running.journal));
+    answer.send_response(Visited::Over(arrived.underway.journal));
     assert!(matches!(first.await, Ok(Visited::Over(_))));
     let _freed_by_an_answer = call(&mut service, visit("127.0.0.1:25")).await;
     assert_eq!(call(&mut service, visit("127.0.0.1:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
@@ -96,16 +96,16 @@ async fn the_next_address_is_tried_until_one_is_reached() {
     let unresolved = Attempt { host: "mx0.test".to_owned(), address: None, error: "no address".to_owned() };
     let routes =
         vec![Err(unresolved.clone()), Ok(route("127.0.0.1:25")), Ok(route("127.0.0.2:25")), Ok(route("127.0.0.3:25"))];
-    let routed = Routed { running: running(check(json!({"to": "a@mx.test", "timeout_ms": 9000}))), routes };
+    let routed = Routed { underway: underway(check(json!({"to": "a@mx.test", "timeout_ms": 9000}))), routes };
     let journal = tokio::spawn(call(&mut service, routed).await);
 
     let (first, answer) = handle.next_request().await.expect("the first");
-    let share = first.connect_by.saturating_duration_since(Instant::now());
+    let share = first.connect_by.saturating_duration_since(Deadline::now());
     assert!(share <= Duration::from_secs(3), "a third of the time, and no more: {share:?}");
     answer.send_response(unreached(first));
     let (second, answer) = handle.next_request().await.expect("the second");
     assert_eq!(second.route.address.socket_addr().ip().to_string(), "127.0.0.2");
-    answer.send_response(Visited::Over(second.running.journal));
+    answer.send_response(Visited::Over(second.underway.journal));
 
     let report = report(journal.await.expect("no panic").expect("a journal"));
     let tried: Vec<_> =
@@ -120,10 +120,10 @@ async fn the_last_attempt_stands_for_the_check() {
     let mut service = Failover::new(below.map_err(Refusal::from));
     handle.allow(9);
     let routed =
-        Routed { running: running(check(json!({"to": "a@mx.test"}))), routes: vec![Ok(route("127.0.0.1:25"))] };
+        Routed { underway: underway(check(json!({"to": "a@mx.test"}))), routes: vec![Ok(route("127.0.0.1:25"))] };
     let journal = tokio::spawn(call(&mut service, routed).await);
     let (first, answer) = handle.next_request().await.expect("the first");
-    assert_eq!(first.connect_by, first.running.deadline, "one address may take all the time");
+    assert_eq!(first.connect_by, first.underway.deadline, "one address may take all the time");
     answer.send_response(unreached(first));
     let report = report(journal.await.expect("no panic").expect("a journal"));
     assert_eq!(report.failure.map(|failure| failure.kind), Some(FailureKind::Refused));
@@ -155,7 +155,8 @@ async fn what_the_policy_forbids_never_gets_below() {
         let limits = Limits { checks: 1, checks_per_target: 1, max_timeout: Duration::from_secs(60) };
         let mut service = Resolve::new(resolver, Arc::default(), limits, below.map_err(Refusal::from));
         handle.allow(1);
-        let call = tokio::spawn(call(&mut service, running(check(json!({"to": "a@mx.test", "target": target})))).await);
+        let call =
+            tokio::spawn(call(&mut service, underway(check(json!({"to": "a@mx.test", "target": target})))).await);
         if forbidden {
             let refusal = call.await.expect("no panic").expect_err("refused");
             assert!(matches!(refusal, Refusal::Forbidden(Forbidden::Address { .. })), "{target}: {refusal:?}");
@@ -186,7 +187,7 @@ pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
                 panic!("the password is {}", String::from(SECRET));
             }
             may_finish.acquire().await.expect("never closed").forget();
-            Ok(Visited::Over(visit.running.journal))
+            Ok(Visited::Over(visit.underway.journal))
         }
     });
     around(conversation, limits, Resolver::with_servers(&[]).expect("a resolver"), Arc::default())

@@ -84,6 +84,9 @@ impl<'a> Fold<'a> {
             Event::Began(phase) => self.begin(*phase),
             Event::Sent(text) => self.transcribe(at, Speaker::Client, text.clone()),
             Event::Received(reply) => self.receive(at, reply),
+            Event::Overheard(lines) => {
+                lines.lines().for_each(|line| self.transcribe(at, Speaker::Server, line.to_owned()));
+            }
             Event::Ended(_, ending) => self.end(ended, *ending),
             Event::Secured(session) => self.secure(at, session),
             Event::Failed(failure) => self.fail(failure.clone()),
@@ -209,7 +212,7 @@ fn counts_as_last(phase: Phase) -> bool {
 }
 
 /// Milliseconds with a resolution of one microsecond.
-pub(super) fn ms(duration: Duration) -> f64 {
+pub fn ms(duration: Duration) -> f64 {
     // A duration of over 2^53 µs is 285 years.
     #[expect(clippy::cast_precision_loss, reason = "whole microseconds of any check are exact in an f64")]
     let micros = duration.as_micros() as f64;

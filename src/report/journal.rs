@@ -73,6 +73,8 @@ pub enum Event {
     Sent(String),
     /// A reply had arrived.
     Received(Reply),
+    /// These lines had arrived of a reply that never became whole, an LF between. They need not be noted where nobody wants a transcript.
+    Overheard(String),
     /// A phase ended.
     Ended(Phase, Ending),
     /// A TLS handshake ended, well or not, and this is what is known of it.

@@ -20,7 +20,10 @@ const LABEL_LIMIT: usize = 63;
 /// Why a text is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// Nothing, or nothing before the `@`.
+    /// Nothing at all.
+    #[error("must not be empty")]
+    Empty,
+    /// Nothing before the `@`.
     #[error("the part before the @ is empty")]
     EmptyLocalPart,
     /// Neither a dot-string nor a quoted string.
@@ -73,6 +76,9 @@ impl FromStr for Mailbox {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.is_empty() {
+            return Err(InvalidAddress::Empty);
+        }
         let local = local_part(text)?;
         match text[local..].strip_prefix('@') {
             Some(domain) => check_domain(domain)?,
@@ -100,6 +106,9 @@ impl FromStr for EhloName {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        if text.is_empty() {
+            return Err(InvalidAddress::Empty);
+        }
         if !text.is_ascii() {
             return Err(InvalidAddress::NotAscii);
         }
@@ -176,14 +185,9 @@ fn check_domain(domain: &str) -> Result<(), InvalidAddress> {
 
 /// Letters, digits and inner hyphens; the underscore too, which no RFC allows and many internal host names have.
 fn is_label(label: &str) -> bool {
-    let is_allowed =
-        |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || (!c.is_ascii() && c.is_alphanumeric());
-    // A mark, as many scripts have them, is neither a letter nor a digit; IDNA judges it when the name is looked up.
-    let is_mark = |c: char| is_printable_beyond_ascii(c) && !c.is_alphanumeric();
-    !label.is_empty()
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.chars().all(|c| is_allowed(c) || is_mark(c))
+    // Beyond ASCII there are marks, too, which are neither letters nor digits; IDNA judges them when the name is looked up.
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || is_printable_beyond_ascii(c);
+    !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -220,7 +224,7 @@ mod tests {
         let long_domain = format!("a@{}", ["b".repeat(62).as_str(); 5].join("."));
         let too_long = format!("{}@{}", "a".repeat(64), ["b".repeat(62).as_str(); 4].join("."));
         for (text, error) in [
-            ("", EmptyLocalPart),
+            ("", Empty),
             ("@b", EmptyLocalPart),
             ("a b@c", LocalPart),
             (".a@b", LocalPart),
@@ -262,7 +266,7 @@ mod tests {
             assert_eq!(text.parse::<EhloName>().map(|name| name.to_string()), Ok(text.to_owned()));
         }
         for (text, error) in [
-            ("", InvalidAddress::Domain),
+            ("", InvalidAddress::Empty),
             ("a b", InvalidAddress::Domain),
             ("müller.example", InvalidAddress::NotAscii),
             ("a\r\nMAIL FROM:<>", InvalidAddress::Domain),

@@ -44,6 +44,15 @@ impl Command {
             line => format!("{line}\r\n").into_bytes(),
         }
     }
+
+    /// As a sentence names it.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::SaslResponse(_) => "the SASL response".to_owned(),
+            Self::Body(_) => "the message".to_owned(),
+            line => line.to_string(),
+        }
+    }
 }
 
 /// As a transcript shows it: a secret masked, the message by its size.

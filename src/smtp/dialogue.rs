@@ -74,7 +74,7 @@ pub enum Action {
     /// Begin a phase with this command and wait for its reply.
     Begin(Phase, Command),
     /// Write this within the phase under way and wait for the next reply.
-    Continue(Command),
+    Continue(Phase, Command),
     /// Do the TLS handshake, then ask [`Dialogue::after_handshake`].
     Handshake,
     /// The phase cannot be begun: the server lacks what it needs. [`Dialogue::quit`] is in order.
@@ -110,8 +110,8 @@ pub enum Warning {
     /// AUTH outside of TLS.
     #[error("the credentials were sent in clear text, without TLS")]
     ClearTextCredentials,
-    /// 235 before the credentials were asked for.
-    #[error("the server answered AUTH with 235 before it had asked for the credentials, so they were not checked")]
+    /// 235 before the password was asked for.
+    #[error("the server answered AUTH with 235 before it had asked for the password, so that was not checked")]
     AcceptedUnasked,
     /// 334 after the last response.
     #[error("the server asked for more than the mechanism has to say, and nothing more was sent")]
@@ -159,8 +159,11 @@ impl<'a> Dialogue<'a> {
             && reply.code().value() == 334
             && let Some(response) = self.responses.next()
         {
-            self.warn_of_clear_text();
-            return (Verdict::Challenged, Action::Continue(Command::SaslResponse(response)));
+            // The password is in the last one.
+            if self.responses.len() == 0 {
+                self.warn_of_clear_text();
+            }
+            return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
         }
         // 235 before all was asked for says nothing about the credentials.
         let unasked = self.phase == Phase::SaslAuth && self.responses.len() > 0;
@@ -257,7 +260,7 @@ impl<'a> Dialogue<'a> {
     }
 
     fn warn_of_clear_text(&mut self) {
-        if !self.in_tls && !self.warnings.contains(&Warning::ClearTextCredentials) {
+        if !self.in_tls {
             self.warnings.push(Warning::ClearTextCredentials);
         }
     }

@@ -33,7 +33,7 @@ fn shown(action: &Action) -> String {
     match action {
         Action::Listen(phase) => format!("{phase}: listen"),
         Action::Begin(phase, command) => format!("{phase}: {command}"),
-        Action::Continue(command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
+        Action::Continue(_, command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
         Action::Handshake => "handshake".to_owned(),
         Action::Unsupported(phase, lacking) => format!("{phase}: unsupported: {lacking}"),
         Action::Quit => "quit: QUIT".to_owned(),
@@ -132,6 +132,15 @@ fn no_password_without_a_challenge() {
 }
 
 #[test]
+fn a_user_name_alone_is_no_password_in_clear_text() {
+    let script = Script { credentials: credentials(Mechanism::Login), ..script() };
+    for (answer, expected) in [("235 come in", &[Warning::AcceptedUnasked][..]), ("535 nobody", &[])] {
+        let (_, _, warnings) = play(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
+        assert_eq!(warnings, expected, "{answer}");
+    }
+}
+
+#[test]
 fn a_challenge_too_many_is_not_answered() {
     let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
     let (actions, verdicts, warnings) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
@@ -210,7 +219,7 @@ proptest! {
             match &action {
                 Action::Close => break,
                 Action::Quit => quits += 1,
-                Action::Continue(_) => responses += 1,
+                Action::Continue(..) => responses += 1,
                 _ => {}
             }
             let (verdict, next) = dialogue.reply(&reply(&format!("{code} x")));

@@ -9,54 +9,81 @@ const LIMIT: usize = 128;
 ///
 /// | server | form |
 /// |---|---|
-/// | Postfix | `Ok: queued as 4XyZ12` |
-/// | Exim | `OK id=1abcDE-000000001aB-0xyz` |
+/// | Postfix, SendGrid, Mailjet | `Ok: queued as 4XyZ12` |
+/// | Yandex | `Ok: queued on mx.example as 1430081058-6ltg` |
+/// | Haraka | `Message Queued (1C1E7B2A-0001.1)` |
+/// | Exim, IONOS | `OK id=1abcDE-000000001aB-0xyz` |
 /// | Sendmail, OpenSMTPD | `x1ABC Message accepted for delivery` |
 /// | Exchange | `<id@host> [InternalId=1, Hostname=h] Queued mail for delivery` |
 /// | qmail | `ok 1700000000 qp 4242` |
 /// | Gmail | `OK  1700000000 abc-123.45 - gsmtp` |
-/// | Amazon SES, Haraka-like | `Ok 0100018b` |
+/// | Amazon SES | `Ok 0100018b9c8d7e6f-a1b2c3d4` |
+///
+/// A word of plain text can stand in most of these places; so an id has a digit, unless its brackets tell it.
 pub fn queue_id(message: &str) -> Option<String> {
-    message.lines().find_map(of_line)
+    message.lines().find_map(of_line).map(str::to_owned)
 }
 
-fn of_line(line: &str) -> Option<String> {
+fn of_line(line: &str) -> Option<&str> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let queued_as = words.windows(3).find(|three| is(three[0], "queued") && is(three[1], "as"));
-    if let Some(three) = queued_as {
-        return name(three[2]);
+    let queued_on = words.windows(5).find_map(|words| match words {
+        [queued, on, _host, as_, id] if is(queued, "queued") && is(on, "on") && is(as_, "as") => Some(*id),
+        _ => None,
+    });
+    let queued_as = words.windows(3).find_map(|words| match words {
+        [queued, as_, id] if is(queued, "queued") && is(as_, "as") => Some(*id),
+        _ => None,
+    });
+    if let Some(id) = queued_as.or(queued_on) {
+        return made(id);
     }
-    let found = match words.as_slice() {
-        [id, message, accepted, ..] if is(message, "message") && is(accepted, "accepted") => Some(*id),
-        [id, .., queued, mail, _for, _delivery] if is(queued, "queued") && is(mail, "mail") => Some(*id),
-        [ok, _time, qp, id] if is(ok, "ok") && is(qp, "qp") => Some(*id),
-        [ok, time, id, ..] if is(ok, "ok") && is_number(time) => Some(*id),
-        [ok, id] if is(ok, "ok") && looks_made(id) => Some(id.strip_prefix("id=").unwrap_or(id)),
-        words => words.iter().find_map(|word| word.strip_prefix("id=")),
-    };
-    name(found?)
+    match words.as_slice() {
+        [message, queued, id, ..] if is(message, "message") && is(queued, "queued") && id.starts_with('(') => made(id),
+        [id, message, accepted, ..] if is(message, "message") && is(accepted, "accepted") => made(id),
+        [id, rest @ ..] if says_queued_mail(rest) => in_angle_brackets(id),
+        [ok, time, qp, id] if is(ok, "ok") && is_time(time) && is(qp, "qp") => made(id),
+        [ok, time, id, ..] if is(ok, "ok") && is_time(time) => made(id),
+        [ok, id] if is(ok, "ok") && !id.contains('=') => made(id).filter(|id| is_long_and_mixed(id)),
+        words => words.iter().filter(|word| word.starts_with("id=")).find_map(|word| made(word)),
+    }
 }
 
-/// The name without the punctuation around it.
-fn name(word: &str) -> Option<String> {
-    let id = word.trim_matches(['<', '>', '(', ')', ',', ';', ':']).trim_end_matches('.');
-    let is_name = !id.is_empty() && id.len() <= LIMIT && id.chars().all(|c| c.is_ascii_graphic());
-    is_name.then(|| id.to_owned())
+/// The word as an id that a machine made, without `id=` and the punctuation around it.
+fn made(word: &str) -> Option<&str> {
+    let id = bare(word.strip_prefix("id=").unwrap_or(word));
+    let is_made = id.len() <= LIMIT
+        && id.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.+/=@".contains(&octet))
+        && id.bytes().any(|octet| octet.is_ascii_digit());
+    is_made.then_some(id)
 }
 
-/// Long, of letters and digits, and with a digit: made by a machine, and no word or date.
-fn looks_made(word: &str) -> bool {
-    word.len() >= 8
-        && word.bytes().any(|b| b.is_ascii_digit())
-        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-=_.".contains(&b))
+/// The message id in this word, where it is one.
+fn in_angle_brackets(word: &str) -> Option<&str> {
+    let id = word.strip_prefix('<')?.strip_suffix('>')?;
+    let is_one = !id.is_empty() && id.len() <= LIMIT && id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c));
+    is_one.then_some(id)
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_matches(['<', '>', '(', ')', ',', ';', ':', '.'])
+}
+
+fn says_queued_mail(words: &[&str]) -> bool {
+    words.windows(4).any(|four| four.iter().zip(["queued", "mail", "for", "delivery"]).all(|(word, due)| is(word, due)))
+}
+
+/// No word and no date.
+fn is_long_and_mixed(id: &str) -> bool {
+    id.len() >= 8 && id.bytes().any(|octet| octet.is_ascii_alphabetic()) && !id.contains('/')
 }
 
 fn is(word: &str, expected: &str) -> bool {
-    word.trim_end_matches([':', ',']).eq_ignore_ascii_case(expected)
+    word.trim_end_matches([':', ',', '.']).eq_ignore_ascii_case(expected)
 }
 
-fn is_number(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
+/// Seconds since 1970: ten digits since 2001.
+fn is_time(word: &str) -> bool {
+    word.len() >= 10 && word.bytes().all(|octet| octet.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -68,26 +95,71 @@ mod tests {
     #[test]
     fn forms_of_the_field() {
         for (message, id) in [
-            ("Ok: queued as 4C9D2A0B1F", Some("4C9D2A0B1F")),
-            ("from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 3F1A", Some("3F1A")),
-            ("OK id=1tEabc-000000001Qr-2xyz", Some("1tEabc-000000001Qr-2xyz")),
-            ("v1AB2cd3012345 Message accepted for delivery", Some("v1AB2cd3012345")),
-            ("1a2b3c4d Message accepted for delivery", Some("1a2b3c4d")),
-            ("<x@y> [InternalId=12, Hostname=h.example] Queued mail for delivery", Some("x@y")),
-            ("ok 1700000000 qp 4242", Some("4242")),
-            ("OK  1700000000 d9443c01a7336-20d109b6f3asi12.34 - gsmtp", Some("d9443c01a7336-20d109b6f3asi12.34")),
-            ("Ok 0100018b-1234", Some("0100018b-1234")),
-            ("first line\nOk: queued as A1", Some("A1")),
-            ("Ok: queued as A1 (in 0.3 s)", Some("A1")),
-            ("OK 2024/11/22", None),
-            ("OK 8", None),
-            ("Ok", None),
-            ("OK thanks", None),
-            ("Message accepted for delivery", None),
-            ("queued as", None),
-            ("", None),
+            ("Ok: queued as 4C9D2A0B1F", "4C9D2A0B1F"),
+            ("from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 3F1A", "3F1A"),
+            ("OK id=1tEabc-000000001Qr-2xyz", "1tEabc-000000001Qr-2xyz"),
+            ("v1AB2cd3012345 Message accepted for delivery", "v1AB2cd3012345"),
+            ("1a2b3c4d Message accepted for delivery", "1a2b3c4d"),
+            ("<x@y> [InternalId=12, Hostname=h.example] Queued mail for delivery", "x@y"),
+            ("ok 1700000000 qp 4242", "4242"),
+            ("OK  1700000000 d9443c01a7336-20d109b6f3asi12.34 - gsmtp", "d9443c01a7336-20d109b6f3asi12.34"),
+            ("<SNT0-MC3@mx.example>  Queued mail for delivery", "SNT0-MC3@mx.example"),
+            (
+                "<x@y> [InternalId=12, Hostname=h.example] 8465 bytes in 0.118, 69.9 KB/sec Queued mail for delivery -> 250 2.1.5",
+                "x@y",
+            ),
+            ("Ok 0100018b-1234", "0100018b-1234"),
+            (
+                "Ok 0102018b9c8d7e6f-a1b2c3d4-5678-90ab-cdef-123456789012-000000",
+                "0102018b9c8d7e6f-a1b2c3d4-5678-90ab-cdef-123456789012-000000",
+            ),
+            ("OK ef6e1f86a16411ef8a5442010a7c0015", "ef6e1f86a16411ef8a5442010a7c0015"),
+            ("Ok: queued as nhIMmON9SFOPcT0ii4nt2A", "nhIMmON9SFOPcT0ii4nt2A"),
+            ("OK queued as a08b7f37-ed61-423a-ba75-38ed2fd4b54c", "a08b7f37-ed61-423a-ba75-38ed2fd4b54c"),
+            ("Ok: queued on smtp3m.mail.example as 1430081058-6ltgNFKSir", "1430081058-6ltgNFKSir"),
+            ("Message Queued (1C1E7B2A-8F31-48EB.1)", "1C1E7B2A-8F31-48EB.1"),
+            ("Message Queued (1C1E7B2A-8F31-48EB.1) (1C1E7B2A-8F31-48EB.1)", "1C1E7B2A-8F31-48EB.1"),
+            ("Requested mail action okay, completed: id=0LjJbA-1aXyZ2", "0LjJbA-1aXyZ2"),
+            ("from MTA: 250 OK id=1x-2", "1x-2"),
+            ("message queued as id=99", "99"),
+            ("Ok: queued as <4C9D>.", "4C9D"),
+            ("first line\nOk: queued as A1", "A1"),
+            ("Ok: queued as A1 (in 0.3 s)", "A1"),
         ] {
-            assert_eq!(queue_id(message).as_deref(), id, "{message:?}");
+            assert_eq!(queue_id(message).as_deref(), Some(id), "{message:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_an_id_is_none() {
+        for message in [
+            "OK, message accepted for delivery",
+            "Ok: Message accepted for delivery",
+            "Your message accepted for delivery",
+            "Mail message accepted",
+            "Thanks, we queued mail for delivery",
+            "Queued mail for delivery",
+            "Message queued as soon as possible",
+            "Message queued (simulated)",
+            "Queued (0.234 seconds)",
+            "Ok: queued as ***",
+            "OK 2 recipients",
+            "OK 1 message queued",
+            "OK 1700000000 seconds",
+            "Resolved: id=@",
+            "mail accepted for delivery; session id=abc",
+            "Ok: 20240101",
+            "Ok SESSIONID=20240102",
+            "Great success",
+            "OK 2024/11/22",
+            "OK 8",
+            "Ok",
+            "OK thanks",
+            "Message accepted for delivery",
+            "queued as",
+            "",
+        ] {
+            assert_eq!(queue_id(message), None, "{message:?}");
         }
     }
 

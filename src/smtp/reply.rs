@@ -179,7 +179,8 @@ impl ReplyError {
     }
 }
 
-fn beginning(line: &str) -> &str {
+/// As much of a line as an error quotes.
+pub fn beginning(line: &str) -> &str {
     &line[..line.floor_char_boundary(QUOTE_LIMIT)]
 }
 
@@ -195,13 +196,35 @@ pub struct ReplyParser {
     text: Vec<u8>,
     reply_octets: usize,
     dialogue_octets: usize,
+    /// What it met that is no reply. Nothing behind it can be told for one.
+    broken: Option<ReplyError>,
 }
 
 impl ReplyParser {
     /// Reads from the front of `input` until one reply is whole; what stands behind it stays in `input`.
     ///
-    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error the parser is of no more use.
+    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error nothing more is read: it is the answer to every call.
     pub fn parse(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.read(input).inspect_err(|error| self.broken = Some(error.clone()))
+    }
+
+    /// The lines of a reply that is not whole yet, codes included and an LF between; of the last one what has come so far, or what broke it.
+    pub fn unfinished(&self) -> String {
+        let mut lines = String::new();
+        if let Some(code) = self.code {
+            for line in String::from_utf8_lossy(&self.text).split('\n') {
+                lines.extend([&code.to_string(), "-", line, "\n"]);
+            }
+        }
+        lines.push_str(&String::from_utf8_lossy(without_line_end(&self.line)));
+        lines.truncate(lines.trim_end_matches('\n').len());
+        lines
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
         while !input.is_empty() {
             let line_feed = input.iter().position(|byte| *byte == b'\n');
             let (chunk, rest) = input.split_at(line_feed.map_or(input.len(), |at| at + 1));

@@ -98,6 +98,42 @@ fn what_stands_behind_a_reply_stays() {
 }
 
 #[test]
+fn after_an_error_nothing_more_is_read() {
+    let long = "x".repeat(LINE_LIMIT) + "\n";
+    for (input, error) in [
+        (format!("500 {long}"), ReplyError::LineTooLong),
+        ("250-a\n550 b\n".to_owned(), ReplyError::CodeChanged { first: Code(250), then: Code(550) }),
+        ("garbage\n".to_owned(), ReplyError::NotAReply { line: "garbage".to_owned() }),
+    ] {
+        let mut parser = ReplyParser::default();
+        assert_eq!(parser.parse(&mut input.as_bytes()), Err(error.clone()));
+        for more in ["y", "250 ok\r\n"] {
+            assert_eq!(parser.parse(&mut more.as_bytes()), Err(error.clone()), "{more:?}");
+        }
+        assert!(parser.line.len() <= LINE_LIMIT + 1);
+    }
+}
+
+#[test]
+fn what_has_come_of_a_reply_is_kept() {
+    for (input, unfinished) in [
+        ("", ""),
+        ("250 ok\r\n", ""),
+        ("554 blocked by policy", "554 blocked by policy"),
+        ("250-a\r\n250-b\r\n", "250-a\n250-b"),
+        ("250-a\r\n250-\r\n25", "250-a\n250-\n25"),
+        ("250-a\r\n550 b\r\n", "250-a\n550 b"),
+        ("250-a\r\ngarb\u{e9}ge\r\n", "250-a\ngarb\u{e9}ge"),
+        ("garbage\r\n", "garbage"),
+    ] {
+        let mut parser = ReplyParser::default();
+        // Whatever comes of it.
+        let _ = parser.parse(&mut input.as_bytes());
+        assert_eq!(parser.unfinished(), unfinished, "{input:?}");
+    }
+}
+
+#[test]
 fn limits_are_exact() {
     let line = |octets: usize| format!("250 {}\n", "x".repeat(octets - 4));
     assert_eq!(parse_in_pieces(line(LINE_LIMIT).as_bytes(), &[]).1, None);

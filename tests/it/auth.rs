@@ -200,6 +200,27 @@ async fn no_echo_of_the_password_is_seen_again() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_echo_is_not_seen_either() {
+    let app = App::start().await;
+    let response = STANDARD.encode(format!("\0user\0{PASSWORD}"));
+    let (head, tail) = response.split_at(15);
+    let words = |text: &str| text.chars().take(9).collect::<String>();
+    for (said, shown) in [
+        (format!("535 5.7.8 bad {}\r\n", &response[..16]), "bad ***"),
+        (format!("535 5.7.8 bad {}\r\n", &response[12..]), "bad ***"),
+        (format!("535-5.7.8 bad {head}\r\n535 5.7.8 {tail}\r\n"), "bad ***\n***"),
+        (format!("535-bad {head}\r\n535-  {}\r\n535 {}\r\n", &tail[..4], &tail[4..]), "bad ***\n  ***\n***"),
+        (format!("535 5.7.8 bad {} is all\r\n", words(PASSWORD)), "bad *** is all"),
+    ] {
+        let server = Smtpd::serve(polite().on(Step::SaslResponse(1), &said));
+        let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
+        assert_eq!(report["failure"]["message"], shown, "{said:?}: {report:#}");
+        let text = report.to_string();
+        assert!(!text.contains(&tail[..8]) && !text.contains(&head[..8]) && !text.contains("corr"), "{report:#}");
+    }
+}
+
+#[tokio::test]
 async fn an_echo_ahead_of_its_time_is_not_seen_either() {
     let app = App::start().await;
     for Echo { said, secret, .. } in echoes() {

@@ -1,6 +1,7 @@
 //! Servers that fall silent, hang up or babble, in every phase: the check fails there and as it should, and what was measured until
 //! then stands. What is merely odd is put up with.
 
+mod message;
 mod tls;
 mod unasked;
 
@@ -313,22 +314,6 @@ async fn a_server_that_closes_its_own_side_behind_an_answer_has_hung_up_on_the_n
             assert_unanswered(&report, phase, "closed", true);
             assert_eq!(phases(&report).len(), ended + 1);
         }
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_hangs_up_in_the_middle_of_the_message_has_closed() {
-    let app = App::start().await;
-    for end in [Act::close(), Act::reset()] {
-        // It reads the beginning of the message, and its end is behind more than fits into the buffers.
-        let script = Script::polite()
-            .with_receive_buffer(4096)
-            .on(Step::Data, Act::reply("354 go on\r\n").then(Act::await_client()).then(end));
-        let payload = "x".repeat(70).to_owned() + "\r\n";
-        let (report, _) = met(&app, script, json!({"payload": payload.repeat(10_000)})).await;
-        assert_eq!(failure(&report), ("body", "closed", true), "{report:#}");
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
-        assert_eq!(report["metrics"].get("body_time"), None);
     }
 }
 

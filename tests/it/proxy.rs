@@ -209,11 +209,34 @@ async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refu
 }
 
 #[tokio::test]
+async fn garbage_behind_a_refusal_is_not_smtp() {
+    let app = App::start().await;
+    for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
+        let server =
+            Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")));
+        let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+        assert_eq!(failure(&report), ("ehlo", "protocol", false), "{report:#}");
+        assert_eq!(report["metrics"]["last_code"], 500);
+        assert!(!server.next_session().await.said("QUIT"), "{garbage}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
     let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
     let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", false), "{report:#}");
     assert!(server.next_session().await.said("QUIT"));
+}
+
+#[tokio::test]
+async fn behind_421_there_is_nothing_to_wait_for() {
+    let refusal = Act::reply("421 4.3.2 Busy\r\n");
+    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, refusal));
+    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+    assert_eq!(failure(&report), ("ehlo", "rejected", true), "{report:#}");
+    let duration = report["metrics"]["duration"].as_f64().expect("always there");
+    assert!(duration < 1000.0, "{duration}");
 }
 
 #[tokio::test]
@@ -234,6 +257,13 @@ async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
         assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
     }
+    // With the one refusal of the one line heard, the dialogue is in step.
+    let script = Script::polite().expecting_proxy_header().greets("220 hi\r\n500 5.5.2 what\r\n");
+    let server = Smtpd::serve(script);
+    let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
+    assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
+    assert_eq!(phases(&report), ["connect", "banner", "quit"]);
+    assert!(server.next_session().await.said("QUIT"));
     // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
     let server = Smtpd::serve(Script::polite().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;

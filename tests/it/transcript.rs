@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::support::{
     app::App,
     pki::{Ca, Leaf},
-    smtpd::{Script, Smtpd, Step},
+    smtpd::{Act, Script, Smtpd, Step},
 };
 
 fn lines(report: &Value) -> Vec<(&str, &str)> {
@@ -102,4 +102,72 @@ async fn the_proxy_header_is_in_it() {
         assert!(text.starts_with(beginning), "{text}");
         assert_eq!(lines(&report)[1], ("server", "220 mx.test ESMTP"));
     }
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_server_are_in_it() {
+    let app = App::start().await;
+    let (hello, quote) = ("250-mx\r\n250-SIZE 1", "\"250-SIZE 1\"");
+    for (step, act, message, words) in [
+        (
+            Step::Greeting,
+            Act::reply("554 blocked by policy").then(Act::close()),
+            "the server closed the connection after \"554 blocked by policy\"".to_owned(),
+            &["554 blocked by policy"][..],
+        ),
+        (
+            Step::Ehlo,
+            Act::reply(hello).then(Act::close()),
+            format!("the server closed the connection after {quote}"),
+            &["250-mx", "250-SIZE 1"],
+        ),
+        (
+            Step::Ehlo,
+            Act::reply(format!("{hello}\r\n")).then(Act::silence()),
+            format!("no reply in time after {quote}"),
+            &["250-mx", "250-SIZE 1"],
+        ),
+        (
+            Step::Ehlo,
+            Act::reply("250-mx\r\n550 go away\r\n"),
+            "the lines of one reply bear different codes: 250, then 550, in \"550 go away\"".to_owned(),
+            &["250-mx", "550 go away"],
+        ),
+        (
+            Step::Ehlo,
+            Act::reply(format!("{hello}\r\ngarbage here\r\n")),
+            "not an SMTP reply: \"garbage here\"".to_owned(),
+            &["250-mx", "250-SIZE 1", "garbage here"],
+        ),
+        (
+            Step::Ehlo,
+            Act::reply("250 mx\r\n250-and then").then(Act::close()),
+            "the server spoke before MAIL FROM:<> was sent: \"250-and then\"".to_owned(),
+            &["250 mx", "250-and then"],
+        ),
+        (Step::Ehlo, Act::close(), "the server closed the connection".to_owned(), &[]),
+    ] {
+        let server = Smtpd::serve(Script::polite().on(step, act));
+        let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 2000})).await;
+        assert_eq!(report["failure"]["message"], message, "{report:#}");
+        let greeting = if step == Step::Greeting { &[][..] } else { &["220 mx.test ESMTP"] };
+        let heard: Vec<_> =
+            lines(&report).into_iter().filter(|(from, _)| *from == "server").map(|(_, text)| text).collect();
+        assert_eq!(heard, [greeting, words].concat(), "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn the_last_words_are_masked() {
+    let echo = "535-bad Y29ycmVjdCB\r\n535 ob3JzZQ== correct horse";
+    let server = Smtpd::serve(
+        Script::polite()
+            .with_credentials("user", "correct horse")
+            .on(Step::SaslResponse(2), Act::reply(echo).then(Act::close())),
+    );
+    let parameters = json!({"port": server.port(), "transcript": true,
+        "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
+    let report = App::start().await.check(parameters).await;
+    assert_eq!(report["failure"]["message"], "the server closed the connection after \"535 *** ***\"", "{report:#}");
+    assert_eq!(lines(&report)[lines(&report).len() - 2..], [("server", "535-bad ***"), ("server", "535 *** ***")]);
 }

@@ -43,7 +43,7 @@ pub fn dialogue(data: &[u8]) {
                 dialogue.after_handshake()
             }
             Action::Unsupported(..) => dialogue.quit(),
-            Action::Listen(_) | Action::Begin(..) | Action::Continue(_) | Action::Quit => {
+            Action::Listen(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
                 let Ok(Some(reply)) = parser.parse(&mut server) else { return };
                 if std::mem::take(&mut may_refuse_header) && reply.code().is_negative() {
                     witness.hears_refusal(&reply);
@@ -133,7 +133,7 @@ impl Witness {
                 self.begins(*phase);
                 self.reads(command);
             }
-            Action::Continue(command) => {
+            Action::Continue(_, command) => {
                 assert_eq!((self.phase, self.last_code), (Phase::SaslAuth, 334), "speaks unasked");
                 self.responses += 1;
                 assert!(self.responses <= self.challenges(), "says more than the mechanism has to say");

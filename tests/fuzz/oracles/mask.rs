@@ -29,16 +29,48 @@ pub fn mask(data: &[u8]) {
             format!("{said} {}", response.expose()),
             STANDARD.encode(format!("{said}{password}{user}")),
         ];
+        if is_masked {
+            let wrapped = wrapped(response.expose(), said.len() % 9);
+            let shown = mask.apply(&wrapped).replace(WRAP, "");
+            assert_no_part(password, response.expose(), &shown);
+        }
         for echo in &echoes {
             let shown = mask.apply(echo);
             if is_masked {
                 assert_hidden(password, echo, &shown);
+                assert_no_part(password, response.expose(), &shown);
             } else {
                 assert_eq!(shown, *echo, "too short to be looked for");
             }
         }
     }
     assert_eq!(Mask::default().apply(said), said, "nothing is hidden where there is no secret");
+}
+
+/// Where a server goes on with the next line of its reply.
+const WRAP: &str = "\n5.7.8 ";
+
+/// Cut into lines, so many characters and one in each.
+fn wrapped(text: &str, characters: usize) -> String {
+    let characters = characters + 1;
+    let lines = text.as_bytes().chunks(characters).map(String::from_utf8_lossy);
+    lines.collect::<Vec<_>>().join(WRAP)
+}
+
+/// No eight characters of the base64 in a row, and no six of the password with a digit or a sign among them.
+fn assert_no_part(password: &str, response: &str, shown: &str) {
+    let response: Vec<char> = response.trim_end_matches('=').chars().collect();
+    for part in response.windows(8) {
+        let part: String = part.iter().collect();
+        assert!(!shown.contains(&part), "{part:?}, a part of the response, is shown: {shown:?}");
+    }
+    let password: Vec<char> = password.chars().collect();
+    for part in password.windows(6) {
+        // White space is not looked at, and a mask in place of one part may complete another.
+        let is_sought = part.iter().any(|c| !c.is_alphabetic()) && !part.iter().any(|c| c.is_whitespace() || *c == '*');
+        let part: String = part.iter().collect();
+        assert!(!is_sought || !shown.contains(&part), "{part:?}, a part of the password, is shown: {shown:?}");
+    }
 }
 
 fn assert_hidden(password: &str, echo: &str, shown: &str) {

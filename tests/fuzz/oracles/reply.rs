@@ -78,6 +78,7 @@ fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyErr
                 Err(error) => {
                     assert_printable(&error.to_string());
                     assert!(error.to_string().len() < LINE_LIMIT, "quotes too much");
+                    assert_eq!(parser.parse(&mut &input[end..]), Err(error.clone()), "goes on after an error");
                     return (replies, Some(error));
                 }
             }

@@ -1,42 +1,49 @@
-//! One conversation over one connection: says what the dialogue says, at the server's pace, and stamps every step.
+//! Drives one dialogue over one connection: says what it says, at the server's pace, and stamps every step.
 
 mod proxy;
 mod secure;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant as Deadline, timeout_at},
 };
 
+use self::secure::Secured;
 use crate::{
     check::Check,
     net::stream::Stream,
     phase::Phase,
-    probe::Running,
+    probe::Underway,
     report::{
         Failure, FailureKind, Journal,
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict},
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::beginning},
     tls::TlsClient,
 };
 
 /// How long the answer to QUIT is waited for, and a reply that may or may not follow.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A shorter message goes out in a segment or two, and is never seen on its way.
+const LONG_MESSAGE: usize = 2048;
 /// How long a TLS goodbye may take to write.
 const FAREWELL: Duration = Duration::from_millis(50);
 
-/// A conversation and all that it needs.
-pub(super) struct Exchange {
+/// A dialogue's connection, and all that it takes to hold it there.
+pub(super) struct Driver {
     check: Arc<Check>,
     journal: Journal,
-    deadline: Instant,
+    deadline: Deadline,
     stream: Stream,
     /// When the connection was begun, which is when the banner's time begins.
-    began: std::time::Instant,
+    began: Instant,
     parser: ReplyParser,
     mask: Mask,
     host: String,
@@ -51,6 +58,8 @@ enum Lost {
     TimedOut,
     #[error("the server closed the connection")]
     Closed,
+    #[error("the server spoke before all was sent")]
+    OutOfTurn,
     #[error(transparent)]
     Garbled(#[from] ReplyError),
     #[error("the TLS session broke: {0}")]
@@ -62,7 +71,7 @@ impl Lost {
         match self {
             Self::TimedOut => FailureKind::Timeout,
             Self::Closed => FailureKind::Closed,
-            Self::Garbled(_) => FailureKind::Protocol,
+            Self::OutOfTurn | Self::Garbled(_) => FailureKind::Protocol,
             Self::Tls(_) => FailureKind::Tls,
         }
     }
@@ -83,9 +92,9 @@ impl From<io::Error> for Lost {
     }
 }
 
-impl Exchange {
-    pub(super) fn new(running: Running, tcp: TcpStream, began: std::time::Instant, host: String) -> Self {
-        let Running { check, journal, deadline, .. } = running;
+impl Driver {
+    pub(super) fn new(underway: Underway, tcp: TcpStream, began: Instant, host: String) -> Self {
+        let Underway { check, journal, deadline, .. } = underway;
         let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
         let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
@@ -105,9 +114,9 @@ impl Exchange {
             }
         }
         for warning in dialogue.warnings() {
-            self.journal.note(std::time::Instant::now(), Event::Warned(warning.to_string()));
+            self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
         }
-        let farewell = self.deadline.min(Instant::now() + FAREWELL);
+        let farewell = self.deadline.min(Deadline::now() + FAREWELL);
         // A goodbye that cannot be written is none.
         let _ = timeout_at(farewell, self.stream.close()).await;
     }
@@ -125,8 +134,10 @@ impl Exchange {
             self.send_proxy_header(header).await?;
         }
         self.journal.note(self.began, Event::Began(Phase::Banner));
-        if check.script.implicit_tls {
-            self.handshake(tls).await??;
+        if check.script.implicit_tls
+            && let Secured::Distrusted(failure) = self.handshake(tls).await?
+        {
+            return Err(failure);
         }
         let mut action = first;
         loop {
@@ -140,14 +151,14 @@ impl Exchange {
                     self.begin(phase, &command).await?;
                     self.answer(dialogue, phase).await?
                 }
-                Action::Continue(command) => {
-                    self.await_turn(Phase::SaslAuth, &command).await?;
-                    self.say(Phase::SaslAuth, &command, None).await?;
-                    self.answer(dialogue, Phase::SaslAuth).await?
+                Action::Continue(phase, command) => {
+                    self.await_turn(phase, &command).await?;
+                    self.say(phase, &command, None).await?;
+                    self.answer(dialogue, phase).await?
                 }
                 Action::Handshake => match self.handshake(tls).await? {
-                    Ok(()) => dialogue.after_handshake(),
-                    Err(failure) => self.part(dialogue, failure),
+                    Secured::Trusted => dialogue.after_handshake(),
+                    Secured::Distrusted(failure) => self.part(dialogue, failure),
                 },
                 Action::Unsupported(phase, lacking) => {
                     self.part(dialogue, Failure::new(phase, FailureKind::Unsupported, lacking))
@@ -165,12 +176,17 @@ impl Exchange {
 
     fn fail(&mut self, mut failure: Failure) {
         failure.message = self.mask.apply(&failure.message);
-        self.journal.note(std::time::Instant::now(), Event::Failed(failure));
+        self.journal.note(Instant::now(), Event::Failed(failure));
     }
 
     /// Waits for the reply that ends a phase, or goes on with it, and takes what is next.
     async fn answer(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase) -> Result<Action, Failure> {
-        let reply = self.hear(self.deadline).await.map_err(|lost| lost.failure(phase))?;
+        let reply = self.hear(self.deadline).await.map_err(|lost| self.lose(&lost, phase))?;
+        // Our kernel takes a long message at once, and the server may have spoken before the end of it came there.
+        let is_long = phase == Phase::Body && self.check.script.payload.len() >= LONG_MESSAGE;
+        if is_long && self.stream.is_still_sending() {
+            self.in_step = false;
+        }
         if !self.in_step && !reply.code().is_negative() {
             // What was not sent can be refused, but not accepted.
             let reply = reply.masked(&self.mask);
@@ -180,8 +196,8 @@ impl Exchange {
         if self.refuses_header(phase, &reply) {
             return Err(self.header_refused(&reply));
         }
-        if self.may_refuse_header(phase, &reply)
-            && let Some(own) = self.second_reply().await
+        if self.is_ambiguous(phase, &reply)
+            && let Some(own) = self.second_reply().await.map_err(|lost| self.lose(&lost, phase))?
         {
             let refused = self.header_refused(&reply);
             self.fail(refused);
@@ -212,16 +228,21 @@ impl Exchange {
         if !self.stream.has_more().await {
             return Ok(());
         }
-        let by = self.deadline.min(Instant::now() + PATIENCE);
+        let by = self.deadline.min(Deadline::now() + PATIENCE);
         let early = self.hear(by).await.map_err(|lost| match lost {
-            Lost::Garbled(_) => lost.failure(phase),
-            _ => Failure::new(phase, FailureKind::Protocol, format_args!("the server spoke before {command} was sent")),
+            Lost::Garbled(_) => self.lose(&lost, phase),
+            _ => {
+                let said = self.overhear();
+                let said = format_args!("the server spoke before {} was sent: {said:?}", command.in_words());
+                Failure::new(phase, FailureKind::Protocol, said)
+            }
         })?;
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
         }
         let early = early.masked(&self.mask);
-        let said = format!("the server spoke before {command} was sent: {} {}", early.code(), early.message());
+        let (command, code) = (command.in_words(), early.code());
+        let said = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, said))
     }
 
@@ -235,7 +256,7 @@ impl Exchange {
     async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
         let octets = command.to_wire();
         let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
         let Err(lost) = self.write(&octets).await else { return Ok(()) };
         self.in_step = false;
@@ -248,11 +269,12 @@ impl Exchange {
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<(), Lost> {
-        timeout_at(self.deadline, self.stream.write(octets)).await.map_err(|_| Lost::TimedOut)?.map_err(Lost::from)
+        let written = timeout_at(self.deadline, self.stream.write(octets)).await.map_err(|_| Lost::TimedOut)?;
+        if written? { Ok(()) } else { Err(Lost::OutOfTurn) }
     }
 
     /// The next reply, in the journal with the instant at which its last byte arrived.
-    async fn hear(&mut self, by: Instant) -> Result<Reply, Lost> {
+    async fn hear(&mut self, by: Deadline) -> Result<Reply, Lost> {
         loop {
             let mut unread = self.stream.unread();
             let octets = unread.len();
@@ -277,16 +299,45 @@ impl Exchange {
         }
     }
 
+    /// What becomes of a phase whose reply did not come. What came of the reply is all that the server said about it.
+    fn lose(&mut self, lost: &Lost, phase: Phase) -> Failure {
+        let last_words = self.overhear();
+        match lost {
+            Lost::TimedOut | Lost::Closed | Lost::Tls(_) if !last_words.is_empty() => {
+                Failure::new(phase, lost.kind(), format_args!("{lost} after {last_words:?}"))
+            }
+            Lost::Garbled(ReplyError::CodeChanged { .. }) => {
+                Failure::new(phase, lost.kind(), format_args!("{lost}, in {last_words:?}"))
+            }
+            _ => lost.failure(phase),
+        }
+    }
+
+    /// The beginning of the last line of a reply that is not whole. The transcript gets all of its lines.
+    fn overhear(&mut self) -> String {
+        let lines = self.mask.apply(&self.parser.unfinished());
+        let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
+        if self.check.transcript {
+            self.journal.note(self.stream.arrived(), Event::Overheard(lines));
+        }
+        last
+    }
+
     /// Ends politely, if the dialogue is in step; whatever comes of that, it does not fail the check.
     async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
-        self.deadline = self.deadline.min(Instant::now() + PATIENCE);
+        self.deadline = self.deadline.min(Deadline::now() + PATIENCE);
         if !self.in_step {
             return;
         }
         match self.begin(Phase::Quit, &Command::Quit).await {
             Ok(()) => drop(self.answer(dialogue, Phase::Quit).await),
             // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
-            Err(failure) if failure.phase == Phase::Proxy => self.fail(failure),
+            Err(failure) if failure.phase == Phase::Proxy => {
+                self.fail(failure);
+                if self.begin(Phase::Quit, &Command::Quit).await.is_ok() {
+                    drop(self.answer(dialogue, Phase::Quit).await);
+                }
+            }
             Err(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Exchange;
+use super::Driver;
 use crate::{
     check::TlsVerify,
     phase::Phase,
@@ -16,12 +16,21 @@ use crate::{
     },
 };
 
-impl Exchange {
+/// A handshake that came to its end.
+#[derive(Debug)]
+pub(super) enum Secured {
+    /// The check may go on in the session.
+    Trusted,
+    /// It may not, since the certificate is not good enough. QUIT can be said.
+    Distrusted(Failure),
+}
+
+impl Driver {
     /// Goes over to TLS, and tells whether the check may go on there.
     ///
     /// # Errors
     /// The failure after which nothing more can be said.
-    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Result<(), Failure>, Failure> {
+    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Secured, Failure> {
         let answered = self.stream.arrived();
         let released = self.stream.release().await;
         if !self.check.script.implicit_tls {
@@ -48,10 +57,12 @@ impl Exchange {
         let failure = match outcome {
             Ok(stream) => {
                 self.stream.secured(stream);
-                let trusted = self.trust(facts.as_ref());
-                let ending = if trusted.is_ok() { Ending::Done } else { Ending::Failed };
+                let (ending, secured) = match self.trust(facts.as_ref()) {
+                    Ok(()) => (Ending::Done, Secured::Trusted),
+                    Err(failure) => (Ending::Failed, Secured::Distrusted(failure)),
+                };
                 self.journal.note(ended, Event::Ended(Phase::Tls, ending));
-                return Ok(trusted);
+                return Ok(secured);
             }
             Err(error) => handshake_failure(&error),
         };

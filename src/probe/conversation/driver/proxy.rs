@@ -3,9 +3,11 @@
 //! Such a server takes the header for a command and refuses it. Its refusal comes before the answer to the first command of ours,
 //! perhaps even before the command is written, or in place of the greeting.
 
-use tokio::time::Instant;
+use std::time::Instant;
 
-use super::{Exchange, Lost, PATIENCE};
+use tokio::time::Instant as Deadline;
+
+use super::{Driver, Lost, PATIENCE};
 use crate::{
     phase::Phase,
     proxy_header::ProxyHeader,
@@ -13,12 +15,12 @@ use crate::{
     smtp::Reply,
 };
 
-impl Exchange {
+impl Driver {
     pub(super) async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
         let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;
         let octets = header.encode(local, peer).map_err(unsupported)?;
-        self.journal.note(std::time::Instant::now(), Event::Sent(shown(&octets)));
+        self.journal.note(Instant::now(), Event::Sent(shown(&octets)));
         self.write(&octets).await.map_err(|lost| lost.failure(Phase::Proxy))
     }
 
@@ -34,10 +36,23 @@ impl Exchange {
         self.check.proxy.is_some() && phase == first && reply.code().is_negative()
     }
 
+    /// Whether this reply, where the answer to our first command is expected, leaves it open which of the two it is for. 421 does not: the
+    /// server closes the connection behind it (RFC 5321, section 3.8), so that there is no other.
+    pub(super) fn is_ambiguous(&self, phase: Phase, reply: &Reply) -> bool {
+        self.may_refuse_header(phase, reply) && reply.code().value() != 421
+    }
+
     /// The reply behind one that may be the header's. If there is one, the first was the header's.
-    pub(super) async fn second_reply(&mut self) -> Option<Reply> {
-        let by = self.deadline.min(Instant::now() + PATIENCE);
-        self.hear(by).await.ok()
+    ///
+    /// # Errors
+    /// What comes behind the first is no reply.
+    pub(super) async fn second_reply(&mut self) -> Result<Option<Reply>, Lost> {
+        let by = self.deadline.min(Deadline::now() + PATIENCE);
+        match self.hear(by).await {
+            Ok(reply) => Ok(Some(reply)),
+            Err(Lost::TimedOut | Lost::Closed) => Ok(None),
+            Err(lost) => Err(lost),
+        }
     }
 
     pub(super) fn header_refused(&self, reply: &Reply) -> Failure {
