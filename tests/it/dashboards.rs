@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::support::{
     app::App,
+    program::{Served, program},
+    scratch::Scratch,
     smtpd::{Script, Smtpd, Step},
 };
 
@@ -122,6 +124,21 @@ fn every_variable_in_an_expression_is_declared_and_used() {
         .filter(|name| !name.starts_with("__"))
         .collect();
     assert_eq!(declared, used);
+}
+
+#[test]
+fn the_module_that_is_shipped_as_a_comment_is_a_good_one() {
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let settings: String = shipped("smtp-check.toml").lines().map(uncommented).collect();
+    assert!(settings.contains("\n[modules.submission]\n"), "{settings}");
+    let directory = Scratch::new();
+    let settings = directory.write("smtp-check.toml", settings.as_bytes());
+    let settings = settings.to_str().expect("UTF-8");
+    // It listens, which it does not with a bad module.
+    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
 }
 
 #[test]

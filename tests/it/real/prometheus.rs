@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     dashboards::expressions,
     support::{
-        pki::{Ca, Leaf},
+        pki::{Ca, Identity, Leaf},
         port::Port,
         program::{Served, program},
         prometheus::{Prometheus, promtool},
@@ -76,21 +76,29 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
     }
 }
 
+/// The started program with the modules that are shipped.
+fn served_with_modules(directory: &Scratch) -> Served {
+    served(directory, &["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/smtp-check.toml")])
+}
+
+/// A server that upgrades by STARTTLS.
+fn secured(identity: &Identity) -> Smtpd {
+    let handshake = Act::reply("220 go\r\n").then(Act::handshake(identity));
+    Smtpd::serve(Script::polite().on(Step::StartTls, handshake))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     let directory = Scratch::new();
-    let config = Ca::new("test CA").issue(Leaf::for_name("mx.test")).server_config();
-    let handshake = Act::reply("220 go\r\n").then(Act::handshake(config));
-    let server = Smtpd::serve(Script::polite().on(Step::StartTls, handshake));
+    let server = secured(&Ca::new("test CA").issue(Leaf::for_name("mx.test")));
     let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
-    let settings =
-        directory.write("settings.toml", b"modules.default = { starttls = true, stop_after = 'starttls' }\n");
-    let served = served(&directory, &["--config", settings.to_str().expect("UTF-8")]);
-    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[well.clone(), away.clone()]).await;
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*well), ("mx2.example.com:25", &*away)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
 
-    for (target, success) in [(&well, 1), (&away, 0)] {
-        let answer = format!("probe_success{{job=\"smtp\", instance=\"{target}\"}} == {success}");
-        assert_eq!(prometheus.eventually(&answer).await.len(), 1);
+    for (target, module, success) in [(&well, "starttls", 1), (&away, "default", 0)] {
+        let labels = format!("job=\"smtp\", instance=\"{target}\", module=\"{module}\"");
+        assert_eq!(prometheus.eventually(&format!("probe_success{{{labels}}} == {success}")).await.len(), 1);
     }
     let failure = prometheus.eventually("probe_smtp_failure_info").await;
     let label = |name: &str| failure[0].0.get(name).map(String::as_str);
