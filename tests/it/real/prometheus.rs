@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    dashboards::expressions,
+    dashboards::{choices, expression, expressions},
     support::{
         pki::{Ca, Identity, Leaf},
         port::Port,
@@ -112,6 +112,30 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
         prometheus.eventually(expression).await;
     }
+    for (label, expression) in choices() {
+        let found = prometheus.eventually(&expression).await;
+        assert!(found.iter().all(|(labels, _)| labels.contains_key(&label)), "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_shipped() {
+    let directory = Scratch::new();
+    let ca = Ca::new("test CA");
+    let good = secured(&ca.issue(Leaf::for_name("mx.test")));
+    let expired = ca.issue(Leaf::for_name("mx.test").expired());
+    let expired = Smtpd::serve(Script::polite().with_implicit_tls(&expired));
+    let (good, expired) = (good.addr().to_string(), expired.addr().to_string());
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*good), ("mx1.example.com:465", &*expired)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
+
+    let days_left = |target: &str| expression("Certificate days left", target);
+    assert!(prometheus.eventually(&days_left(&good)).await[0].1 > 0.0);
+    assert!(prometheus.eventually(&days_left(&expired)).await[0].1 < 0.0);
+    let alerts = prometheus.eventually(r#"ALERTS{alertname="SmtpCertificateExpired", alertstate="firing"}"#).await;
+    let instances: Vec<_> = alerts.iter().map(|(labels, _)| &*labels["instance"]).collect();
+    assert_eq!(instances, [expired]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
