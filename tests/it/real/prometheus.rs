@@ -139,6 +139,29 @@ async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_ship
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_stacked_phases_are_no_longer_than_the_check() {
+    let directory = Scratch::new();
+    let identity = Ca::new("test CA").issue(Leaf::for_name("mx.test"));
+    let (upgraded, implicit) = (secured(&identity), Smtpd::serve(Script::polite().with_implicit_tls(&identity)));
+    let (upgraded, implicit) = (upgraded.addr().to_string(), implicit.addr().to_string());
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*upgraded), ("mx1.example.com:465", &*implicit)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
+
+    let both = format!("{upgraded}|{implicit}");
+    prometheus.eventually("count(probe_success{job=\"smtp\"} == 1) == 2").await;
+    for (target, handshake_is_a_phase) in [(&upgraded, true), (&implicit, false), (&both, true)] {
+        let stack = expression("Phase times, stacked", target);
+        let phases = prometheus.eventually(&stack).await;
+        let has = |name: &str| phases.iter().any(|(labels, _)| labels["phase"] == name);
+        assert_eq!((has("banner"), has("connect"), has("tls")), (true, false, handshake_is_a_phase), "{phases:?}");
+        let share = format!("sum({stack}) / avg(probe_duration_seconds{{instance=~\"{target}\"}})");
+        let share = prometheus.eventually(&share).await[0].1;
+        assert!(0.0 < share && share <= 1.0, "{target}: {share}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
     let (directory, servers) = (Scratch::new(), servers());
     let served = served(&directory, &[]);
