@@ -138,10 +138,12 @@ fn no_panel_and_no_alert_is_about_the_probes_of_others() {
 }
 
 #[test]
-fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provisioned() {
+fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_chosen() {
     let dashboard = dashboard();
     let datasource = shipped("grafana/provisioning/datasources/prometheus.yml");
-    let uid = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
+    let provisioned = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
+    let chosen = variables(&dashboard).iter().find(|variable| variable["type"] == "datasource").expect("a variable");
+    assert_eq!((&chosen["name"], &chosen["current"]["value"]), (&json!("datasource"), &json!(provisioned)));
     let (mut ids, mut places) = (BTreeSet::new(), BTreeSet::new());
     for panel in panels(&dashboard) {
         let title = panel["title"].as_str().expect("a title");
@@ -160,7 +162,7 @@ fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provision
         let references: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str()).collect();
         assert_eq!(references.len(), targets.len(), "{title}: two targets with one name");
         for source in targets.iter().chain([panel]).map(|item| &item["datasource"]["uid"]) {
-            assert_eq!(source, uid, "{title}");
+            assert_eq!(source, "${datasource}", "{title}");
         }
     }
 }
@@ -174,7 +176,7 @@ fn every_variable_in_an_expression_is_declared_and_used() {
     let used: BTreeSet<_> = panels
         .split('$')
         .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
+        .filter_map(|rest| rest.trim_start_matches('{').split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
         .filter(|name| !name.starts_with("__"))
         .collect();
     assert_eq!(declared, used);
