@@ -93,12 +93,11 @@ impl Gauges {
                 time,
             );
         }
-        let protocol = match report.target.address {
-            Some(IpAddr::V4(_)) => 4.0,
-            Some(IpAddr::V6(_)) => 6.0,
-            None => 0.0,
-        };
-        self.one("probe_ip_protocol", "The IP version of the connection, 4 or 6; 0 where there was none", protocol);
+        self.one(
+            "probe_ip_protocol",
+            "The IP version of the address that was connected to, or else tried last, 4 or 6; 0 where there was none",
+            ip_version(report),
+        );
         if let Some(failure) = &report.failure {
             let labels = vec![("phase", failure.phase.to_string()), ("kind", failure.kind.name().to_owned())];
             self.info("probe_smtp_failure_info", "In which phase the check failed, and in which way", labels);
@@ -189,6 +188,17 @@ fn by_phase(report: &Report, sample: impl Fn(&PhaseReport) -> Option<(Labels, f6
 fn dns_lookup_seconds(report: &Report) -> Option<f64> {
     let looked_up = report.phases.iter().rfind(|phase| phase.name == Phase::Dns);
     looked_up.map_or(Some(0.0), |phase| phase.time_ms.map(seconds))
+}
+
+/// The blackbox_exporter knows it once it has an address, whatever comes of the connection.
+fn ip_version(report: &Report) -> f64 {
+    let target = &report.target;
+    let tried_last = || target.attempts.iter().rev().find_map(|attempt| attempt.address);
+    match target.address.or_else(tried_last) {
+        Some(IpAddr::V4(_)) => 4.0,
+        Some(IpAddr::V6(_)) => 6.0,
+        None => 0.0,
+    }
 }
 
 fn seconds(ms: f64) -> f64 {

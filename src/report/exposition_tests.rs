@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Failure, FailureKind, Metrics, Outcome, ReportedCapabilities, ReportedTarget, Via},
+    report::{Attempt, Failure, FailureKind, Metrics, Outcome, ReportedCapabilities, ReportedTarget, Via},
     x509::{CertificateFacts, problem::CertificateErrorKind},
 };
 
@@ -185,6 +185,28 @@ fn a_look_up_that_never_ended_has_no_time() {
     let samples = samples(&report);
     assert!(!samples.contains_key("probe_dns_lookup_time_seconds"));
     assert_eq!(samples["probe_ip_protocol"], 0.0);
+}
+
+#[test]
+fn where_nobody_was_reached_the_ip_version_is_that_of_the_address_that_was_tried_last() {
+    let attempt = |address: Option<&str>| Attempt {
+        host: "mx.test".to_owned(),
+        address: address.and_then(|address| address.parse().ok()),
+        error: "connection refused".to_owned(),
+    };
+    let mut report = report();
+    report.target.address = None;
+    for (attempts, version) in [
+        (vec![attempt(Some("2001:db8::1")), attempt(Some("192.0.2.1"))], 4.0),
+        (vec![attempt(Some("2001:db8::1")), attempt(None)], 6.0),
+        (vec![attempt(None)], 0.0),
+    ] {
+        report.target.attempts = attempts;
+        assert_eq!(samples(&report)["probe_ip_protocol"], version);
+    }
+    report.target.attempts = vec![attempt(Some("2001:db8::1"))];
+    report.target.address = "192.0.2.1".parse().ok();
+    assert_eq!(samples(&report)["probe_ip_protocol"], 4.0, "the one that was reached counts");
 }
 
 #[test]

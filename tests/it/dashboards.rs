@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::support::{
     app::App,
+    program::{Served, program},
+    scratch::Scratch,
     smtpd::{Script, Smtpd, Step},
 };
 
@@ -27,15 +29,46 @@ fn panels(dashboard: &Value) -> &Vec<Value> {
     dashboard["panels"].as_array().expect("panels")
 }
 
-/// The expressions of all panels, with the values that Grafana would put in for its variables.
-pub(crate) fn expressions() -> Vec<String> {
+fn variables(dashboard: &Value) -> &Vec<Value> {
+    dashboard["templating"]["list"].as_array().expect("variables")
+}
+
+/// The expressions of the panels with such a title, as they are written.
+fn written(has_title: impl Fn(&str) -> bool) -> Vec<String> {
     let dashboard = dashboard();
-    let targets = panels(&dashboard).iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    let expressions = targets.map(|target| target["expr"].as_str().expect("an expression"));
-    let variables = [("$target", ".*"), ("$service", ".*"), ("$__rate_interval", "1m")];
-    let filled_in =
-        |expression: &str| variables.iter().fold(expression.to_owned(), |e, (name, value)| e.replace(name, value));
-    expressions.map(filled_in).collect()
+    let panels = panels(&dashboard).iter().filter(|panel| panel["title"].as_str().is_some_and(&has_title));
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    targets.map(|target| target["expr"].as_str().expect("an expression").to_owned()).collect()
+}
+
+/// With the values that Grafana would put in for its variables, had somebody chosen this mail server.
+fn filled_in(expression: &str, target: &str) -> String {
+    let variables = [("$job", "smtp"), ("$target", target), ("$service", ".*"), ("$__rate_interval", "1m")];
+    variables.iter().fold(expression.to_owned(), |expression, (name, value)| expression.replace(name, value))
+}
+
+/// The expressions of all panels, about all mail servers.
+pub(crate) fn expressions() -> Vec<String> {
+    written(|_| true).iter().map(|expression| filled_in(expression, ".*")).collect()
+}
+
+/// The one expression of this panel, about this mail server.
+pub(crate) fn expression(title: &str, target: &str) -> String {
+    let written = written(|of_a_panel| of_a_panel == title);
+    assert_eq!(written.len(), 1, "{title}");
+    filled_in(&written[0], target)
+}
+
+/// What may be chosen: for each variable that asks Prometheus, the label, and an expression that has it.
+pub(crate) fn choices() -> Vec<(String, String)> {
+    let dashboard = dashboard();
+    let queries = variables(&dashboard).iter().filter_map(|variable| variable["query"]["query"].as_str());
+    let choice = |query: &str| {
+        let series_and_label = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        let (series, label) = series_and_label.and_then(|both| both.rsplit_once(", ")).expect("a label of series");
+        (label.to_owned(), format!("group by ({label}) ({})", filled_in(series, ".*")))
+    };
+    queries.map(choice).collect()
 }
 
 /// Words that begin as the names of our metrics do. The names of recording rules have a colon within, and are none.
@@ -81,11 +114,36 @@ fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_
     }
 }
 
+/// The blackbox_exporter's metrics have the same names, and its failures are no mail server's.
 #[test]
-fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provisioned() {
+fn no_panel_and_no_alert_is_about_the_probes_of_others() {
+    let rules = shipped("prometheus/rules.yml");
+    let is_prose =
+        |line: &&str| ["#", "summary:", "description:"].iter().any(|start| line.trim_start().starts_with(start));
+    let rules: Vec<_> = rules.lines().filter(|line| !is_prose(line)).collect();
+    let choices = choices().into_iter().filter(|(label, _)| label != "job").map(|(_, expression)| expression);
+    let texts: Vec<_> = expressions().into_iter().chain(choices).chain([rules.join("\n")]).collect();
+    let mut found = 0;
+    for text in &texts {
+        for (start, _) in text.match_indices("probe_").filter(|(start, _)| !text[..*start].ends_with(':')) {
+            let rest = &text[start..];
+            let labels =
+                rest.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or("", |(labels, _)| labels);
+            let is_ours = labels.starts_with("job=\"smtp\"") || labels.starts_with("job=~\"smtp\"");
+            assert!(is_ours, "whose is {}", rest.lines().next().unwrap_or_default());
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{texts:#?}");
+}
+
+#[test]
+fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_chosen() {
     let dashboard = dashboard();
     let datasource = shipped("grafana/provisioning/datasources/prometheus.yml");
-    let uid = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
+    let provisioned = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
+    let chosen = variables(&dashboard).iter().find(|variable| variable["type"] == "datasource").expect("a variable");
+    assert_eq!((&chosen["name"], &chosen["current"]["value"]), (&json!("datasource"), &json!(provisioned)));
     let (mut ids, mut places) = (BTreeSet::new(), BTreeSet::new());
     for panel in panels(&dashboard) {
         let title = panel["title"].as_str().expect("a title");
@@ -104,7 +162,7 @@ fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provision
         let references: BTreeSet<_> = targets.iter().map(|target| target["refId"].as_str()).collect();
         assert_eq!(references.len(), targets.len(), "{title}: two targets with one name");
         for source in targets.iter().chain([panel]).map(|item| &item["datasource"]["uid"]) {
-            assert_eq!(source, uid, "{title}");
+            assert_eq!(source, "${datasource}", "{title}");
         }
     }
 }
@@ -112,16 +170,31 @@ fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_provision
 #[test]
 fn every_variable_in_an_expression_is_declared_and_used() {
     let dashboard = dashboard();
-    let declared = dashboard["templating"]["list"].as_array().expect("variables").iter();
-    let declared: BTreeSet<_> = declared.map(|variable| variable["name"].as_str().expect("a name")).collect();
+    let declared: BTreeSet<_> =
+        variables(&dashboard).iter().map(|variable| variable["name"].as_str().expect("a name")).collect();
     let panels = dashboard["panels"].to_string();
     let used: BTreeSet<_> = panels
         .split('$')
         .skip(1)
-        .filter_map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
+        .filter_map(|rest| rest.trim_start_matches('{').split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next())
         .filter(|name| !name.starts_with("__"))
         .collect();
     assert_eq!(declared, used);
+}
+
+#[test]
+fn the_module_that_is_shipped_as_a_comment_is_a_good_one() {
+    let uncommented = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let settings: String = shipped("smtp-check.toml").lines().map(uncommented).collect();
+    assert!(settings.contains("\n[modules.submission]\n"), "{settings}");
+    let directory = Scratch::new();
+    let settings = directory.write("smtp-check.toml", settings.as_bytes());
+    let settings = settings.to_str().expect("UTF-8");
+    // It listens, which it does not with a bad module.
+    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::{
-    dashboards::expressions,
+    dashboards::{choices, expression, expressions},
     support::{
-        pki::{Ca, Leaf},
+        pki::{Ca, Identity, Leaf},
         port::Port,
         program::{Served, program},
         prometheus::{Prometheus, promtool},
@@ -76,21 +76,29 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
     }
 }
 
+/// The started program with the modules that are shipped.
+fn served_with_modules(directory: &Scratch) -> Served {
+    served(directory, &["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/smtp-check.toml")])
+}
+
+/// A server that upgrades by STARTTLS.
+fn secured(identity: &Identity) -> Smtpd {
+    let handshake = Act::reply("220 go\r\n").then(Act::handshake(identity));
+    Smtpd::serve(Script::polite().on(Step::StartTls, handshake))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     let directory = Scratch::new();
-    let config = Ca::new("test CA").issue(Leaf::for_name("mx.test")).server_config();
-    let handshake = Act::reply("220 go\r\n").then(Act::handshake(config));
-    let server = Smtpd::serve(Script::polite().on(Step::StartTls, handshake));
+    let server = secured(&Ca::new("test CA").issue(Leaf::for_name("mx.test")));
     let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
-    let settings =
-        directory.write("settings.toml", b"modules.default = { starttls = true, stop_after = 'starttls' }\n");
-    let served = served(&directory, &["--config", settings.to_str().expect("UTF-8")]);
-    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[well.clone(), away.clone()]).await;
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*well), ("mx2.example.com:25", &*away)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
 
-    for (target, success) in [(&well, 1), (&away, 0)] {
-        let answer = format!("probe_success{{job=\"smtp\", instance=\"{target}\"}} == {success}");
-        assert_eq!(prometheus.eventually(&answer).await.len(), 1);
+    for (target, module, success) in [(&well, "starttls", 1), (&away, "default", 0)] {
+        let labels = format!("job=\"smtp\", instance=\"{target}\", module=\"{module}\"");
+        assert_eq!(prometheus.eventually(&format!("probe_success{{{labels}}} == {success}")).await.len(), 1);
     }
     let failure = prometheus.eventually("probe_smtp_failure_info").await;
     let label = |name: &str| failure[0].0.get(name).map(String::as_str);
@@ -103,6 +111,53 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     }
     for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
         prometheus.eventually(expression).await;
+    }
+    for (label, expression) in choices() {
+        let found = prometheus.eventually(&expression).await;
+        assert!(found.iter().all(|(labels, _)| labels.contains_key(&label)), "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_shipped() {
+    let directory = Scratch::new();
+    let ca = Ca::new("test CA");
+    let good = secured(&ca.issue(Leaf::for_name("mx.test")));
+    let expired = ca.issue(Leaf::for_name("mx.test").expired());
+    let expired = Smtpd::serve(Script::polite().with_implicit_tls(&expired));
+    let (good, expired) = (good.addr().to_string(), expired.addr().to_string());
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*good), ("mx1.example.com:465", &*expired)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
+
+    let days_left = |target: &str| expression("Certificate days left", target);
+    assert!(prometheus.eventually(&days_left(&good)).await[0].1 > 0.0);
+    assert!(prometheus.eventually(&days_left(&expired)).await[0].1 < 0.0);
+    let alerts = prometheus.eventually(r#"ALERTS{alertname="SmtpCertificateExpired", alertstate="firing"}"#).await;
+    let instances: Vec<_> = alerts.iter().map(|(labels, _)| &*labels["instance"]).collect();
+    assert_eq!(instances, [expired]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stacked_phases_are_no_longer_than_the_check() {
+    let directory = Scratch::new();
+    let identity = Ca::new("test CA").issue(Leaf::for_name("mx.test"));
+    let (upgraded, implicit) = (secured(&identity), Smtpd::serve(Script::polite().with_implicit_tls(&identity)));
+    let (upgraded, implicit) = (upgraded.addr().to_string(), implicit.addr().to_string());
+    let served = served_with_modules(&directory);
+    let targets = [("postfix:25", &*upgraded), ("mx1.example.com:465", &*implicit)];
+    let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &targets).await;
+
+    let both = format!("{upgraded}|{implicit}");
+    prometheus.eventually("count(probe_success{job=\"smtp\"} == 1) == 2").await;
+    for (target, handshake_is_a_phase) in [(&upgraded, true), (&implicit, false), (&both, true)] {
+        let stack = expression("Phase times, stacked", target);
+        let phases = prometheus.eventually(&stack).await;
+        let has = |name: &str| phases.iter().any(|(labels, _)| labels["phase"] == name);
+        assert_eq!((has("banner"), has("connect"), has("tls")), (true, false, handshake_is_a_phase), "{phases:?}");
+        let share = format!("sum({stack}) / avg(probe_duration_seconds{{instance=~\"{target}\"}})");
+        let share = prometheus.eventually(&share).await[0].1;
+        assert!(0.0 < share && share <= 1.0, "{target}: {share}");
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn shipped() -> PathBuf {
 /// A sample: its labels and its value.
 pub(crate) type Sample = (BTreeMap<String, String>, f64);
 
-/// A Prometheus with the shipped settings, but that it scrapes more often; gone when dropped.
+/// A Prometheus with the shipped files, but for addresses and intervals; gone when dropped.
 pub(crate) struct Prometheus {
     child: Child,
     port: u16,
@@ -43,11 +43,12 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes this service with this token, and has it check these targets.
-    pub(crate) async fn start(service: &str, token: &str, targets: &[String]) -> Self {
+    /// Scrapes this service with this token, and has it check these of the shipped targets, each at an address of ours.
+    pub(crate) async fn start(service: &str, token: &str, targets: &[(&str, &str)]) -> Self {
         let (home, port) = (Scratch::new(), Port::new().number());
         let settings = fs::read_to_string(shipped().join("prometheus.yml")).expect("it is shipped");
-        let settings = [("smtp-check:2580", service), (": 15s", ": 200ms"), (": 1m", ": 500ms"), (": 30s", ": 500ms")]
+        // A check has half a second less than a scrape.
+        let settings = [("smtp-check:2580", service), (": 15s", ": 200ms"), (": 1m", ": 1s"), (": 30s", ": 1s")]
             .into_iter()
             .fold(settings, |settings, (shipped, ours)| {
                 assert!(settings.contains(shipped), "{shipped} is no longer in it");
@@ -55,7 +56,7 @@ impl Prometheus {
             });
         home.write("prometheus.yml", settings.as_bytes());
         home.write("token", token.as_bytes());
-        home.write("targets.yml", format!("- targets: {targets:?}\n").as_bytes());
+        home.write("targets.yml", moved(targets).as_bytes());
         fs::copy(shipped().join("rules.yml"), home.path().join("rules.yml")).expect("it is shipped");
         let log = fs::File::create(home.path().join("log")).expect("a file");
         let child = Command::new("prometheus")
@@ -130,6 +131,18 @@ impl Drop for Prometheus {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// The shipped list of targets: examples that have an address here are no longer comments.
+fn moved(targets: &[(&str, &str)]) -> String {
+    if targets.is_empty() {
+        return "[]".to_owned();
+    }
+    let shipped = fs::read_to_string(shipped().join("targets.yml")).expect("it is shipped");
+    targets.iter().fold(shipped, |list, (theirs, ours)| {
+        let line = list.lines().find(|line| line.contains(theirs)).unwrap_or_else(|| panic!("{theirs} is not in it"));
+        list.replace(line, &line.trim_start_matches('#').replace(theirs, ours))
+    })
 }
 
 fn sample(sample: &Value) -> Sample {
