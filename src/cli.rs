@@ -27,7 +27,7 @@ use crate::{
     probe::{Limits, Probe, probe, traced},
     report::Report,
     target::policy::{HostRules, TargetPolicy},
-    telemetry::{self, LogForm, Traces},
+    telemetry::{self, Log, LogForm, Traces},
     tls::{TlsClient, TrustAnchors},
 };
 pub use run::refuse_usage;
@@ -45,16 +45,16 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     let settings = &line.settings;
     match line.subcommand() {
         Command::Serve => {
-            start_log(line, LEVELS)?;
-            Ok(serve::serve(serve::Parts::new(settings, trust_anchors(settings)?)?).await)
+            let log = start_log(line, LEVELS)?;
+            Ok(serve::serve(serve::Parts::new(settings, trust_anchors(settings)?, &log)?).await)
         }
         Command::Run(run) => {
-            start_log(line, QUIET_LEVELS)?;
+            let _log = start_log(line, QUIET_LEVELS)?;
             run::run(run, settings).await
         }
         Command::Demo => {
-            start_log(line, LEVELS)?;
-            demo::demo(settings).await
+            let log = start_log(line, LEVELS)?;
+            demo::demo(settings, &log).await
         }
         Command::Openapi => Ok(print_document()),
         Command::Token(Token { name }) => Ok(token::print_new(name)),
@@ -65,17 +65,17 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     }
 }
 
-fn start_log(line: &CommandLine, levels: &str) -> Result<(), Error> {
+fn start_log(line: &CommandLine, levels: &str) -> Result<Log, Error> {
     let form = match line.settings.log_format {
         Some(LogFormat::Json) => LogForm::Json,
         Some(LogFormat::Text) => LogForm::Text { colours: io::stderr().is_terminal() },
         None => LogForm::for_stderr(),
     };
-    telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))?;
+    let log = telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))?;
     for UnknownVariable { name, nearest } in &line.unknown_variables {
         tracing::warn!(variable = name, nearest, "unknown variable, ignored");
     }
-    Ok(())
+    Ok(log)
 }
 
 fn print_document() -> ExitCode {

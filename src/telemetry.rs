@@ -7,12 +7,13 @@ mod traces;
 
 use std::{
     fmt::Debug,
-    io::{self, IsTerminal},
+    io::{self, BufWriter, IsTerminal},
     panic::{self, PanicHookInfo},
 };
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{Subscriber, field::Field};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
     field::MakeExt,
@@ -46,16 +47,43 @@ impl LogForm {
     }
 }
 
+/// Lines of the log that may wait to be written: some 4 MB of them.
+const WAITING_LINES: usize = 8192;
+
+/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second or so.
+///
+/// A thread of its own writes it. Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to
+/// measure; past [`WAITING_LINES`] lines are lost, and counted.
+#[derive(Debug)]
+#[must_use = "the log ends when this is dropped"]
+pub struct Log {
+    lost_lines: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Log {
+    /// Counts the lines that were lost.
+    pub fn lost_lines(&self) -> &ErrorCounter {
+        &self.lost_lines
+    }
+}
+
 /// Sends the log to stderr, panics included. `RUST_LOG` sets the levels; `levels`, of the same form, is for where it is not set.
 ///
 /// # Errors
 /// `RUST_LOG` cannot be understood.
-pub fn start(form: LogForm, levels: &str) -> Result<(), LevelsError> {
+pub fn start(form: LogForm, levels: &str) -> Result<Log, LevelsError> {
     let filter = levels::from_environment(levels)?;
+    let (lines, writer) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        // All lines that wait are one write.
+        .finish(BufWriter::new(io::stderr()));
+    let lost_lines = lines.error_counter();
     // Fails only where a log has been started already; that one stays.
-    tracing::subscriber::set_global_default(subscriber(form, filter, io::stderr)).ok();
+    tracing::subscriber::set_global_default(subscriber(form, filter, lines)).ok();
     panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(Log { lost_lines, _writer: writer })
 }
 
 /// One line per panic. Words that were put together at run time are left out: they may quote what a caller sent, a password included.

@@ -12,11 +12,12 @@ use crate::{
     config::{Settings, invalid},
     probe::Order,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
+    telemetry::Log,
     tls::TrustAnchors,
 };
 
 /// Starts both, runs the check, and serves until a signal says stop.
-pub(super) async fn demo(settings: &Settings) -> Result<ExitCode, clap::Error> {
+pub(super) async fn demo(settings: &Settings, log: &Log) -> Result<ExitCode, clap::Error> {
     let mut anchors = trust_anchors(settings)?;
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
@@ -25,7 +26,7 @@ pub(super) async fn demo(settings: &Settings) -> Result<ExitCode, clap::Error> {
     if let Err(error) = trust(&mut anchors, &sandbox) {
         return Ok(failure(format_args!("the sandbox's CA is of no use: {error}")));
     }
-    let parts = Parts::new(settings, anchors)?;
+    let parts = Parts::new(settings, anchors, log)?;
     let listener = match parts.bind().await {
         Ok(listener) => listener,
         Err(error) => return Ok(failure(format_args!("--listen: cannot listen on {}: {error}", settings.listen))),

@@ -11,7 +11,7 @@ use crate::{
     config::{Settings, invalid},
     http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::Probe,
-    telemetry::{self, Traces},
+    telemetry::{self, Log, Traces},
     tls::TrustAnchors,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Parts {
 
 impl Parts {
     /// Makes the parts. No port is bound yet.
-    pub(super) fn new(settings: &Settings, anchors: TrustAnchors) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, anchors: TrustAnchors, log: &Log) -> Result<Self, Error> {
         let traces = traces(settings)?;
         let probe = make_probe(settings, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
@@ -44,6 +44,7 @@ impl Parts {
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
             modules: Arc::new(settings.modules.clone()),
+            lost_lines: Some(log.lost_lines().clone()),
         };
         for module in settings.modules.trusting() {
             tracing::warn!(

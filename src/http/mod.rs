@@ -45,6 +45,7 @@ use axum::{
 };
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing_appender::non_blocking::ErrorCounter;
 use utoipa::OpenApi;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
@@ -85,6 +86,9 @@ pub struct Doors {
     /// The checks that the operator has named.
     #[from_ref(skip)]
     pub modules: Arc<Modules>,
+    /// Counts the lines that the log had to leave out, if there is a log.
+    #[from_ref(skip)]
+    pub lost_lines: Option<ErrorCounter>,
 }
 
 /// Who may come, and how often. By default whoever reaches the doors, and as often as they like.
@@ -104,7 +108,7 @@ pub struct Access {
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(doors: Doors, access: Access) -> Result<Router, serde_json::Error> {
     let (router, document) = documented(access.rate_limit).split_for_parts();
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(doors.lost_lines.clone());
     // Here, so that each check of each door is counted, and none twice.
     let doors = Doors { probe: metrics.counting(doors.probe), ..doors };
     let router = router

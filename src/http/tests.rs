@@ -51,6 +51,7 @@ fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sy
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
         modules: Arc::new(Modules::none(Duration::from_secs(60))),
+        lost_lines: None,
     }
 }
 
@@ -87,7 +88,7 @@ fn workshop(doors: Doors) -> Router {
         .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(doors);
-    with_outer_layers(router, Access::default(), Metrics::new())
+    with_outer_layers(router, Access::default(), Metrics::new(None))
 }
 
 async fn panicking() {
@@ -196,7 +197,7 @@ async fn the_page_needs_no_other_host() {
 #[tokio::test]
 async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
     let strict = Router::new().route("/page", get(|| async { axum::response::Html("<p>") }));
-    let (console, _) = get_path(with_outer_layers(strict, Access::default(), Metrics::new()), "/page").await;
+    let (console, _) = get_path(with_outer_layers(strict, Access::default(), Metrics::new(None)), "/page").await;
     let (docs, _) = get_path(app(), "/docs/").await;
     for page in [&console, &docs] {
         let policy = page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");

@@ -19,6 +19,7 @@ mod https;
 mod hygiene;
 mod limits;
 mod live;
+mod log;
 mod manual;
 mod metrics;
 mod mx;

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, channel, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -49,11 +49,26 @@ impl Served {
         Self::start_printing_to(command, Stdio::null())
     }
 
-    pub(crate) fn start_printing_to(mut command: Command, stdout: Stdio) -> Self {
-        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
-        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    pub(crate) fn start_printing_to(command: Command, stdout: Stdio) -> Self {
         let (sender, log) = channel();
-        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self::start_logging_to(command, stdout, log, move |line| sender.send(line).is_ok())
+    }
+
+    /// Nobody reads more of its log than the test takes.
+    pub(crate) fn start_unread(command: Command) -> Self {
+        let (sender, log) = sync_channel(0);
+        Self::start_logging_to(command, Stdio::null(), log, move |line| sender.send(line).is_ok())
+    }
+
+    fn start_logging_to(
+        mut command: Command,
+        stdout: Stdio,
+        log: Receiver<String>,
+        mut send: impl FnMut(String) -> bool + Send + 'static,
+    ) -> Self {
+        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        thread::spawn(move || lines.all(&mut send));
         let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
         let listening = served.logged("listening");
         served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
