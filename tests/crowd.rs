@@ -55,7 +55,7 @@ const MOST_MEMORY_KIB: u64 = 512 * 1024;
 async fn ask(addr: SocketAddr, check: &Value) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.expect("a connection");
     let body = check.to_string();
-    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nConnection: close";
+    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close";
     let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.expect("the service reads");
     stream
@@ -85,7 +85,7 @@ impl Pulse {
             loop {
                 let asked = Instant::now();
                 let mut stream = TcpStream::connect(addr).await.expect("a connection");
-                let request = b"GET /healthz HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+                let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
                 stream.write_all(request).await.expect("the service reads");
                 stream.read_to_end(&mut Vec::new()).await.expect("an answer");
                 let ms = u64::try_from(asked.elapsed().as_millis()).expect("a short time");

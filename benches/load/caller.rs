@@ -68,11 +68,11 @@ impl Caller {
     }
 }
 
-pub(crate) const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: bench\r\n\r\n";
+pub(crate) const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// The request for a check.
 pub(crate) fn check(parameters: &Value) -> Vec<u8> {
-    let (body, json) = (parameters.to_string(), "Host: bench\r\nContent-Type: application/json");
+    let (body, json) = (parameters.to_string(), "Host: localhost\r\nContent-Type: application/json");
     let length = body.len();
     format!("POST /v1/checks/smtp HTTP/1.1\r\n{json}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }

@@ -54,8 +54,11 @@ impl Parts {
             );
         }
         let reloadable = Reloadable::open(settings)?;
+        let guard = reloadable.guard();
         let access = Access {
-            guard: reloadable.guard(),
+            // Over TLS a page with another name gets no connection; and who was told to let everybody in has said so.
+            own_names_only: guard.is_none() && settings.tls_cert.is_none() && !settings.allow_unauthenticated,
+            guard,
             rate_limit: settings.rate_limit,
             trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
         };

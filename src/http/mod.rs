@@ -3,7 +3,7 @@
 //! - [`checks`], [`scrape`], [`metrics`] and [`service`]: the doors themselves; [`openapi`] describes them, [`console`] is the page at `/`.
 //! - [`body`] and `json_members` read what callers send, `accept` in which form they want the answer, `origin` who asks, and
 //!   `trace_context` within which trace; [`problem`] words every error, `security_headers` are for browsers.
-//! - [`token`] has the tokens, [`auth`] asks for them, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
+//! - [`token`] has the tokens, [`auth`] asks for them, `own_name` keeps strange pages out where there are none, [`client`] tells where a request comes from, [`rate_limit`] how often one may.
 //! - [`serve()`] accepts connections, as many as it has `places`; `connection` bounds each wait on a caller; [`Lifecycle`] is what both
 //!   share. [`ServerIdentity`] is for HTTPS; [`operator_file`] reads what the operator may change meanwhile.
 
@@ -21,6 +21,7 @@ mod metrics;
 mod openapi;
 pub mod operator_file;
 mod origin;
+mod own_name;
 mod places;
 pub mod problem;
 mod rate_limit;
@@ -100,6 +101,8 @@ pub struct Access {
     pub rate_limit: Option<Rate>,
     /// Who may say for whom a request is passed on.
     pub trusted_proxies: TrustedProxies,
+    /// Whether the service may be asked only by names that no page in a browser can have.
+    pub own_names_only: bool,
 }
 
 /// Every door.
@@ -161,6 +164,7 @@ fn with_outer_layers(router: Router, access: Access, metrics: Metrics) -> Router
         .layer(from_fn_with_state(metrics, metrics::count))
         // Outside of all that could panic, inside of the log that is to show the 500.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
+        .option_layer(access.own_names_only.then(|| from_fn(own_name::require)))
         // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
         .option_layer(access.guard.map(|guard| from_fn_with_state(guard, auth::require_token)))
         // Inside of all that, for who finds no room is answered, logged and counted like anybody.

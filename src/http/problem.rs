@@ -48,6 +48,9 @@ pub enum ProblemType {
     /// 415: the body does not say that it is JSON.
     #[serde(rename = "urn:smtp-check:problem:unsupported-media-type")]
     UnsupportedMediaType,
+    /// 421: without tokens, only an address or `localhost` may be asked.
+    #[serde(rename = "urn:smtp-check:problem:misdirected-request")]
+    MisdirectedRequest,
     /// 422: the JSON is no check; 400: the query of `/probe` is none. `errors` lists every reason.
     #[serde(rename = "urn:smtp-check:problem:invalid-parameters")]
     InvalidParameters,
@@ -80,6 +83,7 @@ impl ProblemType {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
             Self::InvalidParameters => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited | Self::TargetBusy => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -98,6 +102,7 @@ impl ProblemType {
             Self::RequestTimeout => "The request came too slowly",
             Self::PayloadTooLarge => "The request body is too large",
             Self::UnsupportedMediaType => "The request body must be JSON",
+            Self::MisdirectedRequest => "Not a name of this service",
             Self::InvalidParameters => "Invalid parameters",
             Self::RateLimited => "Too many requests",
             Self::TargetBusy => "Too many checks of this target",
@@ -275,6 +280,7 @@ mod tests {
             (RequestTimeout, 408, "request-timeout"),
             (PayloadTooLarge, 413, "payload-too-large"),
             (UnsupportedMediaType, 415, "unsupported-media-type"),
+            (MisdirectedRequest, 421, "misdirected-request"),
             (InvalidParameters, 422, "invalid-parameters"),
             (RateLimited, 429, "rate-limited"),
             (TargetBusy, 429, "target-busy"),

@@ -253,6 +253,39 @@ fn two_tokens_have_two_budgets() {
     assert_eq!(served.post(&one.header(), &json!({})).0, 429);
 }
 
+/// As it is where a page's own name was made to lead to the loopback address.
+fn ask_as(served: &Served, host: &str, path: &str) -> u16 {
+    let mut caller = TcpStream::connect(served.address).expect("it listens");
+    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+    write!(caller, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).expect("an answer");
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
+}
+
+#[test]
+fn a_page_with_another_name_is_turned_away_where_nobody_needs_a_token() {
+    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    for (host, path, status) in [
+        ("evil.example", "/", 421),
+        ("evil.example:2580", "/v1/checks/smtp", 421),
+        ("evil.example", "/nothing", 421),
+        ("127.0.0.1.evil.example", "/probe?target=127.0.0.1", 421),
+        ("not a host", "/", 421),
+        ("evil.example", "/healthz", 200),
+        ("localhost:2580", "/", 200),
+        ("127.0.0.1", "/", 200),
+        ("[::1]:2580", "/", 200),
+    ] {
+        assert_eq!(ask_as(&served, host, path), status, "{host} {path}");
+    }
+    let open = Served::start(program(&["serve", "--listen=127.0.0.1:0", "--allow-unauthenticated"]));
+    assert_eq!(ask_as(&open, "checks.example", "/"), 200);
+    let (scratch, one) = (Scratch::new(), make("one"));
+    let guarded = guarded(&write_tokens(&scratch, &[&one]), &[]);
+    assert_eq!(ask_as(&guarded, "checks.example", "/"), 401);
+}
+
 #[test]
 fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     for (arguments, expected) in [

@@ -184,7 +184,7 @@ fn the_demo_prints_a_request_that_works() {
 
     let mut caller = TcpStream::connect(served.address).expect("it listens");
     caller.set_read_timeout(Some(PATIENCE)).expect("settable");
-    let header = "Host: x\r\nConnection: close\r\nContent-Type: application/json";
+    let header = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json";
     write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .expect("sent");
     let mut answer = String::new();

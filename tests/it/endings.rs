@@ -50,7 +50,7 @@ fn slow_servers(gate: &Gate) -> Vec<(Smtpd, Value)> {
 async fn ask(service: &Served, check: &Value) -> TcpStream {
     let mut caller = TcpStream::connect(service.address).await.expect("it listens");
     let body = check.to_string();
-    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
+    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
     let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     caller.write_all(request.as_bytes()).await.expect("the service reads");
     caller

@@ -376,7 +376,7 @@ async fn to_hang_up_ends_the_check() {
 /// A check asked for over HTTP/1.1 or HTTP/2.
 fn request(protocol: &str, body: &str) -> Vec<u8> {
     if protocol == "http/1.1" {
-        let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+        let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         return format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
     }
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();

@@ -21,6 +21,10 @@ pub(in crate::http) enum NotRun {
     #[response(status = 403, content_type = "application/problem+json",
         example = json!(Problem::from(Refusal::Forbidden(Forbidden::Port { port: 110 }))))]
     Forbidden(Problem),
+    /// Without tokens, the service is asked by an address or by `localhost` only
+    #[response(status = 421, content_type = "application/problem+json",
+        example = json!(Problem::new(ProblemType::MisdirectedRequest, "where no token is asked for, ask by `localhost` or an address")))]
+    Misdirected(Problem),
     /// The caller asks too often, or too many checks of this target are running
     #[response(status = 429, content_type = "application/problem+json",
         headers(

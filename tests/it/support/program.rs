@@ -91,7 +91,7 @@ impl Served {
     pub(crate) fn get(&self, path: &str, headers: &str) -> String {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
         caller.set_read_timeout(Some(PATIENCE)).expect("settable");
-        write!(caller, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+        write!(caller, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");
         answer
@@ -105,7 +105,7 @@ impl Served {
         let length = body.len();
         write!(
             caller,
-            "POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\n{json}{headers}Content-Length: {length}\r\n\r\n{body}"
+            "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\n{json}{headers}Content-Length: {length}\r\n\r\n{body}"
         )
         .expect("sent");
         caller
