@@ -55,7 +55,8 @@ const MOST_MEMORY_KIB: u64 = 512 * 1024;
 async fn ask(addr: SocketAddr, check: &Value) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.expect("a connection");
     let body = check.to_string();
-    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close";
+    let head =
+        "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close";
     let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(request.as_bytes()).await.expect("the service reads");
     stream

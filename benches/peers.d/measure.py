@@ -1,6 +1,7 @@
 """What smtp-check needs and how exact it is: lines of the table that benches/peers prints.
 
 measure.py memory PID HTTP_PORT CHECKS
+measure.py memory-http2 PID HTTP_PORT CHECKS
 measure.py accuracy HTTP_PORT SLOW_PORT IN_FLIGHT CHECKS
 measure.py startup PROGRAM TIMES
 """
@@ -12,6 +13,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 
@@ -48,15 +50,29 @@ def resident(pid):
         return next(int(row.split()[1]) for row in status if row.startswith("VmRSS:"))
 
 
-async def memory(pid, http_port, checks):
-    """The checks are all in flight against a server that never says a word. Each has a caller, whose connection is there first."""
-    held, callers = [], []
+async def silent_server():
+    """A server that never says a word, its port, and who is connected to it."""
+    held = []
 
     async def silent(_, writer):
         held.append(writer)
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0, backlog=1024)
-    port = server.sockets[0].getsockname()[1]
+    return server, server.sockets[0].getsockname()[1], held
+
+
+async def until_held(held, checks):
+    async with asyncio.timeout(30):
+        while len(held) < checks:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    assert len(held) == checks
+
+
+async def memory(pid, http_port, checks):
+    """The checks are all in flight against a silent server. Each has a caller, whose connection is there first."""
+    callers = []
+    server, port, held = await silent_server()
     empty = resident(pid)
     for _ in range(checks):
         callers.append(await Caller().open(http_port))
@@ -64,18 +80,38 @@ async def memory(pid, http_port, checks):
     connected = resident(pid)
     for caller in callers:
         caller.ask(port=port, timeout_ms=60000)
-    async with asyncio.timeout(30):
-        while len(held) < checks:
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
+    await until_held(held, checks)
     full = resident(pid)
-    assert len(held) == checks
     for writer in [caller.writer for caller in callers] + held:
         writer.transport.abort()
     server.close()
     each, caller, check = ((more - less) / checks for more, less in [(full, empty), (connected, empty), (full, connected)])
-    split = f"{each:.1f} KiB: {check:.1f} of the check, {caller:.1f} of its caller's HTTP/1.1 connection"
-    line(f"memory per check in flight, {checks} of them, a silent server", split, "≤ 16 KiB", each <= 16)
+    split = f"{each:.1f} KiB: {check:.1f} of the check with what HTTP buffers for it, {caller:.1f} of a caller between two requests"
+    line(f"memory per check in flight, {checks} of them, each over its own HTTP/1.1 connection, a silent server", split, "≤ 16 KiB", each <= 16)
+
+
+async def memory_http2(pid, http_port, checks):
+    """The same with callers that share connections, as HTTP/2 has it."""
+    server, port, held = await silent_server()
+    with tempfile.NamedTemporaryFile("w") as body:
+        json.dump({"to": "probe@example.com", "target": "127.0.0.1", "port": port, "timeout_ms": 60000}, body)
+        body.flush()
+        empty = resident(pid)
+        callers = subprocess.Popen(
+            ["h2load", f"--requests={checks}", f"--clients={checks // 200}", "--max-concurrent-streams=200", f"--data={body.name}",
+             "--header=content-type: application/json", f"http://127.0.0.1:{http_port}/v1/checks/smtp"],
+            stdout=subprocess.DEVNULL)
+        try:
+            await until_held(held, checks)
+            each = (resident(pid) - empty) / checks
+        finally:
+            callers.kill()
+            callers.wait()
+    for writer in held:
+        writer.transport.abort()
+    server.close()
+    what = f"memory per check in flight, {checks} of them, 200 to an HTTP/2 connection, a silent server"
+    line(what, f"{each:.1f} KiB", "≤ 16 KiB", each <= 16)
 
 
 async def accuracy(http_port, slow_port, in_flight, checks):
@@ -127,6 +163,8 @@ def startup(program, times):
 match sys.argv[1:]:
     case ["memory", *numbers]:
         asyncio.run(memory(*map(int, numbers)))
+    case ["memory-http2", *numbers]:
+        asyncio.run(memory_http2(*map(int, numbers)))
     case ["accuracy", *numbers]:
         asyncio.run(accuracy(*map(int, numbers)))
     case ["startup", program, times]:

@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::pending, io, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::Router;
 use clap::Error;
@@ -43,7 +43,7 @@ impl Parts {
             body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, settings.max_checks as usize),
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
-            modules: Arc::new(settings.modules.clone()),
+            modules: settings.modules.clone(),
             lost_lines: Some(log.lost_lines().clone()),
         };
         for module in settings.modules.trusting() {

@@ -1,10 +1,33 @@
 //! Which form of an answer a caller would rather have (RFC 9110, section 12.5.1).
 
-use axum::http::{HeaderMap, header::ACCEPT};
+use std::convert::Infallible;
 
-/// Whether the caller prefers a stream of events to one JSON document. Who is as glad of either gets the document.
-pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
-    prefers(headers, "text/event-stream", "application/json")
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header::ACCEPT, request::Parts},
+};
+
+/// In which form the caller wants the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReportForm {
+    /// One JSON document, when the check is over. Who is as glad of either gets it.
+    Document,
+    /// Events, while the check runs.
+    Events,
+}
+
+impl ReportForm {
+    fn of(headers: &HeaderMap) -> Self {
+        if prefers(headers, "text/event-stream", "application/json") { Self::Events } else { Self::Document }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ReportForm {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
 }
 
 /// Whether the caller prefers OpenMetrics to the text format that Prometheus had before. Who is as glad of either gets the latter.
@@ -93,7 +116,7 @@ mod tests {
             (&["text/html"], false),
         ] {
             let headers = accept.iter().map(|value| (ACCEPT, value.parse().expect("a header value"))).collect();
-            assert_eq!(prefers_events(&headers), events, "{accept:?}");
+            assert_eq!(ReportForm::of(&headers) == ReportForm::Events, events, "{accept:?}");
         }
     }
 

@@ -45,6 +45,17 @@ impl Guard {
         self.0.send_replace(tokens);
     }
 
+    /// Who asks, where that matters; otherwise, why not to answer.
+    fn judge(&self, request: &Request) -> Result<Option<Caller>, &'static str> {
+        let path = request.uri().path();
+        if OPEN.contains(&path) {
+            return Ok(None);
+        }
+        let token = token(request.headers(), path != BEARER_ONLY);
+        let token = token.ok_or("send a token with `Authorization: Bearer <token>`")?;
+        self.owner(&token).map(Some).ok_or("the token is not known")
+    }
+
     fn owner(&self, presented: &str) -> Option<Caller> {
         self.0.borrow().owner(presented).cloned().map(Caller)
     }
@@ -55,24 +66,33 @@ impl Guard {
 pub(super) struct Caller(pub TokenName);
 
 /// Lets a request pass to an open door, or with a known token. A path that does not exist is no different from a guarded one.
-pub(super) async fn require_token(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    if OPEN.contains(&request.uri().path()) {
-        return next.run(request).await;
-    }
-    let by_password = request.uri().path() != BEARER_ONLY;
-    let refusal = match token(request.headers(), by_password).map(|token| guard.owner(&token)) {
-        Some(Some(caller)) => {
-            request.extensions_mut().insert(caller.clone());
-            let mut response = next.run(request).await;
-            // For the log, which sees only what comes back out.
-            response.extensions_mut().insert(caller);
-            return response;
+pub(super) fn require_token(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    let passage = match guard.judge(&request) {
+        Ok(caller) => {
+            caller.clone().map(|caller| request.extensions_mut().insert(caller));
+            Ok((next.run(request), caller))
         }
-        Some(None) => "the token is not known",
-        None => "send a token with `Authorization: Bearer <token>`",
+        Err(reason) => Err(refusal(&request, reason)),
     };
-    let mut response = Problem::new(ProblemType::Unauthorized, refusal).into_response();
-    if by_password && wants_a_page(request.headers()) {
+    async move {
+        let (answer, caller) = match passage {
+            Ok(passage) => passage,
+            Err(refusal) => return refusal,
+        };
+        let mut response = answer.await;
+        // For the log, which sees only what comes back out.
+        caller.map(|caller| response.extensions_mut().insert(caller));
+        response
+    }
+}
+
+fn refusal(request: &Request, reason: &'static str) -> Response {
+    let mut response = Problem::new(ProblemType::Unauthorized, reason).into_response();
+    if request.uri().path() != BEARER_ONLY && wants_a_page(request.headers()) {
         // Only to whom it is of use: a browser that gets it opens a dialogue.
         response
             .headers_mut()

@@ -7,15 +7,14 @@ use std::fmt::Write;
 use axum::{
     Json,
     extract::State,
-    http::HeaderMap,
     response::{AppendHeaders, IntoResponse, Response},
 };
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{
-    Doors, JsonMembers,
-    accept::prefers_events,
+    JsonMembers, SharedDoors,
+    accept::ReportForm,
     openapi::refusals::NotRun,
     origin::Origin,
     problem::{Problem, ProblemType},
@@ -77,8 +76,8 @@ use crate::{
         NotRun,
     ))]
 pub(super) async fn run_check(
-    doors: State<Doors>,
-    headers: HeaderMap,
+    doors: State<SharedDoors>,
+    form: ReportForm,
     origin: Origin,
     members: JsonMembers,
 ) -> Result<Response, Problem> {
@@ -86,7 +85,7 @@ pub(super) async fn run_check(
     let order = origin.order(check);
     let running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = doors.probe.clone();
-    if prefers_events(&headers) {
+    if form == ReportForm::Events {
         return live::run(probe, order, running).await;
     }
     let report = probe.oneshot(order).await?;

@@ -122,13 +122,17 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 }
 
 /// Notes the client's address on the request.
-pub(super) async fn identify(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
+pub(super) fn identify(
+    State(proxies): State<TrustedProxies>,
+    mut request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
     // Without a server loop, as in tests of the router alone, there is no peer.
     let peer =
         request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     let client = proxies.client(peer, request.headers());
     request.extensions_mut().insert(ClientAddress(client));
-    next.run(request).await
+    next.run(request)
 }
 
 #[cfg(test)]

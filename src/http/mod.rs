@@ -72,24 +72,35 @@ use rate_limit::RateLimit;
 use crate::{check::Modules, probe::Probe};
 
 /// What the doors share.
-#[derive(Clone, Debug, FromRef)]
+#[derive(Clone, Debug)]
 pub struct Doors {
     /// Whether new checks are taken.
     pub lifecycle: Lifecycle,
     /// What a request body may cost.
     pub body_limits: BodyLimits,
     /// What runs the checks.
-    #[from_ref(skip)]
     pub probe: Probe,
     /// The longest time that a check may ask for.
-    #[from_ref(skip)]
     pub max_timeout: Duration,
     /// The checks that the operator has named.
-    #[from_ref(skip)]
-    pub modules: Arc<Modules>,
+    pub modules: Modules,
     /// Counts the lines that the log had to leave out, if there is a log.
-    #[from_ref(skip)]
     pub lost_lines: Option<ErrorCounter>,
+}
+
+/// Each request has a handle on the doors, and as long as a check runs keeps it.
+type SharedDoors = Arc<Doors>;
+
+impl FromRef<SharedDoors> for Lifecycle {
+    fn from_ref(doors: &SharedDoors) -> Self {
+        doors.lifecycle.clone()
+    }
+}
+
+impl FromRef<SharedDoors> for BodyLimits {
+    fn from_ref(doors: &SharedDoors) -> Self {
+        doors.body_limits.clone()
+    }
 }
 
 /// Who may come, and how often. By default whoever reaches the doors, and as often as they like.
@@ -115,7 +126,7 @@ pub fn router(doors: Doors, access: Access) -> Result<Router, serde_json::Error>
     // Here, so that each check of each door is counted, and none twice.
     let doors = Doors { probe: metrics.counting(doors.probe), ..doors };
     let router = router
-        .with_state(doors)
+        .with_state(Arc::new(doors))
         .layer(Extension(metrics.clone()))
         .merge(openapi::routes(&document)?)
         .merge(console::routes());
@@ -128,10 +139,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
 }
 
 /// The doors that the document lists: routes and document are this one list.
-fn documented(rate: Option<Rate>) -> OpenApiRouter<Doors> {
+fn documented(rate: Option<Rate>) -> OpenApiRouter<SharedDoors> {
     let rate = rate.map(RateLimit::new);
     // Only around a door's own methods: a 405 starts no check.
-    let limited = |door: UtoipaMethodRouter<Doors>| match &rate {
+    let limited = |door: UtoipaMethodRouter<SharedDoors>| match &rate {
         Some(rate) => door.map(|methods| methods.route_layer(from_fn_with_state(rate.clone(), rate_limit::limit))),
         None => door,
     };
@@ -170,6 +181,8 @@ fn with_outer_layers(router: Router, access: Access, metrics: Metrics) -> Router
         // Inside of all that, for who finds no room is answered, logged and counted like anybody.
         .layer(from_fn(places::turn_away))
         .service(router);
+    // None of the layers is an `async fn`, which would keep room for the request, twice, as long as the check runs.
+    //
     // The stack is around the router and not in it: there each layer would be made anew for every route, boxed, and cloned with all
     // that it encloses at each request; and the guard would come before the `Allow` header of a 405.
     Router::new().fallback_service(service)
@@ -185,7 +198,6 @@ fn log(request: Request, next: Next) -> impl Future<Output = Response> {
     // Copied, for to hold on to the `Uri` is to hold on to the buffer that the request was read into: 8 KiB while a check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let answer = next.run(request);
-    // Not an `async fn`, which would keep room for the request as long as the check runs.
     async move {
         let response = answer.await;
         tracing::info!(

@@ -4,7 +4,7 @@
 //! service then: it may run checks, and read what comes of them. But it cannot ask by another name than its own. So an address, and
 //! `localhost`, which browsers resolve themselves (RFC 6761, section 6.3), are the only names that a stranger's page cannot have.
 
-use std::net::IpAddr;
+use std::{future::ready, net::IpAddr};
 
 use axum::{
     extract::Request,
@@ -12,6 +12,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::future::Either;
 
 use super::{
     auth,
@@ -19,19 +20,19 @@ use super::{
 };
 
 /// Refuses requests that ask for another host. A request without a host is from no browser.
-pub(super) async fn require(request: Request, next: Next) -> Response {
+pub(super) fn require(request: Request, next: Next) -> impl Future<Output = Response> {
     let of_header = || request.headers().get(HOST).map(|host| Authority::try_from(host.as_bytes()));
     let asked = request.uri().authority().cloned().map(Ok).or_else(of_header);
     let is_own = asked.is_none_or(|asked| asked.is_ok_and(|authority| is_own(authority.host())));
     if is_own || auth::OPEN.contains(&request.uri().path()) {
-        return next.run(request).await;
+        return Either::Left(next.run(request));
     }
-    Problem::new(
+    let problem = Problem::new(
         ProblemType::MisdirectedRequest,
         "where no token is asked for, ask by `localhost` or an address; to be asked by any name, the service needs --tokens-file, or \
          --allow-unauthenticated",
-    )
-    .into_response()
+    );
+    Either::Right(ready(problem.into_response()))
 }
 
 fn is_own(host: &str) -> bool {

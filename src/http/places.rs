@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -17,6 +18,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::future::Either;
 
 use super::{auth, problem::Problem};
 
@@ -133,13 +135,13 @@ impl Drop for Place {
 pub(super) struct Spare;
 
 /// Turns away from the spare places who asks for more than whether the service is alive.
-pub(super) async fn turn_away(request: Request, next: Next) -> Response {
+pub(super) fn turn_away(request: Request, next: Next) -> impl Future<Output = Response> {
     if request.extensions().get::<Spare>().is_none() || auth::OPEN.contains(&request.uri().path()) {
-        return next.run(request).await;
+        return Either::Left(next.run(request));
     }
     let mut response = Problem::no_room("every connection that the service may have is in use").into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    Either::Right(ready(response))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use axum::{
 use tower::ServiceExt;
 use url::form_urlencoded;
 
-use super::{Doors, accept::prefers_open_metrics, openapi::refusals::NotRun, origin::Origin, problem::Problem};
+use super::{SharedDoors, accept::prefers_open_metrics, openapi::refusals::NotRun, origin::Origin, problem::Problem};
 use crate::{
     check::{ModuleRequest, Violation},
     report::exposition,
@@ -61,7 +61,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
         NotRun,
     ))]
 pub(super) async fn probe_target(
-    doors: State<Doors>,
+    doors: State<SharedDoors>,
     headers: HeaderMap,
     origin: Origin,
     RawQuery(query): RawQuery,

@@ -50,7 +50,7 @@ fn doors_to(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sy
         body_limits: BodyLimits::new(LIMIT, Duration::from_secs(5), 100),
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
-        modules: Arc::new(Modules::none(Duration::from_secs(60))),
+        modules: Modules::none(Duration::from_secs(60)),
         lost_lines: None,
     }
 }
@@ -87,7 +87,7 @@ fn workshop(doors: Doors) -> Router {
     let router = Router::new()
         .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
-        .with_state(doors);
+        .with_state(Arc::new(doors));
     with_outer_layers(router, Access::default(), Metrics::new(None))
 }
 

@@ -131,7 +131,7 @@ impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
         // Room for a check that waits for the banner. Most checks of a service that has many wait there.
-        Self { heading: Box::new(heading), entries: Vec::with_capacity(8), live: None }
+        Self { heading: Box::new(heading), entries: Vec::with_capacity(6), live: None }
     }
 
     /// The same journal, read to `listener` while it is written.

@@ -61,7 +61,8 @@ fn a_size_is_taken_from_the_strongest_layer() {
     let max_body = Layered { name: "max_body", file: "'2KiB'", environment: "3KiB", flag: "4KiB" };
     let seen = max_body.seen(|served| {
         let mut caller = TcpStream::connect(served.address).expect("it listens");
-        let header = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 999999999";
+        let header =
+            "Host: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 999999999";
         write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\n\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");

@@ -50,17 +50,34 @@ impl RequestMetrics {
 struct Door(MatchedPath);
 
 /// Notes on the answer which door gave it. Belongs right around the router.
-pub(in crate::http) async fn name_door(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(path) = matched {
-        response.extensions_mut().insert(Door(path));
+pub(in crate::http) fn name_door(
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    let answer = next.run(request);
+    async move {
+        let mut response = answer.await;
+        matched.map(|path| response.extensions_mut().insert(Door(path)));
+        response
     }
-    response
 }
 
 /// Counts the answer.
-pub(in crate::http) async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+pub(in crate::http) fn count(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    let answer = next.run(request);
+    async move {
+        let response = answer.await;
+        count_answer(&metrics, &response);
+        response
+    }
+}
+
+fn count_answer(metrics: &Metrics, response: &Response) {
     let RequestMetrics { requests, refusals } = &metrics.0.requests;
     let extensions = response.extensions();
     let door = extensions.get::<Door>().map(|door| door.0.as_str()).unwrap_or_default();
@@ -74,5 +91,4 @@ pub(in crate::http) async fn count(State(metrics): State<Metrics>, request: Requ
         Some(ProblemType::ShuttingDown) if door != "/readyz" => refusals.count(Reason::ShuttingDown),
         _ => {}
     }
-    response
 }

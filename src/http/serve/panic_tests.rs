@@ -34,7 +34,7 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
         body_limits: BodyLimits::new(1000, PATIENCE, 100),
         probe: panicking(limits, Arc::clone(may_finish)),
         max_timeout: PATIENCE,
-        modules: Arc::new(Modules::none(PATIENCE)),
+        modules: Modules::none(PATIENCE),
         lost_lines: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -78,11 +78,11 @@ async fn start(settings: ServerSettings) -> Service {
     let (events, seen) = mpsc::unbounded_channel();
     let bench = Bench { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
     let limits = BodyLimits::new(1000, BOUND, 100);
-    let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Doors {
+    let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Arc::new(Doors {
         lifecycle: bench.lifecycle.clone(),
         body_limits: limits,
         ..doors()
-    });
+    }));
     let router = Router::new()
         .route("/check", get(check).post(check))
         .route("/quick", get(|| async { "quick" }))

@@ -89,7 +89,7 @@ impl House {
             body_limits: self.body,
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
             max_timeout: self.limits.max_timeout,
-            modules: Arc::new(self.modules),
+            modules: self.modules,
             lost_lines: None,
         };
         let router = router(doors, self.access).expect("a router");
