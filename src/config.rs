@@ -133,7 +133,7 @@ pub struct Settings {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_checks: u32,
 
-    /// Checks in flight towards one address, or IPv6 network of 64 bits; one more is refused with 429
+    /// Checks in flight towards one address; one more is refused with 429
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16", global = true,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_checks_per_target: u32,

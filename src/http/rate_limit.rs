@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
     str::FromStr,
     sync::{
@@ -26,7 +26,6 @@ use governor::{
     clock::{Clock, DefaultClock},
     middleware::StateInformationMiddleware,
 };
-use ipnet::IpNet;
 
 use super::{
     auth::Caller,
@@ -34,7 +33,6 @@ use super::{
     problem::{Problem, ProblemType},
     token::TokenName,
 };
-use crate::target::subnet_of;
 use budgets::Budgets;
 
 mod budgets;
@@ -125,15 +123,19 @@ impl Rate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Token(TokenName),
-    /// The network, and not the address: whoever has one could else take a new address, and with it a new budget, for each request.
-    Client(IpNet),
+    /// For IPv6 the first 64 bits: a network of that size is what one customer gets, who could else take a new address, and with it
+    /// a new budget, for each request.
+    Address(IpAddr),
     /// All who came when there were too many to tell apart.
     Crowd,
 }
 
 impl Key {
     fn of_address(address: IpAddr) -> Self {
-        Self::Client(subnet_of(address))
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            v4 => v4,
+        })
     }
 }
 

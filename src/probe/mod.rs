@@ -73,7 +73,7 @@ impl Order {
 pub struct Limits {
     /// Checks in flight.
     pub checks: usize,
-    /// Checks in flight to one address, or IPv6 network of 64 bits.
+    /// Checks in flight to one address.
     pub checks_per_target: usize,
     /// The longest time that a check may ask for.
     pub max_timeout: Duration,

@@ -1,18 +1,19 @@
-//! So many checks of one address (of IPv6, one network) at once, and no more: one slow target can't take the house.
+//! So many checks of one address at once, and no more: one slow target can't take the house.
 
-use std::task::{Context, Poll};
+use std::{
+    net::IpAddr,
+    task::{Context, Poll},
+};
 
-use ipnet::IpNet;
 use tower::{Layer, Service};
 
 use super::{BoxFuture, Refusal, Visit, in_flight::InFlight};
-use crate::target::subnet_of;
 
 /// Makes [`PerTarget`] services that share one count.
 #[derive(Clone, Debug)]
 pub(super) struct PerTargetLayer {
     limit: usize,
-    in_flight: InFlight<IpNet>,
+    in_flight: InFlight<IpAddr>,
 }
 
 impl PerTargetLayer {
@@ -33,7 +34,7 @@ impl<S> Layer<S> for PerTargetLayer {
 #[derive(Clone, Debug)]
 pub(super) struct PerTarget<S> {
     limit: usize,
-    in_flight: InFlight<IpNet>,
+    in_flight: InFlight<IpAddr>,
     inner: S,
 }
 
@@ -50,9 +51,8 @@ where
     }
 
     fn call(&mut self, visit: Visit) -> Self::Future {
-        // The port does not count: what is to be spared is the machine, which of IPv6 may have a network of addresses.
-        let machine = subnet_of(visit.route.address.socket_addr().ip());
-        let Some(slot) = self.in_flight.enter(machine, self.limit) else {
+        // The port does not count: what is to be spared is the machine.
+        let Some(slot) = self.in_flight.enter(visit.route.address.socket_addr().ip(), self.limit) else {
             return Box::pin(std::future::ready(Err(Refusal::TargetBusy)));
         };
         let call = self.inner.call(visit);

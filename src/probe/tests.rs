@@ -74,10 +74,6 @@ async fn an_address_has_so_many_places() {
     let third = call(&mut service, visit("127.0.0.1:25")).await;
     assert_eq!(third.await.expect_err("refused"), Refusal::TargetBusy);
     drop(call(&mut service, visit("127.0.0.2:25")).await);
-    let _of_one_network =
-        [call(&mut service, visit("[2001:db8::1]:25")).await, call(&mut service, visit("[2001:db8::2]:25")).await];
-    assert_eq!(call(&mut service, visit("[2001:db8::3]:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
-    drop(call(&mut service, visit("[2001:db8:0:1::3]:25")).await);
 
     answer.send_response(Visited::Over(arrived.underway.journal));
     assert!(matches!(first.await, Ok(Visited::Over(_))));

@@ -2,7 +2,6 @@
 
 mod host;
 pub mod policy;
-mod subnet;
 
 use std::{
     fmt,
@@ -14,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use host::{HostName, host_and_port};
-pub use subnet::subnet_of;
 
 /// The server that a check is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -107,20 +107,6 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
     is_report(&post(&app, json!({"port": same.port()})).await);
 }
 
-/// A machine with IPv6 has a whole network of addresses to be slow at.
-#[tokio::test]
-async fn an_ipv6_network_is_one_target() {
-    let dns = Dns::serve(Zone::new().aaaa("mx.test", "::1:0:0:7".parse().expect("an IPv6 address")));
-    let app = house(16, 2).asking(dns.addr()).open().await;
-    let silent = silent_at("[::1]:0");
-    let callers = occupy(&app, &silent, 2).await;
-    for target in ["::1", "::1:0:0:2", "[0:0:0:0:2::]", "mx.test"] {
-        let answer = post(&app, json!({"target": target, "port": silent.port()})).await;
-        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
-    }
-    drop(callers);
-}
-
 /// So many callers at once, of whom each asks so often: far more than there are places.
 const RUSH: usize = 200;
 const TIMES: usize = 3;
