@@ -50,7 +50,8 @@ impl LogForm {
 /// Lines of the log that may wait to be written: some 4 MB of them.
 const WAITING_LINES: usize = 8192;
 
-/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second or so.
+/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second or so. Where nobody reads, and the
+/// queue is full, the library gives up sooner, and says so on stdout.
 ///
 /// A thread of its own writes it. Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to
 /// measure; past [`WAITING_LINES`] lines are lost, and counted.
@@ -77,8 +78,8 @@ pub fn start(form: LogForm, levels: &str) -> Result<Log, LevelsError> {
     let (lines, writer) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING_LINES)
         .thread_name("log")
-        // All lines that wait are one write.
-        .finish(BufWriter::new(io::stderr()));
+        // What waits goes out in few writes.
+        .finish(BufWriter::with_capacity(64 * 1024, io::stderr()));
     let lost_lines = lines.error_counter();
     // Fails only where a log has been started already; that one stays.
     tracing::subscriber::set_global_default(subscriber(form, filter, lines)).ok();

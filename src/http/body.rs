@@ -12,9 +12,12 @@ use axum::{
     },
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::problem::{Problem, ProblemType};
+
+/// Bytes of a body that is read whoever else is sending one. Nearly all are; whoever is slow with one keeps nobody out.
+const SMALL: usize = 16 * 1024;
 
 /// How large a body may be, how long it may take, and how many may be under way. A clone shares the count.
 #[derive(Clone, Debug)]
@@ -25,8 +28,8 @@ pub struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// Bodies of at most `size` bytes, which arrive within `time` of the header, `at_once` of them at the same time: what has been read
-    /// of a body is in memory before the check counts as one that is in flight.
+    /// Bodies of at most `size` bytes, which arrive within `time` of the header. Of those that are not small, `at_once` may be under way at
+    /// the same time: what has been read of a body is in memory before the check counts as one that is in flight.
     pub fn new(size: usize, time: Duration, at_once: usize) -> Self {
         Self { size, time, places: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))) }
     }
@@ -66,13 +69,13 @@ pub(super) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     if announced.is_some_and(|length| length > limits.size as u64) {
         return Err(too_large());
     }
-    let Ok(_place) = limits.places.try_acquire() else {
-        return Err(Problem::no_room("as many requests are being read as the service has room for"));
-    };
     let body: Limited<Body> = Limited::new(request.into_body(), limits.size);
-    match tokio::time::timeout(limits.time, read(body)).await {
+    match tokio::time::timeout(limits.time, read(body, &limits.places)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<TryAcquireError>() => {
+            Err(Problem::no_room("as many large requests are being read as the service has room for"))
+        }
         Ok(Err(error)) => {
             tracing::debug!(?error, "a request body broke off");
             Err(Problem::new(ProblemType::MalformedJson, "the body broke off"))
@@ -85,10 +88,13 @@ pub(super) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
 
 /// All of a body, copied piece by piece: to keep a piece is to keep the buffer that it was read into, and a caller may send a megabyte
 /// in pieces of one byte.
-async fn read(mut body: Limited<Body>) -> Result<Vec<u8>, BoxError> {
-    let mut bytes = Vec::new();
+async fn read(mut body: Limited<Body>, places: &Semaphore) -> Result<Vec<u8>, BoxError> {
+    let (mut bytes, mut place) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         if let Ok(piece) = frame?.into_data() {
+            if place.is_none() && bytes.len() + piece.len() > SMALL {
+                place = Some(places.try_acquire()?);
+            }
             bytes.extend_from_slice(&piece);
         }
     }
@@ -100,7 +106,7 @@ mod tests {
     use std::convert::Infallible;
 
     use axum::{body::Bytes, http::StatusCode, response::IntoResponse};
-    use futures_util::stream;
+    use futures_util::stream::{self, StreamExt};
 
     use super::*;
 
@@ -121,24 +127,26 @@ mod tests {
             assert!(Arc::strong_count(&counter) <= 3, "pieces that were read are kept");
             Ok::<_, Infallible>(Bytes::from_owner(Piece(text, counter.clone())))
         });
-        let body = read(Limited::new(Body::from_stream(stream::iter(pieces)), 3)).await.expect("a body");
+        let body = Limited::new(Body::from_stream(stream::iter(pieces)), 3);
+        let body = read(body, &Semaphore::new(0)).await.expect("a body");
         assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
     }
 
     #[tokio::test]
-    async fn bodies_are_read_so_many_at_a_time() {
-        let limits = BodyLimits::new(10, Duration::from_secs(60), 1);
+    async fn large_bodies_are_read_so_many_at_a_time() {
+        let limits = BodyLimits::new(3 * SMALL, Duration::from_secs(60), 1);
         let request = |body| Request::post("/").header(CONTENT_TYPE, "application/json").body(body).expect("a request");
-        let mut first = tokio_test::task::spawn(read_json(
-            request(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())),
-            limits.clone(),
-        ));
+        let large = || vec![b' '; SMALL + 1];
+        let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(large()))]).chain(stream::pending());
+        let mut first = tokio_test::task::spawn(read_json(request(Body::from_stream(begun)), limits.clone()));
         tokio_test::assert_pending!(first.poll());
-        let refused = read_json(request(Body::from("{}")), limits.clone()).await.expect_err("there is no room");
+        let refused = read_json(request(Body::from(large())), limits.clone()).await.expect_err("there is no room");
         let answer = refused.into_response();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
+        let small = read_json(request(Body::from("{}")), limits.clone()).await;
+        assert_eq!(small.expect("room for a small one"), b"{}");
         drop(first);
-        assert_eq!(read_json(request(Body::from("{}")), limits).await.expect("room"), b"{}");
+        assert_eq!(read_json(request(Body::from(large())), limits).await.expect("room").len(), SMALL + 1);
     }
 }

@@ -214,7 +214,7 @@ impl Watched {
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                     return Poll::Ready(end.map(|()| ServedUntil::Closed));
                 }
-                if stopping || stop.as_mut().poll(cx).is_pending() {
+                if stopping || (stop.as_mut().poll(cx).is_pending() && !self.has_had_its_turn()) {
                     break;
                 }
                 stopping = true;
@@ -226,6 +226,11 @@ impl Watched {
             self.poll_end(stopping, cx).map(|()| Ok(ServedUntil::Closed))
         })
         .await
+    }
+
+    /// Whether the connection has a spare place and has asked already: its next request may find a better place.
+    fn has_had_its_turn(&self) -> bool {
+        self.place.is_spare() && self.line.begun() > 0
     }
 
     /// Ready once nothing more is to be waited for.

@@ -21,7 +21,8 @@ use super::{
 
 /// Refuses requests that ask for another host. A request without a host is from no browser.
 pub(super) fn require(request: Request, next: Next) -> impl Future<Output = Response> {
-    let of_header = || request.headers().get(HOST).map(|host| Authority::try_from(host.as_bytes()));
+    let host = request.headers().get(HOST).filter(|host| !host.is_empty());
+    let of_header = || host.map(|host| Authority::try_from(host.as_bytes()));
     let asked = request.uri().authority().cloned().map(Ok).or_else(of_header);
     let is_own = asked.is_none_or(|asked| asked.is_ok_and(|authority| is_own(authority.host())));
     if is_own || auth::OPEN.contains(&request.uri().path()) {

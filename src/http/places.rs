@@ -32,7 +32,9 @@ pub(super) struct Places(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     limit: usize,
-    taken: usize,
+    /// Places within the limit that are taken, and spare ones.
+    within: usize,
+    spare: usize,
     /// The connections that are idle, the longest first.
     idle: BTreeMap<u64, Idle>,
     /// Times that a connection became idle.
@@ -47,6 +49,10 @@ struct Idle {
 }
 
 impl State {
+    fn taken(&mut self, spare: bool) -> &mut usize {
+        if spare { &mut self.spare } else { &mut self.within }
+    }
+
     /// The place of the connection that has been idle the longest; a spare one only if there is no other.
     fn take_idle(&mut self) -> Option<Idle> {
         let within = self.idle.iter().find(|(_, idle)| !idle.is_spare).map(|(count, _)| *count);
@@ -68,21 +74,21 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { limit, taken: 0, idle: BTreeMap::new(), count: 0 })))
+        Self(Arc::new(Mutex::new(State { limit, within: 0, spare: 0, idle: BTreeMap::new(), count: 0 })))
     }
 
     /// A place, where need be that of another connection, which learns of it by [`Place::poll_lost`]; nothing if even the spare
     /// places are taken.
     pub(super) fn take(&self) -> Option<Place> {
         let mut state = self.state();
-        let is_full = state.taken >= state.limit;
+        let is_full = state.within >= state.limit;
         let lost = if is_full { state.take_idle() } else { None };
-        if is_full && lost.is_none() && state.taken >= state.limit + SPARE {
+        if is_full && lost.is_none() && state.spare >= SPARE {
             return None;
         }
-        state.taken += 1;
-        drop(state);
         let is_spare = lost.as_ref().map_or(is_full, |lost| lost.is_spare);
+        *state.taken(is_spare) += 1;
+        drop(state);
         lost.inspect(|lost| lost.connection.wake_by_ref());
         Some(Place { places: self.clone(), is_spare, idle_as: None })
     }
@@ -126,7 +132,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.hold();
-        self.places.state().taken -= 1;
+        *self.places.state().taken(self.is_spare) -= 1;
     }
 }
 
@@ -207,12 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn a_place_within_the_limit_is_free_whatever_spare_ones_are_taken() {
+        let places = Places::new(1);
+        let busy = places.take().expect("free");
+        let mut spare = places.take().expect("a spare place");
+        drop(idle(&mut spare));
+        drop(busy);
+        assert!(!places.take().expect("free").is_spare());
+    }
+
+    #[test]
     fn a_place_that_is_idle_and_goes_is_nobodys() {
         let places = Places::new(1);
         let mut gone = places.take().expect("free");
         drop(idle(&mut gone));
         drop(gone);
         let state = places.state();
-        assert!(state.idle.is_empty() && state.taken == 0);
+        assert!(state.idle.is_empty() && (state.within, state.spare) == (0, 0));
     }
 }

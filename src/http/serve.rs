@@ -59,7 +59,7 @@ impl fmt::Display for Ended {
         match self {
             Self::Drained { unread: 0 } => f.write_str("every check has finished"),
             Self::Drained { unread } => {
-                write!(f, "every check has finished; {unread} callers did not take their answers")
+                write!(f, "every check has finished; connections with answers that nobody took: {unread}")
             }
             Self::Cut { checks, connections } => {
                 write!(f, "cut off {checks} running checks and {connections} connections")

@@ -72,9 +72,9 @@ fn says_queued_mail(words: &[&str]) -> bool {
     words.windows(4).any(|four| four.iter().zip(["queued", "mail", "for", "delivery"]).all(|(word, due)| is(word, due)))
 }
 
-/// No word and no date.
+/// No word, no date, no name of a host.
 fn is_long_and_mixed(id: &str) -> bool {
-    id.len() >= 8 && id.bytes().any(|octet| octet.is_ascii_alphabetic()) && !id.contains('/')
+    id.len() >= 8 && id.bytes().any(|octet| octet.is_ascii_alphabetic()) && !id.contains(['/', '.'])
 }
 
 fn is(word: &str, expected: &str) -> bool {
@@ -150,6 +150,8 @@ mod tests {
             "mail accepted for delivery; session id=abc",
             "Ok: 20240101",
             "Ok SESSIONID=20240102",
+            "Ok host12.example.com",
+            "OK Version2.0-beta",
             "Great success",
             "OK 2024/11/22",
             "OK 8",

@@ -52,7 +52,12 @@ impl Credentials {
         }
     }
 
-    /// What takes the password out of the server's words.
+    /// Whether this response tells the password.
+    pub fn is_told_by(&self, response: &Secret) -> bool {
+        self.responses().last() == Some(response)
+    }
+
+    /// What takes the password out of the server's words, once it was told.
     pub fn mask(&self) -> Mask {
         let mask = Mask::of(&self.password);
         match self.responses().last() {

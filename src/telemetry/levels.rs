@@ -4,7 +4,7 @@ use std::env;
 
 use tracing_subscriber::{
     EnvFilter,
-    filter::{FromEnvError, LevelFilter},
+    filter::{LevelFilter, ParseError},
 };
 
 /// `RUST_LOG` cannot be understood.
@@ -12,7 +12,7 @@ use tracing_subscriber::{
 pub enum LevelsError {
     /// It has not the form of a filter.
     #[error(transparent)]
-    Form(#[from] FromEnvError),
+    Form(#[from] ParseError),
     /// To the filter a word without a level is the name of a target, and this one has nothing to log: all would be silent.
     #[error(
         "`{0}` is neither a level (error, warn, info, debug, trace, off) nor a part of this program; \
@@ -25,11 +25,11 @@ pub enum LevelsError {
 pub(super) fn from_environment(levels: &str) -> Result<EnvFilter, LevelsError> {
     match env::var_os(EnvFilter::DEFAULT_ENV) {
         Some(set) if !set.is_empty() => {
-            let filter = EnvFilter::try_from_default_env()?;
-            let words = set.to_string_lossy();
-            match words.split(',').map(str::trim).find(|word| names_nothing(word)) {
-                Some(word) => Err(LevelsError::Word(word.to_owned())),
-                None => Ok(filter),
+            let set = set.to_string_lossy();
+            let words: Vec<&str> = set.split(',').map(str::trim).collect();
+            match words.iter().find(|word| names_nothing(word)) {
+                Some(word) => Err(LevelsError::Word((*word).to_owned())),
+                None => Ok(EnvFilter::try_new(words.join(","))?),
             }
         }
         _ => Ok(EnvFilter::new(levels)),

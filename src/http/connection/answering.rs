@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::{
-    Server, WINDOW,
+    Server,
     line::{Line, Stage},
 };
 use crate::http::places::Spare;
@@ -31,8 +31,9 @@ use crate::http::places::Spare;
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
 const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How long the rest of a body is read that came too late to matter.
+/// How long the rest of a body is read that came too late to matter, and how many octets of it.
 const REST_TIME: Duration = Duration::from_secs(1);
+const REST_SIZE: usize = 16 * 1024 * 1024;
 
 /// What hyper asks for the answer to each request.
 #[derive(Clone, Debug)]
@@ -158,12 +159,12 @@ impl Rest {
     }
 }
 
-/// Reads to the end of a body, or as much as one window has room for.
+/// Reads to the end of a body, if there is one in sight.
 async fn discard(mut body: Incoming) {
     let mut octets = 0;
     while let Some(Ok(frame)) = body.frame().await {
         octets += frame.data_ref().map_or(0, Bytes::len);
-        if octets >= WINDOW as usize {
+        if octets >= REST_SIZE {
             break;
         }
     }

@@ -95,8 +95,7 @@ impl From<io::Error> for Lost {
 impl Driver {
     pub(super) fn new(underway: Underway, tcp: TcpStream, began: Instant, host: String) -> Self {
         let Underway { check, journal, deadline, .. } = underway;
-        let mask = check.script.credentials.as_ref().map(|credentials| credentials.mask()).unwrap_or_default();
-        let (stream, parser) = (Stream::plain(tcp), ReplyParser::default());
+        let (stream, parser, mask) = (Stream::plain(tcp), ReplyParser::default(), Mask::default());
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
     }
 
@@ -254,6 +253,7 @@ impl Driver {
 
     /// Writes a command; the event in front of it, if any, has the same instant.
     async fn say(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
+        self.mask_from(command);
         let octets = command.to_wire();
         let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
         let now = Instant::now();
@@ -265,6 +265,16 @@ impl Driver {
             Command::Body(_) if self.stream.has_more().await => Ok(()),
             // Whoever hung up may have said why.
             _ => Box::pin(self.await_turn(phase, command)).await.and(Err(lost.failure(phase))),
+        }
+    }
+
+    /// From the password on, the server may echo it. Not before: what a mask hid of a server that was told nothing yet would tell its
+    /// owner, by the report, which of the guesses in its greeting were right.
+    fn mask_from(&mut self, command: &Command) {
+        if let Command::SaslResponse(response) = command
+            && let Some(credentials) = self.check.script.credentials.as_ref().filter(|who| who.is_told_by(response))
+        {
+            self.mask = credentials.mask();
         }
     }
 

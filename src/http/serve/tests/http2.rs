@@ -99,6 +99,16 @@ async fn an_idle_connection_over_http2_is_closed() {
 }
 
 #[tokio::test]
+async fn a_connection_over_http2_gives_its_spare_place_back() {
+    let mut service = start(ServerSettings { max_connections: 1, ..generous() }).await;
+    let busy = service.send(CHECK).await;
+    assert_eq!(service.event().await, "begun");
+    let mut caller = service.send(&http2("/quick")).await;
+    assert!(rest(&mut caller).await.contains("urn:smtp-check:problem:overloaded"));
+    drop(busy);
+}
+
+#[tokio::test]
 async fn a_check_over_http2_finishes_in_the_drain() {
     let mut service = start(generous()).await;
     let mut caller = service.send(&http2("/check")).await;
