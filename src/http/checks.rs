@@ -53,7 +53,7 @@ use crate::{
             headers(
                 ("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools; not on a stream"),
                 ("RateLimit-Policy" = String, description = "Where the operator has set a rate limit, on every answer of this door but a 401: how many requests (`q`) each caller has in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`"),
-                ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back (`t`), such as `\"checks\";r=9;t=1`"),
+                ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back or, where none is left, the next one (`t`), such as `\"checks\";r=9;t=1`"),
             ),
             content(
                 (Report = "application/json", examples(

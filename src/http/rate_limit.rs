@@ -188,7 +188,8 @@ impl<C: Clock> RateLimit<C> {
         match limiter.check_key(key) {
             Ok(state) => {
                 let requests = state.remaining_burst_capacity();
-                Ok(Left { requests, reset: rate.interval() * (rate.requests.get() - requests) })
+                let until_whole = rate.interval() * (rate.requests.get() - requests);
+                Ok(Left { requests, reset: if requests == 0 { rate.interval() } else { until_whole } })
             }
             Err(not_until) => Err(Left { requests: 0, reset: not_until.wait_time_from(limiter.clock().now()) }),
         }

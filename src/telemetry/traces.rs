@@ -1,5 +1,7 @@
 //! Traces, sent to a collector by OTLP over gRPC.
 
+use std::time::Duration;
+
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{
     ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig, tonic_types::transport::ClientTlsConfig,
@@ -9,6 +11,9 @@ use opentelemetry_sdk::{
     trace::{SdkTracer, SdkTracerProvider},
 };
 use url::Url;
+
+/// How long the last spans may take to be sent.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 /// Collects spans and sends them in batches, from a thread of its own. Where the collector is slower than the checks, spans are
 /// dropped: no check ever waits for one.
@@ -52,9 +57,9 @@ impl Traces {
         self.0.tracer(env!("CARGO_PKG_NAME"))
     }
 
-    /// Sends what is left. Takes five seconds at the most.
+    /// Sends what is left. A collector that does not take it is not waited for: whoever ends the service, or asked for one check, is.
     pub async fn flush(self) {
-        let shutdown = tokio::task::spawn_blocking(move || self.0.shutdown());
+        let shutdown = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIME));
         if let Ok(Err(error)) = shutdown.await {
             tracing::warn!(%error, "the last spans may not have reached the collector");
         }

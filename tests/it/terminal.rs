@@ -161,9 +161,13 @@ impl Terminal {
 
     /// Reads until this is shown. A program that never shows it is ended by its own timeout.
     fn until(&mut self, text: &str) {
+        self.until_so_often(text, 1);
+    }
+
+    fn until_so_often(&mut self, text: &str, times: usize) {
         let stdout = self.script.stdout.as_mut().expect("piped");
         let mut some = [0; 4096];
-        while !self.shown.contains(text) {
+        while self.shown.matches(text).count() < times {
             let count = stdout.read(&mut some).expect("readable");
             assert!(count > 0, "it ended before it showed {text}: {}", self.shown);
             self.shown += &String::from_utf8_lossy(&some[..count]);
@@ -197,10 +201,7 @@ async fn watching_on_a_terminal_ends_with_a_summary() {
     let sandbox = sandbox().await;
     let arguments = ["--to=you@sandbox.test", "--watch=50ms"];
     let mut terminal = Terminal::start(&run(sandbox.addr().port(), &arguments));
-    for _ in 0..3 {
-        terminal.shown.clear();
-        terminal.until("  \x1b[32mdelivered");
-    }
+    terminal.until_so_often("  \x1b[32mdelivered", 3);
     terminal.interrupt();
     let (code, text) = terminal.end();
     let summary = left(&text);

@@ -4,7 +4,7 @@
 use std::{fmt::Write, process::ExitCode};
 
 use super::{
-    expiry::{days_left, expiry},
+    expiry::{days_left, expires_within, expiry},
     words::{Words, place},
 };
 use crate::{
@@ -120,11 +120,10 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
             if report.tls.as_ref().is_some_and(has_none) { "showed no certificate" } else { "was not asked for TLS" };
         return Some((Status::Unknown, format!("the server {why}")));
     };
-    let left = days_left(seconds);
-    let is_under = |days: &u32| left < i64::from(*days);
+    let is_under = |days: &u32| expires_within(seconds, *days);
     let (word, when) = expiry(seconds);
     match (critical.filter(is_under), warning.filter(is_under)) {
-        _ if left < 0 => Some((Status::Critical, format!("the certificate {word} {when}"))),
+        _ if seconds < 0 => Some((Status::Critical, format!("the certificate {word} {when}"))),
         (Some(days), _) => Some((Status::Critical, format!("the certificate {word} {when}, under {days}"))),
         (None, Some(days)) => Some((Status::Warning, format!("the certificate {word} {when}, under {days}"))),
         (None, None) => None,

@@ -61,7 +61,8 @@ fn certificates_are_judged_by_their_days() {
         (Some(6 * DAY), days(Some(30), Some(7)), Status::Critical, "expires in 6 days, under 7"),
         (Some(-3 * DAY), days(None, Some(7)), Status::Critical, "expired 3 days ago, "),
         (Some(-3 * DAY), days(Some(14), None), Status::Critical, "expired 3 days ago, "),
-        (Some(-1), days(None, None), Status::Critical, "expired 1 day ago, "),
+        (Some(-1), days(None, None), Status::Critical, "expired less than a day ago, "),
+        (Some(-DAY), days(None, None), Status::Critical, "expired 1 day ago, "),
         (Some(1), days(None, None), Status::Ok, "delivered in"),
         (None, days(Some(30), None), Status::Unknown, "was not asked for TLS"),
     ] {
@@ -72,7 +73,7 @@ fn certificates_are_judged_by_their_days() {
         assert!(line.contains(said), "{line}");
     }
     let mut report = made(Made::Delivered { banner_ms: 10 });
-    report.metrics.cert_end_in = Some(-1);
+    report.metrics.cert_end_in = Some(-DAY);
     let line = judge(&report, &days(Some(30), Some(7))).1;
     assert!(line.ends_with(" certificate_days=-1;30:;7:\n"), "{line}");
 }

@@ -8,7 +8,7 @@ export function details(report) {
   return [
     report.tls && certificates(report),
     (report.capabilities.before_tls || report.capabilities.after_tls) && capabilities(report.capabilities),
-    report.transcript && transcript(report.transcript),
+    report.transcript?.length > 0 && transcript(report.transcript),
     raw(report),
   ].filter(Boolean);
 }

@@ -30,7 +30,7 @@ pub(in crate::http) enum NotRun {
         headers(
             ("Retry-After" = u32, description = "In seconds"),
             ("RateLimit-Policy" = String, description = "As on a 200"),
-            ("RateLimit" = String, description = "As on a 200; where none is left, `t` is when the next one is back"),
+            ("RateLimit" = String, description = "As on a 200"),
         ),
         examples(
             ("rate_limited" = (summary = "The caller asks too often", value = json!(rate_limit::example()))),
