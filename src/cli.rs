@@ -71,7 +71,7 @@ fn start_log(line: &CommandLine, levels: &str) -> Result<Log, Error> {
         Some(LogFormat::Text) => LogForm::Text { colours: io::stderr().is_terminal() },
         None => LogForm::for_stderr(),
     };
-    let log = telemetry::start(form, levels).map_err(|error| invalid(&format!("RUST_LOG: {error}")))?;
+    let log = telemetry::start(form, levels).map_err(|error| invalid(&error.to_string()))?;
     for UnknownVariable { name, nearest } in &line.unknown_variables {
         tracing::warn!(variable = name, nearest, "unknown variable, ignored");
     }

@@ -3,17 +3,19 @@
 //! Log lines go to stderr: stdout belongs to reports and documents.
 
 mod levels;
+mod lines;
 mod traces;
 
 use std::{
     fmt::Debug,
-    io::{self, BufWriter, IsTerminal},
+    io::{self, IsTerminal},
     panic::{self, PanicHookInfo},
 };
 
+use lines::Outlet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use prometheus_client::metrics::counter::Counter;
 use tracing::{Subscriber, field::Field};
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter,
     field::MakeExt,
@@ -47,44 +49,42 @@ impl LogForm {
     }
 }
 
-/// Lines of the log that may wait to be written: some 4 MB of them.
-const WAITING_LINES: usize = 8192;
-
-/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second or so. Where nobody reads, and the
-/// queue is full, the library gives up sooner, and says so on stdout.
+/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second at the most.
 ///
-/// A thread of its own writes it. Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to
-/// measure; past [`WAITING_LINES`] lines are lost, and counted.
+/// Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to measure.
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
-pub struct Log {
-    lost_lines: ErrorCounter,
-    _writer: WorkerGuard,
-}
+pub struct Log(Outlet);
 
 impl Log {
-    /// Counts the lines that were lost.
-    pub fn lost_lines(&self) -> &ErrorCounter {
-        &self.lost_lines
+    /// Counts the lines that were lost, since they were not read fast enough.
+    pub fn lost_lines(&self) -> Counter {
+        self.0.lost_lines()
     }
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// `RUST_LOG` cannot be understood.
+    #[error("RUST_LOG: {0}")]
+    Levels(#[from] LevelsError),
+    /// There is no thread to write it.
+    #[error("no thread for the log: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// Sends the log to stderr, panics included. `RUST_LOG` sets the levels; `levels`, of the same form, is for where it is not set.
 ///
 /// # Errors
-/// `RUST_LOG` cannot be understood.
-pub fn start(form: LogForm, levels: &str) -> Result<Log, LevelsError> {
+/// See [`LogError`].
+pub fn start(form: LogForm, levels: &str) -> Result<Log, LogError> {
     let filter = levels::from_environment(levels)?;
-    let (lines, writer) = NonBlockingBuilder::default()
-        .buffered_lines_limit(WAITING_LINES)
-        .thread_name("log")
-        // What waits goes out in few writes.
-        .finish(BufWriter::with_capacity(64 * 1024, io::stderr()));
-    let lost_lines = lines.error_counter();
+    let (lines, outlet) = lines::write_to(io::stderr())?;
     // Fails only where a log has been started already; that one stays.
     tracing::subscriber::set_global_default(subscriber(form, filter, lines)).ok();
     panic::set_hook(Box::new(log_panic));
-    Ok(Log { lost_lines, _writer: writer })
+    Ok(Log(outlet))
 }
 
 /// One line per panic. Words that were put together at run time are left out: they may quote what a caller sent, a password included.

@@ -44,7 +44,7 @@ impl Parts {
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
             modules: settings.modules.clone(),
-            lost_lines: Some(log.lost_lines().clone()),
+            lost_lines: Some(log.lost_lines()),
         };
         for module in settings.modules.trusting() {
             tracing::warn!(

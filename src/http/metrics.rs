@@ -14,10 +14,7 @@ mod text;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use axum::{
@@ -30,7 +27,6 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use tracing_appender::non_blocking::ErrorCounter;
 
 use checks::CheckMetrics;
 use requests::RequestMetrics;
@@ -51,12 +47,11 @@ struct Inner {
     checks: CheckMetrics,
     requests: RequestMetrics,
     in_flight: Gauge<u64, AtomicU64>,
-    lost_lines: Option<(ErrorCounter, Counter)>,
 }
 
 impl Metrics {
     /// Everything at zero, but for what is counted already.
-    pub(super) fn new(lost_lines: Option<ErrorCounter>) -> Self {
+    pub(super) fn new(lost_lines: Option<Counter>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let ours = registry.sub_registry_with_prefix(PREFIX);
@@ -69,13 +64,14 @@ impl Metrics {
         ours.register("refusals", "Checks that were asked for and not run, by reason", refusals.clone());
         let checks = CheckMetrics::register(ours, Refusals::new(refusals.clone()));
         let requests = RequestMetrics::register(ours, Refusals::new(refusals));
-        let lost_lines = lost_lines.map(|known| {
-            let counter = Counter::default();
-            let help = "Lines of the log that were lost, since nobody read it fast enough";
-            ours.register("log_lines_lost", help, counter.clone());
-            (known, counter)
-        });
-        Self(Arc::new(Inner { registry, checks, requests, in_flight, lost_lines }))
+        if let Some(lost_lines) = lost_lines {
+            ours.register(
+                "log_lines_lost",
+                "Lines of the log that were lost, since nobody read it fast enough",
+                lost_lines,
+            );
+        }
+        Self(Arc::new(Inner { registry, checks, requests, in_flight }))
     }
 
     /// The same probe, with its checks counted.
@@ -87,9 +83,6 @@ impl Metrics {
     fn text(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
         // Known already, and so not counted a second time.
         self.0.in_flight.set(lifecycle.running() as u64);
-        if let Some((known, counter)) = &self.0.lost_lines {
-            counter.inner().store(known.dropped_lines() as u64, Ordering::Relaxed);
-        }
         text::write(&self.0.registry)
     }
 }

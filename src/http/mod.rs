@@ -44,9 +44,9 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::Response,
 };
+use prometheus_client::metrics::counter::Counter;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
-use tracing_appender::non_blocking::ErrorCounter;
 use utoipa::OpenApi;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
@@ -85,7 +85,7 @@ pub struct Doors {
     /// The checks that the operator has named.
     pub modules: Modules,
     /// Counts the lines that the log had to leave out, if there is a log.
-    pub lost_lines: Option<ErrorCounter>,
+    pub lost_lines: Option<Counter>,
 }
 
 /// Each request has a handle on the doors, and as long as a check runs keeps it.
