@@ -201,12 +201,11 @@ mod tests {
         let mut busy = places.take().expect("free");
         let mut spare = places.take().expect("a spare place");
         let mut lost = idle(&mut spare);
-        let heir = places.take().expect("its place");
+        let mut heir = places.take().expect("its place");
         assert_ready!(lost.poll());
         assert!(heir.is_spare());
 
         // One that is no spare place goes first, however late it became idle.
-        let mut heir = heir;
         drop(idle(&mut heir));
         drop(idle(&mut busy));
         assert!(!places.take().expect("the place within the limit").is_spare());

@@ -339,16 +339,16 @@ impl Driver {
         if !self.in_step {
             return;
         }
-        match self.begin(Phase::Quit, &Command::Quit).await {
-            Ok(()) => drop(self.answer(dialogue, Phase::Quit).await),
-            // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
-            Err(failure) if failure.phase == Phase::Proxy => {
-                self.fail(failure);
-                if self.begin(Phase::Quit, &Command::Quit).await.is_ok() {
-                    drop(self.answer(dialogue, Phase::Quit).await);
-                }
-            }
-            Err(_) => {}
+        let mut begun = self.begin(Phase::Quit, &Command::Quit).await;
+        // Heard only now, since nothing was said before: the header is refused, and that does fail the check.
+        if let Err(failure) = &begun
+            && failure.phase == Phase::Proxy
+        {
+            self.fail(failure.clone());
+            begun = self.begin(Phase::Quit, &Command::Quit).await;
+        }
+        if begun.is_ok() {
+            drop(self.answer(dialogue, Phase::Quit).await);
         }
     }
 }
