@@ -10,11 +10,11 @@
 //!
 //! # The house
 //!
-//! Each floor knows only those below it; `tests/it/architecture.rs` sees to that.
+//! Each floor knows only those below it; `tests/it/architecture/mod.rs` sees to that.
 //!
 //! **Floor 0, values and wire** (no runtime, no clock, no I/O)
 //! - [`smtp`]: replies, commands, SASL, and [`smtp::dialogue`], the conversation as a state machine.
-//! - [`target`]: whom to talk to, and [`target::policy`], whom one may talk to.
+//! - [`target`]: whom to talk to, and [`destination::policy`], whom one may talk to.
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error they can have.
 //! - [`phase`]: the phases of a check, named once.
@@ -47,18 +47,18 @@
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod destination;
+pub mod escape;
 pub mod http;
 pub mod net;
 pub mod phase;
-pub mod printable;
 pub mod probe;
 pub mod proxy_header;
 pub mod report;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;
-pub mod spelling;
-pub mod target;
+pub mod suggest;
 pub mod telemetry;
 pub mod tls;
 pub mod x509;

@@ -5,7 +5,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 use serde_json::Value;
 
 use super::Invalid;
-use crate::spelling::nearest;
+use crate::suggest::nearest;
 
 /// So many unknown fields are reported; a body full of them needs no longer answer.
 const UNKNOWN_LIMIT: usize = 32;

@@ -18,9 +18,9 @@ pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use request::{CheckRequest, TlsVerify};
 
 use crate::{
+    destination::{IpFamily, Target},
     proxy_header::ProxyHeader,
     smtp::Script,
-    target::{IpFamily, Target},
 };
 
 /// Time for a whole check when the caller says nothing.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Invalid, fields::Fields};
-use crate::{phase::Phase, proxy_header::ProxyFamily, secret::Secret, target::IpFamily};
+use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
 
 /// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
 /// not listed here is refused.

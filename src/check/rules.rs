@@ -7,10 +7,10 @@ use super::{
     request::{SaslAuthentication, StopAfter},
 };
 use crate::{
+    destination::{IpFamily, Target},
     proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader, V1_LIMIT},
     secret::Secret,
     smtp::{Credentials, EhloName, InvalidAddress, Mailbox, Mechanism, Payload, Script},
-    target::{IpFamily, Target},
 };
 
 /// Collects violations while the parameters of one request are turned into values.

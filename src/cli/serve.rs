@@ -9,7 +9,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{failure, make_probe, reloadable::Reloadable, signals::Signals, traces};
 use crate::{
     config::{Settings, invalid},
-    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
+    http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::Probe,
     telemetry::{self, Log, Traces},
     tls::TrustAnchors,
@@ -38,7 +38,7 @@ impl Parts {
         let traces = traces(settings)?;
         let probe = make_probe(settings, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
-        let doors = Doors {
+        let doors = AppState {
             lifecycle: lifecycle.clone(),
             body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, settings.max_checks as usize),
             probe: probe.clone(),
@@ -55,9 +55,9 @@ impl Parts {
         }
         let reloadable = Reloadable::open(settings)?;
         let guard = reloadable.guard();
-        let access = Access {
+        let access = AccessConfig {
             // Over TLS a page with another name gets no connection; and who was told to let everybody in has said so.
-            own_names_only: guard.is_none() && settings.tls_cert.is_none() && !settings.allow_unauthenticated,
+            host_check: guard.is_none() && settings.tls_cert.is_none() && !settings.allow_unauthenticated,
             guard,
             rate_limit: settings.rate_limit,
             trusted_proxies: settings.trusted_proxy.iter().copied().collect(),

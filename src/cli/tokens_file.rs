@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::http::{
     Guard, Tokens, TokensError,
-    operator_file::{self, OperatorFileError},
+    reload::{self, OperatorFileError},
 };
 
 /// Why the tokens of a file are of no use.
@@ -28,7 +28,7 @@ pub(super) struct TokensFile {
 impl TokensFile {
     /// Reads the file for the first time.
     pub(super) fn open(path: PathBuf) -> Result<Self, TokensFileError> {
-        let guard = Guard::new(tokens(&operator_file::read(&path)?)?);
+        let guard = Guard::new(tokens(&reload::read(&path)?)?);
         Ok(Self { path, guard })
     }
 
@@ -51,7 +51,7 @@ impl TokensFile {
     }
 
     fn read_again(&self) -> Result<Tokens, TokensFileError> {
-        tokens(&operator_file::read_again(&self.path)?)
+        tokens(&reload::read_again(&self.path)?)
     }
 }
 

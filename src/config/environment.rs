@@ -4,7 +4,7 @@ use std::env;
 
 use clap::{Arg, Command, builder::Resettable};
 
-use crate::spelling::nearest;
+use crate::suggest::nearest;
 
 /// What every variable of a setting begins with.
 const PREFIX: &str = "SMTP_CHECK_";

@@ -6,7 +6,7 @@ use clap::{Arg, Command, builder::Resettable};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use crate::spelling::nearest;
+use crate::suggest::nearest;
 
 /// The key that is no setting: parameter sets for `/probe`, by name.
 const MODULES: &str = "modules";

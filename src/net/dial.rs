@@ -8,7 +8,7 @@ use std::{
 use nix::errno::Errno;
 use tokio::net::TcpStream;
 
-use crate::target::policy::Admitted;
+use crate::destination::policy::Admitted;
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]

@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use super::{BoxFuture, Order, Refusal, Underway};
 use crate::{
+    destination::Target,
     report::{
         Journal, Report, Via,
         fold::{fold, ms},
         journal::Heading,
     },
-    target::Target,
 };
 
 /// From an [`Order`] to a [`Report`], by a service that keeps the journal of a check [`Underway`].

@@ -2,13 +2,13 @@
 //!
 //! A check that failed is an answer, and so a `Report`; a check that was not run is an error, a [`Refusal`].
 
-mod conversation;
 mod deadline;
 mod failover;
 mod in_flight;
 mod per_target;
 mod refusal;
 mod resolve;
+mod session;
 mod traced;
 
 use std::{
@@ -31,9 +31,9 @@ pub use refusal::Refusal;
 
 use crate::{
     check::Check,
+    destination::policy::{Admitted, TargetPolicy},
     net::resolve::Resolver,
     report::{Attempt, Failure, Journal, Listener, Report},
-    target::policy::{Admitted, TargetPolicy},
     tls::TlsClient,
 };
 
@@ -92,7 +92,7 @@ const AXE: Duration = Duration::from_secs(5);
 
 /// Composes the probe.
 pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Probe {
-    around(conversation::Conversation::new(tls), limits, resolver, policy)
+    around(session::Conversation::new(tls), limits, resolver, policy)
 }
 
 /// The probe with spans for each check, one that is refused included.

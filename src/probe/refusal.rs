@@ -2,7 +2,7 @@
 
 use tower::{BoxError, load_shed, timeout};
 
-use crate::target::policy::Forbidden;
+use crate::destination::policy::Forbidden;
 
 /// A check that did not run: nothing is known of the mail server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

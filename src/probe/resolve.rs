@@ -12,15 +12,15 @@ use tower::{Service, ServiceExt};
 
 use super::{BoxFuture, Limits, Refusal, Route, Routed, Underway, in_flight::InFlight};
 use crate::{
+    destination::{
+        Target,
+        policy::{AdmittedHost, Forbidden, TargetPolicy},
+    },
     net::resolve::{Candidate, ResolveError, Resolver, failure},
     phase::Phase,
     report::{
         Attempt, Failure, FailureKind, Journal,
         journal::{Ending, Event},
-    },
-    target::{
-        Target,
-        policy::{AdmittedHost, Forbidden, TargetPolicy},
     },
 };
 

@@ -10,8 +10,8 @@ use tower_test::mock;
 
 use super::{failover::Failover, per_target::PerTargetLayer, resolve::Resolve, *};
 use crate::{
+    destination::policy::Forbidden,
     report::{FailureKind, Outcome, Via, fold::fold, journal::Heading},
-    target::policy::Forbidden,
     tls::TrustAnchors,
 };
 

@@ -12,7 +12,7 @@ use x509_parser::{
     x509::X509Name,
 };
 
-use crate::printable::is_harmful;
+use crate::escape::is_harmful;
 
 /// A distinguished name in the certificate's own order, `, ` between its parts and ` + ` within a part of several attributes.
 /// Special characters are escaped as in RFC 4514, section 2.4, so that no value can pass for another attribute.

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, Request, request::Builder};
 use serde_json::{Value, json};
-use smtp_check::http::{Access, Guard};
+use smtp_check::http::{AccessConfig, Guard};
 
 use super::support::{
     app::{Answer, App, House, phases},
@@ -44,7 +44,7 @@ const NO_DOORS: [&str; 12] = [
 /// A house that asks for a token.
 fn guarded() -> House {
     let guard = Guard::new(TOKENS.parse().expect("tokens"));
-    House { access: Access { guard: Some(guard), ..Access::default() }, ..House::default() }
+    House { access: AccessConfig { guard: Some(guard), ..AccessConfig::default() }, ..House::default() }
 }
 
 fn request(method: Method, path: &str) -> Builder {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::Request;
 use serde_json::{Value, json};
-use smtp_check::http::{Access, Guard};
+use smtp_check::http::{AccessConfig, Guard};
 
 use super::support::{
     app::{App, House},
@@ -104,7 +104,7 @@ async fn refusals_are_counted_by_reason() {
         app.post(&check(silent.port())).await;
         assert_eq!(value(&app, &refused(reason)).await, Some(1.0));
     }
-    let access = Access { rate_limit: Some("1/h".parse().expect("a rate")), ..Access::default() };
+    let access = AccessConfig { rate_limit: Some("1/h".parse().expect("a rate")), ..AccessConfig::default() };
     let app = House { ports: vec![25], access, ..House::default() }.open().await;
     for _ in 0..3 {
         app.post(&check(26)).await;
@@ -148,7 +148,7 @@ async fn requests_are_counted_by_route_status_and_the_name_of_their_token() {
     // The digest of `open sesame`, as `sha256sum` prints it.
     let tokens = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
     let guard = Some(Guard::new(tokens.parse().expect("tokens")));
-    let app = House { access: Access { guard, ..Access::default() }, ..House::default() }.open().await;
+    let app = House { access: AccessConfig { guard, ..AccessConfig::default() }, ..House::default() }.open().await;
     assert_eq!(app.get("/metrics").await.status, 401);
     assert_eq!(app.get("/healthz").await.status, 200);
     let mut text = String::new();

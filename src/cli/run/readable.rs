@@ -8,7 +8,7 @@ use super::{
     words::{Words, place},
 };
 use crate::{
-    printable::Escaped,
+    escape::Escaped,
     report::{Outcome, Report, TlsReport},
 };
 
@@ -111,8 +111,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        escape::is_harmful,
         phase::Phase,
-        printable::is_harmful,
         report::{
             Attempt, Failure, FailureKind, Journal, Via,
             fold::fold,

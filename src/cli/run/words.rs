@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
+    escape::Escaped,
     phase::Phase,
-    printable::Escaped,
     report::{Failure, PhaseReport},
 };
 

@@ -13,7 +13,7 @@ use prometheus_client::{
 
 use super::{Metrics, Reason, Refusals};
 use crate::http::{
-    auth::Caller,
+    middleware::auth::Caller,
     problem::{NoRoom, ProblemType},
 };
 
@@ -50,11 +50,7 @@ impl RequestMetrics {
 struct Door(MatchedPath);
 
 /// Notes on the answer which door gave it. Belongs right around the router.
-pub(in crate::http) fn name_door(
-    matched: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> impl Future<Output = Response> {
+pub(crate) fn name_door(matched: Option<MatchedPath>, request: Request, next: Next) -> impl Future<Output = Response> {
     let answer = next.run(request);
     async move {
         let mut response = answer.await;
@@ -64,11 +60,7 @@ pub(in crate::http) fn name_door(
 }
 
 /// Counts the answer.
-pub(in crate::http) fn count(
-    State(metrics): State<Metrics>,
-    request: Request,
-    next: Next,
-) -> impl Future<Output = Response> {
+pub(crate) fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> impl Future<Output = Response> {
     let answer = next.run(request);
     async move {
         let response = answer.await;

@@ -2,16 +2,19 @@
 
 use utoipa::IntoResponses;
 
-use super::super::{
-    problem::{Problem, ProblemType},
-    rate_limit,
+use crate::{
+    destination::policy::Forbidden,
+    http::{
+        middleware::rate_limit,
+        problem::{Problem, ProblemType},
+    },
+    probe::Refusal,
 };
-use crate::{probe::Refusal, target::policy::Forbidden};
 
 /// The problems that these doors have in common.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the document is made of the variants, and no answer is")]
-pub(in crate::http) enum NotRun {
+pub(crate) enum NotRun {
     /// A valid token is required
     #[response(status = 401, content_type = "application/problem+json",
         headers(("WWW-Authenticate" = String, description = "The scheme: `Bearer`")),

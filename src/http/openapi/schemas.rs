@@ -8,7 +8,7 @@ use utoipa::openapi::{
 };
 
 /// Completes the schemas of all doors. To be called when they are all there.
-pub(in crate::http) fn complete(document: &mut OpenApi) {
+pub(crate) fn complete(document: &mut OpenApi) {
     let Some(components) = &mut document.components else { return };
     for (name, schema) in &mut components.schemas {
         let RefOr::T(Schema::Object(object)) = schema else { continue };

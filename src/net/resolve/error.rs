@@ -5,7 +5,7 @@ use hickory_resolver::{
     proto::op::ResponseCode,
 };
 
-use crate::target::{HostName, IpFamily};
+use crate::destination::{HostName, IpFamily};
 
 /// Why a name could not be resolved. Its text names the name and goes into reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

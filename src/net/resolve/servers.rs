@@ -20,7 +20,7 @@ use hickory_resolver::{
 use tokio::{task::JoinSet, time::timeout};
 
 use super::error::ResolveError;
-use crate::target::HostName;
+use crate::destination::HostName;
 
 /// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED for the answer, although
 /// another server may know.

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use smtp_check::{
+    destination::{HostName, Target},
     smtp::{Command, EhloName, Mailbox},
-    target::{HostName, Target},
 };
 
 use super::{assert_no_control, assert_printable};

@@ -48,7 +48,7 @@ fn assert_no_control(text: &str) {
 
 /// What can be shown on a terminal or in a log as it is.
 fn assert_printable(text: &str) {
-    assert!(!text.contains(smtp_check::printable::is_harmful), "does harm when shown: {text:?}");
+    assert!(!text.contains(smtp_check::escape::is_harmful), "does harm when shown: {text:?}");
 }
 
 /// The password, and what LOGIN makes of it.

@@ -1,7 +1,7 @@
 //! Which names a check may ask for: those that are denied never, and where some are allowed no others.
 
 use serde_json::{Value, json};
-use smtp_check::target::policy::HostRules;
+use smtp_check::destination::policy::HostRules;
 
 use super::{assert_forbidden, post, post_mail, v4};
 use crate::support::{

@@ -10,10 +10,10 @@ use ipnet::IpNet;
 use serde_json::Value;
 use smtp_check::{
     check::Modules,
-    http::{Access, BodyLimits, Doors, Ended, Lifecycle, ServerSettings, router, serve},
+    destination::policy::{HostRules, TargetPolicy},
+    http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve},
     net::resolve::Resolver,
     probe::{Limits, probe},
-    target::policy::{HostRules, TargetPolicy},
     tls::{TlsClient, TrustAnchors},
 };
 use tokio::{
@@ -35,7 +35,7 @@ pub(crate) struct House {
     pub(crate) ports: Vec<u16>,
     pub(crate) dns: Vec<SocketAddr>,
     pub(crate) anchors: TrustAnchors,
-    pub(crate) access: Access,
+    pub(crate) access: AccessConfig,
     pub(crate) body: BodyLimits,
     pub(crate) server: ServerSettings,
     pub(crate) modules: Modules,
@@ -51,7 +51,7 @@ impl Default for House {
             ports: Vec::new(),
             dns: Vec::new(),
             anchors: TrustAnchors::none(),
-            access: Access::default(),
+            access: AccessConfig::default(),
             modules: Modules::none(Duration::from_secs(60)),
             body: BodyLimits::new(1 << 20, Duration::from_secs(30), 1024),
             server: ServerSettings {
@@ -84,7 +84,7 @@ impl House {
         let resolver = Resolver::with_servers(&self.dns).expect("a resolver");
         let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.hosts);
         let lifecycle = Lifecycle::default();
-        let doors = Doors {
+        let doors = AppState {
             lifecycle: lifecycle.clone(),
             body_limits: self.body,
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),

@@ -1,0 +1,82 @@
+//! The console at `/`: one page that runs a check and shows it while it happens.
+//!
+//! The files in `console/` are part of the program, and the page loads nothing else. Scripts and styles are files of their own, so
+//! that the policy can forbid inline ones: what a mail server says can never become a script.
+
+use axum::{
+    Router,
+    extract::{Path, Request},
+    http::header::CONTENT_TYPE,
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use tower_http::compression::CompressionLayer;
+
+use crate::http::{middleware::auth::Caller, problem::Problem};
+
+const PAGE: &str = include_str!("index.html");
+
+/// The files of the page: name, media type, content.
+const FILES: [(&str, &str, &str); 13] = [
+    ("app.js", "text/javascript", include_str!("app.js")),
+    ("certificate.js", "text/javascript", include_str!("certificate.js")),
+    ("complaints.js", "text/javascript", include_str!("complaints.js")),
+    ("curl.js", "text/javascript", include_str!("curl.js")),
+    ("dom.js", "text/javascript", include_str!("dom.js")),
+    ("form.js", "text/javascript", include_str!("form.js")),
+    ("live.js", "text/javascript", include_str!("live.js")),
+    ("report.js", "text/javascript", include_str!("report.js")),
+    ("result.js", "text/javascript", include_str!("result.js")),
+    ("verdict.js", "text/javascript", include_str!("verdict.js")),
+    ("waterfall.js", "text/javascript", include_str!("waterfall.js")),
+    ("style.css", "text/css", include_str!("style.css")),
+    ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
+];
+
+/// `/` and its files.
+pub(super) fn routes() -> Router {
+    Router::new().route("/", get(page)).route("/console/{file}", get(file)).layer(CompressionLayer::new())
+}
+
+/// The page tells its script whether callers need a token, which the curl line then has.
+async fn page(request: Request) -> Response {
+    match request.extensions().get::<Caller>() {
+        Some(_) => Html(PAGE.replacen("<html ", "<html data-guarded=\"yes\" ", 1)).into_response(),
+        None => Html(PAGE).into_response(),
+    }
+}
+
+async fn file(Path(name): Path<String>) -> Response {
+    match FILES.iter().find(|(file, ..)| *file == name) {
+        Some((_, media_type, content)) => ([(CONTENT_TYPE, *media_type)], *content).into_response(),
+        None => Problem::not_found().into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What stands between `before` and the next `after`, wherever it does.
+    fn between<'a>(text: &'a str, before: &str, after: char) -> impl Iterator<Item = &'a str> {
+        text.split(before).skip(1).filter_map(move |rest| rest.split(after).next())
+    }
+
+    #[test]
+    fn every_file_is_asked_for_and_every_file_asked_for_is_there() {
+        let scripts = FILES.iter().filter(|(name, ..)| name.ends_with(".js"));
+        let imported = scripts.flat_map(|(_, _, text)| between(text, "from './", '\''));
+        let asked: BTreeSet<&str> = between(PAGE, "\"/console/", '"').chain(imported).collect();
+        assert_eq!(asked, FILES.iter().map(|(name, ..)| *name).collect());
+    }
+
+    #[test]
+    fn nothing_is_inline_that_the_policy_forbids() {
+        for forbidden in ["<style", " style=", "javascript:", " onclick", " onload", "http://", "https://"] {
+            assert!(!PAGE.contains(forbidden), "{forbidden}");
+        }
+        assert!(between(PAGE, "<script", '>').all(|attributes| attributes.contains("src=")));
+    }
+}

@@ -1,0 +1,10 @@
+//! Extractors: what a handler takes from a request.
+
+mod body;
+mod json_object;
+pub(crate) mod negotiate;
+pub(crate) mod request_context;
+mod trace_context;
+
+pub use body::BodyLimits;
+pub use json_object::JsonMembers;

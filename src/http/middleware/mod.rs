@@ -1,0 +1,9 @@
+//! Layers around the router: one concern a file.
+
+pub(crate) mod access_log;
+pub(crate) mod auth;
+pub(crate) mod client_ip;
+pub(crate) mod host_check;
+pub(crate) mod rate_limit;
+pub(crate) mod reserved_slot;
+pub(crate) mod security_headers;

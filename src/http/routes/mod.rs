@@ -1,0 +1,6 @@
+//! The handlers, one file a route.
+
+pub(super) mod checks;
+mod events;
+pub(super) mod health;
+pub(super) mod scrape;

@@ -1,0 +1,124 @@
+//! A panic in the midst of one check, behind the real router and all layers: its caller's misfortune, and nobody else's.
+
+use std::{panic, sync::Arc, thread, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
+};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    check::Modules,
+    http::{AccessConfig, AppState, BodyLimits, router},
+    probe::{
+        Limits,
+        tests::{PANICKING, SECRET, panicking},
+    },
+    telemetry::{LogForm, log_panic, tests::Lines},
+};
+
+/// Far longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// More panics than there are places.
+const PANICS: usize = 5;
+
+/// A service with two places, both at the same address.
+async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr {
+    let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: PATIENCE };
+    let doors = AppState {
+        lifecycle: lifecycle.clone(),
+        body_limits: BodyLimits::new(1000, PATIENCE, 100),
+        probe: panicking(limits, Arc::clone(may_finish)),
+        max_timeout: PATIENCE,
+        modules: Modules::none(PATIENCE),
+        lost_lines: None,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let settings = ServerSettings {
+        identity: None,
+        max_connections: 16,
+        header_timeout: PATIENCE,
+        body_timeout: PATIENCE,
+        shutdown_grace: PATIENCE,
+        last_answers: PATIENCE,
+    };
+    let router = router(doors, AccessConfig::default()).expect("a document");
+    tokio::spawn(serve(listener, router, lifecycle.clone(), std::future::pending(), settings));
+    address
+}
+
+async fn ask(caller: &mut TcpStream, port: u16) {
+    let check = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "sasl_authentication": "plain",
+        "sasl_user": "probe", "sasl_password": SECRET});
+    let (body, json) = (check.to_string(), "Host: x\r\nContent-Type: application/json");
+    let length = body.len();
+    let request = format!("POST /v1/checks/smtp HTTP/1.1\r\n{json}\r\nContent-Length: {length}\r\n\r\n{body}");
+    caller.write_all(request.as_bytes()).await.expect("sent");
+}
+
+/// The next answer on a connection that is kept: its status, and its document.
+async fn answer(caller: &mut TcpStream) -> (u16, Value) {
+    let read = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(caller.read_u8().await.expect("an answer"));
+        }
+        let head = String::from_utf8(head).expect("ASCII");
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.expect("a length")];
+        caller.read_exact(&mut body).await.expect("a body");
+        (head[9..12].parse().expect("a status"), serde_json::from_slice(&body).expect("JSON"))
+    };
+    timeout_at(Instant::now() + PATIENCE, read).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
+    let (lifecycle, may_finish, lines) = (Lifecycle::default(), Arc::new(Semaphore::new(0)), Lines::default());
+    let _log = tracing::subscriber::set_default(lines.subscriber(LogForm::Json, "info"));
+    let address = start(&lifecycle, &may_finish).await;
+    let mut other = TcpStream::connect(address).await.expect("a connection");
+    ask(&mut other, 2).await;
+    let mut unlucky = TcpStream::connect(address).await.expect("a connection");
+
+    // For this thread the program's own hook, for those of other tests the usual one.
+    let (usual, this) = (panic::take_hook(), thread::current().id());
+    panic::set_hook(Box::new(
+        move |panic| if thread::current().id() == this { log_panic(panic) } else { usual(panic) },
+    ));
+    let mut answers = Vec::new();
+    for _ in 0..PANICS {
+        ask(&mut unlucky, PANICKING).await;
+        answers.push(answer(&mut unlucky).await);
+    }
+    drop(panic::take_hook());
+
+    // Each of them found a place, so that each gave its own back; and all of them had the same connection.
+    for (status, problem) in answers {
+        assert_eq!((status, &problem["type"]), (500, &json!("urn:smtp-check:problem:internal")), "{problem}");
+        assert!(!problem.to_string().contains(SECRET), "{problem}");
+    }
+    assert_eq!(lifecycle.running(), 1, "the other check goes on");
+    may_finish.add_permits(2);
+    ask(&mut unlucky, 2).await;
+    for caller in [&mut other, &mut unlucky] {
+        let (status, report) = answer(caller).await;
+        assert_eq!((status, &report["target"]["port"]), (200, &json!(2)), "{report}");
+    }
+
+    let log = lines.text();
+    assert!(!log.contains(SECRET), "{log}");
+    let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let panicked: Vec<_> = log.iter().filter(|line| line["message"] == "panicked").collect();
+    assert_eq!(panicked.len(), PANICS, "{log:#?}");
+    for line in panicked {
+        let id = line["span"]["id"].as_str().and_then(|id| id.parse::<Uuid>().ok());
+        assert!(id.is_some_and(|id| id.get_version_num() == 7), "{line}");
+        assert!(line["place"].as_str().is_some_and(|place| place.contains("probe/tests.rs")), "{line}");
+    }
+}

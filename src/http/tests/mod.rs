@@ -1,0 +1,317 @@
+//! The router without a network: what every path answers.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request},
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{
+            ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
+            REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+        },
+        request::Builder,
+    },
+    routing::{get, post},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+use crate::{
+    check::{Check, Modules},
+    destination::policy::Forbidden,
+    phase::Phase,
+    probe::{Order, Probe, Refusal},
+    report::{
+        Failure, FailureKind, Journal, Report, Via,
+        fold::fold,
+        journal::{Ending, Event, Heading},
+    },
+};
+
+mod access;
+mod bodies;
+
+const LIMIT: usize = 1000;
+
+/// A state with a probe that takes no check.
+pub(super) fn app_state() -> AppState {
+    state_with(|_| Err(Refusal::Overloaded))
+}
+
+fn state_with(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
+    let probe = service_fn(move |order| std::future::ready(probe(order)));
+    AppState {
+        lifecycle: Lifecycle::default(),
+        body_limits: BodyLimits::new(LIMIT, Duration::from_secs(5), 100),
+        probe: Probe::new(probe),
+        max_timeout: Duration::from_secs(60),
+        modules: Modules::none(Duration::from_secs(60)),
+        lost_lines: None,
+    }
+}
+
+/// A report of a check that failed: `banner` never ended.
+fn report(order: &Order) -> Report {
+    let started = Instant::now();
+    let heading = Heading {
+        id: order.id,
+        started_at: OffsetDateTime::UNIX_EPOCH,
+        started,
+        host: "example.com".to_owned(),
+        port: order.check.port,
+        via: Via::Mx,
+        transcript: false,
+    };
+    let mut journal = Journal::new(heading);
+    let later = |micros| started + Duration::from_micros(micros);
+    journal.note(started, Event::Began(Phase::Dns));
+    journal.note(later(1500), Event::Ended(Phase::Dns, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Connect));
+    journal.note(later(1750), Event::Ended(Phase::Connect, Ending::Done));
+    journal.note(later(1500), Event::Began(Phase::Banner));
+    journal.note(later(9000), Event::Failed(Failure::new(Phase::Banner, FailureKind::Timeout, "silence")));
+    fold(journal, later(9000))
+}
+
+fn app() -> Router {
+    router(app_state(), AccessConfig::default()).expect("a document")
+}
+
+/// A door that answers with the members it was sent, and one that panics; within the real outer layers.
+fn workshop(app_state: AppState) -> Router {
+    let router = Router::new()
+        .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
+        .route("/panic", get(panicking))
+        .with_state(Arc::new(app_state));
+    with_outer_layers(router, AccessConfig::default(), Metrics::new(None))
+}
+
+async fn panicking() {
+    panic!("the password is hunter2");
+}
+
+fn request(method: Method, path: &str) -> Builder {
+    Request::builder().method(method).uri(path)
+}
+
+fn json_body(body: impl Into<Body>) -> Request {
+    request(Method::POST, "/echo").header(CONTENT_TYPE, "application/json").body(body.into()).expect("a request")
+}
+
+async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, String) {
+    let (parts, body) = app.oneshot(request).await.expect("infallible").into_parts();
+    let body = body.collect().await.expect("a body").to_bytes();
+    (parts, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn get_path(app: Router, path: &str) -> (axum::http::response::Parts, String) {
+    answer(app, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+}
+
+#[track_caller]
+fn assert_problem((parts, body): &(axum::http::response::Parts, String), status: u16, slug: &str) -> Value {
+    assert_eq!(parts.status, status, "{body}");
+    assert_eq!(parts.headers[CONTENT_TYPE], problem::PROBLEM_JSON);
+    let problem: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(problem["type"], format!("urn:smtp-check:problem:{slug}"));
+    assert_eq!(problem["status"], status);
+    problem
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems() {
+    for path in ["/console/", "/console/x", "/v2", "/healthz/", "/docs/nothing.js", "/docs/%ff", "/openapi.json/x"] {
+        assert_problem(&get_path(app(), path).await, 404, "not-found");
+    }
+    for (method, path) in [
+        (Method::POST, "/healthz"),
+        (Method::DELETE, "/version"),
+        (Method::PUT, "/openapi.json"),
+        (Method::POST, "/docs/"),
+    ] {
+        let answer = answer(app(), request(method, path).body(Body::empty()).expect("a request")).await;
+        assert_problem(&answer, 405, "method-not-allowed");
+        assert_eq!(answer.0.headers[ALLOW], "GET,HEAD", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_that_tells_nothing() {
+    let answer = get_path(workshop(app_state()), "/panic").await;
+    assert_problem(&answer, 500, "internal");
+    assert!(!answer.1.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn the_service_tells_its_state() {
+    let app_state = app_state();
+    let app = router(app_state.clone(), AccessConfig::default()).expect("a document");
+    let (alive, body) = get_path(app.clone(), "/healthz").await;
+    assert_eq!((alive.status, body.as_str()), (StatusCode::OK, r#"{"status":"ok"}"#));
+    assert_eq!(get_path(app.clone(), "/readyz").await.0.status, 200);
+
+    app_state.lifecycle.drain();
+    assert_problem(&get_path(app.clone(), "/readyz").await, 503, "shutting-down");
+    assert_eq!(get_path(app.clone(), "/healthz").await.0.status, 200, "alive while it drains");
+
+    let version: Value = serde_json::from_str(&get_path(app, "/version").await.1).expect("JSON");
+    assert_eq!(version["name"], "smtp-check");
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn the_document_lists_the_doors() {
+    let (parts, body) = get_path(app(), "/openapi.json").await;
+    assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+    let document: Value = serde_json::from_str(&body).expect("JSON");
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{}", document["openapi"]);
+    for path in ["/healthz", "/readyz", "/version"] {
+        assert!(document["paths"][path]["get"].is_object(), "{path}");
+    }
+    assert_eq!(document, serde_json::to_value(super::document()).expect("JSON"));
+}
+
+#[tokio::test]
+async fn the_page_needs_no_other_host() {
+    let (redirect, _) = get_path(app(), "/docs").await;
+    assert_eq!(redirect.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(redirect.headers[LOCATION], "/docs/");
+    let (page, html) = get_path(app(), "/docs/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII").contains("default-src 'none'"));
+    assert!(!html.contains("://") && !html.contains("<script>"), "{html}");
+    for script in html.split("src=\"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+        let (file, body) = get_path(app(), &format!("/docs/{script}")).await;
+        assert_eq!(file.status, 200, "{script}");
+        assert!(!body.is_empty());
+    }
+    let (_, script) = get_path(app(), "/docs/swagger-initializer.js").await;
+    assert!(script.contains("\"/openapi.json\"") && script.contains("\"validatorUrl\": \"none\""), "{script}");
+}
+
+#[tokio::test]
+async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
+    let strict = Router::new().route("/page", get(|| async { axum::response::Html("<p>") }));
+    let (console, _) = get_path(with_outer_layers(strict, AccessConfig::default(), Metrics::new(None)), "/page").await;
+    let (docs, _) = get_path(app(), "/docs/").await;
+    for page in [&console, &docs] {
+        let policy = page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");
+        for part in ["default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "base-uri 'none'"] {
+            assert!(policy.contains(part), "{part} in {policy}");
+        }
+        assert_eq!(page.headers[X_FRAME_OPTIONS], "DENY");
+        assert_eq!(page.headers[REFERRER_POLICY], "no-referrer");
+        assert!(
+            page.headers.contains_key("cross-origin-opener-policy") && page.headers.contains_key("permissions-policy")
+        );
+    }
+    let inline =
+        |page: &axum::http::response::Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
+    assert!(!inline(&console) && inline(&docs), "Swagger UI sets styles inline, and nobody else");
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_or_taken_for_something_else() {
+    for (app, path) in [
+        (app(), "/healthz"),
+        (app(), "/nothing"),
+        (app(), "/docs/"),
+        (workshop(app_state()), "/panic"),
+        (access::guarded(Guard::new(access::TOKENS.parse().expect("tokens")), None), "/docs/"),
+    ] {
+        let (answer, _) = get_path(app, path).await;
+        assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
+        assert_eq!(answer.headers[X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(answer.headers["cross-origin-resource-policy"], "same-origin", "{path}");
+    }
+}
+
+fn check_of(body: Value) -> Request {
+    request(Method::POST, "/v1/checks/smtp")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
+async fn checked(app_state: AppState, body: Value) -> (axum::http::response::Parts, String) {
+    answer(router(app_state, AccessConfig::default()).expect("a document"), check_of(body)).await
+}
+
+#[tokio::test]
+async fn a_check_that_failed_is_an_answer() {
+    let app_state = state_with(|order| Ok(report(&order)));
+    let (parts, body) = checked(app_state.clone(), json!({"to": "a@example.com", "port": "2525"})).await;
+    assert_eq!(parts.status, 200);
+    assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+    assert_eq!(parts.headers["server-timing"], "dns;dur=1.5, connect;dur=0.25");
+    let report: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&report["success"], &report["target"]["port"]), (&json!(false), &json!(2525)));
+    assert_eq!(app_state.lifecycle.running(), 0, "over with its answer");
+}
+
+#[tokio::test]
+async fn a_refused_check_is_a_problem() {
+    let net = "169.254.0.0/16".parse().expect("a network");
+    for (refusal, status, slug) in [
+        (Refusal::Overloaded, 503, "overloaded"),
+        (Refusal::TargetBusy, 429, "target-busy"),
+        (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
+        (Refusal::Stuck, 500, "internal"),
+    ] {
+        let answer = checked(state_with(move |_| Err(refusal.clone())), json!({"to": "a@example.com"})).await;
+        assert_problem(&answer, status, slug);
+        assert_eq!(answer.0.headers.contains_key("retry-after"), [429, 503].contains(&status));
+    }
+}
+
+#[tokio::test]
+async fn every_violation_is_told_at_once() {
+    let body = json!({"too": "a@example.com", "port": 0, "timeout_ms": 60_001});
+    let problem = assert_problem(&checked(app_state(), body).await, 422, "invalid-parameters");
+    let pointers: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
+    for pointer in ["/too", "/port", "/timeout_ms"] {
+        assert!(pointers.contains(&&json!(pointer)), "{pointer} in {pointers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_draining_service_begins_no_check() {
+    let app_state = state_with(|_| panic!("a check was begun"));
+    app_state.lifecycle.drain();
+    assert_problem(&checked(app_state, json!({"to": "a@example.com"})).await, 503, "shutting-down");
+}
+
+#[tokio::test]
+async fn the_examples_in_the_document_have_the_form_of_a_report() {
+    let names =
+        |value: &Value| -> Vec<String> { value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
+    let order = Order::new(
+        Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check"),
+    );
+    let real = serde_json::to_value(report(&order)).expect("JSON");
+    let document = serde_json::to_value(super::document()).expect("JSON");
+    let examples =
+        &document["paths"]["/v1/checks/smtp"]["post"]["responses"]["200"]["content"]["application/json"]["examples"];
+    assert_eq!(names(examples), ["bad_certificate", "delivered", "rejected"]);
+    for (name, example) in examples.as_object().into_iter().flatten() {
+        assert_eq!(names(&example["value"]), names(&real), "{name}");
+        assert_eq!(names(&example["value"]["phases"][0]), names(&real["phases"][0]), "{name}");
+        for metric in ["duration", "last_cmd", "cert_error"] {
+            assert!(example["value"]["metrics"].get(metric).is_some(), "{metric} of {name}");
+        }
+    }
+}
+
+#[test]
+fn members_are_printed_by_their_names_alone() {
+    let members = JsonMembers::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
+    assert_eq!(format!("{members:?}"), r#"{"to", "sasl_password"}"#);
+}

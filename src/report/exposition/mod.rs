@@ -1,0 +1,221 @@
+//! A [`Report`] as Prometheus reads it: a pure function.
+//!
+//! The names are those of the blackbox_exporter where it has one for the same thing, so that its dashboards and alerts go on working.
+//! All of it is gauges, an info metric being one that is 1: that way what is written is valid both as the text format 0.0.4 and as
+//! OpenMetrics 1.0, whose types `info` and `counter` the older one does not know.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, text::encode},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::{PhaseReport, Report, TlsReport};
+use crate::phase::Phase;
+
+/// Characters of a label's value: a certificate can bear names of 64 KiB, and every one of them would be kept by the one who scrapes.
+const LONGEST_LABEL: usize = 1024;
+
+/// The report as text, `# EOF` at its end. `timeout` is what the check was given.
+pub fn exposition(report: &Report, timeout: Duration) -> String {
+    let mut gauges = Gauges::default();
+    gauges.check(report, timeout);
+    gauges.phases(report);
+    if let Some(tls) = &report.tls {
+        gauges.tls(tls);
+    }
+    // Nothing of one check may be left in the answer of the next.
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(gauges));
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("writing to a string does not fail");
+    text
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+#[derive(Debug)]
+struct Gauge {
+    name: &'static str,
+    help: &'static str,
+    samples: Vec<(Labels, f64)>,
+}
+
+/// In the order in which they are written; the library's own families have none.
+#[derive(Debug, Default)]
+struct Gauges(Vec<Gauge>);
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for Gauge { name, help, samples } in &self.0 {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (labels, value) in samples {
+                match labels.as_slice() {
+                    [] => metric.encode_gauge(value)?,
+                    _ => metric.encode_family(labels)?.encode_gauge(value)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gauges {
+    /// One figure.
+    fn one(&mut self, name: &'static str, help: &'static str, value: f64) {
+        self.several(name, help, [(Vec::new(), value)]);
+    }
+
+    /// Facts: labels of a 1.
+    fn info(&mut self, name: &'static str, help: &'static str, labels: Labels) {
+        self.several(name, help, [(labels, 1.0)]);
+    }
+
+    /// A gauge without samples is left out.
+    fn several(&mut self, name: &'static str, help: &'static str, samples: impl IntoIterator<Item = (Labels, f64)>) {
+        let samples: Vec<_> = samples.into_iter().collect();
+        if !samples.is_empty() {
+            self.0.push(Gauge { name, help, samples });
+        }
+    }
+
+    fn check(&mut self, report: &Report, timeout: Duration) {
+        self.one("probe_success", "Whether the check succeeded", flag(report.success));
+        self.one("probe_duration_seconds", "How long the whole check took", seconds(report.metrics.duration));
+        self.one("probe_timeout_seconds", "How long the check was given", timeout.as_secs_f64());
+        if let Some(time) = dns_lookup_seconds(report) {
+            self.one(
+                "probe_dns_lookup_time_seconds",
+                "How long name resolution took; 0 where nothing was looked up",
+                time,
+            );
+        }
+        self.one(
+            "probe_ip_protocol",
+            "The IP version of the address that was connected to, or else tried last, 4 or 6; 0 where there was none",
+            ip_version(report),
+        );
+        if let Some(failure) = &report.failure {
+            let labels = vec![("phase", failure.phase.to_string()), ("kind", failure.kind.name().to_owned())];
+            self.info("probe_smtp_failure_info", "In which phase the check failed, and in which way", labels);
+        }
+    }
+
+    fn phases(&mut self, report: &Report) {
+        self.several(
+            "probe_smtp_duration_seconds",
+            "How long each phase took that got its answer; banner includes connect",
+            by_phase(report, |phase| Some((Vec::new(), seconds(phase.time_ms?)))),
+        );
+        self.several(
+            "probe_smtp_status_code",
+            "The code of the reply in each phase",
+            by_phase(report, |phase| Some((Vec::new(), phase.code?.into()))),
+        );
+        self.several(
+            "probe_smtp_enhanced_status_code",
+            "Always 1: the label has the enhanced status code (RFC 3463) of the reply in each phase",
+            by_phase(report, |phase| Some((vec![("enhanced_code", phase.enhanced_code.clone()?)], 1.0))),
+        );
+    }
+
+    fn tls(&mut self, tls: &TlsReport) {
+        if let Some(version) = &tls.version {
+            let version = version.replace("TLSv", "TLS ");
+            self.info("probe_tls_version_info", "The version of TLS", vec![("version", version)]);
+        }
+        if let Some(cipher) = &tls.cipher {
+            self.info("probe_tls_cipher_info", "The cipher suite of TLS", vec![("cipher", bounded(cipher))]);
+        }
+        self.certificate(tls);
+        self.one(
+            "probe_smtp_certificate_verified",
+            "Whether the handshake was completed and nothing is wrong with the certificate",
+            flag(tls.verified),
+        );
+        self.several(
+            "probe_smtp_certificate_error_info",
+            "What is wrong with the certificate",
+            tls.errors.iter().map(|kind| (vec![("error", kind.name().to_owned())], 1.0)),
+        );
+    }
+
+    fn certificate(&mut self, tls: &TlsReport) {
+        let Some(leaf) = tls.chain.first() else { return };
+        let expiry = tls.chain.iter().map(|certificate| certificate.not_after.unix_timestamp()).min();
+        #[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
+        let expiry = expiry.unwrap_or_default() as f64;
+        self.one(
+            "probe_ssl_earliest_cert_expiry",
+            "When the first certificate of those that the server sent expires, in Unix time",
+            expiry,
+        );
+        if tls.verified {
+            self.one(
+                "probe_ssl_last_chain_expiry_timestamp_seconds",
+                "When the verified chain, as the server sent it, expires, in Unix time",
+                expiry,
+            );
+        }
+        self.info(
+            "probe_ssl_last_chain_info",
+            "The server's certificate",
+            vec![
+                ("fingerprint_sha256", bounded(&leaf.fingerprint_sha256)),
+                ("subject", bounded(&leaf.subject)),
+                ("issuer", bounded(&leaf.issuer)),
+                ("subjectalternative", bounded(&leaf.names.join(","))),
+                ("serialnumber", bounded(&leaf.serial)),
+            ],
+        );
+    }
+}
+
+/// A sample for each phase that has one, `phase` being its first label. No phase comes twice, for that would be no exposition.
+fn by_phase(report: &Report, sample: impl Fn(&PhaseReport) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
+    let of_phase = |phase: Phase| {
+        let reported = report.phases.iter().rfind(|reported| reported.name == phase)?;
+        let (more, value) = sample(reported)?;
+        Some(([vec![("phase", phase.to_string())], more].concat(), value))
+    };
+    Phase::ALL.into_iter().filter_map(of_phase).collect()
+}
+
+/// As ever, a phase that began and never ended has no time.
+fn dns_lookup_seconds(report: &Report) -> Option<f64> {
+    let looked_up = report.phases.iter().rfind(|phase| phase.name == Phase::Dns);
+    looked_up.map_or(Some(0.0), |phase| phase.time_ms.map(seconds))
+}
+
+/// The blackbox_exporter knows it once it has an address, whatever comes of the connection.
+fn ip_version(report: &Report) -> f64 {
+    let target = &report.target;
+    let tried_last = || target.attempts.iter().rev().find_map(|attempt| attempt.address);
+    match target.address.or_else(tried_last) {
+        Some(IpAddr::V4(_)) => 4.0,
+        Some(IpAddr::V6(_)) => 6.0,
+        None => 0.0,
+    }
+}
+
+fn seconds(ms: f64) -> f64 {
+    // Not `ms / 1000.0`, which has more digits than the microseconds that were measured: 0.021625000000000002.
+    (ms * 1000.0).round() / 1_000_000.0
+}
+
+fn flag(is_true: bool) -> f64 {
+    f64::from(u8::from(is_true))
+}
+
+fn bounded(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_LABEL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! Replies (RFC 5321, section 4.2): bytes in, [`Reply`]s out.
+//!
+//! Tolerant where real servers are sloppy: a line may end in LF alone, and the space behind the code may be missing. Strict where
+//! it matters: every line begins with a code, the lines of one reply bear the same code, and nothing grows without bound.
+
+use std::{borrow::Cow, fmt};
+
+use crate::secret::Mask;
+
+/// Longest line, in octets before its LF.
+pub const LINE_LIMIT: usize = 8 * 1024;
+/// Largest reply, in octets.
+pub const REPLY_LIMIT: usize = 64 * 1024;
+/// Most that a server may say in one dialogue, in octets.
+pub const DIALOGUE_LIMIT: usize = 1024 * 1024;
+
+/// How much of a line that is no reply is quoted, in octets.
+const QUOTE_LIMIT: usize = 120;
+
+/// A reply code, 200 to 599 (RFC 5321, section 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(u16);
+
+impl Code {
+    /// The number, or `None` outside of 200 to 599.
+    pub fn new(value: u16) -> Option<Self> {
+        (200..600).contains(&value).then_some(Self(value))
+    }
+
+    /// The number.
+    pub fn value(self) -> u16 {
+        self.0
+    }
+
+    /// A 4yz code: the same command may succeed later.
+    pub fn is_transient_negative(self) -> bool {
+        (400..500).contains(&self.0)
+    }
+
+    /// A 3yz code: the server waits for more before it will take a command.
+    pub fn is_intermediate(self) -> bool {
+        (300..400).contains(&self.0)
+    }
+
+    /// A 4yz or 5yz code.
+    pub fn is_negative(self) -> bool {
+        self.0 >= 400
+    }
+
+    fn parse(line: &[u8]) -> Option<Self> {
+        let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] = line else {
+            return None;
+        };
+        Self::new([a, b, c].iter().fold(0, |value, digit| value * 10 + u16::from(*digit - b'0')))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An enhanced status code such as `5.1.1` (RFC 3463, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnhancedCode {
+    class: u8,
+    subject: u16,
+    detail: u16,
+}
+
+impl EnhancedCode {
+    /// The code at the start of a line's text, and what stands behind it.
+    fn split(text: &str) -> Option<(Self, &str)> {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        // OpenSMTPD writes `2.0.0: text`.
+        let mut parts = word.strip_suffix(':').unwrap_or(word).split('.');
+        let class = match parts.next()? {
+            "2" => 2,
+            "4" => 4,
+            "5" => 5,
+            _ => return None,
+        };
+        let (subject, detail) = (number(parts.next()?)?, number(parts.next()?)?);
+        parts.next().is_none().then_some((Self { class, subject, detail }, rest.trim_start()))
+    }
+}
+
+fn number(digits: &str) -> Option<u16> {
+    let well_formed = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    well_formed.then(|| digits.parse().ok())?
+}
+
+impl fmt::Display for EnhancedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
+
+/// One reply: a code, and the text of its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    code: Code,
+    /// The lines' text without code and separator, joined by LF (which no line can contain).
+    text: Vec<u8>,
+}
+
+impl Reply {
+    /// The code that every line bears.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The text of each line, without its code. Octets that are not UTF-8 become U+FFFD.
+    pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.text.split(|byte| *byte == b'\n').map(String::from_utf8_lossy)
+    }
+
+    /// The first enhanced status code among the lines (RFC 2034, section 4).
+    pub fn enhanced_code(&self) -> Option<EnhancedCode> {
+        self.lines().find_map(|line| EnhancedCode::split(&line).map(|(code, _)| code))
+    }
+
+    /// The server's words: the lines joined by LF, the enhanced status code taken off each.
+    pub fn message(&self) -> String {
+        let mut message = String::with_capacity(self.text.len());
+        for (index, line) in self.lines().enumerate() {
+            if index > 0 {
+                message.push('\n');
+            }
+            message.push_str(EnhancedCode::split(&line).map_or(&*line, |(_, words)| words));
+        }
+        message
+    }
+
+    /// The reply with the secrets of `mask` taken out of its text.
+    #[must_use]
+    pub fn masked(&self, mask: &Mask) -> Self {
+        Self { code: self.code, text: mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes() }
+    }
+}
+
+/// What the server sent is not a reply, or is more than one may send.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// A line that does not begin with a code of 200 to 599.
+    #[error("not an SMTP reply: {:?}", beginning(.line))]
+    NotAReply {
+        /// All of it, so that a secret in it can be found; shown are its first characters.
+        line: String,
+    },
+    /// A line of a multi-line reply with another code than the first (RFC 5321, section 4.2.1).
+    #[error("the lines of one reply bear different codes: {first}, then {then}")]
+    CodeChanged {
+        /// The code of the first line.
+        first: Code,
+        /// The code that differs.
+        then: Code,
+    },
+    /// More than [`LINE_LIMIT`].
+    #[error("a line of over {LINE_LIMIT} octets")]
+    LineTooLong,
+    /// More than [`REPLY_LIMIT`].
+    #[error("a reply of over {REPLY_LIMIT} octets")]
+    ReplyTooLong,
+    /// More than [`DIALOGUE_LIMIT`].
+    #[error("a dialogue of over {DIALOGUE_LIMIT} octets")]
+    DialogueTooLong,
+}
+
+impl ReplyError {
+    /// The error with the secrets of `mask` taken out of what it quotes.
+    #[must_use]
+    pub fn masked(self, mask: &Mask) -> Self {
+        match self {
+            Self::NotAReply { line } => Self::NotAReply { line: mask.apply(&line) },
+            other => other,
+        }
+    }
+}
+
+/// As much of a line as an error quotes.
+pub fn beginning(line: &str) -> &str {
+    &line[..line.floor_char_boundary(QUOTE_LIMIT)]
+}
+
+/// Cuts what a server says into [`Reply`]s, however the bytes happen to arrive.
+///
+/// It never holds more than [`LINE_LIMIT`] and [`REPLY_LIMIT`] together.
+#[derive(Debug, Default)]
+pub struct ReplyParser {
+    /// The line under way.
+    line: Vec<u8>,
+    /// The reply under way: the code of its first line, and the text so far.
+    code: Option<Code>,
+    text: Vec<u8>,
+    reply_octets: usize,
+    dialogue_octets: usize,
+    /// What it met that is no reply. Nothing behind it can be told for one.
+    broken: Option<ReplyError>,
+}
+
+impl ReplyParser {
+    /// Reads from the front of `input` until one reply is whole; what stands behind it stays in `input`.
+    ///
+    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error nothing more is read: it is the answer to every call.
+    pub fn parse(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        self.read(input).inspect_err(|error| self.broken = Some(error.clone()))
+    }
+
+    /// The lines of a reply that is not whole yet, codes included and an LF between; of the last one what has come so far, or what broke it.
+    pub fn unfinished(&self) -> String {
+        let mut lines = String::new();
+        if let Some(code) = self.code {
+            for line in String::from_utf8_lossy(&self.text).split('\n') {
+                lines.extend([&code.to_string(), "-", line, "\n"]);
+            }
+        }
+        lines.push_str(&String::from_utf8_lossy(without_line_end(&self.line)));
+        lines.truncate(lines.trim_end_matches('\n').len());
+        lines
+    }
+
+    fn read(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
+        while !input.is_empty() {
+            let line_feed = input.iter().position(|byte| *byte == b'\n');
+            let (chunk, rest) = input.split_at(line_feed.map_or(input.len(), |at| at + 1));
+            *input = rest;
+            self.count(chunk, line_feed.is_some())?;
+            self.line.extend_from_slice(chunk);
+            if line_feed.is_some()
+                && let Some(reply) = self.end_line()?
+            {
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+
+    fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
+        // Of several limits the one that is met first counts, in however many chunks the octets arrive.
+        let line_octets = chunk.len() - usize::from(with_line_feed);
+        let limits = [
+            (line_octets, LINE_LIMIT - self.line.len(), ReplyError::LineTooLong),
+            (chunk.len(), REPLY_LIMIT - self.reply_octets, ReplyError::ReplyTooLong),
+            (chunk.len(), DIALOGUE_LIMIT - self.dialogue_octets, ReplyError::DialogueTooLong),
+        ];
+        let exceeded = limits.into_iter().filter(|(octets, room, _)| octets > room).min_by_key(|(_, room, _)| *room);
+        if let Some((_, _, error)) = exceeded {
+            return Err(error);
+        }
+        self.dialogue_octets += chunk.len();
+        self.reply_octets += chunk.len();
+        Ok(())
+    }
+
+    fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
+        let line = without_line_end(&self.line);
+        let (code, is_last, text) = split_line(line)?;
+        match self.code {
+            None => self.code = Some(code),
+            Some(first) if first != code => {
+                return Err(ReplyError::CodeChanged { first, then: code });
+            }
+            Some(_) => self.text.push(b'\n'),
+        }
+        self.text.extend_from_slice(text);
+        self.line.clear();
+        if !is_last {
+            return Ok(None);
+        }
+        self.code = None;
+        self.reply_octets = 0;
+        Ok(Some(Reply { code, text: std::mem::take(&mut self.text) }))
+    }
+}
+
+/// A line's code, whether it is the last of its reply, and its text.
+fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
+    let not_a_reply = || ReplyError::NotAReply { line: String::from_utf8_lossy(line).into_owned() };
+    let code = Code::parse(line).ok_or_else(not_a_reply)?;
+    match &line[3..] {
+        [b'-', text @ ..] => Ok((code, false, text)),
+        [b' ', text @ ..] => Ok((code, true, text)),
+        [b'0'..=b'9', ..] => Err(not_a_reply()),
+        text => Ok((code, true, text)),
+    }
+}
+
+/// The line without its LF and the CRs before it: some servers write more than one.
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let last = line.iter().rposition(|octet| !b"\r\n".contains(octet));
+    &line[..last.map_or(0, |last| last + 1)]
+}
+
+#[cfg(test)]
+mod tests;
