@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Stuck checks, and so many of them at one address, which is what `--max-checks-per-target` allows unless told otherwise.
+/// Checks that never end, and so many of them at one address, which is what `--max-checks-per-target` allows unless told otherwise.
 const STUCK: usize = 1000;
 const STUCK_PER_ADDRESS: usize = 16;
 /// What `--max-checks` allows unless told otherwise.
@@ -45,12 +45,12 @@ fn parameters(server: &Smtpd) -> Value {
 }
 
 /// Checks that hang, with the servers that let them.
-struct Stuck {
+struct Internal {
     servers: Vec<Smtpd>,
     callers: Vec<Caller>,
 }
 
-impl Stuck {
+impl Internal {
     async fn begin(house: SocketAddr, checks: usize, first_address: [u8; 4]) -> Self {
         let silent = |number: usize| {
             let address =
@@ -135,7 +135,7 @@ pub(crate) async fn measure() -> Figures {
     let (calm, also_calm) = in_turn(idle.address, other.address, &request).await;
     ratio(&mut figures, "nothing stuck", &calm, &also_calm);
 
-    let stuck = Stuck::begin(other.address, STUCK, [127, 0, 1, 1]).await;
+    let stuck = Internal::begin(other.address, STUCK, [127, 0, 1, 1]).await;
     let (calm, busy) = in_turn(idle.address, other.address, &request).await;
     ratio(&mut figures, &format!("{STUCK} checks stuck at {} silent servers", stuck.servers.len()), &calm, &busy);
 
@@ -151,7 +151,7 @@ pub(crate) async fn measure() -> Figures {
     figures.told(format!("429 to {CROWD} callers that ask on and on, {} of them", refused.count()), refused.shown());
     figures.told("a healthy server's check meanwhile", meanwhile.shown());
 
-    let more = Stuck::begin(other.address, HOUSE - STUCK, [127, 0, 2, 1]).await;
+    let more = Internal::begin(other.address, HOUSE - STUCK, [127, 0, 2, 1]).await;
     let refused = rush(other.address, request, 503);
     let mut health = Times::default();
     while !refused.is_empty() && health.count() < 200 {

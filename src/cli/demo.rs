@@ -10,7 +10,7 @@ use super::{failure, healthcheck::reachable, json, print, serve::Parts, trust_an
 use crate::{
     check::Check,
     config::{Settings, invalid},
-    probe::Order,
+    probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
     telemetry::Log,
     tls::TrustAnchors,
@@ -39,7 +39,7 @@ pub(super) async fn demo(settings: &Settings, log: &Log) -> Result<ExitCode, cla
     let parameters = parameters(&sandbox);
     let members = parameters.clone().into_iter().collect();
     let check = Check::parse(members, settings.max_timeout).map_err(|error| invalid(&error.to_string()))?;
-    match parts.probe.clone().oneshot(Order::new(check)).await {
+    match parts.probe.clone().oneshot(CheckJob::new(check)).await {
         Ok(report) => print(introduction(&sandbox, &door, &json(&report), &Value::Object(parameters).to_string())),
         Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),
     }

@@ -44,7 +44,7 @@ impl Parts {
             probe: probe.clone(),
             max_timeout: settings.max_timeout,
             modules: settings.modules.clone(),
-            lost_lines: Some(log.lost_lines()),
+            dropped_lines: Some(log.dropped_lines()),
         };
         for module in settings.modules.trusting() {
             tracing::warn!(
@@ -106,7 +106,7 @@ impl Parts {
             // Whoever sends a second one will not wait for the drain.
             stop.send(()).ok();
             signals.next().await;
-            lifecycle.hurry();
+            lifecycle.force();
             pending().await
         };
         let shutdown = async { stopped.await.unwrap_or_default() };
@@ -123,7 +123,7 @@ impl Parts {
                 tracing::info!("stopped: {ended}");
                 ExitCode::SUCCESS
             }
-            Ended::Cut { .. } => {
+            Ended::Aborted { .. } => {
                 tracing::error!("stopped: {ended}");
                 ExitCode::FAILURE
             }

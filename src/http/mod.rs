@@ -60,7 +60,7 @@ use state::SharedState;
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_json::Error> {
     let (router, document) = documented(access.rate_limit).split_for_parts();
-    let metrics = Metrics::new(state.lost_lines.clone());
+    let metrics = Metrics::new(state.dropped_lines.clone());
     // Here, so that each check of each door is counted, and none twice.
     let state = AppState { probe: metrics.counting(state.probe), ..state };
     let router = router

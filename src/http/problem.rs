@@ -224,7 +224,7 @@ impl From<Refusal> for Problem {
             Refusal::Overloaded => ProblemType::Overloaded,
             Refusal::TargetBusy => ProblemType::TargetBusy,
             Refusal::Forbidden(_) => ProblemType::TargetForbidden,
-            Refusal::Stuck => ProblemType::Internal,
+            Refusal::Internal => ProblemType::Internal,
         };
         Self::new(problem_type, refusal.to_string())
     }

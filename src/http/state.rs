@@ -26,7 +26,7 @@ pub struct AppState {
     /// The checks that the operator has named.
     pub modules: Modules,
     /// Counts the lines that the log had to leave out, if there is a log.
-    pub lost_lines: Option<Counter>,
+    pub dropped_lines: Option<Counter>,
 }
 
 /// Each request holds a reference to the state, for as long as its check runs.

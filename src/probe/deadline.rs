@@ -12,7 +12,7 @@ use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{BoxFuture, Order, Refusal, Underway};
+use super::{BoxFuture, CheckContext, CheckJob, Refusal};
 use crate::{
     destination::Target,
     report::{
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// From an [`Order`] to a [`Report`], by a service that keeps the journal of a check [`Underway`].
+/// From a [`CheckJob`] to a [`Report`], by a service that keeps the journal of a check [`CheckContext`].
 #[derive(Clone, Debug)]
 pub(super) struct Deadline<S> {
     inner: S,
@@ -34,9 +34,9 @@ impl<S> Deadline<S> {
     }
 }
 
-impl<S> Service<Order> for Deadline<S>
+impl<S> Service<CheckJob> for Deadline<S>
 where
-    S: Service<Underway, Response = Journal, Error = Refusal, Future: Send + 'static>,
+    S: Service<CheckContext, Response = Journal, Error = Refusal, Future: Send + 'static>,
 {
     type Response = Report;
     type Error = Refusal;
@@ -46,13 +46,13 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, order: Order) -> Self::Future {
+    fn call(&mut self, order: CheckJob) -> Self::Future {
         let started = tokio::time::Instant::now();
         let deadline = started + order.check.timeout;
         let heading = heading(&order, started.into_std());
         let mut departure = Departure::watch(&heading, order.caller.clone());
-        let journal = Journal::new(heading).heard_by(order.listener);
-        let underway = Underway { check: order.check, caller: order.caller.clone(), journal, deadline };
+        let journal = Journal::new(heading).with_observer(order.listener);
+        let underway = CheckContext { check: order.check, caller: order.caller.clone(), journal, deadline };
         let call = self.inner.call(underway);
         // Whatever is logged in the course of the check bears its id: a panic has no other way to tell whose it is.
         let span = tracing::error_span!("check", id = %order.id);
@@ -124,7 +124,7 @@ fn log(report: &Report, caller: Option<&str>) {
     );
 }
 
-fn heading(order: &Order, started: Instant) -> Heading {
+fn heading(order: &CheckJob, started: Instant) -> Heading {
     let check = &order.check;
     let (host, via) = match &check.target {
         Target::Host(name) => (name.to_string(), Via::Request),

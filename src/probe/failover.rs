@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant as Deadline;
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Refusal, Routed, Underway, Unreached, Visit, Visited};
+use super::{BoxFuture, CheckContext, Refusal, Routed, Unreached, Visit, Visited};
 use crate::{
     phase::Phase,
     report::{
@@ -86,7 +86,7 @@ where
 
 /// Of the time that is left, each address to come gets an equal share to be connected to, so that a silent one doesn't use up the
 /// time of those behind it. The last may take all of it.
-fn connect_by(underway: &Underway, left: usize) -> Deadline {
+fn connect_by(underway: &CheckContext, left: usize) -> Deadline {
     let now = Deadline::now();
     let share = underway.deadline.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
     now + share

@@ -38,11 +38,11 @@ use crate::{
 };
 
 /// Runs checks. A clone shares its limits.
-pub type Probe = BoxCloneSyncService<Order, Report, Refusal>;
+pub type Probe = BoxCloneSyncService<CheckJob, Report, Refusal>;
 
 /// A check to be run now.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct CheckJob {
     /// The id that the report will bear.
     pub id: Uuid,
     /// What to check.
@@ -55,7 +55,7 @@ pub struct Order {
     pub parent: Option<SpanContext>,
 }
 
-impl Order {
+impl CheckJob {
     /// An order of nobody's with a new id (UUID version 7), that nobody listens to.
     pub fn new(check: Check) -> Self {
         Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
@@ -63,7 +63,7 @@ impl Order {
 
     /// The same order, and `listener` is told of each phase as it begins and as it ends.
     #[must_use]
-    pub fn heard_by(self, listener: Listener) -> Self {
+    pub fn with_observer(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
     }
 }
@@ -128,7 +128,7 @@ where
 
 /// A check under way: its journal and its deadline go with it from layer to layer, and the journal comes back.
 #[derive(Debug)]
-struct Underway {
+struct CheckContext {
     check: Arc<Check>,
     caller: Option<String>,
     journal: Journal,
@@ -138,7 +138,7 @@ struct Underway {
 /// A check with the addresses that it may try, in order; in place of those that it may not or cannot, why.
 #[derive(Debug)]
 struct Routed {
-    underway: Underway,
+    underway: CheckContext,
     routes: Vec<Result<Route, Attempt>>,
 }
 
@@ -152,7 +152,7 @@ struct Route {
 /// One attempt at a check: to connect to this address, by this instant.
 #[derive(Debug)]
 struct Visit {
-    underway: Underway,
+    underway: CheckContext,
     route: Route,
     connect_by: Deadline,
 }
@@ -163,7 +163,7 @@ enum Visited {
     /// The server was reached, and the check is over.
     Over(Journal),
     /// There was no connection.
-    Unreached(Underway, Unreached),
+    Unreached(CheckContext, Unreached),
 }
 
 /// A connection that did not come about.

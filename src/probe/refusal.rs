@@ -18,7 +18,7 @@ pub enum Refusal {
     Forbidden(#[from] Forbidden),
     /// The check outlived its deadline, or a layer failed in a way that it should not.
     #[error("the check could not be brought to an end")]
-    Stuck,
+    Internal,
 }
 
 impl From<BoxError> for Refusal {
@@ -29,7 +29,7 @@ impl From<BoxError> for Refusal {
             Err(error) => {
                 let is_axe = error.is::<timeout::error::Elapsed>();
                 tracing::error!(error = ?error, is_axe, "a check could not be brought to an end");
-                Self::Stuck
+                Self::Internal
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::Semaphore, time::timeout_at};
 use tower::{Service, ServiceExt};
 
-use super::{BoxFuture, Limits, Refusal, Route, Routed, Underway, in_flight::InFlight};
+use super::{BoxFuture, CheckContext, Limits, Refusal, Route, Routed, in_flight::InFlight};
 use crate::{
     destination::{
         Target,
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// From a check [`Underway`] to a [`Routed`] one.
+/// From a check [`CheckContext`] to a [`Routed`] one.
 #[derive(Clone, Debug)]
 pub(super) struct Resolve<S> {
     resolver: Resolver,
@@ -44,7 +44,7 @@ impl<S> Resolve<S> {
     }
 }
 
-impl<S> Service<Underway> for Resolve<S>
+impl<S> Service<CheckContext> for Resolve<S>
 where
     S: Service<Routed, Response = Journal, Error = Refusal, Future: Send> + Clone + Send + 'static,
 {
@@ -56,7 +56,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut underway: Underway) -> Self::Future {
+    fn call(&mut self, mut underway: CheckContext) -> Self::Future {
         // The one to call is the one that was asked whether it is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -97,7 +97,7 @@ where
 async fn candidates(
     resolver: &Resolver,
     policy: &TargetPolicy,
-    underway: &mut Underway,
+    underway: &mut CheckContext,
 ) -> Result<Vec<Candidate>, Failure> {
     let (check, journal) = (&underway.check, &mut underway.journal);
     let resolution = resolver.resolve(&check.target, check.ip_family, underway.deadline);
@@ -152,10 +152,10 @@ fn unresolved(candidate: &Candidate) -> Option<Attempt> {
 /// The addresses that may be dialled, in order, and in place of the others why not.
 fn admit(
     policy: &TargetPolicy,
-    underway: &Underway,
+    underway: &CheckContext,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<Result<Route, Attempt>>, Forbidden> {
-    let Underway { check, journal, .. } = underway;
+    let CheckContext { check, journal, .. } = underway;
     let mut routes = Vec::new();
     let mut first = None;
     let mut skip = |skipped: Skipped| {
@@ -226,7 +226,7 @@ impl Skipped {
 }
 
 /// One line for each refused check, however many addresses its target has.
-fn refuse(underway: &Underway, Skipped { host, address, rule }: Skipped) -> Forbidden {
+fn refuse(underway: &CheckContext, Skipped { host, address, rule }: Skipped) -> Forbidden {
     let heading = underway.journal.heading();
     tracing::warn!(
         id = %heading.id,

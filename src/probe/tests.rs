@@ -20,7 +20,7 @@ fn check(fields: serde_json::Value) -> Arc<Check> {
     Arc::new(Check::parse(fields.into_iter().collect(), Duration::from_secs(60)).expect("a check"))
 }
 
-fn underway(check: Arc<Check>) -> Underway {
+fn underway(check: Arc<Check>) -> CheckContext {
     let heading = Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
@@ -31,7 +31,7 @@ fn underway(check: Arc<Check>) -> Underway {
         transcript: false,
     };
     let deadline = Deadline::now() + check.timeout;
-    Underway { check, caller: None, journal: Journal::new(heading), deadline }
+    CheckContext { check, caller: None, journal: Journal::new(heading), deadline }
 }
 
 fn route(address: &str) -> Route {
@@ -190,9 +190,9 @@ pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
 }
 
 /// A check of a server on this port that accepts and never says anything.
-fn silent_check(port: u16, timeout_ms: u64) -> Order {
+fn silent_check(port: u16, timeout_ms: u64) -> CheckJob {
     let fields = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms});
-    Order { id: Uuid::now_v7(), check: check(fields), caller: None, listener: None, parent: None }
+    CheckJob { id: Uuid::now_v7(), check: check(fields), caller: None, listener: None, parent: None }
 }
 
 #[tokio::test]
@@ -214,5 +214,5 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
 #[test]
 fn what_is_not_ours_is_stuck() {
     assert_eq!(Refusal::from(tower::BoxError::from(Refusal::TargetBusy)), Refusal::TargetBusy);
-    assert_eq!(Refusal::from(tower::BoxError::from("something else")), Refusal::Stuck);
+    assert_eq!(Refusal::from(tower::BoxError::from("something else")), Refusal::Internal);
 }

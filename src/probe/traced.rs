@@ -15,10 +15,10 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SdkTracer;
 use tower::Service;
 
-use super::{BoxFuture, Order, Refusal};
+use super::{BoxFuture, CheckJob, Refusal};
 use crate::report::{Failure, PhaseReport, Report};
 
-/// From an [`Order`] to a [`Report`], with spans.
+/// From a [`CheckJob`] to a [`Report`], with spans.
 #[derive(Clone, Debug)]
 pub(super) struct Traced<S> {
     tracer: SdkTracer,
@@ -31,9 +31,9 @@ impl<S> Traced<S> {
     }
 }
 
-impl<S> Service<Order> for Traced<S>
+impl<S> Service<CheckJob> for Traced<S>
 where
-    S: Service<Order, Response = Report, Error = Refusal, Future: Send + 'static>,
+    S: Service<CheckJob, Response = Report, Error = Refusal, Future: Send + 'static>,
 {
     type Response = Report;
     type Error = Refusal;
@@ -43,7 +43,7 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, order: Order) -> Self::Future {
+    fn call(&mut self, order: CheckJob) -> Self::Future {
         let span = CheckSpan::open(self.tracer.clone(), &order);
         let call = self.inner.call(order);
         Box::pin(async move {
@@ -64,7 +64,7 @@ struct CheckSpan {
 }
 
 impl CheckSpan {
-    fn open(tracer: SdkTracer, order: &Order) -> Self {
+    fn open(tracer: SdkTracer, order: &CheckJob) -> Self {
         let parent = order.parent.clone().map_or_else(TraceContext::new, within);
         let span = tracer
             .span_builder("smtp check")

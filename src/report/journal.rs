@@ -136,7 +136,7 @@ impl Journal {
 
     /// The same journal, read to `listener` while it is written.
     #[must_use]
-    pub fn heard_by(self, listener: Option<Listener>) -> Self {
+    pub fn with_observer(self, listener: Option<Listener>) -> Self {
         let started = self.heading.started;
         Self { live: listener.map(|listener| Box::new(Live::new(started, listener))), ..self }
     }

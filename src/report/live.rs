@@ -14,7 +14,7 @@ use crate::phase::Phase;
 
 /// What is told of a running check.
 #[derive(Clone, Debug, PartialEq)]
-pub enum News {
+pub enum PhaseEvent {
     /// A phase is under way.
     Began(PhaseStart),
     /// A phase is over, and stands so in the report; or the check is over, and the phase never ended.
@@ -35,16 +35,16 @@ pub struct PhaseStart {
 ///
 /// It is called while the clock of the check runs, so it only puts the news where somebody else takes them.
 #[derive(Clone)]
-pub struct Listener(Arc<dyn Fn(News) + Send + Sync>);
+pub struct Listener(Arc<dyn Fn(PhaseEvent) + Send + Sync>);
 
 impl Listener {
     /// Calls `hear` with each of the news.
-    pub fn new(hear: impl Fn(News) + Send + Sync + 'static) -> Self {
+    pub fn new(hear: impl Fn(PhaseEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hear))
     }
 
     /// Tells one of the news.
-    pub fn tell(&self, news: News) {
+    pub fn tell(&self, news: PhaseEvent) {
         (self.0)(news);
     }
 }
@@ -77,7 +77,7 @@ impl Live {
             self.announce(*phase, *at);
         }
         if let Some(phase) = self.phases.read(entries, entries.len() - 1) {
-            self.listener.tell(News::Ended(phase));
+            self.listener.tell(PhaseEvent::Ended(phase));
         }
     }
 
@@ -85,12 +85,12 @@ impl Live {
     pub(super) fn announce(&mut self, phase: Phase, at: Instant) {
         if self.announced.replace((phase, at)) != Some((phase, at)) {
             let started_ms = ms(at.saturating_duration_since(self.started));
-            self.listener.tell(News::Began(PhaseStart { name: phase, started_ms }));
+            self.listener.tell(PhaseEvent::Began(PhaseStart { name: phase, started_ms }));
         }
     }
 
     /// Tells of the phases that never ended.
     pub(super) fn close(&self) {
-        self.phases.never_ended().for_each(|phase| self.listener.tell(News::Ended(phase)));
+        self.phases.never_ended().for_each(|phase| self.listener.tell(PhaseEvent::Ended(phase)));
     }
 }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub use exposition::exposition;
 pub use journal::Journal;
-pub use live::{Listener, News, PhaseStart};
+pub use live::{Listener, PhaseEvent, PhaseStart};
 pub use metrics::Metrics;
 
 use crate::{

@@ -27,7 +27,7 @@ pub(super) struct Lines(Arc<Shared>);
 
 /// Keeps the lines flowing; dropped, it waits for the last ones.
 #[derive(Debug)]
-pub(super) struct Outlet(Arc<Shared>);
+pub(super) struct WorkerGuard(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -51,21 +51,21 @@ struct State {
 ///
 /// # Errors
 /// There is no thread to be had.
-pub(super) fn write_to(out: impl Write + Send + 'static) -> io::Result<(Lines, Outlet)> {
+pub(super) fn write_to(out: impl Write + Send + 'static) -> io::Result<(Lines, WorkerGuard)> {
     let shared = Arc::new(Shared::default());
     let written = Arc::clone(&shared);
     thread::Builder::new().name("log".to_owned()).spawn(move || written.write_all_to(out))?;
-    Ok((Lines(Arc::clone(&shared)), Outlet(shared)))
+    Ok((Lines(Arc::clone(&shared)), WorkerGuard(shared)))
 }
 
-impl Outlet {
+impl WorkerGuard {
     /// Counts the lines that were lost.
-    pub(super) fn lost_lines(&self) -> Counter {
+    pub(super) fn dropped_lines(&self) -> Counter {
         self.0.lost.clone()
     }
 }
 
-impl Drop for Outlet {
+impl Drop for WorkerGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.closed = true;
@@ -186,7 +186,7 @@ mod tests {
         for _ in 0..count {
             (&lines).write_all(&line).expect("it never fails");
         }
-        let lost = outlet.lost_lines().get() as usize;
+        let lost = outlet.dropped_lines().get() as usize;
         assert!((LIMIT / line.len()..count).contains(&lost), "{lost}");
         drop(go);
         drop(outlet);

@@ -12,7 +12,7 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use lines::Outlet;
+use lines::WorkerGuard;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use prometheus_client::metrics::counter::Counter;
 use tracing::{Subscriber, field::Field};
@@ -54,12 +54,12 @@ impl LogForm {
 /// Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to measure.
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
-pub struct Log(Outlet);
+pub struct Log(WorkerGuard);
 
 impl Log {
     /// Counts the lines that were lost, since they were not read fast enough.
-    pub fn lost_lines(&self) -> Counter {
-        self.0.lost_lines()
+    pub fn dropped_lines(&self) -> Counter {
+        self.0.dropped_lines()
     }
 }
 

@@ -96,7 +96,7 @@ async fn a_check_that_outlasts_the_grace_is_cut_and_its_server_let_go() {
     let running = app.hold(&check(silent.port(), 60_000)).await;
     silent.connected(1).await;
     app.terminate();
-    assert_eq!(app.ended().await, Ended::Cut { checks: 1, connections: 1 });
+    assert_eq!(app.ended().await, Ended::Aborted { checks: 1, connections: 1 });
     assert_eq!(answer_on(running).await, "");
     assert!(matches!(silent.next_session().await.end, End::Eof | End::Reset));
 }

@@ -37,8 +37,8 @@ use crate::{
     check::Check,
     config::{Run, Settings, flag_of},
     destination::policy::Forbidden,
-    probe::{Order, Probe, Refusal},
-    report::{Listener, News, Report},
+    probe::{CheckJob, Probe, Refusal},
+    report::{Listener, PhaseEvent, Report},
 };
 use nagios::Status;
 use readable::Readable;
@@ -80,7 +80,7 @@ async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
         let report = draw(probe, check, &mut screen).await;
         report.inspect(|report| print(Readable { report, look: screen.look() }))
     } else {
-        probe.oneshot(Order::new(check)).await
+        probe.oneshot(CheckJob::new(check)).await
     };
     match report {
         Ok(report) if run.nagios => {
@@ -138,7 +138,7 @@ fn refuse(complaints: Vec<String>, as_plugin: bool) -> ExitCode {
 async fn draw(probe: Probe, check: Check, screen: &mut Screen) -> Result<Report, Refusal> {
     let (sender, mut heard) = mpsc::unbounded_channel();
     // Nobody listens any more only when the check is about to be aborted.
-    let order = Order::new(check).heard_by(Listener::new(move |news| drop(sender.send(news))));
+    let order = CheckJob::new(check).with_observer(Listener::new(move |news| drop(sender.send(news))));
     let mut task = tokio::spawn(probe.oneshot(order));
     let _aborted = AbortOnDrop(task.abort_handle());
     let (mut waterfall, mut tick, began) = (Waterfall::default(), interval(TICK), Instant::now());
@@ -147,11 +147,11 @@ async fn draw(probe: Probe, check: Check, screen: &mut Screen) -> Result<Report,
     loop {
         tokio::select! {
             report_or_refusal = &mut task, if report.is_none() => {
-                report = Some(report_or_refusal.unwrap_or(Err(Refusal::Stuck))?);
+                report = Some(report_or_refusal.unwrap_or(Err(Refusal::Internal))?);
             }
             news = heard.recv() => match news {
                 Some(news) => {
-                    if let News::Ended(phase) = &news {
+                    if let PhaseEvent::Ended(phase) = &news {
                         screen.append(phase);
                     }
                     waterfall.hear(news);

@@ -16,7 +16,7 @@ use crate::{
     check::Check,
     cli::{complain, failure, signals::Signals},
     phase::Phase,
-    probe::{Order, Probe},
+    probe::{CheckJob, Probe},
     report::{Outcome, Report},
 };
 
@@ -62,7 +62,7 @@ async fn repeat(
         ticks.tick().await;
         let report = match &mut screen {
             Some(screen) => draw(probe.clone(), check.clone(), screen).await,
-            None => probe.clone().oneshot(Order::new(check.clone())).await,
+            None => probe.clone().oneshot(CheckJob::new(check.clone())).await,
         };
         let report = match report {
             Ok(report) => report,

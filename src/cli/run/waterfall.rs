@@ -8,7 +8,7 @@ use super::{
     look::{BAD, GOOD, Look},
     words::Words,
 };
-use crate::report::{News, PhaseReport, PhaseStart};
+use crate::report::{PhaseEvent, PhaseReport, PhaseStart};
 
 /// Columns in front of the bar: mark, name, time.
 const MARGIN: usize = 27;
@@ -30,14 +30,14 @@ struct Row {
 
 impl Waterfall {
     /// Takes the next of the news.
-    pub(super) fn hear(&mut self, news: News) {
+    pub(super) fn hear(&mut self, news: PhaseEvent) {
         match news {
-            News::Began(start) => {
+            PhaseEvent::Began(start) => {
                 // Of several addresses that are tried, the last attempt stands for all.
                 self.0.retain(|row| row.end.is_some() || row.start.name != start.name);
                 self.0.push(Row { start, end: None });
             }
-            News::Ended(phase) => {
+            PhaseEvent::Ended(phase) => {
                 if let Some(row) = self.0.iter_mut().rfind(|row| row.start.name == phase.name) {
                     row.end = Some(phase);
                 }
@@ -122,14 +122,14 @@ mod tests {
     use super::*;
     use crate::phase::Phase;
 
-    fn begin(name: Phase, started_ms: f64) -> News {
-        News::Began(PhaseStart { name, started_ms })
+    fn begin(name: Phase, started_ms: f64) -> PhaseEvent {
+        PhaseEvent::Began(PhaseStart { name, started_ms })
     }
 
-    fn ended(name: Phase, started_ms: f64, time_ms: Option<f64>, code: Option<u16>, message: &str) -> News {
+    fn ended(name: Phase, started_ms: f64, time_ms: Option<f64>, code: Option<u16>, message: &str) -> PhaseEvent {
         let ok = code.is_none_or(|code| code < 400) && time_ms.is_some();
         let message = (!message.is_empty()).then(|| message.to_owned());
-        News::Ended(PhaseReport { name, started_ms, time_ms, ok, code, enhanced_code: None, message })
+        PhaseEvent::Ended(PhaseReport { name, started_ms, time_ms, ok, code, enhanced_code: None, message })
     }
 
     fn rejected() -> Waterfall {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_line_on_its_own_has_no_bar() {
-        let News::Ended(phase) = ended(Phase::Ehlo, 1.0, Some(0.4), Some(250), "mx\u{1b}[2J\nSIZE\nHELP") else {
+        let PhaseEvent::Ended(phase) = ended(Phase::Ehlo, 1.0, Some(0.4), Some(250), "mx\u{1b}[2J\nSIZE\nHELP") else {
             panic!("ended");
         };
         assert_eq!(line(&phase, look(80, true)), "  ehlo           0.400 ms  250 mx\\u{1b}[2J (and 2 more)");

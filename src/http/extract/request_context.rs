@@ -6,24 +6,24 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use opentelemetry::trace::SpanContext;
 
 use super::trace_context;
-use crate::{check::Check, http::middleware::auth::Caller, probe::Order};
+use crate::{check::Check, http::middleware::auth::Caller, probe::CheckJob};
 
 /// What an order says beside the check itself. Every door that runs checks takes it from the request.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct RequestContext {
     caller: Option<String>,
     parent: Option<SpanContext>,
 }
 
-impl Origin {
+impl RequestContext {
     /// An order for this check.
-    pub(crate) fn order(self, check: Check) -> Order {
+    pub(crate) fn order(self, check: Check) -> CheckJob {
         let Self { caller, parent } = self;
-        Order { caller, parent, ..Order::new(check) }
+        CheckJob { caller, parent, ..CheckJob::new(check) }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Origin {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

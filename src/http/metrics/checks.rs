@@ -15,7 +15,7 @@ use tower::Service;
 use super::{Reason, Refusals};
 use crate::{
     phase::Phase,
-    probe::{Order, Probe, Refusal},
+    probe::{CheckJob, Probe, Refusal},
     report::{Outcome, Report},
 };
 
@@ -89,7 +89,7 @@ impl CheckMetrics {
                 Refusal::Overloaded => Reason::Overloaded,
                 Refusal::TargetBusy => Reason::TargetBusy,
                 Refusal::Forbidden(_) => Reason::Forbidden,
-                Refusal::Stuck => Reason::Stuck,
+                Refusal::Internal => Reason::Internal,
             }),
         }
     }
@@ -120,7 +120,7 @@ struct Counted {
     probe: Probe,
 }
 
-impl Service<Order> for Counted {
+impl Service<CheckJob> for Counted {
     type Response = Report;
     type Error = Refusal;
     type Future = Pin<Box<dyn Future<Output = Result<Report, Refusal>> + Send>>;
@@ -129,7 +129,7 @@ impl Service<Order> for Counted {
         self.probe.poll_ready(context)
     }
 
-    fn call(&mut self, order: Order) -> Self::Future {
+    fn call(&mut self, order: CheckJob) -> Self::Future {
         let unanswered = Unanswered(Some(self.metrics.clone()));
         let check = self.probe.call(order);
         Box::pin(async move {

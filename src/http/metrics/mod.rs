@@ -53,7 +53,7 @@ struct Inner {
 
 impl Metrics {
     /// Everything at zero, but for what is counted already.
-    pub(super) fn new(lost_lines: Option<Counter>) -> Self {
+    pub(super) fn new(dropped_lines: Option<Counter>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::Process::new()));
         let ours = registry.sub_registry_with_prefix(PREFIX);
@@ -65,11 +65,11 @@ impl Metrics {
         ours.register("refusals", "Checks that were asked for and not run, by reason", refusals.clone());
         let checks = CheckMetrics::register(ours, Refusals::new(refusals.clone()));
         let requests = RequestMetrics::register(ours, Refusals::new(refusals));
-        if let Some(lost_lines) = lost_lines {
+        if let Some(dropped_lines) = dropped_lines {
             ours.register(
                 "log_lines_lost",
                 "Lines of the log that were lost, since nobody read it fast enough",
-                lost_lines,
+                dropped_lines,
             );
         }
         Self(Arc::new(Inner { registry, checks, requests, in_flight }))
@@ -120,21 +120,21 @@ enum Reason {
     Overloaded,
     TargetBusy,
     Forbidden,
-    Stuck,
+    Internal,
     RateLimited,
     ShuttingDown,
 }
 
 impl Reason {
     const ALL: [Self; 6] =
-        [Self::Overloaded, Self::TargetBusy, Self::Forbidden, Self::Stuck, Self::RateLimited, Self::ShuttingDown];
+        [Self::Overloaded, Self::TargetBusy, Self::Forbidden, Self::Internal, Self::RateLimited, Self::ShuttingDown];
 
     fn label(self) -> ReasonLabel {
         let reason = match self {
             Self::Overloaded => "overloaded",
             Self::TargetBusy => "target_busy",
             Self::Forbidden => "forbidden",
-            Self::Stuck => "stuck",
+            Self::Internal => "stuck",
             Self::RateLimited => "rate_limited",
             Self::ShuttingDown => "shutting_down",
         };

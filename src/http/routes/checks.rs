@@ -14,7 +14,7 @@ use super::events;
 use crate::{
     check::{Check, CheckRequest, Violation},
     http::{
-        extract::{JsonMembers, negotiate::ReportForm, request_context::Origin},
+        extract::{JsonMembers, negotiate::ReportForm, request_context::RequestContext},
         openapi::refusals::NotRun,
         problem::{Problem, ProblemType},
         state::SharedState,
@@ -76,7 +76,7 @@ use crate::{
 pub(crate) async fn run_check(
     doors: State<SharedState>,
     form: ReportForm,
-    origin: Origin,
+    origin: RequestContext,
     members: JsonMembers,
 ) -> Result<Response, Problem> {
     let check = Check::parse(members.0, doors.max_timeout)?;

@@ -22,8 +22,8 @@ use tracing::Instrument;
 use crate::{
     http::{problem::Problem, server::Running},
     phase::Phase,
-    probe::{Order, Probe},
-    report::{Listener, News, PhaseReport, PhaseStart, Report},
+    probe::{CheckJob, Probe},
+    report::{Listener, PhaseEvent, PhaseReport, PhaseStart, Report},
 };
 
 /// How often a stream says something, for those on the way who close what is silent.
@@ -40,26 +40,26 @@ const HEAD: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The check was refused before that.
-pub(super) async fn run(probe: Probe, order: Order, running: Running) -> Result<Response, Problem> {
+pub(super) async fn run(probe: Probe, order: CheckJob, running: Running) -> Result<Response, Problem> {
     let mut check = LiveCheck::begin(probe, order, running);
     let (mut told, head) = (Vec::new(), Instant::now() + HEAD);
     while let Ok(next) = timeout_at(head, check.next()).await {
         match next {
-            Told::Refused(problem) => return Err(problem),
+            LiveEvent::Refused(problem) => return Err(problem),
             next => told.push(next),
         }
-        if let Some(Told::Began(PhaseStart { name: Phase::Connect, .. }) | Told::Report(_)) = told.last() {
+        if let Some(LiveEvent::Began(PhaseStart { name: Phase::Connect, .. }) | LiveEvent::Report(_)) = told.last() {
             break;
         }
     }
-    let is_over = matches!(told.last(), Some(Told::Report(_)));
+    let is_over = matches!(told.last(), Some(LiveEvent::Report(_)));
     let rest = stream::unfold((!is_over).then_some(check), async |check| {
         let mut check = check?;
         let told = check.next().await;
-        let is_over = matches!(told, Told::Report(_) | Told::Refused(_));
+        let is_over = matches!(told, LiveEvent::Report(_) | LiveEvent::Refused(_));
         Some((told, (!is_over).then_some(check)))
     });
-    let events = stream::iter(told).chain(rest).map(Told::into_event);
+    let events = stream::iter(told).chain(rest).map(LiveEvent::into_event);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
     // nginx gathers an answer before it hands it on, unless it is told not to.
     let headers = [(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")];
@@ -69,13 +69,13 @@ pub(super) async fn run(probe: Probe, order: Order, running: Running) -> Result<
 /// A running check; dropped, it ends.
 #[derive(Debug)]
 struct LiveCheck {
-    told: mpsc::UnboundedReceiver<Told>,
+    told: mpsc::UnboundedReceiver<LiveEvent>,
     task: AbortHandle,
 }
 
 /// What is told of a check.
 #[derive(Debug)]
-enum Told {
+enum LiveEvent {
     Began(PhaseStart),
     Ended(PhaseReport),
     Report(Box<Report>),
@@ -85,16 +85,16 @@ enum Told {
 impl LiveCheck {
     /// Runs the check in a task of its own, so that a caller who reads slowly doesn't slow it down. What is told is bounded by the
     /// number of phases and addresses, and so the channel need not be.
-    fn begin(probe: Probe, order: Order, running: Running) -> Self {
+    fn begin(probe: Probe, order: CheckJob, running: Running) -> Self {
         let (sender, told) = mpsc::unbounded_channel();
         let teller = sender.clone();
         // Whoever does not listen any more has hung up, and the check is about to end.
-        let order = order.heard_by(Listener::new(move |news| drop(teller.send(news.into()))));
+        let order = order.with_observer(Listener::new(move |news| drop(teller.send(news.into()))));
         let check = async move {
             let _running = running;
             let last = match probe.oneshot(order).await {
-                Ok(report) => Told::Report(Box::new(report)),
-                Err(refusal) => Told::Refused(refusal.into()),
+                Ok(report) => LiveEvent::Report(Box::new(report)),
+                Err(refusal) => LiveEvent::Refused(refusal.into()),
             };
             drop(sender.send(last));
         };
@@ -102,8 +102,8 @@ impl LiveCheck {
     }
 
     /// What is told next. A check that ends without a last word has panicked.
-    async fn next(&mut self) -> Told {
-        self.told.recv().await.unwrap_or_else(|| Told::Refused(Problem::fault()))
+    async fn next(&mut self) -> LiveEvent {
+        self.told.recv().await.unwrap_or_else(|| LiveEvent::Refused(Problem::fault()))
     }
 }
 
@@ -113,16 +113,16 @@ impl Drop for LiveCheck {
     }
 }
 
-impl From<News> for Told {
-    fn from(news: News) -> Self {
+impl From<PhaseEvent> for LiveEvent {
+    fn from(news: PhaseEvent) -> Self {
         match news {
-            News::Began(start) => Self::Began(start),
-            News::Ended(phase) => Self::Ended(phase),
+            PhaseEvent::Began(start) => Self::Began(start),
+            PhaseEvent::Ended(phase) => Self::Ended(phase),
         }
     }
 }
 
-impl Told {
+impl LiveEvent {
     fn into_event(self) -> Result<Event, axum::Error> {
         let event = Event::default();
         match self {
@@ -158,11 +158,11 @@ mod tests {
 
     /// An answer by a probe that tells these news, then waits so long, and then ends so.
     async fn answer(
-        news: Vec<News>,
+        news: Vec<PhaseEvent>,
         wait: Duration,
         end: impl Fn() -> Refusal + Clone + Send + Sync + 'static,
     ) -> Result<Body, Problem> {
-        let probe = Probe::new(service_fn(move |order: Order| {
+        let probe = Probe::new(service_fn(move |order: CheckJob| {
             let (news, end) = (news.clone(), end.clone());
             async move {
                 let listener = order.listener.expect("somebody listens");
@@ -174,11 +174,11 @@ mod tests {
         let check =
             Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check");
         let running = Lifecycle::default().begin().expect("open");
-        run(probe, Order::new(check), running).await.map(Response::into_body)
+        run(probe, CheckJob::new(check), running).await.map(Response::into_body)
     }
 
-    fn begin(name: Phase) -> News {
-        News::Began(PhaseStart { name, started_ms: 0.5 })
+    fn begin(name: Phase) -> PhaseEvent {
+        PhaseEvent::Began(PhaseStart { name, started_ms: 0.5 })
     }
 
     fn panicking() -> Refusal {
@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_kept_alive() {
         let begun = Instant::now();
-        let body = answer(vec![begin(Phase::Connect)], Duration::from_secs(12), || Refusal::Stuck).await;
+        let body = answer(vec![begin(Phase::Connect)], Duration::from_secs(12), || Refusal::Internal).await;
         let mut body = body.expect("a stream");
         let mut frames = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -206,7 +206,7 @@ mod tests {
             let over = over.clone();
             move || {
                 over.notify_one();
-                Refusal::Stuck
+                Refusal::Internal
             }
         };
         let unread = answer(vec![begin(Phase::Connect)], Duration::from_secs(9), end).await.expect("a stream");

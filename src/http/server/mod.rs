@@ -51,7 +51,7 @@ pub enum Ended {
         unread: usize,
     },
     /// The grace was over first, or the operator had no patience.
-    Cut {
+    Aborted {
         /// Checks that were still running.
         checks: usize,
         /// Connections that were still open.
@@ -66,7 +66,7 @@ impl fmt::Display for Ended {
             Self::Drained { unread } => {
                 write!(f, "every check has finished; connections with answers that nobody took: {unread}")
             }
-            Self::Cut { checks, connections } => {
+            Self::Aborted { checks, connections } => {
                 write!(f, "cut off {checks} running checks and {connections} connections")
             }
         }
@@ -77,7 +77,7 @@ impl fmt::Display for Ended {
 ///
 /// While it drains, connections are still accepted: whoever asks for a new check is told that another instance may take it,
 /// instead of being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish, or less: until
-/// [`Lifecycle::hurry`].
+/// [`Lifecycle::force`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -98,7 +98,7 @@ pub async fn serve(
         tokio::select! {
             // A check that has not finished by then is cut with its connection, below.
             _ = timeout_at(deadline, lifecycle.over()) => deadline.min(Instant::now() + last_answers),
-            () = lifecycle.hurried() => Instant::now(),
+            () = lifecycle.forced() => Instant::now(),
         }
     });
 
@@ -121,7 +121,7 @@ pub async fn serve(
     let all_closed = async { while connections.join_next().await.is_some() {} };
     let closed = tokio::select! {
         closed = timeout_at(deadline, all_closed) => closed.is_ok(),
-        () = lifecycle.hurried() => false,
+        () = lifecycle.forced() => false,
     };
     if closed {
         return Ended::Drained { unread: 0 };
@@ -130,7 +130,7 @@ pub async fn serve(
     connections.shutdown().await;
     match checks {
         0 => Ended::Drained { unread: connections_left },
-        checks => Ended::Cut { checks, connections: connections_left },
+        checks => Ended::Aborted { checks, connections: connections_left },
     }
 }
 

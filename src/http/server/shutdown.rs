@@ -1,4 +1,4 @@
-//! The life of the service: open for checks, then draining, in a hurry perhaps, then over.
+//! The life of the service: open for checks, then draining, in a force perhaps, then over.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub struct Lifecycle(Arc<watch::Sender<State>>);
 #[derive(Debug, Default)]
 struct State {
     draining: bool,
-    hurried: bool,
+    forced: bool,
     running: usize,
 }
 
@@ -31,8 +31,8 @@ impl Lifecycle {
     }
 
     /// From now on nobody waits for running checks either. There is no way back.
-    pub fn hurry(&self) {
-        self.0.send_modify(|state| (state.draining, state.hurried) = (true, true));
+    pub fn force(&self) {
+        self.0.send_modify(|state| (state.draining, state.forced) = (true, true));
     }
 
     /// Whether new checks are refused.
@@ -51,8 +51,8 @@ impl Lifecycle {
     }
 
     /// Waits until nobody waits for running checks any more.
-    pub async fn hurried(&self) {
-        self.until(|state| state.hurried).await;
+    pub async fn forced(&self) {
+        self.until(|state| state.forced).await;
     }
 
     /// Waits until no check is running; the next one may begin at once.
@@ -115,12 +115,12 @@ mod tests {
     fn who_is_in_a_hurry_takes_no_new_check_either() {
         let lifecycle = Lifecycle::default();
         let running = lifecycle.begin().expect("open");
-        let mut hurried = task::spawn(lifecycle.hurried());
-        assert_pending!(hurried.poll());
+        let mut forced = task::spawn(lifecycle.forced());
+        assert_pending!(forced.poll());
         lifecycle.drain();
-        assert_pending!(hurried.poll());
-        lifecycle.hurry();
-        assert_ready!(hurried.poll());
+        assert_pending!(forced.poll());
+        lifecycle.force();
+        assert_ready!(forced.poll());
         assert!(lifecycle.begin().is_none());
         assert_pending!(task::spawn(lifecycle.over()).poll());
         drop(running);

@@ -28,7 +28,7 @@ use crate::{
     check::{Check, Modules},
     destination::policy::Forbidden,
     phase::Phase,
-    probe::{Order, Probe, Refusal},
+    probe::{CheckJob, Probe, Refusal},
     report::{
         Failure, FailureKind, Journal, Report, Via,
         fold::fold,
@@ -46,7 +46,7 @@ pub(super) fn app_state() -> AppState {
     state_with(|_| Err(Refusal::Overloaded))
 }
 
-fn state_with(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
+fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
     let probe = service_fn(move |order| std::future::ready(probe(order)));
     AppState {
         lifecycle: Lifecycle::default(),
@@ -54,12 +54,12 @@ fn state_with(probe: impl Fn(Order) -> Result<Report, Refusal> + Clone + Send + 
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
         modules: Modules::none(Duration::from_secs(60)),
-        lost_lines: None,
+        dropped_lines: None,
     }
 }
 
 /// A report of a check that failed: `banner` never ended.
-fn report(order: &Order) -> Report {
+fn report(order: &CheckJob) -> Report {
     let started = Instant::now();
     let heading = Heading {
         id: order.id,
@@ -264,7 +264,7 @@ async fn a_refused_check_is_a_problem() {
         (Refusal::Overloaded, 503, "overloaded"),
         (Refusal::TargetBusy, 429, "target-busy"),
         (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
-        (Refusal::Stuck, 500, "internal"),
+        (Refusal::Internal, 500, "internal"),
     ] {
         let answer = checked(state_with(move |_| Err(refusal.clone())), json!({"to": "a@example.com"})).await;
         assert_problem(&answer, status, slug);
@@ -293,7 +293,7 @@ async fn a_draining_service_begins_no_check() {
 async fn the_examples_in_the_document_have_the_form_of_a_report() {
     let names =
         |value: &Value| -> Vec<String> { value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
-    let order = Order::new(
+    let order = CheckJob::new(
         Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check"),
     );
     let real = serde_json::to_value(report(&order)).expect("JSON");

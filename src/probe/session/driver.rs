@@ -19,7 +19,7 @@ use crate::{
     check::Check,
     net::stream::Stream,
     phase::Phase,
-    probe::Underway,
+    probe::CheckContext,
     report::{
         Failure, FailureKind, Journal,
         journal::{Ending, Event},
@@ -93,8 +93,8 @@ impl From<io::Error> for Lost {
 }
 
 impl Driver {
-    pub(super) fn new(underway: Underway, tcp: TcpStream, began: Instant, host: String) -> Self {
-        let Underway { check, journal, deadline, .. } = underway;
+    pub(super) fn new(underway: CheckContext, tcp: TcpStream, began: Instant, host: String) -> Self {
+        let CheckContext { check, journal, deadline, .. } = underway;
         let (stream, parser, mask) = (Stream::plain(tcp), ReplyParser::default(), Mask::default());
         Self { check, journal, deadline, stream, began, parser, mask, host, in_step: true }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Attempt, FailureKind, Listener, News, Via, journal::Heading},
+    report::{Attempt, FailureKind, Listener, PhaseEvent, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -43,10 +43,10 @@ impl Log {
     }
 
     /// The same log, and what is told of it while it is written.
-    fn heard(self) -> (Self, mpsc::Receiver<News>) {
+    fn heard(self) -> (Self, mpsc::Receiver<PhaseEvent>) {
         let (sender, heard) = mpsc::channel();
         let listener = Listener::new(move |news| sender.send(news).expect("the test listens"));
-        (Self { journal: self.journal.heard_by(Some(listener)), ..self }, heard)
+        (Self { journal: self.journal.with_observer(Some(listener)), ..self }, heard)
     }
 
     fn answered(self, phase: Phase, from: u64, to: u64, said: &str, ending: Ending) -> Self {
@@ -233,8 +233,8 @@ proptest! {
         let (mut begun, mut phases) = (Vec::new(), Vec::new());
         for news in heard.try_iter() {
             match news {
-                News::Began(start) => begun.push((start.name, start.started_ms)),
-                News::Ended(phase) => {
+                PhaseEvent::Began(start) => begun.push((start.name, start.started_ms)),
+                PhaseEvent::Ended(phase) => {
                     prop_assert!(begun.contains(&(phase.name, phase.started_ms)));
                     phases.push(phase);
                 }
@@ -251,8 +251,8 @@ fn a_phase_is_told_the_moment_it_ends() {
         heard
             .try_iter()
             .map(|news| match news {
-                News::Began(start) => format!("begin {} {}", start.name, start.started_ms),
-                News::Ended(phase) => format!("{} {:?} {}", phase.name, phase.time_ms, phase.ok),
+                PhaseEvent::Began(start) => format!("begin {} {}", start.name, start.started_ms),
+                PhaseEvent::Ended(phase) => format!("{} {:?} {}", phase.name, phase.time_ms, phase.ok),
             })
             .collect::<Vec<_>>()
     };

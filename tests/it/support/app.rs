@@ -90,7 +90,7 @@ impl House {
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
             max_timeout: self.limits.max_timeout,
             modules: self.modules,
-            lost_lines: None,
+            dropped_lines: None,
         };
         let router = router(doors, self.access).expect("a router");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -15,7 +15,7 @@ use url::form_urlencoded;
 use crate::{
     check::{ModuleRequest, Violation},
     http::{
-        extract::{negotiate::prefers_open_metrics, request_context::Origin},
+        extract::{negotiate::prefers_open_metrics, request_context::RequestContext},
         openapi::refusals::NotRun,
         problem::Problem,
         state::SharedState,
@@ -68,7 +68,7 @@ const HEADSTART: Duration = Duration::from_millis(500);
 pub(crate) async fn probe_target(
     doors: State<SharedState>,
     headers: HeaderMap,
-    origin: Origin,
+    origin: RequestContext,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()).into_owned();

@@ -39,9 +39,9 @@ struct Bench {
 }
 
 /// Tells when it is dropped.
-struct Told(mpsc::UnboundedSender<&'static str>);
+struct LiveEvent(mpsc::UnboundedSender<&'static str>);
 
-impl Drop for Told {
+impl Drop for LiveEvent {
     fn drop(&mut self) {
         self.0.send("dropped").ok();
     }
@@ -50,7 +50,7 @@ impl Drop for Told {
 /// A check that runs until the test lets it finish, and tells when it begins and when it is dropped.
 async fn check(bench: State<Bench>) -> Result<&'static str, Problem> {
     let _running = bench.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let _told = Told(bench.events.clone());
+    let _told = LiveEvent(bench.events.clone());
     bench.events.send("begun").ok();
     bench.may_finish.acquire().await.expect("never closed").forget();
     Ok("finished")
@@ -58,13 +58,13 @@ async fn check(bench: State<Bench>) -> Result<&'static str, Problem> {
 
 /// An answer of [`LARGE`], which tells when it is dropped.
 async fn large(bench: State<Bench>) -> Body {
-    struct Large(Vec<u8>, #[expect(dead_code, reason = "it tells when it is dropped")] Told);
+    struct Large(Vec<u8>, #[expect(dead_code, reason = "it tells when it is dropped")] LiveEvent);
     impl AsRef<[u8]> for Large {
         fn as_ref(&self) -> &[u8] {
             &self.0
         }
     }
-    Body::from(Bytes::from_owner(Large(vec![b'x'; LARGE], Told(bench.events.clone()))))
+    Body::from(Bytes::from_owner(Large(vec![b'x'; LARGE], LiveEvent(bench.events.clone()))))
 }
 
 struct Service {
@@ -372,7 +372,7 @@ async fn what_outlasts_the_grace_is_cut() {
     service.stop();
     assert_eq!(service.event().await, "dropped");
     assert_eq!(rest(&mut caller).await, "");
-    assert_eq!(service.end().await, Ended::Cut { checks: 1, connections: 1 });
+    assert_eq!(service.end().await, Ended::Aborted { checks: 1, connections: 1 });
 }
 
 #[test]

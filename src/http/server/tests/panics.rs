@@ -35,7 +35,7 @@ async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr
         probe: panicking(limits, Arc::clone(may_finish)),
         max_timeout: PATIENCE,
         modules: Modules::none(PATIENCE),
-        lost_lines: None,
+        dropped_lines: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
