@@ -7,16 +7,16 @@ use crate::destination::policy::Forbidden;
 /// A check that did not run: nothing is known of the mail server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// As many checks as the house holds are in flight, or wait for a name to be resolved, or it has no sockets left.
+    /// The limit on checks in flight is reached, or that on checks whose name is being resolved, or no socket is left.
     #[error("too many checks are in flight")]
     Overloaded,
-    /// As many checks as one address may have are in flight to it.
+    /// The limit on checks in flight to one address is reached.
     #[error("too many checks of this target are in flight")]
     TargetBusy,
-    /// The policy forbids the target, or every host and address that it leads to.
+    /// The policy forbids the target, or every host and address that it resolves to.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
-    /// The check outlived its deadline, or a layer failed in a way that it should not.
+    /// A fault of this program: the check outlived its deadline, or a layer failed in an unexpected way.
     #[error("the check could not be brought to an end")]
     Internal,
 }
@@ -27,8 +27,8 @@ impl From<BoxError> for Refusal {
             Ok(refusal) => *refusal,
             Err(error) if error.is::<load_shed::error::Overloaded>() => Self::Overloaded,
             Err(error) => {
-                let is_axe = error.is::<timeout::error::Elapsed>();
-                tracing::error!(error = ?error, is_axe, "a check could not be brought to an end");
+                let is_backstop = error.is::<timeout::error::Elapsed>();
+                tracing::error!(error = ?error, is_backstop, "a check could not be brought to an end");
                 Self::Internal
             }
         }

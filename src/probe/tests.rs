@@ -1,127 +1,158 @@
-//! The layers one by one, each over a mock of what lies below it, and then the stack.
+//! The stack, and the function inside it step by step, against real sockets on loopback.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::json;
-use time::OffsetDateTime;
-use tokio::{net::TcpListener, sync::Semaphore};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tokio::{net::TcpListener, time::Instant as Deadline};
+use tower::{BoxError, Service, ServiceExt};
 use tower_test::mock;
 
-use super::{failover::Failover, per_target::PerTargetLayer, resolve::Resolve, *};
+use super::{
+    job::{CheckContext, Stop},
+    resolve::Route,
+    *,
+};
 use crate::{
+    check::Check,
     destination::policy::Forbidden,
-    report::{FailureKind, Outcome, Via, fold::fold, journal::Heading},
+    phase::Phase,
+    report::{Attempt, FailureKind, Listener, Outcome, PhaseEvent},
     tls::TrustAnchors,
 };
 
-fn check(fields: serde_json::Value) -> Arc<Check> {
+const MANY: Limits = Limits { checks: 9, checks_per_target: 9, max_timeout: Duration::from_secs(60) };
+
+fn job(fields: serde_json::Value) -> CheckJob {
     let serde_json::Value::Object(fields) = fields else { panic!("an object") };
-    Arc::new(Check::parse(fields.into_iter().collect(), Duration::from_secs(60)).expect("a check"))
+    CheckJob::new(Check::parse(fields.into_iter().collect(), MANY.max_timeout).expect("a check"))
 }
 
-fn underway(check: Arc<Check>) -> CheckContext {
-    let heading = Heading {
-        id: Uuid::nil(),
-        started_at: OffsetDateTime::UNIX_EPOCH,
-        started: Instant::now(),
-        host: "mx.test".to_owned(),
-        port: 25,
-        via: Via::Request,
-        transcript: false,
+/// A check of a server that accepts the connection and never sends anything.
+fn silent_check(server: &TcpListener, timeout_ms: u64) -> CheckJob {
+    let server = address(server);
+    job(json!({"to": "a@mx.test", "target": server.ip(), "port": server.port(), "timeout_ms": timeout_ms}))
+}
+
+async fn listener(ip: impl Into<IpAddr>) -> TcpListener {
+    TcpListener::bind((ip.into(), 0)).await.expect("a free port")
+}
+
+fn address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("bound")
+}
+
+fn runner(limits: Limits) -> CheckRunner {
+    let resolver = Resolver::with_servers(&[]).expect("a resolver");
+    CheckRunner::new(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
+}
+
+fn stack(limits: Limits) -> Probe {
+    let resolver = Resolver::with_servers(&[]).expect("a resolver");
+    probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
+}
+
+fn route(address: SocketAddr) -> Route {
+    let address = TargetPolicy::default().admit_literal().address(address).expect("admitted");
+    Route { host: "mx.test".to_owned(), address }
+}
+
+/// A port at which nobody listens, neither at this address nor at any other of the same family.
+async fn closed(ip: [u8; 4]) -> SocketAddr {
+    address(&listener(ip).await)
+}
+
+/// What a panic in a check would tell if its text were shown.
+pub(crate) const SECRET: &str = "hunter2";
+
+/// The whole stack, in which a check of this port panics while it connects.
+pub(crate) fn panicking(limits: Limits, port: u16) -> Probe {
+    let runner = Arc::new(runner(limits));
+    let run = service_fn(move |job: CheckJob| {
+        let runner = Arc::clone(&runner);
+        let is_doomed = job.check.port == port;
+        let listener = Listener::new(move |event| {
+            if matches!(event, PhaseEvent::Began(start) if start.name == Phase::Connect && is_doomed) {
+                panic!("the password is {}", String::from(SECRET));
+            }
+        });
+        async move { runner.run(job.with_observer(listener)).await }
+    });
+    BoxCloneSyncService::new(with_limits(limits, run))
+}
+
+#[tokio::test]
+async fn per_address_limit_rejects_the_next_check() {
+    let probe = stack(Limits { checks_per_target: 2, ..MANY });
+    let [first, second, elsewhere] =
+        [listener([127, 0, 0, 1]).await, listener([127, 0, 0, 1]).await, listener([127, 0, 0, 2]).await];
+    let start = |server: &TcpListener| tokio::spawn(probe.clone().oneshot(silent_check(server, 60_000)));
+    let is_busy = async || {
+        let refused = probe.clone().oneshot(silent_check(&first, 60_000)).await;
+        refused.is_err_and(|refusal| refusal == Refusal::TargetBusy)
     };
-    let deadline = Deadline::now() + check.timeout;
-    CheckContext { check, caller: None, journal: Journal::new(heading), deadline }
-}
 
-fn route(address: &str) -> Route {
-    let address: SocketAddr = address.parse().expect("an address");
-    Route {
-        host: "mx.test".to_owned(),
-        address: TargetPolicy::default().admit_literal().address(address).expect("admitted"),
-    }
-}
+    // The port does not count.
+    let (one, other) = (start(&first), start(&second));
+    let (answered, _) = first.accept().await.expect("the first check");
+    let _held = second.accept().await.expect("the second check");
+    assert!(is_busy().await);
+    let _elsewhere = start(&elsewhere);
+    elsewhere.accept().await.expect("another address has permits of its own");
 
-fn visit(address: &str) -> Visit {
-    let underway = underway(check(json!({"to": "a@mx.test"})));
-    Visit { connect_by: underway.deadline, underway, route: route(address) }
-}
+    // A permit comes back with the report.
+    drop(answered);
+    let report = one.await.expect("no panic").expect("a report");
+    assert_eq!(report.failure.map(|failure| failure.kind), Some(FailureKind::Closed));
+    let _third = start(&first);
+    let _held_too = first.accept().await.expect("the third check");
+    assert!(is_busy().await);
 
-fn report(journal: Journal) -> Report {
-    fold(journal, Instant::now())
-}
-
-fn unreached(visit: Visit) -> Visited {
-    let failure = Failure::new(crate::phase::Phase::Connect, FailureKind::Refused, "refused");
-    let began = Instant::now();
-    Visited::Unreached(visit.underway, Unreached { began, answered: Some(began), failure })
-}
-
-/// Makes a service ready and calls it, so that the call is below before this returns.
-async fn call<S: Service<R, Error = Refusal>, R>(service: &mut S, request: R) -> S::Future {
-    service.ready().await.expect("ready").call(request)
+    // And where the caller hangs up.
+    other.abort();
+    assert!(other.await.expect_err("aborted").is_cancelled());
+    let _fourth = start(&first);
+    first.accept().await.expect("the fourth check");
 }
 
 #[tokio::test]
-async fn an_address_has_so_many_places() {
-    let (below, mut handle) = mock::pair::<Visit, Visited>();
-    let mut service = PerTargetLayer::new(2).layer(below.map_err(Refusal::from));
-    handle.allow(9);
-    let first = call(&mut service, visit("127.0.0.1:25")).await;
-    // The port does not count, and a clone shares the count.
-    let second = call(&mut service.clone(), visit("127.0.0.1:587")).await;
-    let (arrived, answer) = handle.next_request().await.expect("the first");
-    let third = call(&mut service, visit("127.0.0.1:25")).await;
-    assert_eq!(third.await.expect_err("refused"), Refusal::TargetBusy);
-    drop(call(&mut service, visit("127.0.0.2:25")).await);
-
-    answer.send_response(Visited::Over(arrived.underway.journal));
-    assert!(matches!(first.await, Ok(Visited::Over(_))));
-    let _freed_by_an_answer = call(&mut service, visit("127.0.0.1:25")).await;
-    assert_eq!(call(&mut service, visit("127.0.0.1:25")).await.await.expect_err("refused"), Refusal::TargetBusy);
-    drop(second);
-    let freed_by_a_hang_up = call(&mut service, visit("127.0.0.1:25")).await;
-    drop(freed_by_a_hang_up);
-}
-
-#[tokio::test]
-async fn the_next_address_is_tried_until_one_is_reached() {
-    let (below, mut handle) = mock::pair::<Visit, Visited>();
-    let mut service = Failover::new(below.map_err(Refusal::from));
-    handle.allow(9);
+async fn failover_tries_the_next_address_until_one_connects() {
+    let server = listener([127, 0, 0, 2]).await;
     let unresolved = Attempt { host: "mx0.test".to_owned(), address: None, error: "no address".to_owned() };
-    let routes =
-        vec![Err(unresolved.clone()), Ok(route("127.0.0.1:25")), Ok(route("127.0.0.2:25")), Ok(route("127.0.0.3:25"))];
-    let routed = Routed { underway: underway(check(json!({"to": "a@mx.test", "timeout_ms": 9000}))), routes };
-    let journal = tokio::spawn(call(&mut service, routed).await);
+    let reached = address(&server);
+    let routes = vec![
+        Err(unresolved),
+        Ok(route(closed([127, 0, 0, 1]).await)),
+        Ok(route(reached)),
+        Ok(route(closed([127, 0, 0, 3]).await)),
+    ];
+    let mut check = CheckContext::start(silent_check(&server, 9000));
+    let connection = runner(MANY).connect(&mut check, routes).await.expect("a connection");
+    assert_eq!(connection.tcp.peer_addr().expect("connected"), reached);
 
-    let (first, answer) = handle.next_request().await.expect("the first");
-    let share = first.connect_by.saturating_duration_since(Deadline::now());
-    assert!(share <= Duration::from_secs(3), "a third of the time, and no more: {share:?}");
-    answer.send_response(unreached(first));
-    let (second, answer) = handle.next_request().await.expect("the second");
-    assert_eq!(second.route.address.socket_addr().ip().to_string(), "127.0.0.2");
-    answer.send_response(Visited::Over(second.underway.journal));
-
-    let report = report(journal.await.expect("no panic").expect("a journal"));
+    let report = check.end(Ok(())).expect("a report");
     let tried: Vec<_> =
         report.target.attempts.iter().map(|attempt| (attempt.address, attempt.error.as_str())).collect();
-    assert_eq!(tried, [(None, "no address"), (Some([127, 0, 0, 1].into()), "refused")]);
-    assert_eq!(report.failure, None);
+    assert_eq!(tried, [(None, "no address"), (Some([127, 0, 0, 1].into()), "connection refused")]);
+    assert_eq!((report.target.address, report.failure), (Some(reached.ip()), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_address_gets_an_equal_share_of_the_time_that_is_left() {
+    let deadline = Deadline::now() + Duration::from_secs(9);
+    for (left, ms) in [(3, 3000), (2, 4500), (1, 9000), (0, 9000)] {
+        assert_eq!(run::share(deadline, left) - Deadline::now(), Duration::from_millis(ms), "{left}");
+    }
+    assert_eq!(run::share(Deadline::now() - Duration::from_secs(1), 2), Deadline::now(), "none is left");
 }
 
 #[tokio::test]
 async fn the_last_attempt_stands_for_the_check() {
-    let (below, mut handle) = mock::pair::<Visit, Visited>();
-    let mut service = Failover::new(below.map_err(Refusal::from));
-    handle.allow(9);
-    let routed =
-        Routed { underway: underway(check(json!({"to": "a@mx.test"}))), routes: vec![Ok(route("127.0.0.1:25"))] };
-    let journal = tokio::spawn(call(&mut service, routed).await);
-    let (first, answer) = handle.next_request().await.expect("the first");
-    assert_eq!(first.connect_by, first.underway.deadline, "one address may take all the time");
-    answer.send_response(unreached(first));
-    let report = report(journal.await.expect("no panic").expect("a journal"));
+    let server = listener([127, 0, 0, 1]).await;
+    let mut check = CheckContext::start(silent_check(&server, 9000));
+    let routes = vec![Ok(route(closed([127, 0, 0, 1]).await))];
+    let stop = runner(MANY).connect(&mut check, routes).await.expect_err("nobody listens");
+    assert!(matches!(stop, Stop::Failed(_)), "{stop:?}");
+    let report = check.end(Err(stop)).expect("a report");
     assert_eq!(report.failure.map(|failure| failure.kind), Some(FailureKind::Refused));
     assert_eq!((report.target.address, report.target.attempts.len()), (None, 1));
     assert_eq!((report.phases.len(), report.phases[0].ok), (1, false));
@@ -129,7 +160,7 @@ async fn the_last_attempt_stands_for_the_check() {
 }
 
 #[tokio::test]
-async fn what_the_policy_forbids_never_gets_below() {
+async fn a_forbidden_address_is_never_dialled() {
     for (target, forbidden) in [
         ("169.254.169.254", true),
         ("0xa9fea9fe", true),
@@ -146,73 +177,47 @@ async fn what_the_policy_forbids_never_gets_below() {
         ("224.0.0.1", true),
         ("127.0.0.1", false),
     ] {
-        let (below, mut handle) = mock::pair::<Routed, Journal>();
+        let limits = Limits { checks: 1, checks_per_target: 1, ..MANY };
         let resolver = Resolver::with_servers(&[]).expect("a resolver");
-        let limits = Limits { checks: 1, checks_per_target: 1, max_timeout: Duration::from_secs(60) };
-        let mut service = Resolve::new(resolver, Arc::default(), limits, below.map_err(Refusal::from));
-        handle.allow(1);
-        let call =
-            tokio::spawn(call(&mut service, underway(check(json!({"to": "a@mx.test", "target": target})))).await);
-        if forbidden {
-            let refusal = call.await.expect("no panic").expect_err("refused");
-            assert!(matches!(refusal, Refusal::Forbidden(Forbidden::Address { .. })), "{target}: {refusal:?}");
-        } else {
-            let (routed, _answer) = handle.next_request().await.expect("let through");
-            assert_eq!(routed.routes.len(), 1, "{target}");
+        let resolution = resolve::Resolution::new(limits, resolver, Arc::default());
+        let mut check = CheckContext::start(job(json!({"to": "a@mx.test", "target": target})));
+        match resolution.routes(&mut check).await {
+            Ok(routes) => assert!(!forbidden && routes.len() == 1, "{target}: {routes:?}"),
+            Err(Stop::Refused(Refusal::Forbidden(Forbidden::Address { .. }))) => assert!(forbidden, "{target}"),
+            Err(stop) => panic!("{target}: {stop:?}"),
         }
     }
 }
 
-fn stack(limits: Limits) -> Probe {
-    let resolver = Resolver::with_servers(&[]).expect("a resolver");
-    probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
-}
-
-/// On this port the conversation of [`panicking`] does.
-pub(crate) const PANICKING: u16 = 1;
-/// What the words of its panic hold.
-pub(crate) const SECRET: &str = "hunter2";
-
-/// All layers around a conversation that panics in the middle; on other ports it ends once it may.
-pub(crate) fn panicking(limits: Limits, may_finish: Arc<Semaphore>) -> Probe {
-    let conversation = service_fn(move |visit: Visit| {
-        let may_finish = Arc::clone(&may_finish);
-        async move {
-            tokio::task::yield_now().await;
-            if visit.route.address.socket_addr().port() == PANICKING {
-                panic!("the password is {}", String::from(SECRET));
-            }
-            may_finish.acquire().await.expect("never closed").forget();
-            Ok(Visited::Over(visit.underway.journal))
-        }
-    });
-    around(conversation, limits, Resolver::with_servers(&[]).expect("a resolver"), Arc::default())
-}
-
-/// A check of a server on this port that accepts and never says anything.
-fn silent_check(port: u16, timeout_ms: u64) -> CheckJob {
-    let fields = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms});
-    CheckJob { id: Uuid::now_v7(), check: check(fields), caller: None, listener: None, parent: None }
-}
-
 #[tokio::test]
-async fn one_check_more_than_the_house_holds_is_refused_at_once() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = silent.local_addr().expect("an address").port();
-    let probe = stack(Limits { checks: 1, checks_per_target: 9, max_timeout: Duration::from_secs(60) });
-    let first = tokio::spawn(probe.clone().oneshot(silent_check(port, 60_000)));
+async fn concurrency_limit_rejects_the_next_check_at_once() {
+    let silent = listener([127, 0, 0, 1]).await;
+    let probe = stack(Limits { checks: 1, ..MANY });
+    let first = tokio::spawn(probe.clone().oneshot(silent_check(&silent, 60_000)));
     let _held = silent.accept().await.expect("the first check");
-    assert_eq!(probe.clone().oneshot(silent_check(port, 60_000)).await.expect_err("refused"), Refusal::Overloaded);
+    assert_eq!(probe.clone().oneshot(silent_check(&silent, 60_000)).await.expect_err("refused"), Refusal::Overloaded);
     first.abort();
     assert!(first.await.expect_err("aborted").is_cancelled());
-    let report = probe.oneshot(silent_check(port, 100)).await.expect("a place is free again");
+    let report = probe.oneshot(silent_check(&silent, 100)).await.expect("the permit is free again");
     let failure = report.failure.expect("a failure");
     assert_eq!((failure.phase.name(), failure.kind, report.outcome), ("banner", FailureKind::Timeout, Outcome::Failed));
     assert!(report.metrics.connect_time.is_some() && report.metrics.duration >= 100.0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn backstop_ends_a_check_that_outlives_its_deadline() {
+    let (inner, mut handle) = mock::pair::<CheckJob, Report>();
+    handle.allow(1);
+    let mut stack = with_limits(MANY, inner.map_err(Refusal::from));
+    let started = Deadline::now();
+    let call = stack.ready().await.expect("ready").call(job(json!({"to": "a@mx.test"})));
+    let _never_answered = handle.next_request().await.expect("the check");
+    assert_eq!(call.await.expect_err("no report"), Refusal::Internal);
+    assert_eq!(started.elapsed(), MANY.max_timeout + BACKSTOP_TIMEOUT);
+}
+
 #[test]
-fn what_is_not_ours_is_stuck() {
-    assert_eq!(Refusal::from(tower::BoxError::from(Refusal::TargetBusy)), Refusal::TargetBusy);
-    assert_eq!(Refusal::from(tower::BoxError::from("something else")), Refusal::Internal);
+fn an_unknown_error_of_a_layer_is_internal() {
+    assert_eq!(Refusal::from(BoxError::from(Refusal::TargetBusy)), Refusal::TargetBusy);
+    assert_eq!(Refusal::from(BoxError::from("something else")), Refusal::Internal);
 }

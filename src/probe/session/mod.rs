@@ -1,93 +1,325 @@
-//! The innermost service: reaches one address, runs the dialogue over it, and writes down what happened when.
+//! The SMTP session of a check over one connection.
+//!
+//! [`Dialogue`] decides what to send and judges the replies. The session does the I/O for it, keeps the deadline, and notes every step
+//! in the journal with its instant.
 
-mod driver;
+mod error;
+mod proxy;
+mod tls;
 
 use std::{
+    net::IpAddr,
     sync::Arc,
-    task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::time::timeout_at;
-use tower::Service;
+use tokio::time::{Instant as Deadline, timeout_at};
 
-use self::driver::Driver;
-use super::{BoxFuture, Refusal, Unreached, Visit, Visited};
+use self::{error::ReadError, tls::Handshake};
+use super::{job::CheckContext, permits::Permit, run::Connection};
 use crate::{
-    net::dial::{DialError, dial},
+    check::Check,
+    net::stream::Stream,
     phase::Phase,
     report::{
-        Failure, FailureKind,
+        Failure, FailureKind, Journal,
         journal::{Ending, Event},
     },
+    secret::Mask,
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::beginning},
     tls::TlsClient,
 };
 
-/// From a [`Visit`] to what came of it.
-#[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    /// Shared: each layer above keeps a clone of this service while it waits for its answer.
-    tls: Arc<TlsClient>,
+/// How long to wait for the reply to QUIT.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for the rest of a reply that came early, and for a second reply that may not come.
+const OPTIONAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
+/// From this size on the kernel is asked whether a message was acknowledged. A shorter one is sent in a segment or two.
+const MIN_TRACKED_MESSAGE_SIZE: usize = 2048;
+/// How long sending TLS's close_notify may take (RFC 8446, section 6.1).
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// A session with a mail server.
+pub(super) struct Session<'c> {
+    check: Arc<Check>,
+    journal: &'c mut Journal,
+    /// The check's, or sooner once QUIT is sent.
+    deadline: Deadline,
+    stream: Stream,
+    /// When the connection attempt began: the phase `banner` is measured from here.
+    connect_began: Instant,
+    parser: ReplyParser,
+    mask: Mask,
+    host: String,
+    /// False once a command was written in part only.
+    in_sync: bool,
+    _permit: Permit<IpAddr>,
 }
 
-impl Conversation {
-    pub(super) fn new(tls: TlsClient) -> Self {
-        Self { tls: Arc::new(tls) }
-    }
-}
-
-impl Service<Visit> for Conversation {
-    type Response = Visited;
-    type Error = Refusal;
-    type Future = BoxFuture<Result<Visited, Refusal>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, visit: Visit) -> Self::Future {
-        Box::pin(hold(Arc::clone(&self.tls), visit))
-    }
-}
-
-async fn hold(tls: Arc<TlsClient>, visit: Visit) -> Result<Visited, Refusal> {
-    let Visit { mut underway, route, connect_by } = visit;
-    let began = Instant::now();
-    underway.journal.announce(began, Phase::Connect);
-    let connected = timeout_at(connect_by, dial(route.address)).await;
-    let ended = Instant::now();
-    let tcp = match connected {
-        Ok(Ok(tcp)) => tcp,
-        Ok(Err(error)) => {
-            let answered = (!matches!(error, DialError::TimedOut)).then_some(ended);
-            let failure = dial_failure(error)?;
-            return Ok(Visited::Unreached(underway, Unreached { began, answered, failure }));
+impl Session<'_> {
+    pub(super) fn new(context: &mut CheckContext, connection: Connection) -> Session<'_> {
+        let Connection { tcp, began, host, permit } = connection;
+        Session {
+            check: Arc::clone(&context.check),
+            journal: &mut context.journal,
+            deadline: context.deadline,
+            stream: Stream::plain(tcp),
+            connect_began: began,
+            parser: ReplyParser::default(),
+            mask: Mask::default(),
+            host,
+            in_sync: true,
+            _permit: permit,
         }
-        Err(_) => {
-            let failure = Failure::new(Phase::Connect, FailureKind::Timeout, DialError::TimedOut);
-            return Ok(Visited::Unreached(underway, Unreached { began, answered: None, failure }));
-        }
-    };
-    underway.journal.note(began, Event::Began(Phase::Connect));
-    underway.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
-    let address = route.address.socket_addr().ip();
-    underway.journal.note(ended, Event::Connected { host: route.host.clone(), address });
-    let mut driver = Driver::new(underway, tcp, began, route.host);
-    driver.run(&tls).await;
-    Ok(Visited::Over(driver.into_journal()))
-}
+    }
 
-fn dial_failure(error: DialError) -> Result<Failure, Refusal> {
-    let kind = match error {
-        DialError::Refused => FailureKind::Refused,
-        DialError::Unreachable(_) => FailureKind::Unreachable,
-        DialError::TimedOut => FailureKind::Timeout,
-        DialError::Closed => FailureKind::Closed,
-        // Not the mail server's doing: the check did not run.
-        DialError::OutOfSockets(error) => {
-            tracing::error!(%error, "no socket for a check");
-            return Err(Refusal::Overloaded);
+    /// Holds the session to its end. What happened is in the journal, failures included.
+    pub(super) async fn run(mut self, tls: &TlsClient) {
+        let check = Arc::clone(&self.check);
+        let (mut dialogue, first) = Dialogue::begin(&check.script);
+        if let Err(failure) = self.drive(tls, &mut dialogue, first).await {
+            // A server that took the PROXY header for a command waits for the next one.
+            let in_sync = failure.phase == Phase::Proxy && failure.kind == FailureKind::Rejected;
+            self.fail(failure);
+            if in_sync {
+                dialogue.quit();
+                self.quit(&mut dialogue).await;
+            }
         }
-    };
-    Ok(Failure::new(Phase::Connect, kind, error))
+        for warning in dialogue.warnings() {
+            self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
+        }
+        let by = self.deadline.min(Deadline::now() + CLOSE_TIMEOUT);
+        // The check is over, whether this can be sent or not.
+        let _ = timeout_at(by, self.stream.close()).await;
+    }
+
+    /// Does what the dialogue asks for, until it ends.
+    ///
+    /// # Errors
+    /// The failure after which nothing more can be sent.
+    async fn drive(&mut self, tls: &TlsClient, dialogue: &mut Dialogue<'_>, first: Action) -> Result<(), Failure> {
+        let check = Arc::clone(&self.check);
+        if let Some(header) = &check.proxy {
+            self.send_proxy_header(header).await?;
+        }
+        self.journal.note(self.connect_began, Event::Began(Phase::Banner));
+        if check.script.implicit_tls
+            && let Handshake::Untrusted(failure) = self.handshake(tls).await?
+        {
+            return Err(failure);
+        }
+        let mut action = first;
+        loop {
+            action = match action {
+                Action::Listen(phase) => self.await_reply(dialogue, phase).await?,
+                Action::Quit => {
+                    self.quit(dialogue).await;
+                    return Ok(());
+                }
+                Action::Begin(phase, command) => {
+                    self.begin_phase(phase, &command).await?;
+                    self.await_reply(dialogue, phase).await?
+                }
+                Action::Continue(phase, command) => {
+                    self.expect_silence(phase, &command).await?;
+                    self.send(phase, &command, None).await?;
+                    self.await_reply(dialogue, phase).await?
+                }
+                Action::Handshake => match self.handshake(tls).await? {
+                    Handshake::Trusted => dialogue.after_handshake(),
+                    Handshake::Untrusted(failure) => self.fail_and_quit(dialogue, failure),
+                },
+                Action::Unsupported(phase, lacking) => {
+                    self.fail_and_quit(dialogue, Failure::new(phase, FailureKind::Unsupported, lacking))
+                }
+                Action::Close => return Ok(()),
+            };
+        }
+    }
+
+    /// Fails the check; QUIT can still be sent.
+    fn fail_and_quit(&mut self, dialogue: &mut Dialogue<'_>, failure: Failure) -> Action {
+        self.fail(failure);
+        dialogue.quit()
+    }
+
+    fn fail(&mut self, mut failure: Failure) {
+        failure.message = self.mask.apply(&failure.message);
+        self.journal.note(Instant::now(), Event::Failed(failure));
+    }
+
+    /// Waits for the reply to what was sent in this phase, and has the dialogue judge it.
+    async fn await_reply(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase) -> Result<Action, Failure> {
+        let reply = self.read_reply(self.deadline).await.map_err(|error| self.read_failure(&error, phase))?;
+        // Our kernel takes a long message at once; the server may have replied before the end of it arrived there.
+        let is_long = phase == Phase::Body && self.check.script.payload.len() >= MIN_TRACKED_MESSAGE_SIZE;
+        if is_long && self.stream.is_still_sending() {
+            self.in_sync = false;
+        }
+        if !self.in_sync && !reply.code().is_negative() {
+            // A message that was not sent whole can be refused, but not accepted.
+            let reply = reply.masked(&self.mask);
+            let message = format!("the server spoke before all was sent: {} {}", reply.code(), reply.message());
+            return Err(Failure::new(phase, FailureKind::Protocol, message));
+        }
+        if self.refuses_header(phase, &reply) {
+            return Err(self.header_refused(&reply));
+        }
+        if self.is_ambiguous(phase, &reply)
+            && let Some(own) = self.second_reply().await.map_err(|error| self.read_failure(&error, phase))?
+        {
+            let refused = self.header_refused(&reply);
+            self.fail(refused);
+            // Such a server reads a header of version 2 as several lines: this refusal, too, may be for the header.
+            if !own.code().is_negative() {
+                self.apply_reply(dialogue, phase, &own);
+            }
+            return Ok(dialogue.quit());
+        }
+        Ok(self.apply_reply(dialogue, phase, &reply))
+    }
+
+    fn apply_reply(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase, reply: &Reply) -> Action {
+        let (verdict, next) = dialogue.reply(reply);
+        let ending = match verdict {
+            Verdict::Challenged => return next,
+            // The phase ends once the handshake has seen that nothing follows the reply.
+            Verdict::Accepted if phase == Phase::StartTls => return next,
+            Verdict::Accepted => Ending::Accepted,
+            Verdict::Rejected => Ending::Rejected,
+        };
+        self.journal.note(self.stream.arrived(), Event::Ended(phase, ending));
+        next
+    }
+
+    /// Makes sure that the server has sent nothing since its last reply: what arrives before a command is not its reply.
+    async fn expect_silence(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
+        if !self.stream.has_more().await {
+            return Ok(());
+        }
+        let by = self.deadline.min(Deadline::now() + OPTIONAL_REPLY_TIMEOUT);
+        let early = self.read_reply(by).await.map_err(|error| match error {
+            ReadError::Garbled(_) => self.read_failure(&error, phase),
+            _ => {
+                let partial = self.partial_reply();
+                let message = format_args!("the server spoke before {} was sent: {partial:?}", command.in_words());
+                Failure::new(phase, FailureKind::Protocol, message)
+            }
+        })?;
+        if self.may_refuse_header(phase, &early) {
+            return Err(self.header_refused(&early));
+        }
+        let early = early.masked(&self.mask);
+        let (command, code) = (command.in_words(), early.code());
+        let message = format!("the server spoke before {command} was sent: {code} {}", early.message());
+        Err(Failure::new(phase, FailureKind::Protocol, message))
+    }
+
+    /// Begins a phase by sending a command.
+    async fn begin_phase(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
+        self.expect_silence(phase, command).await?;
+        self.send(phase, command, Some(Event::Began(phase))).await
+    }
+
+    /// Sends a command; `event`, if any, is noted before it with the same instant.
+    async fn send(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
+        self.mask_from(command);
+        let octets = command.to_wire();
+        let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
+        let now = Instant::now();
+        event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
+        let Err(error) = self.write(&octets).await else { return Ok(()) };
+        self.in_sync = false;
+        match command {
+            // A message may be refused before all of it is written. The refusal is read next, as its reply.
+            Command::Body(_) if self.stream.has_more().await => Ok(()),
+            // A server that closed the connection may have sent a reason before.
+            _ => Box::pin(self.expect_silence(phase, command)).await.and(Err(error.failure(phase))),
+        }
+    }
+
+    /// Masks the credentials from the moment that they are sent, when the server can echo them. Not before: a server could put guesses
+    /// into its greeting, and the report would tell by the masked ones which are right.
+    fn mask_from(&mut self, command: &Command) {
+        if let Command::SaslResponse(response) = command
+            && let Some(credentials) = self.check.script.credentials.as_ref().filter(|who| who.is_told_by(response))
+        {
+            self.mask = credentials.mask();
+        }
+    }
+
+    async fn write(&mut self, octets: &[u8]) -> Result<(), ReadError> {
+        let written = timeout_at(self.deadline, self.stream.write(octets)).await.map_err(|_| ReadError::TimedOut)?;
+        if written? { Ok(()) } else { Err(ReadError::OutOfTurn) }
+    }
+
+    /// The next reply, noted in the journal with the instant at which its last byte arrived.
+    async fn read_reply(&mut self, by: Deadline) -> Result<Reply, ReadError> {
+        loop {
+            let mut unread = self.stream.unread();
+            let octets = unread.len();
+            let parsed = self.parser.parse(&mut unread);
+            let taken = octets - unread.len();
+            self.stream.take(taken);
+            if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
+                self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
+                return Ok(reply);
+            }
+            if taken > 0 {
+                self.stream.acknowledge_at_once();
+            }
+            // With a server that sends without a pause, the timeout below is never polled.
+            if self.stream.arrived() >= by.into_std() {
+                return Err(ReadError::TimedOut);
+            }
+            let read = timeout_at(by, self.stream.read()).await.map_err(|_| ReadError::TimedOut)?;
+            if !read? {
+                return Err(ReadError::Closed);
+            }
+        }
+    }
+
+    /// The failure of a phase whose reply did not come whole, with what did come of it.
+    fn read_failure(&mut self, error: &ReadError, phase: Phase) -> Failure {
+        let partial = self.partial_reply();
+        match error {
+            ReadError::TimedOut | ReadError::Closed | ReadError::Tls(_) if !partial.is_empty() => {
+                Failure::new(phase, error.kind(), format_args!("{error} after {partial:?}"))
+            }
+            ReadError::Garbled(ReplyError::CodeChanged { .. }) => {
+                Failure::new(phase, error.kind(), format_args!("{error}, in {partial:?}"))
+            }
+            _ => error.failure(phase),
+        }
+    }
+
+    /// The beginning of the last line of an unfinished reply. The transcript gets all of its lines.
+    fn partial_reply(&mut self) -> String {
+        let lines = self.mask.apply(&self.parser.unfinished());
+        let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
+        if self.check.transcript {
+            self.journal.note(self.stream.arrived(), Event::Overheard(lines));
+        }
+        last
+    }
+
+    /// Sends QUIT, if the session is in sync, and waits for the reply. Neither can fail the check.
+    async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
+        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
+        if !self.in_sync {
+            return;
+        }
+        let mut begun = self.begin_phase(Phase::Quit, &Command::Quit).await;
+        // Only now is it seen that the PROXY header was refused, and that does fail the check.
+        if let Err(failure) = &begun
+            && failure.phase == Phase::Proxy
+        {
+            self.fail(failure.clone());
+            begun = self.begin_phase(Phase::Quit, &Command::Quit).await;
+        }
+        if begun.is_ok() {
+            drop(self.await_reply(dialogue, Phase::Quit).await);
+        }
+    }
 }

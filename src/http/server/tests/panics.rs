@@ -1,12 +1,11 @@
 //! A panic in the midst of one check, behind the real router and all layers: its caller's misfortune, and nobody else's.
 
-use std::{panic, sync::Arc, thread, time::Duration};
+use std::{panic, thread, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Semaphore,
 };
 use uuid::Uuid;
 
@@ -16,7 +15,7 @@ use crate::{
     http::{AccessConfig, AppState, BodyLimits, router},
     probe::{
         Limits,
-        tests::{PANICKING, SECRET, panicking},
+        tests::{SECRET, panicking},
     },
     telemetry::{LogForm, log_panic, tests::Lines},
 };
@@ -26,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More panics than there are places.
 const PANICS: usize = 5;
 
-/// A service with two places, both at the same address.
-async fn start(lifecycle: &Lifecycle, may_finish: &Arc<Semaphore>) -> SocketAddr {
+/// A service that runs two checks at once, both of the same address, and panics in those of one port.
+async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
     let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: PATIENCE };
     let doors = AppState {
         lifecycle: lifecycle.clone(),
         body_limits: BodyLimits::new(1000, PATIENCE, 100),
-        probe: panicking(limits, Arc::clone(may_finish)),
+        probe: panicking(limits, panicking_port),
         max_timeout: PATIENCE,
         modules: Modules::none(PATIENCE),
         dropped_lines: None,
@@ -79,11 +78,15 @@ async fn answer(caller: &mut TcpStream) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
-    let (lifecycle, may_finish, lines) = (Lifecycle::default(), Arc::new(Semaphore::new(0)), Lines::default());
+    let (lifecycle, lines) = (Lifecycle::default(), Lines::default());
+    let mail_server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = mail_server.local_addr().expect("bound").port();
+    let panicking_port = port.checked_add(1).unwrap_or(1);
     let _log = tracing::subscriber::set_default(lines.subscriber(LogForm::Json, "info"));
-    let address = start(&lifecycle, &may_finish).await;
+    let address = start(&lifecycle, panicking_port).await;
     let mut other = TcpStream::connect(address).await.expect("a connection");
-    ask(&mut other, 2).await;
+    ask(&mut other, port).await;
+    let (held, _) = mail_server.accept().await.expect("the check");
     let mut unlucky = TcpStream::connect(address).await.expect("a connection");
 
     // For this thread the program's own hook, for those of other tests the usual one.
@@ -93,7 +96,7 @@ async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
     ));
     let mut answers = Vec::new();
     for _ in 0..PANICS {
-        ask(&mut unlucky, PANICKING).await;
+        ask(&mut unlucky, panicking_port).await;
         answers.push(answer(&mut unlucky).await);
     }
     drop(panic::take_hook());
@@ -104,11 +107,11 @@ async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
         assert!(!problem.to_string().contains(SECRET), "{problem}");
     }
     assert_eq!(lifecycle.running(), 1, "the other check goes on");
-    may_finish.add_permits(2);
-    ask(&mut unlucky, 2).await;
+    ask(&mut unlucky, port).await;
+    drop((held, mail_server.accept().await.expect("the next check")));
     for caller in [&mut other, &mut unlucky] {
         let (status, report) = answer(caller).await;
-        assert_eq!((status, &report["target"]["port"]), (200, &json!(2)), "{report}");
+        assert_eq!((status, &report["target"]["port"]), (200, &json!(port)), "{report}");
     }
 
     let log = lines.text();

@@ -1,8 +1,8 @@
-//! The part of a conversation that goes over to TLS, and decides whether to trust what it finds there.
+//! The TLS handshake of a session, and whether the certificate is good enough for the check to go on.
 
 use std::time::Instant;
 
-use super::Driver;
+use super::Session;
 use crate::{
     check::TlsVerify,
     phase::Phase,
@@ -16,21 +16,21 @@ use crate::{
     },
 };
 
-/// A handshake that came to its end.
+/// A completed handshake.
 #[derive(Debug)]
-pub(super) enum Secured {
+pub(super) enum Handshake {
     /// The check may go on in the session.
     Trusted,
-    /// It may not, since the certificate is not good enough. QUIT can be said.
-    Distrusted(Failure),
+    /// The certificate is not good enough. QUIT can still be sent.
+    Untrusted(Failure),
 }
 
-impl Driver {
-    /// Goes over to TLS, and tells whether the check may go on there.
+impl Session<'_> {
+    /// Negotiates TLS, and tells whether the check may go on.
     ///
     /// # Errors
-    /// The failure after which nothing more can be said.
-    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Secured, Failure> {
+    /// The failure after which nothing more can be sent.
+    pub(super) async fn handshake(&mut self, tls: &TlsClient) -> Result<Handshake, Failure> {
         let answered = self.stream.arrived();
         let released = self.stream.release().await;
         if !self.check.script.implicit_tls {
@@ -44,11 +44,11 @@ impl Driver {
         let name = self.server_name()?;
         self.journal.note(Instant::now(), Event::Began(Phase::Tls));
         let Ok(tcp) = released else {
-            // A greeting in clear text, which would meet the handshake if it came a moment later.
+            // A greeting in clear text: a moment later, the handshake would fail on it.
             self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
             return Err(handshake_failure(&HandshakeError::NotTls));
         };
-        // Boxed, for a handshake is large, and a check that never comes to one would hold the room for it all the same.
+        // Boxed: its future is large, and a check without TLS would hold the memory for it as well.
         let (outcome, facts) = Box::pin(tls.handshake(tcp, &name, self.deadline)).await;
         let ended = Instant::now();
         if let Some(facts) = &facts {
@@ -58,8 +58,8 @@ impl Driver {
             Ok(stream) => {
                 self.stream.secured(stream);
                 let (ending, secured) = match self.trust(facts.as_ref()) {
-                    Ok(()) => (Ending::Done, Secured::Trusted),
-                    Err(failure) => (Ending::Failed, Secured::Distrusted(failure)),
+                    Ok(()) => (Ending::Done, Handshake::Trusted),
+                    Err(failure) => (Ending::Failed, Handshake::Untrusted(failure)),
                 };
                 self.journal.note(ended, Event::Ended(Phase::Tls, ending));
                 return Ok(secured);
@@ -78,7 +78,7 @@ impl Driver {
             .map_err(|error| Failure::new(Phase::Tls, FailureKind::Unsupported, format_args!("{name}: {error}")))
     }
 
-    /// Whether the check may go on with a server that showed this certificate; `None` where it showed none.
+    /// Whether the check may go on; `facts` are `None` where the server sent no certificate.
     fn trust(&self, facts: Option<&TlsFacts>) -> Result<(), Failure> {
         let certificate = |message: &str| Err(Failure::new(Phase::Tls, FailureKind::Certificate, message));
         let Some(facts) = facts else { return certificate("the server showed no certificate") };

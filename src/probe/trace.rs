@@ -1,77 +1,51 @@
-//! Spans for who collects traces: one for the check, and one in it for each phase, by OpenTelemetry's names.
+//! Spans for traces (OpenTelemetry): one for the check, and in it one for each phase.
 //!
-//! A check's span opens when it is ordered and ends however the check does. Those of the phases are drawn afterwards, from the
-//! report, so that a trace shows the very times that the report does, and costs a running check nothing.
+//! The check's span begins with its job and ends however the check ends. Those of the phases are made afterwards, from the report: a
+//! trace shows the times that the report shows, and costs a running check nothing.
 
-use std::{
-    task::{Context, Poll},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::{
     Context as TraceContext, KeyValue,
     trace::{Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer},
 };
 use opentelemetry_sdk::trace::SdkTracer;
-use tower::Service;
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::{BoxFuture, CheckJob, Refusal};
+use super::{CheckJob, Probe, Refusal};
 use crate::report::{Failure, PhaseReport, Report};
 
-/// From a [`CheckJob`] to a [`Report`], with spans.
-#[derive(Clone, Debug)]
-pub(super) struct Traced<S> {
-    tracer: SdkTracer,
-    inner: S,
-}
-
-impl<S> Traced<S> {
-    pub(super) fn new(tracer: SdkTracer, inner: S) -> Self {
-        Self { tracer, inner }
-    }
-}
-
-impl<S> Service<CheckJob> for Traced<S>
-where
-    S: Service<CheckJob, Response = Report, Error = Refusal, Future: Send + 'static>,
-{
-    type Response = Report;
-    type Error = Refusal;
-    type Future = BoxFuture<Result<Report, Refusal>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, order: CheckJob) -> Self::Future {
-        let span = CheckSpan::open(self.tracer.clone(), &order);
-        let call = self.inner.call(order);
-        Box::pin(async move {
-            let answer = call.await;
-            match &answer {
+/// The probe with a span for each check, refused ones included.
+pub fn traced(probe: Probe, tracer: SdkTracer) -> Probe {
+    BoxCloneSyncService::new(service_fn(move |job: CheckJob| {
+        let span = CheckSpan::open(tracer.clone(), &job);
+        let call = probe.clone().oneshot(job);
+        async move {
+            let result = call.await;
+            match &result {
                 Ok(report) => span.close(report),
                 Err(refusal) => span.refuse(refusal),
             }
-            answer
-        })
-    }
+            result
+        }
+    }))
 }
 
-/// The span of a check. Dropped before the check is over, for its caller has hung up, it ends without an outcome.
+/// The span of a check. Dropped before the check is over, it ends without an outcome: the caller has hung up.
 struct CheckSpan {
     tracer: SdkTracer,
     span: <SdkTracer as Tracer>::Span,
 }
 
 impl CheckSpan {
-    fn open(tracer: SdkTracer, order: &CheckJob) -> Self {
-        let parent = order.parent.clone().map_or_else(TraceContext::new, within);
+    fn open(tracer: SdkTracer, job: &CheckJob) -> Self {
+        let parent = job.parent.clone().map_or_else(TraceContext::new, as_parent);
         let span = tracer
             .span_builder("smtp check")
             .with_kind(SpanKind::Client)
             .with_attributes([
-                KeyValue::new("smtp_check.id", order.id.to_string()),
-                KeyValue::new("server.port", i64::from(order.check.port)),
+                KeyValue::new("smtp_check.id", job.id.to_string()),
+                KeyValue::new("server.port", i64::from(job.check.port)),
             ])
             .start_with_context(&tracer, &parent);
         Self { tracer, span }
@@ -79,9 +53,9 @@ impl CheckSpan {
 
     fn close(mut self, report: &Report) {
         let started = SystemTime::from(report.started_at);
-        let inside = within(self.span.span_context().clone());
+        let inside = as_parent(self.span.span_context().clone());
         for phase in &report.phases {
-            self.draw(phase, report, started, &inside);
+            self.add_phase(phase, report, started, &inside);
         }
         self.span.set_attribute(KeyValue::new("server.address", report.target.host.clone()));
         if let Some(address) = report.target.address {
@@ -90,12 +64,12 @@ impl CheckSpan {
         self.span.set_attribute(KeyValue::new("smtp_check.outcome", report.outcome.name()));
         if let Some(failure) = &report.failure {
             self.span.set_attribute(KeyValue::new("smtp_check.failure.phase", failure.phase.name()));
-            blame(&mut self.span, failure);
+            set_error(&mut self.span, failure);
         }
         self.span.end_with_timestamp(started + millis(report.metrics.duration));
     }
 
-    fn draw(&self, phase: &PhaseReport, report: &Report, started: SystemTime, check: &TraceContext) {
+    fn add_phase(&self, phase: &PhaseReport, report: &Report, started: SystemTime, check: &TraceContext) {
         let begun = started + millis(phase.started_ms);
         let ended = phase.time_ms.map_or(started + millis(report.metrics.duration), |time| begun + millis(time));
         let mut span = self
@@ -111,7 +85,7 @@ impl CheckSpan {
             span.set_attribute(KeyValue::new("smtp.reply.enhanced_code", code.clone()));
         }
         match report.failure.as_ref().filter(|failure| failure.phase == phase.name) {
-            Some(failure) => blame(&mut span, failure),
+            Some(failure) => set_error(&mut span, failure),
             None if !phase.ok => span.set_status(Status::error("")),
             None => {}
         }
@@ -124,12 +98,12 @@ impl CheckSpan {
     }
 }
 
-fn blame(span: &mut impl Span, failure: &Failure) {
+fn set_error(span: &mut impl Span, failure: &Failure) {
     span.set_attribute(KeyValue::new("error.type", failure.kind.name()));
     span.set_status(Status::error(failure.message.clone()));
 }
 
-fn within(parent: SpanContext) -> TraceContext {
+fn as_parent(parent: SpanContext) -> TraceContext {
     TraceContext::new().with_remote_span_context(parent)
 }
 

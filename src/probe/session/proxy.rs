@@ -1,13 +1,13 @@
-//! The part of a conversation that concerns the PROXY header: sending it, and hearing of it from a server that expects none.
+//! The PROXY header of a session: sending it, and recognizing a server that does not expect one.
 //!
-//! Such a server takes the header for a command and refuses it. Its refusal comes before the answer to the first command of ours,
-//! perhaps even before the command is written, or in place of the greeting.
+//! Such a server takes the header for a command and refuses it. The refusal comes before the reply to our first command, perhaps even
+//! before that command is sent, or in place of the greeting.
 
 use std::time::Instant;
 
 use tokio::time::Instant as Deadline;
 
-use super::{Driver, Lost, PATIENCE};
+use super::{OPTIONAL_REPLY_TIMEOUT, ReadError, Session};
 use crate::{
     phase::Phase,
     proxy_header::ProxyHeader,
@@ -15,43 +15,43 @@ use crate::{
     smtp::Reply,
 };
 
-impl Driver {
+impl Session<'_> {
     pub(super) async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
-        let (local, peer) = self.stream.ends().map_err(|error| Lost::from(error).failure(Phase::Proxy))?;
+        let (local, peer) = self.stream.ends().map_err(|error| ReadError::from(error).failure(Phase::Proxy))?;
         let octets = header.encode(local, peer).map_err(unsupported)?;
         self.journal.note(Instant::now(), Event::Sent(shown(&octets)));
-        self.write(&octets).await.map_err(|lost| lost.failure(Phase::Proxy))
+        self.write(&octets).await.map_err(|error| error.failure(Phase::Proxy))
     }
 
-    /// Whether this reply, in place of the greeting, finds fault with a command (RFC 5321, section 4.2.2): the header is all that the
-    /// server has heard.
+    /// Whether this reply comes in place of the greeting and is for a command (RFC 5321, section 4.2.2): the server has received
+    /// nothing but the header.
     pub(super) fn refuses_header(&self, phase: Phase, reply: &Reply) -> bool {
         self.check.proxy.is_some() && phase == Phase::Banner && (500..=504).contains(&reply.code().value())
     }
 
-    /// Whether this reply may be the header's, coming where the answer to our first command is expected, or before.
+    /// Whether this reply may be for the header: it comes with the reply to our first command, or before.
     pub(super) fn may_refuse_header(&self, phase: Phase, reply: &Reply) -> bool {
         let first = if self.check.script.stop_after == Some(Phase::Banner) { Phase::Quit } else { Phase::Ehlo };
         self.check.proxy.is_some() && phase == first && reply.code().is_negative()
     }
 
-    /// Whether this reply, where the answer to our first command is expected, leaves it open which of the two it is for. 421 does not: the
-    /// server closes the connection behind it (RFC 5321, section 3.8), so that there is no other.
+    /// Whether this reply to our first command may be for the header instead. 421 is not ambiguous: the server closes the connection
+    /// after it (RFC 5321, section 3.8), and no other reply comes.
     pub(super) fn is_ambiguous(&self, phase: Phase, reply: &Reply) -> bool {
         self.may_refuse_header(phase, reply) && reply.code().value() != 421
     }
 
-    /// The reply behind one that may be the header's. If there is one, the first was the header's.
+    /// The reply after one that may be for the header. If there is one, the first was for the header.
     ///
     /// # Errors
-    /// What comes behind the first is no reply.
-    pub(super) async fn second_reply(&mut self) -> Result<Option<Reply>, Lost> {
-        let by = self.deadline.min(Deadline::now() + PATIENCE);
-        match self.hear(by).await {
+    /// What follows is not a reply.
+    pub(super) async fn second_reply(&mut self) -> Result<Option<Reply>, ReadError> {
+        let by = self.deadline.min(Deadline::now() + OPTIONAL_REPLY_TIMEOUT);
+        match self.read_reply(by).await {
             Ok(reply) => Ok(Some(reply)),
-            Err(Lost::TimedOut | Lost::Closed) => Ok(None),
-            Err(lost) => Err(lost),
+            Err(ReadError::TimedOut | ReadError::Closed) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -60,7 +60,7 @@ impl Driver {
     }
 }
 
-/// A PROXY header in a transcript: version 1 is a line, version 2 is shown in hexadecimal digits.
+/// The header as the transcript shows it: version 1 is a line, version 2 is shown in hexadecimal digits.
 fn shown(header: &[u8]) -> String {
     match std::str::from_utf8(header) {
         Ok(line) if line.starts_with("PROXY ") => line.trim_end().to_owned(),

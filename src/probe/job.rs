@@ -1,0 +1,125 @@
+//! [`CheckJob`]: what to run; [`CheckContext`]: a check that is running.
+
+use std::{sync::Arc, time::Instant};
+
+use opentelemetry::trace::SpanContext;
+use time::OffsetDateTime;
+// `Instant` is std's throughout the probe; an instant of tokio's clock is a `Deadline`.
+use tokio::time::Instant as Deadline;
+use uuid::Uuid;
+
+use super::{Refusal, log, log::Unfinished};
+use crate::{
+    check::Check,
+    destination::Target,
+    report::{
+        Failure, Journal, Listener, Report, Via,
+        fold::fold,
+        journal::{Event, Heading},
+    },
+};
+
+/// A check to be run now.
+#[derive(Clone, Debug)]
+pub struct CheckJob {
+    /// The id that the report will bear.
+    pub id: Uuid,
+    /// What to check.
+    pub check: Arc<Check>,
+    /// The name of the caller, for the log; `None` where callers have no names.
+    pub caller: Option<String>,
+    /// Is told of each phase as it begins and as it ends.
+    pub listener: Option<Listener>,
+    /// The parent of the check's span, where traces are collected.
+    pub parent: Option<SpanContext>,
+}
+
+impl CheckJob {
+    /// A job with a new id (UUID version 7), without caller, listener or parent.
+    pub fn new(check: Check) -> Self {
+        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
+    }
+
+    /// The same job with this listener.
+    #[must_use]
+    pub fn with_observer(self, listener: Listener) -> Self {
+        Self { listener: Some(listener), ..self }
+    }
+}
+
+/// Why a running check ends before its session.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It was not run: there is no report.
+    Refused(Refusal),
+    /// It failed: that is the report.
+    Failed(Failure),
+}
+
+impl<R: Into<Refusal>> From<R> for Stop {
+    fn from(refusal: R) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+/// A running check: what is asked, what happened so far, and until when it may go on.
+///
+/// The deadline is data: a timeout that dropped the check would drop what was measured along with it.
+#[derive(Debug)]
+pub(super) struct CheckContext {
+    pub(super) check: Arc<Check>,
+    pub(super) caller: Option<String>,
+    pub(super) journal: Journal,
+    pub(super) deadline: Deadline,
+    /// Logs that the check was abandoned, should it be dropped.
+    unfinished: Unfinished,
+}
+
+impl CheckContext {
+    /// Starts the clock.
+    pub(super) fn start(job: CheckJob) -> Self {
+        let started = Deadline::now();
+        let CheckJob { id, check, caller, listener, parent: _ } = job;
+        let (host, via) = match &check.target {
+            Target::Host(name) => (name.to_string(), Via::Request),
+            Target::Address(address) => (address.to_string(), Via::Request),
+            Target::MxOf(domain) => (domain.to_string(), Via::Mx),
+        };
+        let heading = Heading {
+            id,
+            started_at: OffsetDateTime::now_utc(),
+            started: started.into_std(),
+            host,
+            port: check.port,
+            via,
+            transcript: check.transcript,
+        };
+        let unfinished = Unfinished::watch(&heading, caller.clone());
+        let journal = Journal::new(heading).with_observer(listener);
+        Self { deadline: started + check.timeout, check, caller, journal, unfinished }
+    }
+
+    pub(super) fn id(&self) -> Uuid {
+        self.journal.heading().id
+    }
+
+    /// Notes that `event` happens now.
+    pub(super) fn note(&mut self, event: Event) {
+        self.journal.note(Instant::now(), event);
+    }
+
+    /// Ends the check: its report, logged.
+    pub(super) fn end(mut self, outcome: Result<(), Stop>) -> Result<Report, Refusal> {
+        self.unfinished.disarm();
+        match outcome {
+            Ok(()) => {}
+            Err(Stop::Failed(failure)) => self.note(Event::Failed(failure)),
+            Err(Stop::Refused(refusal)) => return Err(refusal),
+        }
+        let ended = Instant::now();
+        self.journal.close();
+        let report = fold(self.journal, ended);
+        log::checked(&report, self.caller.as_deref());
+        Ok(report)
+    }
+}

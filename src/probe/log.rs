@@ -1,0 +1,88 @@
+//! The log lines of a check: one when it ends, however it ends, and one for each refusal by the policy.
+
+use std::{net::IpAddr, time::Instant};
+
+use uuid::Uuid;
+
+use super::job::CheckContext;
+use crate::{
+    destination::policy::Forbidden,
+    report::{Report, fold::ms, journal::Heading},
+};
+
+/// A check that has a report.
+pub(super) fn checked(report: &Report, caller: Option<&str>) {
+    let failure = report.failure.as_ref();
+    tracing::info!(
+        id = %report.id,
+        caller,
+        host = %report.target.host,
+        address = report.target.address.map(tracing::field::display),
+        port = report.target.port,
+        outcome = report.outcome.name(),
+        phase = failure.map(|failure| failure.phase.name()),
+        kind = failure.map(|failure| failure.kind.name()),
+        code = failure.and_then(|failure| failure.code),
+        ms = report.metrics.duration,
+        "checked"
+    );
+}
+
+/// Logs a check that is dropped before its end: no mail server is contacted without a trace in the log.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    id: Uuid,
+    caller: Option<String>,
+    host: String,
+    port: u16,
+    started: Instant,
+    armed: bool,
+}
+
+impl Unfinished {
+    pub(super) fn watch(heading: &Heading, caller: Option<String>) -> Self {
+        let Heading { id, ref host, port, started, .. } = *heading;
+        Self { id, caller, host: host.clone(), port, started, armed: true }
+    }
+
+    /// The check has come to its end.
+    pub(super) fn disarm(&mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.armed {
+            tracing::info!(
+                id = %self.id,
+                caller = self.caller.as_deref(),
+                host = %self.host,
+                port = self.port,
+                outcome = "abandoned",
+                ms = ms(self.started.elapsed()),
+                "checked"
+            );
+        }
+    }
+}
+
+/// A check that the policy forbids: one line, however many addresses its target has.
+pub(super) fn refused(check: &CheckContext, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
+    let heading = check.journal.heading();
+    tracing::warn!(
+        id = %heading.id,
+        caller = check.caller.as_deref(),
+        asked = heading.host,
+        host,
+        address = address.map(tracing::field::display),
+        port = heading.port,
+        %rule,
+        "refused"
+    );
+}
+
+/// One of several hosts or addresses, which the policy forbids.
+pub(super) fn skipped(check: &CheckContext, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
+    tracing::debug!(id = %check.id(), host, address = address.map(tracing::field::display), %rule, "skipped");
+}

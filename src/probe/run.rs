@@ -1,0 +1,150 @@
+//! One check, from its job to its report.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpStream,
+    time::{Instant as Deadline, timeout_at},
+};
+use tracing::Instrument;
+
+use super::{
+    CheckJob, Limits, Refusal,
+    job::{CheckContext, Stop},
+    permits::{KeyedLimit, Permit},
+    resolve::{Resolution, Route},
+    session::Session,
+};
+use crate::{
+    destination::policy::TargetPolicy,
+    net::{
+        dial::{DialError, dial},
+        resolve::Resolver,
+    },
+    phase::Phase,
+    report::{
+        Attempt, Failure, FailureKind, Report,
+        journal::{Ending, Event},
+    },
+    tls::TlsClient,
+};
+
+/// Runs checks: what all of them share.
+#[derive(Debug)]
+pub(super) struct CheckRunner {
+    resolution: Resolution,
+    /// Checks in flight to one address. The port does not count: it is the machine that is protected.
+    per_address: KeyedLimit<IpAddr>,
+    tls: TlsClient,
+}
+
+impl CheckRunner {
+    pub(super) fn new(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Self {
+        let per_address = KeyedLimit::new(limits.checks_per_target);
+        Self { resolution: Resolution::new(limits, resolver, policy), per_address, tls }
+    }
+
+    /// Runs one check: resolves its target, connects, holds the session and folds the journal into the report.
+    ///
+    /// # Errors
+    /// The check was not run.
+    pub(super) async fn run(&self, job: CheckJob) -> Result<Report, Refusal> {
+        let mut check = CheckContext::start(job);
+        // In a span, so that the line of a panic bears the check's id as well.
+        let span = tracing::error_span!("check", id = %check.id());
+        let outcome = async {
+            let routes = self.resolution.routes(&mut check).await?;
+            let connection = self.connect(&mut check, routes).await?;
+            Session::new(&mut check, connection).run(&self.tls).await;
+            Ok(())
+        };
+        let outcome = outcome.instrument(span).await;
+        check.end(outcome)
+    }
+
+    /// Tries one address after the other, until one is connected to.
+    pub(super) async fn connect(
+        &self,
+        check: &mut CheckContext,
+        routes: Vec<Result<Route, Attempt>>,
+    ) -> Result<Connection, Stop> {
+        let mut left = routes.iter().filter(|route| route.is_ok()).count();
+        let mut last = None;
+        for route in routes {
+            let Route { host, address } = match route {
+                Ok(route) => route,
+                Err(attempt) => {
+                    check.note(Event::Attempted(attempt));
+                    continue;
+                }
+            };
+            let ip = address.socket_addr().ip();
+            let permit = self.per_address.try_acquire(ip).ok_or(Refusal::TargetBusy)?;
+            let began = Instant::now();
+            check.journal.announce(began, Phase::Connect);
+            let by = share(check.deadline, left);
+            let connected = timeout_at(by, dial(address)).await.unwrap_or(Err(DialError::TimedOut));
+            let ended = Instant::now();
+            let error = match connected {
+                Ok(tcp) => {
+                    check.journal.note(began, Event::Began(Phase::Connect));
+                    check.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
+                    check.journal.note(ended, Event::Connected { host: host.clone(), address: ip });
+                    return Ok(Connection { tcp, began, host, permit });
+                }
+                Err(error) => error,
+            };
+            let answered = (!matches!(error, DialError::TimedOut)).then_some(ended);
+            let failure = connect_failure(error)?;
+            check.note(Event::Attempted(Attempt { host, address: Some(ip), error: failure.message.clone() }));
+            last = Some((began, answered, failure));
+            left -= 1;
+        }
+        // Without an address to try, the resolution has failed or the check was refused.
+        let (began, answered, failure) = last.ok_or(Refusal::Internal)?;
+        // The last attempt stands for the check.
+        check.journal.note(began, Event::Began(Phase::Connect));
+        if let Some(answered) = answered {
+            check.journal.note(answered, Event::Ended(Phase::Connect, Ending::Failed));
+        }
+        Err(Stop::Failed(failure))
+    }
+}
+
+/// A connection to the mail server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) tcp: TcpStream,
+    /// When the attempt began: the phase `banner` is measured from here.
+    pub(super) began: Instant,
+    pub(super) host: String,
+    /// Held for as long as the check is connected.
+    pub(super) permit: Permit<IpAddr>,
+}
+
+/// By when an address must be connected to: each one that is left gets an equal share of the time, so that a silent
+/// one leaves time for the others. The last may take all of it.
+pub(super) fn share(deadline: Deadline, left: usize) -> Deadline {
+    let now = Deadline::now();
+    let share: Duration = deadline.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+    now + share
+}
+
+fn connect_failure(error: DialError) -> Result<Failure, Refusal> {
+    let kind = match error {
+        DialError::Refused => FailureKind::Refused,
+        DialError::Unreachable(_) => FailureKind::Unreachable,
+        DialError::TimedOut => FailureKind::Timeout,
+        DialError::Closed => FailureKind::Closed,
+        // A lack of this machine says nothing about the mail server: the check did not run.
+        DialError::OutOfSockets(error) => {
+            tracing::error!(%error, "no socket for a check");
+            return Err(Refusal::Overloaded);
+        }
+    };
+    Ok(Failure::new(Phase::Connect, kind, error))
+}
