@@ -4,7 +4,6 @@ use std::{net::IpAddr, time::Instant};
 
 use uuid::Uuid;
 
-use super::job::CheckContext;
 use crate::{
     destination::policy::Forbidden,
     report::{Report, fold::ms, journal::Heading},
@@ -68,11 +67,10 @@ impl Drop for Unfinished {
 }
 
 /// A check that the policy forbids: one line, however many addresses its target has.
-pub(super) fn refused(check: &CheckContext, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
-    let heading = check.journal.heading();
+pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
     tracing::warn!(
         id = %heading.id,
-        caller = check.caller.as_deref(),
+        caller,
         asked = heading.host,
         host,
         address = address.map(tracing::field::display),
@@ -83,6 +81,6 @@ pub(super) fn refused(check: &CheckContext, host: &str, address: Option<IpAddr>,
 }
 
 /// One of several hosts or addresses, which the policy forbids.
-pub(super) fn skipped(check: &CheckContext, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
-    tracing::debug!(id = %check.id(), host, address = address.map(tracing::field::display), %rule, "skipped");
+pub(super) fn skipped(id: Uuid, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
+    tracing::debug!(%id, host, address = address.map(tracing::field::display), %rule, "skipped");
 }

@@ -62,7 +62,8 @@ impl Resolution {
         // A forbidden name or port is refused before DNS is asked, so that the answer does not tell whether the name exists.
         if let Err(rule) = self.policy.admit_target(&check.check.target, check.check.port) {
             let address = if let Target::Address(address) = &check.check.target { Some(*address) } else { None };
-            log::refused(check, &check.journal.heading().host, address, &rule);
+            let heading = check.journal.heading();
+            log::refused(heading, check.caller.as_deref(), &heading.host, address, &rule);
             return Err(rule.into());
         }
         let permits = self.permits(&check.check.target)?;
@@ -131,7 +132,7 @@ impl Resolution {
         let mut routes = Vec::new();
         let mut first = None;
         let mut skip = |host: &str, address: Option<IpAddr>, rule: Forbidden| {
-            log::skipped(check, host, address, &rule);
+            log::skipped(check.id(), host, address, &rule);
             let error = rule.to_string();
             first.get_or_insert_with(|| (host.to_owned(), address, rule));
             // Without the address: what a name resolves to inside of this network is not told to the caller.
@@ -156,7 +157,7 @@ impl Resolution {
         }
         match first {
             Some((host, address, rule)) if routes.iter().all(Result::is_err) => {
-                log::refused(check, &host, address, &rule);
+                log::refused(check.journal.heading(), check.caller.as_deref(), &host, address, &rule);
                 Err(rule)
             }
             _ => Ok(routes),

@@ -6,18 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant as Deadline, timeout_at},
-};
+use tokio::time::{Instant as Deadline, timeout_at};
 use tracing::Instrument;
 
 use super::{
     CheckJob, Limits, Refusal,
     job::{CheckContext, Stop},
-    permits::{KeyedLimit, Permit},
+    permits::KeyedLimit,
     resolve::{Resolution, Route},
-    session::Session,
+    session::{Connection, Session},
 };
 use crate::{
     destination::policy::TargetPolicy,
@@ -113,17 +110,6 @@ impl CheckRunner {
         }
         Err(Stop::Failed(failure))
     }
-}
-
-/// A connection to the mail server.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) tcp: TcpStream,
-    /// When the attempt began: the phase `banner` is measured from here.
-    pub(super) began: Instant,
-    pub(super) host: String,
-    /// Held for as long as the check is connected.
-    pub(super) permit: Permit<IpAddr>,
 }
 
 /// By when an address must be connected to: each one that is left gets an equal share of the time, so that a silent

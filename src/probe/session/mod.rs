@@ -13,10 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{Instant as Deadline, timeout_at};
+use tokio::{
+    net::TcpStream,
+    time::{Instant as Deadline, timeout_at},
+};
 
 use self::{error::ReadError, tls::Handshake};
-use super::{job::CheckContext, permits::Permit, run::Connection};
+use super::{job::CheckContext, permits::Permit};
 use crate::{
     check::Check,
     net::stream::Stream,
@@ -38,6 +41,17 @@ const OPTIONAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 const MIN_TRACKED_MESSAGE_SIZE: usize = 2048;
 /// How long sending TLS's close_notify may take (RFC 8446, section 6.1).
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// A connection to the mail server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) tcp: TcpStream,
+    /// When the attempt began: the phase `banner` is measured from here.
+    pub(super) began: Instant,
+    pub(super) host: String,
+    /// Held for as long as the check is connected.
+    pub(super) permit: Permit<IpAddr>,
+}
 
 /// A session with a mail server.
 pub(super) struct Session<'c> {
