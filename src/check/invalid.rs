@@ -1,4 +1,4 @@
-//! [`Invalid`]: every rule that a request breaks, each with the place that breaks it.
+//! [`Invalid`]: the error of a request that breaks rules, with every violation.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,20 +12,20 @@ pub struct Violation {
     /// header.
     #[schema(example = "/port")]
     pub pointer: String,
-    /// Which rule, in words. The value itself is never repeated: it may be a secret.
+    /// The rule, in words. The value is never repeated: it may be a secret.
     #[schema(example = "must be a whole number from 1 to 65535")]
     pub detail: String,
 }
 
 impl Violation {
-    /// The name of the parameter that the pointer is at; empty where it is at the whole.
+    /// The name of the parameter that breaks the rule; empty if it is the request as a whole.
     pub fn parameter(&self) -> Cow<'_, str> {
         let name = self.pointer.strip_prefix('/').unwrap_or_default();
         if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() }
     }
 }
 
-/// Everything that is wrong with a request.
+/// Every violation of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalid {
     violations: Vec<Violation>,
@@ -37,18 +37,18 @@ impl Invalid {
         &self.violations
     }
 
-    /// Notes a broken rule of the parameter `name`.
+    /// Adds a violation by the parameter `name`.
     pub(super) fn add(&mut self, name: &str, detail: impl fmt::Display) {
         let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         self.violations.push(Violation { pointer, detail: detail.to_string() });
     }
 
-    /// The value, or `None` and its error noted.
-    pub(super) fn take<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
+    /// The value; or `None`, with the error added as a violation by the parameter `name`.
+    pub(super) fn parsed<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(name, error)).ok()
     }
 
-    /// Whether the parameter has a violation already, so that nothing can be concluded from its absence.
+    /// Whether the parameter has a violation already: if so, its absence in the request means nothing.
     pub(super) fn is_about(&self, name: &str) -> bool {
         self.violations.iter().any(|violation| violation.parameter() == name)
     }

@@ -1,9 +1,10 @@
-//! [`CheckRequest`]: the shape that callers write.
+//! [`CheckRequest`]: the parameters of a check, as a caller gives them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::{Invalid, fields::Fields};
@@ -92,8 +93,9 @@ pub struct CheckRequest {
 }
 
 /// A SASL mechanism, or none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum SaslAuthentication {
     /// No AUTH.
     #[default]
@@ -105,8 +107,9 @@ pub enum SaslAuthentication {
 }
 
 /// What an invalid certificate does to the check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum TlsVerify {
     /// It is reported, and the conversation goes on.
     #[default]
@@ -116,8 +119,9 @@ pub enum TlsVerify {
 }
 
 /// The phases that a check can end after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum StopAfter {
     /// The greeting.
     Banner,
@@ -125,21 +129,22 @@ pub enum StopAfter {
     Ehlo,
     /// STARTTLS, the handshake and the EHLO after it.
     #[serde(rename = "starttls")]
+    #[strum(serialize = "starttls")]
     StartTls,
     /// AUTH.
     SaslAuth,
     /// MAIL FROM.
     #[serde(rename = "mailfrom")]
+    #[strum(serialize = "mailfrom")]
     MailFrom,
     /// RCPT TO.
     #[serde(rename = "rcptto")]
+    #[strum(serialize = "rcptto")]
     RcptTo,
 }
 
 impl StopAfter {
-    const ALL: [Self; 6] = [Self::Banner, Self::Ehlo, Self::StartTls, Self::SaslAuth, Self::MailFrom, Self::RcptTo];
-
-    /// The phase that is the last.
+    /// The last phase before QUIT.
     pub fn phase(self) -> Phase {
         match self {
             Self::Banner => Phase::Banner,
@@ -153,16 +158,11 @@ impl StopAfter {
 }
 
 impl CheckRequest {
-    /// Reads the fields of a JSON object. What cannot be read is absent in the request and noted in the [`Invalid`] beside it.
+    /// Reads the fields of a JSON object. A field that cannot be read is a violation, and absent in the request.
     pub(super) fn read(given: Vec<(String, Value)>, max_timeout: Duration) -> (Self, Invalid) {
         let max_timeout_ms = u64::try_from(max_timeout.as_millis()).unwrap_or(u64::MAX);
         let mut fields = Fields::new(given);
         let port_range = 0..=u64::from(u16::MAX);
-        let mechanisms = [
-            ("off", SaslAuthentication::Off),
-            ("login", SaslAuthentication::Login),
-            ("plain", SaslAuthentication::Plain),
-        ];
         let request = Self {
             to: fields.text("to"),
             target: fields.text("target"),
@@ -170,24 +170,23 @@ impl CheckRequest {
             ehlo: fields.text("ehlo"),
             from: fields.text("from"),
             starttls: fields.flag("starttls"),
-            sasl_authentication: fields.choice("sasl_authentication", &mechanisms),
+            sasl_authentication: fields.choice("sasl_authentication"),
             sasl_user: fields.text("sasl_user"),
             sasl_password: fields.text("sasl_password").map(Secret::new),
             sasl_auth_id: fields.text("sasl_auth_id"),
             payload: fields.text("payload"),
             proxy_protocol: fields.flag("proxy_protocol"),
-            proxy_family: fields
-                .choice("proxy_family", &[ProxyFamily::Tcp4, ProxyFamily::Tcp6].map(|family| (family.name(), family))),
+            proxy_family: fields.choice("proxy_family"),
             proxy_source_address: fields.text("proxy_source_address"),
             proxy_dest_address: fields.text("proxy_dest_address"),
             proxy_source_port: fields.number("proxy_source_port", port_range.clone()),
             proxy_dest_port: fields.number("proxy_dest_port", port_range),
             proxy_version: fields.number("proxy_version", 1..=2),
             implicit_tls: fields.flag("implicit_tls"),
-            tls_verify: fields.choice("tls_verify", &[("record", TlsVerify::Record), ("require", TlsVerify::Require)]),
+            tls_verify: fields.choice("tls_verify"),
             tls_server_name: fields.text("tls_server_name"),
-            ip_family: fields.parsed("ip_family"),
-            stop_after: fields.choice("stop_after", &StopAfter::ALL.map(|stop| (stop.phase().name(), stop))),
+            ip_family: fields.choice("ip_family"),
+            stop_after: fields.choice("stop_after"),
             timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
             transcript: fields.flag("transcript"),
         };

@@ -15,6 +15,7 @@ pub mod metrics;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer, ser::Error};
+use strum::{IntoStaticStr, VariantArray};
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -67,8 +68,9 @@ pub struct Report {
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
     /// The server took responsibility for the message.
     Delivered,
@@ -81,11 +83,7 @@ pub enum Outcome {
 impl Outcome {
     /// The name that callers see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
@@ -170,8 +168,9 @@ impl Failure {
 }
 
 /// The ways in which a check fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The name has no mail server or no address, or the resolver failed.
     Dns,
@@ -198,18 +197,7 @@ pub enum FailureKind {
 impl FailureKind {
     /// The name that callers see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Protocol => "protocol",
-            Self::Rejected => "rejected",
-            Self::Tls => "tls",
-            Self::Certificate => "certificate",
-            Self::Unsupported => "unsupported",
-        }
+        self.into()
     }
 
     fn is_temporary(self) -> bool {

@@ -181,7 +181,7 @@ fn by_phase(report: &Report, sample: impl Fn(&PhaseReport) -> Option<(Labels, f6
         let (more, value) = sample(reported)?;
         Some(([vec![("phase", phase.to_string())], more].concat(), value))
     };
-    Phase::ALL.into_iter().filter_map(of_phase).collect()
+    Phase::ALL.iter().copied().filter_map(of_phase).collect()
 }
 
 /// As ever, a phase that began and never ended has no time.

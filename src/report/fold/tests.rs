@@ -200,7 +200,7 @@ fn tls_facts_and_every_error() {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let phase = || proptest::sample::select(Phase::ALL.as_slice());
+    let phase = || proptest::sample::select(Phase::ALL);
     let endings = [Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Spoiled, Ending::Failed];
     let ending = proptest::sample::select(endings.to_vec());
     prop_oneof![
