@@ -33,7 +33,7 @@ use crate::{
     check::Check,
     destination::policy::{Admitted, TargetPolicy},
     net::resolve::Resolver,
-    report::{Attempt, Failure, Journal, Listener, Report},
+    report::{Attempt, Failure, Journal, PhaseListener, Report},
     tls::TlsClient,
 };
 
@@ -50,7 +50,7 @@ pub struct CheckJob {
     /// Who asked, for the log; `None` where nobody needs a name.
     pub caller: Option<String>,
     /// Who is told of each phase as it begins and as it ends.
-    pub listener: Option<Listener>,
+    pub listener: Option<PhaseListener>,
     /// The span that the check's own belongs to, where traces are collected.
     pub parent: Option<SpanContext>,
 }
@@ -63,7 +63,7 @@ impl CheckJob {
 
     /// The same order, and `listener` is told of each phase as it begins and as it ends.
     #[must_use]
-    pub fn with_observer(self, listener: Listener) -> Self {
+    pub fn with_observer(self, listener: PhaseListener) -> Self {
         Self { listener: Some(listener), ..self }
     }
 }

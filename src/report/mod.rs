@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub use exposition::exposition;
 pub use journal::Journal;
-pub use live::{Listener, PhaseEvent, PhaseStart};
+pub use live::{PhaseEvent, PhaseListener, PhaseStart};
 pub use metrics::Metrics;
 
 use crate::{

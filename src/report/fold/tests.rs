@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Attempt, FailureKind, Listener, PhaseEvent, Via, journal::Heading},
+    report::{Attempt, FailureKind, PhaseEvent, PhaseListener, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -45,7 +45,7 @@ impl Log {
     /// The same log, and what is told of it while it is written.
     fn heard(self) -> (Self, mpsc::Receiver<PhaseEvent>) {
         let (sender, heard) = mpsc::channel();
-        let listener = Listener::new(move |news| sender.send(news).expect("the test listens"));
+        let listener = PhaseListener::new(move |news| sender.send(news).expect("the test listens"));
         (Self { journal: self.journal.with_observer(Some(listener)), ..self }, heard)
     }
 
