@@ -1,13 +1,14 @@
-//! The phases of a check: the one list that the dialogue, the journal and the report share.
+//! [`Phase`]: the phases of a check, as dialogue, journal and report name them.
 
 use serde::Serialize;
 use strum::{Display, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-/// A span of a check that is timed on its own.
+/// A part of a check that is timed on its own.
 ///
-/// `banner` to `quit` are the phases of the SMTP conversation (RFC 5321, section 3); `dns`, `connect`, `proxy` and `tls` lie before
-/// and between them, and `ehlo_tls` is the second EHLO, which RFC 3207, section 4.2 asks for after the handshake.
+/// `banner` to `quit` are the phases of the SMTP session (RFC 5321, section 3); `dns`, `connect`, `proxy` and `tls` are
+/// before and between them, and `ehlo_tls` is the second EHLO, which RFC 3207, section 4.2 requires after the
+/// handshake.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, Serialize, ToSchema,
 )]
@@ -24,7 +25,7 @@ pub enum Phase {
     Banner,
     /// EHLO.
     Ehlo,
-    /// STARTTLS, up to the server's answer.
+    /// STARTTLS, up to the reply.
     #[serde(rename = "starttls")]
     #[strum(serialize = "starttls")]
     StartTls,
@@ -44,7 +45,7 @@ pub enum Phase {
     RcptTo,
     /// DATA, up to the server's 354.
     Data,
-    /// The message itself.
+    /// The message.
     Body,
     /// QUIT.
     Quit,

@@ -13,7 +13,8 @@ const MAX_UNKNOWN_FIELDS: usize = 32;
 /// Most characters of an unknown field's name that are repeated.
 const MAX_NAME_SIZE: usize = 64;
 
-/// The fields of one JSON object. Each method reads one field; a field that none has read is unknown, and refused at the end.
+/// The fields of one JSON object. Each method reads one field; a field that none has read is unknown, and refused at
+/// the end.
 pub(super) struct Fields {
     given: Vec<(String, Value)>,
     known: Vec<&'static str>,

@@ -5,11 +5,11 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One broken rule.
+/// One violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Violation {
-    /// Where: a JSON pointer (RFC 6901) into the request's body; at `/probe`, a slash and the name of the query's parameter, or of the
-    /// header.
+    /// Where: a JSON pointer (RFC 6901) into the request's body; at `/probe`, a slash and the name of the query's
+    /// parameter, or of the header.
     #[schema(example = "/port")]
     pub pointer: String,
     /// The rule, in words. The value is never repeated: it may be a secret.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_leads_back_to_its_parameter() {
+    fn a_pointer_gives_the_parameter_back() {
         for name in ["port", "a/b", "~1", "~01/~0", "/", ""] {
             let mut invalid = Invalid::default();
             invalid.add(name, "is wrong");

@@ -1,7 +1,8 @@
 //! The parameters of a check: [`CheckRequest`] as a caller gives them, and [`Check`], which is valid by construction.
 //!
-//! [`Check::parse`] makes the one of the other. It reports every violation at once, as [`Invalid`]; nothing is validated again later.
-//! [`Modules`] are requests in the operator's settings, to which a caller of `/probe` adds the target.
+//! [`Check::parse`] makes the one of the other. It reports every violation at once, as [`Invalid`]; nothing is
+//! validated again later. [`Modules`] are requests in the operator's settings, to which a caller of `/probe` adds the
+//! target.
 
 mod fields;
 mod invalid;

@@ -10,17 +10,18 @@ use utoipa::ToSchema;
 use super::{Invalid, fields::Fields};
 use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
 
-/// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
-/// not listed here is refused.
+/// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a
+/// field that is not listed here is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May be left out only when
-    /// `stop_after` ends before `rcptto` and `target` is given; an address without a domain (`postmaster`) needs `target`.
+    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May
+    /// be left out only when `stop_after` ends before `rcptto` and `target` is given; an address without a domain
+    /// (`postmaster`) needs `target`.
     #[schema(example = "probe@example.com")]
     pub to: Option<String>,
-    /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the MX of the recipient's domain, as a sending mail server
-    /// finds it.
+    /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the mail servers of the recipient's domain,
+    /// found by MX lookup (RFC 5321, section 5.1).
     #[schema(example = "mx1.example.com")]
     pub target: Option<String>,
     /// The TCP port.
@@ -32,7 +33,7 @@ pub struct CheckRequest {
     /// The envelope sender; empty is the null reverse-path `MAIL FROM:<>`.
     #[schema(default = "")]
     pub from: Option<String>,
-    /// Upgrade the connection with STARTTLS. A refusal fails the check; it never goes on in clear text.
+    /// Upgrade the connection with STARTTLS. If the server refuses, the check fails; it never continues in clear text.
     #[schema(default = false)]
     pub starttls: Option<bool>,
     /// Log in with this SASL mechanism.
@@ -46,14 +47,14 @@ pub struct CheckRequest {
     /// The authorization identity; `plain` only.
     #[schema(default = "")]
     pub sasl_auth_id: Option<String>,
-    /// The message as it goes over the wire; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that is a
-    /// single dot are refused.
+    /// The message as it is sent; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that
+    /// is a single dot are refused.
     #[schema(default = "Subject: Testing")]
     pub payload: Option<String>,
     /// Send a PROXY protocol header before anything else.
     #[schema(default = false)]
     pub proxy_protocol: Option<bool>,
-    /// The protocol family that the PROXY header names.
+    /// The address family in the PROXY header.
     #[schema(value_type = Option<ProxyFamily>, default = "TCP4")]
     pub proxy_family: Option<ProxyFamily>,
     /// The source address in the PROXY header, an IP address or any text. Left out: the connection's own.
@@ -66,28 +67,30 @@ pub struct CheckRequest {
     /// The destination port in the PROXY header. Left out: `port`.
     #[schema(minimum = 0, maximum = 65535)]
     pub proxy_dest_port: Option<u16>,
-    /// The version of the PROXY header: 1 is a line of text, 2 is binary and takes IP addresses of the family only.
+    /// The version of the PROXY header: 1 is a line of text; 2 is binary, and takes only IP addresses of
+    /// `proxy_family`.
     #[schema(minimum = 1, maximum = 2, default = 1)]
     pub proxy_version: Option<u8>,
     /// TLS from the first byte (port 465); not together with `starttls`.
     #[schema(default = false)]
     pub implicit_tls: Option<bool>,
-    /// What an invalid certificate does: `record` reports it and goes on, `require` fails the check before any credential is sent.
+    /// What happens with an invalid certificate: `record` reports it and continues, `require` fails the check before
+    /// any credential is sent.
     #[schema(value_type = Option<TlsVerify>, default = "record")]
     pub tls_verify: Option<TlsVerify>,
     /// The name for SNI, which the certificate must bear. Left out: the target's host name.
     pub tls_server_name: Option<String>,
-    /// The IP version to keep to.
+    /// The IP version to use.
     #[schema(value_type = Option<IpFamily>, default = "any")]
     pub ip_family: Option<IpFamily>,
     /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
-    /// For the whole check, name resolution included, in milliseconds. Left out: 10000, or the maximum where that is less. The operator
-    /// sets the maximum (60000 unless set).
+    /// The time limit of the whole check, including name resolution, in milliseconds. Left out: 10000, or the maximum
+    /// if that is less. The operator sets the maximum (60000 by default).
     #[schema(minimum = 100, example = 10000)]
     pub timeout_ms: Option<u64>,
-    /// Put the dialogue into the report, secrets masked.
+    /// Put the lines of the SMTP session into the report, secrets masked.
     #[schema(default = false)]
     pub transcript: Option<bool>,
 }
@@ -106,19 +109,19 @@ pub enum SaslAuthentication {
     Plain,
 }
 
-/// What an invalid certificate does to the check.
+/// What happens with an invalid certificate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum TlsVerify {
-    /// It is reported, and the conversation goes on.
+    /// It is reported, and the session continues.
     #[default]
     Record,
     /// It fails the check, before any credential is sent.
     Require,
 }
 
-/// The phases that a check can end after.
+/// The phases after which a check can end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -125,7 +125,8 @@ pub struct TlsSession {
     pub cipher: Option<String>,
     /// The name sent as SNI, which the certificate must bear.
     pub server_name: String,
-    /// Whether the handshake was completed, the server proved that it holds the key, and the certificates have no error.
+    /// Whether the handshake was completed, the server proved that it holds the key, and the certificates have no
+    /// error.
     pub verified: bool,
     /// The errors of the certificates.
     pub problems: Vec<CertificateProblem>,
@@ -174,7 +175,8 @@ impl Journal {
         self.entries.push(Entry { at, event });
     }
 
-    /// Tells the observer that a phase began at `at`, without noting it: if the attempt fails, the report leaves it out.
+    /// Tells the observer that a phase began at `at`, without noting it: if the attempt fails, the report leaves it
+    /// out.
     pub fn announce(&mut self, at: Instant, phase: Phase) {
         let at = self.since_start(at);
         if let Some(observer) = &mut self.observer {

@@ -21,7 +21,8 @@ pub enum PhaseEvent {
     Ended(PhaseReport),
 }
 
-/// A phase that is under way. The report may leave it out: if no address can be connected to, it has only the last attempt.
+/// A phase that is under way. The report may leave it out: if no address can be connected to, it has only the last
+/// attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PhaseStart {
     /// The name of the phase.
@@ -31,7 +32,8 @@ pub struct PhaseStart {
     pub started_ms: f64,
 }
 
-/// Gives the events of one check to a callback, in order: at most two for each phase, and one more for each address that is tried.
+/// Gives the events of one check to a callback, in order: at most two for each phase, and one more for each address
+/// that is tried.
 ///
 /// The callback runs while the check is being timed, so it must return at once.
 #[derive(Clone)]

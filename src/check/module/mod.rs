@@ -1,4 +1,5 @@
-//! [`Modules`]: named checks in the operator's settings, without a target. A caller names a module, and gives the target.
+//! [`Modules`]: named checks in the operator's settings, without a target. A caller names a module, and gives the
+//! target.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -100,8 +101,8 @@ impl Modules {
         Ok((module, check))
     }
 
-    /// The modules that would send their password to any server that a caller names: they do not require the certificate of one
-    /// server.
+    /// The modules that would send their password to any server that a caller names: they do not require the
+    /// certificate of one server.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
     }

@@ -9,7 +9,8 @@ use crate::{
     smtp::Reply,
 };
 
-/// The phases that began and have not ended, in the order in which they began. Instants are durations since the start of the check.
+/// The phases that began and have not ended, in the order in which they began. Instants are durations since the start
+/// of the check.
 #[derive(Clone, Debug, Default)]
 pub(in crate::report) struct OpenPhases(Vec<(Phase, Duration)>);
 

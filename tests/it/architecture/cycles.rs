@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{Names, library};
 
 #[test]
-fn the_files_of_a_module_name_each_other_without_a_cycle() {
+fn no_file_of_a_module_depends_on_itself_through_others() {
     let sources = library();
     let modules: BTreeSet<&Names> = sources.iter().map(|source| &source.module).collect();
     // A name may be that of an item: its file is the module that is the longest part of it.
