@@ -81,6 +81,16 @@ impl Fold {
         }
     }
 
+    fn finish(self, duration: Duration) -> Report {
+        let Self { mut report, open, .. } = self;
+        report.phases.extend(open.never_ended());
+        report.metrics.duration = ms(duration);
+        if report.failure.is_some() {
+            (report.outcome, report.success) = (Outcome::Failed, false);
+        }
+        report
+    }
+
     fn begin(&mut self, at: Duration, phase: Phase) {
         self.open.begin(phase, at);
         if counts_as_last(phase) {
@@ -139,16 +149,6 @@ impl Fold {
         if let Some(transcript) = &mut self.report.transcript {
             transcript.push(TranscriptLine { at_ms: ms(at), from, text });
         }
-    }
-
-    fn finish(self, duration: Duration) -> Report {
-        let Self { mut report, open, .. } = self;
-        report.phases.extend(open.never_ended());
-        report.metrics.duration = ms(duration);
-        if report.failure.is_some() {
-            (report.outcome, report.success) = (Outcome::Failed, false);
-        }
-        report
     }
 }
 
