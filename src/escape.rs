@@ -1,15 +1,15 @@
-//! What may be shown to people as it is: strangers choose many of the words in logs, certificates and reports.
+//! Escaping of text from strangers, before a log, a report or a terminal shows it.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Control characters, line separators, and the marks that turn the direction of text round: on a terminal, or in a log, they make
-/// the words of one look like those of another.
+/// Whether the character could disguise text on a terminal or in a log: control characters, line separators, and marks
+/// that change the direction of text.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The text with its harmful characters escaped, as Rust writes them: it stays in its line, and moves no cursor.
+/// A text with its harmful characters escaped, as in a Rust string: it stays on one line, and does not move the cursor.
 #[derive(Clone, Copy, Debug)]
 pub struct Escaped<'a>(pub &'a str);
 

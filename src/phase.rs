@@ -1,16 +1,19 @@
-//! The phases of a check: the one list that the dialogue, the journal and the report share.
-
-use std::fmt;
+//! [`Phase`]: the phases of a check, as dialogue, journal and report name them.
 
 use serde::Serialize;
+use strum::{Display, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-/// A span of a check that is timed on its own.
+/// A part of a check that is timed on its own.
 ///
-/// `banner` to `quit` are the phases of the SMTP conversation (RFC 5321, section 3); `dns`, `connect`, `proxy` and `tls` lie before
-/// and between them, and `ehlo_tls` is the second EHLO, which RFC 3207, section 4.2 asks for after the handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
+/// `banner` to `quit` are the phases of the SMTP session (RFC 5321, section 3); `dns`, `connect`, `proxy` and `tls` are
+/// before and between them, and `ehlo_tls` is the second EHLO, which RFC 3207, section 4.2 requires after the
+/// handshake.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, IntoStaticStr, VariantArray, Serialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Phase {
     /// Name resolution: MX, A and AAAA.
     Dns,
@@ -22,8 +25,9 @@ pub enum Phase {
     Banner,
     /// EHLO.
     Ehlo,
-    /// STARTTLS, up to the server's answer.
+    /// STARTTLS, up to the reply.
     #[serde(rename = "starttls")]
+    #[strum(serialize = "starttls")]
     StartTls,
     /// The TLS handshake.
     Tls,
@@ -33,72 +37,26 @@ pub enum Phase {
     SaslAuth,
     /// MAIL FROM.
     #[serde(rename = "mailfrom")]
+    #[strum(serialize = "mailfrom")]
     MailFrom,
     /// RCPT TO.
     #[serde(rename = "rcptto")]
+    #[strum(serialize = "rcptto")]
     RcptTo,
     /// DATA, up to the server's 354.
     Data,
-    /// The message itself.
+    /// The message.
     Body,
     /// QUIT.
     Quit,
 }
 
 impl Phase {
-    /// Every phase, in the order in which a check passes them.
-    pub const ALL: [Self; 14] = [
-        Self::Dns,
-        Self::Connect,
-        Self::Proxy,
-        Self::Banner,
-        Self::Ehlo,
-        Self::StartTls,
-        Self::Tls,
-        Self::EhloTls,
-        Self::SaslAuth,
-        Self::MailFrom,
-        Self::RcptTo,
-        Self::Data,
-        Self::Body,
-        Self::Quit,
-    ];
+    /// All phases, in the order of a check.
+    pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The name that callers see: in `phases`, in `failure.phase` and, with `_time` behind it, as a metric.
+    /// The name in the report (`phases`, `failure.phase`) and, with `_time` appended, of the metric.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Connect => "connect",
-            Self::Proxy => "proxy",
-            Self::Banner => "banner",
-            Self::Ehlo => "ehlo",
-            Self::StartTls => "starttls",
-            Self::Tls => "tls",
-            Self::EhloTls => "ehlo_tls",
-            Self::SaslAuth => "sasl_auth",
-            Self::MailFrom => "mailfrom",
-            Self::RcptTo => "rcptto",
-            Self::Data => "data",
-            Self::Body => "body",
-            Self::Quit => "quit",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_those_that_serde_writes() {
-        for phase in Phase::ALL {
-            assert_eq!(serde_json::to_value(phase).ok(), Some(phase.name().into()));
-        }
+        self.into()
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 /// Longest version 1 line, CR LF included (section 2.1).
@@ -14,23 +15,20 @@ const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const V2_VERSION_AND_COMMAND: u8 = 0x21;
 
 /// The address family that the header names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum ProxyFamily {
     /// TCP over IPv4.
-    #[serde(rename = "TCP4")]
     Tcp4,
     /// TCP over IPv6.
-    #[serde(rename = "TCP6")]
     Tcp6,
 }
 
 impl ProxyFamily {
     /// The word in a version 1 line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Tcp4 => "TCP4",
-            Self::Tcp6 => "TCP6",
-        }
+        self.into()
     }
 
     /// Whether an address is of this family.

@@ -1,18 +1,20 @@
-//! Reading JSON fields one by one, so that every wrong one is reported and none is ignored.
+//! [`Fields`]: the fields of a JSON object, read one by one: every wrong one is reported, and none is ignored.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::{fmt::Display, ops::RangeInclusive};
 
 use serde_json::Value;
+use strum::VariantArray;
 
 use super::Invalid;
 use crate::suggest::nearest;
 
-/// So many unknown fields are reported; a body full of them needs no longer answer.
-const UNKNOWN_LIMIT: usize = 32;
-/// How much of an unknown field's name is repeated, in characters.
-const NAME_LIMIT: usize = 64;
+/// Most unknown fields that are reported: an answer to a body full of them stays short.
+const MAX_UNKNOWN_FIELDS: usize = 32;
+/// Most characters of an unknown field's name that are repeated.
+const MAX_NAME_SIZE: usize = 64;
 
-/// The fields of one JSON object. Asking for a name makes it known; [`Fields::finish`] refuses what was never asked for.
+/// The fields of one JSON object. Each method reads one field; a field that none has read is unknown, and refused at
+/// the end.
 pub(super) struct Fields {
     given: Vec<(String, Value)>,
     known: Vec<&'static str>,
@@ -32,7 +34,7 @@ impl Fields {
         }
     }
 
-    /// A whole number, or the same in a string, as Circonus exports it.
+    /// A whole number, or a string of digits, as Circonus exports it.
     pub(super) fn number<T: TryFrom<u64>>(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<T> {
         let number = match self.take(name)? {
             Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
@@ -45,7 +47,7 @@ impl Fields {
         }
     }
 
-    /// A boolean, or one of the strings that Circonus exports for it.
+    /// A boolean, or one of the strings by which Circonus exports it.
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         let flag = match self.take(name)? {
             Value::Bool(flag) => Some(flag),
@@ -59,29 +61,23 @@ impl Fields {
         flag.or_else(|| self.wrong(name, "must be true or false (the strings true, false, on and off will do)"))
     }
 
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    /// The name of a variant.
+    pub(super) fn choice<T>(&mut self, name: &'static str) -> Option<T>
+    where
+        T: VariantArray + Copy + Into<&'static str>,
+    {
         let given = self.take(name)?;
-        let chosen = choices.iter().find(|(word, _)| given.as_str() == Some(word));
-        match chosen {
-            Some((_, choice)) => Some(*choice),
-            None => {
-                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-                self.wrong(name, format_args!("must be one of {}", words.join(", ")))
-            }
-        }
+        let chosen = T::VARIANTS.iter().copied().find(|choice| given == Into::<&str>::into(*choice));
+        chosen.or_else(|| {
+            let names: Vec<&str> = T::VARIANTS.iter().map(|choice| (*choice).into()).collect();
+            self.wrong(name, format_args!("must be one of {}", names.join(", ")))
+        })
     }
 
-    /// A string of some form.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &'static str) -> Option<T> {
-        let text = self.text(name)?;
-        self.invalid.take(name, text.parse())
-    }
-
-    /// Refuses what is left, and hands over all that was wrong.
+    /// Every violation, the unknown fields included.
     pub(super) fn finish(mut self) -> Invalid {
-        for (name, _) in self.given.iter().take(UNKNOWN_LIMIT) {
-            let shown: String = name.chars().take(NAME_LIMIT).collect();
+        for (name, _) in self.given.iter().take(MAX_UNKNOWN_FIELDS) {
+            let shown: String = name.chars().take(MAX_NAME_SIZE).collect();
             if self.known.contains(&name.as_str()) {
                 self.invalid.add(&shown, "is given twice");
                 continue;
@@ -94,7 +90,7 @@ impl Fields {
         self.invalid
     }
 
-    /// Takes the field out. `null` stands for an absent field.
+    /// Removes the field. `null` counts as absent.
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);
         let at = self.given.iter().position(|(given, _)| given == name)?;
@@ -109,7 +105,7 @@ impl Fields {
 
 /// `25.0` is an integer to JSON Schema.
 fn whole(number: f64) -> Option<u64> {
-    // All numbers that a parameter takes are far below 2^53, up to which each whole f64 is exact.
+    // Below 2^53, every whole number is exact in an f64. No parameter takes a larger one.
     let is_exact = number.fract() == 0.0 && (0.0..9e15).contains(&number);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked in the line above")]
     is_exact.then_some(number as u64)

@@ -1,31 +1,31 @@
-//! [`Invalid`]: every rule that a request breaks, each with the place that breaks it.
+//! [`Invalid`]: the error of a request that breaks rules, with every violation.
 
 use std::{borrow::Cow, fmt};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One broken rule.
+/// One violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Violation {
-    /// Where: a JSON pointer (RFC 6901) into the request's body; at `/probe`, a slash and the name of the query's parameter, or of the
-    /// header.
+    /// Where: a JSON pointer (RFC 6901) into the request's body; at `/probe`, a slash and the name of the query's
+    /// parameter, or of the header.
     #[schema(example = "/port")]
     pub pointer: String,
-    /// Which rule, in words. The value itself is never repeated: it may be a secret.
+    /// The rule, in words. The value is never repeated: it may be a secret.
     #[schema(example = "must be a whole number from 1 to 65535")]
     pub detail: String,
 }
 
 impl Violation {
-    /// The name of the parameter that the pointer is at; empty where it is at the whole.
+    /// The name of the parameter that breaks the rule; empty if it is the request as a whole.
     pub fn parameter(&self) -> Cow<'_, str> {
         let name = self.pointer.strip_prefix('/').unwrap_or_default();
         if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() }
     }
 }
 
-/// Everything that is wrong with a request.
+/// Every violation of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalid {
     violations: Vec<Violation>,
@@ -37,18 +37,18 @@ impl Invalid {
         &self.violations
     }
 
-    /// Notes a broken rule of the parameter `name`.
+    /// Adds a violation by the parameter `name`.
     pub(super) fn add(&mut self, name: &str, detail: impl fmt::Display) {
         let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
         self.violations.push(Violation { pointer, detail: detail.to_string() });
     }
 
-    /// The value, or `None` and its error noted.
-    pub(super) fn take<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
+    /// The value; or `None`, with the error added as a violation by the parameter `name`.
+    pub(super) fn parsed<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(name, error)).ok()
     }
 
-    /// Whether the parameter has a violation already, so that nothing can be concluded from its absence.
+    /// Whether the parameter has a violation already: if so, its absence in the request means nothing.
     pub(super) fn is_about(&self, name: &str) -> bool {
         self.violations.iter().any(|violation| violation.parameter() == name)
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pointer_leads_back_to_its_parameter() {
+    fn a_pointer_gives_the_parameter_back() {
         for name in ["port", "a/b", "~1", "~01/~0", "/", ""] {
             let mut invalid = Invalid::default();
             invalid.add(name, "is wrong");

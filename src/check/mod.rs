@@ -1,7 +1,8 @@
-//! What is to be checked: [`CheckRequest`] as callers write it, and [`Check`], which is valid by construction.
+//! The parameters of a check: [`CheckRequest`] as a caller gives them, and [`Check`], which is valid by construction.
 //!
-//! [`Check::parse`] is the only door between the two. It reports every violation at once, as [`Invalid`]; past it nothing is checked
-//! again. [`Modules`] are requests that the operator has written, but for whom to check.
+//! [`Check::parse`] makes the one of the other. It reports every violation at once, as [`Invalid`]; nothing is
+//! validated again later. [`Modules`] are requests in the operator's settings, to which a caller of `/probe` adds the
+//! target.
 
 mod fields;
 mod invalid;
@@ -23,42 +24,42 @@ use crate::{
     smtp::Script,
 };
 
-/// Time for a whole check when the caller says nothing.
+/// The timeout of a check that is given none.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One check, ready to be run.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Whom to connect to.
+    /// The server to connect to.
     pub target: Target,
     /// The TCP port.
     pub port: u16,
-    /// The IP version to keep to.
+    /// The IP version to use.
     pub ip_family: IpFamily,
-    /// For the whole check, name resolution included.
+    /// The time limit of the whole check, including name resolution.
     pub timeout: Duration,
     /// The PROXY header to send before anything else.
     pub proxy: Option<ProxyHeader>,
     /// What an invalid certificate does.
     pub tls_verify: TlsVerify,
-    /// The name for SNI and certificate, where it is not the target's own.
+    /// The name for SNI, which the certificate must bear; `None` for the name of the server.
     pub tls_server_name: Option<String>,
-    /// What is said to the server.
+    /// The SMTP session.
     pub script: Script,
-    /// Whether the dialogue goes into the report.
+    /// Whether the report has a transcript.
     pub transcript: bool,
 }
 
 impl Check {
-    /// Makes a check of the fields of a JSON object, or says everything that is wrong with them.
+    /// Makes a check of the fields of a JSON object.
     ///
-    /// `max_timeout` is the operator's; a default timeout is clamped to it, a given one above it refused.
+    /// `max_timeout` is the operator's. The default timeout is clamped to it; a given one above it is refused.
     ///
     /// # Errors
     /// Every violation of the rules that `openapi/openapi.json` has for the parameters, each with its JSON pointer.
     pub fn parse(fields: Vec<(String, Value)>, max_timeout: Duration) -> Result<Self, Invalid> {
         let (request, invalid) = CheckRequest::read(fields, max_timeout);
-        rules::Rules::new(invalid).check(request, max_timeout)
+        rules::check(request, invalid, max_timeout)
     }
 }
 

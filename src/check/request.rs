@@ -1,25 +1,27 @@
-//! [`CheckRequest`]: the shape that callers write.
+//! [`CheckRequest`]: the parameters of a check, as a caller gives them.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use super::{Invalid, fields::Fields};
 use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
 
-/// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a field that is
-/// not listed here is refused.
+/// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a
+/// field that is not listed here is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May be left out only when
-    /// `stop_after` ends before `rcptto` and `target` is given; an address without a domain (`postmaster`) needs `target`.
+    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May
+    /// be left out only when `stop_after` ends before `rcptto` and `target` is given; an address without a domain
+    /// (`postmaster`) needs `target`.
     #[schema(example = "probe@example.com")]
     pub to: Option<String>,
-    /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the MX of the recipient's domain, as a sending mail server
-    /// finds it.
+    /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the mail servers of the recipient's domain,
+    /// found by MX lookup (RFC 5321, section 5.1).
     #[schema(example = "mx1.example.com")]
     pub target: Option<String>,
     /// The TCP port.
@@ -31,7 +33,7 @@ pub struct CheckRequest {
     /// The envelope sender; empty is the null reverse-path `MAIL FROM:<>`.
     #[schema(default = "")]
     pub from: Option<String>,
-    /// Upgrade the connection with STARTTLS. A refusal fails the check; it never goes on in clear text.
+    /// Upgrade the connection with STARTTLS. If the server refuses, the check fails; it never continues in clear text.
     #[schema(default = false)]
     pub starttls: Option<bool>,
     /// Log in with this SASL mechanism.
@@ -45,14 +47,14 @@ pub struct CheckRequest {
     /// The authorization identity; `plain` only.
     #[schema(default = "")]
     pub sasl_auth_id: Option<String>,
-    /// The message as it goes over the wire; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that is a
-    /// single dot are refused.
+    /// The message as it is sent; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that
+    /// is a single dot are refused.
     #[schema(default = "Subject: Testing")]
     pub payload: Option<String>,
     /// Send a PROXY protocol header before anything else.
     #[schema(default = false)]
     pub proxy_protocol: Option<bool>,
-    /// The protocol family that the PROXY header names.
+    /// The address family in the PROXY header.
     #[schema(value_type = Option<ProxyFamily>, default = "TCP4")]
     pub proxy_family: Option<ProxyFamily>,
     /// The source address in the PROXY header, an IP address or any text. Left out: the connection's own.
@@ -65,35 +67,38 @@ pub struct CheckRequest {
     /// The destination port in the PROXY header. Left out: `port`.
     #[schema(minimum = 0, maximum = 65535)]
     pub proxy_dest_port: Option<u16>,
-    /// The version of the PROXY header: 1 is a line of text, 2 is binary and takes IP addresses of the family only.
+    /// The version of the PROXY header: 1 is a line of text; 2 is binary, and takes only IP addresses of
+    /// `proxy_family`.
     #[schema(minimum = 1, maximum = 2, default = 1)]
     pub proxy_version: Option<u8>,
     /// TLS from the first byte (port 465); not together with `starttls`.
     #[schema(default = false)]
     pub implicit_tls: Option<bool>,
-    /// What an invalid certificate does: `record` reports it and goes on, `require` fails the check before any credential is sent.
+    /// What happens with an invalid certificate: `record` reports it and continues, `require` fails the check before
+    /// any credential is sent.
     #[schema(value_type = Option<TlsVerify>, default = "record")]
     pub tls_verify: Option<TlsVerify>,
     /// The name for SNI, which the certificate must bear. Left out: the target's host name.
     pub tls_server_name: Option<String>,
-    /// The IP version to keep to.
+    /// The IP version to use.
     #[schema(value_type = Option<IpFamily>, default = "any")]
     pub ip_family: Option<IpFamily>,
     /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
-    /// For the whole check, name resolution included, in milliseconds. Left out: 10000, or the maximum where that is less. The operator
-    /// sets the maximum (60000 unless set).
+    /// The time limit of the whole check, including name resolution, in milliseconds. Left out: 10000, or the maximum
+    /// if that is less. The operator sets the maximum (60000 by default).
     #[schema(minimum = 100, example = 10000)]
     pub timeout_ms: Option<u64>,
-    /// Put the dialogue into the report, secrets masked.
+    /// Put the lines of the SMTP session into the report, secrets masked.
     #[schema(default = false)]
     pub transcript: Option<bool>,
 }
 
 /// A SASL mechanism, or none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum SaslAuthentication {
     /// No AUTH.
     #[default]
@@ -104,20 +109,22 @@ pub enum SaslAuthentication {
     Plain,
 }
 
-/// What an invalid certificate does to the check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+/// What happens with an invalid certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum TlsVerify {
-    /// It is reported, and the conversation goes on.
+    /// It is reported, and the session continues.
     #[default]
     Record,
     /// It fails the check, before any credential is sent.
     Require,
 }
 
-/// The phases that a check can end after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// The phases after which a check can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum StopAfter {
     /// The greeting.
     Banner,
@@ -125,21 +132,22 @@ pub enum StopAfter {
     Ehlo,
     /// STARTTLS, the handshake and the EHLO after it.
     #[serde(rename = "starttls")]
+    #[strum(serialize = "starttls")]
     StartTls,
     /// AUTH.
     SaslAuth,
     /// MAIL FROM.
     #[serde(rename = "mailfrom")]
+    #[strum(serialize = "mailfrom")]
     MailFrom,
     /// RCPT TO.
     #[serde(rename = "rcptto")]
+    #[strum(serialize = "rcptto")]
     RcptTo,
 }
 
 impl StopAfter {
-    const ALL: [Self; 6] = [Self::Banner, Self::Ehlo, Self::StartTls, Self::SaslAuth, Self::MailFrom, Self::RcptTo];
-
-    /// The phase that is the last.
+    /// The last phase before QUIT.
     pub fn phase(self) -> Phase {
         match self {
             Self::Banner => Phase::Banner,
@@ -153,16 +161,11 @@ impl StopAfter {
 }
 
 impl CheckRequest {
-    /// Reads the fields of a JSON object. What cannot be read is absent in the request and noted in the [`Invalid`] beside it.
+    /// Reads the fields of a JSON object. A field that cannot be read is a violation, and absent in the request.
     pub(super) fn read(given: Vec<(String, Value)>, max_timeout: Duration) -> (Self, Invalid) {
         let max_timeout_ms = u64::try_from(max_timeout.as_millis()).unwrap_or(u64::MAX);
         let mut fields = Fields::new(given);
         let port_range = 0..=u64::from(u16::MAX);
-        let mechanisms = [
-            ("off", SaslAuthentication::Off),
-            ("login", SaslAuthentication::Login),
-            ("plain", SaslAuthentication::Plain),
-        ];
         let request = Self {
             to: fields.text("to"),
             target: fields.text("target"),
@@ -170,24 +173,23 @@ impl CheckRequest {
             ehlo: fields.text("ehlo"),
             from: fields.text("from"),
             starttls: fields.flag("starttls"),
-            sasl_authentication: fields.choice("sasl_authentication", &mechanisms),
+            sasl_authentication: fields.choice("sasl_authentication"),
             sasl_user: fields.text("sasl_user"),
             sasl_password: fields.text("sasl_password").map(Secret::new),
             sasl_auth_id: fields.text("sasl_auth_id"),
             payload: fields.text("payload"),
             proxy_protocol: fields.flag("proxy_protocol"),
-            proxy_family: fields
-                .choice("proxy_family", &[ProxyFamily::Tcp4, ProxyFamily::Tcp6].map(|family| (family.name(), family))),
+            proxy_family: fields.choice("proxy_family"),
             proxy_source_address: fields.text("proxy_source_address"),
             proxy_dest_address: fields.text("proxy_dest_address"),
             proxy_source_port: fields.number("proxy_source_port", port_range.clone()),
             proxy_dest_port: fields.number("proxy_dest_port", port_range),
             proxy_version: fields.number("proxy_version", 1..=2),
             implicit_tls: fields.flag("implicit_tls"),
-            tls_verify: fields.choice("tls_verify", &[("record", TlsVerify::Record), ("require", TlsVerify::Require)]),
+            tls_verify: fields.choice("tls_verify"),
             tls_server_name: fields.text("tls_server_name"),
-            ip_family: fields.parsed("ip_family"),
-            stop_after: fields.choice("stop_after", &StopAfter::ALL.map(|stop| (stop.phase().name(), stop))),
+            ip_family: fields.choice("ip_family"),
+            stop_after: fields.choice("stop_after"),
             timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
             transcript: fields.flag("transcript"),
         };

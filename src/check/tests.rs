@@ -1,4 +1,4 @@
-//! The rules of the contract by tables: what is taken, and what is refused where.
+//! Tables of requests: valid ones, and invalid ones with the pointers of their violations.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,7 +21,7 @@ fn pointers(body: Value) -> Vec<String> {
 }
 
 #[test]
-fn one_recipient_is_enough() {
+fn a_recipient_is_enough_and_the_rest_has_defaults() {
     let check = parse(json!({"to": "probe@example.com"})).expect("a check");
     assert_eq!(check.target, Target::MxOf("example.com".parse().expect("a name")));
     assert_eq!((check.port, check.timeout, check.ip_family), (25, DEFAULT_TIMEOUT, IpFamily::Any));
@@ -33,7 +33,7 @@ fn one_recipient_is_enough() {
 }
 
 #[test]
-fn every_parameter_is_heard() {
+fn every_parameter_is_used() {
     let check = parse(json!({
         "to": "probe@example.com", "target": "192.0.2.1", "port": 587, "ehlo": "[127.0.0.1]", "from": "me@example.com",
         "starttls": true, "sasl_authentication": "plain", "sasl_user": "me", "sasl_password": "secret",
@@ -161,14 +161,14 @@ fn assert_named(fields: &Value, pointer: &str) {
 }
 
 #[test]
-fn all_violations_at_once() {
+fn all_violations_are_reported_at_once() {
     let found =
         pointers(json!({"port": 0, "starttls": "x", "sasl_authentication": "plain", "nonsense": 1, "timeout_ms": 1}));
     assert_eq!(found, ["/port", "/starttls", "/timeout_ms", "/nonsense", "/to", "/sasl_user", "/sasl_password"]);
 }
 
 #[test]
-fn one_slip_is_one_violation() {
+fn one_mistake_is_one_violation() {
     for (fields, pointer) in [
         (json!({"target": "mx.test", "stop_after": "Ehlo"}), "/stop_after"),
         (json!({"target": "mx.test", "stop_after": "starttls", "starttls": "yes"}), "/starttls"),
@@ -193,7 +193,7 @@ fn the_recipient_may_be_left_out_before_rcptto() {
 }
 
 #[test]
-fn what_is_not_asked_for_is_ignored() {
+fn parameters_without_effect_are_ignored() {
     assert!(parse(json!({"to": "a@b.test", "sasl_user": "u\r", "sasl_auth_id": "\r"})).is_ok());
     assert!(parse(json!({"to": "a@b.test", "proxy_source_address": "a b", "proxy_version": 2})).is_ok());
     let login = json!({"to": "a@b.test", "sasl_authentication": "login", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"});
@@ -251,9 +251,9 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// No body makes the parser panic, and no check that it lets through has a line break in a line of the wire.
+    /// No body makes the parser panic, and no valid check has a line break in its EHLO.
     #[test]
-    fn any_body_is_judged(values in proptest::collection::vec(any_json(), 25)) {
+    fn any_body_is_a_check_or_invalid(values in proptest::collection::vec(any_json(), 25)) {
         let names = [
             "to", "target", "port", "ehlo", "from", "starttls", "sasl_authentication", "sasl_user", "sasl_password",
             "sasl_auth_id", "payload", "proxy_protocol", "proxy_family", "proxy_source_address", "proxy_dest_address",
@@ -268,7 +268,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_empty_is_called_so() {
+fn empty_values_are_reported_as_empty() {
     for (fields, detail) in [
         (json!({"to": ""}), "must not be empty"),
         (json!({"to": "a@b.test", "ehlo": ""}), "must not be empty"),

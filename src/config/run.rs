@@ -105,7 +105,7 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, ms) = text.split_once('=').ok_or("write it like banner=500 or duration=2000")?;
         // Nothing answers the PROXY header, and so it has no time.
-        let timed = || Phase::ALL.into_iter().filter(|phase| *phase != Phase::Proxy);
+        let timed = || Phase::ALL.iter().copied().filter(|phase| *phase != Phase::Proxy);
         let of = match name {
             "duration" => None,
             name => Some(timed().find(|phase| phase.name() == name).ok_or_else(|| {

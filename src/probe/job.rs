@@ -13,7 +13,7 @@ use crate::{
     check::Check,
     destination::Target,
     report::{
-        Failure, Journal, Listener, Report, Via,
+        Failure, Journal, PhaseListener, Report, Via,
         fold::fold,
         journal::{Event, Heading},
     },
@@ -29,7 +29,7 @@ pub struct CheckJob {
     /// The name of the caller, for the log; `None` where callers have no names.
     pub caller: Option<String>,
     /// Is told of each phase as it begins and as it ends.
-    pub listener: Option<Listener>,
+    pub listener: Option<PhaseListener>,
     /// The parent of the check's span, where traces are collected.
     pub parent: Option<SpanContext>,
 }
@@ -42,7 +42,7 @@ impl CheckJob {
 
     /// The same job with this listener.
     #[must_use]
-    pub fn with_observer(self, listener: Listener) -> Self {
+    pub fn with_observer(self, listener: PhaseListener) -> Self {
         Self { listener: Some(listener), ..self }
     }
 }

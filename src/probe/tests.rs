@@ -16,7 +16,7 @@ use crate::{
     check::Check,
     destination::policy::Forbidden,
     phase::Phase,
-    report::{Attempt, FailureKind, Listener, Outcome, PhaseEvent},
+    report::{Attempt, FailureKind, Outcome, PhaseEvent, PhaseListener},
     tls::TrustAnchors,
 };
 
@@ -70,7 +70,7 @@ pub(crate) fn panicking(limits: Limits, port: u16) -> Probe {
     let run = service_fn(move |job: CheckJob| {
         let runner = Arc::clone(&runner);
         let is_doomed = job.check.port == port;
-        let listener = Listener::new(move |event| {
+        let listener = PhaseListener::new(move |event| {
             if matches!(event, PhaseEvent::Began(start) if start.name == Phase::Connect && is_doomed) {
                 panic!("the password is {}", String::from(SECRET));
             }

@@ -1,6 +1,7 @@
-//! [`Journal`]: what happened and when, written down while a check runs and folded into the report at its end.
+//! [`Journal`]: the log of one check, written while it runs and folded into the report at its end.
 
 use std::{
+    fmt,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -8,25 +9,39 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Attempt, Failure, Via,
-    live::{Listener, Live},
-};
+use super::{Attempt, Failure, Via};
 use crate::{
     phase::Phase,
     smtp::Reply,
     x509::{CertificateFacts, problem::CertificateProblem},
 };
 
-/// The log of one check: append-only, and bounded by what a server may say in one dialogue.
+/// The log of one check: append-only, and bounded by the limits on what a server may send.
 ///
-/// Whoever writes takes secrets out first: what is in the journal can be in the report.
+/// An event must not contain secrets: the journal becomes the report.
 #[derive(Debug)]
 pub struct Journal {
-    /// Boxed: the journal goes from layer to layer, and each holds room for it.
+    /// Boxed: the journal is moved from layer to layer, and the future of each has space for it.
     pub(super) heading: Box<Heading>,
     pub(super) entries: Vec<Entry>,
-    live: Option<Box<Live>>,
+    observer: Option<Box<dyn Observer>>,
+}
+
+/// What a journal tells while it is written. Instants are durations since the start of the check.
+///
+/// The calls are made while the check is being timed: they must return at once.
+pub trait Observer: fmt::Debug + Send + Sync {
+    /// A phase is under way, but the report may leave it out.
+    fn phase_announced(&mut self, phase: Phase, at: Duration);
+
+    /// A phase began. It may have been announced before.
+    fn phase_began(&mut self, phase: Phase, at: Duration);
+
+    /// A phase ended. `last_reply` is the last one received in the check.
+    fn phase_ended(&mut self, phase: Phase, at: Duration, ending: Ending, last_reply: Option<&Reply>);
+
+    /// The check is over: nothing more happens.
+    fn closed(&self);
 }
 
 /// What is known of a check before it begins.
@@ -38,80 +53,82 @@ pub struct Heading {
     pub started_at: OffsetDateTime,
     /// The monotonic clock at the start.
     pub started: Instant,
-    /// The host to check, as the caller or the recipient's domain names it.
+    /// The host to check: the caller's target, or the recipient's domain.
     pub host: String,
     /// The TCP port.
     pub port: u16,
     /// Where the host comes from.
     pub via: Via,
-    /// Whether the report is to have a transcript.
+    /// Whether the report has a transcript.
     pub transcript: bool,
 }
 
 /// One line of the journal.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) at: Instant,
+    /// Since the start of the check; zero for an instant before it.
+    pub(super) at: Duration,
     pub(super) event: Event,
 }
 
-/// What can happen.
+/// What can happen in a check.
 #[derive(Debug)]
 pub enum Event {
     /// A host or address could not be used.
     Attempted(Attempt),
-    /// A connection stands.
+    /// A connection was made.
     Connected {
-        /// To this host,
+        /// The host.
         host: String,
-        /// at this address.
+        /// The address of the host.
         address: IpAddr,
     },
     /// A phase began.
     Began(Phase),
-    /// A command was written, here without its secrets. It need not be noted where nobody wants a transcript.
+    /// A command was sent; here without its secrets. Needed only for a transcript.
     Sent(String),
-    /// A reply had arrived.
+    /// A reply arrived.
     Received(Reply),
-    /// These lines had arrived of a reply that never became whole, an LF between. They need not be noted where nobody wants a transcript.
-    Overheard(String),
+    /// The lines, joined by LF, of a reply that never became complete. Needed only for a transcript.
+    PartialReply(String),
     /// A phase ended.
     Ended(Phase, Ending),
-    /// A TLS handshake ended, well or not, and this is what is known of it.
+    /// A TLS handshake ended, successfully or not.
     Secured(Box<TlsSession>),
-    /// The check failed for another reason than a reply.
+    /// The check failed for a reason other than a reply.
     Failed(Failure),
-    /// Something that an operator should know.
+    /// A warning for the operator.
     Warned(String),
 }
 
 /// How a phase ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// As it should, without a reply.
+    /// Successfully, without a reply.
     Done,
-    /// By the expected reply, the last one received.
+    /// Successfully: the last reply is the expected one.
     Accepted,
-    /// By another reply, the last one received.
+    /// Not successfully: the last reply is another one.
     Rejected,
-    /// By the expected reply, the last one received, and not as it should for all that; an [`Event::Failed`] says more.
+    /// Not successfully, although the last reply is the expected one; an [`Event::Failed`] gives the reason.
     Spoiled,
-    /// Not as it should, and without a reply; an [`Event::Failed`] says more. A phase that nothing answered does not end at all.
+    /// Not successfully, without a reply; an [`Event::Failed`] gives the reason. A phase without an answer never ends.
     Failed,
 }
 
 /// What is known of a TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSession {
-    /// The protocol version, when the handshake came so far that it is known.
+    /// The protocol version, if the handshake got that far.
     pub version: Option<&'static str>,
-    /// The cipher suite's IANA name, when the handshake came to an end.
+    /// The cipher suite's IANA name, if the handshake was completed.
     pub cipher: Option<String>,
-    /// The name asked for.
+    /// The name sent as SNI, which the certificate must bear.
     pub server_name: String,
-    /// Whether the handshake came to an end, the server proved its key, and nothing is wrong with its certificates.
+    /// Whether the handshake was completed, the server proved that it holds the key, and the certificates have no
+    /// error.
     pub verified: bool,
-    /// What is wrong with the certificates.
+    /// The errors of the certificates.
     pub problems: Vec<CertificateProblem>,
     /// The certificates, the server's own first.
     pub chain: Vec<CertificateFacts>,
@@ -130,15 +147,14 @@ impl Ending {
 impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
-        // Room for a check that waits for the banner. Most checks of a service that has many wait there.
-        Self { heading: Box::new(heading), entries: Vec::with_capacity(6), live: None }
+        // Space for a check that waits for the greeting: in a busy service, most checks are at that point.
+        Self { heading: Box::new(heading), entries: Vec::with_capacity(6), observer: None }
     }
 
-    /// The same journal, read to `listener` while it is written.
+    /// The same journal, with an observer, if there is one.
     #[must_use]
-    pub fn with_observer(self, listener: Option<Listener>) -> Self {
-        let started = self.heading.started;
-        Self { live: listener.map(|listener| Box::new(Live::new(started, listener))), ..self }
+    pub fn with_observer(self, observer: Option<impl Observer + 'static>) -> Self {
+        Self { observer: observer.map(|observer| Box::new(observer) as Box<dyn Observer>), ..self }
     }
 
     /// What is known of the check since before it began.
@@ -148,28 +164,41 @@ impl Journal {
 
     /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
     pub fn note(&mut self, at: Instant, event: Event) {
+        let at = self.since_start(at);
+        if let Some(observer) = &mut self.observer {
+            match event {
+                Event::Began(phase) => observer.phase_began(phase, at),
+                Event::Ended(phase, ending) => observer.phase_ended(phase, at, ending, last_reply(&self.entries)),
+                _ => {}
+            }
+        }
         self.entries.push(Entry { at, event });
-        if let Some(live) = &mut self.live {
-            live.read_last(&self.entries);
-        }
     }
 
-    /// Tells the listener, if any, that a phase began at `at`, without noting it: it may come to nothing and not be of the report.
+    /// Tells the observer that a phase began at `at`, without noting it: if the attempt fails, the report leaves it
+    /// out.
     pub fn announce(&mut self, at: Instant, phase: Phase) {
-        if let Some(live) = &mut self.live {
-            live.announce(phase, at);
+        let at = self.since_start(at);
+        if let Some(observer) = &mut self.observer {
+            observer.phase_announced(phase, at);
         }
     }
 
-    /// Tells the listener, if any, of the phases that never ended: the check is over, and nothing is noted any more.
+    /// Tells the observer that the check is over.
     pub fn close(&self) {
-        if let Some(live) = &self.live {
-            live.close();
+        if let Some(observer) = &self.observer {
+            observer.closed();
         }
     }
 
-    /// From the start of the check; zero for an instant before it.
-    pub(super) fn since_start(&self, at: Instant) -> Duration {
+    fn since_start(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.heading.started)
     }
+}
+
+fn last_reply(entries: &[Entry]) -> Option<&Reply> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
+        Event::Received(reply) => Some(reply),
+        _ => None,
+    })
 }

@@ -1,96 +1,86 @@
-//! A check as it runs: the news of its phases, for whoever does not want to wait for the report.
+//! Live events: the phases of a check, reported while it runs.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     PhaseReport,
-    fold::{ms, phases::Phases},
-    journal::{Entry, Event},
+    fold::{ms, phases::OpenPhases},
+    journal::{Ending, Observer},
 };
-use crate::phase::Phase;
+use crate::{phase::Phase, smtp::Reply};
 
-/// What is told of a running check.
+/// An event of a running check.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PhaseEvent {
     /// A phase is under way.
     Began(PhaseStart),
-    /// A phase is over, and stands so in the report; or the check is over, and the phase never ended.
+    /// A phase ended, and is in the report like this; or the check is over, and the phase never ended.
     Ended(PhaseReport),
 }
 
-/// A phase that is under way. It need not be one of the report: of several addresses that are tried in vain, only the last attempt is.
+/// A phase that is under way. The report may leave it out: if no address can be connected to, it has only the last
+/// attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PhaseStart {
-    /// Its name.
+    /// The name of the phase.
     pub name: Phase,
     /// When it began, in milliseconds from the start of the check.
     #[schema(example = 0.8)]
     pub started_ms: f64,
 }
 
-/// Hears the news of one check, in their order: at most two for each phase, and one more for each address that is tried.
+/// Gives the events of one check to a callback, in order: at most two for each phase, and one more for each address
+/// that is tried.
 ///
-/// It is called while the clock of the check runs, so it only puts the news where somebody else takes them.
+/// The callback runs while the check is being timed, so it must return at once.
 #[derive(Clone)]
-pub struct Listener(Arc<dyn Fn(PhaseEvent) + Send + Sync>);
+pub struct PhaseListener {
+    callback: Arc<dyn Fn(PhaseEvent) + Send + Sync>,
+    open: OpenPhases,
+    last_began: Option<(Phase, Duration)>,
+}
 
-impl Listener {
-    /// Calls `hear` with each of the news.
-    pub fn new(hear: impl Fn(PhaseEvent) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(hear))
+impl PhaseListener {
+    /// Calls `callback` with each event.
+    pub fn new(callback: impl Fn(PhaseEvent) + Send + Sync + 'static) -> Self {
+        Self { callback: Arc::new(callback), open: OpenPhases::default(), last_began: None }
     }
 
-    /// Tells one of the news.
-    pub fn tell(&self, news: PhaseEvent) {
-        (self.0)(news);
+    /// Calls the callback with `event`.
+    pub fn tell(&self, event: PhaseEvent) {
+        (self.callback)(event);
     }
 }
 
-impl fmt::Debug for Listener {
+impl Observer for PhaseListener {
+    fn phase_announced(&mut self, phase: Phase, at: Duration) {
+        // The journal may note the beginning as well, with the same instant.
+        if self.last_began.replace((phase, at)) != Some((phase, at)) {
+            self.tell(PhaseEvent::Began(PhaseStart { name: phase, started_ms: ms(at) }));
+        }
+    }
+
+    fn phase_began(&mut self, phase: Phase, at: Duration) {
+        self.phase_announced(phase, at);
+        self.open.begin(phase, at);
+    }
+
+    fn phase_ended(&mut self, phase: Phase, at: Duration, ending: Ending, last_reply: Option<&Reply>) {
+        if let Some(phase) = self.open.end(phase, at, ending, last_reply) {
+            self.tell(PhaseEvent::Ended(phase));
+        }
+    }
+
+    fn closed(&self) {
+        self.open.never_ended().for_each(|phase| self.tell(PhaseEvent::Ended(phase)));
+    }
+}
+
+impl fmt::Debug for PhaseListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
-}
-
-/// Reads a journal while it is written, and tells the news in it.
-#[derive(Debug)]
-pub(super) struct Live {
-    started: Instant,
-    phases: Phases,
-    /// The last phase that was said to be under way.
-    announced: Option<(Phase, Instant)>,
-    listener: Listener,
-}
-
-impl Live {
-    pub(super) fn new(started: Instant, listener: Listener) -> Self {
-        Self { started, phases: Phases::new(started), announced: None, listener }
-    }
-
-    /// Reads the last of the entries.
-    pub(super) fn read_last(&mut self, entries: &[Entry]) {
-        let Some(Entry { at, event }) = entries.last() else { return };
-        if let Event::Began(phase) = event {
-            self.announce(*phase, *at);
-        }
-        if let Some(phase) = self.phases.read(entries, entries.len() - 1) {
-            self.listener.tell(PhaseEvent::Ended(phase));
-        }
-    }
-
-    /// Says that a phase is under way, once.
-    pub(super) fn announce(&mut self, phase: Phase, at: Instant) {
-        if self.announced.replace((phase, at)) != Some((phase, at)) {
-            let started_ms = ms(at.saturating_duration_since(self.started));
-            self.listener.tell(PhaseEvent::Began(PhaseStart { name: phase, started_ms }));
-        }
-    }
-
-    /// Tells of the phases that never ended.
-    pub(super) fn close(&self) {
-        self.phases.never_ended().for_each(|phase| self.listener.tell(PhaseEvent::Ended(phase)));
+        f.write_str("PhaseListener")
     }
 }

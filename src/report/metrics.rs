@@ -1,4 +1,4 @@
-//! The figures of a report, under the names that Circonus gave them.
+//! [`Metrics`]: the metrics of a report, named as in Circonus.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The figures of a check. A phase that got no answer has no time here; certificate facts are there with TLS.
+/// The metrics of a check. A phase without an answer has no time; the facts of the certificate are there only with TLS.
 ///
 /// Times are in milliseconds with a resolution of one microsecond.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
@@ -72,16 +72,16 @@ pub struct Metrics {
     pub quit_time: Option<f64>,
     /// From the start to the end of the whole check, in ms.
     pub duration: f64,
-    /// The name of the last phase tried, QUIT left out; `null` when none was.
+    /// The last phase of the SMTP session that was begun, QUIT left out; `null` when none was.
     #[schema(required, value_type = Option<Phase>)]
     pub last_cmd: Option<Phase>,
     /// The code of the last reply in that phase; `null` when it got none.
     #[schema(required)]
     pub last_code: Option<u16>,
-    /// The server's words in that reply; `null` when there was none.
+    /// The text of that reply; `null` when there was none.
     #[schema(required)]
     pub last_message: Option<String>,
-    /// Every error of the certificate, in words; `null` if there is none.
+    /// The errors of the certificate, in words; `null` when there is none.
     #[schema(required)]
     pub cert_error: Option<String>,
     /// When the server's certificate expires, in seconds since the Unix epoch.
@@ -111,7 +111,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sets a phase's time, in ms. The PROXY header has none: nothing answers it.
+    /// Sets a phase's time, in ms. `proxy` has none: a server does not reply to the PROXY header.
     pub(super) fn set_time(&mut self, phase: Phase, ms: f64) {
         let time = match phase {
             Phase::Dns => &mut self.dns_time,

@@ -1,10 +1,10 @@
-//! What a check found out: [`Report`], the public contract.
+//! The result of a check: [`Report`], the public contract.
 //!
-//! - [`journal`]: what happened and when, written down while the check runs.
-//! - [`fold`]: the journal as a report, a pure function.
-//! - [`live`]: the news of the phases while the journal is being written.
-//! - [`metrics`]: the figures, under the names that Circonus gave them.
-//! - [`mod@exposition`]: the report as Prometheus reads it.
+//! - [`journal`]: the log of a check, written while it runs.
+//! - [`fold`]: journal → report, a pure function.
+//! - [`live`]: the phases as events, while the check runs.
+//! - [`metrics`]: the metrics of the report, named as in Circonus.
+//! - [`mod@exposition`]: the report in Prometheus' text format.
 
 pub mod exposition;
 pub mod fold;
@@ -15,13 +15,14 @@ pub mod metrics;
 use std::net::IpAddr;
 
 use serde::{Serialize, Serializer, ser::Error};
+use strum::{IntoStaticStr, VariantArray};
 use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use exposition::exposition;
 pub use journal::Journal;
-pub use live::{Listener, PhaseEvent, PhaseStart};
+pub use live::{PhaseEvent, PhaseListener, PhaseStart};
 pub use metrics::Metrics;
 
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
     x509::{CertificateFacts, problem::CertificateErrorKind},
 };
 
-/// The answer to a check that ran, whether the mail server did well or not.
+/// The result of a check that ran, whether it succeeded or failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {
     /// The check's own id (UUID version 7).
@@ -38,83 +39,80 @@ pub struct Report {
     /// When the check began, to the microsecond.
     #[serde(serialize_with = "in_micros")]
     pub started_at: OffsetDateTime,
-    /// Not failed.
+    /// Whether the check succeeded: `outcome` is not `failed`.
     pub success: bool,
-    /// How it ended.
+    /// How the check ended.
     pub outcome: Outcome,
-    /// Which server was spoken to.
+    /// The server that was checked.
     pub target: ReportedTarget,
-    /// Why the check failed.
+    /// Why the check failed; `null` when it succeeded.
     #[schema(required)]
     pub failure: Option<Failure>,
-    /// The figures.
+    /// The metrics.
     pub metrics: Metrics,
-    /// What happened, in the order in which it ended; a phase that began and never ended comes last.
+    /// The phases of the check, in the order in which they ended; a phase that began and never ended comes last.
     pub phases: Vec<PhaseReport>,
-    /// What the server offers.
+    /// The extensions that the server offers.
     pub capabilities: ReportedCapabilities,
-    /// The TLS session and the certificates; `null` where the server showed none.
+    /// The TLS session and the certificates; `null` when the server sent no certificate.
     #[schema(required)]
     pub tls: Option<TlsReport>,
-    /// Under which name the server queued the message, where its answer has a known form.
+    /// The queue id in the reply to the message; `null` when the reply has no known form, or there was none.
     #[schema(required, example = "4XyZ12abcd")]
     pub queue_id: Option<String>,
-    /// What an operator should know, though it did not fail the check.
+    /// Warnings for the operator. They did not fail the check.
     pub warnings: Vec<String>,
-    /// The dialogue, secrets masked; `null` unless asked for.
+    /// The lines of the SMTP session, secrets masked; `null` unless asked for.
     #[schema(required)]
     pub transcript: Option<Vec<TranscriptLine>>,
 }
 
 /// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Outcome {
-    /// The server took responsibility for the message.
+    /// The server accepted responsibility for the message.
     Delivered,
-    /// The check ended where `stop_after` said.
+    /// The check ended after the phase `stop_after`.
     Completed,
-    /// It did not get that far.
+    /// The check failed.
     Failed,
 }
 
 impl Outcome {
     /// The name that callers see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
-/// The server that was spoken to.
+/// The server that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReportedTarget {
-    /// Its host name, or its address where no name was given.
+    /// The host name, or the address if the target was an address.
     #[schema(example = "mx1.example.com")]
     pub host: String,
-    /// The address that was connected to; `null` when none was reached.
+    /// The address of the connection; `null` when there was no connection.
     #[schema(required, value_type = Option<String>, example = "203.0.113.7")]
     pub address: Option<IpAddr>,
     /// The TCP port.
     pub port: u16,
     /// Where the host came from.
     pub via: Via,
-    /// Hosts and addresses that were tried before, or all of them when none was reached. Left out when there are none.
+    /// The hosts and addresses that could not be connected to. Left out when there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub attempts: Vec<Attempt>,
 }
 
-/// Where the target came from.
+/// Where the host came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
-    /// The caller named it.
+    /// The request.
     Request,
-    /// MX lookup of the recipient's domain.
+    /// The MX lookup of the recipient's domain.
     Mx,
 }
 
@@ -126,37 +124,37 @@ pub struct Attempt {
     /// The address; `null` when the host has none.
     #[schema(required, value_type = Option<String>)]
     pub address: Option<IpAddr>,
-    /// What went wrong.
+    /// The reason.
     pub error: String,
 }
 
 /// Why a check failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Failure {
-    /// In which phase.
+    /// The phase that failed.
     pub phase: Phase,
-    /// In which way.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// Whether the same check may succeed later.
     pub temporary: bool,
-    /// The reply's code, where a reply is the reason.
+    /// The code of the reply that is the reason; `null` when no reply is.
     #[schema(required, example = 550)]
     pub code: Option<u16>,
-    /// The reply's enhanced status code (RFC 3463).
+    /// The enhanced status code (RFC 3463) of that reply; `null` when it has none.
     #[schema(required, example = "5.1.1")]
     pub enhanced_code: Option<String>,
-    /// The server's own words, or ours where it had none.
+    /// The text of that reply; or a description of the failure, if no reply is the reason.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure other than by a reply; `temporary` is what its kind says.
+    /// A failure without a reply. Its kind tells whether it is temporary.
     pub fn new(phase: Phase, kind: FailureKind, message: impl ToString) -> Self {
-        let (code, enhanced_code) = (None, None);
-        Self { phase, kind, temporary: kind.is_temporary(), code, enhanced_code, message: message.to_string() }
+        let (temporary, message) = (kind.is_temporary(), message.to_string());
+        Self { phase, kind, temporary, code: None, enhanced_code: None, message }
     }
 
-    /// A reply other than the expected one.
+    /// A failure by a reply other than the expected one.
     pub fn rejected(phase: Phase, reply: &Reply) -> Self {
         Self {
             phase,
@@ -169,9 +167,10 @@ impl Failure {
     }
 }
 
-/// The ways in which a check fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureKind {
     /// The name has no mail server or no address, or the resolver failed.
     Dns,
@@ -179,37 +178,26 @@ pub enum FailureKind {
     Refused,
     /// No route to the address.
     Unreachable,
-    /// Time ran out.
+    /// The time limit of the check was reached.
     Timeout,
-    /// The server hung up.
+    /// The server closed the connection.
     Closed,
-    /// The server does not speak SMTP, said more than a limit allows, or spoke out of turn.
+    /// The server does not speak SMTP, sent more than a limit allows, or sent something out of turn.
     Protocol,
     /// A reply other than the expected one.
     Rejected,
     /// The TLS handshake failed.
     Tls,
-    /// The certificate is not good enough for what was asked.
+    /// The certificate does not meet the requirements of the check.
     Certificate,
-    /// Something that the check needs is not to be had.
+    /// The server does not support something that the check needs.
     Unsupported,
 }
 
 impl FailureKind {
     /// The name that callers see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Protocol => "protocol",
-            Self::Rejected => "rejected",
-            Self::Tls => "tls",
-            Self::Certificate => "certificate",
-            Self::Unsupported => "unsupported",
-        }
+        self.into()
     }
 
     fn is_temporary(self) -> bool {
@@ -220,7 +208,7 @@ impl FailureKind {
 /// One phase of the check.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PhaseReport {
-    /// Its name.
+    /// The name of the phase.
     pub name: Phase,
     /// When it began, in milliseconds from the start of the check.
     #[schema(example = 0.8)]
@@ -228,64 +216,64 @@ pub struct PhaseReport {
     /// How long it took, in milliseconds with a resolution of one microsecond; `null` when it never ended.
     #[schema(required, example = 12.345)]
     pub time_ms: Option<f64>,
-    /// Whether it ended as it should.
+    /// Whether it ended successfully.
     pub ok: bool,
-    /// The reply's code; `null` where there was none.
+    /// The code of the reply; `null` when there was none.
     #[schema(required, example = 220)]
     pub code: Option<u16>,
-    /// The reply's enhanced status code (RFC 3463).
+    /// The enhanced status code (RFC 3463) of the reply; `null` when there was none.
     #[schema(required)]
     pub enhanced_code: Option<String>,
-    /// The server's words; the lines of a reply are joined by LF, their enhanced status code taken off.
+    /// The text of the reply: its lines without the codes, joined by LF; `null` when there was none.
     #[schema(required, example = "mx1.example.com ESMTP")]
     pub message: Option<String>,
 }
 
-/// What the server offered in answer to EHLO, on either side of the handshake.
+/// The extensions that the server offered in its replies to EHLO, before and after the handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReportedCapabilities {
-    /// Keywords and parameters in clear text.
+    /// Keywords and parameters outside TLS; `null` when there was no such reply.
     #[schema(required)]
     pub before_tls: Option<Capabilities>,
-    /// Keywords and parameters inside TLS.
+    /// Keywords and parameters inside TLS; `null` when there was no such reply.
     #[schema(required)]
     pub after_tls: Option<Capabilities>,
 }
 
-/// The TLS session, as far as it came.
+/// The TLS session; if the handshake failed after the certificate had arrived, as much as is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TlsReport {
     /// The protocol version; `null` when the handshake failed before the server had signed anything.
     #[schema(required, example = "TLSv1.3")]
     pub version: Option<String>,
-    /// The cipher suite by its IANA name; `null` when the handshake failed, for whatever reason.
+    /// The IANA name of the cipher suite; `null` when the handshake failed.
     #[schema(required, example = "TLS_AES_256_GCM_SHA384")]
     pub cipher: Option<String>,
-    /// The name that was asked for by SNI, and looked for in the certificate.
+    /// The name that was sent as SNI, and that the certificate must bear.
     pub server_name: String,
-    /// Whether the handshake came to its end and the certificate has none of the errors below. `false` without any error: the
-    /// handshake failed for another reason than the certificate, and `failure` says why.
+    /// Whether the handshake was completed and the certificate has none of the errors in `errors`. If this is `false`
+    /// and there is no error, the handshake failed for a reason other than the certificate, which `failure` gives.
     pub verified: bool,
-    /// Everything that is wrong with the certificate, each kind once; `metrics.cert_error` has it in words. Found also where the
-    /// handshake failed after the certificate had come.
+    /// The errors of the certificate, each kind once; `metrics.cert_error` describes them. Also there if the handshake
+    /// failed after the certificate had arrived.
     pub errors: Vec<CertificateErrorKind>,
-    /// The certificates in the order in which the server sent them, its own first; also those of a handshake that failed. Empty when
-    /// its own can't be read.
+    /// The certificates in the order in which the server sent them, its own first; also there if the handshake failed.
+    /// Empty if the server's own cannot be read.
     pub chain: Vec<CertificateFacts>,
 }
 
-/// One line of the dialogue.
+/// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct TranscriptLine {
-    /// When it was written or had arrived, in milliseconds from the start of the check.
+    /// When it was sent or had arrived, in milliseconds from the start of the check.
     pub at_ms: f64,
-    /// Who said it.
+    /// The sender.
     pub from: Speaker,
-    /// The line, without its end.
+    /// The line, without CR LF.
     pub text: String,
 }
 
-/// Who speaks in a transcript.
+/// The sender of a line of the transcript.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
@@ -293,14 +281,14 @@ pub enum Speaker {
     Client,
     /// The mail server.
     Server,
-    /// Nobody: the handshake took place here.
+    /// Neither: the line stands for a completed TLS handshake.
     Tls,
 }
 
-/// RFC 3339 with all six digits: some readers take no other number of them, and a trailing zero is a digit, too.
+/// RFC 3339, always with six digits after the point: some parsers accept no other number of digits.
 fn in_micros<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    const FORM: &[BorrowedFormatItem<'_>] =
+    const FORMAT: &[BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    let text = moment.to_offset(UtcOffset::UTC).format(FORM).map_err(S::Error::custom)?;
+    let text = moment.to_offset(UtcOffset::UTC).format(FORMAT).map_err(S::Error::custom)?;
     serializer.serialize_str(&text)
 }

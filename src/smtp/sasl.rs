@@ -1,11 +1,13 @@
 //! AUTH (RFC 4954): mechanisms, and what they answer to the server's challenges.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use strum::IntoStaticStr;
 
 use crate::secret::{Mask, Secret};
 
 /// A SASL mechanism.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum Mechanism {
     /// PLAIN (RFC 4616): one response, `authzid NUL authcid NUL password`.
     Plain,
@@ -16,10 +18,7 @@ pub enum Mechanism {
 impl Mechanism {
     /// The name that AUTH takes.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-        }
+        self.into()
     }
 }
 

@@ -13,6 +13,7 @@ mod document;
 mod doors;
 mod draining;
 mod endings;
+mod enum_names;
 mod hang_up;
 mod hostile;
 mod https;

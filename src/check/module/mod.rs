@@ -1,29 +1,30 @@
-//! [`Modules`]: checks that the operator has named and written down, but for the target, which a caller gives.
+//! [`Modules`]: named checks in the operator's settings, without a target. A caller names a module, and gives the
+//! target.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, TlsVerify, fields::Fields, rules::Rules};
+use super::{Check, CheckRequest, Invalid, TlsVerify, fields::Fields, rules};
 use crate::{
     destination::{InvalidTarget, host_and_port},
     secret::MASK,
 };
 
-/// The module of those who name none.
+/// The module of a caller that names none.
 const DEFAULT: &str = "default";
-/// The parameter that nobody may see.
+/// The parameter that is never shown.
 const PASSWORD: &str = "sasl_password";
-/// No timeout is capped lower: less is no time for a conversation.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// Characters of a module's name.
-const LONGEST_NAME: usize = 64;
+/// A timeout is not capped below this: a session needs some time.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// Most characters of a module's name.
+const MAX_NAME_SIZE: usize = 64;
 
-/// The operator's modules, by name. There always is a `default`; where the operator has none, it ends after EHLO and sends no mail.
+/// The modules by name. There always is a `default`: unless the operator has one, it ends after EHLO and sends no mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Modules(BTreeMap<String, Module>);
 
-/// The parameters of a check without its target, valid as far as that can be told without one.
+/// The parameters of a check without its target, validated as far as possible without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     name: String,
@@ -33,30 +34,30 @@ pub struct Module {
     max_timeout: Duration,
 }
 
-/// What is wrong with a module.
+/// The error of a module that breaks rules, with every violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidModule {
     name: String,
     invalid: Invalid,
 }
 
-/// What a caller may say: whom to check, and by which module.
+/// What a caller gives: the target, and the name of the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleRequest {
     target: Option<String>,
     to: Option<String>,
-    /// Which module, if not the default one.
+    /// `None` for the default module.
     module: Option<String>,
-    /// Whether the answer is to explain itself.
+    /// Whether the answer is an explanation of the check instead of its metrics.
     pub debug: bool,
     invalid: Invalid,
 }
 
 impl Modules {
-    /// Reads the tables of the settings file: names, and the parameters of each.
+    /// Reads the tables of the settings file: the name and the parameters of each module.
     ///
     /// # Errors
-    /// The first bad module, with every rule that it breaks.
+    /// The first invalid module, with every violation.
     pub fn parse(
         tables: impl IntoIterator<Item = (String, Map<String, Value>)>,
         max_timeout: Duration,
@@ -68,7 +69,7 @@ impl Modules {
         Ok(Self(modules.collect::<Result<_, _>>()?).and_default(max_timeout))
     }
 
-    /// The default module alone.
+    /// Only the default module.
     pub fn none(max_timeout: Duration) -> Self {
         Self(BTreeMap::new()).and_default(max_timeout)
     }
@@ -76,30 +77,32 @@ impl Modules {
     fn and_default(mut self, max_timeout: Duration) -> Self {
         self.0.entry(DEFAULT.to_owned()).or_insert_with(|| {
             let fields = Map::from_iter([("stop_after".to_owned(), "ehlo".into())]);
-            Module::parse(DEFAULT.to_owned(), fields, max_timeout).expect("to end after EHLO needs no other parameter")
+            Module::parse(DEFAULT.to_owned(), fields, max_timeout)
+                .expect("a check that ends after EHLO needs no other parameter")
         });
         self
     }
 
-    /// The module that a caller asks for, and the check that it makes of the caller's target. `at_most` caps the check's timeout.
+    /// The module that the caller names, and its check of the caller's target. `max_timeout` caps the check's timeout.
     ///
     /// # Errors
-    /// Every violation. `/target`, `/to` and `/module` are the caller's own parameters.
-    pub fn check(&self, request: ModuleRequest, at_most: Option<Duration>) -> Result<(&Module, Check), Invalid> {
+    /// Every violation. The pointers are `/target`, `/to` and `/module`, which are the caller's own parameters.
+    pub fn check(&self, request: ModuleRequest, max_timeout: Option<Duration>) -> Result<(&Module, Check), Invalid> {
         let ModuleRequest { target, to, module, debug, mut invalid } = request;
         let Some(module) = self.0.get(module.as_deref().unwrap_or(DEFAULT)) else {
             invalid.add("module", "is not known");
             return Err(invalid);
         };
-        let parts = target.as_deref().and_then(|target| invalid.take("target", host_and_port(target)));
+        let parts = target.as_deref().and_then(|target| invalid.parsed("target", host_and_port(target)));
         let Some((host, port)) = parts.filter(|_| invalid.is_empty()) else { return Err(invalid) };
         let mut check = module.check(host, port, to)?;
-        check.timeout = check.timeout.min(at_most.unwrap_or(Duration::MAX)).max(SHORTEST);
+        check.timeout = check.timeout.min(max_timeout.unwrap_or(Duration::MAX)).max(MIN_TIMEOUT);
         check.transcript = debug;
         Ok((module, check))
     }
 
-    /// Modules that would send their password to any server a caller names, because they don't require the right certificate.
+    /// The modules that would send their password to any server that a caller names: they do not require the
+    /// certificate of one server.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
         self.0.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
     }
@@ -113,30 +116,30 @@ impl Module {
         }
         let (request, mut invalid) = CheckRequest::read(fields.into_iter().collect(), max_timeout);
         if !is_name(&name) {
-            invalid.add("", format_args!("a module's name has 1 to {LONGEST_NAME} letters, digits, `.`, `_` and `-`"));
+            invalid.add("", format_args!("a module's name has 1 to {MAX_NAME_SIZE} letters, digits, `.`, `_` and `-`"));
         }
         if request.target.is_some() {
             invalid.add("target", "is the caller's to give");
         }
         let module = Self { name, request, shown, max_timeout };
-        // Any target will do here: what is still wrong is wrong for every caller.
+        // The caller's parameters are valid here: any violation is the module's.
         let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
-        match Rules::new(invalid).check(module.of("mx.example.com", None, to), max_timeout) {
+        match rules::check(module.request_for("mx.example.com", None, to), invalid, max_timeout) {
             Ok(_) => Ok(module),
             Err(invalid) => Err(InvalidModule { name: module.name, invalid }),
         }
     }
 
-    /// The request for this target, with the module's own recipient unless another is given.
-    fn of(&self, host: &str, port: Option<u16>, to: Option<String>) -> CheckRequest {
+    /// The request for this target. `port` and `to` replace the module's own.
+    fn request_for(&self, host: &str, port: Option<u16>, to: Option<String>) -> CheckRequest {
         let module = self.request.clone();
         CheckRequest { target: Some(host.to_owned()), port: port.or(module.port), to: to.or(module.to), ..module }
     }
 
     fn check(&self, host: &str, port: Option<u16>, to: Option<String>) -> Result<Check, Invalid> {
-        let checked = Rules::new(Invalid::default()).check(self.of(host, port, to), self.max_timeout);
+        let checked = rules::check(self.request_for(host, port, to), Invalid::default(), self.max_timeout);
         checked.map_err(|invalid| {
-            // A parameter that is the module's own is not one of the caller's.
+            // The caller does not know the module's own parameters.
             let mut callers = Invalid::default();
             for violation in invalid.violations() {
                 let detail = &violation.detail;
@@ -149,12 +152,12 @@ impl Module {
         })
     }
 
-    /// Its name.
+    /// The name of the module.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its parameters as the operator wrote them, the password masked.
+    /// The parameters as the operator wrote them, the password masked.
     pub fn parameters(&self) -> &Map<String, Value> {
         &self.shown
     }
@@ -168,7 +171,7 @@ impl Module {
 }
 
 impl ModuleRequest {
-    /// Reads the parameters of a query. What is wrong with them, [`Modules::check`] says along with the rest.
+    /// Reads the parameters of a query. [`Modules::check`] reports their violations together with its own.
     pub fn read(query: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut fields = Fields::new(query.into_iter().map(|(name, text)| (name, Value::String(text))).collect());
         let [target, to, module] = ["target", "to", "module"].map(|name| fields.text(name));
@@ -179,7 +182,7 @@ impl ModuleRequest {
             Some(target) if target.is_empty() => invalid.add("target", InvalidTarget::Empty),
             Some(_) => {}
         }
-        // What stands where the query had something else than UTF-8 could well be part of a mailbox.
+        // Octets that were not UTF-8 have become this character, which a mailbox may contain.
         if to.as_ref().is_some_and(|to| to.contains(char::REPLACEMENT_CHARACTER)) {
             invalid.add("to", "must be UTF-8");
         }
@@ -189,7 +192,7 @@ impl ModuleRequest {
 
 fn is_name(name: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(known)
+    (1..=MAX_NAME_SIZE).contains(&name.len()) && name.bytes().all(known)
 }
 
 impl fmt::Display for InvalidModule {

@@ -1,4 +1,4 @@
-//! Modules: what an operator may write, and what a caller may make of it.
+//! The modules of an operator, and the checks that a caller gets with them.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -38,7 +38,7 @@ fn the_default_module_ends_after_ehlo_unless_the_operator_has_one() {
 }
 
 #[test]
-fn a_caller_names_target_port_and_recipient() {
+fn a_caller_gives_target_port_and_recipient() {
     let modules = modules(json!({"mx": {"port": 2525, "to": "probe@example.test", "from": "a@b.test"}})).expect("good");
     let check = |target, to: Option<&str>| {
         let to = to.map(|to| ("to", to));
@@ -56,7 +56,7 @@ fn a_caller_names_target_port_and_recipient() {
 }
 
 #[test]
-fn what_a_caller_says_wrong_is_named() {
+fn violations_of_a_caller_name_its_parameters() {
     let modules = modules(json!({"v6": {"ip_family": "ipv6", "stop_after": "ehlo"}, "mail": {}})).expect("good");
     for (pairs, violations) in [
         (&[][..], "/target: is required"),
@@ -100,7 +100,7 @@ fn what_a_caller_says_wrong_is_named() {
 }
 
 #[test]
-fn a_bad_module_is_found_before_anybody_asks_for_it() {
+fn invalid_modules_are_refused_at_start() {
     for (tables, complaint) in [
         (json!({"mx": {"prot": 25}}), "[modules.mx] `prot` is no parameter; did you mean `port`?"),
         (json!({"mx": {"target": "mx.test"}}), "[modules.mx] `target` is the caller's to give"),
@@ -128,7 +128,7 @@ fn a_bad_module_is_found_before_anybody_asks_for_it() {
 }
 
 #[test]
-fn prometheus_may_shorten_a_check_and_never_lengthen_it() {
+fn the_scrape_timeout_shortens_a_check_and_never_lengthens_it() {
     let modules = modules(json!({"default": {"stop_after": "ehlo", "timeout_ms": 3000}})).expect("good");
     for (at_most, ms) in [(None, 3000), (Some(9500), 3000), (Some(2500), 2500), (Some(99), 100), (Some(0), 100)] {
         let (_, check) =
@@ -174,7 +174,9 @@ fn a_module_that_gives_its_password_to_anybody_is_known() {
 
 proptest! {
     #[test]
-    fn whatever_is_asked_gets_a_check_or_a_reason(pairs in prop::collection::vec(("target|to|module|debug|\\PC{0,5}", "\\PC{0,20}"), 0..6)) {
+    fn any_query_is_a_check_or_invalid(
+        pairs in prop::collection::vec(("target|to|module|debug|\\PC{0,5}", "\\PC{0,20}"), 0..6),
+    ) {
         let request = ModuleRequest::read(pairs);
         if let Err(invalid) = Modules::none(MAX).check(request, None) {
             prop_assert!(!invalid.violations().is_empty());

@@ -38,7 +38,7 @@ use crate::{
     config::{Run, Settings, flag_of},
     destination::policy::Forbidden,
     probe::{CheckJob, Probe, Refusal},
-    report::{Listener, PhaseEvent, Report},
+    report::{PhaseEvent, PhaseListener, Report},
 };
 use nagios::Status;
 use readable::Readable;
@@ -138,7 +138,7 @@ fn refuse(complaints: Vec<String>, as_plugin: bool) -> ExitCode {
 async fn draw(probe: Probe, check: Check, screen: &mut Screen) -> Result<Report, Refusal> {
     let (sender, mut heard) = mpsc::unbounded_channel();
     // Nobody listens any more only when the check is about to be aborted.
-    let order = CheckJob::new(check).with_observer(Listener::new(move |news| drop(sender.send(news))));
+    let order = CheckJob::new(check).with_observer(PhaseListener::new(move |news| drop(sender.send(news))));
     let mut task = tokio::spawn(probe.oneshot(order));
     let _aborted = AbortOnDrop(task.abort_handle());
     let (mut waterfall, mut tick, began) = (Waterfall::default(), interval(TICK), Instant::now());

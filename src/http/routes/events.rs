@@ -23,7 +23,7 @@ use crate::{
     http::{problem::Problem, server::Running},
     phase::Phase,
     probe::{CheckJob, Probe},
-    report::{Listener, PhaseEvent, PhaseReport, PhaseStart, Report},
+    report::{PhaseEvent, PhaseListener, PhaseReport, PhaseStart, Report},
 };
 
 /// How often a stream says something, for those on the way who close what is silent.
@@ -89,7 +89,7 @@ impl LiveCheck {
         let (sender, told) = mpsc::unbounded_channel();
         let teller = sender.clone();
         // Whoever does not listen any more has hung up, and the check is about to end.
-        let order = order.with_observer(Listener::new(move |news| drop(teller.send(news.into()))));
+        let order = order.with_observer(PhaseListener::new(move |news| drop(teller.send(news.into()))));
         let check = async move {
             let _running = running;
             let last = match probe.oneshot(order).await {

@@ -313,7 +313,7 @@ impl Session<'_> {
         let lines = self.mask.apply(&self.parser.unfinished());
         let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
         if self.check.transcript {
-            self.journal.note(self.stream.arrived(), Event::Overheard(lines));
+            self.journal.note(self.stream.arrived(), Event::PartialReply(lines));
         }
         last
     }

@@ -1,8 +1,8 @@
-//! A [`Report`] as Prometheus reads it: a pure function.
+//! A [`Report`] in Prometheus' text format: a pure function.
 //!
-//! The names are those of the blackbox_exporter where it has one for the same thing, so that its dashboards and alerts go on working.
-//! All of it is gauges, an info metric being one that is 1: that way what is written is valid both as the text format 0.0.4 and as
-//! OpenMetrics 1.0, whose types `info` and `counter` the older one does not know.
+//! A metric that blackbox_exporter has as well has the same name, so that dashboards and alerts keep working. All
+//! metrics are gauges, and an info metric is a gauge that is 1: so the text is valid both as text format 0.0.4 and as
+//! OpenMetrics 1.0. The former does not know the latter's type `info`, and names counters differently.
 
 use std::{fmt, net::IpAddr, time::Duration};
 
@@ -16,10 +16,10 @@ use prometheus_client::{
 use super::{PhaseReport, Report, TlsReport};
 use crate::phase::Phase;
 
-/// Characters of a label's value: a certificate can bear names of 64 KiB, and every one of them would be kept by the one who scrapes.
-const LONGEST_LABEL: usize = 1024;
+/// Most characters of a label's value: a certificate can have names of 64 KiB, and Prometheus would store all of it.
+const MAX_LABEL_SIZE: usize = 1024;
 
-/// The report as text, `# EOF` at its end. `timeout` is what the check was given.
+/// The report as text that ends with `# EOF`. `timeout` is the check's time limit.
 pub fn exposition(report: &Report, timeout: Duration) -> String {
     let mut gauges = Gauges::default();
     gauges.check(report, timeout);
@@ -27,7 +27,7 @@ pub fn exposition(report: &Report, timeout: Duration) -> String {
     if let Some(tls) = &report.tls {
         gauges.tls(tls);
     }
-    // Nothing of one check may be left in the answer of the next.
+    // A new registry for each report: the response must contain nothing of another check.
     let mut registry = Registry::default();
     registry.register_collector(Box::new(gauges));
     let mut text = String::new();
@@ -44,7 +44,7 @@ struct Gauge {
     samples: Vec<(Labels, f64)>,
 }
 
-/// In the order in which they are written; the library's own families have none.
+/// The gauges in the order in which they are written, which the families of the library do not keep.
 #[derive(Debug, Default)]
 struct Gauges(Vec<Gauge>);
 
@@ -64,17 +64,17 @@ impl Collector for Gauges {
 }
 
 impl Gauges {
-    /// One figure.
+    /// A gauge with one value.
     fn one(&mut self, name: &'static str, help: &'static str, value: f64) {
         self.several(name, help, [(Vec::new(), value)]);
     }
 
-    /// Facts: labels of a 1.
+    /// An info metric: the labels are the information.
     fn info(&mut self, name: &'static str, help: &'static str, labels: Labels) {
         self.several(name, help, [(labels, 1.0)]);
     }
 
-    /// A gauge without samples is left out.
+    /// A gauge with any number of samples. It is left out if there are none.
     fn several(&mut self, name: &'static str, help: &'static str, samples: impl IntoIterator<Item = (Labels, f64)>) {
         let samples: Vec<_> = samples.into_iter().collect();
         if !samples.is_empty() {
@@ -174,23 +174,24 @@ impl Gauges {
     }
 }
 
-/// A sample for each phase that has one, `phase` being its first label. No phase comes twice, for that would be no exposition.
+/// The samples of the phases that have one. Their first label is `phase`, and no phase has two: the format does not
+/// allow that.
 fn by_phase(report: &Report, sample: impl Fn(&PhaseReport) -> Option<(Labels, f64)>) -> Vec<(Labels, f64)> {
     let of_phase = |phase: Phase| {
         let reported = report.phases.iter().rfind(|reported| reported.name == phase)?;
         let (more, value) = sample(reported)?;
         Some(([vec![("phase", phase.to_string())], more].concat(), value))
     };
-    Phase::ALL.into_iter().filter_map(of_phase).collect()
+    Phase::ALL.iter().copied().filter_map(of_phase).collect()
 }
 
-/// As ever, a phase that began and never ended has no time.
+/// `None` if the lookup never ended.
 fn dns_lookup_seconds(report: &Report) -> Option<f64> {
     let looked_up = report.phases.iter().rfind(|phase| phase.name == Phase::Dns);
     looked_up.map_or(Some(0.0), |phase| phase.time_ms.map(seconds))
 }
 
-/// The blackbox_exporter knows it once it has an address, whatever comes of the connection.
+/// As in blackbox_exporter, an address that could not be connected to counts as well.
 fn ip_version(report: &Report) -> f64 {
     let target = &report.target;
     let tried_last = || target.attempts.iter().rev().find_map(|attempt| attempt.address);
@@ -211,7 +212,7 @@ fn flag(is_true: bool) -> f64 {
 }
 
 fn bounded(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_LABEL) {
+    match text.char_indices().nth(MAX_LABEL_SIZE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -1,4 +1,4 @@
-//! Reports by hand, and what Prometheus would read of them: the reader here knows nothing of the library that writes.
+//! Reports as samples, read by a parser that is independent of the library that writes them.
 
 use std::{collections::BTreeMap, iter::Peekable, str::Chars};
 
@@ -70,7 +70,7 @@ fn tls(subject: &str) -> TlsReport {
     }
 }
 
-/// The samples of an exposition, each as its name and labels in the usual notation, labels without escapes.
+/// The samples of the text: name and labels in the usual notation, label values without escapes.
 fn samples(report: &Report) -> BTreeMap<String, f64> {
     let text = exposition(report, TIMEOUT);
     let body = text.strip_suffix("# EOF\n").expect("an end");
@@ -91,7 +91,7 @@ fn samples(report: &Report) -> BTreeMap<String, f64> {
     samples
 }
 
-/// The text format's grammar of a sample without timestamp.
+/// A sample without timestamp, by the grammar of the text format.
 fn sample(line: &str) -> (String, f64) {
     let mut rest = line.chars().peekable();
     let mut sample = word(&mut rest);
@@ -135,7 +135,7 @@ fn assert_samples(report: &Report, expected: &[(&str, f64)]) {
 }
 
 #[test]
-fn a_check_without_anything_has_the_figures_that_are_always_there() {
+fn a_report_without_anything_has_the_basic_metrics() {
     let always = [
         ("probe_success", 1.0),
         ("probe_duration_seconds", 0.021625),
@@ -147,7 +147,7 @@ fn a_check_without_anything_has_the_figures_that_are_always_there() {
 }
 
 #[test]
-fn phases_have_times_and_codes_where_they_got_them() {
+fn phases_have_times_and_codes_if_the_report_has_them() {
     let mut report = report();
     report.success = false;
     report.target.address = "2001:db8::1".parse().ok();
@@ -178,7 +178,7 @@ fn phases_have_times_and_codes_where_they_got_them() {
 }
 
 #[test]
-fn a_look_up_that_never_ended_has_no_time() {
+fn a_lookup_that_never_ended_has_no_time() {
     let mut report = report();
     report.target.address = None;
     report.phases = vec![phase(Phase::Dns, None, None, None)];
@@ -188,7 +188,7 @@ fn a_look_up_that_never_ended_has_no_time() {
 }
 
 #[test]
-fn where_nobody_was_reached_the_ip_version_is_that_of_the_address_that_was_tried_last() {
+fn without_a_connection_the_ip_version_is_that_of_the_last_address_tried() {
     let attempt = |address: Option<&str>| Attempt {
         host: "mx.test".to_owned(),
         address: address.and_then(|address| address.parse().ok()),
@@ -210,7 +210,7 @@ fn where_nobody_was_reached_the_ip_version_is_that_of_the_address_that_was_tried
 }
 
 #[test]
-fn certificates_have_the_names_of_the_blackbox_exporter() {
+fn certificate_metrics_have_the_names_of_blackbox_exporter() {
     let mut report = report();
     report.tls = Some(tls("CN=mx.test"));
     let all = samples(&report);
@@ -263,16 +263,16 @@ fn a_long_name_is_cut() {
     let mut report = report();
     report.tls = Some(tls(&"é".repeat(70_000)));
     assert!(exposition(&report, TIMEOUT).len() < 8192);
-    let cut = format!("subject={}…,issuer=", "é".repeat(LONGEST_LABEL));
+    let cut = format!("subject={}…,issuer=", "é".repeat(MAX_LABEL_SIZE));
     assert!(samples(&report).keys().any(|sample| sample.contains(&cut)));
 }
 
 proptest! {
     #[test]
-    fn whatever_a_certificate_says_stays_in_its_label(subject in r#"[\PC\n\r\t"\\{},= #]{0,40}"#) {
+    fn any_subject_stays_in_its_label(subject in r#"[\PC\n\r\t"\\{},= #]{0,40}"#) {
         let mut report = report();
         report.tls = Some(tls(&subject));
-        // `lines` takes a CR before an LF for a part of it, Prometheus doesn't.
+        // `lines` treats a CR before an LF as part of the line end; Prometheus does not.
         prop_assume!(!subject.contains('\r'));
         let label = format!("subject={subject},issuer=");
         prop_assert!(samples(&report).keys().any(|sample| sample.contains(&label)));

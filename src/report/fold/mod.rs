@@ -1,15 +1,15 @@
-//! Journal → [`Report`], a pure function. No figure is computed anywhere else.
+//! Journal → [`Report`], a pure function. No metric is computed anywhere else.
 
 pub(super) mod phases;
 
 use std::time::{Duration, Instant};
 
-use phases::Phases;
+use phases::OpenPhases;
 
 use super::{
-    Failure, Journal, Metrics, Outcome, PhaseReport, Report, ReportedCapabilities, ReportedTarget, Speaker, TlsReport,
+    Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Speaker, TlsReport,
     TranscriptLine,
-    journal::{Ending, Event, TlsSession},
+    journal::{Ending, Entry, Event, Heading, TlsSession},
 };
 use crate::{
     phase::Phase,
@@ -19,194 +19,157 @@ use crate::{
 
 /// The report of a check that ended at `ended`.
 pub fn fold(journal: Journal, ended: Instant) -> Report {
-    let mut fold = Fold::new(&journal);
-    for (index, entry) in journal.entries.iter().enumerate() {
-        fold.take(index, entry.at, &entry.event);
+    let Journal { heading, entries, .. } = journal;
+    let duration = ended.saturating_duration_since(heading.started);
+    let mut fold = Fold::new(*heading);
+    for Entry { at, event } in entries {
+        fold.add(at, event);
     }
-    fold.finish(ended)
+    fold.finish(duration)
 }
 
-/// The state of a fold: the report so far, and what is open.
-struct Fold<'a> {
-    journal: &'a Journal,
-    target: ReportedTarget,
-    failure: Option<Failure>,
-    metrics: Metrics,
-    phases: Vec<PhaseReport>,
-    reading: Phases,
-    last_reply: Option<&'a Reply>,
-    /// The last phase that counts as a command, and the last reply in it.
-    last: Option<(Phase, Option<&'a Reply>)>,
-    capabilities: ReportedCapabilities,
-    tls: Option<TlsReport>,
-    delivered: bool,
-    queue_id: Option<String>,
-    warnings: Vec<String>,
-    transcript: Option<Vec<TranscriptLine>>,
+/// The report so far, and what the next event needs to know. Instants are durations since the start of the check.
+struct Fold {
+    report: Report,
+    open: OpenPhases,
+    last_reply: Option<Reply>,
 }
 
-impl<'a> Fold<'a> {
-    fn new(journal: &'a Journal) -> Self {
-        let heading = &journal.heading;
-        let (host, port, via) = (heading.host.clone(), heading.port, heading.via);
-        Self {
-            journal,
+impl Fold {
+    /// The report of a check in which nothing happens.
+    fn new(heading: Heading) -> Self {
+        let Heading { id, started_at, host, port, via, transcript, .. } = heading;
+        let report = Report {
+            id,
+            started_at,
+            success: true,
+            outcome: Outcome::Completed,
             target: ReportedTarget { host, address: None, port, via, attempts: Vec::new() },
             failure: None,
             metrics: Metrics::default(),
             phases: Vec::new(),
-            reading: Phases::new(heading.started),
-            last_reply: None,
-            last: None,
             capabilities: ReportedCapabilities::default(),
             tls: None,
-            delivered: false,
             queue_id: None,
             warnings: Vec::new(),
-            transcript: heading.transcript.then(Vec::new),
-        }
+            transcript: transcript.then(Vec::new),
+        };
+        Self { report, open: OpenPhases::default(), last_reply: None }
     }
 
-    fn take(&mut self, index: usize, at: Instant, event: &'a Event) {
-        let ended = self.reading.read(&self.journal.entries, index);
+    fn add(&mut self, at: Duration, event: Event) {
+        let target = &mut self.report.target;
         match event {
             Event::Attempted(attempt) => {
-                // Should none be reached, the last one that was tried is whom the failure is about.
+                // If no address can be connected to, the failure is about the last one tried.
                 if attempt.address.is_some() {
-                    self.target.host.clone_from(&attempt.host);
+                    target.host.clone_from(&attempt.host);
                 }
-                self.target.attempts.push(attempt.clone());
+                target.attempts.push(attempt);
             }
-            Event::Connected { host, address } => {
-                self.target.host.clone_from(host);
-                self.target.address = Some(*address);
-            }
-            Event::Began(phase) => self.begin(*phase),
-            Event::Sent(text) => self.transcribe(at, Speaker::Client, text.clone()),
+            Event::Connected { host, address } => (target.host, target.address) = (host, Some(address)),
+            Event::Began(phase) => self.begin(at, phase),
+            Event::Sent(text) => self.transcribe(at, Speaker::Client, text),
             Event::Received(reply) => self.receive(at, reply),
-            Event::Overheard(lines) => {
+            Event::PartialReply(lines) => {
                 lines.lines().for_each(|line| self.transcribe(at, Speaker::Server, line.to_owned()));
             }
-            Event::Ended(_, ending) => self.end(ended, *ending),
-            Event::Secured(session) => self.secure(at, session),
-            Event::Failed(failure) => self.fail(failure.clone()),
-            Event::Warned(warning) => self.warnings.push(warning.clone()),
+            Event::Ended(phase, ending) => self.end(at, phase, ending),
+            Event::Secured(session) => self.secure(at, *session),
+            Event::Failed(failure) => self.fail(failure),
+            Event::Warned(warning) => self.report.warnings.push(warning),
         }
     }
 
-    fn begin(&mut self, phase: Phase) {
+    fn finish(self, duration: Duration) -> Report {
+        let Self { mut report, open, .. } = self;
+        report.phases.extend(open.never_ended());
+        report.metrics.duration = ms(duration);
+        if report.failure.is_some() {
+            (report.outcome, report.success) = (Outcome::Failed, false);
+        }
+        report
+    }
+
+    fn begin(&mut self, at: Duration, phase: Phase) {
+        self.open.begin(phase, at);
         if counts_as_last(phase) {
-            self.last = Some((phase, None));
+            self.report.metrics.set_last(phase, None);
         }
     }
 
-    fn receive(&mut self, at: Instant, reply: &'a Reply) {
+    fn receive(&mut self, at: Duration, reply: Reply) {
+        self.transcribe_reply(at, &reply);
+        if let Some(phase) = self.open.current().filter(|phase| counts_as_last(*phase)) {
+            self.report.metrics.set_last(phase, Some(&reply));
+        }
         self.last_reply = Some(reply);
-        if self.transcript.is_some() {
-            self.transcribe_reply(at, reply);
-        }
-        if let Some(phase) = self.reading.current().filter(|phase| counts_as_last(*phase)) {
-            self.last = Some((phase, Some(reply)));
-        }
     }
 
-    fn end(&mut self, ended: Option<PhaseReport>, ending: Ending) {
-        let Some(ended) = ended else { return };
-        let phase = ended.name;
+    fn end(&mut self, at: Duration, phase: Phase, ending: Ending) {
+        let Some(ended) = self.open.end(phase, at, ending, self.last_reply.as_ref()) else { return };
         if let Some(time) = ended.time_ms {
-            self.metrics.set_time(phase, time);
+            self.report.metrics.set_time(phase, time);
         }
-        self.phases.push(ended);
-        match (ending, self.last_reply) {
-            (Ending::Accepted, Some(reply)) => self.accept(phase, reply),
+        self.report.phases.push(ended);
+        match (ending, &self.last_reply) {
+            (Ending::Accepted, Some(reply)) => accept(&mut self.report, phase, reply),
             (Ending::Rejected, Some(reply)) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
             _ => {}
         }
     }
 
-    fn accept(&mut self, phase: Phase, reply: &Reply) {
-        match phase {
-            Phase::Ehlo | Phase::EhloTls => {
-                let offered = Some(Capabilities::from_ehlo(reply));
-                if self.tls.is_some() {
-                    self.capabilities.after_tls = offered;
-                } else {
-                    self.capabilities.before_tls = offered;
-                }
-            }
-            Phase::Body => {
-                self.delivered = true;
-                self.queue_id = queue_id(&reply.message());
-            }
-            _ => {}
+    fn secure(&mut self, at: Duration, session: TlsSession) {
+        let TlsSession { version, cipher, server_name, verified, problems, chain } = session;
+        self.report.metrics.set_certificate(chain.first(), &problems, self.report.started_at);
+        if let (Some(version), Some(cipher)) = (version, &cipher) {
+            self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
+        let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
+        self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
     }
 
     /// The first failure is the check's.
     fn fail(&mut self, failure: Failure) {
-        self.failure.get_or_insert(failure);
+        self.report.failure.get_or_insert(failure);
     }
 
-    fn secure(&mut self, at: Instant, session: &TlsSession) {
-        self.metrics.set_certificate(session.chain.first(), &session.problems, self.journal.heading.started_at);
-        if let (Some(version), Some(cipher)) = (session.version, &session.cipher) {
-            self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
+    fn transcribe_reply(&mut self, at: Duration, reply: &Reply) {
+        if self.report.transcript.is_none() {
+            return;
         }
-        self.tls = Some(TlsReport {
-            version: session.version.map(str::to_owned),
-            cipher: session.cipher.clone(),
-            server_name: session.server_name.clone(),
-            verified: session.verified,
-            errors: kinds_of(&session.problems),
-            chain: session.chain.clone(),
-        });
-    }
-
-    fn transcribe_reply(&mut self, at: Instant, reply: &Reply) {
-        let lines: Vec<_> = reply.lines().collect();
-        for (index, line) in lines.iter().enumerate() {
-            let separator = if index + 1 < lines.len() { '-' } else { ' ' };
+        let mut lines = reply.lines().peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
             self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
         }
     }
 
-    fn transcribe(&mut self, at: Instant, from: Speaker, text: String) {
-        let at_ms = ms(self.journal.since_start(at));
-        if let Some(transcript) = &mut self.transcript {
-            transcript.push(TranscriptLine { at_ms, from, text });
-        }
-    }
-
-    fn finish(mut self, ended: Instant) -> Report {
-        self.phases.extend(self.reading.never_ended());
-        if let Some((phase, reply)) = self.last {
-            self.metrics.set_last(phase, reply);
-        }
-        self.metrics.duration = ms(self.journal.since_start(ended));
-        let outcome = match (&self.failure, self.delivered) {
-            (Some(_), _) => Outcome::Failed,
-            (None, true) => Outcome::Delivered,
-            (None, false) => Outcome::Completed,
-        };
-        Report {
-            id: self.journal.heading.id,
-            started_at: self.journal.heading.started_at,
-            success: outcome != Outcome::Failed,
-            outcome,
-            target: self.target,
-            failure: self.failure,
-            metrics: self.metrics,
-            phases: self.phases,
-            capabilities: self.capabilities,
-            tls: self.tls,
-            queue_id: self.queue_id,
-            warnings: self.warnings,
-            transcript: self.transcript,
+    fn transcribe(&mut self, at: Duration, from: Speaker, text: String) {
+        if let Some(transcript) = &mut self.report.transcript {
+            transcript.push(TranscriptLine { at_ms: ms(at), from, text });
         }
     }
 }
 
-/// Phases of the conversation count as the last command, but for QUIT; what lies around them does not.
+/// What the expected reply to a command tells.
+fn accept(report: &mut Report, phase: Phase, reply: &Reply) {
+    match phase {
+        Phase::Ehlo | Phase::EhloTls => {
+            let capabilities = &mut report.capabilities;
+            let is_inside_tls = report.tls.is_some();
+            let offered = if is_inside_tls { &mut capabilities.after_tls } else { &mut capabilities.before_tls };
+            *offered = Some(Capabilities::from_ehlo(reply));
+        }
+        Phase::Body => {
+            report.outcome = Outcome::Delivered;
+            report.queue_id = queue_id(&reply.message());
+        }
+        _ => {}
+    }
+}
+
+/// Whether `last_cmd` can be this phase: those of the SMTP conversation can, except QUIT.
 fn counts_as_last(phase: Phase) -> bool {
     !matches!(phase, Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls | Phase::Quit)
 }

@@ -1,4 +1,4 @@
-//! Journals by hand, and what must come out of them.
+//! Journals written by hand, and their reports.
 
 use std::{net::IpAddr, sync::mpsc};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Attempt, FailureKind, Listener, PhaseEvent, Via, journal::Heading},
+    report::{Attempt, FailureKind, PhaseEvent, PhaseListener, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A journal under construction, in whole microseconds from its start.
+/// A journal under construction. Instants are microseconds from its start.
 struct Log {
     journal: Journal,
     started: Instant,
@@ -42,15 +42,15 @@ impl Log {
         self
     }
 
-    /// The same log, and what is told of it while it is written.
-    fn heard(self) -> (Self, mpsc::Receiver<PhaseEvent>) {
-        let (sender, heard) = mpsc::channel();
-        let listener = Listener::new(move |news| sender.send(news).expect("the test listens"));
-        (Self { journal: self.journal.with_observer(Some(listener)), ..self }, heard)
+    /// The same log, and the events while it is written.
+    fn observed(self) -> (Self, mpsc::Receiver<PhaseEvent>) {
+        let (sender, events) = mpsc::channel();
+        let listener = PhaseListener::new(move |event| sender.send(event).expect("the test listens"));
+        (Self { journal: self.journal.with_observer(Some(listener)), ..self }, events)
     }
 
-    fn answered(self, phase: Phase, from: u64, to: u64, said: &str, ending: Ending) -> Self {
-        self.at(from, Event::Began(phase)).at(to, Event::Received(reply(said))).at(to, Event::Ended(phase, ending))
+    fn answered(self, phase: Phase, from: u64, to: u64, text: &str, ending: Ending) -> Self {
+        self.at(from, Event::Began(phase)).at(to, Event::Received(reply(text))).at(to, Event::Ended(phase, ending))
     }
 
     fn fold(self, micros: u64) -> Report {
@@ -145,7 +145,7 @@ fn a_refused_quit_fails_nothing() {
 }
 
 #[test]
-fn a_silence() {
+fn a_phase_without_a_reply() {
     let report = Log::new()
         .answered(Phase::Banner, 0, 10, "220 hi", Ending::Accepted)
         .at(10, Event::Began(Phase::Ehlo))
@@ -158,7 +158,7 @@ fn a_silence() {
 }
 
 #[test]
-fn nothing_was_reached() {
+fn no_address_can_be_connected_to() {
     let attempt = |address: [u8; 4]| {
         let address = Some(address.into());
         Event::Attempted(Attempt { host: "mx".to_owned(), address, error: "refused".to_owned() })
@@ -200,7 +200,7 @@ fn tls_facts_and_every_error() {
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    let phase = || proptest::sample::select(Phase::ALL.as_slice());
+    let phase = || proptest::sample::select(Phase::ALL);
     let endings = [Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Spoiled, Ending::Failed];
     let ending = proptest::sample::select(endings.to_vec());
     prop_oneof![
@@ -213,7 +213,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// Whatever was written down, in whatever order: no panic, no negative time, and the outcome fits the failure.
+    /// Any events in any order: no panic, no negative time, and the outcome agrees with the failure.
     #[test]
     fn any_journal_folds(events in proptest::collection::vec((0_u64..1000, any_event()), 0..40)) {
         let log = events.into_iter().fold(Log::new(), |log, (at, event)| log.at(at, event));
@@ -224,15 +224,15 @@ proptest! {
         }
     }
 
-    /// What was told while it was written down is what the report says, and each phase was said to be under way before.
+    /// The phases of the live events are those of the report, and each began before it ended.
     #[test]
-    fn what_is_heard_live_is_what_is_reported(events in proptest::collection::vec((0_u64..1000, any_event()), 0..40)) {
-        let (log, heard) = Log::new().heard();
+    fn live_events_agree_with_the_report(events in proptest::collection::vec((0_u64..1000, any_event()), 0..40)) {
+        let (log, live) = Log::new().observed();
         let log = events.into_iter().fold(log, |log, (at, event)| log.at(at, event));
         log.journal.close();
         let (mut begun, mut phases) = (Vec::new(), Vec::new());
-        for news in heard.try_iter() {
-            match news {
+        for event in live.try_iter() {
+            match event {
                 PhaseEvent::Began(start) => begun.push((start.name, start.started_ms)),
                 PhaseEvent::Ended(phase) => {
                     prop_assert!(begun.contains(&(phase.name, phase.started_ms)));
@@ -245,39 +245,38 @@ proptest! {
 }
 
 #[test]
-fn a_phase_is_told_the_moment_it_ends() {
-    let (log, heard) = Log::new().heard();
-    let heard = || {
-        heard
-            .try_iter()
-            .map(|news| match news {
+fn events_come_as_soon_as_a_phase_begins_and_ends() {
+    let (log, live) = Log::new().observed();
+    let told = || {
+        live.try_iter()
+            .map(|event| match event {
                 PhaseEvent::Began(start) => format!("begin {} {}", start.name, start.started_ms),
                 PhaseEvent::Ended(phase) => format!("{} {:?} {}", phase.name, phase.time_ms, phase.ok),
             })
             .collect::<Vec<_>>()
     };
     let mut log = log;
-    // Two addresses, of which the second is reached: the report knows of that one only.
+    // Two addresses, of which the second can be connected to: the report has only that one.
     log.journal.announce(log.started, Phase::Connect);
     log.journal.announce(log.started + Duration::from_micros(5), Phase::Connect);
-    assert_eq!(heard(), ["begin connect 0", "begin connect 0.005"]);
+    assert_eq!(told(), ["begin connect 0", "begin connect 0.005"]);
     let log = log.at(5, Event::Began(Phase::Connect)).at(7, Event::Ended(Phase::Connect, Ending::Done));
-    assert_eq!(heard(), ["connect Some(0.002) true"]);
+    assert_eq!(told(), ["connect Some(0.002) true"]);
     let log = log.at(5, Event::Began(Phase::Banner));
-    assert_eq!(heard(), ["begin banner 0.005"]);
+    assert_eq!(told(), ["begin banner 0.005"]);
     let log = log.at(9, Event::Received(reply("220 hi")));
-    assert_eq!(heard(), [""; 0]);
+    assert_eq!(told(), [""; 0]);
     let log = log.at(9, Event::Ended(Phase::Banner, Ending::Accepted)).at(10, Event::Began(Phase::StartTls));
-    assert_eq!(heard(), ["banner Some(0.004) true", "begin starttls 0.01"]);
+    assert_eq!(told(), ["banner Some(0.004) true", "begin starttls 0.01"]);
     let log = log.at(11, Event::Received(reply("220 go"))).at(11, Event::Ended(Phase::StartTls, Ending::Spoiled));
-    assert_eq!(heard(), ["starttls Some(0.001) false"]);
+    assert_eq!(told(), ["starttls Some(0.001) false"]);
     let log = log.at(12, Event::Began(Phase::Quit));
     log.journal.close();
-    assert_eq!(heard(), ["begin quit 0.012", "quit None false"]);
+    assert_eq!(told(), ["begin quit 0.012", "quit None false"]);
 }
 
 #[test]
-fn the_start_always_has_six_digits_of_its_second() {
+fn started_at_always_has_six_digits_after_the_point() {
     for (started_at, text) in [
         (datetime!(2026-11-22 12:00 UTC), "2026-11-22T12:00:00.000000Z"),
         (datetime!(2026-11-22 12:00:00.93252 UTC), "2026-11-22T12:00:00.932520Z"),

@@ -3,6 +3,8 @@
 
 use std::{fmt::Write, process::ExitCode};
 
+use strum::Display;
+
 use super::{
     expiry::{days_left, expires_within, expiry},
     words::{Words, place},
@@ -19,23 +21,13 @@ use crate::{
 const TEXT: usize = 400;
 
 /// How content a plugin is. The worst comes last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
+#[strum(serialize_all = "UPPERCASE")]
 pub(super) enum Status {
     Ok,
     Unknown,
     Warning,
     Critical,
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::Warning => "WARNING",
-            Self::Critical => "CRITICAL",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
 }
 
 impl From<Status> for ExitCode {
@@ -72,7 +64,7 @@ pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String
 
 /// The line of a plugin.
 pub(super) fn line(status: Status, text: &str, performance: &[String]) -> String {
-    let mut line = format!("SMTP {} - ", status.name());
+    let mut line = format!("SMTP {status} - ");
     // A bar would begin the figures.
     for character in text.chars().map(|character| if is_harmful(character) { ' ' } else { character }) {
         line.push(if character == '|' { '/' } else { character });
