@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Longest version 1 line, CR LF included (section 2.1).
-pub const V1_LIMIT: usize = 107;
+pub const MAX_V1_SIZE: usize = 107;
 
 /// Version 2's signature: bytes that no other protocol begins with (section 2.2).
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -82,9 +82,9 @@ pub enum ProxyHeaderError {
     /// The connection is IPv6 and the family TCP4.
     #[error("the connection is IPv6, and proxy_family TCP4 cannot express its {0}; give {0}, or proxy_family TCP6")]
     NoForm(&'static str),
-    /// Over [`V1_LIMIT`].
+    /// Over [`MAX_V1_SIZE`].
     #[error(
-        "the PROXY line has {0} octets, and version 1 allows {V1_LIMIT}; shorten proxy_source_address or proxy_dest_address"
+        "the PROXY line has {0} octets, and version 1 allows {MAX_V1_SIZE}; shorten proxy_source_address or proxy_dest_address"
     )]
     TooLong(usize),
     /// Text where version 2 takes an address.
@@ -144,7 +144,7 @@ impl ProxyHeader {
         let (family, destination_port) = (self.family.name(), self.destination_port);
         let line =
             format!("PROXY {family} {} {} {source_port} {destination_port}\r\n", text(source), text(destination));
-        if line.len() > V1_LIMIT { Err(ProxyHeaderError::TooLong(line.len())) } else { Ok(line.into_bytes()) }
+        if line.len() > MAX_V1_SIZE { Err(ProxyHeaderError::TooLong(line.len())) } else { Ok(line.into_bytes()) }
     }
 
     fn pair(&self, source: &ProxyAddress, destination: &ProxyAddress) -> Result<(IpAddr, IpAddr), ProxyHeaderError> {
@@ -241,7 +241,7 @@ mod tests {
     fn the_shortest_line_is_a_lower_bound() {
         let at_limit =
             |octets| header(ProxyFamily::Tcp4, ProxyAddress::Verbatim("x".repeat(octets)), ProxyAddress::OfConnection);
-        assert_eq!(at_limit(81).shortest_v1_line(), V1_LIMIT);
+        assert_eq!(at_limit(81).shortest_v1_line(), MAX_V1_SIZE);
     }
 
     proptest! {

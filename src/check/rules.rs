@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     destination::{IpFamily, Target},
-    proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader, V1_LIMIT},
+    proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader},
     secret::Secret,
     smtp::{Credentials, EhloName, InvalidAddress, Mailbox, Mechanism, Payload, Script},
 };
@@ -164,7 +164,7 @@ impl Rules {
             destination_port: request.proxy_dest_port.unwrap_or(port),
         };
         let length = header.shortest_v1_line();
-        if !is_v2 && length > V1_LIMIT {
+        if !is_v2 && length > MAX_V1_SIZE {
             let longer = if request.proxy_source_address.as_ref().map_or(0, String::len)
                 >= request.proxy_dest_address.as_ref().map_or(0, String::len)
             {
@@ -174,7 +174,7 @@ impl Rules {
             };
             self.invalid.add(
                 longer,
-                format_args!("makes a PROXY line of at least {length} octets; version 1 allows {V1_LIMIT}"),
+                format_args!("makes a PROXY line of at least {length} octets; version 1 allows {MAX_V1_SIZE}"),
             );
         }
         Some(header)

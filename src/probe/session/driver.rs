@@ -25,7 +25,7 @@ use crate::{
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::beginning},
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::excerpt},
     tls::TlsClient,
 };
 
@@ -141,7 +141,7 @@ impl Driver {
         let mut action = first;
         loop {
             action = match action {
-                Action::Listen(phase) => self.answer(dialogue, phase).await?,
+                Action::AwaitGreeting(phase) => self.answer(dialogue, phase).await?,
                 Action::Quit => {
                     self.quit(dialogue).await;
                     return Ok(());
@@ -272,7 +272,8 @@ impl Driver {
     /// owner, by the report, which of the guesses in its greeting were right.
     fn mask_from(&mut self, command: &Command) {
         if let Command::SaslResponse(response) = command
-            && let Some(credentials) = self.check.script.credentials.as_ref().filter(|who| who.is_told_by(response))
+            && let Some(credentials) =
+                self.check.script.credentials.as_ref().filter(|who| who.is_password_response(response))
         {
             self.mask = credentials.mask();
         }
@@ -325,8 +326,8 @@ impl Driver {
 
     /// The beginning of the last line of a reply that is not whole. The transcript gets all of its lines.
     fn overhear(&mut self) -> String {
-        let lines = self.mask.apply(&self.parser.unfinished());
-        let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
+        let lines = self.mask.apply(&self.parser.partial_reply());
+        let last = excerpt(lines.lines().last().unwrap_or_default()).to_owned();
         if self.check.transcript {
             self.journal.note(self.stream.arrived(), Event::Overheard(lines));
         }
