@@ -53,7 +53,8 @@ const MAX_LABEL_SIZE: usize = 63;
 /// Longest text that is given to the IDNA code, in octets. No real name of 253 octets is longer in Unicode.
 const MAX_INPUT_SIZE: usize = 1024;
 
-/// Rejects, each with its own rule, texts that are not a host alone, and those that [`url::Host::parse`] would interpret differently.
+/// Rejects, each with its own rule, texts that are not a host alone, and those that [`url::Host::parse`] would
+/// interpret differently.
 pub(super) fn check_syntax(text: &str) -> Result<(), InvalidTarget> {
     if text.is_empty() {
         return Err(InvalidTarget::Empty);
@@ -76,7 +77,8 @@ pub(super) fn check_syntax(text: &str) -> Result<(), InvalidTarget> {
     }
 }
 
-/// Splits `host[:port]` into the host, to be parsed as a [`Target`], and the port. An IPv6 address needs brackets if a port follows.
+/// Splits `host[:port]` into the host, to be parsed as a [`Target`], and the port. An IPv6 address needs brackets if a
+/// port follows.
 ///
 /// # Errors
 /// The port is not from 1 to 65535.

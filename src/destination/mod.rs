@@ -26,7 +26,8 @@ pub enum Target {
 }
 
 impl Target {
-    /// The target for the domain part of a mailbox: the mail exchangers of a domain, or the address in an address literal, `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
+    /// The target for the domain part of a mailbox: the mail exchangers of a domain, or the address in an address
+    /// literal, `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
     ///
     /// # Errors
     /// The rule that the text breaks.
@@ -51,8 +52,8 @@ impl FromStr for Target {
 
     /// Parses the `target` parameter: a host name (IDN allowed) or an address, IPv6 with or without brackets.
     ///
-    /// Every form of an IPv4 address in the URL Standard (`0x7f.1`, `2130706433`, `127.1`, full-width digits) is that address: system
-    /// resolvers accept them too, and no form of an address may bypass the policy.
+    /// Every form of an IPv4 address in the URL Standard (`0x7f.1`, `2130706433`, `127.1`, full-width digits) is that
+    /// address: system resolvers accept them too, and no form of an address may bypass the policy.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         host::check_syntax(text)?;
         let literal = in_brackets(text);

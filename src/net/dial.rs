@@ -52,7 +52,8 @@ pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
     let address = address.socket_addr();
     let connect = async {
         let stream = TcpStream::connect(address).await?;
-        // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as the server's time.
+        // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
+        // the server's time.
         stream.set_nodelay(true)?;
         Ok(stream)
     };

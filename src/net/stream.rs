@@ -46,8 +46,8 @@ enum Transport {
     Released,
 }
 
-/// There are bytes before the TLS handshake. They came in clear text, where an attacker can inject them, and must not be read as part
-/// of the TLS session (the class of CVE-2011-0411).
+/// There are bytes before the TLS handshake. They came in clear text, where an attacker can inject them, and must not
+/// be read as part of the TLS session (the class of CVE-2011-0411).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there are bytes before the TLS handshake")]
 pub struct OutOfSync;
@@ -121,11 +121,12 @@ impl Stream {
         Ok(arrived.is_some())
     }
 
-    /// Writes all of `octets`, unless the server sends something while a write waits; false then, and [`Self::unread`] has what it sent.
+    /// Writes all of `octets`, unless the server sends something while a write waits; false then, and [`Self::unread`]
+    /// has what it sent.
     ///
-    /// After a write that had to wait, the stream looks for input before the next one, with no wait between the two: input that comes
-    /// before all octets are written is found before the last of them goes. Octets that the kernel takes at once, as it does a short
-    /// message, need no such look: nothing can arrive in the middle of them.
+    /// After a write that had to wait, the stream looks for input before the next one, with no wait between the two:
+    /// input that comes before all octets are written is found before the last of them goes. Octets that the kernel
+    /// takes at once, as it does a short message, need no such look: nothing can arrive in the middle of them.
     ///
     /// # Errors
     /// The error of the system or of TLS.
@@ -172,10 +173,10 @@ impl Stream {
 
     /// Acknowledges at once what has arrived (`TCP_QUICKACK`). For a reply of which only a part has arrived.
     ///
-    /// A server that writes its reply in two pieces with Nagle's algorithm on sends the second one only when the first is
-    /// acknowledged. Our kernel delays that by 40 ms after we have written, and they would count as the server's time. Linux resets
-    /// the option with later segments, so it is set again each time; other systems keep the delay. A reply in one piece needs no
-    /// segment of its own: the next command acknowledges it.
+    /// A server that writes its reply in two pieces with Nagle's algorithm on sends the second one only when the first
+    /// is acknowledged. Our kernel delays that by 40 ms after we have written, and they would count as the server's
+    /// time. Linux resets the option with later segments, so it is set again each time; other systems keep the delay. A
+    /// reply in one piece needs no segment of its own: the next command acknowledges it.
     pub fn acknowledge_at_once(&self) {
         #[cfg(target_os = "linux")]
         if let Some(tcp) = self.tcp() {
@@ -183,15 +184,16 @@ impl Stream {
         }
     }
 
-    /// Whether 3 KiB or more of what was written are not acknowledged by the server. A reply that is here by now was sent before the
-    /// server had them: each of its segments acknowledges all that it has received.
+    /// Whether 3 KiB or more of what was written are not acknowledged by the server. A reply that is here by now was
+    /// sent before the server had them: each of its segments acknowledges all that it has received.
     ///
-    /// This asks for room in the smallest possible send buffer, since to ask for the octets themselves takes `unsafe`. The buffer stays
-    /// small, so use it at the end of a session only. False where the system cannot tell.
+    /// This asks for room in the smallest possible send buffer, since to ask for the octets themselves takes `unsafe`.
+    /// The buffer stays small, so use it at the end of a session only. False where the system cannot tell.
     pub fn is_still_sending(&self) -> bool {
         #[cfg(target_os = "linux")]
         if let Some(tcp) = self.tcp() {
-            // The kernel makes it 4608 octets, the minimum, and reports no room when two thirds, overhead included, are in use.
+            // The kernel makes it 4608 octets, the minimum, and reports no room when two thirds, overhead included, are
+            // in use.
             let shrunk = SockRef::from(tcp).set_send_buffer_size(0);
             let mut writable = [PollFd::new(tcp.as_fd(), PollFlags::POLLOUT)];
             return shrunk.is_ok() && poll(&mut writable, PollTimeout::ZERO) == Ok(0);

@@ -183,9 +183,11 @@ fn check_domain(domain: &str) -> Result<(), InvalidAddress> {
     if domain.split('.').all(is_label) { Ok(()) } else { Err(InvalidAddress::Domain) }
 }
 
-/// Letters, digits and inner hyphens (RFC 5321, section 4.1.2), and the underscore, which many internal host names have.
+/// Letters, digits and inner hyphens (RFC 5321, section 4.1.2), and the underscore, which many internal host names
+/// have.
 fn is_label(label: &str) -> bool {
-    // Beyond ASCII this allows marks, too, which are neither letters nor digits: IDNA decides on them when the name is looked up.
+    // Beyond ASCII this allows marks, too, which are neither letters nor digits: IDNA decides on them when the name is
+    // looked up.
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || is_printable_beyond_ascii(c);
     !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_allowed)
 }

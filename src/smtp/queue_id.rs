@@ -19,7 +19,8 @@ const MAX_ID_SIZE: usize = 128;
 /// | Gmail | `OK  1700000000 abc-123.45 - gsmtp` |
 /// | Amazon SES | `Ok 0100018b9c8d7e6f-a1b2c3d4` |
 ///
-/// In most of these places there may be an ordinary word instead. So an id must have a digit, unless it is in angle brackets.
+/// In most of these places there may be an ordinary word instead. So an id must have a digit, unless it is in angle
+/// brackets.
 pub fn queue_id(message: &str) -> Option<String> {
     message.lines().find_map(in_line).map(str::to_owned)
 }

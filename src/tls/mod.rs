@@ -9,8 +9,8 @@
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
 //! - `alert`: the alerts by which a server ends a handshake.
 //!
-//! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the handshake
-//! with `HandshakePayloadTooLarge`.
+//! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the
+//! handshake with `HandshakePayloadTooLarge`.
 
 mod alert;
 pub mod handshake;
@@ -41,7 +41,8 @@ pub struct TlsFacts {
     pub cipher: Option<&'static str>,
     /// The name that the certificate was checked for.
     pub server_name: String,
-    /// The certificates that the server sent, its own first. Empty when its own is unreadable; other unreadable ones are left out.
+    /// The certificates that the server sent, its own first. Empty when its own is unreadable; other unreadable ones
+    /// are left out.
     pub chain: Vec<CertificateFacts>,
     /// Everything that is wrong with the certificate.
     pub problems: Vec<CertificateProblem>,
@@ -55,8 +56,8 @@ impl TlsFacts {
         self.completed && self.key_proven && self.problems.is_empty()
     }
 
-    /// Why it is not certain that the server holds the certificate's private key; `None` if it proved that. No secret may be sent
-    /// without that proof: anybody can present a certificate that is public.
+    /// Why it is not certain that the server holds the certificate's private key; `None` if it proved that. No secret
+    /// may be sent without that proof: anybody can present a certificate that is public.
     pub fn unproven_key(&self) -> Option<&str> {
         let mut problems = self.problems.iter();
         match problems.find(|problem| problem.kind == CertificateErrorKind::UnprovenKey) {

@@ -1,19 +1,20 @@
-//! Building the certification path from a server's certificate to a trust anchor (RFC 4158), whatever the dates and purposes are.
+//! Building the certification path from a server's certificate to a trust anchor (RFC 4158), whatever the dates and
+//! purposes are.
 //!
-//! webpki stops at the first error. To report the others, the certificates of the path have to be known: only their errors count, not
-//! those of the certificates that a server sends besides.
+//! webpki stops at the first error. To report the others, the certificates of the path have to be known: only their
+//! errors count, not those of the certificates that a server sends besides.
 
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use crate::x509::{Certificate, SignatureCheck};
 
-/// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that grows with the
-/// factorial of their number when all bear the same name.
+/// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
+/// grows with the factorial of their number when all bear the same name.
 const MAX_ISSUER_CANDIDATES: usize = 6;
 
-/// The server's certificate `leaf`, and behind it those of `others` that may be on its path, matched by subject and issuer name: the
-/// nearest to the leaf first, and of those with the same name the ones that are valid `now` first.
+/// The server's certificate `leaf`, and behind it those of `others` that may be on its path, matched by subject and
+/// issuer name: the nearest to the leaf first, and of those with the same name the ones that are valid `now` first.
 pub(super) fn issuer_candidates<'a>(
     leaf: Certificate<'a>,
     others: &'a [CertificateDer<'_>],
@@ -61,8 +62,8 @@ pub(super) struct Path {
     pub(super) end: PathEnd,
 }
 
-/// The best path from the first of the `candidates`: the fewest bad signatures, then one to a trust anchor, then the fewest certificates
-/// that are not valid `now`, then the shortest.
+/// The best path from the first of the `candidates`: the fewest bad signatures, then one to a trust anchor, then the
+/// fewest certificates that are not valid `now`, then the shortest.
 pub(super) fn best_path(candidates: &[Certificate<'_>], anchors: &[TrustAnchor<'_>], now: OffsetDateTime) -> Path {
     let signature_by = |certificate: &Certificate<'_>, issuer: &Certificate<'_>| {
         let is_issuer = certificate.raw_issuer() == issuer.raw_subject();

@@ -35,7 +35,8 @@ pub(super) struct Record {
     pub(super) key_proven: bool,
 }
 
-/// The verifier of the server's certificate for one handshake, and its resolver of client certificates, of which there are none.
+/// The verifier of the server's certificate for one handshake, and its resolver of client certificates, of which there
+/// are none.
 #[derive(Debug)]
 pub(super) struct Recorder {
     anchors: Arc<TrustAnchors>,
@@ -141,7 +142,8 @@ impl ResolvesClientCert for Recorder {
     }
 }
 
-/// The facts of the chain; empty if the server's own certificate is unreadable, since an issuer would look like it then.
+/// The facts of the chain; empty if the server's own certificate is unreadable, since an issuer would look like it
+/// then.
 fn chain_facts(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<CertificateFacts> {
     let Ok(own) = Certificate::from_der(end_entity) else {
         return Vec::new();

@@ -11,12 +11,12 @@ use webpki::{EndEntityCert, RawPublicKeyEntity};
 
 use crate::x509::Certificate;
 
-/// Sizes of RSA keys that webpki verifies with. A signature by a smaller key may be good, but cannot be checked: no library supports such
-/// keys in full for TLS 1.3 (RSASSA-PSS), and this service has no cryptography of its own.
+/// Sizes of RSA keys that webpki verifies with. A signature by a smaller key may be good, but cannot be checked: no
+/// library supports such keys in full for TLS 1.3 (RSASSA-PSS), and this service has no cryptography of its own.
 const SUPPORTED_RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// A server's handshake signature and what it has to match: CertificateVerify in TLS 1.3 (RFC 8446, section 4.4.3), part of
-/// ServerKeyExchange in TLS 1.2 (RFC 5246, section 7.4.3).
+/// A server's handshake signature and what it has to match: CertificateVerify in TLS 1.3 (RFC 8446, section 4.4.3),
+/// part of ServerKeyExchange in TLS 1.2 (RFC 5246, section 7.4.3).
 pub(super) struct HandshakeSignature<'a> {
     pub(super) version: ProtocolVersion,
     pub(super) message: &'a [u8],
@@ -45,7 +45,8 @@ pub(super) enum SignatureError {
 }
 
 impl HandshakeSignature<'_> {
-    /// Verifies the signature with the key in the certificate. Whether the certificate itself is good is another question.
+    /// Verifies the signature with the key in the certificate. Whether the certificate itself is good is another
+    /// question.
     ///
     /// # Errors
     /// The signature does not verify, or cannot be checked.
@@ -85,7 +86,8 @@ impl HandshakeSignature<'_> {
         }
     }
 
-    /// The algorithms to verify with; `None` if the scheme was not offered for this version, none if the key's size is not supported.
+    /// The algorithms to verify with; `None` if the scheme was not offered for this version, none if the key's size is
+    /// not supported.
     fn algorithms(
         &self,
         library: &WebPkiSupportedAlgorithms,
@@ -94,7 +96,8 @@ impl HandshakeSignature<'_> {
         let scheme = self.signed.scheme;
         let (_, algorithms) = library.mapping.iter().find(|(known, _)| *known == scheme)?;
         let algorithms = match self.version {
-            // In TLS 1.3 a scheme of ECDSA names the curve too, which is that of the first algorithm (RFC 8446, section 4.2.3).
+            // In TLS 1.3 a scheme of ECDSA names the curve too, which is that of the first algorithm (RFC 8446, section
+            // 4.2.3).
             ProtocolVersion::TLSv1_3 if !is_rsa_pkcs1(scheme) => algorithms.get(..1)?,
             ProtocolVersion::TLSv1_3 => return None,
             _ => algorithms,

@@ -54,13 +54,15 @@ pub enum TrustError {
 }
 
 impl TrustAnchors {
-    /// The system's trust anchors (those built into the program when the system has none), and the certificates of a PEM file.
+    /// The system's trust anchors (those built into the program when the system has none), and the certificates of a
+    /// PEM file.
     ///
-    /// A server whose own certificate is in the file is trusted too: an operator can trust a single self-signed certificate. Blocks: it
-    /// reads files.
+    /// A server whose own certificate is in the file is trusted too: an operator can trust a single self-signed
+    /// certificate. Blocks: it reads files.
     ///
     /// # Errors
-    /// The file cannot be read, or one of its certificates cannot be a trust anchor. The system's own anchors never fail.
+    /// The file cannot be read, or one of its certificates cannot be a trust anchor. The system's own anchors never
+    /// fail.
     pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let mut anchors = Self { roots: system_roots(), pinned: Vec::new() };
         if let Some(path) = ca_file {
@@ -113,7 +115,8 @@ fn system_roots() -> RootCertStore {
         tracing::debug!(%error, "some of the system's trust anchors cannot be loaded");
     }
     let mut roots = RootCertStore::empty();
-    // Systems keep old certificates that are not valid trust anchors any more. They are skipped, as other TLS clients do.
+    // Systems keep old certificates that are not valid trust anchors any more. They are skipped, as other TLS clients
+    // do.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         tracing::info!("the system has no trust anchors: the built-in ones are used");

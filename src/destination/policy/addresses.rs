@@ -8,11 +8,11 @@ use super::Forbidden;
 
 /// Networks that are denied, and networks that are allowed although denied.
 ///
-/// An IPv4-mapped address (`::ffff:a.b.c.d`) counts as the IPv4 address in it, and so does a network of them in the rules:
-/// `::ffff:169.254.0.0/112` is `169.254.0.0/16`, and `::ffff:0:0/96` is all of IPv4.
+/// An IPv4-mapped address (`::ffff:a.b.c.d`) counts as the IPv4 address in it, and so does a network of them in the
+/// rules: `::ffff:169.254.0.0/112` is `169.254.0.0/16`, and `::ffff:0:0/96` is all of IPv4.
 ///
-/// An IPv6 address with an embedded IPv4 address, to which its packets go, is denied if that address is. To allow the IPv4 address
-/// allows both.
+/// An IPv6 address with an embedded IPv4 address, to which its packets go, is denied if that address is. To allow the
+/// IPv4 address allows both.
 #[derive(Clone, Debug)]
 pub(super) struct AddressRules {
     deny: Vec<IpNet>,
@@ -64,9 +64,9 @@ pub fn canonical_net(net: IpNet) -> IpNet {
     prefix.and_then(|prefix| Ipv4Net::new(v4, prefix).ok()).map_or(net.trunc(), IpNet::from)
 }
 
-/// The IPv4 addresses to which packets to this address may go, as far as the address itself tells: IPv4-compatible (RFC 4291,
-/// section 2.5.5.1), IPv4-translated (RFC 2765, section 2.1), NAT64 with the well-known prefix (RFC 6052) and with the local one
-/// (RFC 8215), 6to4 (RFC 3056), and Teredo, which has its client's address inverted (RFC 4380).
+/// The IPv4 addresses to which packets to this address may go, as far as the address itself tells: IPv4-compatible (RFC
+/// 4291, section 2.5.5.1), IPv4-translated (RFC 2765, section 2.1), NAT64 with the well-known prefix (RFC 6052) and
+/// with the local one (RFC 8215), 6to4 (RFC 3056), and Teredo, which has its client's address inverted (RFC 4380).
 fn embedded_ipv4(ip: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
     let segments = match ip {
         IpAddr::V6(ip) if ip != Ipv6Addr::UNSPECIFIED && ip != Ipv6Addr::LOCALHOST => Some(ip.segments()),
@@ -86,11 +86,11 @@ fn embedded_ipv4(ip: IpAddr) -> impl Iterator<Item = Ipv4Addr> {
     one.into_iter().chain(several.into_iter().flatten())
 }
 
-/// The IPv4 address after a NAT64 prefix of 48, 56, 64 or 96 bits (RFC 6052, section 2.2), all of which fit into the local one. It leaves
-/// out the ninth octet, and the octets after it do not count.
+/// The IPv4 address after a NAT64 prefix of 48, 56, 64 or 96 bits (RFC 6052, section 2.2), all of which fit into the
+/// local one. It leaves out the ninth octet, and the octets after it do not count.
 ///
-/// The prefix of a network is not known here, so each length is tried. With a wrong one many addresses look like one of `0.0.0.0/8`, to
-/// which no packet goes.
+/// The prefix of a network is not known here, so each length is tried. With a wrong one many addresses look like one of
+/// `0.0.0.0/8`, to which no packet goes.
 fn local_nat64([a, b, c, d, e]: [u16; 5]) -> impl Iterator<Item = Ipv4Addr> {
     let after_48 = ipv4(a, b << 8 | c >> 8);
     let after_56 = ipv4(a << 8 | b & 0xff, c);

@@ -57,8 +57,8 @@ pub enum InvalidHostRule {
 
 /// Names that are denied, and names that are allowed.
 ///
-/// Of the rules that cover a name the longest one decides; if both kinds are equally long, the name is allowed. Without any allow rule
-/// every name is allowed that is not denied; with one, only names that an allow rule covers.
+/// Of the rules that cover a name the longest one decides; if both kinds are equally long, the name is allowed. Without
+/// any allow rule every name is allowed that is not denied; with one, only names that an allow rule covers.
 #[derive(Clone, Debug, Default)]
 pub struct HostRules {
     deny: Vec<HostRule>,
@@ -89,8 +89,8 @@ impl HostRules {
         }
     }
 
-    /// Whether the mail exchangers of this domain may be targets. A domain that no allow rule covers may have mail exchangers that are
-    /// covered.
+    /// Whether the mail exchangers of this domain may be targets. A domain that no allow rule covers may have mail
+    /// exchangers that are covered.
     pub(super) fn check_domain(&self, domain: &HostName) -> Result<(), Forbidden> {
         match self.check(domain) {
             Err(Forbidden::Unlisted) => Ok(()),
@@ -98,8 +98,8 @@ impl HostRules {
         }
     }
 
-    /// Whether this mail exchanger of the domain may be connected to. To allow a domain allows its mail exchangers, except those that
-    /// are denied by their own names.
+    /// Whether this mail exchanger of the domain may be connected to. To allow a domain allows its mail exchangers,
+    /// except those that are denied by their own names.
     pub(super) fn check_exchange(&self, domain: &HostName, exchange: &HostName) -> Result<(), Forbidden> {
         match self.check(exchange) {
             Err(Forbidden::Unlisted) => self.check(domain),

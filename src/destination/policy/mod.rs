@@ -1,7 +1,7 @@
 //! [`TargetPolicy`]: the targets that the operator allows, by name, address and port.
 //!
-//! Only the policy makes an [`Admitted`], and [`dial`](crate::net::dial::dial) takes nothing else. So the types ensure that no forbidden
-//! address is connected to, whatever its name.
+//! Only the policy makes an [`Admitted`], and [`dial`](crate::net::dial::dial) takes nothing else. So the types ensure
+//! that no forbidden address is connected to, whatever its name.
 
 mod addresses;
 mod hosts;
@@ -16,8 +16,8 @@ use super::{HostName, Target};
 pub use addresses::canonical_net;
 pub use hosts::{HostRule, HostRules, InvalidHostRule};
 
-/// The operator's rules about names, addresses and ports. All three have to allow a target: an allowed name does not allow a denied
-/// address.
+/// The operator's rules about names, addresses and ports. All three have to allow a target: an allowed name does not
+/// allow a denied address.
 #[derive(Clone, Debug)]
 pub struct TargetPolicy {
     hosts: HostRules,
@@ -27,8 +27,8 @@ pub struct TargetPolicy {
 }
 
 impl TargetPolicy {
-    /// Denied by default, unless explicitly allowed: addresses that are not those of one host, and link-local ones, where clouds serve the
-    /// credentials of their machines.
+    /// Denied by default, unless explicitly allowed: addresses that are not those of one host, and link-local ones,
+    /// where clouds serve the credentials of their machines.
     pub const BUILT_IN_DENY: [&str; 7] =
         ["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/128", "fe80::/10", "ff00::/8"];
 
@@ -53,8 +53,8 @@ impl TargetPolicy {
         "fd00:a9fe:a9fe::1/128",
     ];
 
-    /// A policy with the built-in lists, further networks to deny, networks to allow although denied, and the ports to allow (none: any).
-    /// It allows any name.
+    /// A policy with the built-in lists, further networks to deny, networks to allow although denied, and the ports to
+    /// allow (none: any). It allows any name.
     pub fn new(
         deny: impl IntoIterator<Item = IpNet>,
         allow: impl IntoIterator<Item = IpNet>,
@@ -126,7 +126,8 @@ pub struct AdmittedHost<'p> {
 }
 
 impl AdmittedHost<'_> {
-    /// The permission to connect to this address, in its canonical form: an IPv4-mapped address is admitted as the IPv4 address.
+    /// The permission to connect to this address, in its canonical form: an IPv4-mapped address is admitted as the IPv4
+    /// address.
     ///
     /// # Errors
     /// The rule that forbids it.
@@ -153,8 +154,8 @@ impl Admitted {
     }
 }
 
-/// The rule that forbids a target. It contains the network and not the address: a caller who named a host must not learn what it
-/// resolves to inside this network.
+/// The rule that forbids a target. It contains the network and not the address: a caller who named a host must not
+/// learn what it resolves to inside this network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// The name is denied.

@@ -1,5 +1,5 @@
-//! [`Resolver`]: from a [`Target`] to addresses, in the order in which a sending mail server tries them (RFC 5321, section 5.1). None of
-//! them is admitted yet.
+//! [`Resolver`]: from a [`Target`] to addresses, in the order in which a sending mail server tries them (RFC 5321,
+//! section 5.1). None of them is admitted yet.
 //!
 //! There is no cache: a cached answer would count as a fast one. Names are absolute, there is no search list.
 
@@ -47,7 +47,8 @@ impl Candidate {
 
 /// Why none of the candidates has an address; `None` if one has.
 ///
-/// A permanent error counts only if all errors are permanent: a sending mail server would try the other hosts again later.
+/// A permanent error counts only if all errors are permanent: a sending mail server would try the other hosts again
+/// later.
 pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
     let errors: Option<Vec<_>> = candidates.iter().map(|candidate| candidate.addresses.as_ref().err()).collect();
     let errors = errors?;
@@ -62,9 +63,9 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver with the system's configuration as it is now: the name servers of `/etc/resolv.conf` and, for host targets, the
-    /// addresses in `/etc/hosts`. If the system has no name server, it resolves literals, names in the hosts file and `localhost`, and
-    /// fails for other names with [`ResolveError::NoResolver`].
+    /// A resolver with the system's configuration as it is now: the name servers of `/etc/resolv.conf` and, for host
+    /// targets, the addresses in `/etc/hosts`. If the system has no name server, it resolves literals, names in the
+    /// hosts file and `localhost`, and fails for other names with [`ResolveError::NoResolver`].
     ///
     /// # Errors
     /// The resolver cannot be built.
@@ -86,8 +87,8 @@ impl Resolver {
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether none of them has one.
     ///
-    /// If there are several hosts, the wait for the addresses of each is at most half of the time that is left until `deadline`. Once
-    /// there are addresses to begin with, the wait for the others is at most a second.
+    /// If there are several hosts, the wait for the addresses of each is at most half of the time that is left until
+    /// `deadline`. Once there are addresses to begin with, the wait for the others is at most a second.
     ///
     /// # Errors
     /// There is no host to try: the target's own name could not be resolved, or its domain accepts no mail.
@@ -176,7 +177,8 @@ impl Resolver {
         Candidate { host: exchange, addresses }
     }
 
-    /// Queries A and AAAA at the same time, as far as they are of the family, and waits for the answers until `answers_by`.
+    /// Queries A and AAAA at the same time, as far as they are of the family, and waits for the answers until
+    /// `answers_by`.
     async fn addresses(
         &self,
         host: &HostName,
@@ -209,8 +211,8 @@ impl Resolver {
 /// How long one server is waited for before the next one is queried too.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait for further addresses once there are some: a server that drops AAAA queries, or a dead server for the name of a
-/// backup mail exchanger, is not to count as a slow one.
+/// How long to wait for further addresses once there are some: a server that drops AAAA queries, or a dead server for
+/// the name of a backup mail exchanger, is not to count as a slow one.
 const REMAINING_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Until when to wait for further addresses, now that there are some; half of the time left is for connecting to these.
@@ -228,8 +230,8 @@ const MAX_EXCHANGES: usize = 16;
 /// Most addresses of a target that are tried, for the same reason.
 const MAX_ADDRESSES: usize = 64;
 
-/// The names of the mail exchangers: by preference, equal ones in random order (RFC 5321, section 5.1), each once. None if all that there
-/// is is the null MX (RFC 7505).
+/// The names of the mail exchangers: by preference, equal ones in random order (RFC 5321, section 5.1), each once. None
+/// if all that there is is the null MX (RFC 7505).
 fn by_preference(mut records: Vec<MX>) -> Vec<String> {
     fastrand::shuffle(&mut records);
     records.sort_by_key(|mx| mx.preference);

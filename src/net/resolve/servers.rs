@@ -21,8 +21,8 @@ use tokio::{task::JoinSet, time::timeout};
 use super::error::ResolveError;
 use crate::destination::HostName;
 
-/// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED as the answer, although another
-/// server may have one.
+/// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED as the answer,
+/// although another server may have one.
 #[derive(Debug)]
 pub(super) struct NameServers {
     servers: Vec<TokioResolver>,
@@ -83,8 +83,8 @@ impl NameServers {
 
     /// The records of the answer, CNAMEs followed; none if the name has none of this type.
     ///
-    /// After a failure the next server is queried instead; after the server timeout the next one is queried too,
-    /// and the answer of the slow one still counts. The second round is for lost packets, not for servers that failed.
+    /// After a failure the next server is queried instead; after the server timeout the next one is queried too, and
+    /// the answer of the slow one still counts. The second round is for lost packets, not for servers that failed.
     ///
     /// # Errors
     /// The last failure of a server, or a timeout.
@@ -140,8 +140,8 @@ const MAX_ROUNDS: usize = 2;
 /// Concurrent queries on one TCP connection. All checks share it.
 const MAX_TCP_QUERIES: usize = 4096;
 
-/// The timeout of a query, in server timeouts: longer than a recursive server needs for a slow delegation. The check's own deadline is
-/// usually earlier.
+/// The timeout of a query, in server timeouts: longer than a recursive server needs for a slow delegation. The check's
+/// own deadline is usually earlier.
 const QUERY_TIMEOUT_FACTOR: u32 = 10;
 
 fn options(server_timeout: Duration) -> ResolverOpts {

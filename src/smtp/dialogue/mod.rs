@@ -1,6 +1,7 @@
 //! [`Dialogue`]: the SMTP session as a state machine. A reply goes in, the next action comes out. No socket, no clock.
 //!
-//! It decides which commands are sent, in which order, and which replies count as success. The caller does the I/O and measures.
+//! It decides which commands are sent, in which order, and which replies count as success. The caller does the I/O and
+//! measures.
 
 use std::vec;
 

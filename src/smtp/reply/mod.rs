@@ -1,7 +1,8 @@
 //! [`ReplyParser`]: from bytes to SMTP replies (RFC 5321, section 4.2).
 //!
-//! It tolerates what real servers do: a line may end in LF alone, and the space after the code may be missing. It insists that every
-//! line begins with a code, that all lines of a reply have the same code, and that sizes are limited.
+//! It tolerates what real servers do: a line may end in LF alone, and the space after the code may be missing. It
+//! insists that every line begins with a code, that all lines of a reply have the same code, and that sizes are
+//! limited.
 
 use std::{borrow::Cow, fmt};
 
@@ -214,7 +215,8 @@ impl ReplyParser {
         self.read(input).inspect_err(|error| self.error = Some(error.clone()))
     }
 
-    /// The lines of an incomplete reply, with their codes, joined by LF. The last one may be incomplete, or the one that is no reply.
+    /// The lines of an incomplete reply, with their codes, joined by LF. The last one may be incomplete, or the one
+    /// that is no reply.
     pub fn partial_reply(&self) -> String {
         let mut lines = String::new();
         if let Some(code) = self.code {

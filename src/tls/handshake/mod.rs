@@ -45,8 +45,9 @@ impl TlsClient {
         Self { config, anchors }
     }
 
-    /// Makes one handshake. Bad certificates do not fail it: their problems are in the facts. There are facts as soon as the server has
-    /// sent its certificate, even if the handshake fails after that, or is not completed by `deadline`.
+    /// Makes one handshake. Bad certificates do not fail it: their problems are in the facts. There are facts as soon
+    /// as the server has sent its certificate, even if the handshake fails after that, or is not completed by
+    /// `deadline`.
     pub async fn handshake<S>(
         &self,
         stream: S,
@@ -86,14 +87,14 @@ impl TlsClient {
     }
 }
 
-/// aws-lc-rs with all of its key exchange groups. A further group costs two octets of the ClientHello, and a key share only where the
-/// server asks for one.
+/// aws-lc-rs with all of its key exchange groups. A further group costs two octets of the ClientHello, and a key share
+/// only where the server asks for one.
 fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
 }
 
-/// Makes the library gather entropy and set up its algorithms now. That takes tens of milliseconds, which would otherwise count as time
-/// of the first handshake; with `run` every handshake is the first.
+/// Makes the library gather entropy and set up its algorithms now. That takes tens of milliseconds, which would
+/// otherwise count as time of the first handshake; with `run` every handshake is the first.
 fn warm_up(provider: &CryptoProvider) {
     // What fails here fails in the handshake too, where it is reported.
     let _ = provider.secure_random.fill(&mut [0; 32]);
@@ -102,8 +103,8 @@ fn warm_up(provider: &CryptoProvider) {
     }
 }
 
-/// The name that a server's certificate is checked for: a host name in ASCII, which is also sent as SNI (RFC 6066, section 3), or an IP
-/// address, which is not.
+/// The name that a server's certificate is checked for: a host name in ASCII, which is also sent as SNI (RFC 6066,
+/// section 3), or an IP address, which is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(pki_types::ServerName<'static>);
 
@@ -183,7 +184,8 @@ impl HandshakeError {
         use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match error {
             rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
-            // A server that has sent its certificate has agreed to version and parameters, so its alert is about something else.
+            // A server that has sent its certificate has agreed to version and parameters, so its alert is about
+            // something else.
             rustls::Error::AlertReceived(alert) if recorder.record().is_some() => Self::Refused(Alert(alert)),
             rustls::Error::AlertReceived(ProtocolVersion)
             | rustls::Error::PeerIncompatible(

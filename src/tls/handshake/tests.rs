@@ -272,7 +272,8 @@ async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
     assert_eq!((facts.version, facts.cipher), (Some("TLSv1.2"), None));
 }
 
-/// Forwards some TLS records of the client to the server, and the server's answers to the client. Then it closes the connection.
+/// Forwards some TLS records of the client to the server, and the server's answers to the client. Then it closes the
+/// connection.
 async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStream) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = tokio::io::split(server);

@@ -1,8 +1,9 @@
-//! [`Verifier`]: every problem of a server's certificate, each found independently of the others (RFC 5280, section 6; RFC 6125).
+//! [`Verifier`]: every problem of a server's certificate, each found independently of the others (RFC 5280, section 6;
+//! RFC 6125).
 //!
-//! webpki decides: a chain that it accepts now, for this name and for TLS servers, is good. When it rejects one, it gives one reason and
-//! stops. Then the certificates on the [path](super::path) are checked one by one, and webpki is asked again for a time at which all of
-//! them are valid and for any purpose, so that no problem hides another.
+//! webpki decides: a chain that it accepts now, for this name and for TLS servers, is good. When it rejects one, it
+//! gives one reason and stops. Then the certificates on the [path](super::path) are checked one by one, and webpki is
+//! asked again for a time at which all of them are valid and for any purpose, so that no problem hides another.
 
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub(super) struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
-    /// Every problem of the server's own certificate `leaf`, and of the path from it through `others`, which the server sent too.
+    /// Every problem of the server's own certificate `leaf`, and of the path from it through `others`, which the server
+    /// sent too.
     pub(super) fn problems(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Vec<CertificateProblem> {
         let mut problems = Problems::default();
         let end_entity = EndEntityCert::try_from(leaf);
@@ -65,7 +67,8 @@ impl Verifier<'_> {
         }
     }
 
-    /// webpki matches no names of a certificate that it cannot read. One that has no names is not for this server in any case.
+    /// webpki matches no names of a certificate that it cannot read. One that has no names is not for this server in
+    /// any case.
     fn check_without_names(&self, certificate: &Certificate<'_>, problems: &mut Problems) {
         if certificate.names().is_empty() {
             problems.add(Kind::WrongName, self.wrong_name(certificate));
@@ -177,7 +180,8 @@ fn check_strength(certificate: &Certificate<'_>, problems: &mut Problems) {
     }
 }
 
-/// Whether the extensions of a certificate on the path allow its use there (RFC 5280, sections 4.2.1.3, 4.2.1.9 and 4.2.1.12).
+/// Whether the extensions of a certificate on the path allow its use there (RFC 5280, sections 4.2.1.3, 4.2.1.9 and
+/// 4.2.1.12).
 fn check_purposes(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
     if let Some(usage) = certificate.extended_key_usage()
         && !usage.server_auth
