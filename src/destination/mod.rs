@@ -91,7 +91,7 @@ pub enum InvalidTarget {
     /// White space or a control character.
     #[error("must not contain spaces or control characters")]
     Space,
-    /// A percent sign, which stands before an IPv6 zone or in a percent-encoded URL.
+    /// A percent sign, as before an IPv6 zone or in a percent-encoded URL.
     #[error("must not contain `%`: neither IPv6 zones nor percent-encoding are supported")]
     Percent,
     /// `host:25`.

@@ -8,7 +8,7 @@ use super::Reply;
 
 /// The keywords of an EHLO reply, in the server's order, unknown ones included.
 ///
-/// Keywords are case-insensitive and shown in upper case; parameters stand as the server wrote them.
+/// Keywords are case-insensitive and shown in upper case; parameters are as the server wrote them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, String>)]
 pub struct Capabilities(IndexMap<String, String>);

@@ -26,7 +26,7 @@ impl Mechanism {
 /// A user's name and password, and the mechanism to send them with.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The mechanism to ask for.
+    /// The mechanism.
     pub mechanism: Mechanism,
     /// The authentication identity.
     pub user: String,

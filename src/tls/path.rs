@@ -2,7 +2,7 @@
 //! purposes are.
 //!
 //! webpki stops at the first error. To report the others, the certificates of the path have to be known: only their
-//! errors count, not those of the certificates that a server sends besides.
+//! errors count, not those of other certificates that the server sent.
 
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
@@ -10,10 +10,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 use crate::x509::{Certificate, SignatureCheck};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
-/// grows with the factorial of their number when all bear the same name.
+/// grows with the factorial of their number when all have the same name.
 const MAX_ISSUER_CANDIDATES: usize = 6;
 
-/// The server's certificate `leaf`, and behind it those of `others` that may be on its path, matched by subject and
+/// The server's certificate `leaf`, and after it those of `others` that may be on its path, matched by subject and
 /// issuer name: the nearest to the leaf first, and of those with the same name the ones that are valid `now` first.
 pub(super) fn issuer_candidates<'a>(
     leaf: Certificate<'a>,
@@ -82,9 +82,9 @@ pub(super) fn best_path(candidates: &[Certificate<'_>], anchors: &[TrustAnchor<'
 
 /// The signatures of the candidates. Each is verified once, before the search.
 struct PathBuilder {
-    /// By certificate: the signature by a trust anchor that bears the issuer's name.
+    /// By certificate: the signature by a trust anchor that has the issuer's name.
     by_anchor: Vec<Option<SignatureCheck>>,
-    /// By certificate and issuer: the signature, where the issuer bears the name.
+    /// By certificate and issuer: the signature, if the issuer has the name of the certificate's issuer.
     by_candidate: Vec<Vec<Option<SignatureCheck>>>,
     valid: Vec<bool>,
 }
@@ -128,7 +128,7 @@ impl PathBuilder {
     }
 }
 
-/// Whether an anchor that bears the issuer's name signed the certificate; `None` if no anchor bears it.
+/// Whether an anchor that has the issuer's name signed the certificate; `None` if no anchor has it.
 fn signature_by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>]) -> Option<SignatureCheck> {
     let mut best = None;
     for anchor in anchors.iter().filter(|anchor| *anchor.subject == *certificate.raw_issuer()) {

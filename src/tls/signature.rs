@@ -109,7 +109,7 @@ impl HandshakeSignature<'_> {
     }
 }
 
-/// Whether the algorithm is for this type of key. webpki only tells when it is asked to verify something.
+/// Whether the algorithm is for this type of key. webpki tells that only when it verifies something.
 fn is_for(algorithm: &dyn SignatureVerificationAlgorithm, key: &RawPublicKeyEntity<'_>) -> bool {
     let outcome = key.verify_signature(algorithm, &[], &[]);
     !matches!(outcome, Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)))

@@ -89,7 +89,7 @@ fn hostile_text_is_escaped() {
 
 #[test]
 fn rare_and_invalid_names_are_shown() {
-    // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that isn't UTF-8, registeredID 1.2.3.
+    // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that is not UTF-8, registeredID 1.2.3.
     let content = vec![0x30, 18, 0x82, 2, b'a', b'\n', 0x87, 3, 1, 2, 3, 0x82, 3, b'x', 0xff, b'y', 0x88, 2, 42, 3];
     let mut params = params(&["mx.test"]);
     let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], content);

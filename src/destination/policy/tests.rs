@@ -39,7 +39,7 @@ fn the_default_denies_link_local_and_what_is_not_one_host() {
         "64:ff9b::169.254.169.254",
         "2002:a9fe:a9fe::1",
         "64:ff9b:1:ffff::a9fe:a9fe",
-        // Under the prefixes of 48, 56 and 64 bits, and with something behind the address.
+        // With prefixes of 48, 56 and 64 bits, and with octets after the address.
         "64:ff9b:1:a9fe:a9:fe00::",
         "64:ff9b:1:12a9:fe:a9fe::",
         "64:ff9b:1:1234:a9:fea9:fe00:0",
@@ -238,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_admitted_is_what_was_asked_for(bits: u128, port: u16) {
+    fn the_admitted_address_is_the_given_one(bits: u128, port: u16) {
         let address = SocketAddr::new(Ipv6Addr::from_bits(bits).into(), port);
         if let Ok(admitted) = TargetPolicy::default().admit_literal().address(address) {
             prop_assert_eq!(admitted.socket_addr().ip(), address.ip().to_canonical());

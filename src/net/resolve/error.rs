@@ -21,7 +21,7 @@ pub enum ResolveError {
     NoAddress {
         /// The name of the query, or the literal address.
         name: String,
-        /// The family that was asked for.
+        /// The family of the query.
         family: IpFamily,
     },
     /// The domain publishes that it accepts no mail (RFC 7505).

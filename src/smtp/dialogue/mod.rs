@@ -161,15 +161,20 @@ impl<'a> Dialogue<'a> {
             && let Some(response) = self.responses.next()
         {
             // The last response contains the password.
-            if self.responses.len() == 0 {
-                self.warn_of_clear_text();
+            if self.responses.len() == 0 && !self.in_tls {
+                self.warnings.push(Warning::ClearTextCredentials);
             }
             return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
         }
         // 235 before the last challenge tells nothing about the password.
         let is_early = self.phase == Phase::SaslAuth && self.responses.len() > 0;
         if is_early || !is_expected(self.phase, reply.code().value()) {
-            self.warn_of_unexpected_auth(reply.code().value());
+            // These codes are positive, and still count as rejections of AUTH.
+            match (self.phase, reply.code().value()) {
+                (Phase::SaslAuth, 235) => self.warnings.push(Warning::AcceptedWithoutPassword),
+                (Phase::SaslAuth, 334) => self.warnings.push(Warning::ExtraChallenge),
+                _ => {}
+            }
             // After a 3yz reply the server waits for data and would take QUIT as such (RFC 5321, section 4.2.1).
             let in_sync = self.phase != Phase::Quit && !reply.code().is_intermediate();
             return (Verdict::Rejected, if in_sync { self.quit() } else { Action::Close });
@@ -249,21 +254,6 @@ impl<'a> Dialogue<'a> {
 
     fn offers(&self, keyword: &str) -> bool {
         self.ehlo.as_ref().is_some_and(|ehlo| Capabilities::from_ehlo(ehlo).offers(keyword))
-    }
-
-    /// Explains replies to AUTH that count as rejections although their codes are positive.
-    fn warn_of_unexpected_auth(&mut self, code: u16) {
-        match code {
-            235 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::AcceptedWithoutPassword),
-            334 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::ExtraChallenge),
-            _ => {}
-        }
-    }
-
-    fn warn_of_clear_text(&mut self) {
-        if !self.in_tls {
-            self.warnings.push(Warning::ClearTextCredentials);
-        }
     }
 }
 

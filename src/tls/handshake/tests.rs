@@ -176,7 +176,7 @@ fn names_that_tls_cannot_carry_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
+async fn an_issuer_does_not_replace_an_unreadable_certificate() {
     let ca = Authority::new("CA");
     let mut identity = ca.issue(&params("mx.test", &["mx.test"])).with([ca.der()]);
     identity.chain[0] = vec![0x30, 0x03, 1, 2, 3].into();
@@ -226,7 +226,7 @@ async fn alerts_tell_too_old_from_nothing_in_common_from_refused() {
 
 #[tokio::test]
 async fn a_huge_certificate_message_is_not_buffered() {
-    // A ServerHello message that announces 16 MiB - 1, and then goes on and on.
+    // A ServerHello message that announces 16 MiB - 1, followed by more and more data.
     let mut answer = Vec::new();
     for record in 0..64 {
         answer.extend([22, 3, 3, 0x40, 0x00]);

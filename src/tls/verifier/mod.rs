@@ -41,7 +41,11 @@ impl Verifier<'_> {
                     Ok(end_entity) => self.check_name(&certificate, end_entity, &mut problems),
                     Err(error) => {
                         problems.add_unreadable(&certificate, error);
-                        self.check_without_names(&certificate, &mut problems);
+                        // webpki matches no names of a certificate that it cannot read. One without names has the wrong
+                        // name in any case.
+                        if certificate.names().is_empty() {
+                            problems.add(Kind::WrongName, self.wrong_name(&certificate));
+                        }
                     }
                 }
                 check_strength(&certificate, &mut problems);
@@ -64,14 +68,6 @@ impl Verifier<'_> {
                 problems.add(Kind::WrongName, self.wrong_name(certificate));
             }
             Err(error) => problems.add_webpki(&error),
-        }
-    }
-
-    /// webpki matches no names of a certificate that it cannot read. One that has no names is not for this server in
-    /// any case.
-    fn check_without_names(&self, certificate: &Certificate<'_>, problems: &mut Problems) {
-        if certificate.names().is_empty() {
-            problems.add(Kind::WrongName, self.wrong_name(certificate));
         }
     }
 
