@@ -1,4 +1,5 @@
-//! The PROXY protocol header, versions 1 and 2 (HAProxy's `proxy-protocol.txt`, sections 2.1 and 2.2).
+//! [`ProxyHeader`]: the header of the PROXY protocol, versions 1 and 2 (HAProxy's `proxy-protocol.txt`, sections 2.1
+//! and 2.2).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,15 +7,15 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-/// Longest version 1 line, CR LF included (section 2.1).
-pub const V1_LIMIT: usize = 107;
+/// Longest version 1 line, in octets, CR LF included (section 2.1).
+pub const MAX_V1_SIZE: usize = 107;
 
-/// Version 2's signature: bytes that no other protocol begins with (section 2.2).
+/// The signature of version 2 (section 2.2).
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, command PROXY.
 const V2_VERSION_AND_COMMAND: u8 = 0x21;
 
-/// The address family that the header names.
+/// The address family in the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE")]
@@ -36,8 +37,8 @@ impl ProxyFamily {
         address.is_ipv4() == (self == Self::Tcp4)
     }
 
-    /// The connection's own address as this family writes it: IPv4 goes into TCP6 IPv4-mapped; IPv6 has no form in TCP4.
-    fn express(self, address: IpAddr) -> Option<IpAddr> {
+    /// The address in this family: IPv4 becomes IPv4-mapped in TCP6; in TCP4 there is no form for IPv6.
+    fn convert(self, address: IpAddr) -> Option<IpAddr> {
         match (self, address) {
             (Self::Tcp6, IpAddr::V4(v4)) => Some(v4.to_ipv6_mapped().into()),
             (Self::Tcp4, IpAddr::V6(v6)) => v6.to_ipv4_mapped().map(IpAddr::V4),
@@ -49,40 +50,40 @@ impl ProxyFamily {
 /// An address in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyAddress {
-    /// The connection's own.
+    /// The address of the connection.
     OfConnection,
-    /// One of the header's family.
+    /// An address of the header's family.
     Ip(IpAddr),
-    /// Any text without white space and control characters, to see what a server makes of it. Version 1 only.
+    /// Any text without white space and control characters, to test how a server handles it. Version 1 only.
     Verbatim(String),
 }
 
-/// What the header is made from; the connection fills in the rest.
+/// The contents of the header. What is left out comes from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyHeader {
     /// True for the binary version 2.
     pub is_v2: bool,
     /// The address family.
     pub family: ProxyFamily,
-    /// Where the connection claims to come from.
+    /// The source address that the header claims.
     pub source: ProxyAddress,
-    /// Where the connection claims to go.
+    /// The destination address that the header claims.
     pub destination: ProxyAddress,
-    /// The source's port; `None` is the connection's own.
+    /// The source port; `None` is that of the connection.
     pub source_port: Option<u16>,
-    /// The destination's port.
+    /// The destination port.
     pub destination_port: u16,
 }
 
-/// A header that cannot be written.
+/// Why a header cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyHeaderError {
     /// The connection is IPv6 and the family TCP4.
-    #[error("the connection is IPv6, and proxy_family TCP4 cannot express its {0}; give {0}, or proxy_family TCP6")]
+    #[error("the connection is IPv6, and proxy_family TCP4 has no form for its {0}; give {0}, or proxy_family TCP6")]
     NoForm(&'static str),
-    /// Over [`V1_LIMIT`].
+    /// Over [`MAX_V1_SIZE`].
     #[error(
-        "the PROXY line has {0} octets, and version 1 allows {V1_LIMIT}; shorten proxy_source_address or proxy_dest_address"
+        "the PROXY line has {0} octets, and version 1 allows {MAX_V1_SIZE}; shorten proxy_source_address or proxy_dest_address"
     )]
     TooLong(usize),
     /// Text where version 2 takes an address.
@@ -95,19 +96,22 @@ const DESTINATION: &str = "proxy_dest_address";
 
 impl ProxyHeader {
     /// The octets to send on a connection from `local` to `peer`.
+    ///
+    /// # Errors
+    /// An address has no form in this version and family, or the version 1 line is too long.
     pub fn encode(&self, local: SocketAddr, peer: SocketAddr) -> Result<Vec<u8>, ProxyHeaderError> {
-        let source = self.filled_in(&self.source, local, SOURCE)?;
-        let destination = self.filled_in(&self.destination, peer, DESTINATION)?;
+        let source = self.resolve(&self.source, local, SOURCE)?;
+        let destination = self.resolve(&self.destination, peer, DESTINATION)?;
         let source_port = self.source_port.unwrap_or(local.port());
         if self.is_v2 {
-            let addresses = self.pair(&source, &destination)?;
+            let addresses = self.ip_addresses(&source, &destination)?;
             Ok(encode_v2(addresses, source_port, self.destination_port))
         } else {
             self.encode_v1(&source, &destination, source_port)
         }
     }
 
-    /// The octets that a version 1 line has at the least, whatever the connection will be.
+    /// The length in octets of the shortest version 1 line, whatever the addresses of the connection are.
     pub fn shortest_v1_line(&self) -> usize {
         let shortest = |address: &ProxyAddress| match address {
             ProxyAddress::OfConnection if self.family == ProxyFamily::Tcp4 => "0.0.0.0".len(),
@@ -119,7 +123,7 @@ impl ProxyHeader {
         "PROXY TCP4    \r\n".len() + shortest(&self.source) + shortest(&self.destination) + ports
     }
 
-    fn filled_in(
+    fn resolve(
         &self,
         address: &ProxyAddress,
         own: SocketAddr,
@@ -127,7 +131,7 @@ impl ProxyHeader {
     ) -> Result<ProxyAddress, ProxyHeaderError> {
         match address {
             ProxyAddress::OfConnection => {
-                self.family.express(own.ip()).map(ProxyAddress::Ip).ok_or(ProxyHeaderError::NoForm(parameter))
+                self.family.convert(own.ip()).map(ProxyAddress::Ip).ok_or(ProxyHeaderError::NoForm(parameter))
             }
             given => Ok(given.clone()),
         }
@@ -142,10 +146,14 @@ impl ProxyHeader {
         let (family, destination_port) = (self.family.name(), self.destination_port);
         let line =
             format!("PROXY {family} {} {} {source_port} {destination_port}\r\n", text(source), text(destination));
-        if line.len() > V1_LIMIT { Err(ProxyHeaderError::TooLong(line.len())) } else { Ok(line.into_bytes()) }
+        if line.len() > MAX_V1_SIZE { Err(ProxyHeaderError::TooLong(line.len())) } else { Ok(line.into_bytes()) }
     }
 
-    fn pair(&self, source: &ProxyAddress, destination: &ProxyAddress) -> Result<(IpAddr, IpAddr), ProxyHeaderError> {
+    fn ip_addresses(
+        &self,
+        source: &ProxyAddress,
+        destination: &ProxyAddress,
+    ) -> Result<(IpAddr, IpAddr), ProxyHeaderError> {
         let ip = |address: &ProxyAddress, parameter| match address {
             ProxyAddress::Ip(ip) if self.family.is_of(*ip) => Ok(*ip),
             _ => Err(ProxyHeaderError::NotAnAddress(parameter)),
@@ -156,7 +164,7 @@ impl ProxyHeader {
 
 fn text(address: &ProxyAddress) -> String {
     match address {
-        // `::ffff:192.0.2.1` is written so by Rust; the specification allows any form of the address.
+        // Rust writes `::ffff:192.0.2.1`; the specification allows any form of the address.
         ProxyAddress::Ip(ip) => ip.to_string(),
         ProxyAddress::Verbatim(text) => text.clone(),
         ProxyAddress::OfConnection => String::new(),
@@ -168,7 +176,7 @@ fn encode_v2((source, destination): (IpAddr, IpAddr), source_port: u16, destinat
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     };
-    // The length is that of what follows: two addresses and two ports.
+    // The length of two addresses and two ports.
     let (family_and_transport, length) = if source.is_ipv4() { (0x11, 12_u16) } else { (0x21, 36) };
     let mut header = V2_SIGNATURE.to_vec();
     header.extend([V2_VERSION_AND_COMMAND, family_and_transport]);
@@ -239,13 +247,13 @@ mod tests {
     fn the_shortest_line_is_a_lower_bound() {
         let at_limit =
             |octets| header(ProxyFamily::Tcp4, ProxyAddress::Verbatim("x".repeat(octets)), ProxyAddress::OfConnection);
-        assert_eq!(at_limit(81).shortest_v1_line(), V1_LIMIT);
+        assert_eq!(at_limit(81).shortest_v1_line(), MAX_V1_SIZE);
     }
 
     proptest! {
-        /// An independent parser reads back what was written, in both versions and families.
+        /// Another implementation parses what was written, in both versions and families.
         #[test]
-        fn an_independent_parser_agrees(
+        fn another_implementation_parses_the_header(
             is_v2: bool, v6: bool, a: [u8; 16], b: [u8; 16], source_port: u16, destination_port: u16,
         ) {
             let ip = |octets: [u8; 16]| if v6 { IpAddr::from(octets) } else { IpAddr::from([octets[0], octets[1], octets[2], octets[3]]) };

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     destination::{IpFamily, Target},
-    proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader, V1_LIMIT},
+    proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader},
     secret::Secret,
     smtp::{Credentials, InvalidAddress, Mailbox, Mechanism, Payload, Script},
 };
@@ -147,10 +147,10 @@ fn proxy(request: &CheckRequest, port: u16, invalid: &mut Invalid) -> Option<Pro
         destination_port: request.proxy_dest_port.unwrap_or(port),
     };
     let length = header.shortest_v1_line();
-    if !is_v2 && length > V1_LIMIT {
+    if !is_v2 && length > MAX_V1_SIZE {
         let is_source_longer = source.map_or(0, str::len) >= destination.map_or(0, str::len);
         let longer = if is_source_longer { "proxy_source_address" } else { "proxy_dest_address" };
-        let detail = format_args!("makes a PROXY line of at least {length} octets; version 1 allows {V1_LIMIT}");
+        let detail = format_args!("makes a PROXY line of at least {length} octets; version 1 allows {MAX_V1_SIZE}");
         invalid.add(longer, detail);
     }
     Some(header)

@@ -1,10 +1,10 @@
-//! The name of a host, in the one spelling that goes to DNS, to TLS and into reports.
+//! [`HostName`]: a host name in the one form that goes to DNS, to TLS and into reports.
 
 use std::{fmt, str::FromStr};
 
 use super::{InvalidTarget, Target};
 
-/// A DNS name: A-labels in lower case, no dot at the end, never an IP address. Made by parsing only.
+/// A DNS name: A-labels (RFC 5890) in lower case, no dot at the end, never an IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostName(String);
 
@@ -14,12 +14,12 @@ impl HostName {
         &self.0
     }
 
-    /// A name out of what [`url::Host::parse`] took for a domain: that is more than a host name may be.
+    /// Checks what [`url::Host::parse`] took for a domain, which allows more than a host name.
     pub(super) fn from_ascii(mut domain: String) -> Result<Self, InvalidTarget> {
         if domain.ends_with('.') {
             domain.pop();
         }
-        if domain.len() > MAX_NAME {
+        if domain.len() > MAX_NAME_SIZE {
             return Err(InvalidTarget::TooLong);
         }
         domain.split('.').try_for_each(check_label)?;
@@ -30,7 +30,7 @@ impl HostName {
 impl FromStr for HostName {
     type Err = InvalidTarget;
 
-    /// Reads a host name (IDN allowed). Whatever would be read as an IP address is none.
+    /// Parses a host name (IDN allowed). A text that [`Target`] parses as an IP address is not one.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         match text.parse()? {
             Target::Host(name) => Ok(name),
@@ -45,19 +45,21 @@ impl fmt::Display for HostName {
     }
 }
 
-/// Without the dot of the root (RFC 1035, section 2.3.4: 255 octets on the wire).
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
+/// Longest name without the dot of the root, in octets (RFC 1035, section 2.3.4: 255 octets on the wire).
+const MAX_NAME_SIZE: usize = 253;
+/// Longest label, in octets (RFC 1035, section 2.3.4).
+const MAX_LABEL_SIZE: usize = 63;
 
-/// No name of 253 octets has a longer spelling in Unicode that anybody would write; the IDNA code sees no more than this.
-const MAX_TEXT: usize = 1024;
+/// Longest text that is given to the IDNA code, in octets. No real name of 253 octets is longer in Unicode.
+const MAX_INPUT_SIZE: usize = 1024;
 
-/// Refuses, each by its own rule, what never belongs to a host and what [`url::Host::parse`] would read in a sense of its own.
-pub(super) fn screen(text: &str) -> Result<(), InvalidTarget> {
+/// Rejects, each with its own rule, texts that are not a host alone, and those that [`url::Host::parse`] would
+/// interpret differently.
+pub(super) fn check_syntax(text: &str) -> Result<(), InvalidTarget> {
     if text.is_empty() {
         return Err(InvalidTarget::Empty);
     }
-    if text.len() > MAX_TEXT {
+    if text.len() > MAX_INPUT_SIZE {
         return Err(InvalidTarget::TooLong);
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -75,11 +77,11 @@ pub(super) fn screen(text: &str) -> Result<(), InvalidTarget> {
     }
 }
 
-/// The two of `host[:port]`: the host as it was written, to be read as a [`Target`], and the port. An IPv6 address takes brackets
-/// where a port follows; alone it may go without.
+/// Splits `host[:port]` into the host, to be parsed as a [`Target`], and the port. An IPv6 address needs brackets if a
+/// port follows.
 ///
 /// # Errors
-/// The port is none.
+/// The port is not from 1 to 65535.
 pub fn host_and_port(text: &str) -> Result<(&str, Option<u16>), InvalidTarget> {
     match text.rsplit_once(':') {
         Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => {
@@ -94,16 +96,16 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Letters, digits and hyphens (RFC 1123, section 2.1), and the underscore, which is no part of host names and found in them.
+/// Letters, digits and hyphens (RFC 1123, section 2.1), and the underscore, which some hosts have in their names.
 fn check_label(label: &str) -> Result<(), InvalidTarget> {
     if label.is_empty() {
         return Err(InvalidTarget::EmptyLabel);
     }
-    if label.len() > MAX_LABEL {
+    if label.len() > MAX_LABEL_SIZE {
         return Err(InvalidTarget::TooLong);
     }
-    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    if !label.bytes().all(known) || label.starts_with('-') || label.ends_with('-') {
+    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if !label.bytes().all(is_allowed) || label.starts_with('-') || label.ends_with('-') {
         return Err(InvalidTarget::Characters);
     }
     Ok(())
@@ -125,7 +127,7 @@ mod tests {
             ("mx:0", Err(InvalidTarget::PortNumber)),
             ("mx:65536", Err(InvalidTarget::PortNumber)),
             ("[::1]:99999999999999999999", Err(InvalidTarget::PortNumber)),
-            // Left to whoever reads the host.
+            // These are rejected when the host is parsed.
             ("mx:smtp", Ok(("mx:smtp", None))),
             ("mx:", Ok(("mx:", None))),
             ("mx:25:25", Ok(("mx:25:25", None))),

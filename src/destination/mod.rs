@@ -1,4 +1,4 @@
-//! Whom a check talks to: a host, an address or the mail servers of a domain. And, in [`policy`], whom it may talk to.
+//! [`Target`]: the server that a check is for; and in [`policy`], which targets the operator allows.
 
 mod host;
 pub mod policy;
@@ -15,19 +15,19 @@ use utoipa::ToSchema;
 
 pub use host::{HostName, host_and_port};
 
-/// The server that a check is for.
+/// The server that a check is for. The name is that of the API's parameter `target`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The addresses of this host.
     Host(HostName),
-    /// This address; an IPv4-mapped one is kept as the IPv4 address that it reaches.
+    /// This address. An IPv4-mapped one is kept as the IPv4 address (RFC 4291, section 2.5.5.2).
     Address(IpAddr),
-    /// The hosts that take mail for this domain (RFC 5321, section 5.1).
+    /// The mail exchangers of this domain (RFC 5321, section 5.1).
     MxOf(HostName),
 }
 
 impl Target {
-    /// The target that the domain part of a mail address stands for: the mail servers of a domain, or the address in an address
+    /// The target for the domain part of a mailbox: the mail exchangers of a domain, or the address in an address
     /// literal, `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321, section 4.1.3).
     ///
     /// # Errors
@@ -51,12 +51,12 @@ impl Target {
 impl FromStr for Target {
     type Err = InvalidTarget;
 
-    /// Reads the `target` parameter: a host name (IDN allowed) or an address, IPv6 with or without brackets.
+    /// Parses the `target` parameter: a host name (IDN allowed) or an address, IPv6 with or without brackets.
     ///
-    /// Any spelling of an IPv4 address that the URL Standard knows (`0x7f.1`, `2130706433`, `127.1`, full-width digits) is that
-    /// address: system resolvers take them too, and an address under another name must not pass by the address policy.
+    /// Every form of an IPv4 address in the URL Standard (`0x7f.1`, `2130706433`, `127.1`, full-width digits) is that
+    /// address: system resolvers accept them too, and no form of an address may bypass the policy.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        host::screen(text)?;
+        host::check_syntax(text)?;
         let literal = in_brackets(text);
         if literal.is_some() || text.contains([':', '[', ']']) {
             return match literal.unwrap_or(text).parse() {
@@ -83,37 +83,37 @@ impl fmt::Display for Target {
     }
 }
 
-/// The rule that a text breaks which should name a target. Reads as the end of a sentence whose subject is the parameter.
+/// The rule that a text breaks. `Display` is the end of a sentence whose subject is the parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// Nothing is there.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
     /// White space or a control character.
     #[error("must not contain spaces or control characters")]
     Space,
-    /// A percent sign, which stands before an IPv6 zone or in a percent-encoded URL.
+    /// A percent sign, as before an IPv6 zone or in a percent-encoded URL.
     #[error("must not contain `%`: neither IPv6 zones nor percent-encoding are supported")]
     Percent,
     /// `host:25`.
     #[error("must not contain a port: give it as `port`")]
     Port,
-    /// `host:0`, where a port may follow.
-    #[error("must have a port from 1 to 65535 behind its colon")]
+    /// A port such as 0, where a port may follow the host.
+    #[error("must have a port from 1 to 65535 after its colon")]
     PortNumber,
     /// A URL, a path or a mail address.
     #[error("must be a host name or an IP address alone, without scheme, user or path")]
     NotAlone,
-    /// Looks like an IP address, but is none.
+    /// Looks like an IP address, but is not one.
     #[error("must be a valid IPv4 or IPv6 address, or a host name")]
     Address,
-    /// The brackets of an address literal hold no address (RFC 5321, section 4.1.3).
-    #[error("must hold in its brackets an IPv4 address, or `IPv6:` and an IPv6 address")]
+    /// The brackets of an address literal contain no address (RFC 5321, section 4.1.3).
+    #[error("must have an IPv4 address in its brackets, or `IPv6:` and an IPv6 address")]
     AddressLiteral,
-    /// An address stands where only a name can.
+    /// An address where only a name is allowed.
     #[error("must be a domain name, not an IP address (as an address literal it goes in brackets)")]
     AddressForName,
-    /// A character, or a place for a hyphen, that no host name has.
+    /// A character that host names do not have, or a hyphen at the start or end of a label.
     #[error(
         "must be a host name of letters, digits, hyphens and underscores, where no label begins or ends with a hyphen"
     )]
@@ -121,7 +121,7 @@ pub enum InvalidTarget {
     /// Two dots in a row, or one at the start.
     #[error("must not contain an empty label (two dots in a row, or a dot at the start)")]
     EmptyLabel,
-    /// Longer than DNS allows (RFC 1035, section 2.3.4).
+    /// Longer than in DNS (RFC 1035, section 2.3.4).
     #[error("must not be longer than 253 octets, or 63 in one label")]
     TooLong,
 }
@@ -143,7 +143,7 @@ pub enum IpFamily {
 }
 
 impl IpFamily {
-    /// Whether a connection to this address keeps to the family. One to an IPv4-mapped address is an IPv4 connection.
+    /// Whether a connection to this address is of the family. One to an IPv4-mapped address is an IPv4 connection.
     pub fn admits(self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_lower_case_ascii_without_the_last_dot() {
+    fn names_are_lower_case_ascii_without_the_final_dot() {
         for (given, name) in [
             ("mx.example.com", "mx.example.com"),
             ("MX.Example.COM.", "mx.example.com"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_an_address_is_that_address() {
+    fn every_form_of_an_address_is_that_address() {
         for given in [
             "127.0.0.1",
             "127.0.0.1.",
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_refused_by_its_rule() {
+    fn invalid_targets_by_their_rules() {
         use InvalidTarget::*;
         let long_label = format!("{}.example", "a".repeat(64));
         let long_name = format!("{}com", "abcdefg.".repeat(32));
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_name_passes() {
+    fn the_longest_name_is_accepted() {
         let longest = format!("{}abcde", "abcdefg.".repeat(31));
         assert_eq!(longest.len(), 253);
         assert_eq!(format!("{longest}.").parse(), Ok(host(&longest)));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_domain_of_a_mail_address_names_its_mail_servers() {
+    fn the_domain_of_a_mailbox_is_a_target() {
         let mx_of = |text: &str| Target::MxOf(text.parse().expect("a host name"));
         for (given, target) in [
             ("Example.com", Ok(mx_of("example.com"))),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn families_admit_by_what_is_reached() {
+    fn families_admit_by_canonical_address() {
         let [v4, v6, mapped] = ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"].map(|ip| ip.parse().expect("an IP"));
         for (family, admitted) in [
             (IpFamily::Any, [true, true, true]),
@@ -329,14 +329,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_parses_to_the_same(text in r"\PC{1,40}|[a-z0-9.\-_:\[\]x]{1,30}") {
+        fn display_parses_to_the_same_target(text in r"\PC{1,40}|[a-z0-9.\-_:\[\]x]{1,30}") {
             if let Ok(target) = text.parse::<Target>() {
                 prop_assert_eq!(target.to_string().parse(), Ok(target));
             }
         }
 
         #[test]
-        fn a_host_name_is_safe_to_put_anywhere(text in r"\PC{1,80}|[a-z0-9.\-_]{1,300}") {
+        fn a_host_name_has_no_special_characters(text in r"\PC{1,80}|[a-z0-9.\-_]{1,300}") {
             if let Ok(Target::Host(name)) = text.parse() {
                 let name = name.as_str();
                 prop_assert!(name.len() <= 253);
@@ -347,7 +347,7 @@ mod tests {
         }
 
         #[test]
-        fn every_ipv4_number_is_found_out(bits: u32) {
+        fn every_number_is_an_ipv4_address(bits: u32) {
             let expected = Target::Address(Ipv4Addr::from(bits).into());
             for spelling in [format!("{bits}"), format!("{bits:#x}"), format!("0{bits:o}")] {
                 prop_assert_eq!(spelling.parse::<Target>(), Ok(expected.clone()));

@@ -1,4 +1,4 @@
-//! TCP to an address that the policy has admitted, and to no other.
+//! [`dial`]: a TCP connection to an address that the policy has admitted, and to no other.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,30 +10,30 @@ use tokio::net::TcpStream;
 
 use crate::destination::policy::Admitted;
 
-/// Why no connection came about.
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// Nobody listens, or a firewall says so.
+    /// No program listens on the port, or a firewall rejected the attempt.
     #[error("connection refused")]
     Refused,
-    /// No route, or none that may be taken.
+    /// There is no route, or none that this process may use.
     #[error("unreachable: {0}")]
     Unreachable(io::Error),
-    /// The system gave up waiting.
+    /// The system's own timeout ended the attempt.
     #[error("no answer to the connection attempt")]
     TimedOut,
     /// The connection was reset at once.
     #[error("the server closed the connection at once")]
     Closed,
-    /// This machine has no file descriptor or no local port left: the check could not run at all.
-    #[error("out of sockets: {0}")]
+    /// This machine has no file descriptor or no local port left, so the check could not run.
+    #[error("no socket is free: {0}")]
     OutOfSockets(io::Error),
 }
 
 impl DialError {
-    fn of(error: io::Error, address: SocketAddr) -> Self {
+    fn new(error: io::Error, address: SocketAddr) -> Self {
         match (error.kind(), error.raw_os_error().map(Errno::from_raw)) {
-            // For IPv4 all local ports are in use; for IPv6 more likely there is no IPv6 here at all.
+            // With IPv4 all local ports are in use; with IPv6 it is more likely that this machine has no IPv6.
             (_, Some(Errno::EADDRNOTAVAIL)) if address.is_ipv4() => Self::OutOfSockets(error),
             (_, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => Self::OutOfSockets(error),
             (ErrorKind::ConnectionRefused, _) => Self::Refused,
@@ -44,19 +44,20 @@ impl DialError {
     }
 }
 
-/// Connects. The caller bounds the time.
+/// Connects. The timeout is the caller's.
 ///
 /// # Errors
-/// Why there is no connection.
+/// The system's error, by its meaning.
 pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
     let address = address.socket_addr();
     let connect = async {
         let stream = TcpStream::connect(address).await?;
-        // Nagle's algorithm against the peer's delayed ACK costs 40 ms in the middle of a TLS handshake, and would be measured.
+        // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
+        // the server's time.
         stream.set_nodelay(true)?;
         Ok(stream)
     };
-    connect.await.map_err(|error| DialError::of(error, address))
+    connect.await.map_err(|error| DialError::new(error, address))
 }
 
 #[cfg(test)]
@@ -64,8 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_says() {
-        let of = |errno: Errno, address: &str| DialError::of(errno.into(), address.parse().expect("an address"));
+    fn errors_of_the_system() {
+        let of = |errno: Errno, address: &str| DialError::new(errno.into(), address.parse().expect("an address"));
         let v4 = |errno| of(errno, "192.0.2.1:25");
         assert!(matches!(v4(Errno::ECONNREFUSED), DialError::Refused));
         assert!(matches!(v4(Errno::EHOSTUNREACH), DialError::Unreachable(_)));

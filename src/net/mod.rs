@@ -1,8 +1,8 @@
-//! The network: names to addresses, addresses to connections, connections to bytes with the instant of their arrival.
+//! The network: DNS, TCP, and streams that record when bytes arrived.
 //!
-//! - [`resolve`]: what a sending mail server would try, in its order.
-//! - [`dial`]: [`Admitted`](crate::destination::policy::Admitted) to TCP; it takes nothing else.
-//! - [`stream`]: TCP or TLS, and when what arrived.
+//! - [`resolve`]: a target's addresses, in the order in which a sending mail server tries them.
+//! - [`dial`]: TCP to an [`Admitted`](crate::destination::policy::Admitted) address, and to no other.
+//! - [`stream`]: a connection in clear text or inside TLS.
 
 pub mod dial;
 pub mod resolve;

@@ -1,7 +1,7 @@
-//! Parts of a secret in a text: cut short, or wrapped from line to line.
+//! [`Fragments`]: masks parts of a secret, which a server may have cut off or wrapped over several lines.
 //!
-//! A part counts only if it is long enough to be no accident, for a mask tells, too: where it stands for an ordinary word, that word is
-//! known to be in the secret.
+//! Only parts are masked that are too long to be a coincidence. A mask reveals something too: in place of an ordinary
+//! word it tells that the word is in the secret.
 
 use std::collections::HashSet;
 
@@ -9,17 +9,17 @@ use zeroize::Zeroizing;
 
 use super::MASK;
 
-/// Shortest part of base64 that counts, in characters: no text has so many of them in a row by accident.
-const OF_BASE64: usize = 8;
-/// Shortest part of the secret's own text that counts, in characters, a digit or a sign among them.
-const OF_TEXT: usize = 6;
-/// Shortest part of it that counts where it is all letters, and could be a word.
-const OF_LETTERS: usize = 12;
-/// Of a secret that is longer, in characters, the rest is not looked for in parts. PLAIN has at most 255 octets for a password (RFC 4616,
-/// section 2).
-const LIMIT: usize = 1024;
+/// Shortest part of the base64 that is masked, in characters: no other text has so many of them in a row.
+const MIN_BASE64_LENGTH: usize = 8;
+/// Shortest part of the secret's text that is masked, in characters, if one of them is not a letter.
+const MIN_TEXT_LENGTH: usize = 6;
+/// Shortest part of it that is masked, in characters, if all of them are letters: it could be a word.
+const MIN_LETTERS_LENGTH: usize = 12;
+/// Longest text of a secret of which parts are masked, in characters; the rest is only masked as a whole. A password
+/// for PLAIN has at most 255 octets (RFC 4616, section 2).
+const MAX_SECRET_LENGTH: usize = 1024;
 
-/// What the parts are parts of, without white space.
+/// A secret's text and its base64, without white space.
 #[derive(Clone, Default)]
 pub(super) struct Fragments {
     text: Zeroizing<Vec<char>>,
@@ -28,22 +28,22 @@ pub(super) struct Fragments {
 
 impl Fragments {
     pub(super) fn of(secret: &str) -> Self {
-        let text = secret.chars().filter(|c| !c.is_whitespace()).take(LIMIT).collect();
+        let text = secret.chars().filter(|c| !c.is_whitespace()).take(MAX_SECRET_LENGTH).collect();
         Self { text: Zeroizing::new(text), base64: Vec::new() }
     }
 
     pub(super) fn add_base64(&mut self, encoded: &str) {
-        let encoded = encoded.trim_end_matches('=').chars().take(2 * LIMIT).collect();
+        let encoded = encoded.trim_end_matches('=').chars().take(2 * MAX_SECRET_LENGTH).collect();
         self.base64.push(Zeroizing::new(encoded));
     }
 
-    /// The text with [`MASK`] in place of each part; of one that goes over several lines, in each of them.
+    /// The text with [`MASK`] in place of each part. A part that goes over several lines is masked in each of them.
     pub(super) fn masked(&self, text: &str) -> String {
         let characters: Vec<char> = text.chars().collect();
         let mut hidden = vec![false; characters.len()];
-        // What looks like the codes of a line may lie between two parts, or be in one.
-        for with_codes in [true, false] {
-            self.hide(&Dense::of(&characters, with_codes), &characters, &mut hidden);
+        // What looks like the codes of a reply line may be between two parts, or belong to one.
+        for keep_codes in [true, false] {
+            self.hide(&Concondensedd::of(&characters, keep_codes), &characters, &mut hidden);
         }
         let mut masked = String::with_capacity(text.len());
         let mut before = false;
@@ -58,34 +58,30 @@ impl Fragments {
         masked
     }
 
-    fn hide(&self, dense: &Dense, text: &[char], hidden: &mut [bool]) {
-        for (from, to) in shared(&dense.characters, &[&self.text], OF_TEXT) {
-            let part = &dense.characters[from..to];
-            if part.len() >= OF_LETTERS || part.iter().any(|c| !c.is_alphabetic()) {
-                dense.hide(from, to, text, hidden);
+    fn hide(&self, condensed: &Concondensedd, text: &[char], hidden: &mut [bool]) {
+        for (from, to) in matching_runs(&condensed.characters, &[&self.text], MIN_TEXT_LENGTH) {
+            let part = &condensed.characters[from..to];
+            if part.len() >= MIN_LETTERS_LENGTH || part.iter().any(|c| !c.is_alphabetic()) {
+                condensed.hide(from, to, text, hidden);
             }
         }
-        // The alphabet for URLs (RFC 4648, section 5) has two signs of its own.
-        let standard = |c: &char| {
-            if *c == '-' {
-                '+'
-            } else if *c == '_' {
-                '/'
-            } else {
-                *c
-            }
+        // The URL-safe alphabet (RFC 4648, section 5) has `-` and `_` instead of `+` and `/`.
+        let standard = |c: &char| match *c {
+            '-' => '+',
+            '_' => '/',
+            other => other,
         };
-        let characters: Vec<char> = dense.characters.iter().map(standard).collect();
+        let characters: Vec<char> = condensed.characters.iter().map(standard).collect();
         let base64: Vec<&[char]> = self.base64.iter().map(|encoded| encoded.as_slice()).collect();
-        for (from, to) in shared(&characters, &base64, OF_BASE64) {
+        for (from, to) in matching_runs(&characters, &base64, MIN_BASE64_LENGTH) {
             let padding = characters[to..].iter().take_while(|c| **c == '=').count();
-            dense.hide(from, to + padding, text, hidden);
+            condensed.hide(from, to + padding, text, hidden);
         }
     }
 }
 
-/// The runs of `text` that are parts of one of `secrets`, so long or longer, by their beginning and end.
-fn shared(text: &[char], secrets: &[&[char]], shortest: usize) -> Vec<(usize, usize)> {
+/// The start and end of each run of `text` that is a part of one of the `secrets`, of this length or longer.
+fn matching_runs(text: &[char], secrets: &[&[char]], shortest: usize) -> Vec<(usize, usize)> {
     let parts: HashSet<&[char]> = secrets.iter().flat_map(|secret| secret.windows(shortest)).collect();
     let mut runs: Vec<(usize, usize)> = Vec::new();
     for (from, _) in text.windows(shortest).enumerate().filter(|(_, window)| parts.contains(window)) {
@@ -97,32 +93,32 @@ fn shared(text: &[char], secrets: &[&[char]], shortest: usize) -> Vec<(usize, us
     runs
 }
 
-/// A text without its white space.
-struct Dense {
+/// The characters of a text that are not white space.
+struct Concondensedd {
     characters: Vec<char>,
-    /// Where each of them stands in the text.
-    places: Vec<usize>,
+    /// The index of each of them in the text.
+    positions: Vec<usize>,
 }
 
-impl Dense {
-    fn of(text: &[char], with_codes: bool) -> Self {
-        let (mut characters, mut places, mut line_begin) = (Vec::new(), Vec::new(), 0);
+impl Concondensedd {
+    fn of(text: &[char], keep_codes: bool) -> Self {
+        let (mut characters, mut positions, mut line_begin) = (Vec::new(), Vec::new(), 0);
         for line in text.split_inclusive(|c| *c == '\n') {
-            let skipped = if with_codes { 0 } else { codes(line) };
+            let skipped = if keep_codes { 0 } else { codes_length(line) };
             for (at, character) in line.iter().enumerate().skip(skipped).filter(|(_, c)| !c.is_whitespace()) {
                 characters.push(*character);
-                places.push(line_begin + at);
+                positions.push(line_begin + at);
             }
             line_begin += line.len();
         }
-        Self { characters, places }
+        Self { characters, positions }
     }
 
-    /// Hides a run and the white space in it, but for that around an end of line.
+    /// Hides a run and the white space in it, except around the end of a line.
     fn hide(&self, from: usize, to: usize, text: &[char], hidden: &mut [bool]) {
-        let places = &self.places[from..to];
-        places.iter().for_each(|place| hidden[*place] = true);
-        for pair in places.windows(2) {
+        let positions = &self.positions[from..to];
+        positions.iter().for_each(|position| hidden[*position] = true);
+        for pair in positions.windows(2) {
             let between = pair[0] + 1..pair[1];
             if !text[between.clone()].contains(&'\n') {
                 hidden[between].fill(true);
@@ -131,8 +127,8 @@ impl Dense {
     }
 }
 
-/// How many characters at the start of a line may be its codes: `5.7.8 `, `535-5.7.8 `, `535-` or `535 5.7.8 `.
-fn codes(line: &[char]) -> usize {
+/// How many characters at the start of a line may be codes: `5.7.8 `, `535-5.7.8 `, `535-` or `535 5.7.8 `.
+fn codes_length(line: &[char]) -> usize {
     let word = |from: usize| line[from..].iter().take_while(|c| c.is_ascii_digit() || ".-:".contains(**c)).count();
     let (mut end, mut codes) = (word(0), 0);
     while end > codes && line.get(end) == Some(&' ') {
@@ -177,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn honest_text_is_left_alone() {
+    fn other_text_is_kept() {
         for text in [
             "the wordless secret",
             "my word-less S3cre",
@@ -191,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_and_a_long_secret_are_no_trouble() {
-        let mut fragments = Fragments::of(&"a1".repeat(LIMIT));
-        fragments.add_base64(&"YTE".repeat(LIMIT));
+    fn a_long_text_and_a_long_secret() {
+        let mut fragments = Fragments::of(&"a1".repeat(MAX_SECRET_LENGTH));
+        fragments.add_base64(&"YTE".repeat(MAX_SECRET_LENGTH));
         let text = "a1YTE a1a1a1 YTEYTEYTE\n".repeat(3000);
         assert_eq!(fragments.masked(&text), "a1YTE *** ***\n".repeat(3000));
     }

@@ -1,4 +1,4 @@
-//! Where secrets are kept: a string that cannot be printed, and the masking of what a server echoes.
+//! [`Secret`]: a string that cannot be printed. [`Mask`]: the masking of secrets in what a server sends.
 
 mod fragments;
 
@@ -9,19 +9,19 @@ use zeroize::Zeroizing;
 
 use fragments::Fragments;
 
-/// A secret string: no `Display`, no `Serialize`, a `Debug` that shows nothing, and memory that is wiped on drop.
+/// A secret string: no `Display`, no `Serialize`, a `Debug` without the text, and memory that is wiped on drop.
 ///
-/// [`Secret::expose`] is the only way to its text; searching for that word finds every place that reads a secret.
+/// [`Secret::expose`] is the only access to the text. A search for that word finds every place that reads a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text in.
+    /// A secret with this text.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// The text itself: for the wire, and for nothing else.
+    /// The text: only to be sent to the server.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -33,26 +33,26 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What stands in place of a secret.
+/// The text in place of a secret.
 pub const MASK: &str = "***";
 
-/// Shorter secrets are not looked for in the server's words: masking every `a` would hide the server's words, and protect nothing.
-const SHORTEST_MASKED: usize = 4;
+/// Shortest secret that is masked, in characters: to mask every `a` would hide the server's text and protect nothing.
+const MIN_MASKED_LENGTH: usize = 4;
 
-/// Takes the secrets of one check out of text that came from the server, so that an echo of them goes no further.
+/// Masks the secrets of one check in text from the server, which may echo them.
 #[derive(Clone, Default)]
 pub struct Mask {
-    /// What is hidden wherever it stands whole.
+    /// Texts that are masked where they occur in full, the longest first.
     needles: Vec<Zeroizing<String>>,
     fragments: Fragments,
 }
 
 impl Mask {
-    /// A mask for one secret: its text, its base64, and its base64 at any place inside a longer encoded string (as AUTH PLAIN's
-    /// `authzid NUL user NUL password` has it).
+    /// A mask for one secret: its text, its base64, and its base64 as part of a longer encoded string, such as AUTH
+    /// PLAIN's `authzid NUL authcid NUL password` (RFC 4616, section 2).
     pub fn of(secret: &Secret) -> Self {
         let text = secret.expose();
-        if text.chars().count() < SHORTEST_MASKED {
+        if text.chars().count() < MIN_MASKED_LENGTH {
             return Self::default();
         }
         let mask = Self { needles: vec![Zeroizing::new(text.to_owned())], fragments: Fragments::of(text) };
@@ -60,8 +60,8 @@ impl Mask {
         cores.fold(mask.and_base64(&STANDARD.encode(text)), |mask, core| mask.and_base64(&core))
     }
 
-    /// The mask, and this text of base64 in which the secret is. Of it nothing is left, not even the bits that the secret shares
-    /// with its neighbours. A secret too short to be masked is so here as well.
+    /// The mask with one more text: base64 that contains the secret. It is masked in full, because its characters at
+    /// the edges hold bits of the secret too. Does nothing if the secret is too short to be masked.
     #[must_use]
     pub fn and_base64(mut self, encoded: &str) -> Self {
         if !self.needles.is_empty() {
@@ -73,22 +73,23 @@ impl Mask {
         self
     }
 
-    /// The text with [`MASK`] where a secret stood, or a part of one that is no accident.
+    /// The text with [`MASK`] in place of each secret, and of each part of one that is too long to be a coincidence.
     pub fn apply(&self, text: &str) -> String {
         if self.needles.is_empty() {
             return text.to_owned();
         }
         let mut masked = self.fragments.masked(text);
-        // A mask in place of one form may complete another, if the secret has asterisks.
+        // If the secret has asterisks, a mask may complete another needle.
         while let Some(needle) = self.needles.iter().find(|needle| masked.contains(needle.as_str())) {
-            masked = without(&masked, needle);
+            masked = replace(&masked, needle);
         }
         masked
     }
 }
 
-/// The text with [`MASK`] where `needle`, which is longer, stood. A mask that forms a needle with what is beside it goes the same way.
-fn without(text: &str, needle: &str) -> String {
+/// The text with [`MASK`] in place of each `needle`, which is longer. A mask that forms a needle with the characters
+/// beside it is replaced, too.
+fn replace(text: &str, needle: &str) -> String {
     let mut masked = String::with_capacity(text.len());
     let mut characters = text.chars();
     let mut asterisks = 0;
@@ -114,7 +115,7 @@ impl fmt::Debug for Mask {
     }
 }
 
-/// The characters of base64 that `bytes` alone decide when `offset` (modulo three) other bytes stand before them.
+/// The characters of base64 that depend on `bytes` alone if `offset` other bytes (modulo three) come before them.
 fn base64_core(bytes: &[u8], offset: usize) -> Zeroizing<String> {
     let mut padded = Zeroizing::new(vec![0; offset]);
     padded.extend_from_slice(bytes);
@@ -131,18 +132,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_nothing() {
+    fn debug_does_not_show_the_secret() {
         let secret = Secret::new("hunter2".to_owned());
         assert_eq!(format!("{secret:?} {:?}", Mask::of(&secret)), "Secret(***) Mask(***)");
     }
 
     #[test]
-    fn short_secrets_are_left_alone() {
+    fn short_secrets_are_not_masked() {
         assert_eq!(Mask::of(&Secret::new("abc".to_owned())).apply("abc YWJj"), "abc YWJj");
     }
 
     #[test]
-    fn a_mask_and_its_neighbours_are_no_secret() {
+    fn a_mask_that_forms_a_secret_is_replaced() {
         for (secret, echo, shown) in [
             ("****", "*****", "***"),
             ("a***", "aaaa***", "***"),
@@ -155,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_echo_survives(before in "[a-z]{0,7}", secret in "[!-~]{4,20}", after in "[a-z]{0,7}") {
+        fn every_echo_is_masked(before in "[a-z]{0,7}", secret in "[!-~]{4,20}", after in "[a-z]{0,7}") {
             let mask = Mask::of(&Secret::new(secret.clone()));
             let plain = format!("{before} {secret} {after}");
             prop_assert!(!mask.apply(&plain).contains(&secret));

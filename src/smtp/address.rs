@@ -1,6 +1,6 @@
-//! Addresses as RFC 5321, section 4.1.2 writes them, with the characters beyond ASCII that RFC 6531, section 3.3 adds.
+//! Mailboxes and domains (RFC 5321, section 4.1.2), with the characters beyond ASCII of RFC 6531, section 3.3.
 //!
-//! A value of these types contains no control character, so it cannot end a command and begin another.
+//! These types contain no control character, so a value cannot end a command and begin another one.
 
 use std::{
     fmt,
@@ -9,18 +9,18 @@ use std::{
 };
 
 /// Longest local part, in octets (RFC 5321, section 4.5.3.1.1).
-const LOCAL_PART_LIMIT: usize = 64;
+const MAX_LOCAL_PART_SIZE: usize = 64;
 /// Longest domain, in octets (RFC 5321, section 4.5.3.1.2).
-const DOMAIN_LIMIT: usize = 255;
-/// Longest address: a path of 256 octets less its angle brackets (RFC 5321, section 4.5.3.1.3).
-const MAILBOX_LIMIT: usize = 254;
+const MAX_DOMAIN_SIZE: usize = 255;
+/// Longest mailbox, in octets: a path of 256 octets without its angle brackets (RFC 5321, section 4.5.3.1.3).
+const MAX_MAILBOX_SIZE: usize = 254;
 /// Longest label of a domain, in octets (RFC 1035, section 2.3.4).
-const LABEL_LIMIT: usize = 63;
+const MAX_LABEL_SIZE: usize = 63;
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
-    /// Nothing at all.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
     /// Nothing before the `@`.
@@ -29,8 +29,8 @@ pub enum InvalidAddress {
     /// Neither a dot-string nor a quoted string.
     #[error("the part before the @ is neither a dot-string nor a quoted string (RFC 5321, section 4.1.2)")]
     LocalPart,
-    /// Over [`LOCAL_PART_LIMIT`].
-    #[error("the part before the @ is longer than {LOCAL_PART_LIMIT} octets")]
+    /// Over [`MAX_LOCAL_PART_SIZE`].
+    #[error("the part before the @ is longer than {MAX_LOCAL_PART_SIZE} octets")]
     LocalPartTooLong,
     /// No `@domain` where one is needed.
     #[error("the address has no domain")]
@@ -38,14 +38,14 @@ pub enum InvalidAddress {
     /// Not a domain name.
     #[error("the domain is not a domain name (labels of letters, digits and inner hyphens, between dots)")]
     Domain,
-    /// Over [`DOMAIN_LIMIT`], or a label over [`LABEL_LIMIT`].
-    #[error("the domain is longer than {DOMAIN_LIMIT} octets, or one of its labels longer than {LABEL_LIMIT}")]
+    /// Over [`MAX_DOMAIN_SIZE`], or a label over [`MAX_LABEL_SIZE`].
+    #[error("the domain is longer than {MAX_DOMAIN_SIZE} octets, or one of its labels longer than {MAX_LABEL_SIZE}")]
     DomainTooLong,
-    /// Brackets around something else than an address.
+    /// The brackets contain something else than an address.
     #[error("the address literal is neither [IPv4] nor [IPv6:…] (RFC 5321, section 4.1.3)")]
     Literal,
-    /// Over [`MAILBOX_LIMIT`].
-    #[error("the address is longer than {MAILBOX_LIMIT} octets")]
+    /// Over [`MAX_MAILBOX_SIZE`].
+    #[error("the address is longer than {MAX_MAILBOX_SIZE} octets")]
     TooLong,
     /// EHLO takes A-labels (RFC 6531, section 3.7.1).
     #[error("characters beyond ASCII are not allowed here; write an internationalized name as A-labels (xn--…)")]
@@ -61,12 +61,12 @@ pub struct Mailbox {
 }
 
 impl Mailbox {
-    /// The domain or address literal behind the `@`.
+    /// The domain or address literal after the `@`.
     pub fn domain(&self) -> Option<&str> {
         self.text.get(self.local + 1..)
     }
 
-    /// Characters beyond ASCII need `SMTPUTF8` (RFC 6531).
+    /// False if the server has to offer `SMTPUTF8` (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         self.text.is_ascii()
     }
@@ -85,7 +85,7 @@ impl FromStr for Mailbox {
             None if local < text.len() => return Err(InvalidAddress::LocalPart),
             None => {}
         }
-        if text.len() > MAILBOX_LIMIT {
+        if text.len() > MAX_MAILBOX_SIZE {
             return Err(InvalidAddress::TooLong);
         }
         Ok(Self { text: text.to_owned(), local })
@@ -98,7 +98,7 @@ impl fmt::Display for Mailbox {
     }
 }
 
-/// What EHLO says: a domain or an address literal (RFC 5321, section 4.1.1.1).
+/// The argument of EHLO: a domain or an address literal (RFC 5321, section 4.1.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EhloName(String);
 
@@ -137,7 +137,7 @@ fn local_part(text: &str) -> Result<usize, InvalidAddress> {
         }
         length
     };
-    if length > LOCAL_PART_LIMIT { Err(InvalidAddress::LocalPartTooLong) } else { Ok(length) }
+    if length > MAX_LOCAL_PART_SIZE { Err(InvalidAddress::LocalPartTooLong) } else { Ok(length) }
 }
 
 fn is_atom(text: &str) -> bool {
@@ -177,15 +177,17 @@ fn check_domain(domain: &str) -> Result<(), InvalidAddress> {
         };
         return if is_address { Ok(()) } else { Err(InvalidAddress::Literal) };
     }
-    if domain.len() > DOMAIN_LIMIT || domain.split('.').any(|label| label.len() > LABEL_LIMIT) {
+    if domain.len() > MAX_DOMAIN_SIZE || domain.split('.').any(|label| label.len() > MAX_LABEL_SIZE) {
         return Err(InvalidAddress::DomainTooLong);
     }
     if domain.split('.').all(is_label) { Ok(()) } else { Err(InvalidAddress::Domain) }
 }
 
-/// Letters, digits and inner hyphens; the underscore too, which no RFC allows and many internal host names have.
+/// Letters, digits and inner hyphens (RFC 5321, section 4.1.2), and the underscore, which many internal host names
+/// have.
 fn is_label(label: &str) -> bool {
-    // Beyond ASCII there are marks, too, which are neither letters nor digits; IDNA judges them when the name is looked up.
+    // Beyond ASCII this allows marks, too, which are neither letters nor digits: IDNA decides on them when the name is
+    // looked up.
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c) || is_printable_beyond_ascii(c);
     !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(is_allowed)
 }
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mailboxes() {
+    fn valid_mailboxes() {
         for (text, domain) in [
             ("postmaster", None),
             ("a@b", Some("b")),
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn not_mailboxes() {
+    fn invalid_mailboxes() {
         use InvalidAddress::*;
         let long_local = format!("{}@b", "a".repeat(65));
         let long_label = format!("a@{}", "b".repeat(64));
@@ -277,7 +279,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn none_contains_what_ends_a_command(text in "\\PC{0,40}|[a-z@.\"\\\\<>\r\n\0 ]{0,30}") {
+        fn no_address_contains_a_line_end(text in "\\PC{0,40}|[a-z@.\"\\\\<>\r\n\0 ]{0,30}") {
             if let Ok(mailbox) = text.parse::<Mailbox>() {
                 prop_assert!(!mailbox.to_string().contains(|c: char| c.is_control()));
             }

@@ -1,4 +1,4 @@
-//! What a server offers: its EHLO reply as keywords and parameters (RFC 5321, section 4.1.1.1).
+//! [`Capabilities`]: the service extensions that a server offers in its EHLO reply (RFC 5321, section 4.1.1.1).
 
 use indexmap::{IndexMap, map::Entry};
 use serde::Serialize;
@@ -8,13 +8,13 @@ use super::Reply;
 
 /// The keywords of an EHLO reply, in the server's order, unknown ones included.
 ///
-/// Keywords are case-insensitive and shown in upper case; parameters stand as the server wrote them.
+/// Keywords are case-insensitive and shown in upper case; parameters are as the server wrote them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(value_type = std::collections::BTreeMap<String, String>)]
 pub struct Capabilities(IndexMap<String, String>);
 
 impl Capabilities {
-    /// Reads the lines behind the first, which is the server's greeting of the client.
+    /// Reads all lines but the first, which is a greeting.
     pub fn from_ehlo(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
         for line in reply.lines().skip(1) {
@@ -25,10 +25,10 @@ impl Capabilities {
             }
             let parameters = parameters.trim();
             match capabilities.0.entry(keyword.to_ascii_uppercase()) {
-                Entry::Vacant(place) => {
-                    place.insert(parameters.to_owned());
+                Entry::Vacant(entry) => {
+                    entry.insert(parameters.to_owned());
                 }
-                // A keyword that is said twice (`AUTH PLAIN`, `AUTH LOGIN`) has the parameters of both.
+                // Some servers repeat a keyword: `AUTH PLAIN`, then `AUTH LOGIN`.
                 Entry::Occupied(mut known) => {
                     if !known.get().is_empty() && !parameters.is_empty() {
                         known.get_mut().push(' ');
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyword_said_twice_has_no_parameters_of_our_making() {
+    fn a_repeated_keyword_keeps_its_parameters() {
         let offered =
             capabilities(b"250-mx\r\n250-STARTTLS\r\n250-STARTTLS\r\n250-SIZE\r\n250-SIZE 100\r\n250 SIZE\r\n");
         assert_eq!(serde_json::to_string(&offered).expect("JSON"), r#"{"STARTTLS":"","SIZE":"100"}"#);

@@ -1,11 +1,11 @@
-//! Commands (RFC 5321, section 4.1.1) to octets.
+//! [`Command`]: SMTP commands (RFC 5321, section 4.1.1), and the other lines that a client sends.
 
 use std::fmt;
 
 use super::{EhloName, Mailbox, Mechanism, Payload};
 use crate::secret::{MASK, Secret};
 
-/// One thing that the client writes. It holds only types that cannot contain CR or LF.
+/// What the client sends in one step. Made of types that cannot contain CR or LF.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// EHLO (RFC 5321, section 4.1.1.1).
@@ -14,7 +14,7 @@ pub enum Command {
     StartTls,
     /// AUTH without an initial response (RFC 4954).
     Auth(Mechanism),
-    /// An answer to a 334 challenge, base64 already.
+    /// A response to a 334 challenge, in base64 (RFC 4954, section 4).
     SaslResponse(Secret),
     /// MAIL FROM (RFC 5321, section 4.1.1.2).
     MailFrom {
@@ -45,7 +45,7 @@ impl Command {
         }
     }
 
-    /// As a sentence names it.
+    /// What a sentence calls it.
     pub fn in_words(&self) -> String {
         match self {
             Self::SaslResponse(_) => "the SASL response".to_owned(),
@@ -55,7 +55,7 @@ impl Command {
     }
 }
 
-/// As a transcript shows it: a secret masked, the message by its size.
+/// The line in a transcript: a secret is masked, the message is shown by its size.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,13 +1,13 @@
-//! SMTP as values (RFC 5321): what goes over the wire and in which order. No socket, no clock.
+//! SMTP (RFC 5321) as values: commands, replies, and the order in which they go. No socket, no clock.
 //!
-//! - [`reply`]: bytes in, [`Reply`]s out, bounded while reading.
+//! - [`reply`]: [`ReplyParser`], from bytes to [`Reply`]s of limited size.
 //! - [`capability`]: the EHLO reply as [`Capabilities`].
-//! - [`address`]: [`Mailbox`] and [`EhloName`], parsed once.
-//! - [`payload`]: the message, in a form that cannot end early.
-//! - [`sasl`]: [`Credentials`] and what they answer to a challenge.
-//! - [`command`]: [`Command`] to bytes; it holds only types that cannot contain CR or LF.
-//! - [`dialogue`]: the conversation as a state machine: replies in, the next action out.
-//! - [`queue_id`]: under which name the server queued the message.
+//! - [`address`]: [`Mailbox`] and [`EhloName`].
+//! - [`payload`]: the message, in a form that cannot end the DATA phase early.
+//! - [`sasl`]: [`Credentials`] and their responses to a challenge.
+//! - [`command`]: [`Command`], made of types that cannot contain CR or LF.
+//! - [`dialogue`]: the session as a state machine: a reply goes in, the next action comes out.
+//! - [`queue_id`]: the identifier that the server gave to the message in its queue.
 
 pub mod address;
 pub mod capability;

@@ -1,10 +1,8 @@
-//! The message of a check, in a form that cannot end the DATA phase early (SMTP smuggling).
+//! [`Payload`]: the message of a check, in a form that cannot end the DATA phase early (SMTP smuggling).
 
 use std::sync::Arc;
 
-/// Message text as it goes over the wire: every line ends in CR LF, and none is a lone dot.
-///
-/// A clone shares the text, which may be large.
+/// A message as it is sent: every line ends in CR LF, and no line is a lone dot. A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload(Arc<[u8]>);
 
@@ -12,18 +10,21 @@ pub struct Payload(Arc<[u8]>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPayload {
     /// CR that no LF follows (RFC 5321, section 2.3.8).
-    #[error("line {0} contains a CR without an LF behind it; lines end in CR LF or LF")]
+    #[error("line {0} contains a CR without an LF after it; lines end in CR LF or LF")]
     BareCarriageReturn(usize),
     /// NUL.
     #[error("line {0} contains a NUL character")]
     Nul(usize),
-    /// The end of the message, in its middle (RFC 5321, section 4.1.1.4).
+    /// The end of mail data indicator before the end (RFC 5321, section 4.1.1.4).
     #[error("line {0} is a single dot, which would end the message early; write two dots to send one")]
     LoneDot(usize),
 }
 
 impl Payload {
-    /// Writes a lone LF as CR LF and leaves everything else as it stands.
+    /// Writes a lone LF as CR LF and keeps everything else as it is: dots are not stuffed.
+    ///
+    /// # Errors
+    /// The first line that cannot be sent.
     pub fn parse(text: &str) -> Result<Self, InvalidPayload> {
         let mut wire = Vec::with_capacity(text.len() + 2);
         for (index, line) in text.split_inclusive('\n').enumerate() {
@@ -31,39 +32,39 @@ impl Payload {
                 Some(line) => (line.strip_suffix('\r').unwrap_or(line), "\r\n"),
                 None => (line, ""),
             };
-            wire.extend_from_slice(checked(line, index + 1)?.as_bytes());
+            wire.extend_from_slice(check_line(line, index + 1)?.as_bytes());
             wire.extend_from_slice(end.as_bytes());
         }
         Ok(Self(wire.into()))
     }
 
-    /// The octets to send, the terminating CR LF DOT CR LF included.
+    /// The octets to send, with the final CR LF DOT CR LF.
     pub fn to_wire(&self) -> Vec<u8> {
         [&*self.0, b"\r\n.\r\n"].concat()
     }
 
-    /// Length without the terminator, in octets.
+    /// Length without the final CR LF DOT CR LF, in octets.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True for a message of no octets, which is allowed.
+    /// Whether the message has no octets. That is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Octets beyond ASCII need `BODY=8BITMIME` (RFC 6152).
+    /// Whether the message needs `BODY=8BITMIME` (RFC 6152).
     pub fn is_8bit(&self) -> bool {
         !self.0.is_ascii()
     }
 
-    /// The first line that begins with a dot, counted from 1: the server will take that dot off (RFC 5321, section 4.5.2).
+    /// The first line that begins with a dot, counted from 1. The server removes that dot (RFC 5321, section 4.5.2).
     pub fn first_line_with_leading_dot(&self) -> Option<usize> {
         self.0.split(|octet| *octet == b'\n').position(|line| line.starts_with(b".")).map(|index| index + 1)
     }
 }
 
-fn checked(line: &str, number: usize) -> Result<&str, InvalidPayload> {
+fn check_line(line: &str, number: usize) -> Result<&str, InvalidPayload> {
     match line {
         "." => Err(InvalidPayload::LoneDot(number)),
         _ if line.contains('\r') => Err(InvalidPayload::BareCarriageReturn(number)),
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sent_as_it_stands() {
+    fn the_text_is_sent_as_it_is() {
         for (text, wire) in [
             ("", "\r\n.\r\n"),
             ("Subject: Testing", "Subject: Testing\r\n.\r\n"),
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn refused() {
+    fn invalid_payloads() {
         for (text, error) in [
             (".", InvalidPayload::LoneDot(1)),
             ("a\n.", InvalidPayload::LoneDot(2)),
@@ -118,7 +119,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_ends_the_message_early(text in "[a.\r\n]{0,30}") {
+        fn no_payload_ends_the_message_early(text in "[a.\r\n]{0,30}") {
             if let Ok(payload) = Payload::parse(&text) {
                 let wire = String::from_utf8(payload.to_wire()).expect("ASCII");
                 let framed = format!("\r\n{wire}");

@@ -1,11 +1,11 @@
-//! Under which name the server queued the message, read off its final 250.
+//! [`queue_id`]: the identifier that the server gave to the message in its queue, from the reply to the message.
 //!
-//! No RFC gives that answer a form, so each server's own is known here by its place in the line.
+//! No RFC defines a form for it, so this knows the forms of the common servers.
 
-/// Longest name that is taken for a queue id, in octets.
-const LIMIT: usize = 128;
+/// Longest queue id, in octets.
+const MAX_ID_SIZE: usize = 128;
 
-/// The queue id in the text of the reply that ended the message, its enhanced status code taken off.
+/// The queue id in the text of the reply to the message, without its enhanced status code.
 ///
 /// | server | form |
 /// |---|---|
@@ -19,12 +19,13 @@ const LIMIT: usize = 128;
 /// | Gmail | `OK  1700000000 abc-123.45 - gsmtp` |
 /// | Amazon SES | `Ok 0100018b9c8d7e6f-a1b2c3d4` |
 ///
-/// A word of plain text can stand in most of these places; so an id has a digit, unless its brackets tell it.
+/// In most of these places there may be an ordinary word instead. So an id must have a digit, unless it is in angle
+/// brackets.
 pub fn queue_id(message: &str) -> Option<String> {
-    message.lines().find_map(of_line).map(str::to_owned)
+    message.lines().find_map(in_line).map(str::to_owned)
 }
 
-fn of_line(line: &str) -> Option<&str> {
+fn in_line(line: &str) -> Option<&str> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let queued_on = words.windows(5).find_map(|words| match words {
         [queued, on, _host, as_, id] if is(queued, "queued") && is(on, "on") && is(as_, "as") => Some(*id),
@@ -35,44 +36,45 @@ fn of_line(line: &str) -> Option<&str> {
         _ => None,
     });
     if let Some(id) = queued_as.or(queued_on) {
-        return made(id);
+        return machine_made(id);
     }
     match words.as_slice() {
-        [message, queued, id, ..] if is(message, "message") && is(queued, "queued") && id.starts_with('(') => made(id),
-        [id, message, accepted, ..] if is(message, "message") && is(accepted, "accepted") => made(id),
-        [id, rest @ ..] if says_queued_mail(rest) => in_angle_brackets(id),
-        [ok, time, qp, id] if is(ok, "ok") && is_time(time) && is(qp, "qp") => made(id),
-        [ok, time, id, ..] if is(ok, "ok") && is_time(time) => made(id),
-        [ok, id] if is(ok, "ok") && !id.contains('=') => made(id).filter(|id| is_long_and_mixed(id)),
-        words => words.iter().filter(|word| word.starts_with("id=")).find_map(|word| made(word)),
+        [message, queued, id, ..] if is(message, "message") && is(queued, "queued") && id.starts_with('(') => {
+            machine_made(id)
+        }
+        [id, message, accepted, ..] if is(message, "message") && is(accepted, "accepted") => machine_made(id),
+        [id, rest @ ..] if has_queued_mail(rest) => in_angle_brackets(id),
+        [ok, time, qp, id] if is(ok, "ok") && is_time(time) && is(qp, "qp") => machine_made(id),
+        [ok, time, id, ..] if is(ok, "ok") && is_time(time) => machine_made(id),
+        [ok, id] if is(ok, "ok") && !id.contains('=') => machine_made(id).filter(|id| is_long_and_mixed(id)),
+        words => words.iter().filter(|word| word.starts_with("id=")).find_map(|word| machine_made(word)),
     }
 }
 
-/// The word as an id that a machine made, without `id=` and the punctuation around it.
-fn made(word: &str) -> Option<&str> {
-    let id = bare(word.strip_prefix("id=").unwrap_or(word));
-    let is_made = id.len() <= LIMIT
+/// The word without `id=` and the punctuation around it, if it looks like an id.
+fn machine_made(word: &str) -> Option<&str> {
+    let id = word.strip_prefix("id=").unwrap_or(word).trim_matches(['<', '>', '(', ')', ',', ';', ':', '.']);
+    let is_id = id.len() <= MAX_ID_SIZE
         && id.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.+/=@".contains(&octet))
         && id.bytes().any(|octet| octet.is_ascii_digit());
-    is_made.then_some(id)
+    is_id.then_some(id)
 }
 
-/// The message id in this word, where it is one.
+/// The message identifier in this word, if it is one.
 fn in_angle_brackets(word: &str) -> Option<&str> {
     let id = word.strip_prefix('<')?.strip_suffix('>')?;
-    let is_one = !id.is_empty() && id.len() <= LIMIT && id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c));
-    is_one.then_some(id)
+    let is_id =
+        !id.is_empty() && id.len() <= MAX_ID_SIZE && id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c));
+    is_id.then_some(id)
 }
 
-fn bare(word: &str) -> &str {
-    word.trim_matches(['<', '>', '(', ')', ',', ';', ':', '.'])
+fn has_queued_mail(words: &[&str]) -> bool {
+    words
+        .windows(4)
+        .any(|four| four.iter().zip(["queued", "mail", "for", "delivery"]).all(|(word, expected)| is(word, expected)))
 }
 
-fn says_queued_mail(words: &[&str]) -> bool {
-    words.windows(4).any(|four| four.iter().zip(["queued", "mail", "for", "delivery"]).all(|(word, due)| is(word, due)))
-}
-
-/// No word, no date, no name of a host.
+/// Neither a word nor a date nor a host name.
 fn is_long_and_mixed(id: &str) -> bool {
     id.len() >= 8 && id.bytes().any(|octet| octet.is_ascii_alphabetic()) && !id.contains(['/', '.'])
 }
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_of_the_field() {
+    fn ids_of_known_servers() {
         for (message, id) in [
             ("Ok: queued as 4C9D2A0B1F", "4C9D2A0B1F"),
             ("from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as 3F1A", "3F1A"),
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_an_id_is_none() {
+    fn texts_without_an_id() {
         for message in [
             "OK, message accepted for delivery",
             "Ok: Message accepted for delivery",
@@ -167,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_survived(message in "\\PC{0,80}|(ok |queued |as |id=|[0-9]{1,4} ){0,8}") {
+        fn any_text_is_read_without_a_panic(message in "\\PC{0,80}|(ok |queued |as |id=|[0-9]{1,4} ){0,8}") {
             if let Some(id) = queue_id(&message) {
                 prop_assert!(!id.is_empty() && message.contains(&id));
             }

@@ -1,4 +1,4 @@
-//! AUTH (RFC 4954): mechanisms, and what they answer to the server's challenges.
+//! [`Credentials`] for AUTH (RFC 4954) and their responses to the server's challenges.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use strum::IntoStaticStr;
@@ -16,29 +16,29 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// The name that AUTH takes.
+    /// The argument of AUTH.
     pub fn name(self) -> &'static str {
         self.into()
     }
 }
 
-/// Who logs in, and how.
+/// A user's name and password, and the mechanism to send them with.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The mechanism to ask for.
+    /// The mechanism.
     pub mechanism: Mechanism,
     /// The authentication identity.
     pub user: String,
     /// The password.
     pub password: Secret,
-    /// The authorization identity, empty for the user's own; [`Mechanism::Plain`] only.
+    /// The authorization identity, for [`Mechanism::Plain`] only; empty for that of the user.
     pub authorization_id: String,
 }
 
 impl Credentials {
-    /// The responses to the server's 334 challenges, in order, base64 as on the wire.
+    /// The responses to the server's 334 challenges, in order, in base64.
     ///
-    /// None goes along with the AUTH command: the server's 334 is waited for first.
+    /// There is no initial response (RFC 4954, section 4): the first one is for the server's first challenge.
     pub fn responses(&self) -> Vec<Secret> {
         let encode = |text: &str| Secret::new(STANDARD.encode(text));
         let password = self.password.expose();
@@ -51,12 +51,12 @@ impl Credentials {
         }
     }
 
-    /// Whether this response tells the password.
-    pub fn is_told_by(&self, response: &Secret) -> bool {
+    /// Whether this response contains the password.
+    pub fn is_password_response(&self, response: &Secret) -> bool {
         self.responses().last() == Some(response)
     }
 
-    /// What takes the password out of the server's words, once it was told.
+    /// The mask that removes the password from the server's replies, once it was sent.
     pub fn mask(&self) -> Mask {
         let mask = Mask::of(&self.password);
         match self.responses().last() {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_that_of_rfc_4616() {
+    fn plain_is_as_in_rfc_4616() {
         assert_eq!(responses(Mechanism::Plain, ""), ["AHRpbQB0YW5zdGFhZnRhbnN0YWFm"]);
         assert_eq!(responses(Mechanism::Plain, "boss"), ["Ym9zcwB0aW0AdGFuc3RhYWZ0YW5zdGFhZg=="]);
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_what_it_sends() {
+    fn the_response_is_masked() {
         for mechanism in [Mechanism::Plain, Mechanism::Login] {
             let credentials = Credentials {
                 mechanism,

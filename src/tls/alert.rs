@@ -1,17 +1,17 @@
-//! The alerts by which a server ends a handshake, by their names in the standards.
+//! TLS alerts by their registered names (RFC 8446, section 6).
 
 use std::fmt;
 
 use tokio_rustls::rustls::AlertDescription;
 
-/// An alert of the server's (RFC 8446, section 6). Shown by its name in IANA's registry, such as `handshake_failure`.
+/// An alert from the server. Its `Display` is the name in IANA's registry, such as `handshake_failure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert(pub(super) AlertDescription);
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            // rustls spells these two in ways of its own.
+            // rustls has other names for these two.
             AlertDescription::UnrecognisedName => f.write_str("unrecognized_name"),
             AlertDescription::EncryptedClientHelloRequired => f.write_str("ech_required"),
             alert => match alert.as_str() {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_bear_the_names_of_the_registry() {
+    fn alerts_have_their_iana_names() {
         let names = [
             (0, "close_notify"),
             (20, "bad_record_mac"),

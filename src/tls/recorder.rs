@@ -1,4 +1,4 @@
-//! What rustls asks about certificates, the server's and ours: it records what it finds, and lets the handshake go on.
+//! [`Recorder`]: the certificate verifier that rustls calls. It records every problem and lets the handshake go on.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -16,13 +16,13 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use super::{proof::Proof, trust::TrustAnchors, verdict::Judge};
+use super::{signature::HandshakeSignature, trust::TrustAnchors, verifier::Verifier};
 use crate::x509::{
     Certificate, CertificateFacts,
     problem::{CertificateErrorKind, CertificateProblem},
 };
 
-/// What one handshake brought to light.
+/// What one handshake showed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     /// The protocol version; `None` until the server has signed.
@@ -35,7 +35,8 @@ pub(super) struct Record {
     pub(super) key_proven: bool,
 }
 
-/// A verifier for one handshake, and the one who has no certificate to show there.
+/// The verifier of the server's certificate for one handshake, and its resolver of client certificates, of which there
+/// are none.
 #[derive(Debug)]
 pub(super) struct Recorder {
     anchors: Arc<TrustAnchors>,
@@ -54,25 +55,25 @@ impl Recorder {
         self.lock().clone()
     }
 
-    /// Whether the server has asked for a certificate of the client's.
+    /// Whether the server has asked for a client certificate.
     pub(super) fn wants_certificate(&self) -> bool {
         self.wants_certificate.load(Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Record>> {
-        // Nothing panics while it holds the lock; and if so, the record is still whole.
+        // Nothing panics while it holds the lock, and the record would be consistent if something did.
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes whether the server proved its key, and lets the handshake go on.
-    fn note(&self, proof: &Proof<'_>) -> HandshakeSignatureValid {
-        let outcome = proof.check(&self.algorithms);
+    /// Records whether the server proved its key, and lets the handshake go on.
+    fn record_signature(&self, signature: &HandshakeSignature<'_>) -> HandshakeSignatureValid {
+        let outcome = signature.verify(&self.algorithms);
         let mut record = self.lock();
         let record = record.get_or_insert_default();
-        record.version = Some(proof.version);
+        record.version = Some(signature.version);
         record.key_proven = outcome.is_ok();
-        if let Err(unproven) = outcome {
-            record.problems.push(CertificateProblem::new(CertificateErrorKind::UnprovenKey, unproven.to_string()));
+        if let Err(error) = outcome {
+            record.problems.push(CertificateProblem::new(CertificateErrorKind::UnprovenKey, error.to_string()));
         }
         HandshakeSignatureValid::assertion()
     }
@@ -87,10 +88,10 @@ impl ServerCertVerifier for Recorder {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let judge = Judge { anchors: &self.anchors, algorithms: self.algorithms.all, name: server_name, now };
+        let verifier = Verifier { anchors: &self.anchors, algorithms: self.algorithms.all, name: server_name, now };
         let record = Record {
             chain: chain_facts(end_entity, intermediates),
-            problems: judge.problems(end_entity, intermediates),
+            problems: verifier.problems(end_entity, intermediates),
             ..Record::default()
         };
         *self.lock() = Some(record);
@@ -103,7 +104,12 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_2, message, certificate, signed }))
+        Ok(self.record_signature(&HandshakeSignature {
+            version: ProtocolVersion::TLSv1_2,
+            message,
+            certificate,
+            signed,
+        }))
     }
 
     fn verify_tls13_signature(
@@ -112,7 +118,12 @@ impl ServerCertVerifier for Recorder {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(self.note(&Proof { version: ProtocolVersion::TLSv1_3, message, certificate, signed }))
+        Ok(self.record_signature(&HandshakeSignature {
+            version: ProtocolVersion::TLSv1_3,
+            message,
+            certificate,
+            signed,
+        }))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -131,7 +142,8 @@ impl ResolvesClientCert for Recorder {
     }
 }
 
-/// The facts of the chain; nothing if the server's own certificate can't be read, lest an issuer be taken for it.
+/// The facts of the chain; empty if the server's own certificate is unreadable, since an issuer would look like it
+/// then.
 fn chain_facts(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<CertificateFacts> {
     let Ok(own) = Certificate::from_der(end_entity) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Throw-away authorities and certificates, and servers that show them. For tests only.
+//! Test PKI: authorities, certificates, and servers that use them.
 
 use std::{
     io::{BufRead, BufReader},
@@ -32,7 +32,7 @@ pub(super) fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     params
 }
 
-/// As [`params`], for an authority.
+/// [`params`] of an authority.
 pub(super) fn ca_params(common_name: &str) -> CertificateParams {
     let mut params = params(common_name, &[]);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -79,7 +79,7 @@ impl Authority {
     }
 }
 
-/// What a server shows, and the key that it signs with.
+/// The certificates that a server sends, and the key that it signs with.
 pub(super) struct Identity {
     pub(super) chain: Vec<CertificateDer<'static>>,
     pub(super) key: PrivateKeyDer<'static>,
@@ -103,12 +103,12 @@ impl Identity {
     }
 }
 
-/// The client's end of a connection to a server that shows `identity`, whether the key belongs to the certificate or not.
+/// The client's end of a connection to a server with this `identity`, whose key need not be that of the certificate.
 pub(super) fn serve(identity: Identity, versions: &[&'static SupportedProtocolVersion]) -> DuplexStream {
     serve_with(aws_lc_rs::default_provider(), identity, versions)
 }
 
-/// As [`serve`], with cryptography of the test's own choice.
+/// [`serve`] with another provider of cryptography.
 pub(super) fn serve_with(
     provider: CryptoProvider,
     identity: Identity,
@@ -124,7 +124,7 @@ pub(super) fn serve_with(
     let (client, server) = tokio::io::duplex(1 << 16);
     tokio::spawn(async move {
         if let Ok(mut stream) = TlsAcceptor::from(Arc::new(config)).accept(server).await {
-            // Stays until the client is gone.
+            // Waits until the client closes the connection.
             let _ = stream.read_u8().await;
         }
     });
@@ -133,7 +133,7 @@ pub(super) fn serve_with(
 
 pub(super) const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
-/// `openssl s_server` on a free port of its own choice, with `cert.pem` and `key.pem` of a folder.
+/// `openssl s_server` on a free port, with `cert.pem` and `key.pem` of a folder.
 pub(super) struct OpensslServer {
     process: Child,
     pub(super) address: SocketAddr,
@@ -163,13 +163,13 @@ impl OpensslServer {
 
 impl Drop for OpensslServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// A folder that goes away with the value.
+/// A folder that is deleted on drop.
 pub(super) struct TempFolder(PathBuf);
 
 impl TempFolder {
@@ -184,12 +184,12 @@ impl TempFolder {
         &self.0
     }
 
-    /// Runs the `openssl` command here, and gives what it prints.
+    /// Runs the `openssl` command in the folder and returns its output.
     pub(super) fn openssl(&self, arguments: &str) -> String {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(&self.0)
-            // `req` ends without settings, and those that come with it will do.
+            // `req` fails without settings; its defaults are sufficient.
             .env_remove("OPENSSL_CONF")
             .stderr(Stdio::null())
             .output()
@@ -206,7 +206,7 @@ impl TempFolder {
 
 impl Drop for TempFolder {
     fn drop(&mut self) {
-        // Left behind, it harms nobody.
+        // A folder that is left behind does no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

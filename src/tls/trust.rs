@@ -1,4 +1,4 @@
-//! Whom to believe: trust anchors from the system and from the operator's file.
+//! Trust anchors (RFC 5280, section 6.1.1) from the system and from the operator's file.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, TrustAnchor, pem, pem::PemObject},
 };
 
-/// The authorities that may vouch for a mail server, and single certificates that need nobody to vouch for them.
+/// The authorities that are trusted to issue certificates, and single certificates that are trusted by themselves.
 pub struct TrustAnchors {
     roots: RootCertStore,
     pinned: Vec<CertificateDer<'static>>,
@@ -24,10 +24,10 @@ pub enum TrustError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file isn't PEM.
+    /// The file is not PEM.
     #[error("{} is not a PEM file: {source}", path.display())]
     NotPem {
         /// The file.
@@ -41,7 +41,7 @@ pub enum TrustError {
         /// The file.
         path: PathBuf,
     },
-    /// A certificate in the file can't be used.
+    /// A certificate in the file cannot be used.
     #[error("certificate {number} in {} cannot be a trust anchor: {source}", path.display())]
     BadCertificate {
         /// The file.
@@ -54,11 +54,15 @@ pub enum TrustError {
 }
 
 impl TrustAnchors {
-    /// The system's trust anchors (those built into the program when the system has none), and the certificates of a PEM file
-    /// beside them.
+    /// The system's trust anchors (those built into the program when the system has none), and the certificates of a
+    /// PEM file.
     ///
-    /// A server that shows one of the file's certificates as its own is believed too, so that self-signed certificates can be
-    /// trusted one by one. Blocks: it reads files.
+    /// A server whose own certificate is in the file is trusted too: an operator can trust a single self-signed
+    /// certificate. Blocks: it reads files.
+    ///
+    /// # Errors
+    /// The file cannot be read, or one of its certificates cannot be a trust anchor. The system's own anchors never
+    /// fail.
     pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
         let mut anchors = Self { roots: system_roots(), pinned: Vec::new() };
         if let Some(path) = ca_file {
@@ -73,12 +77,15 @@ impl TrustAnchors {
         Ok(anchors)
     }
 
-    /// Nobody is trusted.
+    /// No trust anchor at all.
     pub fn none() -> Self {
         Self { roots: RootCertStore::empty(), pinned: Vec::new() }
     }
 
     /// Trusts one more certificate: as an authority, and as a server's own.
+    ///
+    /// # Errors
+    /// It cannot be parsed.
     pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), tokio_rustls::rustls::Error> {
         self.roots.add(certificate.clone())?;
         self.pinned.push(certificate);
@@ -90,7 +97,7 @@ impl TrustAnchors {
         &self.roots.roots
     }
 
-    /// Whether the operator trusts this very certificate.
+    /// Whether the operator trusts this certificate by itself.
     pub(super) fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
         self.pinned.iter().any(|pinned| pinned == certificate)
     }
@@ -108,7 +115,8 @@ fn system_roots() -> RootCertStore {
         tracing::debug!(%error, "some of the system's trust anchors cannot be loaded");
     }
     let mut roots = RootCertStore::empty();
-    // Systems keep old certificates that are no trust anchors by today's rules: those are passed over, as everybody does.
+    // Systems keep old certificates that are not valid trust anchors any more. They are skipped, as other TLS clients
+    // do.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         tracing::info!("the system has no trust anchors: the built-in ones are used");
@@ -140,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_certificates_come_beside_the_systems() {
+    fn the_files_certificates_are_added_to_the_systems() {
         let one = Authority::new("One");
         let two = Authority::new("Two");
         let folder = TempFolder::new();

@@ -1,4 +1,4 @@
-//! Public keys: what they are called, and which are too small.
+//! Public keys: their names, and which are too small.
 
 use x509_parser::{
     asn1_rs::{Oid, oid},
@@ -8,11 +8,11 @@ use x509_parser::{
 
 use super::text;
 
-/// The fewest bits of RSA that public authorities may vouch for (CA/Browser Forum, Baseline Requirements, section 6.1.5). Below, no
-/// signature of a certificate is checked, neither by x509-parser nor by webpki.
-const SMALLEST_RSA: usize = 2048;
+/// Smallest RSA key that public authorities may certify (CA/Browser Forum, Baseline Requirements, section 6.1.5).
+/// Neither x509-parser nor webpki verifies signatures by smaller ones.
+const MIN_RSA_BITS: usize = 2048;
 
-/// Key algorithms whose identifier alone says everything (RFC 8410, RFC 9881).
+/// Key algorithms that need no parameters (RFC 8410, RFC 9881).
 const ALGORITHMS: [(Oid<'static>, &str); 6] = [
     (oid!(1.3.101.112), "Ed25519"),
     (oid!(1.3.101.113), "Ed448"),
@@ -22,7 +22,7 @@ const ALGORITHMS: [(Oid<'static>, &str); 6] = [
     (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
 ];
 
-/// The curves of RFC 5480 that are met, and Bitcoin's.
+/// The common curves of RFC 5480, and Bitcoin's.
 const CURVES: [(Oid<'static>, &str); 5] = [
     (oid!(1.2.840.10045.3.1.7), "P-256"),
     (oid!(1.3.132.0.34), "P-384"),
@@ -31,7 +31,7 @@ const CURVES: [(Oid<'static>, &str); 5] = [
     (oid!(1.3.132.0.10), "secp256k1"),
 ];
 
-/// The algorithm and the size or curve; the algorithm's object identifier if it is unknown here.
+/// The algorithm with its size or curve; an unknown algorithm by its object identifier.
 pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => format!("RSA {}", bits(rsa.modulus)),
@@ -47,7 +47,7 @@ pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
     }
 }
 
-/// The size of the key in bits, if it is one of RSA.
+/// The size of an RSA key in bits; `None` for other keys.
 pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => Some(bits(rsa.modulus)),
@@ -55,16 +55,14 @@ pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
     }
 }
 
-/// Whether the key is an RSA key of fewer bits than are asked for today.
+/// Whether the key is an RSA key of less than [`MIN_RSA_BITS`].
 pub(super) fn is_weak_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
-    rsa_bits(key).is_some_and(|bits| bits < SMALLEST_RSA)
+    rsa_bits(key).is_some_and(|bits| bits < MIN_RSA_BITS)
 }
 
 /// The number of bits of an unsigned INTEGER.
 fn bits(integer: &[u8]) -> usize {
-    let Some(first) = integer.iter().position(|byte| *byte != 0) else {
-        return 0;
-    };
+    let Some(first) = integer.iter().position(|byte| *byte != 0) else { return 0 };
     let leading_zeros = usize::try_from(integer[first].leading_zeros()).unwrap_or(0);
     (integer.len() - first) * 8 - leading_zeros
 }
@@ -78,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_are_counted_from_the_first_one() {
+    fn bits_are_counted_from_the_first_that_is_set() {
         let cases: [(&[u8], usize); 5] = [(&[], 0), (&[0, 0], 0), (&[1], 1), (&[0, 0x80, 0], 16), (&[0x40, 0], 15)];
         for (integer, expected) in cases {
             assert_eq!(bits(integer), expected);

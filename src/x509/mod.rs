@@ -1,7 +1,8 @@
-//! What X.509 certificates say about themselves (RFC 5280): DER in, facts out.
+//! X.509 certificates (RFC 5280): [`Certificate`] parses one from DER, and [`CertificateFacts`] is what a report shows
+//! of it.
 //!
-//! Everything that can be parsed is shown, whatever a verifier would think of it. Whether to believe a certificate is decided in
-//! [`tls`](crate::tls); what can be wrong with one is named in [`problem`].
+//! Everything that can be parsed is shown, valid or not. [`tls`](crate::tls) verifies certificates; [`problem`] has the
+//! kinds of problems.
 
 mod key;
 pub mod problem;
@@ -28,8 +29,8 @@ pub struct CertificateFacts {
     pub subject: String,
     /// The issuer's distinguished name.
     pub issuer: String,
-    /// Every subject alternative name (RFC 5280, section 4.2.1.6): host names, addresses, mailboxes and URIs as they are, the
-    /// rarer kinds with their type in front.
+    /// Every subject alternative name (RFC 5280, section 4.2.1.6): host names, addresses, mailboxes and URIs as they
+    /// are, the rarer kinds with their type in front.
     pub names: Vec<String>,
     /// The first moment at which the certificate is valid.
     #[serde(with = "time::serde::rfc3339")]
@@ -45,23 +46,23 @@ pub struct CertificateFacts {
     pub key: String,
 }
 
-/// The bytes aren't an X.509 certificate.
+/// The bytes are not an X.509 certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a readable X.509 certificate")]
 pub struct Malformed;
 
-/// Whether one key made the signature of a certificate.
+/// Whether the signature of a certificate verifies with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureCheck {
-    /// It did.
+    /// It does.
     Valid,
-    /// It didn't.
+    /// It does not.
     Invalid,
-    /// The algorithm or the key's size isn't one that can be checked here.
+    /// It cannot be checked: the algorithm or the key's size is not supported.
     Unchecked,
 }
 
-/// A parsed certificate, borrowing from its DER.
+/// A parsed certificate. It borrows from its DER.
 #[derive(Debug)]
 pub struct Certificate<'a> {
     der: &'a [u8],
@@ -71,7 +72,10 @@ pub struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses one certificate; bytes behind it aren't accepted.
+    /// Parses one certificate.
+    ///
+    /// # Errors
+    /// The bytes are not a certificate, or there are more bytes after it.
     pub fn from_der(der: &'a [u8]) -> Result<Self, Malformed> {
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed)?;
         if !rest.is_empty() {
@@ -83,7 +87,7 @@ impl<'a> Certificate<'a> {
         Ok(Self { der, parsed, not_before, not_after })
     }
 
-    /// The facts that the report shows.
+    /// The facts that a report shows.
     pub fn facts(&self) -> CertificateFacts {
         CertificateFacts {
             subject: self.subject(),
@@ -97,7 +101,7 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// The certificate as it came.
+    /// The DER of the certificate.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }
@@ -112,7 +116,8 @@ impl<'a> Certificate<'a> {
         text::distinguished_name(self.parsed.issuer())
     }
 
-    /// Every subject alternative name as text. Several extensions of that kind are against RFC 5280, and tolerated.
+    /// Every subject alternative name as text. More than one extension of that kind violates RFC 5280, section 4.2, and
+    /// is tolerated.
     pub fn names(&self) -> Vec<String> {
         self.extensions()
             .filter_map(|extension| match extension {
@@ -134,27 +139,28 @@ impl<'a> Certificate<'a> {
         self.not_after
     }
 
-    /// Whether `now` lies within the validity.
+    /// Whether the certificate is valid at this time.
     pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 
-    /// The version as people count it: 1, 2 or 3. Version 1 knows no extensions, so no names.
+    /// The version: 1, 2 or 3. Version 1 has no extensions, and so no subject alternative names.
     pub fn version(&self) -> u32 {
         self.parsed.version().0.saturating_add(1)
     }
 
-    /// The DER inside the subject's SEQUENCE, for comparing names bit by bit.
+    /// The DER inside the subject's SEQUENCE, to compare names octet by octet.
     pub fn raw_subject(&self) -> &'a [u8] {
-        inside(self.parsed.tbs_certificate.subject.as_raw())
+        content(self.parsed.tbs_certificate.subject.as_raw())
     }
 
     /// The DER inside the issuer's SEQUENCE.
     pub fn raw_issuer(&self) -> &'a [u8] {
-        inside(self.parsed.tbs_certificate.issuer.as_raw())
+        content(self.parsed.tbs_certificate.issuer.as_raw())
     }
 
-    /// Whether the certificate names itself as its issuer. A self-signed certificate does; one that does need not be self-signed.
+    /// Whether subject and issuer are the same (RFC 5280, section 3.2). A self-issued certificate need not be
+    /// self-signed.
     pub fn is_self_issued(&self) -> bool {
         self.raw_subject() == self.raw_issuer()
     }
@@ -169,22 +175,22 @@ impl<'a> Certificate<'a> {
         key::describe(&self.parsed.tbs_certificate.subject_pki)
     }
 
-    /// The size of the public key in bits, if it is one of RSA.
+    /// The size of an RSA public key in bits; `None` for other keys.
     pub fn rsa_bits(&self) -> Option<usize> {
         key::rsa_bits(&self.parsed.tbs_certificate.subject_pki)
     }
 
-    /// Whether the public key is one of RSA that can be broken, by today's measure.
+    /// Whether the public key is an RSA key of less than 2048 bits.
     pub fn has_weak_key(&self) -> bool {
         key::is_weak_rsa(&self.parsed.tbs_certificate.subject_pki)
     }
 
-    /// Whether the basic constraints say `CA:TRUE`.
+    /// Whether the basic constraints are `CA:TRUE` (RFC 5280, section 4.2.1.9).
     pub fn is_ca(&self) -> bool {
         self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
     }
 
-    /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if to none.
+    /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if it is not restricted.
     pub fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'a>> {
         self.extensions().find_map(|extension| match extension {
             ParsedExtension::ExtendedKeyUsage(usage) => Some(usage),
@@ -192,7 +198,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// What the key may be used for (RFC 5280, section 4.2.1.3); `None` if the certificate doesn't say.
+    /// What the key may be used for (RFC 5280, section 4.2.1.3); `None` without that extension.
     pub fn key_usage(&self) -> Option<&KeyUsage> {
         self.extensions().find_map(|extension| match extension {
             ParsedExtension::KeyUsage(usage) => Some(usage),
@@ -200,7 +206,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// Whether the key in `issuer_key` (a DER subjectPublicKeyInfo) made this certificate's signature.
+    /// Whether this certificate's signature verifies with `issuer_key`, a subjectPublicKeyInfo in DER.
     pub fn signature_by(&self, issuer_key: &[u8]) -> SignatureCheck {
         let Ok((_, key)) = SubjectPublicKeyInfo::from_der(issuer_key) else {
             return SignatureCheck::Unchecked;
@@ -217,17 +223,18 @@ impl<'a> Certificate<'a> {
     }
 }
 
-/// A time in UTC. One whose offset leads out of the calendar is no time.
+/// The time in UTC. With some offsets it is outside of the calendar.
 fn in_utc(time: OffsetDateTime) -> Result<OffsetDateTime, Malformed> {
     time.checked_to_offset(UtcOffset::UTC).ok_or(Malformed)
 }
 
 /// The content of a DER element.
-fn inside(element: &[u8]) -> &[u8] {
+fn content(element: &[u8]) -> &[u8] {
     Any::from_der(element).map_or(element, |(_, any)| any.data)
 }
 
-/// An INTEGER in hex, as openssl prints serial numbers: a sign if it is negative, and no byte that only carries the sign.
+/// An INTEGER in hex, as openssl prints serial numbers: with a minus if it is negative, and without leading zero
+/// octets.
 fn serial_hex(bytes: &[u8]) -> String {
     let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let mut magnitude = bytes.to_vec();

@@ -1,4 +1,4 @@
-//! What can be wrong with a server's certificate: a kind for machines, a sentence for people.
+//! [`CertificateProblem`]: what is wrong with a server's certificate. A kind for programs, a text for people.
 
 use std::fmt;
 
@@ -8,50 +8,50 @@ use utoipa::ToSchema;
 
 /// The kinds of error that a certificate, or the server's use of it, can have.
 ///
-/// Kinds don't hide one another: a certificate that is expired and bears the wrong name has both.
+/// Kinds do not hide one another: a certificate that is expired and has the wrong name has both.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CertificateErrorKind {
-    /// The server's certificate, or one that vouches for it, is no longer valid.
+    /// The server's certificate, or that of an issuer, is no longer valid.
     Expired,
-    /// The server's certificate, or one that vouches for it, isn't valid yet.
+    /// The server's certificate, or that of an issuer, is not valid yet.
     NotYetValid,
-    /// None of the certificate's names is the server's (RFC 6125; the common name doesn't count).
+    /// None of the certificate's names is the server's (RFC 6125; the common name does not count).
     WrongName,
-    /// The certificate is its own issuer, and isn't trusted by itself.
+    /// The certificate is its own issuer and is not trusted.
     SelfSigned,
-    /// No trusted authority vouches for the certificate.
+    /// No trusted authority issued the certificate.
     UnknownIssuer,
-    /// A signature in the chain wasn't made by the issuer's key.
+    /// A signature in the chain does not verify with the issuer's key.
     BadSignature,
-    /// The certificate, or one that vouches for it, isn't meant for this use.
+    /// The certificate, or that of an issuer, is not for this use.
     WrongKeyUsage,
     /// The certificate's key is so small that it can be broken: RSA of fewer than 2048 bits.
     WeakKey,
-    /// Nobody proved that the server holds the certificate's key: its signature in the handshake is not by that key, or it could not
-    /// be checked.
+    /// The server did not prove that it holds the certificate's key: its handshake signature is not by that key, or
+    /// could not be checked.
     UnprovenKey,
     /// An issuer was not allowed to issue for this name.
     NameConstraint,
-    /// Something in the chain that this client doesn't support, such as X.509 version 1.
+    /// Something in the chain that this client does not support, such as X.509 version 1.
     Unsupported,
-    /// A certificate in the chain can't be read.
+    /// A certificate in the chain is unreadable.
     Malformed,
-    /// Anything else that made the verifier refuse the chain.
+    /// Any other reason why the verifier rejected the chain.
     Other,
 }
 
 impl CertificateErrorKind {
-    /// The name that callers see.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         self.into()
     }
 
-    /// The words that stand in front of every problem of this kind.
-    fn words(self) -> &'static str {
+    /// The text before the detail of every problem of this kind.
+    fn prefix(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::NotYetValid => "not yet valid",
@@ -70,23 +70,24 @@ impl CertificateErrorKind {
     }
 }
 
-/// Characters of a problem's detail.
-const LONGEST_DETAIL: usize = 1000;
+/// Longest detail, in characters.
+const MAX_DETAIL_LENGTH: usize = 1000;
 
-/// One certificate error.
+/// One problem of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateProblem {
-    /// Which kind of error.
+    /// The kind of problem.
     pub kind: CertificateErrorKind,
-    /// Which certificate, since when, which name: one clause, without the kind's own words.
+    /// Which certificate, since when, which name: one clause that does not repeat the kind.
     pub detail: String,
 }
 
 impl CertificateProblem {
-    /// A problem and its particulars, cut off where they get absurdly long: certificates can bear names of 64 KiB.
+    /// A problem with its detail, of which no more than [`MAX_DETAIL_LENGTH`] is kept: certificates can have names of
+    /// 64 KiB.
     pub fn new(kind: CertificateErrorKind, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
-        if let Some((end, _)) = detail.char_indices().nth(LONGEST_DETAIL) {
+        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_LENGTH) {
             detail.truncate(end);
             detail.push('…');
         }
@@ -96,7 +97,7 @@ impl CertificateProblem {
 
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.words(), self.detail)
+        write!(f, "{}: {}", self.kind.prefix(), self.detail)
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_is_in_the_line() {
+    fn cert_error_lists_every_problem() {
         assert_eq!(cert_error(&[]), None);
         let expired = CertificateProblem::new(CertificateErrorKind::Expired, "on Monday");
         let unknown = CertificateProblem::new(CertificateErrorKind::UnknownIssuer, "CN=x");
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn long_details_are_cut_between_characters() {
         let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(5000));
-        assert_eq!(problem.detail.chars().count(), LONGEST_DETAIL + 1);
+        assert_eq!(problem.detail.chars().count(), MAX_DETAIL_LENGTH + 1);
         assert!(problem.detail.ends_with("ü…"));
         let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(1000));
         assert!(problem.detail.ends_with('ü'));

@@ -26,7 +26,7 @@ fn facts(params: &CertificateParams) -> CertificateFacts {
 }
 
 #[test]
-fn facts_are_those_of_the_certificate() {
+fn facts_are_read_from_the_certificate() {
     let mut params = params(&["mx.test", "*.example", "192.0.2.1", "2001:db8::1"]);
     params.subject_alt_names.extend([
         SanType::Rfc822Name("postmaster@mx.test".try_into().expect("ASCII")),
@@ -62,7 +62,7 @@ fn facts_are_those_of_the_certificate() {
 }
 
 #[test]
-fn hostile_text_is_harmless() {
+fn hostile_text_is_escaped() {
     let cases = [
         ("a\r\nb", "CN=a\\0D\\0Ab"),
         ("a\0b", "CN=a\\00b"),
@@ -88,8 +88,8 @@ fn hostile_text_is_harmless() {
 }
 
 #[test]
-fn rare_and_broken_names_are_shown() {
-    // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that isn't UTF-8, registeredID 1.2.3.
+fn rare_and_invalid_names_are_shown() {
+    // GeneralNames: dNSName "a\n", iPAddress of 3 bytes, dNSName that is not UTF-8, registeredID 1.2.3.
     let content = vec![0x30, 18, 0x82, 2, b'a', b'\n', 0x87, 3, 1, 2, 3, 0x82, 3, b'x', 0xff, b'y', 0x88, 2, 42, 3];
     let mut params = params(&["mx.test"]);
     let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], content);
@@ -98,7 +98,7 @@ fn rare_and_broken_names_are_shown() {
 }
 
 #[test]
-fn keys_are_called_by_their_names() {
+fn keys_have_names() {
     let cases = [
         (&PKCS_ECDSA_P256_SHA256, "ECDSA P-256"),
         (&PKCS_ECDSA_P384_SHA384, "ECDSA P-384"),
@@ -116,7 +116,7 @@ fn keys_are_called_by_their_names() {
 }
 
 #[test]
-fn serial_numbers_are_written_as_openssl_does() {
+fn serial_numbers_are_as_openssl_prints_them() {
     let cases: [(&[u8], &str); 8] = [
         (&[], "00"),
         (&[0], "00"),
@@ -133,7 +133,7 @@ fn serial_numbers_are_written_as_openssl_does() {
 }
 
 #[test]
-fn times_that_leave_the_calendar_are_malformed() {
+fn times_outside_of_the_calendar_are_malformed() {
     let mut params = params(&[]);
     params.not_after = datetime!(9999-12-31 23:59:59 UTC);
     let good = der(&params);
@@ -149,12 +149,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_parsed_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(Certificate::from_der(&bytes).is_err());
     }
 
     #[test]
-    fn no_change_makes_it_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn a_changed_certificate_is_parsed_without_a_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
         let mut bytes = SAMPLE.with(Clone::clone);
         for (index, byte) in changes {
             let at = index.index(bytes.len());

@@ -1,4 +1,4 @@
-//! Names of certificates as text that is safe to print: the server chose every byte of them.
+//! Names in certificates as text that is safe to print. The server chose every byte of them.
 
 use std::{
     fmt::Write,
@@ -14,8 +14,9 @@ use x509_parser::{
 
 use crate::escape::is_harmful;
 
-/// A distinguished name in the certificate's own order, `, ` between its parts and ` + ` within a part of several attributes.
-/// Special characters are escaped as in RFC 4514, section 2.4, so that no value can pass for another attribute.
+/// A distinguished name in the certificate's own order, with `, ` between RDNs and ` + ` between the attributes of one.
+///
+/// Special characters are escaped (RFC 4514, section 2.4), so that a value cannot look like another attribute.
 pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name
         .iter_rdn()
@@ -33,7 +34,7 @@ pub(super) fn distinguished_name(name: &X509Name<'_>) -> String {
     parts.join(", ")
 }
 
-/// A subject alternative name: the common kinds bare, the others with their type in front.
+/// A subject alternative name: the common types as they are, the others after their type.
 pub(super) fn general_name(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => printable(text),
@@ -49,10 +50,10 @@ pub(super) fn general_name(name: &GeneralName<'_>) -> String {
     }
 }
 
-/// An object identifier in dots; an absurdly long one in hex, because writing it in decimal takes quadratic time.
+/// An object identifier in dotted decimal; a very long one in hex, because decimal takes quadratic time.
 pub(super) fn oid(id: &Oid<'_>) -> String {
-    const LONGEST_IN_DECIMAL: usize = 64;
-    if id.as_bytes().len() > LONGEST_IN_DECIMAL {
+    const MAX_DECIMAL_SIZE: usize = 64;
+    if id.as_bytes().len() > MAX_DECIMAL_SIZE {
         return hex(id.as_bytes());
     }
     id.to_id_string()
@@ -61,7 +62,7 @@ pub(super) fn oid(id: &Oid<'_>) -> String {
 /// Lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
@@ -104,7 +105,7 @@ fn attribute_value(value: &Any<'_>) -> String {
     escaped(&text)
 }
 
-/// The characters that RFC 4514 wants escaped inside a value, and those that do harm on a terminal.
+/// Escapes the special characters of RFC 4514, section 2.4, and those that do harm on a terminal.
 fn escaped(text: &str) -> String {
     let last = text.chars().count().saturating_sub(1);
     let mut out = String::with_capacity(text.len());
@@ -123,7 +124,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// Text without the characters that do harm on a terminal or in a log.
+/// Escapes the characters that do harm on a terminal or in a log.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -139,7 +140,7 @@ fn push_printable(out: &mut String, character: char) {
     }
     let mut bytes = [0; 4];
     for byte in character.encode_utf8(&mut bytes).bytes() {
-        // Writing to a String can't fail.
+        // Writing to a String cannot fail.
         let _ = write!(out, "\\{byte:02X}");
     }
 }

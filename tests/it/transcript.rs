@@ -130,7 +130,7 @@ async fn the_last_words_of_a_server_are_in_it() {
         (
             Step::Ehlo,
             Act::reply("250-mx\r\n550 go away\r\n"),
-            "the lines of one reply bear different codes: 250, then 550, in \"550 go away\"".to_owned(),
+            "the lines of one reply have different codes: 250, then 550, in \"550 go away\"".to_owned(),
             &["250-mx", "550 go away"],
         ),
         (

@@ -62,7 +62,7 @@ fn violations_of_a_caller_name_its_parameters() {
         (&[][..], "/target: is required"),
         (&[("target", "")], "/target: must not be empty"),
         (&[("target", "mx.test"), ("module", "v7")], "/module: is not known"),
-        (&[("target", "mx.test:0")], "/target: must have a port from 1 to 65535 behind its colon"),
+        (&[("target", "mx.test:0")], "/target: must have a port from 1 to 65535 after its colon"),
         (
             &[("target", "smtp://mx.test")],
             "/target: must be a host name or an IP address alone, without scheme, user or path",

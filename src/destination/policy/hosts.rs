@@ -1,4 +1,4 @@
-//! The rules about names.
+//! [`HostRules`]: the names that are denied and allowed.
 
 use std::{fmt, str::FromStr};
 
@@ -7,13 +7,13 @@ use super::{
     Forbidden,
 };
 
-/// A name, and with it all names below: `example.com` covers itself and `mx.example.com`, never `badexample.com`.
+/// A name and all names below it: `example.com` covers itself and `mx.example.com`, but not `badexample.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRule(HostName);
 
 impl HostRule {
-    /// The number of octets by which the rule tells this name from others; `None` if it is not covered.
-    fn grip(&self, name: &HostName) -> Option<usize> {
+    /// How specific the rule is for this name: the length of the rule in octets. `None` if it does not cover the name.
+    fn specificity(&self, name: &HostName) -> Option<usize> {
         let rest = name.as_str().strip_suffix(self.0.as_str())?;
         (rest.is_empty() || rest.ends_with('.')).then(|| self.0.as_str().len())
     }
@@ -22,7 +22,7 @@ impl HostRule {
 impl FromStr for HostRule {
     type Err = InvalidHostRule;
 
-    /// Reads a name in any spelling of [`HostName`]: in Unicode or ASCII, in either case, with or without the last dot.
+    /// Parses a name in any form of [`HostName`]: in Unicode or ASCII, in either case, with or without the final dot.
     fn from_str(text: &str) -> Result<Self, InvalidHostRule> {
         if text.starts_with("*.") || text.starts_with('.') {
             return Err(InvalidHostRule::Wildcard);
@@ -44,21 +44,21 @@ impl fmt::Display for HostRule {
 /// What is wrong with a rule about names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHostRule {
-    /// Some take this for the names below alone, others for the name itself too.
+    /// A wildcard. For some it means only the names below, for others the name itself too.
     #[error("must not begin with `*.` or a dot: `example.com` alone is itself and every name below it")]
     Wildcard,
-    /// Addresses have rules of their own.
-    #[error("must be a name, not an IP address: networks have rules of their own")]
+    /// An address, for which there are other rules.
+    #[error("must be a name, not an IP address: there are other rules for networks")]
     Address,
-    /// It is no host name.
+    /// The text is not a host name.
     #[error(transparent)]
     Name(InvalidTarget),
 }
 
-/// Which names may be asked for.
+/// Names that are denied, and names that are allowed.
 ///
-/// Of the rules that cover a name the longest counts, and an allowing one where both kinds are as long. With no allowing rule at
-/// all, any name is allowed that is not denied; with one, no other name is.
+/// Of the rules that cover a name the longest one decides; if both kinds are equally long, the name is allowed. Without
+/// any allow rule every name is allowed that is not denied; with one, only names that an allow rule covers.
 #[derive(Clone, Debug, Default)]
 pub struct HostRules {
     deny: Vec<HostRule>,
@@ -71,45 +71,45 @@ impl HostRules {
         Self { deny: deny.into_iter().collect(), allow: allow.into_iter().collect() }
     }
 
-    /// Whether only certain names are allowed.
-    pub(super) fn are_listed(&self) -> bool {
+    /// Whether there are allow rules, so that other names are denied.
+    pub(super) fn has_allow_list(&self) -> bool {
         !self.allow.is_empty()
     }
 
     /// Whether the host of this name may be connected to.
-    pub(super) fn judge(&self, name: &HostName) -> Result<(), Forbidden> {
-        match (longest(&self.deny, name), longest(&self.allow, name)) {
+    pub(super) fn check(&self, name: &HostName) -> Result<(), Forbidden> {
+        match (most_specific(&self.deny, name), most_specific(&self.allow, name)) {
             (Some((denied, rule)), Some((allowed, _))) if denied > allowed => {
                 Err(Forbidden::Host { rule: rule.clone() })
             }
             (_, Some(_)) => Ok(()),
             (Some((_, rule)), None) => Err(Forbidden::Host { rule: rule.clone() }),
-            (None, None) if self.are_listed() => Err(Forbidden::Unlisted),
+            (None, None) if self.has_allow_list() => Err(Forbidden::Unlisted),
             (None, None) => Ok(()),
         }
     }
 
-    /// Whether the mail exchangers of this domain may be asked for. Where only certain names are allowed and the domain's is none of
-    /// them, those of its exchangers can still be.
-    pub(super) fn judge_domain(&self, domain: &HostName) -> Result<(), Forbidden> {
-        match self.judge(domain) {
+    /// Whether the mail exchangers of this domain may be targets. A domain that no allow rule covers may have mail
+    /// exchangers that are covered.
+    pub(super) fn check_domain(&self, domain: &HostName) -> Result<(), Forbidden> {
+        match self.check(domain) {
             Err(Forbidden::Unlisted) => Ok(()),
-            verdict => verdict,
+            other => other,
         }
     }
 
-    /// Whether this mail exchanger of the domain may be connected to. To allow a domain is to allow the hosts that it names for its
-    /// mail, but for those that are denied by their own names.
-    pub(super) fn judge_exchange(&self, domain: &HostName, exchange: &HostName) -> Result<(), Forbidden> {
-        match self.judge(exchange) {
-            Err(Forbidden::Unlisted) => self.judge(domain),
-            verdict => verdict,
+    /// Whether this mail exchanger of the domain may be connected to. To allow a domain allows its mail exchangers,
+    /// except those that are denied by their own names.
+    pub(super) fn check_exchange(&self, domain: &HostName, exchange: &HostName) -> Result<(), Forbidden> {
+        match self.check(exchange) {
+            Err(Forbidden::Unlisted) => self.check(domain),
+            other => other,
         }
     }
 }
 
-fn longest<'r>(rules: &'r [HostRule], name: &HostName) -> Option<(usize, &'r HostRule)> {
-    rules.iter().filter_map(|rule| Some((rule.grip(name)?, rule))).max_by_key(|(grip, _)| *grip)
+fn most_specific<'r>(rules: &'r [HostRule], name: &HostName) -> Option<(usize, &'r HostRule)> {
+    rules.iter().filter_map(|rule| Some((rule.specificity(name)?, rule))).max_by_key(|(specificity, _)| *specificity)
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_rule_covers_a_name_and_all_below_it() {
         let rules = rules(&["example.com", "BÜCHER.example.", "internal"], &[]);
-        for (given, verdict) in [
+        for (given, expected) in [
             ("example.com", denied_by("example.com")),
             ("EXAMPLE.com.", denied_by("example.com")),
             ("mx.example.com", denied_by("example.com")),
@@ -149,31 +149,31 @@ mod tests {
             ("com", Ok(())),
             ("example.co", Ok(())),
         ] {
-            assert_eq!(rules.judge(&name(given)), verdict, "{given}");
+            assert_eq!(rules.check(&name(given)), expected, "{given}");
         }
     }
 
     #[test]
-    fn with_an_allowing_rule_no_other_name_is_allowed() {
+    fn with_an_allow_rule_no_other_name_is_allowed() {
         let rules = rules(&[], &["example.com", "example.net"]);
-        for (given, verdict) in [
+        for (given, expected) in [
             ("example.com", Ok(())),
             ("mx.example.net", Ok(())),
             ("badexample.com", Err(Forbidden::Unlisted)),
             ("localhost", Err(Forbidden::Unlisted)),
             ("com", Err(Forbidden::Unlisted)),
         ] {
-            assert_eq!(rules.judge(&name(given)), verdict, "{given}");
+            assert_eq!(rules.check(&name(given)), expected, "{given}");
         }
     }
 
     #[test]
-    fn the_longest_rule_counts_and_allow_wins_among_equals() {
+    fn the_longest_rule_decides_and_allow_wins_among_equals() {
         let rules = rules(
             &["example.com", "secret.mx.example.com", "same.test", "test"],
             &["mx.example.com", "same.test", "example.org"],
         );
-        for (given, verdict) in [
+        for (given, expected) in [
             ("example.com", denied_by("example.com")),
             ("www.example.com", denied_by("example.com")),
             ("mx.example.com", Ok(())),
@@ -185,14 +185,14 @@ mod tests {
             ("other.test", denied_by("test")),
             ("example.net", Err(Forbidden::Unlisted)),
         ] {
-            assert_eq!(rules.judge(&name(given)), verdict, "{given}");
+            assert_eq!(rules.check(&name(given)), expected, "{given}");
         }
     }
 
     #[test]
-    fn a_domain_speaks_for_its_mail_exchangers() {
+    fn to_allow_a_domain_allows_its_mail_exchangers() {
         let rules = rules(&["bad.test", "down.good.test"], &["good.test", "mx.host.test"]);
-        for (domain, exchange, verdict) in [
+        for (domain, exchange, expected) in [
             ("good.test", "mx.good.test", Ok(())),
             ("good.test", "mx.elsewhere.test", Ok(())),
             ("good.test", "mx.bad.test", denied_by("bad.test")),
@@ -201,21 +201,21 @@ mod tests {
             ("other.test", "mx.elsewhere.test", Err(Forbidden::Unlisted)),
             ("other.test", "other.test", Err(Forbidden::Unlisted)),
         ] {
-            let seen = rules.judge_exchange(&name(domain), &name(exchange));
-            assert_eq!(seen, verdict, "{exchange} of {domain}");
+            let seen = rules.check_exchange(&name(domain), &name(exchange));
+            assert_eq!(seen, expected, "{exchange} of {domain}");
         }
-        for (domain, verdict) in [
+        for (domain, expected) in [
             ("good.test", Ok(())),
             ("other.test", Ok(())),
             ("bad.test", denied_by("bad.test")),
             ("a.bad.test", denied_by("bad.test")),
         ] {
-            assert_eq!(rules.judge_domain(&name(domain)), verdict, "{domain}");
+            assert_eq!(rules.check_domain(&name(domain)), expected, "{domain}");
         }
     }
 
     #[test]
-    fn what_is_no_rule_is_refused() {
+    fn invalid_rules() {
         for (given, expected) in [
             ("*.example.com", InvalidHostRule::Wildcard),
             (".example.com", InvalidHostRule::Wildcard),
@@ -237,10 +237,10 @@ mod tests {
         #[test]
         fn a_rule_covers_whole_labels_only(rule in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}", before in "[a-z]{1,5}") {
             let rules = rules(&[&rule], &[]);
-            prop_assert!(rules.judge(&name(&rule)).is_err());
+            prop_assert!(rules.check(&name(&rule)).is_err());
             let (below, beside) = (format!("{before}.{rule}"), format!("{before}{rule}"));
-            prop_assert!(rules.judge(&name(&below)).is_err());
-            prop_assert!(rules.judge(&name(&beside)).is_ok());
+            prop_assert!(rules.check(&name(&below)).is_err());
+            prop_assert!(rules.check(&name(&beside)).is_ok());
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Whom a check may talk to, by name, address and port. Only the [`TargetPolicy`] makes an [`Admitted`], and only an [`Admitted`] is
-//! dialled: that a forbidden address is never connected to, whatever name it came under, is then a matter of types.
+//! [`TargetPolicy`]: the targets that the operator allows, by name, address and port.
+//!
+//! Only the policy makes an [`Admitted`], and [`dial`](crate::net::dial::dial) takes nothing else. So the types ensure
+//! that no forbidden address is connected to, whatever its name.
 
 mod addresses;
 mod hosts;
@@ -14,22 +16,23 @@ use super::{HostName, Target};
 pub use addresses::canonical_net;
 pub use hosts::{HostRule, HostRules, InvalidHostRule};
 
-/// The operator's rules about names, addresses and ports. All three have to agree: a name that is allowed opens no denied address.
+/// The operator's rules about names, addresses and ports. All three have to allow a target: an allowed name does not
+/// allow a denied address.
 #[derive(Clone, Debug)]
 pub struct TargetPolicy {
     hosts: HostRules,
     addresses: AddressRules,
-    /// Empty: any.
+    /// Empty: any port.
     ports: BTreeSet<u16>,
 }
 
 impl TargetPolicy {
-    /// What is denied whatever the operator says, unless explicitly allowed: addresses that are no one host, and link-local ones,
-    /// where clouds keep the credentials of their machines.
+    /// Denied by default, unless explicitly allowed: addresses that are not those of one host, and link-local ones,
+    /// where clouds serve the credentials of their machines.
     pub const BUILT_IN_DENY: [&str; 7] =
         ["0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::/128", "fe80::/10", "ff00::/8"];
 
-    /// Denied in the same way: where clouds have metadata and credentials at addresses that are not link-local.
+    /// Denied in the same way: addresses that are not link-local where clouds serve metadata and credentials.
     pub const CLOUD_METADATA: [&str; 10] = [
         // Alibaba Cloud.
         "100.100.100.200/32",
@@ -50,15 +53,15 @@ impl TargetPolicy {
         "fd00:a9fe:a9fe::1/128",
     ];
 
-    /// A policy of the built-in lists and of networks denied beside it, of networks allowed although denied, and of the ports that
-    /// may be connected to (none: any). Any name may be asked for.
+    /// A policy with the built-in lists, further networks to deny, networks to allow although denied, and the ports to
+    /// allow (none: any). It allows any name.
     pub fn new(
         deny: impl IntoIterator<Item = IpNet>,
         allow: impl IntoIterator<Item = IpNet>,
         ports: impl IntoIterator<Item = u16>,
     ) -> Self {
         let built_in = Self::BUILT_IN_DENY.iter().chain(&Self::CLOUD_METADATA);
-        let built_in = built_in.map(|net| net.parse().expect("the lists above are of networks"));
+        let built_in = built_in.map(|net| net.parse().expect("the built-in lists contain networks"));
         let addresses = AddressRules::new(built_in.chain(deny), allow);
         Self { hosts: HostRules::default(), addresses, ports: ports.into_iter().collect() }
     }
@@ -69,15 +72,15 @@ impl TargetPolicy {
         Self { hosts, ..self }
     }
 
-    /// Whether this target may be asked for at this port: what can be said before DNS is asked.
+    /// Whether this target and port are allowed, as far as that is known without DNS.
     ///
     /// # Errors
     /// The rule that forbids it.
     pub fn admit_target(&self, target: &Target, port: u16) -> Result<(), Forbidden> {
-        self.judge_port(port)?;
+        self.check_port(port)?;
         match target {
-            Target::Host(name) => self.hosts.judge(name),
-            Target::MxOf(domain) => self.hosts.judge_domain(domain),
+            Target::Host(name) => self.hosts.check(name),
+            Target::MxOf(domain) => self.hosts.check_domain(domain),
             Target::Address(address) => self.admit_literal().address(SocketAddr::new(*address, port)).map(drop),
         }
     }
@@ -87,7 +90,7 @@ impl TargetPolicy {
     /// # Errors
     /// The rule that forbids it.
     pub fn admit_host(&self, name: &HostName) -> Result<AdmittedHost<'_>, Forbidden> {
-        self.hosts.judge(name).map(|()| AdmittedHost { policy: self, has_name: true })
+        self.hosts.check(name).map(|()| AdmittedHost { policy: self, has_name: true })
     }
 
     /// The permission to connect to the addresses of this mail exchanger of the domain.
@@ -95,15 +98,15 @@ impl TargetPolicy {
     /// # Errors
     /// The rule that forbids it.
     pub fn admit_exchange(&self, domain: &HostName, exchange: &HostName) -> Result<AdmittedHost<'_>, Forbidden> {
-        self.hosts.judge_exchange(domain, exchange).map(|()| AdmittedHost { policy: self, has_name: true })
+        self.hosts.check_exchange(domain, exchange).map(|()| AdmittedHost { policy: self, has_name: true })
     }
 
-    /// An address that was given as such has no name to judge.
+    /// The permission for a target that is an address, which has no name.
     pub fn admit_literal(&self) -> AdmittedHost<'_> {
         AdmittedHost { policy: self, has_name: false }
     }
 
-    fn judge_port(&self, port: u16) -> Result<(), Forbidden> {
+    fn check_port(&self, port: u16) -> Result<(), Forbidden> {
         if self.ports.is_empty() || self.ports.contains(&port) { Ok(()) } else { Err(Forbidden::Port { port }) }
     }
 }
@@ -115,7 +118,7 @@ impl Default for TargetPolicy {
     }
 }
 
-/// The permission to connect to a host, as far as its name goes. Its addresses need theirs.
+/// The permission to connect to the host of a name. Each of its addresses needs one too.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmittedHost<'p> {
     policy: &'p TargetPolicy,
@@ -123,23 +126,24 @@ pub struct AdmittedHost<'p> {
 }
 
 impl AdmittedHost<'_> {
-    /// The permission to connect to this address, in its canonical form: an IPv4-mapped address is admitted as the IPv4 address.
+    /// The permission to connect to this address, in its canonical form: an IPv4-mapped address is admitted as the IPv4
+    /// address.
     ///
     /// # Errors
     /// The rule that forbids it.
     pub fn address(self, address: SocketAddr) -> Result<Admitted, Forbidden> {
         let TargetPolicy { hosts, addresses, .. } = self.policy;
         let (ip, port) = (address.ip().to_canonical(), address.port());
-        self.policy.judge_port(port)?;
-        addresses.judge(ip)?;
-        if !self.has_name && hosts.are_listed() && !addresses.is_allowed(ip) {
+        self.policy.check_port(port)?;
+        addresses.check(ip)?;
+        if !self.has_name && hosts.has_allow_list() && !addresses.is_allowed(ip) {
             return Err(Forbidden::Nameless);
         }
         Ok(Admitted(SocketAddr::new(ip, port)))
     }
 }
 
-/// An address that may be connected to: the very one, in canonical form, that the policy has judged.
+/// An address that may be connected to: the one, in canonical form, that the policy has checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Admitted(SocketAddr);
 
@@ -150,18 +154,18 @@ impl Admitted {
     }
 }
 
-/// The rule that forbids a target. It tells the range and not the address: a caller who named a host needs not learn what it
-/// resolves to inside this network.
+/// The rule that forbids a target. It contains the network and not the address: a caller who named a host must not
+/// learn what it resolves to inside this network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
-    /// The name is a denied one.
+    /// The name is denied.
     #[error("the target's name falls under {rule}, to whose hosts this service may not connect")]
     Host {
         /// The name that is denied with all below it.
         rule: HostRule,
     },
     /// Only other names are allowed.
-    #[error("the target's name is none of those to whose hosts this service may connect")]
+    #[error("the target's name is not one of those that this service may connect to")]
     Unlisted,
     /// Only certain names are allowed, and an address has none.
     #[error("the target is an address without a name, and this service may only connect to hosts of certain names")]
@@ -172,7 +176,7 @@ pub enum Forbidden {
         /// The network that is denied.
         net: IpNet,
     },
-    /// The address is an IPv6 one that leads to an IPv4 address in a denied network.
+    /// The IPv6 address has an embedded IPv4 address in a denied network.
     #[error("the target leads to {net}, a network that this service may not connect to")]
     Embedded {
         /// The network that is denied.

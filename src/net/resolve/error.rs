@@ -1,4 +1,4 @@
-//! Why a name has no address.
+//! [`ResolveError`]: why a name has no address.
 
 use hickory_resolver::{
     net::{DnsError, NetError, NoRecords},
@@ -7,53 +7,53 @@ use hickory_resolver::{
 
 use crate::destination::{HostName, IpFamily};
 
-/// Why a name could not be resolved. Its text names the name and goes into reports.
+/// Why a name could not be resolved. Its text contains the name and goes into reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// NXDOMAIN: there is no such name.
+    /// NXDOMAIN: there is no such name (RFC 8020).
     #[error("there is no domain {name}")]
     NoSuchDomain {
-        /// The name that was asked.
+        /// The name of the query.
         name: String,
     },
-    /// The name exists and has no address of the family.
+    /// The name exists and has no address of the family (NODATA, RFC 2308, section 2.2).
     #[error("{name} has {}", no_address(*.family))]
     NoAddress {
-        /// The name that was asked, or the literal address.
+        /// The name of the query, or the literal address.
         name: String,
-        /// The family that was asked for.
+        /// The family of the query.
         family: IpFamily,
     },
-    /// The domain says that it takes no mail (RFC 7505).
+    /// The domain publishes that it accepts no mail (RFC 7505).
     #[error("{domain} accepts no mail: its MX record is the null MX")]
     NullMx {
         /// The domain of the MX record.
         domain: String,
     },
-    /// An MX record names something that is no host name, often an IP address.
+    /// An MX record does not contain a host name, but often an IP address.
     #[error("the MX record names {exchange}, which is not a host name")]
     NotAHostName {
-        /// What the record names, odd octets escaped.
+        /// The record's exchange, unusual octets escaped.
         exchange: String,
     },
-    /// The server answered that it cannot or will not tell.
+    /// The server answered with an error.
     #[error("the DNS server answered {rcode} when asked for {name}")]
     ServerFailure {
-        /// The name that was asked.
+        /// The name of the query.
         name: String,
-        /// The response code by its name, as `SERVFAIL`.
+        /// The name of the response code, such as `SERVFAIL`.
         rcode: String,
     },
     /// No server answered in time.
     #[error("no DNS server answered in time when asked for {name}")]
     Timeout {
-        /// The name that was asked.
+        /// The name of the query.
         name: String,
     },
-    /// There is no server to ask, it could not be reached, or it does not speak DNS.
+    /// There is no server, it could not be reached, or its answer is not DNS.
     #[error("no DNS server could be asked for {name}: {reason}")]
     NoResolver {
-        /// The name that was asked.
+        /// The name of the query.
         name: String,
         /// What went wrong.
         reason: String,
@@ -61,7 +61,7 @@ pub enum ResolveError {
 }
 
 impl ResolveError {
-    /// Whether another try may go better: not where DNS gave a definite answer.
+    /// Whether a later try may succeed: not where DNS gave a definite answer.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::ServerFailure { .. } | Self::Timeout { .. } | Self::NoResolver { .. } => true,
@@ -86,7 +86,7 @@ impl ResolveError {
     }
 }
 
-/// The settings of the resolver cannot be used.
+/// The resolver cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]
 #[error("no DNS resolver can be set up")]
 pub struct UnusableConfiguration(#[from] NetError);
@@ -99,7 +99,7 @@ fn no_address(family: IpFamily) -> &'static str {
     }
 }
 
-/// The code's name in the IANA registry of DNS RCODEs, as far as name servers send it to a resolver's client.
+/// The code's name in IANA's registry of DNS RCODEs, for those that a name server sends to a stub resolver.
 fn rcode(code: ResponseCode) -> String {
     match code {
         ResponseCode::FormErr => "FORMERR".to_owned(),

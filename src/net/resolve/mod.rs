@@ -1,7 +1,7 @@
-//! Name resolution: from a [`Target`] to addresses, in the order in which a sending mail server tries them (RFC 5321,
+//! [`Resolver`]: from a [`Target`] to addresses, in the order in which a sending mail server tries them (RFC 5321,
 //! section 5.1). None of them is admitted yet.
 //!
-//! Every check asks anew: a cached answer would be measured as a fast one. Names are absolute, there is no search list.
+//! There is no cache: a cached answer would count as a fast one. Names are absolute, there is no search list.
 
 mod error;
 mod servers;
@@ -20,15 +20,15 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use self::servers::Servers;
+use self::servers::NameServers;
 use crate::destination::{HostName, IpFamily, Target};
 
 pub use self::error::{ResolveError, UnusableConfiguration};
 
-/// A host that may be tried.
+/// A host that a check may connect to: the target itself, or one of its mail exchangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The name that was asked, or the literal address.
+    /// The name of the query, or the literal address.
     pub host: String,
     /// Its addresses, at least one, IPv4 first; or why there is none.
     pub addresses: Result<Vec<IpAddr>, ResolveError>,
@@ -39,7 +39,7 @@ impl Candidate {
         Self { host, addresses: Ok(addresses) }
     }
 
-    fn silent(host: String) -> Self {
+    fn timed_out(host: String) -> Self {
         let addresses = Err(ResolveError::Timeout { name: host.clone() });
         Self { host, addresses }
     }
@@ -47,7 +47,8 @@ impl Candidate {
 
 /// Why none of the candidates has an address; `None` if one has.
 ///
-/// A lasting error counts only where all errors are: a mail server would try the others again later.
+/// A permanent error counts only if all errors are permanent: a sending mail server would try the other hosts again
+/// later.
 pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
     let errors: Option<Vec<_>> = candidates.iter().map(|candidate| candidate.addresses.as_ref().err()).collect();
     let errors = errors?;
@@ -55,42 +56,42 @@ pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
     temporary.or(errors.first()).copied()
 }
 
-/// Asks DNS. A clone asks the same servers.
+/// A DNS client. A clone uses the same servers.
 #[derive(Clone, Debug)]
 pub struct Resolver {
-    servers: Arc<Servers>,
+    servers: Arc<NameServers>,
 }
 
 impl Resolver {
-    /// A resolver by the system's configuration, read now: the name servers of `/etc/resolv.conf` and, for host targets, the
-    /// addresses in `/etc/hosts`. Where the system names no server, it knows literals, the hosts file and `localhost`, and fails
-    /// for other names with [`ResolveError::NoResolver`].
+    /// A resolver with the system's configuration as it is now: the name servers of `/etc/resolv.conf` and, for host
+    /// targets, the addresses in `/etc/hosts`. If the system has no name server, it resolves literals, names in the
+    /// hosts file and `localhost`, and fails for other names with [`ResolveError::NoResolver`].
     ///
     /// # Errors
     /// The resolver cannot be built.
     pub fn system() -> Result<Self, UnusableConfiguration> {
-        Ok(Self { servers: Arc::new(Servers::system(PATIENCE)?) })
+        Ok(Self { servers: Arc::new(NameServers::system(SERVER_TIMEOUT)?) })
     }
 
-    /// A resolver that asks these servers, by UDP and, where an answer is too long for it, TCP. It reads no hosts file.
+    /// A resolver with these servers, by UDP and, for answers that are too long for it, by TCP. It reads no hosts file.
     ///
     /// # Errors
     /// The resolver cannot be built.
     pub fn with_servers(servers: &[SocketAddr]) -> Result<Self, UnusableConfiguration> {
-        Self::with_patience(servers, PATIENCE)
+        Self::with_server_timeout(servers, SERVER_TIMEOUT)
     }
 
-    fn with_patience(servers: &[SocketAddr], patience: Duration) -> Result<Self, UnusableConfiguration> {
-        Ok(Self { servers: Arc::new(Servers::new(servers, patience)?) })
+    fn with_server_timeout(servers: &[SocketAddr], server_timeout: Duration) -> Result<Self, UnusableConfiguration> {
+        Ok(Self { servers: Arc::new(NameServers::new(servers, server_timeout)?) })
     }
 
-    /// The hosts to try and their addresses, in order. [`failure`] tells whether any has one.
+    /// The hosts to try and their addresses, in order. [`failure`] tells whether none of them has one.
     ///
-    /// Where there are several hosts, the addresses of each are waited for no longer than half of the time that is left until
-    /// `deadline`; and once there are addresses to begin with, the others are waited for a second at the most.
+    /// If there are several hosts, the wait for the addresses of each is at most half of the time that is left until
+    /// `deadline`. Once there are addresses to begin with, the wait for the others is at most a second.
     ///
     /// # Errors
-    /// There is no host to try: the target's own name could not be resolved, or its domain takes no mail.
+    /// There is no host to try: the target's own name could not be resolved, or its domain accepts no mail.
     pub async fn resolve(
         &self,
         target: &Target,
@@ -109,7 +110,7 @@ impl Resolver {
             }
             Target::MxOf(domain) => self.mail_exchangers(domain, family, deadline).await?,
         };
-        limit(&mut candidates);
+        limit_addresses(&mut candidates);
         Ok(candidates)
     }
 
@@ -123,7 +124,7 @@ impl Resolver {
         if let Ok(addresses) = usable(host.as_str(), family, from_file) {
             return Ok(addresses);
         }
-        self.addresses(host, family, deadline, Others::None).await
+        self.addresses(host, family, deadline, deadline).await
     }
 
     async fn mail_exchangers(
@@ -132,7 +133,7 @@ impl Resolver {
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<Candidate>, ResolveError> {
-        let answer = self.servers.ask(domain, RecordType::MX).await?;
+        let answer = self.servers.query(domain, RecordType::MX).await?;
         let records: Vec<MX> = answer
             .into_iter()
             .filter_map(|data| match data {
@@ -142,69 +143,63 @@ impl Resolver {
             .collect();
         if records.is_empty() {
             // RFC 5321, section 5.1: the domain is its own, implicit MX.
-            let addresses = self.addresses(domain, family, deadline, Others::None);
+            let addresses = self.addresses(domain, family, deadline, deadline);
             return Ok(vec![Candidate::found(domain.to_string(), addresses.await?)]);
         }
-        let exchanges = in_order_of_trial(records);
-        let others = match exchanges.len() {
-            // RFC 7505: "." says that there is no mail server.
-            0 => {
-                return Err(ResolveError::NullMx { domain: domain.to_string() });
-            }
-            1 => Others::None,
-            _ => Others::Some,
+        let exchanges = by_preference(records);
+        let answers_by = match exchanges.len() {
+            0 => return Err(ResolveError::NullMx { domain: domain.to_string() }),
+            1 => deadline,
+            _ => halfway_to(deadline),
         };
-        let mut found: Vec<_> = exchanges.iter().map(|exchange| Candidate::silent(exchange.clone())).collect();
+        let mut found: Vec<_> = exchanges.iter().map(|exchange| Candidate::timed_out(exchange.clone())).collect();
         let mut lookups = JoinSet::new();
-        for (place, exchange) in exchanges.into_iter().enumerate() {
+        for (index, exchange) in exchanges.into_iter().enumerate() {
             let resolver = self.clone();
-            lookups.spawn(async move { (place, resolver.exchange(exchange, family, deadline, others).await) });
+            lookups.spawn(async move { (index, resolver.exchange(exchange, family, answers_by, deadline).await) });
         }
-        let mut enough = deadline;
-        while let Ok(Some(Ok((place, candidate)))) = timeout_at(enough, lookups.join_next()).await {
-            // The others are for the case that the first cannot be connected to.
-            if place == 0 && candidate.addresses.is_ok() {
-                enough = enough.min(complement_by(deadline));
+        let mut wait_until = deadline;
+        while let Ok(Some(Ok((index, candidate)))) = timeout_at(wait_until, lookups.join_next()).await {
+            // The others are only needed if the first cannot be connected to.
+            if index == 0 && candidate.addresses.is_ok() {
+                wait_until = wait_until.min(remaining_answers_by(deadline));
             }
-            found[place] = candidate;
+            found[index] = candidate;
         }
         Ok(found)
     }
 
-    async fn exchange(&self, exchange: String, family: IpFamily, deadline: Instant, others: Others) -> Candidate {
+    async fn exchange(&self, exchange: String, family: IpFamily, answers_by: Instant, deadline: Instant) -> Candidate {
         let addresses = match exchange.parse() {
-            Ok(host) => self.addresses(&host, family, deadline, others).await,
+            Ok(host) => self.addresses(&host, family, answers_by, deadline).await,
             Err(_) => Err(ResolveError::NotAHostName { exchange: exchange.clone() }),
         };
         Candidate { host: exchange, addresses }
     }
 
-    /// Asks for A and AAAA at the same time, as far as the family wants them.
+    /// Queries A and AAAA at the same time, as far as they are of the family, and waits for the answers until
+    /// `answers_by`.
     async fn addresses(
         &self,
         host: &HostName,
         family: IpFamily,
+        answers_by: Instant,
         deadline: Instant,
-        others: Others,
     ) -> Result<Vec<IpAddr>, ResolveError> {
-        let now = Instant::now();
-        let mut enough = match others {
-            Others::None => deadline,
-            Others::Some => now + deadline.saturating_duration_since(now) / 2,
-        };
-        let mut ipv4 = pin!(self.servers.ask(host, RecordType::A));
-        let mut ipv6 = pin!(self.servers.ask(host, RecordType::AAAA));
-        let nothing_if_only = |other| (family == other).then(|| Ok(Vec::new()));
-        let mut ipv4_answer = nothing_if_only(IpFamily::Ipv6);
-        let mut ipv6_answer = nothing_if_only(IpFamily::Ipv4);
+        let mut wait_until = answers_by;
+        let mut ipv4 = pin!(self.servers.query(host, RecordType::A));
+        let mut ipv6 = pin!(self.servers.query(host, RecordType::AAAA));
+        let no_records_if_only = |other| (family == other).then(|| Ok(Vec::new()));
+        let mut ipv4_answer = no_records_if_only(IpFamily::Ipv6);
+        let mut ipv6_answer = no_records_if_only(IpFamily::Ipv4);
         while ipv4_answer.is_none() || ipv6_answer.is_none() {
             let answer = tokio::select! {
                 answer = &mut ipv4, if ipv4_answer.is_none() => ipv4_answer.insert(answer),
                 answer = &mut ipv6, if ipv6_answer.is_none() => ipv6_answer.insert(answer),
-                () = sleep_until(enough) => break,
+                () = sleep_until(wait_until) => break,
             };
             if matches!(answer, Ok(records) if !records.is_empty()) {
-                enough = enough.min(complement_by(deadline));
+                wait_until = wait_until.min(remaining_answers_by(deadline));
             }
         }
         let answers = [ipv4_answer, ipv6_answer]
@@ -213,47 +208,45 @@ impl Resolver {
     }
 }
 
-/// How long one server is asked alone.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one server is waited for before the next one is queried too.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long further addresses are waited for once there are some to begin with: a server that drops questions for AAAA, or a dead one
-/// that a lesser mail exchanger's name depends on, is not to be measured as a slow one.
-const COMPLEMENT: Duration = Duration::from_secs(1);
+/// How long to wait for further addresses once there are some: a server that drops AAAA queries, or a dead server for
+/// the name of a backup mail exchanger, is not to count as a slow one.
+const REMAINING_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Until when further addresses are waited for, now that there are some; half of the time left is for trying these.
-fn complement_by(deadline: Instant) -> Instant {
-    let now = Instant::now();
-    now + COMPLEMENT.min(deadline.saturating_duration_since(now) / 2)
+/// Until when to wait for further addresses, now that there are some; half of the time left is for connecting to these.
+fn remaining_answers_by(deadline: Instant) -> Instant {
+    halfway_to(deadline).min(Instant::now() + REMAINING_ANSWERS_TIMEOUT)
 }
 
-/// Bounds on what a domain may make a check try. More is not worth trying, and a hostile answer may hold thousands.
+fn halfway_to(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
+}
+
+/// Most mail exchangers of a domain that are tried: more are of no use, and a hostile answer may contain thousands.
 const MAX_EXCHANGES: usize = 16;
+/// Most addresses of a target that are tried, for the same reason.
 const MAX_ADDRESSES: usize = 64;
 
-/// Whether there are other hosts to try than the one that is looked up.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Others {
-    None,
-    Some,
-}
-
-/// The names of the mail exchangers: by preference, equal ones in random order (RFC 5321, section 5.1), each once. The null MX is
-/// no host.
-fn in_order_of_trial(mut records: Vec<MX>) -> Vec<String> {
+/// The names of the mail exchangers: by preference, equal ones in random order (RFC 5321, section 5.1), each once. None
+/// if all that there is is the null MX (RFC 7505).
+fn by_preference(mut records: Vec<MX>) -> Vec<String> {
     fastrand::shuffle(&mut records);
     records.sort_by_key(|mx| mx.preference);
     let mut seen = HashSet::new();
     records
         .iter()
         .filter(|mx| !mx.exchange.is_root())
-        .map(|mx| spelled(&mx.exchange))
+        .map(|mx| to_text(&mx.exchange))
         .filter(|exchange| seen.insert(exchange.clone()))
         .take(MAX_EXCHANGES)
         .collect()
 }
 
-/// The name as it is written, whatever octets it is made of: odd ones are escaped.
-fn spelled(name: &Name) -> String {
+/// The name in presentation format (RFC 1035, section 5.1): unusual octets are escaped. Lower case, no dot at the end.
+fn to_text(name: &Name) -> String {
     let mut text = name.to_lowercase().to_ascii();
     if name.is_fqdn() {
         text.pop();
@@ -269,7 +262,7 @@ fn combine(
     let (found, failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     let addresses = found.into_iter().flatten().flatten().filter_map(|data| data.ip_addr());
     usable(host.as_str(), family, addresses).map_err(|no_address| {
-        // Without the answer that failed it is not known whether there is an address.
+        // There may be an address in the answer that failed.
         let mut errors: Vec<_> = failed.into_iter().filter_map(Result::err).collect();
         errors.sort_by_key(|error| !error.is_temporary());
         errors.into_iter().next().unwrap_or(no_address)
@@ -295,7 +288,7 @@ fn usable(
     Ok(usable)
 }
 
-fn limit(candidates: &mut Vec<Candidate>) {
+fn limit_addresses(candidates: &mut Vec<Candidate>) {
     let mut left = MAX_ADDRESSES;
     for addresses in candidates.iter_mut().filter_map(|candidate| candidate.addresses.as_mut().ok()) {
         addresses.truncate(left);

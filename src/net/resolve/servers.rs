@@ -1,4 +1,4 @@
-//! The name servers, asked one after the other, and the hosts file.
+//! [`NameServers`]: the name servers, queried one after the other, and the hosts file.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,24 +16,23 @@ use hickory_resolver::{
     },
     system_conf::read_system_conf,
 };
-
 use tokio::{task::JoinSet, time::timeout};
 
 use super::error::ResolveError;
 use crate::destination::HostName;
 
-/// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED for the answer, although
-/// another server may know.
+/// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED as the answer,
+/// although another server may have one.
 #[derive(Debug)]
-pub(super) struct Servers {
+pub(super) struct NameServers {
     servers: Vec<TokioResolver>,
     hosts: Hosts,
-    /// How long one server is asked alone.
-    patience: Duration,
+    /// How long one server is waited for before the next one is queried too.
+    server_timeout: Duration,
 }
 
-impl Servers {
-    pub(super) fn system(patience: Duration) -> Result<Self, NetError> {
+impl NameServers {
+    pub(super) fn system(server_timeout: Duration) -> Result<Self, NetError> {
         let servers = match read_system_conf() {
             Ok((config, _)) => config.name_servers,
             Err(error) => {
@@ -45,10 +44,10 @@ impl Servers {
             tracing::warn!(%error, "the hosts file cannot be read");
             Hosts::default()
         });
-        Self::build(servers, hosts, patience)
+        Self::build(servers, hosts, server_timeout)
     }
 
-    pub(super) fn new(servers: &[SocketAddr], patience: Duration) -> Result<Self, NetError> {
+    pub(super) fn new(servers: &[SocketAddr], server_timeout: Duration) -> Result<Self, NetError> {
         let servers = servers.iter().map(|server| {
             let mut config = NameServerConfig::udp_and_tcp(server.ip());
             for connection in &mut config.connections {
@@ -56,11 +55,15 @@ impl Servers {
             }
             config
         });
-        Self::build(servers.collect(), Hosts::default(), patience)
+        Self::build(servers.collect(), Hosts::default(), server_timeout)
     }
 
-    pub(super) fn build(servers: Vec<NameServerConfig>, hosts: Hosts, patience: Duration) -> Result<Self, NetError> {
-        let options = options(patience);
+    pub(super) fn build(
+        servers: Vec<NameServerConfig>,
+        hosts: Hosts,
+        server_timeout: Duration,
+    ) -> Result<Self, NetError> {
+        let options = options(server_timeout);
         let mut groups: Vec<_> = servers.into_iter().map(|server| vec![server]).collect();
         if groups.is_empty() {
             // A resolver without any server still knows `localhost` (RFC 6761, section 6.3).
@@ -75,34 +78,37 @@ impl Servers {
                     .build()
             })
             .collect();
-        Ok(Self { servers: servers?, hosts, patience })
+        Ok(Self { servers: servers?, hosts, server_timeout })
     }
 
     /// The records of the answer, CNAMEs followed; none if the name has none of this type.
     ///
-    /// A server that fails is passed over for the next, and one that says nothing for a while is asked along with the next: slow is
-    /// not silent, so its answer still counts. A second round is for packets that got lost, not for servers that failed.
-    pub(super) async fn ask(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+    /// After a failure the next server is queried instead; after the server timeout the next one is queried too, and
+    /// the answer of the slow one still counts. The second round is for lost packets, not for servers that failed.
+    ///
+    /// # Errors
+    /// The last failure of a server, or a timeout.
+    pub(super) async fn query(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
         let first_round = self.servers.len();
-        let mut turns = 0..ROUNDS * first_round;
-        let mut questions = JoinSet::new();
+        let mut turns = 0..MAX_ROUNDS * first_round;
+        let mut queries = JoinSet::new();
         let mut failure: Option<ResolveError> = None;
         loop {
             let turn = turns.next().filter(|turn| *turn < first_round || failure.is_none());
             if let Some(turn) = turn {
                 let server = self.servers[turn % first_round].clone();
-                questions.spawn(ask_one(server, name.clone(), record_type));
+                queries.spawn(query_one(server, name.clone(), record_type));
             }
-            let answered = match timeout(self.patience, questions.join_next()).await {
+            let answered = match timeout(self.server_timeout, queries.join_next()).await {
                 Ok(answered) => answered,
-                // All were asked; some failed, and the others say nothing.
+                // All were queried; some failed, and the others do not answer.
                 Err(_) if turn.is_none() && failure.is_some() => None,
                 Err(_) => continue,
             };
             let Some(answered) = answered else {
                 return Err(failure.unwrap_or_else(|| ResolveError::Timeout { name: name.to_string() }));
             };
-            // A question that panicked is as good as one without an answer.
+            // A query that panicked counts as one without an answer.
             match answered.unwrap_or_else(|_| Err(ResolveError::Timeout { name: name.to_string() })) {
                 Ok(records) => return Ok(records),
                 Err(error) if !error.is_temporary() => return Err(error),
@@ -129,27 +135,27 @@ impl Servers {
     }
 }
 
-const ROUNDS: usize = 2;
+const MAX_ROUNDS: usize = 2;
 
-/// Queries under way on one TCP connection. Checks share it, so it is to hold those of all checks that run.
-const MAX_QUERIES_ON_TCP: usize = 4096;
+/// Concurrent queries on one TCP connection. All checks share it.
+const MAX_TCP_QUERIES: usize = 4096;
 
-/// So many times the patience, and a question is given up. Longer than a recursive server takes over a slow delegation; the check's own
-/// deadline is mostly earlier.
-const LONGEST_ANSWER: u32 = 10;
+/// The timeout of a query, in server timeouts: longer than a recursive server needs for a slow delegation. The check's
+/// own deadline is usually earlier.
+const QUERY_TIMEOUT_FACTOR: u32 = 10;
 
-fn options(patience: Duration) -> ResolverOpts {
+fn options(server_timeout: Duration) -> ResolverOpts {
     let mut options = ResolverOpts::default();
-    options.timeout = patience * LONGEST_ANSWER;
+    options.timeout = server_timeout * QUERY_TIMEOUT_FACTOR;
     options.attempts = 0;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.preserve_intermediates = false;
-    options.max_active_requests = MAX_QUERIES_ON_TCP;
+    options.max_active_requests = MAX_TCP_QUERIES;
     options
 }
 
-async fn ask_one(server: TokioResolver, name: HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+async fn query_one(server: TokioResolver, name: HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
     let lookup = async { server.lookup(absolute(&name)?, record_type).await };
     match lookup.await {
         Ok(answer) => Ok(answer.answers().iter().map(|record| record.data.clone()).collect()),
@@ -160,7 +166,7 @@ async fn ask_one(server: TokioResolver, name: HostName, record_type: RecordType)
     }
 }
 
-/// The name with the dot of the root behind it, label by label: [`Name`]'s own parser has escapes and IDNA rules of its own.
+/// The name as an absolute one, built from its labels: [`Name`]'s own parser would apply escapes and IDNA rules.
 fn absolute(name: &HostName) -> Result<Name, ProtoError> {
     Name::from_labels(name.as_str().split('.').map(str::as_bytes))
 }

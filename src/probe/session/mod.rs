@@ -29,7 +29,7 @@ use crate::{
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::beginning},
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::excerpt},
     tls::TlsClient,
 };
 
@@ -126,7 +126,7 @@ impl Session<'_> {
         let mut action = first;
         loop {
             action = match action {
-                Action::Listen(phase) => self.await_reply(dialogue, phase).await?,
+                Action::AwaitGreeting(phase) => self.await_reply(dialogue, phase).await?,
                 Action::Quit => {
                     self.quit(dialogue).await;
                     return Ok(());
@@ -257,7 +257,8 @@ impl Session<'_> {
     /// into its greeting, and the report would tell by the masked ones which are right.
     fn mask_from(&mut self, command: &Command) {
         if let Command::SaslResponse(response) = command
-            && let Some(credentials) = self.check.script.credentials.as_ref().filter(|who| who.is_told_by(response))
+            && let Some(credentials) =
+                self.check.script.credentials.as_ref().filter(|who| who.is_password_response(response))
         {
             self.mask = credentials.mask();
         }
@@ -310,8 +311,8 @@ impl Session<'_> {
 
     /// The beginning of the last line of an unfinished reply. The transcript gets all of its lines.
     fn partial_reply(&mut self) -> String {
-        let lines = self.mask.apply(&self.parser.unfinished());
-        let last = beginning(lines.lines().last().unwrap_or_default()).to_owned();
+        let lines = self.mask.apply(&self.parser.partial_reply());
+        let last = excerpt(lines.lines().last().unwrap_or_default()).to_owned();
         if self.check.transcript {
             self.journal.note(self.stream.arrived(), Event::PartialReply(lines));
         }

@@ -1,26 +1,27 @@
-//! The conversation as a value: a reply goes in, the next action comes out. No socket, no clock.
+//! [`Dialogue`]: the SMTP session as a state machine. A reply goes in, the next action comes out. No socket, no clock.
 //!
-//! Whoever drives it writes and reads, measures and gives up; what is said, in which order, and what counts as success is decided here.
+//! It decides which commands are sent, in which order, and which replies count as success. The caller does the I/O and
+//! measures.
 
 use std::vec;
 
 use super::{Capabilities, Command, Credentials, EhloName, Mailbox, Payload, Reply};
 use crate::{phase::Phase, secret::Secret};
 
-/// What one check says to the server.
+/// What one check sends to the server.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The name that EHLO gives.
     pub ehlo: EhloName,
     /// TLS from the first byte; the first EHLO is then the one inside TLS.
     pub implicit_tls: bool,
-    /// Upgrade by STARTTLS after the first EHLO.
+    /// STARTTLS after the first EHLO (RFC 3207).
     pub start_tls: bool,
-    /// Log in.
+    /// AUTH with these (RFC 4954).
     pub credentials: Option<Credentials>,
-    /// The envelope's sender; `None` is the null reverse-path.
+    /// The envelope's sender; `None` is the null reverse-path (RFC 5321, section 4.5.5).
     pub from: Option<Mailbox>,
-    /// The envelope's recipient; `None` only where [`Self::stop_after`] ends before RCPT.
+    /// The envelope's recipient; `None` only if [`Self::stop_after`] is a phase before RCPT.
     pub to: Option<Mailbox>,
     /// The message.
     pub payload: Payload,
@@ -29,7 +30,7 @@ pub struct Script {
 }
 
 impl Script {
-    /// The phases of this script, in order, QUIT left out. STARTTLS takes the handshake and the EHLO after it along.
+    /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it.
     pub fn phases(&self) -> Vec<Phase> {
         let all = [
             (Phase::Banner, true),
@@ -51,41 +52,41 @@ impl Script {
         all.into_iter().filter(|(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase).collect()
     }
 
-    fn sends(&self, phase: Phase) -> bool {
+    fn has_phase(&self, phase: Phase) -> bool {
         self.phases().contains(&phase)
     }
 
-    /// An address of the envelope has characters beyond ASCII (RFC 6531).
+    /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
     fn needs_utf8(&self) -> bool {
         let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
-        beyond_ascii(&self.from) || (self.sends(Phase::RcptTo) && beyond_ascii(&self.to))
+        beyond_ascii(&self.from) || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
     }
 
     fn needs_8bit(&self) -> bool {
-        self.sends(Phase::Body) && self.payload.is_8bit()
+        self.has_phase(Phase::Body) && self.payload.is_8bit()
     }
 }
 
-/// What is to be done next.
+/// What the caller does next.
 #[derive(Debug)]
 pub enum Action {
-    /// Wait for a reply without writing anything: the greeting.
-    Listen(Phase),
+    /// Wait for the greeting of the server (RFC 5321, section 3.1).
+    AwaitGreeting(Phase),
     /// Begin a phase with this command and wait for its reply.
     Begin(Phase, Command),
-    /// Write this within the phase under way and wait for the next reply.
+    /// Write this within the current phase and wait for the next reply.
     Continue(Phase, Command),
-    /// Do the TLS handshake, then ask [`Dialogue::after_handshake`].
+    /// Do the TLS handshake, then call [`Dialogue::after_handshake`].
     Handshake,
-    /// The phase cannot be begun: the server lacks what it needs. [`Dialogue::quit`] is in order.
+    /// The phase cannot begin: the server does not offer what it needs. Call [`Dialogue::quit`].
     Unsupported(Phase, Unsupported),
-    /// Say QUIT, and close whatever comes of it. Only for a dialogue in step: no reply is outstanding.
+    /// Send QUIT, and close the connection whatever the reply is. No reply is outstanding at this point.
     Quit,
-    /// Nothing more is to be said.
+    /// Close the connection without QUIT.
     Close,
 }
 
-/// Something that the check needs and the server does not offer.
+/// A service extension that the check needs and the server does not offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// SMTPUTF8 (RFC 6531).
@@ -93,52 +94,52 @@ pub enum Unsupported {
     SmtpUtf8,
 }
 
-/// What a reply means for the phase that it belongs to.
+/// What a reply means for its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// A challenge: the phase goes on.
+    /// A SASL challenge: the phase goes on.
     Challenged,
-    /// The expected reply: the phase ended well.
+    /// The expected reply: the phase succeeded.
     Accepted,
-    /// Any other reply: the phase ended, and with it the check.
+    /// Any other reply: the phase failed, and with it the check.
     Rejected,
 }
 
-/// Something that an operator should know and that does not fail the check.
+/// Something that an operator should know, but that does not fail the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    /// AUTH outside of TLS.
+    /// AUTH without TLS.
     #[error("the credentials were sent in clear text, without TLS")]
     ClearTextCredentials,
-    /// 235 before the password was asked for.
-    #[error("the server answered AUTH with 235 before it had asked for the password, so that was not checked")]
-    AcceptedUnasked,
+    /// 235 before the server asked for the password.
+    #[error("the server accepted AUTH (235) before it asked for the password, so the password was not checked")]
+    AcceptedWithoutPassword,
     /// 334 after the last response.
-    #[error("the server asked for more than the mechanism has to say, and nothing more was sent")]
-    OneChallengeTooMany,
+    #[error("the server sent one challenge more than the mechanism has responses, and got no answer to it")]
+    ExtraChallenge,
     /// An 8-bit message to a server without 8BITMIME.
     #[error("the payload has characters beyond ASCII, and the server does not offer 8BITMIME; it was sent as it is")]
-    EightBitUnannounced,
-    /// Dots are not stuffed.
-    #[error("line {0} of the payload begins with a dot, which the server will take off (RFC 5321, section 4.5.2)")]
+    EightBitNotOffered,
+    /// A line that begins with a dot: the payload is sent as it is, without dot-stuffing.
+    #[error("line {0} of the payload begins with a dot, which the server will remove (RFC 5321, section 4.5.2)")]
     LeadingDot(usize),
 }
 
-/// The state of one conversation.
+/// The state of one session.
 #[derive(Debug)]
 pub struct Dialogue<'a> {
     script: &'a Script,
     phases: vec::IntoIter<Phase>,
     phase: Phase,
     in_tls: bool,
-    /// The last reply to EHLO, which is what the server offers.
+    /// The last reply to EHLO.
     ehlo: Option<Reply>,
     responses: vec::IntoIter<Secret>,
     warnings: Vec<Warning>,
 }
 
 impl<'a> Dialogue<'a> {
-    /// A conversation that has not begun, and its first action.
+    /// The state at the start of a session, and the first action.
     pub fn begin(script: &'a Script) -> (Self, Action) {
         let mut dialogue = Self {
             phases: script.phases().into_iter(),
@@ -153,25 +154,30 @@ impl<'a> Dialogue<'a> {
         (dialogue, action)
     }
 
-    /// Takes the reply to the last action: what it means, and what to do next.
+    /// Takes the reply to the last action. Returns what it means, and the next action.
     pub fn reply(&mut self, reply: &Reply) -> (Verdict, Action) {
         if self.phase == Phase::SaslAuth
             && reply.code().value() == 334
             && let Some(response) = self.responses.next()
         {
-            // The password is in the last one.
-            if self.responses.len() == 0 {
-                self.warn_of_clear_text();
+            // The last response contains the password.
+            if self.responses.len() == 0 && !self.in_tls {
+                self.warnings.push(Warning::ClearTextCredentials);
             }
             return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
         }
-        // 235 before all was asked for says nothing about the credentials.
-        let unasked = self.phase == Phase::SaslAuth && self.responses.len() > 0;
-        if unasked || !is_expected(self.phase, reply.code().value()) {
-            self.warn_of_odd_auth(reply.code().value());
-            // A server that answered 3yz waits for more than a command: QUIT would be taken for that.
-            let in_step = self.phase != Phase::Quit && !reply.code().is_intermediate();
-            return (Verdict::Rejected, if in_step { self.quit() } else { Action::Close });
+        // 235 before the last challenge tells nothing about the password.
+        let is_early = self.phase == Phase::SaslAuth && self.responses.len() > 0;
+        if is_early || !is_expected(self.phase, reply.code().value()) {
+            // These codes are positive, and still count as rejections of AUTH.
+            match (self.phase, reply.code().value()) {
+                (Phase::SaslAuth, 235) => self.warnings.push(Warning::AcceptedWithoutPassword),
+                (Phase::SaslAuth, 334) => self.warnings.push(Warning::ExtraChallenge),
+                _ => {}
+            }
+            // After a 3yz reply the server waits for data and would take QUIT as such (RFC 5321, section 4.2.1).
+            let in_sync = self.phase != Phase::Quit && !reply.code().is_intermediate();
+            return (Verdict::Rejected, if in_sync { self.quit() } else { Action::Close });
         }
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
             self.ehlo = Some(reply.clone());
@@ -179,19 +185,19 @@ impl<'a> Dialogue<'a> {
         (Verdict::Accepted, self.next_phase())
     }
 
-    /// The handshake is done and the caller trusts the server with what comes.
+    /// The handshake is done, and the caller trusts the server with the rest of the session.
     pub fn after_handshake(&mut self) -> Action {
         self.in_tls = true;
         self.next_phase()
     }
 
-    /// Ends the conversation politely, wherever it stands.
+    /// Ends the session with QUIT at this point.
     pub fn quit(&mut self) -> Action {
         self.phase = Phase::Quit;
         Action::Quit
     }
 
-    /// What an operator should know, in the order in which it came up.
+    /// The warnings so far, in order.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -205,7 +211,7 @@ impl<'a> Dialogue<'a> {
         };
         self.phase = phase;
         let command = match phase {
-            Phase::Banner => return Action::Listen(phase),
+            Phase::Banner => return Action::AwaitGreeting(phase),
             Phase::Tls => return Action::Handshake,
             Phase::Ehlo | Phase::EhloTls => Command::Ehlo(self.script.ehlo.clone()),
             Phase::StartTls => Command::StartTls,
@@ -218,7 +224,7 @@ impl<'a> Dialogue<'a> {
             },
             Phase::MailFrom => match self.mail_from() {
                 Ok(command) => command,
-                Err(lacking) => return Action::Unsupported(phase, lacking),
+                Err(unsupported) => return Action::Unsupported(phase, unsupported),
             },
             Phase::RcptTo => match &self.script.to {
                 Some(recipient) => Command::RcptTo(recipient.clone()),
@@ -241,7 +247,7 @@ impl<'a> Dialogue<'a> {
         }
         let eight_bit = self.script.needs_8bit() && self.offers("8BITMIME");
         if self.script.needs_8bit() && !eight_bit {
-            self.warnings.push(Warning::EightBitUnannounced);
+            self.warnings.push(Warning::EightBitNotOffered);
         }
         Ok(Command::MailFrom { reverse_path: self.script.from.clone(), eight_bit, utf8 })
     }
@@ -249,24 +255,9 @@ impl<'a> Dialogue<'a> {
     fn offers(&self, keyword: &str) -> bool {
         self.ehlo.as_ref().is_some_and(|ehlo| Capabilities::from_ehlo(ehlo).offers(keyword))
     }
-
-    /// Words for AUTH replies that are rejections and do not read like it.
-    fn warn_of_odd_auth(&mut self, code: u16) {
-        match code {
-            235 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::AcceptedUnasked),
-            334 if self.phase == Phase::SaslAuth => self.warnings.push(Warning::OneChallengeTooMany),
-            _ => {}
-        }
-    }
-
-    fn warn_of_clear_text(&mut self) {
-        if !self.in_tls {
-            self.warnings.push(Warning::ClearTextCredentials);
-        }
-    }
 }
 
-/// The replies that end a phase well (RFC 5321, section 4.3.2; RFC 3207; RFC 4954).
+/// Whether the code is a success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4; RFC 4954, section 6).
 fn is_expected(phase: Phase, code: u16) -> bool {
     match phase {
         Phase::Banner | Phase::StartTls => code == 220,

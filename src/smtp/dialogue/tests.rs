@@ -1,4 +1,4 @@
-//! Whole conversations by tables: what the server says on the left, what the client does next on the right.
+//! Whole sessions as tables: the server's replies, and the client's actions.
 
 use proptest::prelude::*;
 
@@ -28,10 +28,10 @@ fn reply(text: &str) -> Reply {
     ReplyParser::default().parse(&mut wire.as_bytes()).expect("a reply").expect("whole")
 }
 
-/// The action in a few words.
+/// The action as a short text.
 fn shown(action: &Action) -> String {
     match action {
-        Action::Listen(phase) => format!("{phase}: listen"),
+        Action::AwaitGreeting(phase) => format!("{phase}: await greeting"),
         Action::Begin(phase, command) => format!("{phase}: {command}"),
         Action::Continue(_, command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
         Action::Handshake => "handshake".to_owned(),
@@ -41,16 +41,16 @@ fn shown(action: &Action) -> String {
     }
 }
 
-/// Plays the server's replies (`tls` for a handshake that went well) and collects what the client does.
-fn play(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Vec<Warning>) {
+/// Runs the script against these replies (`tls` for a successful handshake) and collects the client's actions.
+fn run(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Vec<Warning>) {
     let (mut dialogue, first) = Dialogue::begin(&script);
     let mut actions = vec![shown(&first)];
     let mut verdicts = Vec::new();
-    for said in server {
-        let next = if *said == "tls" {
+    for answer in server {
+        let next = if *answer == "tls" {
             dialogue.after_handshake()
         } else {
-            let (verdict, next) = dialogue.reply(&reply(said));
+            let (verdict, next) = dialogue.reply(&reply(answer));
             verdicts.push(verdict);
             next
         };
@@ -61,15 +61,15 @@ fn play(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Vec<Warn
 }
 
 #[test]
-fn a_delivery() {
-    let (actions, verdicts, warnings) = play(
+fn a_complete_delivery() {
+    let (actions, verdicts, warnings) = run(
         script(),
         &["220 hi", "250 mx.test", "250 2.1.0 Ok", "251 will forward", "354 go on", "250 Ok: queued as 1", "221 bye"],
     );
     assert_eq!(
         actions,
         [
-            "banner: listen",
+            "banner: await greeting",
             "ehlo: EHLO noit.local",
             "mailfrom: MAIL FROM:<>",
             "rcptto: RCPT TO:<to@mx.test>",
@@ -88,7 +88,7 @@ fn starttls_and_plain() {
     let script = Script { start_tls: true, credentials: credentials(Mechanism::Plain), ..script() };
     let server =
         ["220 hi", "250-mx\r\n250 STARTTLS", "220 go", "tls", "250-mx\r\n250 AUTH PLAIN", "334", "235 welcome"];
-    let (actions, verdicts, warnings) = play(script, &server);
+    let (actions, verdicts, warnings) = run(script, &server);
     assert_eq!(
         actions[1..],
         [
@@ -109,7 +109,7 @@ fn starttls_and_plain() {
 fn login_in_clear_text() {
     let script = Script { credentials: credentials(Mechanism::Login), stop_after: Some(Phase::SaslAuth), ..script() };
     let (actions, _, warnings) =
-        play(script, &["220 hi", "250 mx", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok", "221 bye"]);
+        run(script, &["220 hi", "250 mx", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok", "221 bye"]);
     assert_eq!(
         actions[2..],
         ["sasl_auth: AUTH LOGIN", "continue: dXNlcg==", "continue: c2VjcmV0", "quit: QUIT", "close"]
@@ -123,29 +123,29 @@ fn no_password_without_a_challenge() {
     for (answer, next) in
         [("235 come in", "quit: QUIT"), ("504 no", "quit: QUIT"), ("454 later", "quit: QUIT"), ("354 what", "close")]
     {
-        let (actions, verdicts, warnings) = play(script.clone(), &["220 hi", "250 mx", answer]);
+        let (actions, verdicts, warnings) = run(script.clone(), &["220 hi", "250 mx", answer]);
         assert_eq!((verdicts[2], actions[3].as_str()), (Verdict::Rejected, next), "{answer}");
         assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
-        let expected: &[_] = if answer.starts_with("235") { &[Warning::AcceptedUnasked] } else { &[] };
+        let expected: &[_] = if answer.starts_with("235") { &[Warning::AcceptedWithoutPassword] } else { &[] };
         assert_eq!(warnings, expected, "{answer}");
     }
 }
 
 #[test]
-fn a_user_name_alone_is_no_password_in_clear_text() {
+fn a_user_name_in_clear_text_is_not_warned_of() {
     let script = Script { credentials: credentials(Mechanism::Login), ..script() };
-    for (answer, expected) in [("235 come in", &[Warning::AcceptedUnasked][..]), ("535 nobody", &[])] {
-        let (_, _, warnings) = play(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
+    for (answer, expected) in [("235 come in", &[Warning::AcceptedWithoutPassword][..]), ("535 nobody", &[])] {
+        let (_, _, warnings) = run(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
         assert_eq!(warnings, expected, "{answer}");
     }
 }
 
 #[test]
-fn a_challenge_too_many_is_not_answered() {
+fn an_extra_challenge_is_not_answered() {
     let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
-    let (actions, verdicts, warnings) = play(script, &["220 hi", "250 mx", "334", "334 more"]);
+    let (actions, verdicts, warnings) = run(script, &["220 hi", "250 mx", "334", "334 more"]);
     assert_eq!((actions[4].as_str(), verdicts[3]), ("close", Verdict::Rejected));
-    assert_eq!(warnings, [Warning::ClearTextCredentials, Warning::OneChallengeTooMany]);
+    assert_eq!(warnings, [Warning::ClearTextCredentials, Warning::ExtraChallenge]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_rejection_ends_with_quit() {
             let refused = format!("{code} no");
             let mut server = good[..at].to_vec();
             server.push(&refused);
-            let (actions, verdicts, _) = play(script(), &server);
+            let (actions, verdicts, _) = run(script(), &server);
             assert_eq!(verdicts.last(), Some(&Verdict::Rejected));
             assert_eq!(actions.last().map(String::as_str), Some("quit: QUIT"));
         }
@@ -174,25 +174,25 @@ fn stop_after_every_phase() {
         (Phase::MailFrom, &["220 hi", "250 mx", "220 go", "tls", "250 mx", "334", "235 ok", "250 ok"]),
         (Phase::RcptTo, &["220 hi", "250 mx", "220 go", "tls", "250 mx", "334", "235 ok", "250 ok", "250 ok"]),
     ] {
-        let (actions, _, _) = play(Script { stop_after: Some(stop), ..full.clone() }, server);
+        let (actions, _, _) = run(Script { stop_after: Some(stop), ..full.clone() }, server);
         let quits: Vec<_> = actions.iter().enumerate().filter(|(_, action)| *action == "quit: QUIT").collect();
         assert_eq!(quits, [(server.len(), &"quit: QUIT".to_owned())], "{stop}");
     }
 }
 
 #[test]
-fn mail_parameters_only_where_offered() {
+fn mail_parameters_are_sent_only_if_offered() {
     let utf8 = Script { from: Some("ü@mx.test".parse().expect("a mailbox")), ..script() };
     let eight_bit = Script { payload: Payload::parse("Grüße").expect("a payload"), ..script() };
     let offers = "250-mx\r\n250-8BITMIME\r\n250 SMTPUTF8";
-    let third = |script: &Script, ehlo| play(script.clone(), &["220 hi", ehlo]).0.remove(2);
+    let third = |script: &Script, ehlo| run(script.clone(), &["220 hi", ehlo]).0.remove(2);
     assert_eq!(third(&utf8, offers), "mailfrom: MAIL FROM:<ü@mx.test> SMTPUTF8");
     assert!(third(&utf8, "250 mx").starts_with("mailfrom: unsupported"));
     assert_eq!(third(&eight_bit, offers), "mailfrom: MAIL FROM:<> BODY=8BITMIME");
     assert_eq!(third(&eight_bit, "250 mx"), "mailfrom: MAIL FROM:<>");
     assert_eq!(third(&script(), offers), "mailfrom: MAIL FROM:<>");
-    let (_, _, warnings) = play(eight_bit.clone(), &["220 hi", "250 mx"]);
-    assert_eq!(warnings, [Warning::EightBitUnannounced]);
+    let (_, _, warnings) = run(eight_bit.clone(), &["220 hi", "250 mx"]);
+    assert_eq!(warnings, [Warning::EightBitNotOffered]);
     let only_envelope = Script { stop_after: Some(Phase::RcptTo), ..eight_bit };
     assert_eq!(third(&only_envelope, "250 mx"), "mailfrom: MAIL FROM:<>");
     let utf8_recipient = Script { to: Some("ü@mx.test".parse().expect("a mailbox")), ..script() };
@@ -202,16 +202,16 @@ fn mail_parameters_only_where_offered() {
 }
 
 #[test]
-fn a_leading_dot_is_warned_of() {
+fn a_leading_dot_gives_a_warning() {
     let script = Script { payload: Payload::parse("a\n.b").expect("a payload"), ..script() };
-    let (_, _, warnings) = play(script, &["220 hi", "250 mx", "250 ok", "250 ok", "354 go"]);
+    let (_, _, warnings) = run(script, &["220 hi", "250 mx", "250 ok", "250 ok", "354 go"]);
     assert_eq!(warnings, [Warning::LeadingDot(2)]);
 }
 
 proptest! {
-    /// Whatever a server answers, a conversation ends, says QUIT at most once, and never shows the password unasked.
+    /// With any replies a session ends, has at most one QUIT, and sends no response without a challenge.
     #[test]
-    fn every_conversation_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
+    fn every_session_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
         let script = Script { credentials: credentials(Mechanism::Login), ..script() };
         let (mut dialogue, mut action) = Dialogue::begin(&script);
         let (mut quits, mut challenges, mut responses) = (0, 0, 0);

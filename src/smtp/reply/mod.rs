@@ -1,21 +1,22 @@
-//! Replies (RFC 5321, section 4.2): bytes in, [`Reply`]s out.
+//! [`ReplyParser`]: from bytes to SMTP replies (RFC 5321, section 4.2).
 //!
-//! Tolerant where real servers are sloppy: a line may end in LF alone, and the space behind the code may be missing. Strict where
-//! it matters: every line begins with a code, the lines of one reply bear the same code, and nothing grows without bound.
+//! It tolerates what real servers do: a line may end in LF alone, and the space after the code may be missing. It
+//! insists that every line begins with a code, that all lines of a reply have the same code, and that sizes are
+//! limited.
 
 use std::{borrow::Cow, fmt};
 
 use crate::secret::Mask;
 
 /// Longest line, in octets before its LF.
-pub const LINE_LIMIT: usize = 8 * 1024;
+pub const MAX_LINE_SIZE: usize = 8 * 1024;
 /// Largest reply, in octets.
-pub const REPLY_LIMIT: usize = 64 * 1024;
-/// Most that a server may say in one dialogue, in octets.
-pub const DIALOGUE_LIMIT: usize = 1024 * 1024;
+pub const MAX_REPLY_SIZE: usize = 64 * 1024;
+/// Most octets of all replies of one session.
+pub const MAX_DIALOGUE_SIZE: usize = 1024 * 1024;
 
-/// How much of a line that is no reply is quoted, in octets.
-const QUOTE_LIMIT: usize = 120;
+/// Longest quotation of a line in an error, in octets.
+const MAX_EXCERPT_SIZE: usize = 120;
 
 /// A reply code, 200 to 599 (RFC 5321, section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +33,12 @@ impl Code {
         self.0
     }
 
-    /// A 4yz code: the same command may succeed later.
+    /// A 4yz code: the same command may succeed later (RFC 5321, section 4.2.1).
     pub fn is_transient_negative(self) -> bool {
         (400..500).contains(&self.0)
     }
 
-    /// A 3yz code: the server waits for more before it will take a command.
+    /// A 3yz code: the server waits for more data before it takes another command.
     pub fn is_intermediate(self) -> bool {
         (300..400).contains(&self.0)
     }
@@ -70,7 +71,7 @@ pub struct EnhancedCode {
 }
 
 impl EnhancedCode {
-    /// The code at the start of a line's text, and what stands behind it.
+    /// The code at the start of a line's text, and the rest of the text.
     fn split(text: &str) -> Option<(Self, &str)> {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         // OpenSMTPD writes `2.0.0: text`.
@@ -101,12 +102,12 @@ impl fmt::Display for EnhancedCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     code: Code,
-    /// The lines' text without code and separator, joined by LF (which no line can contain).
+    /// The lines without code and separator, joined by LF, which no line can contain.
     text: Vec<u8>,
 }
 
 impl Reply {
-    /// The code that every line bears.
+    /// The code, which is the same in every line.
     pub fn code(&self) -> Code {
         self.code
     }
@@ -121,55 +122,55 @@ impl Reply {
         self.lines().find_map(|line| EnhancedCode::split(&line).map(|(code, _)| code))
     }
 
-    /// The server's words: the lines joined by LF, the enhanced status code taken off each.
+    /// The text: the lines without their enhanced status codes, joined by LF.
     pub fn message(&self) -> String {
         let mut message = String::with_capacity(self.text.len());
         for (index, line) in self.lines().enumerate() {
             if index > 0 {
                 message.push('\n');
             }
-            message.push_str(EnhancedCode::split(&line).map_or(&*line, |(_, words)| words));
+            message.push_str(EnhancedCode::split(&line).map_or(&*line, |(_, text)| text));
         }
         message
     }
 
-    /// The reply with the secrets of `mask` taken out of its text.
+    /// The reply with the secrets of `mask` masked in its text.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
         Self { code: self.code, text: mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes() }
     }
 }
 
-/// What the server sent is not a reply, or is more than one may send.
+/// What the server sent is not a reply, or is too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// A line that does not begin with a code of 200 to 599.
-    #[error("not an SMTP reply: {:?}", beginning(.line))]
+    #[error("not an SMTP reply: {:?}", excerpt(.line))]
     NotAReply {
-        /// All of it, so that a secret in it can be found; shown are its first characters.
+        /// The whole line, in which a secret can be found. `Display` shows an [`excerpt`].
         line: String,
     },
     /// A line of a multi-line reply with another code than the first (RFC 5321, section 4.2.1).
-    #[error("the lines of one reply bear different codes: {first}, then {then}")]
+    #[error("the lines of one reply have different codes: {first}, then {then}")]
     CodeChanged {
         /// The code of the first line.
         first: Code,
         /// The code that differs.
         then: Code,
     },
-    /// More than [`LINE_LIMIT`].
-    #[error("a line of over {LINE_LIMIT} octets")]
+    /// More than [`MAX_LINE_SIZE`].
+    #[error("a line of more than {MAX_LINE_SIZE} octets")]
     LineTooLong,
-    /// More than [`REPLY_LIMIT`].
-    #[error("a reply of over {REPLY_LIMIT} octets")]
+    /// More than [`MAX_REPLY_SIZE`].
+    #[error("a reply of more than {MAX_REPLY_SIZE} octets")]
     ReplyTooLong,
-    /// More than [`DIALOGUE_LIMIT`].
-    #[error("a dialogue of over {DIALOGUE_LIMIT} octets")]
+    /// More than [`MAX_DIALOGUE_SIZE`].
+    #[error("a dialogue of more than {MAX_DIALOGUE_SIZE} octets")]
     DialogueTooLong,
 }
 
 impl ReplyError {
-    /// The error with the secrets of `mask` taken out of what it quotes.
+    /// The error with the secrets of `mask` masked in what it quotes.
     #[must_use]
     pub fn masked(self, mask: &Mask) -> Self {
         match self {
@@ -179,40 +180,44 @@ impl ReplyError {
     }
 }
 
-/// As much of a line as an error quotes.
-pub fn beginning(line: &str) -> &str {
-    &line[..line.floor_char_boundary(QUOTE_LIMIT)]
+/// The beginning of a line, up to [`MAX_EXCERPT_SIZE`].
+pub fn excerpt(line: &str) -> &str {
+    &line[..line.floor_char_boundary(MAX_EXCERPT_SIZE)]
 }
 
-/// Cuts what a server says into [`Reply`]s, however the bytes happen to arrive.
+/// Parses the server's bytes into [`Reply`]s, in whatever pieces they arrive.
 ///
-/// It never holds more than [`LINE_LIMIT`] and [`REPLY_LIMIT`] together.
+/// It never buffers more than [`MAX_LINE_SIZE`] and [`MAX_REPLY_SIZE`] together.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
-    /// The line under way.
+    /// The current line.
     line: Vec<u8>,
-    /// The reply under way: the code of its first line, and the text so far.
+    /// The current reply: the code of its first line, and its text so far.
     code: Option<Code>,
     text: Vec<u8>,
     reply_octets: usize,
     dialogue_octets: usize,
-    /// What it met that is no reply. Nothing behind it can be told for one.
-    broken: Option<ReplyError>,
+    /// The first error. The bytes after it cannot be read as replies.
+    error: Option<ReplyError>,
 }
 
 impl ReplyParser {
-    /// Reads from the front of `input` until one reply is whole; what stands behind it stays in `input`.
+    /// Reads from the front of `input` until one reply is complete; the rest stays in `input`.
     ///
-    /// `Ok(None)`: all of `input` is read, and the reply wants more. After an error nothing more is read: it is the answer to every call.
+    /// `Ok(None)`: all of `input` is read, and the reply is not complete.
+    ///
+    /// # Errors
+    /// The input is not a reply, or is too long. Every later call returns the same error and reads nothing.
     pub fn parse(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, ReplyError> {
-        if let Some(error) = &self.broken {
+        if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        self.read(input).inspect_err(|error| self.broken = Some(error.clone()))
+        self.read(input).inspect_err(|error| self.error = Some(error.clone()))
     }
 
-    /// The lines of a reply that is not whole yet, codes included and an LF between; of the last one what has come so far, or what broke it.
-    pub fn unfinished(&self) -> String {
+    /// The lines of an incomplete reply, with their codes, joined by LF. The last one may be incomplete, or the one
+    /// that is no reply.
+    pub fn partial_reply(&self) -> String {
         let mut lines = String::new();
         if let Some(code) = self.code {
             for line in String::from_utf8_lossy(&self.text).split('\n') {
@@ -241,14 +246,14 @@ impl ReplyParser {
     }
 
     fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
-        // Of several limits the one that is met first counts, in however many chunks the octets arrive.
+        // Of several limits the one that is reached first decides, in whatever chunks the octets arrive.
         let line_octets = chunk.len() - usize::from(with_line_feed);
         let limits = [
-            (line_octets, LINE_LIMIT - self.line.len(), ReplyError::LineTooLong),
-            (chunk.len(), REPLY_LIMIT - self.reply_octets, ReplyError::ReplyTooLong),
-            (chunk.len(), DIALOGUE_LIMIT - self.dialogue_octets, ReplyError::DialogueTooLong),
+            (line_octets, MAX_LINE_SIZE - self.line.len(), ReplyError::LineTooLong),
+            (chunk.len(), MAX_REPLY_SIZE - self.reply_octets, ReplyError::ReplyTooLong),
+            (chunk.len(), MAX_DIALOGUE_SIZE - self.dialogue_octets, ReplyError::DialogueTooLong),
         ];
-        let exceeded = limits.into_iter().filter(|(octets, room, _)| octets > room).min_by_key(|(_, room, _)| *room);
+        let exceeded = limits.into_iter().filter(|(octets, left, _)| octets > left).min_by_key(|(_, left, _)| *left);
         if let Some((_, _, error)) = exceeded {
             return Err(error);
         }
@@ -278,7 +283,7 @@ impl ReplyParser {
     }
 }
 
-/// A line's code, whether it is the last of its reply, and its text.
+/// The code of a line, whether it is the last one of its reply, and its text.
 fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
     let not_a_reply = || ReplyError::NotAReply { line: String::from_utf8_lossy(line).into_owned() };
     let code = Code::parse(line).ok_or_else(not_a_reply)?;
@@ -290,7 +295,7 @@ fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
     }
 }
 
-/// The line without its LF and the CRs before it: some servers write more than one.
+/// The line without its LF and the CRs before it: some servers send more than one.
 fn without_line_end(line: &[u8]) -> &[u8] {
     let last = line.iter().rposition(|octet| !b"\r\n".contains(octet));
     &line[..last.map_or(0, |last| last + 1)]

@@ -1,10 +1,10 @@
-//! The reply parser: tables of what servers say, and properties that hold for any bytes.
+//! The reply parser: tables of replies, and properties that hold for any bytes.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Everything that a parser makes of `input` when it arrives in pieces of the given sizes (the last one repeated).
+/// What a parser returns for `input` in pieces of these sizes, the last one repeated.
 fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyError>) {
     let mut parser = ReplyParser::default();
     let mut replies = Vec::new();
@@ -20,8 +20,8 @@ fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyEr
                 Ok(None) => assert!(piece.is_empty(), "all was read"),
                 Err(error) => return (replies, Some(error)),
             }
-            assert!(parser.line.len() <= LINE_LIMIT + 1);
-            assert!(parser.text.len() <= REPLY_LIMIT);
+            assert!(parser.line.len() <= MAX_LINE_SIZE + 1);
+            assert!(parser.text.len() <= MAX_REPLY_SIZE);
         }
     }
     (replies, None)
@@ -34,7 +34,7 @@ fn parse_one(input: &str) -> Reply {
 }
 
 #[test]
-fn what_servers_say() {
+fn replies_of_servers() {
     let table = [
         ("220 mx.test ESMTP\r\n", 220, None, "mx.test ESMTP"),
         ("220 bare line feed\n", 220, None, "bare line feed"),
@@ -65,7 +65,7 @@ fn what_servers_say() {
 }
 
 #[test]
-fn what_is_no_reply() {
+fn lines_that_are_not_replies() {
     for input in [
         "\r\n",
         "SSH-2.0-OpenSSH\r\n",
@@ -84,13 +84,13 @@ fn what_is_no_reply() {
 }
 
 #[test]
-fn invalid_utf8_is_shown_not_refused() {
+fn invalid_utf8_is_replaced() {
     let (replies, _) = parse_in_pieces(b"250 caf\xe9\r\n", &[]);
     assert_eq!(replies[0].message(), "caf\u{fffd}");
 }
 
 #[test]
-fn what_stands_behind_a_reply_stays() {
+fn bytes_after_a_reply_stay_in_the_input() {
     let mut parser = ReplyParser::default();
     let mut input: &[u8] = b"220 go\r\n250 injected\r\n";
     assert!(parser.parse(&mut input).is_ok_and(|reply| reply.is_some()));
@@ -98,8 +98,8 @@ fn what_stands_behind_a_reply_stays() {
 }
 
 #[test]
-fn after_an_error_nothing_more_is_read() {
-    let long = "x".repeat(LINE_LIMIT) + "\n";
+fn after_an_error_every_call_returns_it() {
+    let long = "x".repeat(MAX_LINE_SIZE) + "\n";
     for (input, error) in [
         (format!("500 {long}"), ReplyError::LineTooLong),
         ("250-a\n550 b\n".to_owned(), ReplyError::CodeChanged { first: Code(250), then: Code(550) }),
@@ -110,13 +110,13 @@ fn after_an_error_nothing_more_is_read() {
         for more in ["y", "250 ok\r\n"] {
             assert_eq!(parser.parse(&mut more.as_bytes()), Err(error.clone()), "{more:?}");
         }
-        assert!(parser.line.len() <= LINE_LIMIT + 1);
+        assert!(parser.line.len() <= MAX_LINE_SIZE + 1);
     }
 }
 
 #[test]
-fn what_has_come_of_a_reply_is_kept() {
-    for (input, unfinished) in [
+fn an_incomplete_reply_is_kept() {
+    for (input, partial) in [
         ("", ""),
         ("250 ok\r\n", ""),
         ("554 blocked by policy", "554 blocked by policy"),
@@ -127,50 +127,50 @@ fn what_has_come_of_a_reply_is_kept() {
         ("garbage\r\n", "garbage"),
     ] {
         let mut parser = ReplyParser::default();
-        // Whatever comes of it.
+        // The result does not matter here.
         let _ = parser.parse(&mut input.as_bytes());
-        assert_eq!(parser.unfinished(), unfinished, "{input:?}");
+        assert_eq!(parser.partial_reply(), partial, "{input:?}");
     }
 }
 
 #[test]
 fn limits_are_exact() {
     let line = |octets: usize| format!("250 {}\n", "x".repeat(octets - 4));
-    assert_eq!(parse_in_pieces(line(LINE_LIMIT).as_bytes(), &[]).1, None);
-    assert_eq!(parse_in_pieces(line(LINE_LIMIT + 1).as_bytes(), &[]).1, Some(ReplyError::LineTooLong));
-    assert_eq!(parse_in_pieces(&[b'2'; LINE_LIMIT + 1], &[]).1, Some(ReplyError::LineTooLong));
+    assert_eq!(parse_in_pieces(line(MAX_LINE_SIZE).as_bytes(), &[]).1, None);
+    assert_eq!(parse_in_pieces(line(MAX_LINE_SIZE + 1).as_bytes(), &[]).1, Some(ReplyError::LineTooLong));
+    assert_eq!(parse_in_pieces(&[b'2'; MAX_LINE_SIZE + 1], &[]).1, Some(ReplyError::LineTooLong));
 
-    let endless = "250-x\r\n".repeat(REPLY_LIMIT / 7 + 1);
+    let endless = "250-x\r\n".repeat(MAX_REPLY_SIZE / 7 + 1);
     assert_eq!(parse_in_pieces(endless.as_bytes(), &[]).1, Some(ReplyError::ReplyTooLong));
-    assert_eq!(parse_in_pieces(&endless.as_bytes()[..REPLY_LIMIT], &[]).1, None);
+    assert_eq!(parse_in_pieces(&endless.as_bytes()[..MAX_REPLY_SIZE], &[]).1, None);
 
-    let chatter = "250 x\r\n".repeat(DIALOGUE_LIMIT / 7 + 1);
+    let chatter = "250 x\r\n".repeat(MAX_DIALOGUE_SIZE / 7 + 1);
     assert_eq!(parse_in_pieces(chatter.as_bytes(), &[4096]).1, Some(ReplyError::DialogueTooLong));
 }
 
 #[test]
-fn the_limit_that_is_met_first_counts_in_any_pieces() {
+fn the_limit_that_is_reached_first_decides_in_any_pieces() {
     let line = |octets: usize| format!("250-{}\n", "x".repeat(octets - 5));
-    let longest = line(LINE_LIMIT);
+    let longest = line(MAX_LINE_SIZE);
     for (before, error) in [
         (longest.repeat(6), ReplyError::LineTooLong),
         (longest.repeat(7), ReplyError::LineTooLong),
         (longest.repeat(7) + &line(5), ReplyError::ReplyTooLong),
     ] {
-        let input = before + &line(2 * LINE_LIMIT);
+        let input = before + &line(2 * MAX_LINE_SIZE);
         for sizes in [&[][..], &[1], &[4096]] {
             assert_eq!(parse_in_pieces(input.as_bytes(), sizes).1, Some(error.clone()), "{sizes:?}");
         }
     }
 }
 
-/// Bytes that look like a server's often enough to reach every branch.
+/// Bytes that are often enough like a reply to reach every branch.
 fn server_bytes() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => "[2-5][0-9]{2}[ -][a-zA-Z0-9. ]{0,20}\r?\n".prop_map(String::into_bytes),
         1 => "250-[A-Z]{0,9}\r\n250 [a-z]{0,9}\r\n".prop_map(String::into_bytes),
         1 => proptest::collection::vec(any::<u8>(), 0..40),
-        1 => Just(vec![b'2'; LINE_LIMIT + 2]),
+        1 => Just(vec![b'2'; MAX_LINE_SIZE + 2]),
     ];
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }

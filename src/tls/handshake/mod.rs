@@ -1,4 +1,4 @@
-//! The handshake: a byte stream in, a TLS stream and what the server showed of itself out.
+//! [`TlsClient`]: the TLS handshake, from a byte stream to a TLS stream and [`TlsFacts`].
 
 use std::{fmt, io, str::FromStr, sync::Arc};
 
@@ -28,7 +28,7 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// A client that believes these anchors. Build it once; each handshake only clones a few pointers.
+    /// A client with these trust anchors. Build it once: each handshake only clones a few pointers.
     pub fn new(anchors: TrustAnchors) -> Self {
         let provider = Arc::new(provider());
         warm_up(&provider);
@@ -45,8 +45,9 @@ impl TlsClient {
         Self { config, anchors }
     }
 
-    /// Makes one handshake. Bad certificates don't fail it: they are in the facts, which are there from the moment that the server
-    /// has shown a certificate, even if the handshake fails after that, or is not done by `deadline`.
+    /// Makes one handshake. Bad certificates do not fail it: their problems are in the facts. There are facts as soon
+    /// as the server has sent its certificate, even if the handshake fails after that, or is not completed by
+    /// `deadline`.
     pub async fn handshake<S>(
         &self,
         stream: S,
@@ -86,14 +87,14 @@ impl TlsClient {
     }
 }
 
-/// The library's cryptography, with every group that it has: one more costs two bytes of the ClientHello, and a key share only where the
-/// server asks for one.
+/// aws-lc-rs with all of its key exchange groups. A further group costs two octets of the ClientHello, and a key share
+/// only where the server asks for one.
 fn provider() -> CryptoProvider {
     CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
 }
 
-/// Has the library gather its entropy and set up its algorithms now: tens of milliseconds, which would otherwise be measured as the
-/// first server's handshake, and with `run` every handshake is the first.
+/// Makes the library gather entropy and set up its algorithms now. That takes tens of milliseconds, which would
+/// otherwise count as time of the first handshake; with `run` every handshake is the first.
 fn warm_up(provider: &CryptoProvider) {
     // What fails here fails in the handshake too, where it is reported.
     let _ = provider.secure_random.fill(&mut [0; 32]);
@@ -102,12 +103,12 @@ fn warm_up(provider: &CryptoProvider) {
     }
 }
 
-/// The name that a server's certificate must bear: a host name in its ASCII form, which is also sent as SNI (RFC 6066, section 3),
-/// or an IP address, which isn't.
+/// The name that a server's certificate is checked for: a host name in ASCII, which is also sent as SNI (RFC 6066,
+/// section 3), or an IP address, which is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerName(pki_types::ServerName<'static>);
 
-/// TLS knows no such name.
+/// The text is not a [`ServerName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither an IP address nor a host name that TLS can carry")]
 pub struct InvalidServerName;
@@ -128,30 +129,30 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// Why there is no TLS stream.
+/// Why the handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// The server closed or reset the connection.
     #[error("the server closed the connection during the TLS handshake")]
     Closed,
     /// The deadline came first.
-    #[error("the TLS handshake was not done in time")]
+    #[error("the TLS handshake was not completed in time")]
     TimedOut,
-    /// What the server sent is not TLS at all.
+    /// The server sent something else than TLS.
     #[error("the server's answer is not TLS")]
     NotTls,
-    /// There is no version of TLS that both sides have.
+    /// There is no version of TLS that both sides support.
     #[error("the server is too old for this client: it has neither TLS 1.2 nor TLS 1.3")]
     TooOld,
-    /// The server found no set of parameters that both sides have. It doesn't say which of them is missing.
+    /// There is no set of parameters that both sides support. The alert does not tell which one is missing.
     #[error(
         "the server found no TLS version, cipher suite, key exchange group or signature algorithm in common with this client, which \
          has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert {0})"
     )]
     NothingInCommon(Alert),
-    /// The server wanted a certificate of the client's, and ended the handshake when none came.
+    /// The server asked for a client certificate, and ended the handshake without one.
     #[error(
-        "the server asked for a client certificate, which this client doesn't have, and refused the TLS handshake (alert {0})"
+        "the server asked for a client certificate, which this client does not have, and refused the TLS handshake (alert {0})"
     )]
     WantsCertificate(Alert),
     /// The server ended the handshake for another reason.
@@ -166,7 +167,7 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// What a failure of the handshake means, which depends on what had come before it.
+    /// The meaning of a failure depends on what the server had sent before it.
     fn of(error: io::Error, recorder: &Recorder) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -183,7 +184,8 @@ impl HandshakeError {
         use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match error {
             rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
-            // A server that has shown its certificate has agreed to all that is below, and refuses something else.
+            // A server that has sent its certificate has agreed to version and parameters, so its alert is about
+            // something else.
             rustls::Error::AlertReceived(alert) if recorder.record().is_some() => Self::Refused(Alert(alert)),
             rustls::Error::AlertReceived(ProtocolVersion)
             | rustls::Error::PeerIncompatible(
@@ -210,7 +212,7 @@ fn version_name(version: ProtocolVersion) -> Option<&'static str> {
     }
 }
 
-/// rustls writes the suites of TLS 1.3 with a prefix of its own.
+/// rustls has its own prefix for the suites of TLS 1.3.
 fn iana_name(suite: CipherSuite) -> Option<&'static str> {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => Some("TLS_AES_128_GCM_SHA256"),

@@ -25,15 +25,15 @@ fn mx() -> ServerName {
     "mx.test".parse().expect("a good name")
 }
 
-/// A client's end whose other end is played by the test.
-async fn broken(answer: &[u8]) -> (Option<HandshakeError>, Option<TlsFacts>) {
+/// A handshake with a server that sends these octets and closes the connection.
+async fn handshake_with(answer: &[u8]) -> (Option<HandshakeError>, Option<TlsFacts>) {
     let (ours, mut theirs) = tokio::io::duplex(1 << 16);
     let answer = answer.to_vec();
     tokio::spawn(async move {
         let mut hello = [0; 5];
         theirs.read_exact(&mut hello).await.expect("a ClientHello");
         theirs.write_all(&answer).await.expect("room for the answer");
-        // The rest is read before the end is dropped, or a real socket would be reset.
+        // The rest is read before the stream is dropped, since a real socket would be reset otherwise.
         theirs.shutdown().await.expect("an end");
         let _ = theirs.read_to_end(&mut Vec::new()).await;
     });
@@ -66,7 +66,7 @@ async fn a_good_server_is_verified_in_both_versions() {
 }
 
 #[tokio::test]
-async fn a_server_may_have_only_one_group_of_those_that_the_library_knows() {
+async fn every_key_exchange_group_of_the_library_is_offered() {
     let ca = Authority::new("CA");
     for group in aws_lc_rs::ALL_KX_GROUPS {
         let only = CryptoProvider { kx_groups: vec![*group], ..aws_lc_rs::default_provider() };
@@ -93,13 +93,13 @@ async fn a_bad_certificate_is_recorded_and_the_stream_works() {
         facts.cert_error().as_deref(),
         Some(
             "wrong name: the certificate is for other.test, not for mx.test; \
-             unknown issuer: CN=CA is not trusted, nor did its certificate come along"
+             unknown issuer: CN=CA is not trusted, and the server did not send its certificate"
         )
     );
 }
 
 #[tokio::test]
-async fn a_foreign_key_proves_nothing() {
+async fn a_signature_by_another_key_proves_nothing() {
     let ca = Authority::new("CA");
     let of_another_kind = || KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("keys can be made");
     for versions in [&[&TLS12], &[&TLS13]] {
@@ -122,7 +122,7 @@ async fn a_foreign_key_proves_nothing() {
 }
 
 #[tokio::test]
-async fn an_address_is_a_name() {
+async fn an_ip_address_is_a_server_name() {
     let ca = Authority::new("CA");
     for (name, verified) in [("192.0.2.1", true), ("2001:db8::1", true), ("192.0.2.2", false)] {
         let identity = ca.issue(&params("mx.test", &["192.0.2.1", "2001:db8::1"]));
@@ -146,7 +146,7 @@ async fn a_name_with_an_underscore_does_not_break_the_check() {
 }
 
 #[tokio::test]
-async fn host_names_are_sent_and_addresses_are_not() {
+async fn sni_has_host_names_and_no_addresses() {
     let cases = [
         ("mx.test", Some("mx.test")),
         ("_mx.a_b.test.", Some("_mx.a_b.test")),
@@ -176,7 +176,7 @@ fn names_that_tls_cannot_carry_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
+async fn an_issuer_does_not_replace_an_unreadable_certificate() {
     let ca = Authority::new("CA");
     let mut identity = ca.issue(&params("mx.test", &["mx.test"])).with([ca.der()]);
     identity.chain[0] = vec![0x30, 0x03, 1, 2, 3].into();
@@ -188,24 +188,24 @@ async fn an_unreadable_certificate_hides_no_issuer_behind_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_is_told() {
-    let (error, facts) = broken(b"500 5.5.1 Command unrecognized\r\n").await;
+async fn an_answer_that_is_not_tls() {
+    let (error, facts) = handshake_with(b"500 5.5.1 Command unrecognized\r\n").await;
     assert!(matches!(error, Some(HandshakeError::NotTls)), "{error:?}");
     assert!(facts.is_none());
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_is_told() {
+async fn a_server_that_closes_the_connection() {
     // A ServerHello of which only the first bytes come.
     for answer in [&b""[..], &[22, 3, 3, 0, 80, 2, 0]] {
-        let (error, facts) = broken(answer).await;
+        let (error, facts) = handshake_with(answer).await;
         assert!(matches!(error, Some(HandshakeError::Closed)), "{error:?}");
         assert!(facts.is_none());
     }
 }
 
 #[tokio::test]
-async fn old_servers_are_told_from_those_with_other_tastes_and_from_refusals() {
+async fn alerts_tell_too_old_from_nothing_in_common_from_refused() {
     let cases = [
         (40, "no TLS version, cipher suite, key exchange group or signature algorithm in common", "handshake_failure"),
         (70, "too old for this client", ""),
@@ -217,7 +217,7 @@ async fn old_servers_are_told_from_those_with_other_tastes_and_from_refusals() {
         (80, "refused the TLS handshake", "internal_error"),
     ];
     for (alert, words, name) in cases {
-        let (error, _) = broken(&[21, 3, 3, 0, 2, 2, alert]).await;
+        let (error, _) = handshake_with(&[21, 3, 3, 0, 2, 2, alert]).await;
         let text = error.expect("a failed handshake").to_string();
         assert!(text.contains(words) && text.contains(name), "{text}");
         assert_eq!(text.contains("too old"), alert == 70, "{text}");
@@ -225,8 +225,8 @@ async fn old_servers_are_told_from_those_with_other_tastes_and_from_refusals() {
 }
 
 #[tokio::test]
-async fn a_huge_certificate_message_is_not_gathered() {
-    // A ServerHello message that announces 16 MiB - 1, and then goes on and on.
+async fn a_huge_certificate_message_is_not_buffered() {
+    // A ServerHello message that announces 16 MiB - 1, followed by more and more data.
     let mut answer = Vec::new();
     for record in 0..64 {
         answer.extend([22, 3, 3, 0x40, 0x00]);
@@ -272,7 +272,8 @@ async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
     assert_eq!((facts.version, facts.cipher), (Some("TLSv1.2"), None));
 }
 
-/// Carries a number of the client's TLS records to the server, answers to it, and then nothing more.
+/// Forwards some TLS records of the client to the server, and the server's answers to the client. Then it closes the
+/// connection.
 async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStream) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_server, mut to_server) = tokio::io::split(server);
@@ -294,7 +295,7 @@ async fn hang_up_after(records: usize, client: DuplexStream, server: DuplexStrea
 }
 
 #[tokio::test]
-async fn openssl_shows_small_keys_and_version_1() {
+async fn small_keys_and_version_1_of_openssl() {
     use Kind::{SelfSigned, UnprovenKey, Unsupported, WeakKey, WrongName};
     let cases: [(&str, bool, &[&str], &[Kind]); 8] = [
         // (key, extensions, protocol, kinds)
@@ -325,7 +326,7 @@ async fn openssl_shows_small_keys_and_version_1() {
         let facts = facts.expect("facts");
         assert_eq!(kinds_of(&facts.problems), kinds, "{:?}", facts.cert_error());
         assert_eq!(facts.unproven_key().is_some(), kinds.contains(&UnprovenKey));
-        // Nobody is called an impostor where that was not to be found out.
+        // A signature that could not be checked is not reported as wrong.
         let text = facts.cert_error().unwrap_or_default();
         assert_eq!(text.contains("could not be checked: "), kinds.contains(&UnprovenKey), "{text}");
         assert_eq!(facts.chain[0].key, key.to_uppercase().replace(':', " "));
@@ -340,7 +341,7 @@ async fn openssl_shows_small_keys_and_version_1() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_client_certificate_is_told_so() {
+async fn a_server_that_requires_a_client_certificate() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
     // In TLS 1.3 the refusal comes after the client's side of the handshake is done.
@@ -355,7 +356,7 @@ async fn a_server_that_wants_a_client_certificate_is_told_so() {
 }
 
 #[tokio::test]
-async fn only_a_server_without_a_common_version_is_too_old() {
+async fn too_old_means_no_common_version() {
     let folder = TempFolder::new();
     folder.openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -subj /CN=mx.test -days 2");
     let cases: [(&[&str], bool); 5] = [
@@ -371,12 +372,12 @@ async fn only_a_server_without_a_common_version_is_too_old() {
         let stream = stream.expect("openssl listens");
         let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
         let error = outcome.expect_err("nothing in common");
-        let told = if too_old {
+        let is_expected = if too_old {
             matches!(error, HandshakeError::TooOld)
         } else {
             matches!(error, HandshakeError::NothingInCommon(Alert(AlertDescription::HandshakeFailure)))
         };
-        assert!(told, "{arguments:?}: {error:?}");
+        assert!(is_expected, "{arguments:?}: {error:?}");
         assert!(facts.is_none());
     }
 }

@@ -43,7 +43,7 @@ pub fn dialogue(data: &[u8]) {
                 dialogue.after_handshake()
             }
             Action::Unsupported(..) => dialogue.quit(),
-            Action::Listen(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
+            Action::AwaitGreeting(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
                 let Ok(Some(reply)) = parser.parse(&mut server) else { return };
                 if std::mem::take(&mut may_refuse_header) && reply.code().is_negative() {
                     witness.hears_refusal(&reply);
@@ -127,7 +127,7 @@ impl Witness {
 
     fn sees(&mut self, action: &Action) {
         match action {
-            Action::Listen(phase) => self.begins(*phase),
+            Action::AwaitGreeting(phase) => self.begins(*phase),
             Action::Handshake => self.begins(Phase::Tls),
             Action::Begin(phase, command) => {
                 self.begins(*phase);

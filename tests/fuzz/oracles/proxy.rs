@@ -9,7 +9,7 @@ use proxy_header::{ParseConfig, ProxyHeader as Parsed};
 use serde_json::{Map, Value, json};
 use smtp_check::{
     check::Check,
-    proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader, ProxyHeaderError, V1_LIMIT},
+    proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader, ProxyHeaderError},
 };
 
 use super::assert_no_control;
@@ -51,7 +51,7 @@ fn assert_header(header: &ProxyHeader, local: SocketAddr, peer: SocketAddr) {
     let octets = match header.encode(local, peer) {
         Ok(octets) => octets,
         Err(ProxyHeaderError::TooLong(length)) => {
-            return assert!(!header.is_v2 && length > V1_LIMIT, "{length} octets");
+            return assert!(!header.is_v2 && length > MAX_V1_SIZE, "{length} octets");
         }
         Err(ProxyHeaderError::NoForm(_)) => {
             let is_v6 = |end: SocketAddr| end.ip().to_canonical().is_ipv6();
@@ -77,7 +77,7 @@ fn assert_header(header: &ProxyHeader, local: SocketAddr, peer: SocketAddr) {
 }
 
 fn assert_line(header: &ProxyHeader, octets: &[u8]) {
-    assert!((header.shortest_v1_line()..=V1_LIMIT).contains(&octets.len()), "{} octets", octets.len());
+    assert!((header.shortest_v1_line()..=MAX_V1_SIZE).contains(&octets.len()), "{} octets", octets.len());
     let line = std::str::from_utf8(octets).expect("all its parts are text");
     let line = line.strip_suffix("\r\n").expect("one line");
     assert_no_control(line);

@@ -5,7 +5,7 @@ use smtp_check::{
     smtp::{
         Reply, ReplyError, ReplyParser,
         queue_id::queue_id,
-        reply::{DIALOGUE_LIMIT, LINE_LIMIT, REPLY_LIMIT},
+        reply::{MAX_DIALOGUE_SIZE, MAX_LINE_SIZE, MAX_REPLY_SIZE},
     },
 };
 
@@ -23,7 +23,7 @@ const LEFT: usize = 1000;
 /// `data` is what a server sends, but for the three octets above.
 pub fn reply(data: &[u8]) {
     let (said, data) = match data {
-        [NEARLY_ALL_SAID, rest @ ..] => (DIALOGUE_LIMIT - LEFT, rest),
+        [NEARLY_ALL_SAID, rest @ ..] => (MAX_DIALOGUE_SIZE - LEFT, rest),
         data => (0, data),
     };
     let input = expanded(data);
@@ -44,7 +44,7 @@ fn expanded(data: &[u8]) -> Vec<u8> {
             (AGAIN, _) => input.extend_from_within(..),
             (octet, _) => input.push(octet),
         }
-        input.truncate(REPLY_LIMIT + 2 * LINE_LIMIT);
+        input.truncate(MAX_REPLY_SIZE + 2 * MAX_LINE_SIZE);
     }
     input
 }
@@ -72,19 +72,19 @@ fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyErr
                 }
                 Ok(None) => {
                     assert!(piece.is_empty(), "left something unread and gave nothing");
-                    assert!(end - reply_begin <= REPLY_LIMIT, "holds more than a reply may have");
-                    assert!(end - line_begin <= LINE_LIMIT, "holds more than a line may have");
+                    assert!(end - reply_begin <= MAX_REPLY_SIZE, "holds more than a reply may have");
+                    assert!(end - line_begin <= MAX_LINE_SIZE, "holds more than a line may have");
                 }
                 Err(error) => {
                     assert_printable(&error.to_string());
-                    assert!(error.to_string().len() < LINE_LIMIT, "quotes too much");
+                    assert!(error.to_string().len() < MAX_LINE_SIZE, "quotes too much");
                     assert_eq!(parser.parse(&mut &input[end..]), Err(error.clone()), "goes on after an error");
                     return (replies, Some(error));
                 }
             }
         }
     }
-    assert!(said + input.len() <= DIALOGUE_LIMIT, "heard more than a server may say");
+    assert!(said + input.len() <= MAX_DIALOGUE_SIZE, "heard more than a server may say");
     (replies, None)
 }
 
@@ -94,9 +94,9 @@ fn chat(parser: &mut ReplyParser, octets: usize) {
     while left > 0 {
         // No rest is ever shorter than the shortest line.
         let length = match left {
-            0..=LINE_LIMIT => left,
-            _ if left < 2 * LINE_LIMIT => LINE_LIMIT / 2,
-            _ => LINE_LIMIT,
+            0..=MAX_LINE_SIZE => left,
+            _ if left < 2 * MAX_LINE_SIZE => MAX_LINE_SIZE / 2,
+            _ => MAX_LINE_SIZE,
         };
         let line = [b"250 ".as_slice(), &vec![b'x'; length - 5], b"\n"].concat();
         assert!(parser.parse(&mut line.as_slice()).is_ok_and(|reply| reply.is_some()), "nothing in particular");
@@ -106,14 +106,14 @@ fn chat(parser: &mut ReplyParser, octets: usize) {
 
 /// The reply says what its octets say: no line lost, none made up.
 fn assert_faithful(reply: &Reply, octets: &[u8]) {
-    assert!(octets.len() <= REPLY_LIMIT, "longer than a reply may be");
+    assert!(octets.len() <= MAX_REPLY_SIZE, "longer than a reply may be");
     let code = reply.code().value();
     assert!((200..600).contains(&code), "no code: {code}");
     let said: Vec<&[u8]> = octets.strip_suffix(b"\n").expect("ends in LF").split(|octet| *octet == b'\n').collect();
     let lines: Vec<_> = reply.lines().collect();
     assert_eq!(lines.len(), said.len(), "as many lines as came");
     for (index, (line, octets)) in lines.iter().zip(&said).enumerate() {
-        assert!(octets.len() <= LINE_LIMIT, "longer than a line may be");
+        assert!(octets.len() <= MAX_LINE_SIZE, "longer than a line may be");
         let end = octets.iter().rposition(|octet| *octet != b'\r').map_or(0, |last| last + 1);
         let (digits, text) = octets[..end].split_at(3);
         assert_eq!(digits, code.to_string().as_bytes(), "every line bears the code");

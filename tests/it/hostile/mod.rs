@@ -292,8 +292,8 @@ async fn an_answer_as_large_as_may_be_is_read() {
 async fn bounds_are_those_of_the_contract() {
     let app = App::start().await;
     let rows = [
-        (format!("220 {}\r\n", "x".repeat(8 * 1024)), "banner", "a line of over 8192 octets"),
-        (format!("220-{}\r\n", "x".repeat(1000)).repeat(66), "banner", "a reply of over 65536 octets"),
+        (format!("220 {}\r\n", "x".repeat(8 * 1024)), "banner", "a line of more than 8192 octets"),
+        (format!("220-{}\r\n", "x".repeat(1000)).repeat(66), "banner", "a reply of more than 65536 octets"),
     ];
     for (greeting, phase, message) in rows {
         let (report, _) =

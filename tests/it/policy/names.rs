@@ -18,7 +18,7 @@ fn ruled_by(deny: &[&str], allow: &[&str]) -> House {
 }
 
 const DENIED: &str = "the target's name falls under";
-const UNLISTED: &str = "the target's name is none of those";
+const UNLISTED: &str = "the target's name is not one of those";
 const NAMELESS: &str = "an address without a name";
 
 #[tokio::test]

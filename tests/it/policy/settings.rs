@@ -122,7 +122,7 @@ async fn run_heeds_the_rules_about_names_in_every_layer_of_the_settings() {
             (vec![(deny, "example.com,localhost".into())], 2, "falls under localhost"),
             (vec![(deny, "host,example.com".into())], 0, ""),
             (vec![(allow, "example.com,localhost".into())], 0, ""),
-            (vec![(allow, "example.com".into())], 2, "none of those"),
+            (vec![(allow, "example.com".into())], 2, "not one of those"),
             (vec![(deny, "localhost".into()), (allow, "localhost".into())], 0, ""),
             (vec![(deny, "*.example.com".into())], 2, deny),
             (vec![(allow, ".example.com".into())], 2, allow),

@@ -1,4 +1,4 @@
-mod exchangers;
+mod mx;
 mod stub;
 
 use std::{
@@ -24,7 +24,7 @@ use self::stub::{
 use super::*;
 
 /// Long enough for any of these tests.
-const AMPLE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).expect("a DNS name")
@@ -79,16 +79,16 @@ fn server_failure(name: &str, rcode: &str) -> ResolveError {
 }
 
 async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Result<Vec<Candidate>, ResolveError> {
-    resolver.resolve(&target, family, Instant::now() + AMPLE).await
+    resolver.resolve(&target, family, Instant::now() + TIMEOUT).await
 }
 
-/// With so little patience that a silent server is soon noticed.
-fn impatient(servers: &[SocketAddr]) -> Resolver {
-    Resolver::with_patience(servers, Duration::from_millis(150)).expect("a resolver")
+/// A resolver that soon turns from a silent server to the next.
+fn with_short_timeout(servers: &[SocketAddr]) -> Resolver {
+    Resolver::with_server_timeout(servers, Duration::from_millis(150)).expect("a resolver")
 }
 
 #[tokio::test]
-async fn a_host_has_its_ipv4_addresses_and_then_its_ipv6_addresses() {
+async fn ipv4_addresses_come_first() {
     let dns = Stub::start(|question| match question {
         "A mx.example" => Records(vec![a("192.0.2.2"), a("192.0.2.1"), a("192.0.2.2")]),
         "AAAA mx.example" => Records(vec![aaaa("2001:db8::1"), aaaa("::ffff:192.0.2.3")]),
@@ -110,7 +110,7 @@ async fn a_host_has_its_ipv4_addresses_and_then_its_ipv6_addresses() {
 }
 
 #[tokio::test]
-async fn only_the_wanted_family_is_asked_for_and_each_time_anew() {
+async fn only_the_family_is_queried_and_nothing_is_cached() {
     let dns = Stub::start(|_| Records(vec![a("192.0.2.1")])).await;
     let resolver = dns.resolver();
     for _ in 0..2 {
@@ -121,7 +121,7 @@ async fn only_the_wanted_family_is_asked_for_and_each_time_anew() {
 }
 
 #[tokio::test]
-async fn one_family_is_enough() {
+async fn addresses_of_one_family_are_sufficient() {
     let dns = Stub::start(|question| match question {
         "A half.example" | "AAAA nodata.example" => Records(vec![]),
         "AAAA half.example" => Records(vec![aaaa("2001:db8::1")]),
@@ -150,7 +150,7 @@ async fn one_family_is_enough() {
 }
 
 #[tokio::test]
-async fn each_failure_is_told_apart() {
+async fn each_failure_has_its_own_error() {
     let dns = Stub::start(|question| match question {
         "A nodata.example" | "AAAA nodata.example" | "AAAA v4.example" => Records(vec![]),
         "A v4.example" => Records(vec![a("192.0.2.1")]),
@@ -162,7 +162,7 @@ async fn each_failure_is_told_apart() {
         _ => Code(ResponseCode::NXDomain),
     })
     .await;
-    let resolver = impatient(&[dns.address]);
+    let resolver = with_short_timeout(&[dns.address]);
     for (name, family, error, temporary) in [
         ("none.example", IpFamily::Any, no_such_domain("none.example"), false),
         ("none.example", IpFamily::Ipv6, no_such_domain("none.example"), false),
@@ -180,7 +180,7 @@ async fn each_failure_is_told_apart() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_dns_is_no_answer() {
+async fn an_answer_that_is_not_dns_is_an_error() {
     let dns = Stub::start(|_| Garbage).await;
     let error = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any).await.expect_err("garbage is no address");
     assert!(matches!(&error, ResolveError::NoResolver { name, .. } if name == "mx.example"), "{error:?}");
@@ -188,7 +188,7 @@ async fn an_answer_that_is_not_dns_is_no_answer() {
 }
 
 #[tokio::test]
-async fn a_lost_packet_is_sent_again() {
+async fn a_lost_query_is_repeated() {
     let lost = Mutex::new(BTreeSet::new());
     let dns = Stub::start(move |question| {
         let first = lost.lock().expect("no test panics here").insert(question.to_owned());
@@ -206,7 +206,7 @@ async fn a_lost_packet_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_by_tcp() {
+async fn a_truncated_answer_is_queried_by_tcp() {
     let dns = Stub::start(|question| match question {
         "A mx.example" => OnlyByTcp((1..=100).map(|n| a(&format!("192.0.2.{n}"))).collect()),
         _ => Records(vec![]),
@@ -239,7 +239,7 @@ async fn aliases_are_followed() {
 }
 
 #[tokio::test]
-async fn the_next_server_is_asked_where_one_fails() {
+async fn the_next_server_is_queried_after_a_failure() {
     let refusing = Stub::start(|_| Code(ResponseCode::Refused)).await;
     let silent = Stub::start(|_| Silence).await;
     let knowing = Stub::start(|question| match question {
@@ -247,13 +247,13 @@ async fn the_next_server_is_asked_where_one_fails() {
         _ => Code(ResponseCode::NXDomain),
     })
     .await;
-    let resolver = impatient(&[refusing.address, silent.address, knowing.address]);
+    let resolver = with_short_timeout(&[refusing.address, silent.address, knowing.address]);
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.1"])])
     );
     assert_eq!(resolve(&resolver, host("none.example"), IpFamily::Any).await, Err(no_such_domain("none.example")));
-    let resolver = impatient(&[silent.address, refusing.address]);
+    let resolver = with_short_timeout(&[silent.address, refusing.address]);
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Err(server_failure("mx.example", "REFUSED"))
@@ -261,7 +261,7 @@ async fn the_next_server_is_asked_where_one_fails() {
 }
 
 #[tokio::test]
-async fn hostile_answers_are_cut() {
+async fn the_number_of_hosts_and_addresses_is_limited() {
     let dns = Stub::start(|question| match question.split_once(' ') {
         Some(("MX", _)) => Records((0..30).map(|n| mx(n, &format!("mx{n}."))).collect()),
         Some(("A", _)) => Records((0..30).map(|n| a(&format!("192.0.2.{n}"))).collect()),
@@ -276,7 +276,7 @@ async fn hostile_answers_are_cut() {
 }
 
 #[test]
-fn the_failure_of_all_is_temporary_if_one_is() {
+fn the_failure_is_temporary_if_one_error_is() {
     let gone = failed("a", no_such_domain("a"));
     let silent = failed("b", timed_out("b"));
     let fine = found("c", &["192.0.2.1"]);
@@ -308,7 +308,8 @@ async fn literals_and_localhost_need_no_server() {
 async fn the_hosts_file_is_for_host_targets() {
     let mut hosts = Hosts::default();
     hosts.read_hosts_conf(&b"192.0.2.7 MX.example other.example\n"[..]).expect("a hosts file");
-    let resolver = Resolver { servers: Arc::new(Servers::build(vec![], hosts, PATIENCE).expect("a resolver")) };
+    let resolver =
+        Resolver { servers: Arc::new(NameServers::build(vec![], hosts, SERVER_TIMEOUT).expect("a resolver")) };
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.7"])])
@@ -320,7 +321,7 @@ async fn the_hosts_file_is_for_host_targets() {
 }
 
 #[tokio::test]
-async fn the_system_knows_localhost() {
+async fn localhost_resolves_with_the_systems_configuration() {
     let resolver = Resolver::system().expect("a resolver");
     for target in [host("localhost"), mx_of("localhost")] {
         let candidates = resolve(&resolver, target, IpFamily::Ipv4).await;

@@ -1,4 +1,4 @@
-//! A name server in a few lines.
+//! [`Stub`]: a scripted name server.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,7 +10,7 @@ use super::*;
 
 pub(super) enum Answer {
     Records(Vec<RData>),
-    /// These, and nothing but a truncated answer by UDP.
+    /// These by TCP, and a truncated answer by UDP.
     OnlyByTcp(Vec<RData>),
     Code(ResponseCode),
     Garbage,
@@ -19,10 +19,10 @@ pub(super) enum Answer {
 
 use Answer::{Code, Garbage, OnlyByTcp, Records, Silence};
 
-/// What was asked by UDP, in order: `A mx.example`.
+/// The questions by UDP, in order, such as `A mx.example`.
 type Questions = Arc<Mutex<Vec<String>>>;
 
-/// A DNS server in a few lines: the answers are a function of the question.
+/// A DNS server whose answers are a function of the question.
 pub(super) struct Stub {
     pub(super) address: SocketAddr,
     questions: Questions,
@@ -102,7 +102,7 @@ async fn serve_tcp(listener: TcpListener, answer: Arc<impl Fn(&str) -> Answer>) 
 fn parse(bytes: &[u8]) -> (Message, String) {
     let query = Message::from_vec(bytes).expect("a DNS query");
     let asked = &query.queries[0];
-    let question = format!("{} {}", asked.query_type(), spelled(asked.name()));
+    let question = format!("{} {}", asked.query_type(), to_text(asked.name()));
     (query, question)
 }
 

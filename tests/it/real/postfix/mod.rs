@@ -85,7 +85,7 @@ async fn a_message_is_read_back_byte_for_byte() {
     let long = format!("Subject: long\r\n\r\n{}", line.repeat(200_000 / line.len() + 1));
     let long_stored = long.replace("\r\n", "\n");
     assert!(long.len() >= 200_000);
-    let stuffed = "line 3 of the payload begins with a dot, which the server will take off (RFC 5321, section 4.5.2)";
+    let stuffed = "line 3 of the payload begins with a dot, which the server will remove (RFC 5321, section 4.5.2)";
     for (payload, stored, warnings) in [
         ("Subject: Testing", "Subject: Testing\n", json!([])),
         ("Subject: a\r\n\r\nb", "Subject: a\n\nb\n", json!([])),

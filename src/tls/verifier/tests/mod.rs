@@ -1,4 +1,4 @@
-//! What is wrong with the certificate itself; [`chain`] has what stands above it.
+//! Problems of the server's own certificate. Those of the issuers are in [`chain`].
 
 mod chain;
 
@@ -18,15 +18,15 @@ use crate::{
 
 const NOW: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
-fn judge(
+fn verify(
     trusted: &[CertificateDer<'static>],
     chain: &[CertificateDer<'static>],
     name: &str,
 ) -> Vec<CertificateProblem> {
-    judge_at(NOW, trusted, chain, name)
+    verify_at(NOW, trusted, chain, name)
 }
 
-fn judge_at(
+fn verify_at(
     now: OffsetDateTime,
     trusted: &[CertificateDer<'static>],
     chain: &[CertificateDer<'static>],
@@ -38,13 +38,13 @@ fn judge_at(
     }
     let provider = aws_lc_rs::default_provider();
     let seconds = u64::try_from(now.unix_timestamp()).expect("after 1970");
-    let judge = Judge {
+    let verifier = Verifier {
         anchors: &anchors,
         algorithms: provider.signature_verification_algorithms.all,
         name: &ServerName::try_from(name.to_owned()).expect("a good name"),
         now: UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
     };
-    judge.problems(&chain[0], &chain[1..])
+    verifier.problems(&chain[0], &chain[1..])
 }
 
 #[track_caller]
@@ -56,7 +56,7 @@ fn assert_kinds(problems: &[CertificateProblem], expected: &[Kind]) {
 /// Changes the parameters of a certificate for `mx.test`.
 type Change = fn(&mut CertificateParams);
 
-fn nothing(_: &mut CertificateParams) {}
+fn unchanged(_: &mut CertificateParams) {}
 fn expired(params: &mut CertificateParams) {
     params.not_after = date_time_ymd(2020, 1, 1);
 }
@@ -89,19 +89,19 @@ fn all_wrong(params: &mut CertificateParams) {
 }
 
 #[test]
-fn every_error_of_a_certificate_is_named() {
+fn every_problem_of_a_certificate_is_reported() {
     use Kind::*;
     let known = Authority::new("Known CA");
     let unknown = Authority::new("Unknown CA");
     let cases: [(&str, &Authority, Change, &str, &[Kind]); 19] = [
-        ("good", &known, nothing, "mx.test", &[]),
+        ("good", &known, unchanged, "mx.test", &[]),
         ("usages that fit", &known, for_servers, "mx.test", &[]),
-        ("upper case", &known, nothing, "MX.Test", &[]),
+        ("upper case", &known, unchanged, "MX.Test", &[]),
         ("expired", &known, expired, "mx.test", &[Expired]),
         ("future", &known, future, "mx.test", &[NotYetValid]),
-        ("wrong name", &known, nothing, "mx2.test", &[WrongName]),
-        ("underscore", &known, nothing, "a_b.test", &[WrongName]),
-        ("unknown", &unknown, nothing, "mx.test", &[UnknownIssuer]),
+        ("wrong name", &known, unchanged, "mx2.test", &[WrongName]),
+        ("underscore", &known, unchanged, "a_b.test", &[WrongName]),
+        ("unknown", &unknown, unchanged, "mx.test", &[UnknownIssuer]),
         ("purpose", &known, client_only, "mx.test", &[WrongKeyUsage]),
         ("key usage", &known, certificate_signing_only, "mx.test", &[WrongKeyUsage]),
         ("purpose, unknown", &unknown, client_only, "mx.test", &[UnknownIssuer, WrongKeyUsage]),
@@ -130,17 +130,17 @@ fn every_error_of_a_certificate_is_named() {
         let mut params = params("mx.test", &["mx.test"]);
         change(&mut params);
         let identity = issuer.issue(&params);
-        let problems = judge(&[known.der()], &identity.chain, name);
+        let problems = verify(&[known.der()], &identity.chain, name);
         eprintln!("{case}: {:?}", cert_error(&problems));
         assert_kinds(&problems, expected);
     }
 }
 
 #[test]
-fn self_signed_certificates_are_not_unknown_too() {
+fn self_signed_is_not_also_unknown_issuer() {
     use Kind::*;
     let cases: [(&str, Change, &str, &[Kind]); 5] = [
-        ("CA:FALSE", nothing, "mx.test", &[SelfSigned]),
+        ("CA:FALSE", unchanged, "mx.test", &[SelfSigned]),
         ("CA:TRUE", authority, "mx.test", &[SelfSigned]),
         ("expired", expired, "mx2.test", &[Expired, WrongName, SelfSigned]),
         ("purpose", client_only, "mx.test", &[SelfSigned, WrongKeyUsage]),
@@ -151,19 +151,19 @@ fn self_signed_certificates_are_not_unknown_too() {
         let mut params = params("mx.test", &["mx.test"]);
         change(&mut params);
         let identity = Identity::self_signed(&params);
-        let problems = judge(&[other.der()], &identity.chain, name);
+        let problems = verify(&[other.der()], &identity.chain, name);
         eprintln!("{case}: {:?}", cert_error(&problems));
         assert_kinds(&problems, expected);
     }
 }
 
 #[test]
-fn a_pinned_certificate_is_trusted_but_not_blindly() {
+fn a_pinned_certificate_is_trusted_but_its_other_problems_are_reported() {
     use Kind::*;
     let cases: [(Change, &str, &[Kind]); 6] = [
-        (nothing, "mx.test", &[]),
+        (unchanged, "mx.test", &[]),
         (authority, "mx.test", &[]),
-        (nothing, "mx2.test", &[WrongName]),
+        (unchanged, "mx2.test", &[WrongName]),
         (expired, "mx.test", &[Expired]),
         (client_only, "mx.test", &[WrongKeyUsage]),
         (certificate_signing_only, "mx.test", &[WrongKeyUsage]),
@@ -172,13 +172,13 @@ fn a_pinned_certificate_is_trusted_but_not_blindly() {
         let mut params = params("mx.test", &["mx.test"]);
         change(&mut params);
         let pinned = Identity::self_signed(&params);
-        assert_kinds(&judge(&pinned.chain, &pinned.chain, name), expected);
+        assert_kinds(&verify(&pinned.chain, &pinned.chain, name), expected);
     }
-    // The same names from another key are somebody else's.
+    // The same names with another key are not the pinned certificate.
     let params = params("mx.test", &["mx.test"]);
     let pinned = Identity::self_signed(&params);
     let other = Identity::self_signed(&params);
-    assert_kinds(&judge(&pinned.chain, &other.chain, "mx.test"), &[SelfSigned]);
+    assert_kinds(&verify(&pinned.chain, &other.chain, "mx.test"), &[SelfSigned]);
 }
 
 #[test]
@@ -186,10 +186,10 @@ fn addresses_are_matched_against_addresses() {
     let ca = Authority::new("Known CA");
     let identity = ca.issue(&params("mx.test", &["192.0.2.1", "2001:db8::1", "mx.test"]));
     for good in ["192.0.2.1", "2001:db8::1", "2001:db8:0:0::1"] {
-        assert_kinds(&judge(&[ca.der()], &identity.chain, good), &[]);
+        assert_kinds(&verify(&[ca.der()], &identity.chain, good), &[]);
     }
     for bad in ["192.0.2.2", "2001:db8::2", "::ffff:192.0.2.1"] {
-        let problems = judge(&[ca.der()], &identity.chain, bad);
+        let problems = verify(&[ca.der()], &identity.chain, bad);
         assert_kinds(&problems, &[Kind::WrongName]);
         let address: IpAddr = bad.parse().expect("an address");
         assert_eq!(
@@ -204,19 +204,19 @@ fn names_with_wildcards_and_underscores_match() {
     let ca = Authority::new("Known CA");
     let identity = ca.issue(&params("mx.test", &["*.mail.test", "a_b.example"]));
     for good in ["mx.mail.test", "a_b.mail.test", "a_b.example"] {
-        assert_kinds(&judge(&[ca.der()], &identity.chain, good), &[]);
+        assert_kinds(&verify(&[ca.der()], &identity.chain, good), &[]);
     }
     for bad in ["mail.test", "a.mx.mail.test", "ab.example"] {
-        let problems = judge(&[ca.der()], &identity.chain, bad);
+        let problems = verify(&[ca.der()], &identity.chain, bad);
         assert_kinds(&problems, &[Kind::WrongName]);
     }
 }
 
 #[test]
-fn the_common_name_is_no_name() {
+fn the_common_name_does_not_count() {
     let ca = Authority::new("Known CA");
     let identity = ca.issue(&params("mx.test", &[]));
-    let problems = judge(&[ca.der()], &identity.chain, "mx.test");
+    let problems = verify(&[ca.der()], &identity.chain, "mx.test");
     assert_kinds(&problems, &[Kind::WrongName]);
     assert!(problems[0].detail.contains("names no server"));
 }
@@ -227,7 +227,7 @@ fn a_long_list_of_names_is_cut_short() {
     let names: Vec<String> = (0..100).map(|number| format!("mx{number}.test")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let identity = ca.issue(&params("mx.test", &names));
-    let problems = judge(&[ca.der()], &identity.chain, "mx.example");
+    let problems = verify(&[ca.der()], &identity.chain, "mx.example");
     assert_kinds(&problems, &[Kind::WrongName]);
     assert!(problems[0].detail.contains("mx7.test and 92 more, not for"));
 }
@@ -236,13 +236,13 @@ fn a_long_list_of_names_is_cut_short() {
 fn garbage_is_malformed() {
     let root = Authority::new("Root");
     for bytes in [vec![], vec![0x30, 0x00], vec![0xff; 100]] {
-        let problems = judge(&[root.der()], &[CertificateDer::from(bytes)], "mx.test");
+        let problems = verify(&[root.der()], &[CertificateDer::from(bytes)], "mx.test");
         assert_kinds(&problems, &[Kind::Malformed]);
     }
     let good = root.issue(&params("mx.test", &["mx.test"])).chain.remove(0);
     let mut longer = good.to_vec();
     longer.push(0);
-    let problems = judge(&[root.der()], &[CertificateDer::from(longer)], "mx.test");
+    let problems = verify(&[root.der()], &[CertificateDer::from(longer)], "mx.test");
     assert_kinds(&problems, &[Kind::Malformed]);
 }
 
@@ -254,22 +254,22 @@ fn an_extension_that_comes_twice_is_malformed() {
     let names = [&[0x30, 9, 0x82, 7][..], b"mx.test"].concat();
     let twice = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
     params.custom_extensions.push(twice);
-    let problems = judge(&[root.der()], &root.issue(&params).chain, "mx.test");
+    let problems = verify(&[root.der()], &root.issue(&params).chain, "mx.test");
     assert_kinds(&problems, &[Kind::Malformed]);
-    assert_eq!(problems[0].detail, "an extension that is unreadable, or there twice");
+    assert_eq!(problems[0].detail, "an extension that is unreadable or occurs twice");
 }
 
 #[test]
-fn version_1_and_small_keys_are_told_from_bad_signatures() {
+fn version_1_and_small_keys_are_not_bad_signatures() {
     use Kind::*;
-    // openssl makes certificates that are valid from the present second on.
+    // The certificates that openssl makes are valid from now on.
     let now = OffsetDateTime::now_utc() + time::Duration::DAY;
     let root = Authority::new("Root");
     let folder = TempFolder::new();
     folder.openssl("req -new -newkey rsa:2048 -nodes -keyout key.pem -out v1.csr -subj /CN=mx.test");
     folder.openssl("x509 -req -in v1.csr -signkey key.pem -days 36500 -out v1.pem");
     assert_kinds(
-        &judge_at(now, &[root.der()], &[folder.certificate("v1.pem")], "mx.test"),
+        &verify_at(now, &[root.der()], &[folder.certificate("v1.pem")], "mx.test"),
         &[WrongName, SelfSigned, Unsupported],
     );
 
@@ -280,6 +280,6 @@ fn version_1_and_small_keys_are_told_from_bad_signatures() {
         .openssl("x509 -req -in mx.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile ext -days 36500 -out mx.pem");
     let chain = [folder.certificate("mx.pem")];
     let trusted = [folder.certificate("ca.pem")];
-    assert_kinds(&judge_at(now, &trusted, &chain, "mx.test"), &[Unsupported]);
-    assert_kinds(&judge_at(now, &[root.der()], &trusted, "mx.test"), &[WrongName, SelfSigned, WeakKey]);
+    assert_kinds(&verify_at(now, &trusted, &chain, "mx.test"), &[Unsupported]);
+    assert_kinds(&verify_at(now, &[root.der()], &trusted, "mx.test"), &[WrongName, SelfSigned, WeakKey]);
 }

@@ -1,9 +1,9 @@
-//! Whom a domain names for its mail, and what is asked of their names.
+//! Targets that are a domain: its MX records and the addresses of its mail exchangers.
 
 use super::*;
 
 #[tokio::test]
-async fn mail_exchangers_come_by_preference() {
+async fn mail_exchangers_are_ordered_by_preference() {
     let dns = Stub::start(|question| match question {
         "MX example.org" => Records(vec![
             mx(30, "backup.example."),
@@ -34,7 +34,7 @@ async fn mail_exchangers_come_by_preference() {
 }
 
 #[tokio::test]
-async fn a_domain_without_mx_is_its_own_mail_exchanger() {
+async fn a_domain_without_mx_records_is_its_own_mail_exchanger() {
     let dns = Stub::start(|question| match question {
         "MX example.org" | "MX empty.example" => Records(vec![]),
         "A example.org" => Records(vec![a("192.0.2.1")]),
@@ -57,7 +57,7 @@ async fn a_domain_without_mx_is_its_own_mail_exchanger() {
 }
 
 #[tokio::test]
-async fn a_silent_backup_does_not_eat_the_check() {
+async fn a_silent_mail_exchanger_leaves_time_for_the_others() {
     let dns = Stub::start(|question| match question {
         "MX example.org" => Records(vec![mx(10, "silent.example."), mx(20, "mx.example.")]),
         "A mx.example" => Records(vec![a("192.0.2.1")]),
@@ -100,13 +100,13 @@ async fn a_late_mx_answer_leaves_time_for_the_addresses() {
 }
 
 #[test]
-fn equal_preferences_take_turns() {
+fn equal_preferences_are_in_random_order() {
     let records = || {
         [(10, "a."), (10, "b."), (5, "first."), (20, "last.")]
             .map(|(preference, exchange)| MX::new(preference, name(exchange)))
             .to_vec()
     };
-    let orders: BTreeSet<_> = (0..200).map(|_| in_order_of_trial(records())).collect();
+    let orders: BTreeSet<_> = (0..200).map(|_| by_preference(records())).collect();
     assert_eq!(
         orders,
         BTreeSet::from([
@@ -117,9 +117,9 @@ fn equal_preferences_take_turns() {
 }
 
 #[test]
-fn odd_octets_of_an_exchange_are_escaped() {
+fn unusual_octets_of_an_exchange_are_escaped() {
     let odd = Name::from_labels([&b"a\r\n"[..], b"\xff.\\", b"example"]).expect("a DNS name");
-    let spelled = spelled(&odd);
-    assert!(spelled.bytes().all(|b| b.is_ascii_graphic()), "{spelled}");
-    assert!(spelled.parse::<HostName>().is_err());
+    let text = to_text(&odd);
+    assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{text}");
+    assert!(text.parse::<HostName>().is_err());
 }

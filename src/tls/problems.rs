@@ -1,18 +1,17 @@
-//! The problems found so far, and webpki's reasons in our words.
+//! [`Problems`]: the list of certificate problems under construction, and the texts for webpki's errors.
 
 use crate::x509::{
     Certificate,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
-/// What is said when an authority's certificate is a server's.
-pub(super) const CA_AS_SERVER: &str = "the server uses the certificate of an authority (CA:TRUE) as its own";
+/// The detail when the server's certificate is that of a certification authority.
+pub(super) const CA_AS_SERVER: &str = "the server's own certificate is that of an authority (CA:TRUE)";
 
-/// The problems so far.
 #[derive(Default)]
-pub(super) struct Findings(Vec<CertificateProblem>);
+pub(super) struct Problems(Vec<CertificateProblem>);
 
-impl Findings {
+impl Problems {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -24,7 +23,7 @@ impl Findings {
         }
     }
 
-    /// Adds a problem that says less than one of the same kind that is there already.
+    /// Adds a problem unless there is one of its kind: that one is more precise.
     pub(super) fn add_kind(&mut self, kind: Kind, detail: impl Into<String>) {
         if self.0.iter().all(|problem| problem.kind != kind) {
             self.add(kind, detail);
@@ -42,7 +41,7 @@ impl Findings {
     }
 
     pub(super) fn add_webpki(&mut self, error: &webpki::Error) {
-        let (kind, detail) = in_words(error);
+        let (kind, detail) = describe(error);
         self.add_kind(kind, detail);
     }
 
@@ -52,12 +51,12 @@ impl Findings {
     }
 }
 
-/// webpki's reasons as kinds and words of ours: what it says itself are names in its code.
-fn in_words(error: &webpki::Error) -> (Kind, &'static str) {
+/// The kind and the text for an error of webpki. Its own texts are identifiers of its code.
+fn describe(error: &webpki::Error) -> (Kind, &'static str) {
     use webpki::Error as E;
     match error {
         E::CertExpired { .. } => (Kind::Expired, "a certificate in the chain"),
-        E::InvalidCertValidity => (Kind::Expired, "a certificate ends before it begins"),
+        E::InvalidCertValidity => (Kind::Expired, "a certificate whose validity ends before it begins"),
         E::CertNotValidYet { .. } => (Kind::NotYetValid, "a certificate in the chain"),
         E::CertNotValidForName(_) => (Kind::WrongName, "the certificate is for another server"),
         E::UnknownIssuer => (Kind::UnknownIssuer, "no trusted authority issued the chain"),
@@ -67,34 +66,35 @@ fn in_words(error: &webpki::Error) -> (Kind, &'static str) {
         E::RequiredEkuNotFoundContext(_) => {
             (Kind::WrongKeyUsage, "a certificate in the chain is not for TLS servers (extended key usage)")
         }
-        E::PathLenConstraintViolated => {
-            (Kind::WrongKeyUsage, "an authority in the chain may not have others below it (path length)")
-        }
+        E::PathLenConstraintViolated => (
+            Kind::WrongKeyUsage,
+            "an authority in the chain may not issue certificates to other authorities (path length)",
+        ),
         E::NameConstraintViolation => {
-            (Kind::NameConstraint, "an authority in the chain may not vouch for the certificate's names")
+            (Kind::NameConstraint, "an authority in the chain may not issue certificates for these names")
         }
         E::CertDistrusted => (Kind::Other, "the authority is explicitly distrusted"),
         E::MaximumNameConstraintComparisonsExceeded
         | E::MaximumPathBuildCallsExceeded
         | E::MaximumPathDepthExceeded
-        | E::MaximumSignatureChecksExceeded => (Kind::Other, "the chain is too long or too tangled"),
+        | E::MaximumSignatureChecksExceeded => (Kind::Other, "the chain is too long or has too many possible paths"),
         E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
         E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
         E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
             (Kind::Unsupported, "the signature algorithm of a certificate in the chain")
         }
         E::BadDer | E::TrailingData(_) => (Kind::Malformed, "not well-formed DER"),
-        E::BadDerTime => (Kind::Malformed, "a time that is none"),
+        E::BadDerTime => (Kind::Malformed, "an invalid time"),
         E::EmptyEkuExtension => (Kind::Malformed, "an extended key usage without a purpose"),
         E::ExtensionValueInvalid | E::MalformedExtensions => {
-            (Kind::Malformed, "an extension that is unreadable, or there twice")
+            (Kind::Malformed, "an extension that is unreadable or occurs twice")
         }
         E::InvalidNetworkMaskConstraint | E::MalformedNameConstraint => {
             (Kind::Malformed, "an unreadable name constraint")
         }
-        E::InvalidSerialNumber => (Kind::Malformed, "a serial number that is none"),
-        E::MalformedDnsIdentifier => (Kind::Malformed, "a host name that is none"),
+        E::InvalidSerialNumber => (Kind::Malformed, "an invalid serial number"),
+        E::MalformedDnsIdentifier => (Kind::Malformed, "an invalid host name"),
         E::SignatureAlgorithmMismatch => (Kind::Malformed, "two signature algorithms that differ"),
-        _ => (Kind::Other, "the verifier refused the chain, for a reason that has no words here"),
+        _ => (Kind::Other, "the verifier rejected the chain for a reason that this service has no text for"),
     }
 }

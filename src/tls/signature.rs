@@ -1,4 +1,4 @@
-//! The server's proof that it holds its certificate's key: a signature over the handshake.
+//! The server's signature over the handshake, which proves that it holds the certificate's private key.
 
 use std::ops::RangeInclusive;
 
@@ -11,30 +11,31 @@ use webpki::{EndEntityCert, RawPublicKeyEntity};
 
 use crate::x509::Certificate;
 
-/// The sizes of RSA keys by which webpki verifies. A smaller key makes nobody an impostor, but what is signed by one is beyond us: no
-/// library has all that TLS 1.3 wants of it (RSASSA-PSS), and cryptography of our own is not wanted here.
-const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// Sizes of RSA keys that webpki verifies with. A signature by a smaller key may be good, but cannot be checked: no
+/// library supports such keys in full for TLS 1.3 (RSASSA-PSS), and this service has no cryptography of its own.
+const SUPPORTED_RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
-/// A server's signature, and what it is about.
-pub(super) struct Proof<'a> {
+/// A server's handshake signature and what it has to match: CertificateVerify in TLS 1.3 (RFC 8446, section 4.4.3),
+/// part of ServerKeyExchange in TLS 1.2 (RFC 5246, section 7.4.3).
+pub(super) struct HandshakeSignature<'a> {
     pub(super) version: ProtocolVersion,
     pub(super) message: &'a [u8],
     pub(super) certificate: &'a CertificateDer<'a>,
     pub(super) signed: &'a DigitallySignedStruct,
 }
 
-/// Why nothing is proven.
+/// Why the signature proves nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unproven {
-    /// Somebody without the key made the signature.
+pub(super) enum SignatureError {
+    /// Another key made the signature.
     #[error("the server's signature does not verify with the certificate's key ({key})")]
-    ByAnotherKey { key: String },
-    /// Somebody with another kind of key made the signature.
+    WrongKey { key: String },
+    /// A key of another kind made the signature.
     #[error("the server signed by {scheme}, which is not for the certificate's key ({key})")]
-    ByAnotherKind { key: String, scheme: String },
-    /// The server doesn't keep to what both sides have agreed on.
-    #[error("the server signed by {scheme}, which has no place in this handshake")]
-    OutOfPlace { scheme: String },
+    WrongKeyType { key: String, scheme: String },
+    /// The client did not offer the scheme for this version of TLS.
+    #[error("the server signed by {scheme}, which was not offered in this handshake")]
+    SchemeNotOffered { scheme: String },
     /// The signature may be good or not.
     #[error("the server's proof could not be checked: {scheme} with a key of {key} is not supported here")]
     Unsupported { key: String, scheme: String },
@@ -43,31 +44,36 @@ pub(super) enum Unproven {
     UnreadableKey,
 }
 
-impl Proof<'_> {
-    /// Whether the server holds the key (RFC 8446, section 4.4.3; RFC 5246, section 7.4.3).
+impl HandshakeSignature<'_> {
+    /// Verifies the signature with the key in the certificate. Whether the certificate itself is good is another
+    /// question.
     ///
-    /// The key is taken out of the certificate as it is. Whether the certificate is fit to be believed is another question.
-    pub(super) fn check(&self, library: &WebPkiSupportedAlgorithms) -> Result<(), Unproven> {
+    /// # Errors
+    /// The signature does not verify, or cannot be checked.
+    pub(super) fn verify(&self, library: &WebPkiSupportedAlgorithms) -> Result<(), SignatureError> {
         let parsed = Certificate::from_der(self.certificate).ok();
-        let spki = self.key(parsed.as_ref()).ok_or(Unproven::UnreadableKey)?;
-        let entity = RawPublicKeyEntity::try_from(&spki).map_err(|_| Unproven::UnreadableKey)?;
+        let spki = self.key(parsed.as_ref()).ok_or(SignatureError::UnreadableKey)?;
+        let entity = RawPublicKeyEntity::try_from(&spki).map_err(|_| SignatureError::UnreadableKey)?;
         let key = || parsed.as_ref().map_or_else(|| "an unknown kind".to_owned(), Certificate::key);
         let rsa_bits = parsed.as_ref().and_then(Certificate::rsa_bits);
         let scheme = || name(self.signed.scheme);
-        for algorithm in self.algorithms(library, rsa_bits).ok_or_else(|| Unproven::OutOfPlace { scheme: scheme() })? {
+        for algorithm in
+            self.algorithms(library, rsa_bits).ok_or_else(|| SignatureError::SchemeNotOffered { scheme: scheme() })?
+        {
             match entity.verify_signature(algorithm, self.message, self.signed.signature()) {
                 Ok(()) => return Ok(()),
                 Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)) => {}
-                Err(_) => return Err(Unproven::ByAnotherKey { key: key() }),
+                Err(_) => return Err(SignatureError::WrongKey { key: key() }),
             }
         }
-        let beyond_us = match rsa_bits {
+        let is_unsupported = match rsa_bits {
             Some(_) => is_rsa(self.signed.scheme),
             None => !library.all.iter().any(|algorithm| is_for(*algorithm, &entity)),
         };
-        match beyond_us {
-            true => Err(Unproven::Unsupported { key: key(), scheme: scheme() }),
-            false => Err(Unproven::ByAnotherKind { key: key(), scheme: scheme() }),
+        if is_unsupported {
+            Err(SignatureError::Unsupported { key: key(), scheme: scheme() })
+        } else {
+            Err(SignatureError::WrongKeyType { key: key(), scheme: scheme() })
         }
     }
 
@@ -80,28 +86,30 @@ impl Proof<'_> {
         }
     }
 
-    /// How the signature may be verified, if it is of a scheme that was offered for this version.
+    /// The algorithms to verify with; `None` if the scheme was not offered for this version, none if the key's size is
+    /// not supported.
     fn algorithms(
         &self,
         library: &WebPkiSupportedAlgorithms,
         rsa_bits: Option<usize>,
     ) -> Option<Vec<&'static dyn SignatureVerificationAlgorithm>> {
         let scheme = self.signed.scheme;
-        let (_, meant) = library.mapping.iter().find(|(known, _)| *known == scheme)?;
-        let meant = match self.version {
-            // In TLS 1.3 a scheme names the curve, too: the first.
-            ProtocolVersion::TLSv1_3 if !is_rsa_pkcs1(scheme) => meant.get(..1)?,
+        let (_, algorithms) = library.mapping.iter().find(|(known, _)| *known == scheme)?;
+        let algorithms = match self.version {
+            // In TLS 1.3 a scheme of ECDSA names the curve too, which is that of the first algorithm (RFC 8446, section
+            // 4.2.3).
+            ProtocolVersion::TLSv1_3 if !is_rsa_pkcs1(scheme) => algorithms.get(..1)?,
             ProtocolVersion::TLSv1_3 => return None,
-            _ => meant,
+            _ => algorithms,
         };
         Some(match rsa_bits {
-            Some(bits) if is_rsa(scheme) && !RSA_BITS.contains(&bits) => Vec::new(),
-            _ => meant.to_vec(),
+            Some(bits) if is_rsa(scheme) && !SUPPORTED_RSA_BITS.contains(&bits) => Vec::new(),
+            _ => algorithms.to_vec(),
         })
     }
 }
 
-/// Whether it is an algorithm for this kind of key, by what webpki says to it at all.
+/// Whether the algorithm is for this type of key. webpki tells that only when it verifies something.
 fn is_for(algorithm: &dyn SignatureVerificationAlgorithm, key: &RawPublicKeyEntity<'_>) -> bool {
     let outcome = key.verify_signature(algorithm, &[], &[]);
     !matches!(outcome, Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)))

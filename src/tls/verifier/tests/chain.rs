@@ -1,4 +1,4 @@
-//! What stands above the certificate: who signed whom, by which way, and what is wrong on it.
+//! The certification path, and the problems of the certificates on it.
 
 use proptest::prelude::*;
 use rcgen::{CidrSubnet, GeneralSubtree, IsCa, NameConstraints, date_time_ymd};
@@ -7,7 +7,7 @@ use super::*;
 use crate::tls::testing::ca_params;
 
 #[test]
-fn chains_are_followed_by_way_of_intermediates() {
+fn paths_go_through_intermediates() {
     use Kind::*;
     let root = Authority::new("Root");
     let trusted = [root.der()];
@@ -16,27 +16,27 @@ fn chains_are_followed_by_way_of_intermediates() {
     let leaf = || intermediate.issue(&good);
 
     let complete = leaf().with([intermediate.der()]).chain;
-    assert_kinds(&judge(&trusted, &complete, "mx.test"), &[]);
+    assert_kinds(&verify(&trusted, &complete, "mx.test"), &[]);
 
     let with_root = leaf().with([root.der(), intermediate.der()]).chain;
-    assert_kinds(&judge(&trusted, &with_root, "mx.test"), &[]);
+    assert_kinds(&verify(&trusted, &with_root, "mx.test"), &[]);
 
-    let missing = judge(&trusted, &leaf().chain, "mx.test");
+    let missing = verify(&trusted, &leaf().chain, "mx.test");
     assert_kinds(&missing, &[UnknownIssuer]);
     assert!(missing[0].detail.contains("CN=Intermediate"));
 
     let other = Authority::new("Other");
-    let unknown = judge(&[other.der()], &with_root, "mx.test");
+    let unknown = verify(&[other.der()], &with_root, "mx.test");
     assert_kinds(&unknown, &[UnknownIssuer]);
     assert!(unknown[0].detail.contains("ends at CN=Root"));
 }
 
 #[test]
-fn the_faults_of_intermediates_are_named() {
+fn problems_of_intermediates_are_reported() {
     use Kind::*;
     let root = Authority::new("Root");
     let cases: [(Change, &[Kind]); 6] = [
-        (nothing, &[]),
+        (unchanged, &[]),
         (expired, &[Expired]),
         (future, &[NotYetValid]),
         (client_only, &[WrongKeyUsage]),
@@ -60,14 +60,14 @@ fn the_faults_of_intermediates_are_named() {
         let intermediate = Authority::below(ca, &root);
         let good = intermediate.issue(&params("mx.test", &["mx.test"]));
         let chain = good.with([intermediate.der()]).chain;
-        assert_kinds(&judge(&[root.der()], &chain, "mx.test"), expected);
+        assert_kinds(&verify(&[root.der()], &chain, "mx.test"), expected);
 
-        // The server's own faults don't hide them.
+        // Problems of the server's own certificate do not hide them.
         let mut bad = params("mx.test", &["mx.test"]);
         bad.not_before = date_time_ymd(2024, 1, 1);
         bad.not_after = date_time_ymd(2025, 1, 1);
         let chain = intermediate.issue(&bad).with([intermediate.der()]).chain;
-        let problems = judge(&[root.der()], &chain, "mx2.test");
+        let problems = verify(&[root.der()], &chain, "mx2.test");
         let mut expected = [expected, &[Expired, WrongName]].concat();
         expected.sort_unstable();
         assert_kinds(&problems, &expected);
@@ -75,7 +75,7 @@ fn the_faults_of_intermediates_are_named() {
 }
 
 #[test]
-fn a_path_length_is_kept() {
+fn the_path_length_constraint_is_enforced() {
     let root = Authority::new("Root");
     let mut ca = ca_params("First");
     ca.is_ca = IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
@@ -83,7 +83,7 @@ fn a_path_length_is_kept() {
     let second = Authority::below(ca_params("Second"), &first);
     let leaf = second.issue(&params("mx.test", &["mx.test"]));
     let chain = leaf.with([second.der(), first.der()]).chain;
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::WrongKeyUsage]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Kind::WrongKeyUsage]);
 }
 
 #[test]
@@ -107,25 +107,25 @@ fn only_certificates_on_the_path_count() {
 
     let good = params("mx.test", &["mx.test"]);
     let chain = intermediate.issue(&good).with(beside.clone()).chain;
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[]);
-    assert_kinds(&judge(&[old_root.der()], &chain, "mx.test"), &[Expired]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[]);
+    assert_kinds(&verify(&[old_root.der()], &chain, "mx.test"), &[Expired]);
 
     let mut bad = good.clone();
     expired(&mut bad);
     let chain = intermediate.issue(&bad).with(beside).chain;
-    let problems = judge(&[root.der()], &chain, "mx.test");
+    let problems = verify(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[Expired]);
     assert_eq!(problems[0].detail, "the certificate was valid until 2020-01-01T00:00:00Z");
 }
 
 #[test]
-fn an_authority_that_bears_the_servers_name_is_told_apart() {
+fn an_authority_with_the_servers_name_is_not_a_self_signed_certificate() {
     let ca = Authority::new("mx.test");
     let identity = ca.issue(&params("mx.test", &["mx.test"]));
-    assert_kinds(&judge(&[ca.der()], &identity.chain, "mx.test"), &[]);
+    assert_kinds(&verify(&[ca.der()], &identity.chain, "mx.test"), &[]);
     let root = Authority::new("Root");
     let chain = identity.with([ca.der()]).chain;
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer]);
 }
 
 /// The certificate with the last bit of its signature flipped.
@@ -147,39 +147,39 @@ fn a_flipped_bit_breaks_the_signature() {
 
     let direct = root.issue(&good).chain;
     let chain = [flipped(&direct[0])];
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[BadSignature]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[BadSignature]);
 
     let direct = root.issue(&bad).chain;
     let chain = [flipped(&direct[0])];
-    assert_kinds(&judge(&[root.der()], &chain, "mx2.test"), &[Expired, WrongName, BadSignature, WrongKeyUsage]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx2.test"), &[Expired, WrongName, BadSignature, WrongKeyUsage]);
 
     let leaf = intermediate.issue(&good).chain;
     let chain = [leaf[0].clone(), flipped(&intermediate.der())];
-    let problems = judge(&[root.der()], &chain, "mx.test");
+    let problems = verify(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[BadSignature]);
     assert!(problems[0].detail.contains("CN=Intermediate was not signed by the key of CN=Root"));
 
     let leaf = intermediate.issue(&bad).chain;
     let chain = [flipped(&leaf[0]), intermediate.der()];
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Expired, BadSignature, WrongKeyUsage]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Expired, BadSignature, WrongKeyUsage]);
     let other = Authority::new("Other");
-    assert_kinds(&judge(&[other.der()], &chain, "mx.test"), &[Expired, UnknownIssuer, BadSignature, WrongKeyUsage]);
+    assert_kinds(&verify(&[other.der()], &chain, "mx.test"), &[Expired, UnknownIssuer, BadSignature, WrongKeyUsage]);
 
     let own = Identity::self_signed(&good).chain;
     let chain = [flipped(&own[0])];
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[SelfSigned, BadSignature]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[SelfSigned, BadSignature]);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn no_flipped_bit_goes_unnoticed(index in any::<prop::sample::Index>(), bit in 0..8, which in 0..2_usize) {
+    fn every_flipped_bit_is_detected(index in any::<prop::sample::Index>(), bit in 0..8, which in 0..2_usize) {
         let (trusted, mut chain) = SAMPLE.with(Clone::clone);
         let mut bytes = chain[which].to_vec();
         *index.get_mut(&mut bytes) ^= 1_u8 << bit;
         chain[which] = CertificateDer::from(bytes);
-        prop_assert!(!judge(&trusted, &chain, "mx.test").is_empty());
+        prop_assert!(!verify(&trusted, &chain, "mx.test").is_empty());
     }
 }
 
@@ -195,26 +195,26 @@ thread_local! {
 }
 
 #[test]
-fn a_tangle_of_certificates_is_given_up_in_time() {
-    // Every certificate may be every other one's issuer, going by the names: webpki alone would try 200,000 ways up.
+fn path_building_is_bounded() {
+    // By their names, any of the certificates may be the issuer of any other: webpki alone would try 200,000 paths.
     let issuer = Authority::new("T");
-    let tangle = (0..150).map(|_| Authority::new("T").cross_signed(&ca_params("T"), &issuer));
+    let candidates = (0..150).map(|_| Authority::new("T").cross_signed(&ca_params("T"), &issuer));
     let leaf = issuer.issue(&params("mx.test", &["mx.test"]));
-    let chain = leaf.with(tangle).chain;
+    let chain = leaf.with(candidates).chain;
     let own = Certificate::from_der(&chain[0]).expect("a good certificate");
-    assert_eq!(relatives(own, &chain[1..], NOW).len(), 7);
+    assert_eq!(issuer_candidates(own, &chain[1..], NOW).len(), 7);
     let root = Authority::new("Root");
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer, Kind::BadSignature]);
-    assert_kinds(&judge(&[issuer.der()], &chain, "mx.test"), &[]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Kind::UnknownIssuer, Kind::BadSignature]);
+    assert_kinds(&verify(&[issuer.der()], &chain, "mx.test"), &[]);
 }
 
 #[test]
-fn certificates_that_come_twice_count_once() {
+fn duplicate_certificates_count_once() {
     let root = Authority::new("Root");
     let intermediate = Authority::below(ca_params("Intermediate"), &root);
     let leaf = intermediate.issue(&params("mx.test", &["mx.test"]));
     let own = leaf.chain[0].clone();
     let copies = std::iter::repeat_n(intermediate.der(), 20);
     let chain = leaf.with([own]).with(copies).chain;
-    assert_kinds(&judge(&[root.der()], &chain, "mx.test"), &[]);
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[]);
 }
