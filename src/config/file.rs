@@ -1,4 +1,4 @@
-//! The settings file: TOML whose keys are the settings' names with underscores, and whose tables below `modules` are checks with a name.
+//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below `modules` are checks with a name.
 
 use std::{fs, io, path::Path};
 
@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use crate::suggest::nearest;
 
-/// The key that is no setting: parameter sets for `/probe`, by name.
+/// The key that is not a setting: parameter sets for `/probe`, by name.
 const MODULES: &str = "modules";
 
 /// What is wrong with a settings file; each text names the file, and the key if it is about one.
@@ -16,7 +16,7 @@ const MODULES: &str = "modules";
 pub(super) enum FileError {
     #[error("--config: cannot read {file}: {source}")]
     Unreadable { file: String, source: io::Error },
-    /// Without the line itself, which toml's own words would have: it may hold a password.
+    /// Without the line itself, which toml's own message has: it may hold a password.
     #[error("--config: {file} is not TOML: line {line}: {message}")]
     NotToml { file: String, line: usize, message: String },
     #[error("{file}: unknown key `{key}`{}", nearest.as_ref().map(|known| format!(", did you mean `{known}`?")).unwrap_or_default())]
@@ -30,7 +30,8 @@ pub(super) enum FileError {
 /// The tables of `modules`: names, and the parameters of each.
 pub(super) type ModuleTables = Vec<(String, Map<String, Json>)>;
 
-/// The command, with the file's values as the defaults of its settings, and the file's modules.
+/// The command, with the file's values as the defaults of all subcommands, and the file's modules. One file may serve all subcommands: a
+/// setting that a subcommand does not have is checked, and otherwise ignored.
 pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), FileError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| FileError::Unreadable { file: file.clone(), source })?;
@@ -59,13 +60,13 @@ fn modules(file: &str, value: Option<Value>) -> Result<ModuleTables, FileError> 
     modules.collect()
 }
 
-/// The value as the parser of a check's parameters takes it. None of them is a list or a table; any of those will be refused by its name.
+/// The value as the parser of a check's parameters takes it. No parameter is a list or a table: that parser refuses an array.
 fn json(value: Value) -> Json {
     match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),
         Value::Boolean(on) => on.into(),
-        // JSON has no NaN; `null` would stand for an absent parameter.
+        // JSON has no NaN, and `null` would mean an absent parameter.
         Value::Float(number) => serde_json::Number::from_f64(number).map_or(Json::Array(Vec::new()), Json::Number),
         Value::Datetime(_) | Value::Array(_) | Value::Table(_) => Json::Array(Vec::new()),
     }
@@ -83,20 +84,22 @@ fn with_default(command: Command, file: &str, key: &str, value: &Value) -> Resul
             return Err(FileError::WrongType { file, key, expected, found: value.type_str() });
         }
     };
-    // On its own, away from the environment: so a bad value is found even where a stronger layer hides it, and the complaint
-    // is surely about this key.
-    let alone = command.clone().mut_arg(&key, |setting| setting.env(Resettable::Reset).default_values(values.clone()));
-    if let Err(error) = alone.try_get_matches_from(["smtp-check"]) {
+    // Parsed alone: a bad value is found even if a stronger layer hides it, and the error is surely about this key.
+    let setting = setting.clone().env(Resettable::Reset).default_values(values.clone());
+    if let Err(error) = Command::new("smtp-check").arg(setting).try_get_matches_from(["smtp-check"]) {
         let message = error.to_string();
         let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         return Err(FileError::BadValue { file, key, message });
     }
-    Ok(command.mut_arg(&key, |setting| setting.default_values(values)))
+    let with_value =
+        |setting: Arg| if setting.get_id() == key.as_str() { setting.default_values(values.clone()) } else { setting };
+    Ok(command.mut_subcommands(|subcommand| subcommand.mut_args(with_value)))
 }
 
-/// What a file may set: every option of the command but those that are no settings.
-fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|argument| !["config", "help", "version"].contains(&argument.get_id().as_str()))
+/// What a file may set: the options of the service, except `--config` itself.
+pub(super) fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    let service = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
+    service.filter(|argument| !["config", "help"].contains(&argument.get_id().as_str()))
 }
 
 /// The value as the command line would write it, or what it should have been.

@@ -1,39 +1,39 @@
-//! A report in words for people; its phases are the [`waterfall`](super::waterfall)'s.
+//! Report as text for people, without its phases: the [`waterfall`](super::waterfall) shows those.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{
     expiry::expiry,
-    look::{BAD, GOOD, Look},
-    words::{Words, place},
+    reply_text::{ReplyText, place},
+    style::{BAD, GOOD, TextStyle},
 };
 use crate::{
     escape::Escaped,
     report::{Outcome, Report, TlsReport},
 };
 
-/// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
+/// Shows a report. Replies are escaped, so that the server cannot move the terminal's cursor.
 #[derive(Debug)]
 pub(super) struct Readable<'a> {
     pub(super) report: &'a Report,
-    pub(super) look: Look,
+    pub(super) style: TextStyle,
 }
 
 impl Display for Readable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.report;
-        let (style, outcome) = match report.outcome {
+        let (colour, outcome) = match report.outcome {
             Outcome::Delivered => (GOOD, "delivered: the server took the message"),
-            Outcome::Completed => (GOOD, "completed, as far as was asked"),
+            Outcome::Completed => (GOOD, "completed, up to the phase asked for"),
             Outcome::Failed => (BAD, "failed"),
         };
-        writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
+        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            let mut said = Words::from(failure).lines();
-            let (place, first) = (place(failure.phase, failure.kind.name()), said.next().unwrap_or_default());
+            let mut lines = ReplyText::from(failure).lines();
+            let (place, first) = (place(failure.phase, failure.kind.name()), lines.next().unwrap_or_default());
             writeln!(f, "  failure      {place}, {whether}: {first}")?;
-            said.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
+            lines.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
         }
         write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -96,7 +96,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(f, "  {word:11}  {when}")?;
     }
     match &metrics.cert_error {
-        None if !tls.verified => writeln!(f, "  verified     no: the handshake did not come to its end"),
+        None if !tls.verified => writeln!(f, "  verified     no: the handshake failed"),
         None => writeln!(f, "  verified     yes"),
         Some(errors) => writeln!(f, "  verified     no: {}", Escaped(errors)),
     }
@@ -138,7 +138,7 @@ mod tests {
             journal.note(started + Duration::from_micros(micros), event);
         }
         let report = fold(journal, started + Duration::from_millis(20));
-        Readable { report: &report, look: Look { width: 80, colour: false, unicode: true } }.to_string()
+        Readable { report: &report, style: TextStyle { width: 80, colour: false, unicode: true } }.to_string()
     }
 
     fn received(lines: &str) -> Event {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_reads_from_the_top() {
+    fn a_report_has_a_line_for_each_fact() {
         let text = shown(|_| {
             let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
             vec![
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_stands_before_all_that_led_to_it() {
+    fn a_failure_comes_first() {
         let text = shown(|_| {
             let failure = Failure::new(Phase::Banner, FailureKind::Timeout, "the server said nothing");
             vec![(0, Event::Began(Phase::Banner)), (20_000, Event::Failed(failure))]
@@ -222,12 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_all_that_the_server_said() {
+    fn a_failure_has_all_lines_of_the_reply() {
         let text = shown(|_| {
-            let said = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
+            let reply = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
             vec![
                 (0, Event::Began(Phase::RcptTo)),
-                (1, received(said)),
+                (1, received(reply)),
                 (1, Event::Ended(Phase::RcptTo, Ending::Rejected)),
             ]
         });

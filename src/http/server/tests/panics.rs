@@ -18,7 +18,7 @@ use crate::{
         Limits,
         tests::{PANICKING, SECRET, panicking},
     },
-    telemetry::{LogForm, log_panic, tests::Lines},
+    telemetry::{LogFormat, log_panic, tests::MemoryLog},
 };
 
 /// Far longer than anything here may take.
@@ -79,8 +79,8 @@ async fn answer(caller: &mut TcpStream) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
-    let (lifecycle, may_finish, lines) = (Lifecycle::default(), Arc::new(Semaphore::new(0)), Lines::default());
-    let _log = tracing::subscriber::set_default(lines.subscriber(LogForm::Json, "info"));
+    let (lifecycle, may_finish, lines) = (Lifecycle::default(), Arc::new(Semaphore::new(0)), MemoryLog::default());
+    let _log = tracing::subscriber::set_default(lines.subscriber(LogFormat::Json, false, "info"));
     let address = start(&lifecycle, &may_finish).await;
     let mut other = TcpStream::connect(address).await.expect("a connection");
     ask(&mut other, 2).await;

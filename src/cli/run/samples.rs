@@ -1,4 +1,4 @@
-//! Reports for the tests of this room.
+//! Sample reports for the tests of this module.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,15 @@ use crate::{
     smtp::ReplyParser,
 };
 
-/// What came of a check.
-pub(super) enum Made<'a> {
+/// The outcome of a sample report.
+pub(super) enum Sample<'a> {
     /// A message was delivered; only the banner took any time.
     Delivered { banner_ms: u64 },
     /// The recipient was rejected with this text, after 5 ms.
     Rejected { message: &'a str },
 }
 
-pub(super) fn made(what: Made<'_>) -> Report {
+pub(super) fn report(sample: Sample<'_>) -> Report {
     let started = Instant::now();
     let mut journal = Journal::new(Heading {
         id: Uuid::nil(),
@@ -34,9 +34,9 @@ pub(super) fn made(what: Made<'_>) -> Report {
         via: Via::Request,
         transcript: false,
     });
-    let (phase, ms, text, ending) = match what {
-        Made::Delivered { banner_ms } => (Phase::Banner, banner_ms, "220 hello", Ending::Accepted),
-        Made::Rejected { .. } => (Phase::RcptTo, 5, "550 no", Ending::Rejected),
+    let (phase, ms, text, ending) = match sample {
+        Sample::Delivered { banner_ms } => (Phase::Banner, banner_ms, "220 hello", Ending::Accepted),
+        Sample::Rejected { .. } => (Phase::RcptTo, 5, "550 no", Ending::Rejected),
     };
     let ended = started + Duration::from_millis(ms);
     let mut wire = text.as_bytes().to_vec();
@@ -46,7 +46,7 @@ pub(super) fn made(what: Made<'_>) -> Report {
     journal.note(ended, Event::Received(reply));
     journal.note(ended, Event::Ended(phase, ending));
     let mut report = fold(journal, ended);
-    if let (Made::Rejected { message }, Some(failure)) = (&what, &mut report.failure) {
+    if let (Sample::Rejected { message }, Some(failure)) = (&sample, &mut report.failure) {
         failure.message = (*message).to_owned();
     } else {
         report.outcome = crate::report::Outcome::Delivered;
