@@ -1,7 +1,7 @@
 //! `healthcheck`: asks the running service whether it is alive, for a container's health check.
 //!
-//! Over HTTPS, any certificate is accepted. Nothing secret is sent, and an expired or replaced certificate is no reason to restart the
-//! service.
+//! Over HTTPS, any certificate is accepted. Nothing secret is sent, and an expired or replaced certificate is no reason
+//! to restart the service.
 
 use std::{
     io,

@@ -15,8 +15,8 @@ use crate::{
     tls::TrustAnchors,
 };
 
-/// How long callers may take to read their last answers, after shutdown began and no check is running. A report has a few kilobytes, with a
-/// transcript about a megabyte at most.
+/// How long callers may take to read their last answers, after shutdown began and no check is running. A report has a
+/// few kilobytes, with a transcript about a megabyte at most.
 const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service, made from settings that are known to be good.
@@ -64,7 +64,8 @@ impl Service {
         let reloadable = Reloadable::open(settings)?;
         let guard = reloadable.guard();
         let access = AccessConfig {
-            // Not needed over TLS, where a page of another name gets no connection, and not wanted by --allow-unauthenticated.
+            // Not needed over TLS, where a page of another name gets no connection, and not wanted by
+            // --allow-unauthenticated.
             host_check: guard.is_none() && settings.service.tls_cert.is_none() && !settings.allow_unauthenticated,
             guard,
             rate_limit: settings.rate_limit,

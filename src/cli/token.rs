@@ -8,7 +8,8 @@ use std::{
 use super::output::{failure, print};
 use crate::http::{NewToken, TokenName};
 
-/// Prints a new token: with explanations on a terminal, otherwise the token in the first line and the file's line in the second.
+/// Prints a new token: with explanations on a terminal, otherwise the token in the first line and the file's line in
+/// the second.
 pub(super) fn print_new(name: &TokenName) -> ExitCode {
     match NewToken::generate(name) {
         Ok(new) if io::stdout().is_terminal() => print(explained(&new)),

@@ -24,7 +24,8 @@ pub(super) fn without_empty(setting: Arg) -> Arg {
     if setting.get_env().is_some_and(is_empty) { setting.env(Resettable::Reset) } else { setting }
 }
 
-/// The variables with our prefix that belong to no setting. They are no error, since other programs set some: Kubernetes does.
+/// The variables with our prefix that belong to no setting. They are no error, since other programs set some:
+/// Kubernetes does.
 pub(super) fn unknown(command: &Command) -> Vec<UnknownVariable> {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let mut names: Vec<_> = set.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
@@ -50,8 +51,8 @@ fn unknown_among(names: Vec<String>, known: &[String]) -> Vec<UnknownVariable> {
         .collect()
 }
 
-/// Whether Kubernetes sets it for a Service called `smtp-check`: `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`, `PORT_80_TCP`,
-/// `PORT_80_TCP_ADDR` and the like.
+/// Whether Kubernetes sets it for a Service called `smtp-check`: `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`,
+/// `PORT`, `PORT_80_TCP`, `PORT_80_TCP_ADDR` and the like.
 fn is_set_by_kubernetes(rest: &str) -> bool {
     let port = rest.strip_prefix("PORT_").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
     port || ["PORT", "SERVICE_HOST", "SERVICE_PORT"].contains(&rest) || rest.starts_with("SERVICE_PORT_")

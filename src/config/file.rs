@@ -1,4 +1,5 @@
-//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below `modules` are checks with a name.
+//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below `modules` are checks
+//! with a name.
 
 use std::{fs, io, path::Path};
 
@@ -30,8 +31,8 @@ pub(super) enum FileError {
 /// The tables of `modules`: names, and the parameters of each.
 pub(super) type ModuleTables = Vec<(String, Map<String, Json>)>;
 
-/// The command, with the file's values as the defaults of all subcommands, and the file's modules. One file may serve all subcommands: a
-/// setting that a subcommand does not have is checked, and otherwise ignored.
+/// The command, with the file's values as the defaults of all subcommands, and the file's modules. One file may serve
+/// all subcommands: a setting that a subcommand does not have is checked, and otherwise ignored.
 pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), FileError> {
     let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| FileError::Unreadable { file: file.clone(), source })?;
@@ -60,7 +61,8 @@ fn modules(file: &str, value: Option<Value>) -> Result<ModuleTables, FileError> 
     modules.collect()
 }
 
-/// The value as the parser of a check's parameters takes it. No parameter is a list or a table: that parser refuses an array.
+/// The value as the parser of a check's parameters takes it. No parameter is a list or a table: that parser refuses an
+/// array.
 fn json(value: Value) -> Json {
     match value {
         Value::String(text) => text.into(),

@@ -1,10 +1,11 @@
 //! Command line and settings: every flag, environment variable and key of the settings file, read in one place.
 //!
-//! A flag wins over the environment, the environment over the file, the file over the default. The file's values are given to the parser of
-//! the command line as defaults ([`mod@file`]), so that one parser checks all four layers and words every error.
+//! A flag wins over the environment, the environment over the file, the file over the default. The file's values are
+//! given to the parser of the command line as defaults ([`mod@file`]), so that one parser checks all four layers and
+//! words every error.
 //!
-//! Each subcommand has the [`settings`] that it uses. Only [`crate::cli`] reads these types; every layer below gets smaller settings of
-//! its own.
+//! Each subcommand has the [`settings`] that it uses. Only [`crate::cli`] reads these types; every layer below gets
+//! smaller settings of its own.
 
 mod environment;
 mod file;

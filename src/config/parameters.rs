@@ -1,6 +1,7 @@
 //! The flags of `run` for the parameters of a check: one flag each, made from the JSON schema of the HTTP body.
 //!
-//! Their values go as text to the parser of HTTP bodies, so that both interfaces accept the same values and give the same errors.
+//! Their values go as text to the parser of HTTP bodies, so that both interfaces accept the same values and give the
+//! same errors.
 
 use std::{fmt, iter};
 

@@ -18,11 +18,12 @@ pub struct Run {
     /// Print the report as JSON, on a terminal too; with --watch, one line each
     #[arg(long)]
     pub json: bool,
-    /// Repeat the check at this interval until Ctrl-C, then print a summary: exit code 0 if all completed checks succeeded, else 1, also if
-    /// there were none
+    /// Repeat the check at this interval until Ctrl-C, then print a summary: exit code 0 if all completed checks
+    /// succeeded, else 1, also if there were none
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub watch: Option<Duration>,
-    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help, too)
+    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help,
+    /// too)
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     pub nagios: bool,
     /// Limits for `--nagios`.

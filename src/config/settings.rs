@@ -58,8 +58,8 @@ pub struct TargetSettings {
     #[arg(long, env = "SMTP_CHECK_MAX_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = check_timeout)]
     pub max_timeout: Duration,
 
-    /// Networks that checks must not connect to, beside the built-in ones: link-local, cloud metadata, multicast, unspecified,
-    /// broadcast (CIDR; list)
+    /// Networks that checks must not connect to, beside the built-in ones: link-local, cloud metadata, multicast,
+    /// unspecified, broadcast (CIDR; list)
     #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', value_parser = Element(network))]
     pub target_deny: Vec<IpNet>,
 
@@ -73,9 +73,9 @@ pub struct TargetSettings {
           value_parser = Element(HostRule::from_str))]
     pub target_deny_host: Vec<HostRule>,
 
-    /// The only hosts and mail domains that checks may ask for, in the same form. If a name is denied too, the longer rule wins, and
-    /// of equal rules this one. The mail servers of an allowed domain are allowed. An address without a name needs --target-allow
-    /// (list) [default: any]
+    /// The only hosts and mail domains that checks may ask for, in the same form. If a name is denied too, the longer
+    /// rule wins, and of equal rules this one. The mail servers of an allowed domain are allowed. An address without a
+    /// name needs --target-allow (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',',
           value_parser = Element(HostRule::from_str))]
     pub target_allow_host: Vec<HostRule>,
@@ -103,8 +103,8 @@ pub struct TelemetrySettings {
     #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
 
-    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317. OpenTelemetry's own variables count
-    /// too, such as OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS [default: none]
+    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317. OpenTelemetry's own
+    /// variables count too, such as OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS [default: none]
     #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true,
           value_parser = Unrepeated(otlp_endpoint))]
     pub otlp_endpoint: Option<Url>,
@@ -126,17 +126,18 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new())]
     pub allow_unauthenticated: bool,
 
-    /// File of bearer tokens, one `name:sha256-hex` per line. With it, every route but /healthz, /readyz and /version needs a token; read
-    /// again on SIGHUP
+    /// File of bearer tokens, one `name:sha256-hex` per line. With it, every route but /healthz, /readyz and /version
+    /// needs a token; read again on SIGHUP
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE")]
     pub tokens_file: Option<PathBuf>,
 
-    /// Connections of callers; one more replaces the one that has been idle the longest [default: 4 for each of --max-checks]
+    /// Connections of callers; one more replaces the one that has been idle the longest [default: 4 for each of
+    /// --max-checks]
     #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", value_parser = value_parser!(u32).range(1..=4_000_000))]
     pub max_connections: Option<u32>,
 
-    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h. Counted per token; without tokens per client address, or IPv6
-    /// network of 64 bits [default: no limit]
+    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h. Counted per token; without tokens per client
+    /// address, or IPv6 network of 64 bits [default: no limit]
     #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT")]
     pub rate_limit: Option<Rate>,
 
@@ -158,7 +159,8 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = timeout)]
     pub header_timeout: Duration,
 
-    /// Time for a caller to send a request's body, and to read more of a response; a slower caller's connection is closed
+    /// Time for a caller to send a request's body, and to read more of a response; a slower caller's connection is
+    /// closed
     #[arg(long, env = "SMTP_CHECK_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = timeout)]
     pub body_timeout: Duration,
 

@@ -1,4 +1,5 @@
-//! The subcommand's name: settings may stand in front of it, and without one the program serves. The parser knows neither.
+//! The subcommand's name: settings may stand in front of it, and without one the program serves. The parser knows
+//! neither.
 
 use std::ffi::OsString;
 

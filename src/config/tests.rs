@@ -1,4 +1,5 @@
-//! Every layer of the settings, and what each complaint names. The environment's own layer is tested with the program itself.
+//! Every layer of the settings, and what each complaint names. The environment's own layer is tested with the program
+//! itself.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 

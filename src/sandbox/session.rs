@@ -1,4 +1,4 @@
-//! The conversation: which command may follow which, and what each is answered (RFC 5321, section 4.1.4).
+//! Session: the order of commands, and the reply to each (RFC 5321, section 4.1.4).
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The most recipients of one message; RFC 5321, section 4.5.3.1.8 asks for a hundred.
+/// The most recipients of a message: the least that RFC 5321, section 4.5.3.1.8 allows.
 const MAX_RECIPIENTS: usize = 100;
 
-/// One client's conversation, in clear or inside TLS.
+/// One client's session, in clear text or inside TLS.
 pub(super) struct Session<'a, S> {
     wire: Wire<S>,
     maildrop: &'a Maildrop,
@@ -29,7 +29,7 @@ pub(super) struct Session<'a, S> {
     transaction: Option<Transaction>,
 }
 
-/// The client as EHLO or HELO introduced it.
+/// What EHLO or HELO told of the client.
 struct Client {
     name: String,
     extended: bool,
@@ -50,23 +50,23 @@ enum Next {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
-    /// A session that begins in clear, with a greeting.
+    /// A session that begins in clear text, with a greeting.
     pub(super) fn clear(wire: Wire<S>, maildrop: &'a Maildrop) -> Self {
         Self { wire, maildrop, tls: false, greets: true, client: None, authenticated: false, transaction: None }
     }
 
-    /// A session inside TLS. After STARTTLS no second greeting is due (RFC 3207, section 4.2).
+    /// A session inside TLS. After STARTTLS there is no second greeting (RFC 3207, section 4.2).
     pub(super) fn secured(wire: Wire<S>, maildrop: &'a Maildrop, greets: bool) -> Self {
         Self { tls: true, greets, ..Self::clear(wire, maildrop) }
     }
 
-    /// Talks until the end. Gives the stream back where a TLS handshake comes next.
+    /// Runs the session. Returns the stream if a TLS handshake comes next.
     pub(super) async fn run(mut self) -> Option<S> {
-        match self.converse().await {
+        match self.dialogue().await {
             Ok(Next::StartTls) => return Some(self.wire.into_inner()),
             Ok(_) => {}
             Err(Fault::Gone) => return None,
-            // Nobody may be there to read it; the connection is closed in any case.
+            // The connection is closed in any case, read or not.
             Err(Fault::Closing(reply)) => {
                 let _ = self.wire.reply(&reply).await;
             }
@@ -75,7 +75,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         None
     }
 
-    async fn converse(&mut self) -> Result<Next, Fault> {
+    async fn dialogue(&mut self) -> Result<Next, Fault> {
         if self.greets {
             let greeting = format!("220 {HOST} ESMTP smtp-check sandbox");
             self.wire.reply(&greeting).await?;
@@ -83,7 +83,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         loop {
             let line = self.wire.line().await?;
             let next = match line.and_then(|line| Command::parse(&line)) {
-                Ok(command) => self.obey(command).await?,
+                Ok(command) => self.execute(command).await?,
                 Err(refusal) => self.answer(refusal).await?,
             };
             if next != Next::Command {
@@ -92,7 +92,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<Next, Fault> {
+    async fn execute(&mut self, command: Command) -> Result<Next, Fault> {
         let reply = match command {
             Command::Ehlo(name) => self.ehlo(name),
             Command::Helo(name) => self.helo(name),
@@ -141,7 +141,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.transaction = None;
     }
 
-    /// Commands in the same breath as STARTTLS would slip from clear text into TLS (CVE-2011-0411): they end the connection.
+    /// Commands that were sent together with STARTTLS end the connection: they would pass from clear text into TLS
+    /// (CVE-2011-0411).
     async fn starttls(&mut self) -> Result<Next, Fault> {
         let reply: Reply = if self.tls {
             "503 5.5.1 TLS is already active".into()
@@ -170,7 +171,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
             Mechanism::Login => self.login(initial).await?,
         };
         Ok(match credentials {
-            Ok(credentials) if credentials.are_known() => {
+            Ok(credentials) if credentials.are_valid() => {
                 self.authenticated = true;
                 "235 2.7.0 Authentication successful".into()
             }
@@ -193,7 +194,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         Ok(password.map(|password| Credentials::login(&user, password)))
     }
 
-    /// The response that came along, or the one that the challenge asks for.
+    /// The initial response, or the response to the challenge.
     async fn response(&mut self, initial: Option<Secret>, challenge: &str) -> Result<Result<Secret, Reply>, Fault> {
         if let Some(initial) = initial {
             return Ok(auth::decode(initial.expose()));
@@ -240,7 +241,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     }
 
     async fn data(&mut self) -> Result<Reply, Fault> {
-        // Without one accepted recipient the transaction stays open, for another RCPT.
+        // Without an accepted recipient, the transaction stays open for another RCPT.
         let Some(transaction) = self.transaction.take_if(|open| !open.recipients.is_empty()) else {
             return Ok("503 5.5.1 Send MAIL and RCPT first".into());
         };

@@ -13,7 +13,8 @@ pub enum LevelsError {
     /// It does not have the syntax of a filter.
     #[error(transparent)]
     Form(#[from] ParseError),
-    /// A word that would silence the log: the filter takes a word without a level for the name of a target, and no target has this name.
+    /// A word that would silence the log: the filter takes a word without a level for the name of a target, and no
+    /// target has this name.
     #[error(
         "`{0}` is neither a level (error, warn, info, debug, trace, off) nor a part of this program; \
          one of its libraries needs a level, such as hyper=debug"
@@ -36,7 +37,8 @@ pub(super) fn from_environment(levels: &str) -> Result<EnvFilter, LevelsError> {
     }
 }
 
-/// Whether it is a single word that is neither a level nor one of our modules. Anything longer is left to the filter's own parser.
+/// Whether it is a single word that is neither a level nor one of our modules. Anything longer is left to the filter's
+/// own parser.
 fn names_nothing(word: &str) -> bool {
     let is_alone = !word.is_empty() && !word.contains(['=', '[', ']', '{', '}']);
     is_alone && word.parse::<LevelFilter>().is_err() && word.split("::").next() != Some(env!("CARGO_CRATE_NAME"))

@@ -65,8 +65,8 @@ pub enum LogError {
     Thread(#[from] io::Error),
 }
 
-/// Sends the log to stderr, panics included. Without `format`, it is text on a terminal and JSON otherwise. `RUST_LOG` sets the levels;
-/// `levels`, in the same syntax, applies if it is not set.
+/// Sends the log to stderr, panics included. Without `format`, it is text on a terminal and JSON otherwise. `RUST_LOG`
+/// sets the levels; `levels`, in the same syntax, applies if it is not set.
 ///
 /// # Errors
 /// See [`LogError`].
@@ -81,16 +81,16 @@ pub fn start(format: Option<LogFormat>, levels: &str) -> Result<Log, LogError> {
     Ok(Log(guard))
 }
 
-/// One line per panic. A message that was made at run time is left out: it may quote what a caller sent, such as a password. The place is
-/// enough to find the cause.
+/// One line per panic. A message that was made at run time is left out: it may quote what a caller sent, such as a
+/// password. The place is enough to find the cause.
 pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let cause = panic.payload().downcast_ref::<&'static str>();
     tracing::error!(place, cause, "panicked");
 }
 
-/// Raises the limit on open files to the most that the system allows: each check needs a socket, and so does its caller. Returns the new
-/// limit.
+/// Raises the limit on open files to the most that the system allows: each check needs a socket, and so does its
+/// caller. Returns the new limit.
 ///
 /// # Errors
 /// The system's own error, for example if a sandbox forbids the call.

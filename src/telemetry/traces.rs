@@ -15,8 +15,8 @@ use url::Url;
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends spans in batches, from a thread of its own. If the collector is slower than the checks, spans are dropped: no check waits for
-/// the collector.
+/// Sends spans in batches, from a thread of its own. If the collector is slower than the checks, spans are dropped: no
+/// check waits for the collector.
 #[derive(Clone, Debug)]
 pub struct Traces(SdkTracerProvider);
 
@@ -32,8 +32,8 @@ pub enum EndpointError {
 }
 
 impl Traces {
-    /// Sends to the collector at `endpoint`, such as `http://127.0.0.1:4317`. Must be called inside a tokio runtime. It does not connect
-    /// yet: the log tells of an unreachable collector when there are spans to send.
+    /// Sends to the collector at `endpoint`, such as `http://127.0.0.1:4317`. Must be called inside a tokio runtime. It
+    /// does not connect yet: the log tells of an unreachable collector when there are spans to send.
     ///
     /// # Errors
     /// See [`EndpointError`].

@@ -1,7 +1,7 @@
 //! Non-blocking log writer: a thread of its own writes the lines, in batches.
 //!
-//! The thread wakes once for all lines of a few milliseconds. tracing-appender 0.2 wakes for each line; and if nobody reads the log, it
-//! prints a message on stdout at the end, which belongs to reports.
+//! The thread wakes once for all lines of a few milliseconds. tracing-appender 0.2 wakes for each line; and if nobody
+//! reads the log, it prints a message on stdout at the end, which belongs to reports.
 
 use std::{
     io::{self, Write},

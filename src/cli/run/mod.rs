@@ -2,7 +2,8 @@
 //!
 //! - [`screen`]: a terminal, which shows the [`waterfall`] of a running check.
 //! - [`readable`]: the report as text.
-//! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the others use them.
+//! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the
+//!   others use them.
 //! - [`watch`]: check after check, and a summary.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
@@ -106,8 +107,8 @@ async fn check_with(probe: Probe, check: Check, settings: &Run) -> ExitCode {
     }
 }
 
-/// Reports an error of the command line, or prints what `--help` and `--version` ask for. With `--nagios`, by the plugins' guidelines: an error
-/// is one line on stdout, and the exit code is 3 (UNKNOWN), after `--help` too.
+/// Reports an error of the command line, or prints what `--help` and `--version` ask for. With `--nagios`, by the
+/// plugins' guidelines: an error is one line on stdout, and the exit code is 3 (UNKNOWN), after `--help` too.
 pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
     if !arguments.iter().any(|argument| argument == "--nagios") {
         error.exit();

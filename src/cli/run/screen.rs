@@ -33,7 +33,8 @@ impl Screen {
         let lines = terminal_size_of(io::stdout()).map_or(24, |(_, Height(lines))| usize::from(lines));
         Self {
             redraws: !dumb && lines > Phase::ALL.len(),
-            // The library follows NO_COLOR and similar variables, but if CI is set it expects colours of a dumb terminal too.
+            // The library follows NO_COLOR and similar variables, but if CI is set it expects colours of a dumb
+            // terminal too.
             colour: !dumb && AutoStream::choice(&io::stdout()) != ColorChoice::Never,
             unicode: is_unicode(&["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default())),
             drawn: 0,
@@ -58,7 +59,8 @@ impl Screen {
             let below = if lines.len() < self.drawn { ERASE_BELOW } else { "" };
             let picture = self.redrawn(lines.iter().map(String::as_str));
             self.drawn = lines.len();
-            // Without line wrap: wide characters may take more columns than counted, and a wrapped line would shift the next picture.
+            // Without line wrap: wide characters may take more columns than counted, and a wrapped line would shift the
+            // next picture.
             print(format_args!("\x1b[?7l{picture}{below}\x1b[?7h"));
         }
     }
@@ -78,8 +80,8 @@ impl Screen {
         print(text)
     }
 
-    /// The lines, written over those of the picture one by one: if the whole screen is erased at once, tmux keeps its content in the
-    /// scrollback.
+    /// The lines, written over those of the picture one by one: if the whole screen is erased at once, tmux keeps its
+    /// content in the scrollback.
     fn redrawn<'a>(&self, lines: impl Iterator<Item = &'a str>) -> String {
         let up = if self.drawn > 0 { format!("\x1b[{}A\r", self.drawn) } else { String::new() };
         // Erased before it is written: after a full line, the cursor still stands on its last character.

@@ -23,8 +23,9 @@ use crate::{
     report::{Outcome, Report},
 };
 
-/// Runs the check at this interval until SIGTERM or SIGINT. On a screen, each check is drawn, and its picture then becomes one line. Otherwise
-/// each is a line of JSON, and the summary goes to stderr. A check that takes longer than the interval delays the next.
+/// Runs the check at this interval until SIGTERM or SIGINT. On a screen, each check is drawn, and its picture then
+/// becomes one line. Otherwise each is a line of JSON, and the summary goes to stderr. A check that takes longer than
+/// the interval delays the next.
 pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut screen: Option<Screen>) -> ExitCode {
     let mut stop = match Signals::new() {
         Ok(stop) => stop,
@@ -99,7 +100,8 @@ fn line(report: &Report, style: TextStyle) -> String {
     line
 }
 
-/// Counts and times of many checks. It keeps a float for each phase of each check: at one check a second, at most 10 MB a day.
+/// Counts and times of many checks. It keeps a float for each phase of each check: at one check a second, at most 10 MB
+/// a day.
 #[derive(Debug, Default)]
 struct Tally {
     checks: usize,

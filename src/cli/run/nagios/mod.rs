@@ -1,5 +1,5 @@
-//! `--nagios`: a report as the output of a plugin, by the Monitoring Plugins Development Guidelines. It is always one line: text, `|`, and
-//! the performance data.
+//! `--nagios`: a report as the output of a plugin, by the Monitoring Plugins Development Guidelines. It is always one
+//! line: text, `|`, and the performance data.
 
 use std::{fmt::Write, process::ExitCode};
 
@@ -49,7 +49,8 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// Status and line for a report. A failed check is critical; a threshold for a phase that was not measured gives UNKNOWN.
+/// Status and line for a report. A failed check is critical; a threshold for a phase that was not measured gives
+/// UNKNOWN.
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
         Some(failure) => {
@@ -134,8 +135,8 @@ fn has_none(tls: &TlsReport) -> bool {
     tls.chain.is_empty()
 }
 
-/// What else is wrong with the certificate or its issuers. Mail is delivered to such a server, too: it is a warning, unless a certificate
-/// has expired.
+/// What else is wrong with the certificate or its issuers. Mail is delivered to such a server, too: it is a warning,
+/// unless a certificate has expired.
 fn validity_fault(report: &Report) -> Option<(Status, String)> {
     let (tls, error) = (report.tls.as_ref()?, report.metrics.cert_error.as_ref()?);
     let has_expired = report.metrics.cert_end_in.is_some_and(|seconds| seconds < 0);
