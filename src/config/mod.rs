@@ -100,7 +100,7 @@ impl CommandLine {
         let subcommand = matches.subcommand();
         if let Some(Ok(Some(path))) = subcommand.map(|(_, matches)| matches.try_get_one::<PathBuf>("config")) {
             // Parsed again: only the first pass tells which file to read.
-            (command, modules) = file::with_defaults_of(command, path).map_err(|error| invalid(&error.to_string()))?;
+            (command, modules) = file::with_defaults_of(command, path)?;
             matches = command.try_get_matches_from_mut(arguments)?;
         }
         let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;

@@ -29,13 +29,27 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long to wait at the end for the client to close: unread bytes would turn the last reply into a reset.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a session cannot go on.
+/// Why a command cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
+    /// The session goes on after this reply.
+    Refused(Reply),
     /// The client is gone.
     Gone,
     /// The connection is closed after this reply.
     Closing(Reply),
+}
+
+impl From<Reply> for Fault {
+    fn from(reply: Reply) -> Self {
+        Self::Refused(reply)
+    }
+}
+
+impl From<&'static str> for Fault {
+    fn from(reply: &'static str) -> Self {
+        Self::Refused(reply.into())
+    }
 }
 
 impl From<io::Error> for Fault {
@@ -68,9 +82,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(written.await.map_err(|_| Fault::Gone)??)
     }
 
-    /// Reads a line without its end; a bad line gives the reply to send. A lone LF ends a line, too, for people who
-    /// type.
-    pub(super) async fn line(&mut self) -> Result<Result<String, Reply>, Fault> {
+    /// Reads a line without its end. A lone LF ends a line, too, for people who type.
+    pub(super) async fn line(&mut self) -> Result<String, Fault> {
         let deadline = self.idle_deadline();
         let mut line = Vec::new();
         let mut skipped = 0;
@@ -87,10 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             self.stream.consume(part);
             if ended && skipped == 0 {
-                return Ok(text(line));
+                return text(line);
             }
             if ended {
-                return Ok(Err("500 5.5.2 Line too long".into()));
+                return Err("500 5.5.2 Line too long".into());
             }
             if skipped > MAX_SKIPPED_LINE_SIZE {
                 return Err(Fault::Closing("500 5.5.2 Line too long".into()));
@@ -98,8 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Reads a message up to CR LF DOT CR LF; one that is too large gives the reply to send.
-    pub(super) async fn content(&mut self) -> Result<Result<Vec<u8>, Reply>, Fault> {
+    /// Reads a message up to CR LF DOT CR LF.
+    pub(super) async fn content(&mut self) -> Result<Vec<u8>, Fault> {
         let too_big = || Reply::from("552 5.3.4 Message size exceeds fixed limit");
         let mut decoder = ContentDecoder::new(MAX_MESSAGE);
         let mut taken = 0;
@@ -112,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 return Err(Fault::Closing(too_big()));
             }
         }
-        Ok(decoder.finish().ok_or_else(too_big))
+        Ok(decoder.finish().ok_or_else(too_big)?)
     }
 
     /// Whether the client has sent more than has been read.
@@ -166,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 }
 
 /// The line as text. Control characters are refused, so that no reply can contain one.
-fn text(mut line: Vec<u8>) -> Result<String, Reply> {
+fn text(mut line: Vec<u8>) -> Result<String, Fault> {
     line.truncate(line.strip_suffix(b"\n").unwrap_or(&line).len());
     line.truncate(line.strip_suffix(b"\r").unwrap_or(&line).len());
     match String::from_utf8(line) {
@@ -187,7 +200,7 @@ mod tests {
         (Wire::new(server, end), client)
     }
 
-    async fn line_of(octets: &[u8]) -> Result<Result<String, Reply>, Fault> {
+    async fn line_of(octets: &[u8]) -> Result<String, Fault> {
         let (mut wire, mut client) = wire();
         let send = async {
             // The wire may hang up in the middle of this.
@@ -212,12 +225,12 @@ mod tests {
             ("é\r\n", "é"),
             (&format!("{longest}\r\n"), &longest),
         ] {
-            assert_eq!(line_of(sent.as_bytes()).await, Ok(Ok(kept.to_owned())));
+            assert_eq!(line_of(sent.as_bytes()).await, Ok(kept.to_owned()));
         }
         for refused in [&b"a\0b\r\n"[..], b"a\rb\r\n", b"a\x7f\r\n", b"\xff\r\n", format!("{longest}x\r\n").as_bytes()]
         {
-            let line = line_of(refused).await.expect("the wire goes on");
-            assert!(line.is_err_and(|reply| reply.starts_with("500 5.5.2 ")));
+            let line = line_of(refused).await;
+            assert!(matches!(&line, Err(Fault::Refused(reply)) if reply.starts_with("500 5.5.2 ")), "{line:?}");
         }
         assert_eq!(line_of(b"NOOP").await, Err(Fault::Gone));
         assert_eq!(line_of(b"").await, Err(Fault::Gone));
@@ -230,8 +243,8 @@ mod tests {
         let (mut wire, mut client) = wire();
         let long = [vec![b'x'; MAX_LINE_SIZE + 1], b"\r\nNOOP\r\n".to_vec()].concat();
         client.write_all(&long).await.expect("it fits the pipe");
-        assert!(wire.line().await.is_ok_and(|line| line.is_err()));
-        assert_eq!(wire.line().await, Ok(Ok("NOOP".to_owned())));
+        assert!(matches!(wire.line().await, Err(Fault::Refused(_))));
+        assert_eq!(wire.line().await, Ok("NOOP".to_owned()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,27 +23,34 @@ pub(super) enum Sample<'a> {
     Rejected { message: &'a str },
 }
 
-pub(super) fn report(sample: Sample<'_>) -> Report {
-    let started = Instant::now();
-    let mut journal = Journal::new(Heading {
+/// A journal with a transcript, without any event.
+pub(super) fn journal(started: Instant) -> Journal {
+    Journal::new(Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
         started,
         host: "mx.example.com".to_owned(),
         port: 25,
         via: Via::Request,
-        transcript: false,
-    });
+        transcript: true,
+    })
+}
+
+/// The event of a reply.
+pub(super) fn received(lines: &str) -> Event {
+    Event::Received(ReplyParser::default().parse(&mut lines.as_bytes()).expect("a reply").expect("whole"))
+}
+
+pub(super) fn report(sample: Sample<'_>) -> Report {
+    let started = Instant::now();
+    let mut journal = journal(started);
     let (phase, ms, text, ending) = match sample {
         Sample::Delivered { banner_ms } => (Phase::Banner, banner_ms, "220 hello", Ending::Accepted),
         Sample::Rejected { .. } => (Phase::RcptTo, 5, "550 no", Ending::Rejected),
     };
     let ended = started + Duration::from_millis(ms);
-    let mut wire = text.as_bytes().to_vec();
-    wire.extend(b"\r\n");
-    let reply = ReplyParser::default().parse(&mut wire.as_slice()).expect("a reply").expect("whole");
     journal.note(started, Event::Began(phase));
-    journal.note(ended, Event::Received(reply));
+    journal.note(ended, received(&format!("{text}\r\n")));
     journal.note(ended, Event::Ended(phase, ending));
     let mut report = fold(journal, ended);
     if let (Sample::Rejected { message }, Some(failure)) = (&sample, &mut report.failure) {
