@@ -17,12 +17,12 @@ use crate::{
     config::{ServeSettings, invalid},
     probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
-    telemetry::Log,
+    telemetry::WorkerGuard,
     tls::TrustAnchors,
 };
 
 /// Starts both, runs the check, and serves until a signal stops it.
-pub(super) async fn demo(settings: &ServeSettings, log: &Log) -> Result<ExitCode, clap::Error> {
+pub(super) async fn demo(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, clap::Error> {
     let mut anchors = build::trust_anchors(&settings.target)?;
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
@@ -78,7 +78,7 @@ struct ServiceAccess {
 }
 
 fn introduction(sandbox: &Sandbox, access: &ServiceAccess, report: &str, body: &str) -> String {
-    // -k: the name in the certificate is not known here, and is hardly an address.
+    // -k, because the certificate is rarely for the address.
     let (curl, scheme) = if access.has_tls { ("curl -sSk", "https") } else { ("curl -sS", "http") };
     let origin = format!("{scheme}://{}", access.address);
     let (token, header) = if access.needs_token {

@@ -21,7 +21,7 @@ use clap::Error;
 
 use crate::{
     config::{Command, CommandLine, TelemetrySettings, Token, UnknownVariable, invalid},
-    telemetry::{self, Log},
+    telemetry::{self, WorkerGuard},
 };
 pub use run::refuse_usage;
 
@@ -33,7 +33,7 @@ const QUIET_LEVELS: &str = "error";
 /// Runs the subcommand.
 ///
 /// # Errors
-/// A setting is bad, which shows only here: a file that it names, for example. No port is bound then.
+/// A setting is bad, which shows only now: for example, a file that it names is missing. No port is bound then.
 pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     let log = |settings, levels| start_log(settings, levels, &line.unknown_variables);
     match &line.command {
@@ -49,7 +49,7 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
     }
 }
 
-fn start_log(settings: &TelemetrySettings, levels: &str, unknown: &[UnknownVariable]) -> Result<Log, Error> {
+fn start_log(settings: &TelemetrySettings, levels: &str, unknown: &[UnknownVariable]) -> Result<WorkerGuard, Error> {
     let log = telemetry::start(settings.log_format, levels).map_err(|error| invalid(&error.to_string()))?;
     for UnknownVariable { name, nearest } in unknown {
         tracing::warn!(variable = name, nearest, "unknown variable, ignored");

@@ -11,7 +11,7 @@ use crate::{
     config::{ServeSettings, invalid},
     http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
     probe::{Limits, Probe},
-    telemetry::{self, Log, Traces},
+    telemetry::{self, Traces, WorkerGuard},
     tls::TrustAnchors,
 };
 
@@ -37,7 +37,7 @@ impl Service {
     ///
     /// # Errors
     /// A setting is bad, or a file that it names.
-    pub(super) fn new(settings: &ServeSettings, anchors: TrustAnchors, log: &Log) -> Result<Self, Error> {
+    pub(super) fn new(settings: &ServeSettings, anchors: TrustAnchors, log: &WorkerGuard) -> Result<Self, Error> {
         let traces = build::traces(&settings.telemetry)?;
         let limits = Limits {
             checks: settings.max_checks as usize,
@@ -64,8 +64,7 @@ impl Service {
         let reloadable = Reloadable::open(settings)?;
         let guard = reloadable.guard();
         let access = AccessConfig {
-            // Not needed over TLS, where a page of another name gets no connection, and not wanted by
-            // --allow-unauthenticated.
+            // Over TLS, the browser refuses a page of another name by itself. --allow-unauthenticated allows everybody.
             host_check: guard.is_none() && settings.service.tls_cert.is_none() && !settings.allow_unauthenticated,
             guard,
             rate_limit: settings.rate_limit,
@@ -86,7 +85,7 @@ impl Service {
         Ok(Self { listen: settings.service.listen, lifecycle, router, server, open_files, reloadable, probe, traces })
     }
 
-    /// Binds the port. If it cannot, the exit code, and the reason is printed.
+    /// Binds the port. On failure, it prints the reason and returns the exit code.
     pub(super) async fn bind(&self) -> Result<TcpListener, ExitCode> {
         let listener = TcpListener::bind(self.listen).await;
         listener.map_err(|error| failure(format_args!("--listen: cannot listen on {}: {error}", self.listen)))
@@ -142,7 +141,7 @@ impl Service {
 }
 
 /// Serves until a signal stops it.
-pub(super) async fn serve(settings: &ServeSettings, log: &Log) -> Result<ExitCode, Error> {
+pub(super) async fn serve(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, Error> {
     let service = Service::new(settings, build::trust_anchors(&settings.target)?, log)?;
     Ok(match service.bind().await {
         Ok(listener) => service.run(listener).await,

@@ -1,11 +1,11 @@
-//! The subcommand's name: settings may stand in front of it, and without one the program serves. The parser knows
-//! neither.
+//! Default subcommand, and settings in front of the subcommand's name. clap supports neither, so the arguments are
+//! rearranged before they are parsed.
 
 use std::ffi::OsString;
 
 use clap::Command;
 
-/// The subcommand of a command line without any.
+/// The subcommand of a command line without one.
 const DEFAULT: &str = "serve";
 
 /// The arguments with the subcommand's name in front of all flags.
@@ -20,7 +20,8 @@ pub(super) fn moved_to_front(command: &Command, mut arguments: Vec<OsString>) ->
     arguments
 }
 
-/// Where the subcommand's name stands, behind flags alone. The value of a flag is no name: `--config demo serve`.
+/// Index of the subcommand's name, if only flags stand before it. The value of a flag is not a name, as in
+/// `--config demo`.
 fn position(command: &Command, arguments: &[OsString]) -> Option<usize> {
     let mut rest = arguments.iter().enumerate().skip(1);
     while let Some((at, word)) = rest.next() {

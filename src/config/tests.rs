@@ -1,5 +1,4 @@
-//! Every layer of the settings, and what each complaint names. The environment's own layer is tested with the program
-//! itself.
+//! Tests of the layers of the settings, and of what each error names. Tests of the environment run the program itself.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
@@ -31,7 +30,7 @@ fn run(arguments: &[&str]) -> Run {
     }
 }
 
-/// A settings file of its own for one test, removed with it.
+/// A settings file for one test, removed at its end.
 struct File(PathBuf);
 
 impl File {
@@ -328,6 +327,12 @@ fn a_flag_of_the_service_is_refused_by_run_and_other_layers_are_not() {
         let error = parse(arguments).expect_err("no flag of run");
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("--listen is a setting of the service"), "{error}");
+    }
+    for arguments in
+        [&["healthcheck", "--listen=127.0.0.1:80", "--max-checks=7"][..], &["token", "--max-checks=7", "ci"]]
+    {
+        let error = parse(arguments).expect_err("no flag of this subcommand");
+        assert!(error.to_string().contains("--max-checks is a setting of the service"), "{error}");
     }
     let file =
         File::new("service", "listen = '127.0.0.1:80'\nmax_checks = 5\ntarget_ports = [2525]\nmax_timeout = '5s'\n");

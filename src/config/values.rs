@@ -1,4 +1,4 @@
-//! Parsers of values: each turns a text into a setting, or says what is wrong with it.
+//! Parsers of the values of settings. Each error says how to write the value.
 
 use std::{
     ffi::OsStr,

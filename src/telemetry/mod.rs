@@ -14,7 +14,6 @@ use std::{
 
 use clap::ValueEnum;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use prometheus_client::metrics::counter::Counter;
 use tracing::{Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter,
@@ -27,9 +26,9 @@ use tracing_subscriber::{
 
 pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
+pub use writer::WorkerGuard;
 
 use crate::escape::Escaped;
-use writer::WorkerGuard;
 
 /// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,20 +37,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line, for machines.
     Json,
-}
-
-/// Keeps the log running; dropped, it waits up to a second for the last lines to be written.
-///
-/// A slow reader of stderr neither blocks a check nor distorts its times: lines beyond a buffer are dropped.
-#[derive(Debug)]
-#[must_use = "the log ends when this is dropped"]
-pub struct Log(WorkerGuard);
-
-impl Log {
-    /// Counter of the lines that were dropped, because stderr was not read fast enough.
-    pub fn dropped_lines(&self) -> Counter {
-        self.0.dropped_lines()
-    }
 }
 
 /// Why the log does not start.
@@ -70,7 +55,7 @@ pub enum LogError {
 ///
 /// # Errors
 /// See [`LogError`].
-pub fn start(format: Option<LogFormat>, levels: &str) -> Result<Log, LogError> {
+pub fn start(format: Option<LogFormat>, levels: &str) -> Result<WorkerGuard, LogError> {
     let filter = levels::from_environment(levels)?;
     let (writer, guard) = writer::write_to(io::stderr())?;
     let is_terminal = io::stderr().is_terminal();
@@ -78,7 +63,7 @@ pub fn start(format: Option<LogFormat>, levels: &str) -> Result<Log, LogError> {
     // Fails only if a log has been started already; that one stays.
     tracing::subscriber::set_global_default(subscriber(format, is_terminal, filter, writer)).ok();
     panic::set_hook(Box::new(log_panic));
-    Ok(Log(guard))
+    Ok(guard)
 }
 
 /// One line per panic. A message that was made at run time is left out: it may quote what a caller sent, such as a

@@ -25,9 +25,12 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct LogWriter(Arc<Shared>);
 
-/// Keeps the thread alive; dropped, it waits for the last lines.
+/// Keeps the log running; dropped, it waits up to a second for the last lines to be written.
+///
+/// A slow reader of stderr neither blocks a check nor distorts its times: lines beyond a buffer are dropped.
 #[derive(Debug)]
-pub(super) struct WorkerGuard(Arc<Shared>);
+#[must_use = "the log ends when this is dropped"]
+pub struct WorkerGuard(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -59,8 +62,8 @@ pub(super) fn write_to(out: impl Write + Send + 'static) -> io::Result<(LogWrite
 }
 
 impl WorkerGuard {
-    /// Counter of dropped lines.
-    pub(super) fn dropped_lines(&self) -> Counter {
+    /// Counter of the lines that were dropped, because stderr was not read fast enough.
+    pub fn dropped_lines(&self) -> Counter {
         self.0.dropped.clone()
     }
 }

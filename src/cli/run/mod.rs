@@ -122,7 +122,7 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
     refuse(vec![first.trim_start_matches("error: ").to_owned()], true)
 }
 
-/// Why a check was not run, and which setting would allow it: who has a shell can change the settings.
+/// Why a check was not run, and which setting would allow it: a user of the shell can change it.
 fn refusal_text(refusal: &Refusal) -> String {
     let Refusal::Forbidden(forbidden) = refusal else { return refusal.to_string() };
     let setting = match forbidden {

@@ -1,11 +1,11 @@
-//! Text style: colours, characters and width of the place where text is shown.
+//! Text style: width, colours and characters of the output.
 
 use anstyle::{AnsiColor, Style};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
 
-/// What the place where text is shown can show.
+/// What the output can show.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextStyle {
     /// In columns.

@@ -11,7 +11,7 @@ use crate::{
     config::{Limit, Thresholds},
     escape::is_harmful,
     phase::Phase,
-    report::{Report, TlsReport},
+    report::Report,
     x509::problem::CertificateErrorKind,
 };
 
@@ -117,8 +117,11 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
     let (critical, warning) = (thresholds.cert_critical, thresholds.cert_warning);
     let Some(seconds) = report.metrics.cert_end_in else {
         critical.or(warning)?;
-        let why =
-            if report.tls.as_ref().is_some_and(has_none) { "showed no certificate" } else { "was not asked for TLS" };
+        let why = if report.tls.as_ref().is_some_and(|tls| tls.chain.is_empty()) {
+            "showed no certificate"
+        } else {
+            "was not asked for TLS"
+        };
         return Some((Status::Unknown, format!("the server {why}")));
     };
     let is_under = |days: &u32| expires_within(seconds, *days);
@@ -129,10 +132,6 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
         (None, Some(days)) => Some((Status::Warning, format!("the certificate {word} {when}, under {days}"))),
         (None, None) => None,
     }
-}
-
-fn has_none(tls: &TlsReport) -> bool {
-    tls.chain.is_empty()
 }
 
 /// What else is wrong with the certificate or its issuers. Mail is delivered to such a server, too: it is a warning,

@@ -1,7 +1,10 @@
 //! Reports, and their status and line as a plugin.
 
 use super::*;
-use crate::cli::run::samples::{Sample, report};
+use crate::{
+    cli::run::samples::{Sample, report},
+    report::TlsReport,
+};
 
 const DAY: i64 = 86_400;
 
