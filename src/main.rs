@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         }
     };
     let ended = runtime.block_on(cli::execute(&line));
-    // To drop it would be to wait for whatever still reads a file.
+    // Dropping the runtime would wait for threads that still read a file.
     runtime.shutdown_background();
     match ended {
         Ok(code) => code,

@@ -1,4 +1,4 @@
-//! `demo`: the service beside a mail server of its own, and a first check of it, for whoever wants to see one.
+//! `demo`: the service together with a sandbox mail server, and a first check of that server.
 
 use std::{error::Error, net::SocketAddr, process::ExitCode};
 
@@ -6,44 +6,50 @@ use serde_json::{Map, Value, json};
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use tower::ServiceExt;
 
-use super::{failure, healthcheck::reachable, json, print, serve::Parts, trust_anchors};
+use super::{
+    build,
+    healthcheck::reachable,
+    output::{failure, json, print},
+    serve::Service,
+};
 use crate::{
     check::Check,
-    config::{Settings, invalid},
+    config::{ServeSettings, invalid},
     probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
-    telemetry::Log,
+    telemetry::WorkerGuard,
     tls::TrustAnchors,
 };
 
-/// Starts both, runs the check, and serves until a signal says stop.
-pub(super) async fn demo(settings: &Settings, log: &Log) -> Result<ExitCode, clap::Error> {
-    let mut anchors = trust_anchors(settings)?;
+/// Starts both, runs the check, and serves until a signal stops it.
+pub(super) async fn demo(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, clap::Error> {
+    let mut anchors = build::trust_anchors(&settings.target)?;
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Ok(failure(format_args!("the sandbox mail server does not start: {error}"))),
     };
     if let Err(error) = trust(&mut anchors, &sandbox) {
-        return Ok(failure(format_args!("the sandbox's CA is of no use: {error}")));
+        return Ok(failure(format_args!("the sandbox's CA certificate cannot be used: {error}")));
     }
-    let parts = Parts::new(settings, anchors, log)?;
-    let listener = match parts.bind().await {
+    let service = Service::new(settings, anchors, log)?;
+    let listener = match service.bind().await {
         Ok(listener) => listener,
-        Err(error) => return Ok(failure(format_args!("--listen: cannot listen on {}: {error}", settings.listen))),
+        Err(code) => return Ok(code),
     };
-    let door = Door {
-        address: reachable(listener.local_addr().unwrap_or(settings.listen)),
-        has_tls: settings.tls_cert.is_some(),
-        asks_for_token: settings.tokens_file.is_some(),
+    let access = ServiceAccess {
+        address: reachable(listener.local_addr().unwrap_or(settings.service.listen)),
+        has_tls: settings.service.tls_cert.is_some(),
+        needs_token: settings.tokens_file.is_some(),
     };
     let parameters = parameters(&sandbox);
     let members = parameters.clone().into_iter().collect();
-    let check = Check::parse(members, settings.max_timeout).map_err(|error| invalid(&error.to_string()))?;
-    match parts.probe.clone().oneshot(CheckJob::new(check)).await {
-        Ok(report) => print(introduction(&sandbox, &door, &json(&report), &Value::Object(parameters).to_string())),
+    let check = Check::parse(members, settings.target.max_timeout).map_err(|error| invalid(&error.to_string()))?;
+    let report = match service.probe.clone().oneshot(CheckJob::new(check)).await {
+        Ok(report) => json(&report),
         Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),
-    }
-    Ok(parts.run(listener).await)
+    };
+    print(introduction(&sandbox, &access, &report, &Value::Object(parameters).to_string()));
+    Ok(service.run(listener).await)
 }
 
 fn trust(anchors: &mut TrustAnchors, sandbox: &Sandbox) -> Result<(), Box<dyn Error>> {
@@ -64,18 +70,18 @@ fn parameters(sandbox: &Sandbox) -> Map<String, Value> {
     if let Value::Object(parameters) = parameters { parameters } else { Map::new() }
 }
 
-/// What whoever knocks at the service has to know.
-struct Door {
+/// How to reach the service.
+struct ServiceAccess {
     address: SocketAddr,
     has_tls: bool,
-    asks_for_token: bool,
+    needs_token: bool,
 }
 
-fn introduction(sandbox: &Sandbox, door: &Door, report: &str, body: &str) -> String {
-    // Whom the certificate is for is not known here, and hardly for an address.
-    let (curl, scheme) = if door.has_tls { ("curl -sSk", "https") } else { ("curl -sS", "http") };
-    let origin = format!("{scheme}://{}", door.address);
-    let (token, header) = if door.asks_for_token {
+fn introduction(sandbox: &Sandbox, access: &ServiceAccess, report: &str, body: &str) -> String {
+    // -k, because the certificate is rarely for the address.
+    let (curl, scheme) = if access.has_tls { ("curl -sSk", "https") } else { ("curl -sS", "http") };
+    let origin = format!("{scheme}://{}", access.address);
+    let (token, header) = if access.needs_token {
         (
             ", with one of your tokens in TOKEN; a browser takes it as the password",
             " -H \"Authorization: Bearer $TOKEN\"",

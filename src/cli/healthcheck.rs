@@ -1,11 +1,12 @@
 //! `healthcheck`: asks the running service whether it is alive, for a container's health check.
 //!
-//! A service with HTTPS is believed whatever certificate it shows: the question is whether it lives, nothing secret is sent, and a
-//! certificate that has expired, is for another name or was not read again yet is no reason to start the service anew.
+//! Over HTTPS, any certificate is accepted. Nothing secret is sent, and an expired or replaced certificate is no reason
+//! to restart the service.
 
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -18,32 +19,43 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::tls::{HandshakeError, ServerName, TlsClient, TrustAnchors};
+use super::output::failure;
+use crate::{
+    config::ListenSettings,
+    tls::{HandshakeError, ServerName, TlsClient, TrustAnchors},
+};
 
-/// Longer than any answer of a service that can be called alive.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Longer than a healthy service takes to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the service is not called alive.
+/// Why the service does not count as alive.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotAlive {
+enum HealthError {
     #[error("cannot connect: {0}")]
     Unreachable(#[from] io::Error),
     #[error("its TLS handshake fails: {0}")]
-    NoTls(#[from] HandshakeError),
-    #[error("it does not answer as a service does: {0}")]
-    Broken(#[from] hyper::Error),
+    Tls(#[from] HandshakeError),
+    #[error("it does not answer in HTTP: {0}")]
+    Http(#[from] hyper::Error),
     #[error("it answers {0}")]
-    Unwell(StatusCode),
-    #[error("it does not answer within {LIMIT:?}")]
-    Silent,
+    Status(StatusCode),
+    #[error("it does not answer within {TIMEOUT:?}")]
+    Timeout,
 }
 
-/// Asks the service that listens on `listen`, over TLS if it serves HTTPS.
-pub(super) async fn ask(listen: SocketAddr, is_secure: bool) -> Result<(), NotAlive> {
-    timeout(LIMIT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(NotAlive::Silent))
+/// Asks the service, and says why it is not alive.
+pub(super) async fn healthcheck(service: &ListenSettings) -> ExitCode {
+    match ask(service.listen, service.tls_cert.is_some()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure(format_args!("the service on {} is not alive: {error}", service.listen)),
+    }
 }
 
-/// Where to ask a service: on loopback, if it listens on every address.
+async fn ask(listen: SocketAddr, is_secure: bool) -> Result<(), HealthError> {
+    timeout(TIMEOUT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(HealthError::Timeout))
+}
+
+/// Where to reach a service: on loopback, if it listens on every address.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
@@ -53,27 +65,27 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn connect_and_ask(address: SocketAddr, is_secure: bool) -> Result<(), NotAlive> {
+async fn connect_and_ask(address: SocketAddr, is_secure: bool) -> Result<(), HealthError> {
     let stream = TcpStream::connect(address).await?;
     if !is_secure {
-        return answer(stream, address).await;
+        return get_healthz(stream, address).await;
     }
     let name: ServerName = address.ip().to_string().parse().expect("TLS can carry an IP address");
     let client = TlsClient::new(TrustAnchors::none());
-    let (stream, _) = client.handshake(stream, &name, Instant::now() + LIMIT).await;
-    answer(stream?, address).await
+    let (stream, _) = client.handshake(stream, &name, Instant::now() + TIMEOUT).await;
+    get_healthz(stream?, address).await
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, address: SocketAddr) -> Result<(), NotAlive> {
+async fn get_healthz(stream: impl AsyncRead + AsyncWrite + Unpin, address: SocketAddr) -> Result<(), HealthError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = hyper::Uri::from_static("/healthz");
     let host = address.to_string().parse().expect("an address is a header value");
     request.headers_mut().insert(HOST, host);
     tokio::select! {
-        answer = sender.send_request(request) => match answer?.status() {
+        response = sender.send_request(request) => match response?.status() {
             StatusCode::OK => Ok(()),
-            status => Err(NotAlive::Unwell(status)),
+            status => Err(HealthError::Status(status)),
         },
         Err(error) = connection => Err(error.into()),
     }
@@ -88,8 +100,8 @@ mod tests {
 
     use super::*;
 
-    /// Asks a service that gives this answer to whatever it is asked.
-    async fn asked(answer: &'static [u8]) -> Result<(), NotAlive> {
+    /// Asks a service that always gives this answer.
+    async fn ask_service(answer: &'static [u8]) -> Result<(), HealthError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let service = async {
@@ -104,29 +116,29 @@ mod tests {
 
     #[tokio::test]
     async fn only_200_is_alive() {
-        asked(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("alive");
-        let unwell = asked(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
-        assert!(matches!(unwell, Err(NotAlive::Unwell(StatusCode::SERVICE_UNAVAILABLE))), "{unwell:?}");
-        for broken in [&b""[..], b"220 mail.example.com ESMTP\r\n"] {
-            let answer = asked(broken).await;
-            assert!(matches!(answer, Err(NotAlive::Broken(_))), "{answer:?}");
+        ask_service(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("alive");
+        let unhealthy = ask_service(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+        assert!(matches!(unhealthy, Err(HealthError::Status(StatusCode::SERVICE_UNAVAILABLE))), "{unhealthy:?}");
+        for other in [&b""[..], b"220 mail.example.com ESMTP\r\n"] {
+            let answer = ask_service(other).await;
+            assert!(matches!(answer, Err(HealthError::Http(_))), "{answer:?}");
         }
     }
 
     #[tokio::test]
-    async fn nobody_listening_is_not_alive() {
+    async fn a_closed_port_is_not_alive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         drop(listener);
         let answer = ask(address, false).await;
-        assert!(matches!(answer, Err(NotAlive::Unreachable(_))), "{answer:?}");
+        assert!(matches!(answer, Err(HealthError::Unreachable(_))), "{answer:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_not_alive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let answer = ask(listener.local_addr().expect("bound"), false).await;
-        assert!(matches!(answer, Err(NotAlive::Silent)), "{answer:?}");
+        assert!(matches!(answer, Err(HealthError::Timeout)), "{answer:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::tokens_file::TokensFile;
 use crate::{
-    config::{Settings, invalid},
+    config::{ServeSettings, invalid},
     http::{Guard, ServerIdentity},
 };
 
@@ -31,12 +31,12 @@ impl Reloadable {
     ///
     /// # Errors
     /// One of them is of no use.
-    pub(super) fn open(settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn open(settings: &ServeSettings) -> Result<Self, Error> {
         let tokens = settings.tokens_file.as_ref().map(|path| {
             let file = TokensFile::open(path.clone());
             file.map_err(|error| invalid(&format!("--tokens-file: {}: {error}", path.display())))
         });
-        let files = settings.tls_cert.as_ref().zip(settings.tls_key.as_ref());
+        let files = settings.service.tls_cert.as_ref().zip(settings.service.tls_key.as_ref());
         let identity = files.map(|(certificate, key)| {
             ServerIdentity::load(certificate, key).map_err(|error| invalid(&error.to_string()))
         });

@@ -1,68 +1,76 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::pending, io, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{future::pending, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::Router;
 use clap::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{failure, make_probe, reloadable::Reloadable, signals::Signals, traces};
+use super::{build, output::failure, reloadable::Reloadable, signals::Signals};
 use crate::{
-    config::{Settings, invalid},
+    config::{ServeSettings, invalid},
     http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
-    probe::Probe,
-    telemetry::{self, Log, Traces},
+    probe::{Limits, Probe},
+    telemetry::{self, Traces, WorkerGuard},
     tls::TrustAnchors,
 };
 
-/// How long callers may take over their answers once no check is running, and the service is to end. A report is a few kilobytes, with
-/// a dialogue at most a megabyte or so.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How long callers may take to read their last answers, after shutdown began and no check is running. A report has a
+/// few kilobytes, with a transcript about a megabyte at most.
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything that a service is made of. To have it is to know that the settings are good.
-pub(super) struct Parts {
+/// The service, made from settings that are known to be good.
+pub(super) struct Service {
     listen: SocketAddr,
     lifecycle: Lifecycle,
     router: Router,
     server: ServerSettings,
-    /// The most that there can be at a time, give or take the few that the program has of its own.
+    /// The most that connections and checks can need at a time.
     open_files: u64,
     reloadable: Reloadable,
     pub(super) probe: Probe,
     traces: Option<Traces>,
 }
 
-impl Parts {
-    /// Makes the parts. No port is bound yet.
-    pub(super) fn new(settings: &Settings, anchors: TrustAnchors, log: &Log) -> Result<Self, Error> {
-        let traces = traces(settings)?;
-        let probe = make_probe(settings, anchors, traces.as_ref())?;
+impl Service {
+    /// Makes the service. No port is bound yet.
+    ///
+    /// # Errors
+    /// A setting is bad, or a file that it names.
+    pub(super) fn new(settings: &ServeSettings, anchors: TrustAnchors, log: &WorkerGuard) -> Result<Self, Error> {
+        let traces = build::traces(&settings.telemetry)?;
+        let limits = Limits {
+            checks: settings.max_checks as usize,
+            checks_per_target: settings.max_checks_per_target as usize,
+            max_timeout: settings.target.max_timeout,
+        };
+        let probe = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
-        let doors = AppState {
+        let state = AppState {
             lifecycle: lifecycle.clone(),
-            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, settings.max_checks as usize),
+            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, limits.checks),
             probe: probe.clone(),
-            max_timeout: settings.max_timeout,
+            max_timeout: limits.max_timeout,
             modules: settings.modules.clone(),
             dropped_lines: Some(log.dropped_lines()),
         };
         for module in settings.modules.trusting() {
             tracing::warn!(
                 module,
-                "gives its password to any server that a caller of /probe names: give the module TLS, \
+                "sends its password to any server that a caller of /probe names: give the module TLS, \
                 `tls_verify = \"require\"` and `tls_server_name`"
             );
         }
         let reloadable = Reloadable::open(settings)?;
         let guard = reloadable.guard();
         let access = AccessConfig {
-            // Over TLS a page with another name gets no connection; and who was told to let everybody in has said so.
-            host_check: guard.is_none() && settings.tls_cert.is_none() && !settings.allow_unauthenticated,
+            // Over TLS, the browser refuses a page of another name by itself. --allow-unauthenticated allows everybody.
+            host_check: guard.is_none() && settings.service.tls_cert.is_none() && !settings.allow_unauthenticated,
             guard,
             rate_limit: settings.rate_limit,
             trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
         };
-        let router = router(doors, access)
+        let router = router(state, access)
             .map_err(|error| invalid(&format!("the OpenAPI document cannot be written: {error}")))?;
         let server = ServerSettings {
             identity: reloadable.identity(),
@@ -70,19 +78,20 @@ impl Parts {
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
-            last_answers: LAST_ANSWERS,
+            last_answers: LAST_ANSWERS_TIMEOUT,
         };
-        // A check has a connection to its mail server, or asks a name server.
+        // A check has a connection to its mail server, or to a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
-        Ok(Self { listen: settings.listen, lifecycle, router, server, open_files, reloadable, probe, traces })
+        Ok(Self { listen: settings.service.listen, lifecycle, router, server, open_files, reloadable, probe, traces })
     }
 
-    /// Binds the port.
-    pub(super) async fn bind(&self) -> io::Result<TcpListener> {
-        TcpListener::bind(self.listen).await
+    /// Binds the port. On failure, it prints the reason and returns the exit code.
+    pub(super) async fn bind(&self) -> Result<TcpListener, ExitCode> {
+        let listener = TcpListener::bind(self.listen).await;
+        listener.map_err(|error| failure(format_args!("--listen: cannot listen on {}: {error}", self.listen)))
     }
 
-    /// Serves until a signal says stop, and drains.
+    /// Serves until SIGTERM or SIGINT, then lets running checks finish.
     pub(super) async fn run(self, listener: TcpListener) -> ExitCode {
         match telemetry::raise_open_files() {
             Ok(limit) if limit < self.open_files => {
@@ -103,8 +112,8 @@ impl Parts {
         let (stop, stopped) = oneshot::channel();
         let listen = async {
             signals.next().await;
-            // Whoever sends a second one will not wait for the drain.
             stop.send(()).ok();
+            // A second signal ends the service at once.
             signals.next().await;
             lifecycle.force();
             pending().await
@@ -131,10 +140,11 @@ impl Parts {
     }
 }
 
-/// `serve`.
-pub(super) async fn serve(parts: Parts) -> ExitCode {
-    match parts.bind().await {
-        Ok(listener) => parts.run(listener).await,
-        Err(error) => failure(format_args!("--listen: cannot listen on {}: {error}", parts.listen)),
-    }
+/// Serves until a signal stops it.
+pub(super) async fn serve(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, Error> {
+    let service = Service::new(settings, build::trust_anchors(&settings.target)?, log)?;
+    Ok(match service.bind().await {
+        Ok(listener) => service.run(listener).await,
+        Err(code) => code,
+    })
 }

@@ -4,17 +4,17 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, one after the other. Two that come before the first was taken are one.
+/// SIGTERM and SIGINT as a sequence. Two signals before a call of [`Signals::next`] count as one.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// From now on they do not end the program by themselves.
+    /// From now on, the signals do not end the program by themselves.
     ///
     /// # Errors
-    /// The system's own.
+    /// The system's own error.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }

@@ -1,4 +1,4 @@
-//! The environment's own layer, before the parser reads it.
+//! Environment variables: empty ones are ignored, and misspelt ones are found.
 
 use std::env;
 
@@ -6,10 +6,10 @@ use clap::{Arg, Command, builder::Resettable};
 
 use crate::suggest::nearest;
 
-/// What every variable of a setting begins with.
+/// Prefix of every setting's variable.
 const PREFIX: &str = "SMTP_CHECK_";
 
-/// A variable that looks like a setting's, and is none. Its value is nobody's business: it may be meant for a secret.
+/// A variable that looks like a setting, but is none. Its value is not kept: it may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Its name.
@@ -18,13 +18,14 @@ pub struct UnknownVariable {
     pub nearest: Option<String>,
 }
 
-/// An empty variable is an unset one: a Compose file's `${X:-}` can make no other.
+/// Treats an empty variable as unset: a Compose file's `${X:-}` cannot leave it unset.
 pub(super) fn without_empty(setting: Arg) -> Arg {
     let is_empty = |name| env::var_os(name).is_some_and(|value| value.is_empty());
     if setting.get_env().is_some_and(is_empty) { setting.env(Resettable::Reset) } else { setting }
 }
 
-/// The variables with our prefix that are of no setting. They stop nothing, for other programs may set some: Kubernetes does.
+/// The variables with our prefix that belong to no setting. They are no error, since other programs set some:
+/// Kubernetes does.
 pub(super) fn unknown(command: &Command) -> Vec<UnknownVariable> {
     let set = env::vars_os().filter(|(_, value)| !value.is_empty());
     let mut names: Vec<_> = set.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
@@ -33,16 +34,15 @@ pub(super) fn unknown(command: &Command) -> Vec<UnknownVariable> {
 }
 
 fn known(command: &Command) -> Vec<String> {
-    let arguments = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
+    let arguments = command.get_subcommands().flat_map(Command::get_arguments);
     arguments.filter_map(|setting| Some(setting.get_env()?.to_str()?.to_owned())).collect()
 }
 
 fn unknown_among(names: Vec<String>, known: &[String]) -> Vec<UnknownVariable> {
-    let of_no_setting = |name: &String| match name.strip_prefix(PREFIX) {
-        Some(rest) => !known.contains(name) && !is_of_kubernetes(rest),
-        None => false,
+    let is_unknown = |name: &String| {
+        !known.contains(name) && name.strip_prefix(PREFIX).is_some_and(|rest| !is_set_by_kubernetes(rest))
     };
-    let unknown = names.into_iter().filter(of_no_setting);
+    let unknown = names.into_iter().filter(is_unknown);
     unknown
         .map(|name| {
             let nearest = nearest(&name[PREFIX.len()..], known.iter().filter_map(|known| known.strip_prefix(PREFIX)));
@@ -51,9 +51,9 @@ fn unknown_among(names: Vec<String>, known: &[String]) -> Vec<UnknownVariable> {
         .collect()
 }
 
-/// Whether Kubernetes says by it where a Service called `smtp-check` is: `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`,
-/// `PORT_80_TCP`, `PORT_80_TCP_ADDR` and the like.
-fn is_of_kubernetes(rest: &str) -> bool {
+/// Whether Kubernetes sets it for a Service called `smtp-check`: `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`,
+/// `PORT`, `PORT_80_TCP`, `PORT_80_TCP_ADDR` and the like.
+fn is_set_by_kubernetes(rest: &str) -> bool {
     let port = rest.strip_prefix("PORT_").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
     port || ["PORT", "SERVICE_HOST", "SERVICE_PORT"].contains(&rest) || rest.starts_with("SERVICE_PORT_")
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_kubernetes_sets_is_not_unknown_and_what_is_misspelt_is() {
+    fn misspelt_variables_are_unknown_and_those_of_kubernetes_are_not() {
         let known = ["TOKENS_FILE", "MAX_CHECKS", "LISTEN"].map(|name| format!("{PREFIX}{name}"));
         let nearest = |rest: &str| {
             let unknown = unknown_among(vec![format!("{PREFIX}{rest}")], &known);

@@ -1,55 +1,44 @@
-//! The settings file: TOML whose keys are the settings' names with underscores, and whose tables below `modules` are checks with a name.
+//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below `modules` are checks
+//! with a name.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
-use clap::{Arg, Command, builder::Resettable};
+use clap::{Arg, Command, Error, builder::Resettable};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
+use super::invalid;
 use crate::suggest::nearest;
 
-/// The key that is no setting: parameter sets for `/probe`, by name.
+/// The key that is not a setting: parameter sets for `/probe`, by name.
 const MODULES: &str = "modules";
-
-/// What is wrong with a settings file; each text names the file, and the key if it is about one.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FileError {
-    #[error("--config: cannot read {file}: {source}")]
-    Unreadable { file: String, source: io::Error },
-    /// Without the line itself, which toml's own words would have: it may hold a password.
-    #[error("--config: {file} is not TOML: line {line}: {message}")]
-    NotToml { file: String, line: usize, message: String },
-    #[error("{file}: unknown key `{key}`{}", nearest.as_ref().map(|known| format!(", did you mean `{known}`?")).unwrap_or_default())]
-    UnknownKey { file: String, key: String, nearest: Option<String> },
-    #[error("{file}: key `{key}`: must be {expected}, found {found}")]
-    WrongType { file: String, key: String, expected: &'static str, found: &'static str },
-    #[error("{file}: key `{key}`: {message}")]
-    BadValue { file: String, key: String, message: String },
-}
 
 /// The tables of `modules`: names, and the parameters of each.
 pub(super) type ModuleTables = Vec<(String, Map<String, Json>)>;
 
-/// The command, with the file's values as the defaults of its settings, and the file's modules.
-pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), FileError> {
-    let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|source| FileError::Unreadable { file: file.clone(), source })?;
+/// The command, with the file's values as the defaults of all subcommands, and the file's modules. One file may serve
+/// all subcommands: a setting that a subcommand does not have is checked, and otherwise ignored.
+///
+/// # Errors
+/// Each names the file, and the key if it is about one.
+pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), Error> {
+    let file = path.display();
+    let text = fs::read_to_string(path).map_err(|error| invalid(&format!("--config: cannot read {file}: {error}")))?;
     let mut table = text.parse::<Table>().map_err(|error| {
         let line = 1 + text.bytes().take(error.span().unwrap_or_default().start).filter(|byte| *byte == b'\n').count();
-        FileError::NotToml { file: file.clone(), line, message: error.message().to_owned() }
+        // Without the line itself, which toml's own error shows: it may hold a password.
+        invalid(&format!("--config: {file} is not TOML: line {line}: {}", error.message()))
     })?;
-    let modules = modules(&file, table.remove(MODULES))?;
-    let command = table.iter().try_fold(command, |command, (key, value)| with_default(command, &file, key, value))?;
+    let in_file = |message: String| invalid(&format!("{file}: {message}"));
+    let modules = modules(table.remove(MODULES)).map_err(in_file)?;
+    let command = table.iter().try_fold(command, with_default).map_err(in_file)?;
     Ok((command, modules))
 }
 
-fn modules(file: &str, value: Option<Value>) -> Result<ModuleTables, FileError> {
+fn modules(value: Option<Value>) -> Result<ModuleTables, String> {
     let table = |key: String, value| match value {
         Value::Table(table) => Ok(table),
-        other => {
-            let found = other.type_str();
-            Err(FileError::WrongType { file: file.to_owned(), key, expected: "a table", found })
-        }
+        other => Err(wrong_type(&key, "a table", &other)),
     };
     let named = value.map_or(Ok(Table::new()), |value| table(MODULES.to_owned(), value))?;
     let modules = named.into_iter().map(|(name, value)| {
@@ -59,44 +48,46 @@ fn modules(file: &str, value: Option<Value>) -> Result<ModuleTables, FileError> 
     modules.collect()
 }
 
-/// The value as the parser of a check's parameters takes it. None of them is a list or a table; any of those will be refused by its name.
+fn wrong_type(key: &str, expected: &str, found: &Value) -> String {
+    format!("key `{key}`: must be {expected}, found {}", found.type_str())
+}
+
+/// The value as the parser of a check's parameters takes it. No parameter is a list or a table: that parser refuses an
+/// array.
 fn json(value: Value) -> Json {
     match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),
         Value::Boolean(on) => on.into(),
-        // JSON has no NaN; `null` would stand for an absent parameter.
+        // JSON has no NaN, and `null` would mean an absent parameter.
         Value::Float(number) => serde_json::Number::from_f64(number).map_or(Json::Array(Vec::new()), Json::Number),
         Value::Datetime(_) | Value::Array(_) | Value::Table(_) => Json::Array(Vec::new()),
     }
 }
 
-fn with_default(command: Command, file: &str, key: &str, value: &Value) -> Result<Command, FileError> {
-    let (file, key) = (file.to_owned(), key.to_owned());
+fn with_default(command: Command, (key, value): (&String, &Value)) -> Result<Command, String> {
     let Some(setting) = settings(&command).find(|setting| setting.get_id() == key.as_str()) else {
-        let nearest = nearest(&key, settings(&command).map(|setting| setting.get_id().as_str())).map(str::to_owned);
-        return Err(FileError::UnknownKey { file, key, nearest });
+        let nearest = nearest(key, settings(&command).map(|setting| setting.get_id().as_str()));
+        let hint = nearest.map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
+        return Err(format!("unknown key `{key}`{hint}"));
     };
-    let values = match texts(setting, value) {
-        Ok(values) => values,
-        Err(expected) => {
-            return Err(FileError::WrongType { file, key, expected, found: value.type_str() });
-        }
-    };
-    // On its own, away from the environment: so a bad value is found even where a stronger layer hides it, and the complaint
-    // is surely about this key.
-    let alone = command.clone().mut_arg(&key, |setting| setting.env(Resettable::Reset).default_values(values.clone()));
-    if let Err(error) = alone.try_get_matches_from(["smtp-check"]) {
-        let message = error.to_string();
-        let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        return Err(FileError::BadValue { file, key, message });
+    let values = texts(setting, value).map_err(|expected| wrong_type(key, expected, value))?;
+    // Parsed alone: a bad value is found even if a stronger layer hides it, and the error is surely about this key.
+    let setting = setting.clone().env(Resettable::Reset).default_values(values.clone());
+    if let Err(error) = Command::new("smtp-check").arg(setting).try_get_matches_from(["smtp-check"]) {
+        let error = error.to_string();
+        let message = error.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        return Err(format!("key `{key}`: {message}"));
     }
-    Ok(command.mut_arg(&key, |setting| setting.default_values(values)))
+    let with_value =
+        |setting: Arg| if setting.get_id() == key.as_str() { setting.default_values(values.clone()) } else { setting };
+    Ok(command.mut_subcommands(|subcommand| subcommand.mut_args(with_value)))
 }
 
-/// What a file may set: every option of the command but those that are no settings.
-fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|argument| !["config", "help", "version"].contains(&argument.get_id().as_str()))
+/// What a file may set: the options of the service, except `--config` itself.
+pub(super) fn settings(command: &Command) -> impl Iterator<Item = &Arg> {
+    let service = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
+    service.filter(|argument| !["config", "help"].contains(&argument.get_id().as_str()))
 }
 
 /// The value as the command line would write it, or what it should have been.

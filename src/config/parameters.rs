@@ -1,10 +1,11 @@
-//! The flags of `run`: one for each parameter of a check, made from the schema that the HTTP door publishes.
+//! The flags of `run` for the parameters of a check: one flag each, made from the JSON schema of the HTTP body.
 //!
-//! Their values go as text to the parser that HTTP bodies go through, so that both doors take the same words and complain alike.
+//! Their values go as text to the parser of HTTP bodies, so that both interfaces accept the same values and give the
+//! same errors.
 
-use std::iter;
+use std::{fmt, iter};
 
-use clap::{Arg, ArgAction, ArgMatches, parser::ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, parser::ValueSource};
 use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -16,11 +17,53 @@ use crate::check::CheckRequest;
 /// The heading under which `run --help` lists them.
 const HEADING: &str = "Parameters of the check";
 
-/// The one parameter that the environment may give: command lines can be read by every user of the machine.
+/// The one parameter that the environment may give: every user of a machine can read its command lines.
 const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWORD");
 
-/// The parameters of a check, in the order of the schema.
-pub(super) struct Parameters(Vec<Parameter>);
+/// The parameters that were given to `run`, by their names in the HTTP body.
+#[derive(Clone, PartialEq)]
+pub struct Parameters(pub Map<String, Value>);
+
+/// By their names alone: a value may be the password.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Args for Parameters {
+    fn augment_args(command: Command) -> Command {
+        command.args(of_a_check().iter().map(Parameter::flag))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Parameters {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut parameters = of_a_check();
+        parameters.retain(|Parameter { name, .. }| {
+            matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        });
+        let given = parameters.into_iter().filter_map(|parameter| {
+            let value = parameter.value(matches)?;
+            Some((parameter.name, value))
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The flag of a parameter or a setting.
+pub fn flag_of(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
 
 struct Parameter {
     name: String,
@@ -35,33 +78,13 @@ enum Kind {
     Text,
 }
 
-impl Parameters {
-    /// Reads the schema of [`CheckRequest`].
-    pub(super) fn of_a_check() -> Self {
-        let mut named = Vec::new();
-        CheckRequest::schemas(&mut named);
-        let named: Map<_, _> = named.into_iter().map(|(name, schema)| (name, json(&schema))).collect();
-        let RefOr::T(Schema::Object(request)) = CheckRequest::schema() else { return Self(Vec::new()) };
-        Self(request.properties.iter().map(|(name, schema)| Parameter::new(name, &json(schema), &named)).collect())
-    }
-
-    /// One flag for each.
-    pub(super) fn flags(&self) -> impl Iterator<Item = Arg> {
-        self.0.iter().map(Parameter::flag)
-    }
-
-    /// Those that were given, by their names in the schema.
-    pub(super) fn given(&self, matches: &ArgMatches) -> Map<String, Value> {
-        let given = self.0.iter().filter(|Parameter { name, .. }| {
-            matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-        });
-        given.filter_map(|parameter| Some((parameter.name.clone(), parameter.value(matches)?))).collect()
-    }
-}
-
-/// The flag that gives a parameter.
-pub fn flag_of(parameter: &str) -> String {
-    format!("--{}", parameter.replace('_', "-"))
+/// The parameters in the schema of [`CheckRequest`], in its order.
+fn of_a_check() -> Vec<Parameter> {
+    let mut named = Vec::new();
+    CheckRequest::schemas(&mut named);
+    let named: Map<_, _> = named.into_iter().map(|(name, schema)| (name, json(&schema))).collect();
+    let RefOr::T(Schema::Object(request)) = CheckRequest::schema() else { return Vec::new() };
+    request.properties.iter().map(|(name, schema)| Parameter::new(name, &json(schema), &named)).collect()
 }
 
 impl Parameter {
@@ -95,7 +118,7 @@ impl Parameter {
             Kind::Choice(choices) => flag.value_name(choices.join("|")),
             Kind::Text => flag.value_name("TEXT"),
         };
-        // A value may begin with a dash: a payload does as it likes, and a wrong number is for the check's own parser to name.
+        // A payload may begin with a dash, and a negative number gets its error from the check's own parser.
         let flag = flag.action(ArgAction::Set).allow_hyphen_values(true);
         match FROM_ENVIRONMENT {
             (parameter, variable) if parameter == self.name => flag.env(variable).hide_env_values(true),

@@ -1,48 +1,49 @@
-//! What `run` was given.
+//! Settings of `run`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use clap::{Args, Error};
-use serde_json::{Map, Value};
 
-use super::{invalid, timeout, values::Element};
+use super::{
+    invalid,
+    parameters::Parameters,
+    settings::{ConfigFile, TargetSettings, TelemetrySettings},
+    values::{Element, timeout},
+};
 use crate::phase::Phase;
 
-/// What `run` was given.
-#[derive(Args, Clone, PartialEq)]
+/// Settings of `run`.
+#[derive(Args, Clone, Debug, PartialEq)]
 pub struct Run {
-    /// Print the report as JSON, on a terminal too; with --watch, a line for each
+    /// Print the report as JSON, on a terminal too; with --watch, one line each
     #[arg(long)]
     pub json: bool,
-    /// Repeat the check at this interval until Ctrl-C, and then sum up: exit code 0 if every check that ended succeeded, else 1, also if none ended
+    /// Repeat the check at this interval until Ctrl-C, then print a summary: exit code 0 if all completed checks
+    /// succeeded, else 1, also if there were none
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub watch: Option<Duration>,
-    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help, too)
+    /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help,
+    /// too)
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     pub nagios: bool,
-    /// When --nagios is not content.
+    /// Limits for `--nagios`.
     #[command(flatten)]
     pub thresholds: Thresholds,
-    /// The parameters that were given, by the names that the HTTP body has for them.
-    #[arg(skip)]
-    pub parameters: Map<String, Value>,
+    /// The parameters of the check.
+    #[command(flatten)]
+    pub parameters: Parameters,
+    /// The settings file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// What the check may connect to.
+    #[command(flatten)]
+    pub target: TargetSettings,
+    /// The log and the traces.
+    #[command(flatten)]
+    pub telemetry: TelemetrySettings,
 }
 
-/// The parameters by their names alone: a value may be the password.
-impl fmt::Debug for Run {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.parameters.keys().collect();
-        f.debug_struct("Run")
-            .field("json", &self.json)
-            .field("watch", &self.watch)
-            .field("nagios", &self.nagios)
-            .field("thresholds", &self.thresholds)
-            .field("parameters", &names)
-            .finish()
-    }
-}
-
-/// What a check may take, and how long its certificate must be valid, for `--nagios` to be content.
+/// The limits of `--nagios`: on times, and on the days that a certificate is still valid.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// With --nagios: WARNING if a phase, or `duration`, takes more milliseconds (list, each once)
@@ -60,7 +61,7 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Refuses thresholds that are good one by one, and not together.
+    /// Refuses thresholds that do not go together.
     pub(super) fn agree(&self) -> Result<(), Error> {
         for (flag, limits) in [("--warning", &self.warning), ("--critical", &self.critical)] {
             for (index, Limit { of, .. }) in limits.iter().enumerate() {
@@ -85,12 +86,12 @@ impl Thresholds {
     }
 }
 
-/// What a limit is of, as it is written.
+/// The name of what a limit is of.
 fn measure(of: Option<Phase>) -> &'static str {
     of.map_or("duration", Phase::name)
 }
 
-/// The most that something may take.
+/// The longest time that a phase, or the whole check, may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
     /// A phase, or `None` for the whole check.
@@ -104,7 +105,7 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, ms) = text.split_once('=').ok_or("write it like banner=500 or duration=2000")?;
-        // Nothing answers the PROXY header, and so it has no time.
+        // A PROXY header has no answer, and so no time.
         let timed = || Phase::ALL.iter().copied().filter(|phase| *phase != Phase::Proxy);
         let of = match name {
             "duration" => None,

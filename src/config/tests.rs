@@ -1,25 +1,36 @@
-//! Every layer of the settings, and what each complaint names. The environment's own layer is tested with the program itself.
+//! Tests of the layers of the settings, and of what each error names. Tests of the environment run the program itself.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use clap::{Arg, builder::Resettable};
 use serde_json::json;
 
 use super::*;
+use crate::telemetry::LogFormat;
 
-/// Away from the environment, which is that of whoever runs the tests.
+/// Parses without the environment, which is that of the test run.
 fn parse(arguments: &[&str]) -> Result<CommandLine, Error> {
-    let parameters = Parameters::of_a_check();
-    let alone = |argument: Arg| argument.env(Resettable::Reset);
-    let command = whole_command(&parameters).mut_args(alone).mut_subcommand("run", |run| run.mut_args(alone));
-    CommandLine::parse(command, &parameters, ["smtp-check"].iter().chain(arguments).map(OsString::from).collect())
+    let without_environment = |argument: Arg| argument.env(Resettable::Reset);
+    let command = CommandLine::command().mut_subcommands(|subcommand| subcommand.mut_args(without_environment));
+    CommandLine::parse(command, ["smtp-check"].iter().chain(arguments).map(OsString::from).collect())
 }
 
-fn settings(arguments: &[&str]) -> Settings {
-    parse(arguments).expect("good settings").settings
+/// The settings of `serve` or `demo`.
+fn settings(arguments: &[&str]) -> ServeSettings {
+    match parse(arguments).expect("good settings").command {
+        Command::Serve(settings) | Command::Demo(settings) => *settings,
+        other => panic!("{other:?}"),
+    }
 }
 
-/// A settings file of its own for one test, removed with it.
+fn run(arguments: &[&str]) -> Run {
+    match parse(arguments).expect("good usage").command {
+        Command::Run(run) => *run,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A settings file for one test, removed at its end.
 struct File(PathBuf);
 
 impl File {
@@ -42,21 +53,21 @@ impl Drop for File {
 
 #[test]
 fn defaults_are_the_documented_ones() {
-    let line = parse(&[]).expect("nothing is required");
-    assert_eq!(line.subcommand(), &Command::Serve);
-    let settings = line.settings;
-    assert_eq!(settings.listen.to_string(), "127.0.0.1:2580");
+    assert!(matches!(parse(&[]).expect("nothing is required").command, Command::Serve(_)));
+    let settings = settings(&[]);
+    let (service, target) = (&settings.service, &settings.target);
+    assert_eq!(service.listen.to_string(), "127.0.0.1:2580");
     assert_eq!((settings.max_checks, settings.max_checks_per_target), (1024, 16));
-    assert_eq!((settings.max_connections(), &settings.tls_cert, &settings.tls_key), (4096, &None, &None));
+    assert_eq!((settings.max_connections(), &service.tls_cert, &service.tls_key), (4096, &None, &None));
     assert_eq!(settings.header_timeout, Duration::from_secs(10));
     assert_eq!(settings.body_timeout, Duration::from_secs(30));
-    assert_eq!(settings.max_timeout, Duration::from_secs(60));
+    assert_eq!(target.max_timeout, Duration::from_secs(60));
     assert_eq!(settings.max_body, 1024 * 1024);
     assert_eq!(settings.shutdown_grace, Duration::from_secs(30));
-    assert!(settings.target_deny.is_empty() && settings.target_allow.is_empty());
-    assert!(settings.target_deny_host.is_empty() && settings.target_allow_host.is_empty());
-    assert!(settings.target_ports.is_empty() && settings.dns_server.is_empty());
-    assert_eq!((settings.log_format, settings.ca_file, settings.tokens_file), (None, None, None));
+    assert!(target.target_deny.is_empty() && target.target_allow.is_empty());
+    assert!(target.target_deny_host.is_empty() && target.target_allow_host.is_empty());
+    assert!(target.target_ports.is_empty() && target.dns_server.is_empty());
+    assert_eq!((settings.telemetry.log_format, &target.ca_file, &settings.tokens_file), (None, &None, &None));
     assert!(!settings.allow_unauthenticated);
     assert!(settings.rate_limit.is_none() && settings.trusted_proxy.is_empty());
 }
@@ -70,15 +81,16 @@ fn a_setting_may_stand_before_or_after_the_subcommand() {
 
 #[test]
 fn lists_are_comma_separated_or_repeated() {
-    let settings = settings(&[
+    let target = settings(&[
         "--target-ports",
         "25,587",
         "--target-ports=465",
         "--target-deny",
         "10.0.0.0/8,192.0.2.7,2001:db8::/32",
-    ]);
-    assert_eq!(settings.target_ports, [25, 587, 465]);
-    let denied: Vec<String> = settings.target_deny.iter().map(ToString::to_string).collect();
+    ])
+    .target;
+    assert_eq!(target.target_ports, [25, 587, 465]);
+    let denied: Vec<String> = target.target_deny.iter().map(ToString::to_string).collect();
     assert_eq!(denied, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
 }
 
@@ -94,11 +106,11 @@ fn spaces_around_the_elements_of_a_list_do_not_count() {
         "--target-allow-host=mx.example.com , mx.example.net",
         "--dns-server=192.0.2.1, 192.0.2.2:5353",
     ]);
-    assert_eq!((settings.target_deny.len(), settings.target_allow.len(), settings.trusted_proxy.len()), (2, 2, 2));
-    assert_eq!((settings.target_deny_host.len(), settings.target_allow_host.len()), (2, 2));
-    assert_eq!((settings.dns_server.len(), settings.target_ports), (2, vec![25, 587]));
-    let line = parse(&["run", "--to=a@b.test", "--nagios", "--warning=banner=1, duration=2"]).expect("good usage");
-    let Command::Run(run) = line.subcommand() else { panic!("{line:?}") };
+    let target = settings.target;
+    assert_eq!((target.target_deny.len(), target.target_allow.len(), settings.trusted_proxy.len()), (2, 2, 2));
+    assert_eq!((target.target_deny_host.len(), target.target_allow_host.len()), (2, 2));
+    assert_eq!((target.dns_server.len(), target.target_ports), (2, vec![25, 587]));
+    let run = run(&["run", "--to=a@b.test", "--nagios", "--warning=banner=1, duration=2"]);
     assert_eq!(run.thresholds.warning.len(), 2);
     assert!(parse(&["--target-ports=25, 65536"]).is_err() && parse(&["--target-deny=10.0.0.0 /8"]).is_err());
 }
@@ -106,8 +118,8 @@ fn spaces_around_the_elements_of_a_list_do_not_count() {
 #[test]
 fn a_dns_server_has_port_53_unless_given() {
     let written = ["192.0.2.1", "192.0.2.1:5353", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:5353"];
-    let read: Vec<String> =
-        settings(&["--dns-server", &written.join(",")]).dns_server.iter().map(ToString::to_string).collect();
+    let servers: Vec<SocketAddr> = settings(&["--dns-server", &written.join(",")]).target.dns_server;
+    let read: Vec<String> = servers.iter().map(ToString::to_string).collect();
     assert_eq!(read, ["192.0.2.1:53", "192.0.2.1:5353", "[2001:db8::1]:53", "[2001:db8::1]:53", "[2001:db8::1]:5353"]);
 }
 
@@ -179,13 +191,13 @@ fn the_file_lies_between_flag_and_default() {
     );
     let settings =
         settings(&["--config", file.path(), "serve", "--max-checks", "9", "--target-deny", "203.0.113.0/24"]);
-    assert_eq!(settings.listen.to_string(), "0.0.0.0:80");
+    assert_eq!(settings.service.listen.to_string(), "0.0.0.0:80");
     assert!(settings.allow_unauthenticated);
     assert_eq!((settings.max_checks, settings.max_checks_per_target), (9, 3), "the flag wins over the file");
     assert_eq!(settings.max_body, 2 * 1024 * 1024);
-    assert_eq!(settings.target_ports, [25, 587]);
-    assert_eq!(settings.target_deny.len(), 1, "a list is replaced, not extended");
-    assert_eq!(settings.log_format, Some(LogFormat::Json));
+    assert_eq!(settings.target.target_ports, [25, 587]);
+    assert_eq!(settings.target.target_deny.len(), 1, "a list is replaced, not extended");
+    assert_eq!(settings.telemetry.log_format, Some(LogFormat::Json));
     assert_eq!(settings.header_timeout, Duration::from_secs(10), "what the file leaves out keeps its default");
 }
 
@@ -234,11 +246,10 @@ fn a_missing_file_is_named() {
 
 #[test]
 fn the_parameters_of_run_are_flags() {
-    let line = parse(&["run", "--to", "a@example.com", "--port", "-1", "--starttls", "--json"]).expect("good usage");
-    let Command::Run(run) = line.subcommand() else { panic!("{line:?}") };
+    let run = run(&["run", "--to", "a@example.com", "--port", "-1", "--starttls", "--json"]);
     assert!(run.json);
     let given = json!({"to": "a@example.com", "port": "-1", "starttls": true});
-    assert_eq!(serde_json::Value::Object(run.parameters.clone()), given, "the check's own parser judges the values");
+    assert_eq!(serde_json::Value::Object(run.parameters.0), given, "the check's own parser judges the values");
 }
 
 #[test]
@@ -278,7 +289,7 @@ fn flags_in_help(subcommand: &str) -> Vec<String> {
 }
 
 #[test]
-fn help_lists_what_a_subcommand_heeds() {
+fn help_lists_what_a_subcommand_uses() {
     let [run, serve, demo] = ["run", "serve", "demo"].map(flags_in_help);
     for flag in [
         "to",
@@ -304,6 +315,8 @@ fn help_lists_what_a_subcommand_heeds() {
         assert!(!serve.iter().any(|listed| listed == flag), "{flag} in {serve:?}");
     }
     assert_eq!(serve, demo);
+    assert_eq!(flags_in_help("healthcheck"), ["config", "listen", "tls-cert", "tls-key"]);
+    assert!(flags_in_help("openapi").is_empty() && flags_in_help("token").is_empty());
 }
 
 #[test]
@@ -315,21 +328,31 @@ fn a_flag_of_the_service_is_refused_by_run_and_other_layers_are_not() {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("--listen is a setting of the service"), "{error}");
     }
+    for arguments in
+        [&["healthcheck", "--listen=127.0.0.1:80", "--max-checks=7"][..], &["token", "--max-checks=7", "ci"]]
+    {
+        let error = parse(arguments).expect_err("no flag of this subcommand");
+        assert!(error.to_string().contains("--max-checks is a setting of the service"), "{error}");
+    }
     let file =
         File::new("service", "listen = '127.0.0.1:80'\nmax_checks = 5\ntarget_ports = [2525]\nmax_timeout = '5s'\n");
-    let settings = settings(&["run", "--config", file.path(), "--to=a@b.test", "--target-deny=10.0.0.0/8"]);
-    assert_eq!((settings.target_ports, settings.max_timeout), (vec![2525], Duration::from_secs(5)));
-    assert_eq!(settings.target_deny.len(), 1);
+    for arguments in [
+        &["run", "--config", file.path(), "--to=a@b.test", "--target-deny=10.0.0.0/8"][..],
+        &["--config", file.path(), "--target-deny", "10.0.0.0/8", "run", "--to=a@b.test"],
+    ] {
+        let target = run(arguments).target;
+        assert_eq!((target.target_ports, target.max_timeout), (vec![2525], Duration::from_secs(5)));
+        assert_eq!(target.target_deny.len(), 1);
+    }
 }
 
 #[test]
 fn the_command_is_well_formed() {
-    whole_command(&Parameters::of_a_check()).debug_assert();
+    CommandLine::command().debug_assert();
 }
 
 #[test]
 fn a_password_on_the_command_line_is_not_printed() {
-    let line = parse(&["run", "--to", "a@b.test", "--sasl-password", "hunter2"]).expect("good parameters");
-    let printed = format!("{line:?}");
+    let printed = format!("{:?}", run(&["run", "--to", "a@b.test", "--sasl-password", "hunter2"]));
     assert!(printed.contains("sasl_password") && !printed.contains("hunter2"), "{printed}");
 }

@@ -1,10 +1,19 @@
-//! How a value is read before it is known what it means.
+//! Parsers of the values of settings. Each error says how to write the value.
 
-use std::ffi::OsStr;
+use std::{
+    ffi::OsStr,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use clap::{Arg, Command, builder::TypedValueParser, error::Error};
+use ipnet::IpNet;
+use url::Url;
 
 use super::invalid;
+
+/// The longest timeout: far from overflowing the clock, and longer than any use.
+pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads an element of a list without the spaces around it: people write them behind commas.
 #[derive(Clone, Debug)]
@@ -18,7 +27,7 @@ impl<P: TypedValueParser> TypedValueParser for Element<P> {
     }
 }
 
-/// Refuses a value without repeating it, as the library's own complaint would: it may hold a secret.
+/// Refuses a value without repeating it, as clap's own error would: it may hold a secret.
 #[derive(Clone, Debug)]
 pub(super) struct Unrepeated<F>(pub F);
 
@@ -34,4 +43,61 @@ where
         let argument = argument.map(ToString::to_string).unwrap_or_default();
         parsed.map_err(|reason| invalid(&format!("invalid value for '{argument}': {reason}")))
     }
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| format!("{error} (write it like 30s or 500ms)"))?;
+    if duration > MAX_TIMEOUT {
+        return Err("longer than a day".to_owned());
+    }
+    Ok(duration)
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be more than zero".to_owned()),
+        timeout => Ok(timeout),
+    }
+}
+
+/// Every caller may ask for 100 ms (`timeout_ms` in `openapi/openapi.json`), so the longest timeout cannot be less.
+pub(super) fn check_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    if timeout < Duration::from_millis(100) {
+        return Err("must be 100ms or more".to_owned());
+    }
+    Ok(timeout)
+}
+
+pub(super) fn body_size(text: &str) -> Result<usize, String> {
+    let size = text.parse::<bytesize::ByteSize>().map_err(|error| format!("{error} (write it like 1MiB or 500KiB)"))?;
+    if !(bytesize::kib(1u64)..=bytesize::mib(256u64)).contains(&size.as_u64()) {
+        return Err("must be from 1KiB to 256MiB".to_owned());
+    }
+    usize::try_from(size.as_u64()).map_err(|error| error.to_string())
+}
+
+pub(super) fn otlp_endpoint(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+        _ => Err("not a URL such as http://127.0.0.1:4317".to_owned()),
+    }
+}
+
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "neither a network such as 10.0.0.0/8 nor an IP address".to_owned())
+}
+
+pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let server =
+        text.parse().or_else(|_| bare.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53))).map_err(|_| {
+            "neither an IP address nor one with a port, such as 192.0.2.1:53 or [2001:db8::1]:53".to_owned()
+        })?;
+    if server.port() == 0 {
+        return Err("port 0 is not a port".to_owned());
+    }
+    Ok(server)
 }

@@ -1,18 +1,18 @@
-//! AUTH PLAIN (RFC 4616) and AUTH LOGIN, the server's side, for the one user there is.
+//! AUTH PLAIN (RFC 4616) and AUTH LOGIN, the server's side, for one user.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::wire::Reply;
 use crate::secret::Secret;
 
-/// The one user of the sandbox.
+/// The only user of the sandbox.
 pub const USER: &str = "probe";
 
-/// The password of [`USER`]. No secret: it opens nothing. No other word of the sandbox contains it, since a report masks it
-/// wherever it stands.
+/// The password of [`USER`]. It protects nothing. No other text of the sandbox contains it, because a report masks it
+/// everywhere.
 pub const PASSWORD: &str = "open sesame";
 
-/// The mechanisms offered.
+/// SASL mechanisms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mechanism {
     Plain,
@@ -20,7 +20,7 @@ pub(super) enum Mechanism {
 }
 
 impl Mechanism {
-    /// The mechanism of this name, or the refusal of RFC 4954, section 4.
+    /// The mechanism of this name, or the reply of RFC 4954, section 4.
     pub(super) fn named(name: &str) -> Result<Self, Reply> {
         match name.to_ascii_uppercase().as_str() {
             "PLAIN" => Ok(Self::Plain),
@@ -30,17 +30,17 @@ impl Mechanism {
     }
 }
 
-/// Who a client says it is. Its `Debug` shows no password: someone may try a real one here.
+/// A client's credentials. `Debug` does not show the password: someone may try a real one here.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    /// Whom to act for; PLAIN only.
+    /// The authorization identity; PLAIN only.
     authorization: String,
     user: String,
     password: Secret,
 }
 
 impl Credentials {
-    /// The one message of PLAIN: `authzid NUL authcid NUL passwd`.
+    /// From the message of PLAIN: `authzid NUL authcid NUL passwd`.
     pub(super) fn plain(message: &Secret) -> Result<Self, Reply> {
         let mut parts = message.expose().split('\0');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
@@ -53,18 +53,18 @@ impl Credentials {
         }
     }
 
-    /// The two answers of LOGIN.
+    /// From the two responses of LOGIN.
     pub(super) fn login(user: &Secret, password: Secret) -> Self {
         Self { authorization: String::new(), user: user.expose().to_owned(), password }
     }
 
-    /// Whether they are those of the one user, acting for itself.
-    pub(super) fn are_known(&self) -> bool {
+    /// Whether they are those of [`USER`], acting for itself.
+    pub(super) fn are_valid(&self) -> bool {
         self.user == USER && self.password.expose() == PASSWORD && ["", USER].contains(&self.authorization.as_str())
     }
 }
 
-/// Decodes a client's response; `=` is an empty initial one (RFC 4954, section 4), `*` takes the exchange back.
+/// Decodes a client's response: `=` is an empty initial response, `*` cancels the exchange (RFC 4954, section 4).
 pub(super) fn decode(response: &str) -> Result<Secret, Reply> {
     match response {
         "*" => Err("501 5.7.0 Authentication cancelled".into()),
@@ -78,7 +78,7 @@ pub(super) fn decode(response: &str) -> Result<Secret, Reply> {
     }
 }
 
-/// A challenge as its 334 line.
+/// The 334 reply with this challenge.
 pub(super) fn challenge(text: &str) -> String {
     format!("334 {}", STANDARD.encode(text))
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_knows_one_user() {
+    fn plain_accepts_one_user() {
         for (message, known) in [
             ("\0probe\0open sesame", Some(true)),
             ("probe\0probe\0open sesame", Some(true)),
@@ -100,7 +100,7 @@ mod tests {
             ("", None),
         ] {
             let credentials = Credentials::plain(&Secret::new(message.to_owned()));
-            assert_eq!(credentials.ok().map(|c| c.are_known()), known, "{message:?}");
+            assert_eq!(credentials.ok().map(|c| c.are_valid()), known, "{message:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A CA made anew for every sandbox, and the server certificate it signs.
+//! CA and server certificate, made for each sandbox.
 
 use std::{io, sync::Arc};
 
@@ -18,13 +18,13 @@ use tokio_rustls::{
 
 use super::HOST;
 
-/// A demo runs for minutes; this leaves room for one that is forgotten, and shows a plausible `cert_end_in`.
+/// Long enough for a demo that is left running, and a plausible `cert_end_in`.
 const LIFETIME: Duration = Duration::days(90);
 
-/// Callers in a container may have a clock that is a little behind.
+/// The clock of a caller, in a container for example, may be a little behind.
 const CLOCK_SKEW: Duration = Duration::hours(1);
 
-/// Who the sandbox is: the TLS side of its listeners, and the CA to trust.
+/// The server's certificate, ready for its listeners, and the CA to trust.
 pub(super) struct Identity {
     pub(super) ca_pem: String,
     pub(super) tls: TlsAcceptor,
@@ -64,7 +64,7 @@ fn server_params(now: OffsetDateTime) -> Result<CertificateParams, rcgen::Error>
     Ok(params)
 }
 
-/// The parameters with our validity, and without the common name that rcgen puts in.
+/// The parameters with our validity, and without rcgen's default common name.
 fn valid_from(mut params: CertificateParams, now: OffsetDateTime) -> CertificateParams {
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.not_before = now - CLOCK_SKEW;

@@ -1,9 +1,9 @@
-//! A command line and what it asks for (RFC 5321, section 4.1.1), or the reply that its syntax deserves.
+//! Parser of command lines (RFC 5321, section 4.1.1). A syntax error gives the reply to send.
 
 use super::{MAX_MESSAGE, auth::Mechanism, wire::Reply};
 use crate::secret::Secret;
 
-/// What a client can ask for.
+/// A command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Ehlo(String),
@@ -43,7 +43,7 @@ const MAX_DOMAIN: usize = 255;
 const MAX_PATH: usize = 256;
 
 impl Command {
-    /// Reads a line without its end.
+    /// Parses a line without its CR LF.
     pub(super) fn parse(line: &str) -> Result<Self, Reply> {
         let line = line.trim_end();
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
@@ -103,7 +103,7 @@ fn mail(argument: &str) -> Result<MailFrom, Reply> {
         match (keyword.as_str(), value) {
             ("SIZE", Some(size)) => check_size(size)?,
             ("BODY", Some(body)) if ["7BIT", "8BITMIME"].contains(&&*body.to_ascii_uppercase()) => {}
-            // RFC 4954, section 5: whoever offers AUTH takes this parameter too.
+            // A server with AUTH accepts this parameter too (RFC 4954, section 5).
             ("AUTH", Some(_)) => {}
             ("SMTPUTF8", None) => mail.smtputf8 = true,
             ("SIZE" | "BODY" | "AUTH" | "SMTPUTF8", _) => {
@@ -120,7 +120,7 @@ fn mail(argument: &str) -> Result<MailFrom, Reply> {
     Ok(mail)
 }
 
-/// SIZE as RFC 1870 has it: up to twenty digits, so more than a machine word may hold.
+/// SIZE (RFC 1870): up to twenty digits, which may overflow a machine word.
 fn check_size(size: &str) -> Result<(), Reply> {
     if size.is_empty() || size.len() > 20 || !size.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err("501 5.5.4 Bad value of a MAIL parameter".into());
@@ -146,7 +146,7 @@ fn after_keyword<'a>(argument: &'a str, keyword: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(keyword).then(|| rest.trim_start_matches(' '))
 }
 
-/// Splits `<path> parameters` at the closing bracket, which a quoted local part may contain too.
+/// Splits `<path> parameters` at the closing bracket, which a quoted local part may contain, too.
 fn path(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('<')?;
     let (mut quoted, mut escaped) = (false, false);
@@ -167,15 +167,15 @@ fn path(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// The local part without its quotes; `None` where the address has none, or no domain behind its `@`, or is too long. An address
-/// without `@` is whole: `<postmaster>` (RFC 5321, section 4.1.1.3).
+/// The local part without its quotes. `None` if it is empty, if no domain follows the `@`, or if the path is too long.
+/// An address without `@` is valid: `<postmaster>` (RFC 5321, section 4.1.1.3).
 fn local_part(path: &str) -> Option<&str> {
     let (local_part, domain) = match path.rsplit_once('@') {
         Some((local_part, domain)) => (local_part, Some(domain)),
         None => (path, None),
     };
-    let whole = !local_part.is_empty() && domain != Some("") && path.len() + 2 <= MAX_PATH;
-    whole.then(|| local_part.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(local_part))
+    let is_valid = !local_part.is_empty() && domain != Some("") && path.len() + 2 <= MAX_PATH;
+    is_valid.then(|| local_part.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(local_part))
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
-//! Where a message ends: CR LF DOT CR LF and nothing else (RFC 5321, sections 2.3.8 and 4.5.2).
+//! Decoder of message content: only CR LF DOT CR LF ends a message (RFC 5321, sections 2.3.8 and 4.5.2).
 //!
-//! A lone LF or CR is content like any other octet. Servers that took `LF DOT LF` for the end let one message smuggle in a second
-//! (CVE-2023-51764 and its kin); this one shows a client what it really sent.
+//! A lone LF or CR is content, like any other octet. Servers that accepted `LF DOT LF` as the end allowed SMTP
+//! smuggling (CVE-2023-51764 and others); this one shows what a client really sent.
 
-/// Reads the octets after DATA's `354`: takes the dot-stuffing off and sees the end.
+/// Reads the octets after DATA's `354`: removes dot-stuffing, and finds the end.
 #[derive(Debug)]
 pub(super) struct ContentDecoder {
-    place: Place,
+    state: State,
     limit: usize,
     content: Vec<u8>,
     oversized: bool,
 }
 
-/// What came right before the next octet.
+/// What comes before the next octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum State {
     LineStart,
     /// A dot at the start of a line.
     Dot,
@@ -27,12 +27,12 @@ enum Place {
 }
 
 impl ContentDecoder {
-    /// A decoder that keeps up to `limit` octets and, past them, none.
+    /// A decoder that keeps up to `limit` octets, and nothing of a longer message.
     pub(super) fn new(limit: usize) -> Self {
-        Self { place: Place::LineStart, limit, content: Vec::new(), oversized: false }
+        Self { state: State::LineStart, limit, content: Vec::new(), oversized: false }
     }
 
-    /// Takes octets up to the end of the message and says how many; fewer than given only at the end.
+    /// Takes octets up to the end of the message, and returns how many; fewer than given only at the end.
     pub(super) fn push(&mut self, octets: &[u8]) -> usize {
         for (index, &octet) in octets.iter().enumerate() {
             if self.ended() {
@@ -45,27 +45,27 @@ impl ContentDecoder {
 
     /// Whether CR LF DOT CR LF has been seen.
     pub(super) fn ended(&self) -> bool {
-        self.place == Place::End
+        self.state == State::End
     }
 
-    /// The content; `None` where it was over the limit.
+    /// The content; `None` if it exceeded the limit.
     pub(super) fn finish(self) -> Option<Vec<u8>> {
         (!self.oversized).then_some(self.content)
     }
 
     fn step(&mut self, octet: u8) {
-        self.place = match (self.place, octet) {
-            (Place::LineStart, b'.') => return self.place = Place::Dot,
-            (Place::Dot, b'\r') => return self.place = Place::DotCr,
-            (Place::DotCr, b'\n') => return self.place = Place::End,
-            // The CR held back behind a dot was content after all.
-            (Place::DotCr, _) => {
+        self.state = match (self.state, octet) {
+            (State::LineStart, b'.') => return self.state = State::Dot,
+            (State::Dot, b'\r') => return self.state = State::DotCr,
+            (State::DotCr, b'\n') => return self.state = State::End,
+            // The CR after the dot was content.
+            (State::DotCr, _) => {
                 self.keep(b'\r');
-                if octet == b'\r' { Place::Cr } else { Place::Inside }
+                if octet == b'\r' { State::Cr } else { State::Inside }
             }
-            (Place::Cr, b'\n') => Place::LineStart,
-            (_, b'\r') => Place::Cr,
-            _ => Place::Inside,
+            (State::Cr, b'\n') => State::LineStart,
+            (_, b'\r') => State::Cr,
+            _ => State::Inside,
         };
         self.keep(octet);
     }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn past_the_limit_nothing_is_kept_but_the_end_is_seen() {
+    fn past_the_limit_nothing_is_kept_but_the_end_is_found() {
         for (content, fits) in [("12345678\r\n", true), ("123456789\r\n", false)] {
             let mut decoder = ContentDecoder::new(10);
             decoder.push(content.as_bytes());
@@ -137,7 +137,7 @@ mod tests {
         }
 
         #[test]
-        fn stuffed_content_comes_back_however_it_is_cut(
+        fn stuffed_content_is_decoded_however_it_is_split(
             lines in proptest::collection::vec("[.a\r]{0,4}", 0..6),
             cuts in proptest::collection::vec(1..6_usize, 60),
         ) {

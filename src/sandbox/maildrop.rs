@@ -1,4 +1,4 @@
-//! What has arrived: the last messages, bounded in number and in bytes.
+//! Maildrop: the last received messages, bounded in number and in bytes.
 
 use std::{
     collections::VecDeque,
@@ -6,42 +6,42 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The most messages kept.
+/// The most messages that are kept.
 const MAX_MESSAGES: usize = 100;
 
-/// The most bytes of content kept; the newest message is kept in any case.
-const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// The most bytes of content that are kept. The newest message is always kept.
+const MAX_SIZE: usize = 32 * 1024 * 1024;
 
-/// A message that the sandbox took responsibility for.
+/// A message that the sandbox accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The queue id that the final `250` named.
+    /// The queue id in the final `250`.
     pub id: String,
-    /// How it came.
+    /// The envelope, and facts about the session.
     pub envelope: Envelope,
-    /// The octets between DATA's `354` and the final dot, dot-stuffing taken off (RFC 5321, section 4.5.2); they end with the CR LF
-    /// before the dot.
+    /// The octets between DATA's `354` and the final dot, without dot-stuffing (RFC 5321, section 4.5.2). They end with
+    /// the CR LF before the dot.
     pub content: Vec<u8>,
 }
 
-/// What the dialogue said of a message, beside its content.
+/// Envelope of a message, and facts about the session that brought it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// The client's name, as EHLO or HELO gave it.
+    /// The client's name in EHLO or HELO.
     pub client: String,
-    /// Whether the message came inside TLS.
+    /// Whether the session used TLS.
     pub tls: bool,
     /// Whether the client had logged in.
     pub authenticated: bool,
-    /// The reverse-path without its angle brackets; empty for the null one.
+    /// The reverse-path without its angle brackets; empty if it is null.
     pub from: String,
-    /// The parameters of MAIL as they were written (`SIZE=17`, `BODY=8BITMIME`, `SMTPUTF8`).
+    /// The parameters of MAIL as they were sent (`SIZE=17`, `BODY=8BITMIME`, `SMTPUTF8`).
     pub parameters: Vec<String>,
-    /// The accepted forward-paths without their angle brackets, in the order of their RCPTs.
+    /// The accepted forward-paths without their angle brackets, in order.
     pub to: Vec<String>,
 }
 
-/// The place where all sessions put their messages.
+/// Where all sessions store their messages.
 #[derive(Default)]
 pub(super) struct Maildrop(Mutex<Kept>);
 
@@ -53,14 +53,14 @@ struct Kept {
 }
 
 impl Maildrop {
-    /// Keeps a message and gives it its queue id.
+    /// Stores a message, and returns its queue id.
     pub(super) fn keep(&self, envelope: Envelope, content: Vec<u8>) -> String {
         let mut kept = self.lock();
         kept.taken += 1;
         let id = format!("{:010X}", kept.taken);
         kept.bytes += content.len();
         kept.messages.push_back(Arc::new(Message { id: id.clone(), envelope, content }));
-        while kept.messages.len() > MAX_MESSAGES || (kept.bytes > MAX_BYTES && kept.messages.len() > 1) {
+        while kept.messages.len() > MAX_MESSAGES || (kept.bytes > MAX_SIZE && kept.messages.len() > 1) {
             let Some(oldest) = kept.messages.pop_front() else {
                 break;
             };
@@ -73,7 +73,7 @@ impl Maildrop {
         self.lock().messages.iter().cloned().collect()
     }
 
-    /// Every change is whole before the lock is let go, so a poisoned one holds nothing broken.
+    /// A poisoned lock is usable: no panic leaves a change half done.
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn bytes_are_bounded_and_the_newest_stays() {
         let maildrop = Maildrop::default();
-        maildrop.keep(Envelope::default(), vec![0; MAX_BYTES / 2]);
-        maildrop.keep(Envelope::default(), vec![0; MAX_BYTES / 2]);
+        maildrop.keep(Envelope::default(), vec![0; MAX_SIZE / 2]);
+        maildrop.keep(Envelope::default(), vec![0; MAX_SIZE / 2]);
         assert_eq!(maildrop.messages().len(), 2);
-        let id = maildrop.keep(Envelope::default(), vec![0; MAX_BYTES + 1]);
+        let id = maildrop.keep(Envelope::default(), vec![0; MAX_SIZE + 1]);
         let kept: Vec<_> = maildrop.messages().iter().map(|m| m.id.clone()).collect();
         assert_eq!(kept, [id]);
     }

@@ -1,14 +1,15 @@
-//! A small SMTP server to check against: behind `smtp-check demo` for a user who has no mail server at hand, and under the tests.
+//! Sandbox mail server: a small SMTP server to check against, for `smtp-check demo` and for the tests.
 //!
-//! It binds loopback addresses only, keeps the last messages in memory and relays nothing. It speaks ESMTP (RFC 5321) with
-//! `PIPELINING`, `SIZE`, `8BITMIME`, `SMTPUTF8`, `ENHANCEDSTATUSCODES`, `STARTTLS` and `AUTH PLAIN LOGIN`; a second port speaks it
-//! inside TLS from the first byte. The one user is [`USER`] with the password [`PASSWORD`]; nobody has to log in.
+//! It binds loopback addresses only, keeps the last messages in memory and relays nothing. It speaks ESMTP (RFC 5321)
+//! with `PIPELINING`, `SIZE`, `8BITMIME`, `SMTPUTF8`, `ENHANCEDSTATUSCODES`, `STARTTLS` and `AUTH PLAIN LOGIN`. A
+//! second port uses TLS from the first byte. The only user is [`USER`] with the password [`PASSWORD`]; login is
+//! optional.
 //!
-//! # Recipients that teach
+//! # Special recipients
 //!
-//! The recipient's local part chooses the answer to RCPT, whatever the domain ([`RECIPIENTS`] is the same table as data):
+//! The recipient's local part selects the reply to RCPT, in any domain ([`RECIPIENTS`] is the same table as data):
 //!
-//! | local part | answer to `RCPT TO` |
+//! | local part | reply to `RCPT TO` |
 //! |---|---|
 //! | `nobody` | `550 5.1.1`, the user is unknown |
 //! | `later` | `451 4.7.1`, greylisted |
@@ -20,9 +21,9 @@
 //!
 //! # Layout
 //!
-//! `session` is the conversation, `command` the parser of its lines, `wire` the bounded reads and writes below it. `content` finds
-//! the end of a message, `recipient` holds the table above, `auth` the SASL exchanges, `certificate` the CA, `maildrop` what has
-//! arrived.
+//! `session` is the dialogue, `command` the parser of its lines, `wire` the bounded reads and writes below it.
+//! `content` finds the end of a message, `recipient` has the table above, `auth` the SASL exchanges, `certificate` the
+//! CA, `maildrop` the received messages.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -48,22 +49,22 @@ pub use auth::{PASSWORD, USER};
 pub use maildrop::{Envelope, Message};
 pub use recipient::RECIPIENTS;
 
-/// The name the sandbox greets with; its certificate bears it beside `localhost`, `127.0.0.1` and `::1`.
+/// The host name in the greeting. The certificate has it, and also `localhost`, `127.0.0.1` and `::1`.
 pub const HOST: &str = "mx.sandbox.test";
 
-/// The largest message taken, in bytes: what `SIZE` announces (RFC 1870).
+/// The largest accepted message, in bytes; `SIZE` announces it (RFC 1870).
 pub const MAX_MESSAGE: usize = 10 * 1024 * 1024;
 
-/// One connection more is answered 421, or closed where it would speak TLS first.
+/// The most connections. One more gets 421, or is closed on the port with TLS.
 const MAX_CONNECTIONS: usize = 256;
 
-/// What a connection may last, whatever it does.
-const MAX_CONNECTION_TIME: Duration = Duration::from_secs(600);
+/// How long a connection may last in all.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What a TLS handshake may last.
-const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may last.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to wait when the process has no file descriptor left for another connection.
+/// Pause when the process has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running sandbox mail server. It stops, and closes its connections, when it is dropped.
@@ -77,10 +78,12 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Starts a server on `addr`, port 0 for any free one, with its implicit-TLS port (always a free one) on the same address.
+    /// Starts a server on `addr`, on a free port if the port is 0. Its port for implicit TLS is any free one on the
+    /// same address.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; what `bind` says; a CA that could not be made.
+    /// [`io::ErrorKind::InvalidInput`] for an address that is not loopback; the error of `bind`; a CA that could not be
+    /// made.
     pub async fn start(addr: SocketAddr) -> io::Result<Self> {
         if !addr.ip().is_loopback() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the sandbox listens on loopback addresses only"));
@@ -94,22 +97,22 @@ impl Sandbox {
         Ok(Self { addr, smtps_addr, ca_pem, maildrop, _acceptor: acceptor })
     }
 
-    /// Where it speaks SMTP, with STARTTLS.
+    /// Address for SMTP with STARTTLS.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// Where it speaks SMTP inside TLS from the first byte (RFC 8314, section 3.3).
+    /// Address for SMTP with implicit TLS (RFC 8314, section 3.3).
     pub fn smtps_addr(&self) -> SocketAddr {
         self.smtps_addr
     }
 
-    /// The CA that signed the server's certificate, in PEM. Made at the start of this sandbox; its key is gone already.
+    /// The CA that signed the server's certificate, in PEM. It was made for this sandbox, and its key was not kept.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
-    /// The last messages taken, the oldest first. A message is here before its `250` goes out.
+    /// The last accepted messages, the oldest first. A message is stored before its `250` is sent.
     pub fn delivered(&self) -> Vec<Arc<Message>> {
         self.maildrop.messages()
     }
@@ -125,7 +128,7 @@ impl Listeners {
         Ok(Self { smtp: TcpListener::bind(addr).await?, smtps: TcpListener::bind((addr.ip(), 0)).await? })
     }
 
-    /// The next connection, and whether it speaks TLS first.
+    /// The next connection, and whether it begins with TLS.
     async fn accept(&self) -> io::Result<(TcpStream, bool)> {
         tokio::select! {
             accepted = self.smtp.accept() => Ok((accepted?.0, false)),
@@ -134,7 +137,7 @@ impl Listeners {
     }
 }
 
-/// Takes connections, one task each. The tasks live in a set of its own, so that they end with it.
+/// Accepts connections, one task each. The tasks end with the set, and the set with this future.
 async fn accept(listeners: Listeners, tls: TlsAcceptor, maildrop: Arc<Maildrop>) {
     let mut connections = JoinSet::new();
     loop {
@@ -160,21 +163,21 @@ async fn accept(listeners: Listeners, tls: TlsAcceptor, maildrop: Arc<Maildrop>)
     }
 }
 
-/// One connection from its first byte to its last. After STARTTLS a second session begins that knows nothing of the first.
+/// Serves one connection. After STARTTLS, a new session begins without the state of the first (RFC 3207, section 4.2).
 async fn connection(stream: TcpStream, implicit_tls: bool, tls: TlsAcceptor, maildrop: Arc<Maildrop>) {
-    let end = Instant::now() + MAX_CONNECTION_TIME;
-    // Without it, the small writes of a TLS handshake wait for delayed ACKs, and a check would measure those.
+    let end = Instant::now() + CONNECTION_TIMEOUT;
+    // Otherwise the small writes of a TLS handshake wait for delayed ACKs, and a check measures that.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "sandbox: TCP_NODELAY failed");
     }
     let stream =
         if implicit_tls { Some(stream) } else { Session::clear(Wire::new(stream, end), &maildrop).run().await };
     let Some(stream) = stream else { return };
-    let handshake_end = end.min(Instant::now() + MAX_HANDSHAKE_TIME);
+    let handshake_end = end.min(Instant::now() + HANDSHAKE_TIMEOUT);
     match timeout_at(handshake_end, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let session = Session::secured(Wire::new(stream, end), &maildrop, implicit_tls);
-            // Inside TLS it refuses STARTTLS, so no stream comes back.
+            // It refuses STARTTLS, so it returns no stream.
             session.run().await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "sandbox: TLS handshake failed"),

@@ -1,8 +1,8 @@
-//! The recipients that teach: which local part gets which answer.
+//! Special recipients: local parts with a reply of their own.
 
 use std::time::Duration;
 
-/// The special local parts, and in a few words what becomes of RCPT. Compared without regard to case.
+/// The special local parts, in any case, and a short description of the reply to RCPT.
 pub const RECIPIENTS: [(&str, &str); 6] = [
     ("nobody", "550 5.1.1: the user is unknown"),
     ("later", "451 4.7.1: greylisted, try again later"),
@@ -12,7 +12,7 @@ pub const RECIPIENTS: [(&str, &str); 6] = [
     ("hangup", "the connection is closed"),
 ];
 
-/// What the sandbox does with a RCPT.
+/// What the sandbox does on RCPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     Accept,

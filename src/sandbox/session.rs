@@ -1,4 +1,4 @@
-//! The conversation: which command may follow which, and what each is answered (RFC 5321, section 4.1.4).
+//! Session: the order of commands, and the reply to each (RFC 5321, section 4.1.4).
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The most recipients of one message; RFC 5321, section 4.5.3.1.8 asks for a hundred.
+/// The most recipients of a message: the least that RFC 5321, section 4.5.3.1.8 allows.
 const MAX_RECIPIENTS: usize = 100;
 
-/// One client's conversation, in clear or inside TLS.
+/// One client's session, in clear text or inside TLS.
 pub(super) struct Session<'a, S> {
     wire: Wire<S>,
     maildrop: &'a Maildrop,
@@ -29,7 +29,7 @@ pub(super) struct Session<'a, S> {
     transaction: Option<Transaction>,
 }
 
-/// The client as EHLO or HELO introduced it.
+/// What EHLO or HELO told of the client.
 struct Client {
     name: String,
     extended: bool,
@@ -50,24 +50,24 @@ enum Next {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
-    /// A session that begins in clear, with a greeting.
+    /// A session that begins in clear text, with a greeting.
     pub(super) fn clear(wire: Wire<S>, maildrop: &'a Maildrop) -> Self {
         Self { wire, maildrop, tls: false, greets: true, client: None, authenticated: false, transaction: None }
     }
 
-    /// A session inside TLS. After STARTTLS no second greeting is due (RFC 3207, section 4.2).
+    /// A session inside TLS. After STARTTLS there is no second greeting (RFC 3207, section 4.2).
     pub(super) fn secured(wire: Wire<S>, maildrop: &'a Maildrop, greets: bool) -> Self {
         Self { tls: true, greets, ..Self::clear(wire, maildrop) }
     }
 
-    /// Talks until the end. Gives the stream back where a TLS handshake comes next.
+    /// Runs the session. Returns the stream if a TLS handshake comes next.
     pub(super) async fn run(mut self) -> Option<S> {
-        match self.converse().await {
+        match self.dialogue().await {
             Ok(Next::StartTls) => return Some(self.wire.into_inner()),
             Ok(_) => {}
             Err(Fault::Gone) => return None,
-            // Nobody may be there to read it; the connection is closed in any case.
-            Err(Fault::Closing(reply)) => {
+            // The connection is closed in any case, read or not.
+            Err(Fault::Refused(reply) | Fault::Closing(reply)) => {
                 let _ = self.wire.reply(&reply).await;
             }
         }
@@ -75,30 +75,28 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         None
     }
 
-    async fn converse(&mut self) -> Result<Next, Fault> {
+    async fn dialogue(&mut self) -> Result<Next, Fault> {
         if self.greets {
             let greeting = format!("220 {HOST} ESMTP smtp-check sandbox");
             self.wire.reply(&greeting).await?;
         }
         loop {
-            let line = self.wire.line().await?;
-            let next = match line.and_then(|line| Command::parse(&line)) {
-                Ok(command) => self.obey(command).await?,
-                Err(refusal) => self.answer(refusal).await?,
-            };
-            if next != Next::Command {
-                return Ok(next);
+            match self.next_command().await {
+                Ok(Next::Command) => {}
+                Err(Fault::Refused(reply)) => self.wire.reply(&reply).await?,
+                end => return end,
             }
         }
     }
 
-    async fn obey(&mut self, command: Command) -> Result<Next, Fault> {
-        let reply = match command {
+    async fn next_command(&mut self) -> Result<Next, Fault> {
+        let line = self.wire.line().await?;
+        let reply = match Command::parse(&line)? {
             Command::Ehlo(name) => self.ehlo(name),
             Command::Helo(name) => self.helo(name),
             Command::StartTls => return self.starttls().await,
             Command::Auth(mechanism, initial) => self.auth(mechanism, initial).await?,
-            Command::Mail(mail) => self.mail(mail),
+            Command::Mail(mail) => self.mail(mail)?,
             Command::Rcpt(mailbox) => return self.rcpt(mailbox).await,
             Command::Data => self.data().await?,
             Command::Rset => {
@@ -112,10 +110,6 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
                 return Ok(Next::Close);
             }
         };
-        self.answer(reply).await
-    }
-
-    async fn answer(&mut self, reply: Reply) -> Result<Next, Fault> {
         self.wire.reply(&reply).await?;
         Ok(Next::Command)
     }
@@ -141,114 +135,98 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         self.transaction = None;
     }
 
-    /// Commands in the same breath as STARTTLS would slip from clear text into TLS (CVE-2011-0411): they end the connection.
+    /// Commands that were sent together with STARTTLS end the connection: they would pass from clear text into TLS
+    /// (CVE-2011-0411).
     async fn starttls(&mut self) -> Result<Next, Fault> {
-        let reply: Reply = if self.tls {
-            "503 5.5.1 TLS is already active".into()
-        } else if !self.is_extended() {
-            "503 5.5.1 Send EHLO first".into()
-        } else if self.transaction.is_some() {
-            "503 5.5.1 Not in the middle of a mail transaction".into()
-        } else if self.wire.has_more() {
+        if self.tls {
+            return Err("503 5.5.1 TLS is already active".into());
+        }
+        if !self.is_extended() {
+            return Err("503 5.5.1 Send EHLO first".into());
+        }
+        if self.transaction.is_some() {
+            return Err("503 5.5.1 Not in the middle of a mail transaction".into());
+        }
+        if self.wire.has_more() {
             return Err(Fault::Closing("503 5.5.1 STARTTLS must be the last command of a group".into()));
-        } else {
-            self.wire.reply("220 2.0.0 Ready to start TLS").await?;
-            return Ok(Next::StartTls);
-        };
-        self.answer(reply).await
+        }
+        self.wire.reply("220 2.0.0 Ready to start TLS").await?;
+        Ok(Next::StartTls)
     }
 
     async fn auth(&mut self, mechanism: Mechanism, initial: Option<Secret>) -> Result<Reply, Fault> {
         if !self.is_extended() {
-            return Ok("503 5.5.1 Send EHLO first".into());
+            return Err("503 5.5.1 Send EHLO first".into());
         }
         if self.authenticated || self.transaction.is_some() {
-            return Ok("503 5.5.1 AUTH is not allowed here".into());
+            return Err("503 5.5.1 AUTH is not allowed here".into());
         }
         let credentials = match mechanism {
-            Mechanism::Plain => self.plain(initial).await?,
-            Mechanism::Login => self.login(initial).await?,
-        };
-        Ok(match credentials {
-            Ok(credentials) if credentials.are_known() => {
-                self.authenticated = true;
-                "235 2.7.0 Authentication successful".into()
+            Mechanism::Plain => Credentials::plain(&self.response(initial, "").await?)?,
+            Mechanism::Login => {
+                let user = self.response(initial, "Username:").await?;
+                Credentials::login(&user, self.response(None, "Password:").await?)
             }
-            Ok(_) => "535 5.7.8 Authentication credentials invalid".into(),
-            Err(refusal) => refusal,
-        })
-    }
-
-    async fn plain(&mut self, initial: Option<Secret>) -> Result<Result<Credentials, Reply>, Fault> {
-        let message = self.response(initial, "").await?;
-        Ok(message.and_then(|message| Credentials::plain(&message)))
-    }
-
-    async fn login(&mut self, initial: Option<Secret>) -> Result<Result<Credentials, Reply>, Fault> {
-        let user = match self.response(initial, "Username:").await? {
-            Ok(user) => user,
-            Err(refusal) => return Ok(Err(refusal)),
         };
-        let password = self.response(None, "Password:").await?;
-        Ok(password.map(|password| Credentials::login(&user, password)))
-    }
-
-    /// The response that came along, or the one that the challenge asks for.
-    async fn response(&mut self, initial: Option<Secret>, challenge: &str) -> Result<Result<Secret, Reply>, Fault> {
-        if let Some(initial) = initial {
-            return Ok(auth::decode(initial.expose()));
+        if !credentials.are_valid() {
+            return Err("535 5.7.8 Authentication credentials invalid".into());
         }
-        self.wire.reply(&auth::challenge(challenge)).await?;
-        let line = self.wire.line().await?.map(Secret::new);
-        Ok(line.and_then(|line| auth::decode(line.expose())))
+        self.authenticated = true;
+        Ok("235 2.7.0 Authentication successful".into())
     }
 
-    fn mail(&mut self, mail: MailFrom) -> Reply {
+    /// The initial response, or the response to the challenge.
+    async fn response(&mut self, initial: Option<Secret>, challenge: &str) -> Result<Secret, Fault> {
+        let response = match initial {
+            Some(initial) => initial,
+            None => {
+                self.wire.reply(&auth::challenge(challenge)).await?;
+                Secret::new(self.wire.line().await?)
+            }
+        };
+        Ok(auth::decode(response.expose())?)
+    }
+
+    fn mail(&mut self, mail: MailFrom) -> Result<Reply, Fault> {
         if self.client.is_none() {
-            return "503 5.5.1 Send EHLO or HELO first".into();
+            return Err("503 5.5.1 Send EHLO or HELO first".into());
         }
         if self.transaction.is_some() {
-            return "503 5.5.1 Nested MAIL command".into();
+            return Err("503 5.5.1 Nested MAIL command".into());
         }
         if !mail.smtputf8 && !mail.path.is_ascii() {
-            return "553 5.6.7 The address needs SMTPUTF8".into();
+            return Err("553 5.6.7 The address needs SMTPUTF8".into());
         }
         self.transaction = Some(Transaction { mail, recipients: Vec::new() });
-        "250 2.1.0 Ok".into()
+        Ok("250 2.1.0 Ok".into())
     }
 
     async fn rcpt(&mut self, mailbox: Mailbox) -> Result<Next, Fault> {
-        let Some(transaction) = &mut self.transaction else {
-            return self.answer("503 5.5.1 Send MAIL first".into()).await;
-        };
+        let transaction = self.transaction.as_mut().ok_or("503 5.5.1 Send MAIL first")?;
         if !transaction.mail.smtputf8 && !mailbox.path.is_ascii() {
-            let refusal = "553 5.6.7 The address needs SMTPUTF8";
-            return self.answer(refusal.into()).await;
+            return Err("553 5.6.7 The address needs SMTPUTF8".into());
         }
         if transaction.recipients.len() >= MAX_RECIPIENTS {
-            return self.answer("452 4.5.3 Too many recipients".into()).await;
+            return Err("452 4.5.3 Too many recipients".into());
         }
         match Reaction::to(&mailbox.local_part) {
             Reaction::Accept => {}
             Reaction::AcceptAfter(delay) => sleep(delay).await,
-            Reaction::Refuse(refusal) => return self.answer(refusal.into()).await,
+            Reaction::Refuse(refusal) => return Err(refusal.into()),
             Reaction::Silence => return Err(self.wire.ignore().await),
             Reaction::HangUp => return Ok(Next::Close),
         }
         transaction.recipients.push(mailbox.path);
-        self.answer("250 2.1.5 Ok".into()).await
+        self.wire.reply("250 2.1.5 Ok").await?;
+        Ok(Next::Command)
     }
 
     async fn data(&mut self) -> Result<Reply, Fault> {
-        // Without one accepted recipient the transaction stays open, for another RCPT.
-        let Some(transaction) = self.transaction.take_if(|open| !open.recipients.is_empty()) else {
-            return Ok("503 5.5.1 Send MAIL and RCPT first".into());
-        };
+        // Without an accepted recipient, the transaction stays open for another RCPT.
+        let transaction = self.transaction.take_if(|open| !open.recipients.is_empty());
+        let transaction = transaction.ok_or("503 5.5.1 Send MAIL and RCPT first")?;
         self.wire.reply("354 End data with <CR><LF>.<CR><LF>").await?;
-        let content = match self.wire.content().await? {
-            Ok(content) => content,
-            Err(refusal) => return Ok(refusal),
-        };
+        let content = self.wire.content().await?;
         let envelope = Envelope {
             client: self.client.as_ref().map_or_else(String::new, |client| client.name.clone()),
             tls: self.tls,

@@ -1,4 +1,4 @@
-//! The levels of the log, by `RUST_LOG`.
+//! Log levels from `RUST_LOG`.
 
 use std::env;
 
@@ -7,13 +7,14 @@ use tracing_subscriber::{
     filter::{LevelFilter, ParseError},
 };
 
-/// `RUST_LOG` cannot be understood.
+/// `RUST_LOG` is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum LevelsError {
-    /// It has not the form of a filter.
+    /// It does not have the syntax of a filter.
     #[error(transparent)]
     Form(#[from] ParseError),
-    /// To the filter a word without a level is the name of a target, and this one has nothing to log: all would be silent.
+    /// A word that would silence the log: the filter takes a word without a level for the name of a target, and no
+    /// target has this name.
     #[error(
         "`{0}` is neither a level (error, warn, info, debug, trace, off) nor a part of this program; \
          one of its libraries needs a level, such as hyper=debug"
@@ -21,7 +22,7 @@ pub enum LevelsError {
     Word(String),
 }
 
-/// The filter that `RUST_LOG` describes or, where it is not set, the one that `levels` does.
+/// The filter of `RUST_LOG` or, if that is not set, of `levels`.
 pub(super) fn from_environment(levels: &str) -> Result<EnvFilter, LevelsError> {
     match env::var_os(EnvFilter::DEFAULT_ENV) {
         Some(set) if !set.is_empty() => {
@@ -36,7 +37,8 @@ pub(super) fn from_environment(levels: &str) -> Result<EnvFilter, LevelsError> {
     }
 }
 
-/// Whether it is a word alone, and no level and no module of ours. Whoever writes more than a word knows the form.
+/// Whether it is a single word that is neither a level nor one of our modules. Anything longer is left to the filter's
+/// own parser.
 fn names_nothing(word: &str) -> bool {
     let is_alone = !word.is_empty() && !word.contains(['=', '[', ']', '{', '}']);
     is_alone && word.parse::<LevelFilter>().is_err() && word.split("::").next() != Some(env!("CARGO_CRATE_NAME"))
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_a_level_or_a_module_of_ours() {
+    fn a_single_word_is_a_level_or_one_of_our_modules() {
         for good in ["warn", "WARN", "off", "0", "5", "smtp_check", "smtp_check::cli", "hyper=debug", "[probe]", ""] {
             assert!(!names_nothing(good), "{good}");
         }

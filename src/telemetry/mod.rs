@@ -1,10 +1,10 @@
-//! The program's own log, and the room it needs for its sockets.
+//! The program's log, its traces, and its limit on open files.
 //!
 //! Log lines go to stderr: stdout belongs to reports and documents.
 
 mod levels;
-mod lines;
 mod traces;
+mod writer;
 
 use std::{
     fmt::Debug,
@@ -12,9 +12,8 @@ use std::{
     panic::{self, PanicHookInfo},
 };
 
-use lines::WorkerGuard;
+use clap::ValueEnum;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use prometheus_client::metrics::counter::Counter;
 use tracing::{Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter,
@@ -27,100 +26,80 @@ use tracing_subscriber::{
 
 pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
+pub use writer::WorkerGuard;
 
 use crate::escape::Escaped;
 
-/// The form of the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogForm {
+/// Format of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
     /// For people.
-    Text {
-        /// With colours.
-        colours: bool,
-    },
+    Text,
     /// One JSON object per line, for machines.
     Json,
 }
 
-impl LogForm {
-    /// Text with colours on a terminal, JSON otherwise.
-    pub fn for_stderr() -> Self {
-        if io::stderr().is_terminal() { Self::Text { colours: true } } else { Self::Json }
-    }
-}
-
-/// The log, as long as this is kept: dropped, it waits for what is still to be written, for a second at the most.
-///
-/// Whoever reads it slowly, or stops reading, holds up no check and delays no instant that one is to measure.
-#[derive(Debug)]
-#[must_use = "the log ends when this is dropped"]
-pub struct Log(WorkerGuard);
-
-impl Log {
-    /// Counts the lines that were lost, since they were not read fast enough.
-    pub fn dropped_lines(&self) -> Counter {
-        self.0.dropped_lines()
-    }
-}
-
-/// Why there is no log.
+/// Why the log does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// `RUST_LOG` cannot be understood.
+    /// `RUST_LOG` is not valid.
     #[error("RUST_LOG: {0}")]
     Levels(#[from] LevelsError),
-    /// There is no thread to write it.
-    #[error("no thread for the log: {0}")]
+    /// Its thread does not start.
+    #[error("the thread of the log does not start: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Sends the log to stderr, panics included. `RUST_LOG` sets the levels; `levels`, of the same form, is for where it is not set.
+/// Sends the log to stderr, panics included. Without `format`, it is text on a terminal and JSON otherwise. `RUST_LOG`
+/// sets the levels; `levels`, in the same syntax, applies if it is not set.
 ///
 /// # Errors
 /// See [`LogError`].
-pub fn start(form: LogForm, levels: &str) -> Result<Log, LogError> {
+pub fn start(format: Option<LogFormat>, levels: &str) -> Result<WorkerGuard, LogError> {
     let filter = levels::from_environment(levels)?;
-    let (lines, outlet) = lines::write_to(io::stderr())?;
-    // Fails only where a log has been started already; that one stays.
-    tracing::subscriber::set_global_default(subscriber(form, filter, lines)).ok();
+    let (writer, guard) = writer::write_to(io::stderr())?;
+    let is_terminal = io::stderr().is_terminal();
+    let format = format.unwrap_or(if is_terminal { LogFormat::Text } else { LogFormat::Json });
+    // Fails only if a log has been started already; that one stays.
+    tracing::subscriber::set_global_default(subscriber(format, is_terminal, filter, writer)).ok();
     panic::set_hook(Box::new(log_panic));
-    Ok(Log(outlet))
+    Ok(guard)
 }
 
-/// One line per panic. Words that were put together at run time are left out: they may quote what a caller sent, a password included.
-/// The place is enough to find the cause.
+/// One line per panic. A message that was made at run time is left out: it may quote what a caller sent, such as a
+/// password. The place is enough to find the cause.
 pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let cause = panic.payload().downcast_ref::<&'static str>();
     tracing::error!(place, cause, "panicked");
 }
 
-/// Lifts the limit on open files as far as the system lets us: a check is a socket, and so is its caller. Returns the new limit.
+/// Raises the limit on open files to the most that the system allows: each check needs a socket, and so does its
+/// caller. Returns the new limit.
 ///
 /// # Errors
-/// The system's own, such as a sandbox that forbids the call.
+/// The system's own error, for example if a sandbox forbids the call.
 pub fn raise_open_files() -> nix::Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok(hard)
 }
 
-fn subscriber<W>(form: LogForm, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(format: LogFormat, colours: bool, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match form {
-        LogForm::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
-        LogForm::Text { colours } => {
+    match format {
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Text => {
             let fields = debug_fn(write_escaped).delimited(" ");
             Box::new(builder.with_ansi(colours).fmt_fields(fields).finish())
         }
     }
 }
 
-/// Callers and servers choose many of the words that are logged: none of them may begin a line of its own, or move a terminal's
-/// cursor.
+/// Callers and servers choose much of the logged text: it must neither begin a new line, nor move a terminal's cursor.
 fn write_escaped(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     if field.name() != "message" {
         write!(writer, "{field}=")?;
@@ -134,15 +113,20 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A log that is kept in memory.
+    /// A log in memory.
     #[derive(Clone, Default)]
-    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct MemoryLog(Arc<Mutex<Vec<u8>>>);
 
-    impl Lines {
-        /// What logs to it.
-        pub(crate) fn subscriber(&self, form: LogForm, levels: &str) -> Box<dyn Subscriber + Send + Sync> {
-            let lines = self.clone();
-            subscriber(form, EnvFilter::new(levels), move || lines.clone())
+    impl MemoryLog {
+        /// A subscriber that writes to it.
+        pub(crate) fn subscriber(
+            &self,
+            format: LogFormat,
+            colours: bool,
+            levels: &str,
+        ) -> Box<dyn Subscriber + Send + Sync> {
+            let log = self.clone();
+            subscriber(format, colours, EnvFilter::new(levels), move || log.clone())
         }
 
         /// All that was logged.
@@ -151,7 +135,7 @@ pub(crate) mod tests {
         }
     }
 
-    impl io::Write for Lines {
+    impl io::Write for MemoryLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("no panic").extend_from_slice(bytes);
             Ok(bytes.len())
@@ -162,22 +146,22 @@ pub(crate) mod tests {
         }
     }
 
-    fn logged(form: LogForm, levels: &str, log: impl FnOnce()) -> String {
-        let lines = Lines::default();
-        tracing::subscriber::with_default(lines.subscriber(form, levels), log);
-        lines.text()
+    fn logged(format: LogFormat, colours: bool, levels: &str, log: impl FnOnce()) -> String {
+        let memory = MemoryLog::default();
+        tracing::subscriber::with_default(memory.subscriber(format, colours, levels), log);
+        memory.text()
     }
 
     const HOSTILE: &str = "a\nERROR forged\r\u{1b}[2J\u{85}";
 
-    fn log_hostile_words() {
+    fn log_hostile_text() {
         tracing::info!(display = %HOSTILE, debug = ?HOSTILE, value = HOSTILE, count = 3, "said {HOSTILE}");
     }
 
     #[test]
-    fn no_word_begins_a_line_of_its_own() {
-        for form in [LogForm::Text { colours: false }, LogForm::Text { colours: true }, LogForm::Json] {
-            let text = logged(form, "info", log_hostile_words);
+    fn hostile_text_begins_no_new_line() {
+        for (format, colours) in [(LogFormat::Text, false), (LogFormat::Text, true), (LogFormat::Json, false)] {
+            let text = logged(format, colours, "info", log_hostile_text);
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.contains("\u{1b}[2J") && !text.contains('\r'), "{text:?}");
             assert!(text.contains("forged"), "escaped, not lost: {text}");
@@ -186,32 +170,30 @@ pub(crate) mod tests {
 
     #[test]
     fn json_lines_are_json_with_the_fields_on_top() {
-        let text = logged(LogForm::Json, "info", log_hostile_words);
+        let text = logged(LogFormat::Json, false, "info", log_hostile_text);
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&line["level"], &line["value"], &line["count"]), (&"INFO".into(), &HOSTILE.into(), &3.into()));
     }
 
     #[test]
     fn text_reads_well() {
-        let text = logged(LogForm::Text { colours: false }, "info", || {
-            tracing::info!(address = "127.0.0.1:2580", "listening")
-        });
+        let text = logged(LogFormat::Text, false, "info", || tracing::info!(address = "127.0.0.1:2580", "listening"));
         assert!(text.trim_end().ends_with("listening address=\"127.0.0.1:2580\""), "{text}");
     }
 
     #[test]
-    fn levels_are_kept() {
+    fn levels_filter_lines() {
         let log = || {
             tracing::debug!("too much");
             tracing::warn!(target: "noisy", "too much");
             tracing::warn!("enough");
         };
-        let text = logged(LogForm::Text { colours: false }, "info,noisy=error", log);
+        let text = logged(LogFormat::Text, false, "info,noisy=error", log);
         assert!(text.contains("enough") && !text.contains("too much"), "{text}");
     }
 
     #[test]
-    fn open_files_are_as_many_as_the_system_allows() {
+    fn the_limit_on_open_files_is_raised_to_the_hard_limit() {
         let limit = raise_open_files().expect("allowed");
         assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((limit, limit)));
     }

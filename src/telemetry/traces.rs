@@ -13,27 +13,27 @@ use opentelemetry_sdk::{
 use url::Url;
 
 /// How long the last spans may take to be sent.
-const FLUSH_TIME: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Collects spans and sends them in batches, from a thread of its own. Where the collector is slower than the checks, spans are
-/// dropped: no check ever waits for one.
+/// Sends spans in batches, from a thread of its own. If the collector is slower than the checks, spans are dropped: no
+/// check waits for the collector.
 #[derive(Clone, Debug)]
 pub struct Traces(SdkTracerProvider);
 
-/// Nothing can be sent to an endpoint. The URL is not shown, for it may hold a password.
+/// Why an endpoint is refused. The URL is not shown: it may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// gRPC would not send them, and the exporter writes the URL into its log.
-    #[error("must be without user name and password: they would not be sent")]
+    /// gRPC does not send credentials, and the exporter logs the URL.
+    #[error("must not have a user name or a password: they would not be sent")]
     Credentials,
-    /// It is no address that could be connected to.
+    /// The exporter cannot use it.
     #[error(transparent)]
     Exporter(#[from] ExporterBuildError),
 }
 
 impl Traces {
-    /// Sends to the collector at `endpoint`, such as `http://127.0.0.1:4317`. To be called inside a runtime. Nothing is sent yet: a
-    /// collector that is not there is logged once there is something to send.
+    /// Sends to the collector at `endpoint`, such as `http://127.0.0.1:4317`. Must be called inside a tokio runtime. It
+    /// does not connect yet: the log tells of an unreachable collector when there are spans to send.
     ///
     /// # Errors
     /// See [`EndpointError`].
@@ -52,14 +52,14 @@ impl Traces {
         Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter.build()?).build()))
     }
 
-    /// What makes the spans.
+    /// Makes the spans.
     pub fn tracer(&self) -> SdkTracer {
         self.0.tracer(env!("CARGO_PKG_NAME"))
     }
 
-    /// Sends what is left. A collector that does not take it is not waited for: whoever ends the service, or asked for one check, is.
+    /// Sends the last spans. An unreachable collector delays the end of the program by no more than [`FLUSH_TIMEOUT`].
     pub async fn flush(self) {
-        let shutdown = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIME));
+        let shutdown = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT));
         if let Ok(Err(error)) = shutdown.await {
             tracing::warn!(%error, "the last spans may not have reached the collector");
         }

@@ -249,7 +249,7 @@ async fn watching_without_a_check_that_ended_is_no_success() {
     let mut summary = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");
     assert_eq!(child.wait().expect("a child of ours").code(), Some(1), "{summary}");
-    assert_eq!(summary, "no check came to its end\n");
+    assert_eq!(summary, "no check was completed\n");
 }
 
 fn interrupt(child: &Child) {

@@ -1,18 +1,18 @@
-//! When a certificate expires, in days that are rounded in one place.
+//! Expiry of a certificate, in days. All rounding happens here.
 
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// Whole days until a certificate expires, of the seconds until then; since then, if negative.
+/// Whole days until a certificate expires, from the seconds until then; negative if it has expired.
 pub(super) fn days_left(seconds: i64) -> i64 {
     seconds / SECONDS_A_DAY
 }
 
-/// Whether it expires in less than so many days, or has expired.
+/// Whether it expires in less than this many days, or has expired.
 pub(super) fn expires_within(seconds: i64, days: u32) -> bool {
     seconds < i64::from(days) * SECONDS_A_DAY
 }
 
-/// The same in words: whether it expires or has expired, and when.
+/// As text: `expires` or `expired`, and when.
 pub(super) fn expiry(seconds: i64) -> (&'static str, String) {
     let days = match days_left(seconds).unsigned_abs() {
         0 => "less than a day".to_owned(),

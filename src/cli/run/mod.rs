@@ -1,21 +1,22 @@
-//! `run`: a check from the shell, once or again and again, for people, for programs and for Nagios.
+//! `run`: a check from the shell, once or repeatedly, for people, for programs and for Nagios.
 //!
-//! - [`screen`]: a terminal, on which the [`waterfall`] of a running check is drawn.
-//! - [`readable`]: the report in words.
-//! - [`look`], [`words`], [`expiry`]: how text looks, what a server says, and when its certificate expires, for all of them.
-//! - [`watch`]: check after check, and what they come to.
+//! - [`screen`]: a terminal, which shows the [`waterfall`] of a running check.
+//! - [`readable`]: the report as text.
+//! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the
+//!   others use them.
+//! - [`watch`]: check after check, and a summary.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
 mod expiry;
-mod look;
 mod nagios;
 mod readable;
+mod reply_text;
 #[cfg(test)]
-mod reports;
+mod samples;
 mod screen;
+mod style;
 mod watch;
 mod waterfall;
-mod words;
 
 use std::{
     ffi::OsString,
@@ -27,17 +28,20 @@ use std::{
 use clap::Error;
 use tokio::{
     sync::mpsc,
-    task::AbortHandle,
     time::{Instant, interval},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 
-use super::{complain, json, make_probe, print, traces, trust_anchors};
+use super::{
+    build,
+    output::{complain, json, print},
+};
 use crate::{
     check::Check,
-    config::{Run, Settings, flag_of},
+    config::{Run, flag_of},
     destination::policy::Forbidden,
-    probe::{CheckJob, Probe, Refusal},
+    probe::{CheckJob, Limits, Probe, Refusal},
     report::{PhaseEvent, PhaseListener, Report},
 };
 use nagios::Status;
@@ -45,46 +49,51 @@ use readable::Readable;
 use screen::Screen;
 use waterfall::Waterfall;
 
-/// Something is wrong with the command line or the settings.
+/// Exit code for a bad command line or setting.
 const BAD_USAGE: u8 = 2;
-/// How often the bar of a phase under way grows.
-const TICK: Duration = Duration::from_millis(100);
+/// How often the picture of a running check is drawn again.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Does what `run` was asked to do.
-pub(super) async fn run(run: &Run, settings: &Settings) -> Result<ExitCode, Error> {
-    let check = match Check::parse(run.parameters.clone().into_iter().collect(), settings.max_timeout) {
+/// Runs the check, or with `--watch` one after the other.
+pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
+    let max_timeout = settings.target.max_timeout;
+    let check = match Check::parse(settings.parameters.0.clone().into_iter().collect(), max_timeout) {
         Ok(check) => check,
         Err(invalid) => {
-            let complaints = invalid.violations().iter();
-            let complaints =
-                complaints.map(|violation| format!("{}: {}", flag_of(&violation.parameter()), violation.detail));
-            return Ok(refuse(complaints.collect(), run.nagios));
+            let violations = invalid.violations().iter();
+            let messages =
+                violations.map(|violation| format!("{}: {}", flag_of(&violation.parameter()), violation.detail));
+            return Ok(refuse(messages.collect(), settings.nagios));
         }
     };
-    let traces = traces(settings)?;
-    let probe = make_probe(settings, trust_anchors(settings)?, traces.as_ref())?;
-    let code = check_with(probe, check, run).await;
+    let traces = build::traces(&settings.telemetry)?;
+    let limits = Limits { checks: 1, checks_per_target: 1, max_timeout };
+    let anchors = build::trust_anchors(&settings.target)?;
+    let probe = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
+    let code = check_with(probe, check, settings).await;
     if let Some(traces) = traces {
         traces.flush().await;
     }
     Ok(code)
 }
 
-async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
-    let for_people = io::stdout().is_terminal() && !run.json && !run.nagios;
-    if let Some(every) = run.watch {
+async fn check_with(probe: Probe, check: Check, settings: &Run) -> ExitCode {
+    let for_people = io::stdout().is_terminal() && !settings.json && !settings.nagios;
+    if let Some(every) = settings.watch {
         return watch::watch(probe, check, every, for_people.then(Screen::new)).await;
     }
     let report = if for_people {
         let mut screen = Screen::new();
         let report = draw(probe, check, &mut screen).await;
-        report.inspect(|report| print(Readable { report, look: screen.look() }))
+        report.inspect(|report| {
+            print(Readable { report, style: screen.style() });
+        })
     } else {
         probe.oneshot(CheckJob::new(check)).await
     };
     match report {
-        Ok(report) if run.nagios => {
-            let (status, line) = nagios::judge(&report, &run.thresholds);
+        Ok(report) if settings.nagios => {
+            let (status, line) = nagios::judge(&report, &settings.thresholds);
             print(line);
             status.into()
         }
@@ -94,12 +103,12 @@ async fn check_with(probe: Probe, check: Check, run: &Run) -> ExitCode {
             }
             if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(refusal) => refuse(vec![complaint(&refusal)], run.nagios),
+        Err(refusal) => refuse(vec![refusal_text(&refusal)], settings.nagios),
     }
 }
 
-/// Says that the command line is of no use, in the way that whoever wrote it expects: a plugin's own is one line on stdout and
-/// exit code 3. What was asked for, such as `--help`, is no error; but by the plugins' guidelines nothing is known then either.
+/// Reports an error of the command line, or prints what `--help` and `--version` ask for. With `--nagios`, by the
+/// plugins' guidelines: an error is one line on stdout, and the exit code is 3 (UNKNOWN), after `--help` too.
 pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
     if !arguments.iter().any(|argument| argument == "--nagios") {
         error.exit();
@@ -113,8 +122,8 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
     refuse(vec![first.trim_start_matches("error: ").to_owned()], true)
 }
 
-/// Why a check was not run, and with which setting it would be, which is in the hand of whoever has a shell.
-fn complaint(refusal: &Refusal) -> String {
+/// Why a check was not run, and which setting would allow it: a user of the shell can change it.
+fn refusal_text(refusal: &Refusal) -> String {
     let Refusal::Forbidden(forbidden) = refusal else { return refusal.to_string() };
     let setting = match forbidden {
         Forbidden::Address { .. } | Forbidden::Embedded { .. } | Forbidden::Nameless => "target_allow",
@@ -124,54 +133,45 @@ fn complaint(refusal: &Refusal) -> String {
     format!("{refusal} (allow it with {})", flag_of(setting))
 }
 
-/// No check was run.
-fn refuse(complaints: Vec<String>, as_plugin: bool) -> ExitCode {
+/// Prints why no check was run, and gives the exit code.
+fn refuse(messages: Vec<String>, as_plugin: bool) -> ExitCode {
     if as_plugin {
-        print(nagios::line(Status::Unknown, &complaints.join("; "), &[]));
+        print(nagios::line(Status::Unknown, &messages.join("; "), &[]));
         return Status::Unknown.into();
     }
-    complaints.into_iter().for_each(complain);
+    messages.into_iter().for_each(complain);
     ExitCode::from(BAD_USAGE)
 }
 
-/// Runs a check in a task of its own, so that a slow terminal doesn't slow it down, and draws it meanwhile.
+/// Runs a check and draws it meanwhile. The check has a task of its own, so that a slow terminal does not slow it down.
 async fn draw(probe: Probe, check: Check, screen: &mut Screen) -> Result<Report, Refusal> {
-    let (sender, mut heard) = mpsc::unbounded_channel();
-    // Nobody listens any more only when the check is about to be aborted.
-    let order = CheckJob::new(check).with_observer(PhaseListener::new(move |news| drop(sender.send(news))));
-    let mut task = tokio::spawn(probe.oneshot(order));
-    let _aborted = AbortOnDrop(task.abort_handle());
-    let (mut waterfall, mut tick, began) = (Waterfall::default(), interval(TICK), Instant::now());
+    let (sender, mut events) = mpsc::unbounded_channel();
+    // The receiver is gone only if the check is about to be aborted.
+    let job = CheckJob::new(check).with_observer(PhaseListener::new(move |event| drop(sender.send(event))));
+    let mut task = AbortOnDropHandle::new(tokio::spawn(probe.oneshot(job)));
+    let (mut waterfall, mut redraw, began) = (Waterfall::default(), interval(REDRAW_INTERVAL), Instant::now());
     screen.begin();
     let mut report = None;
     loop {
         tokio::select! {
-            report_or_refusal = &mut task, if report.is_none() => {
-                report = Some(report_or_refusal.unwrap_or(Err(Refusal::Internal))?);
+            result = &mut task, if report.is_none() => {
+                report = Some(result.unwrap_or(Err(Refusal::Internal))?);
             }
-            news = heard.recv() => match news {
-                Some(news) => {
-                    if let PhaseEvent::Ended(phase) = &news {
+            event = events.recv() => match event {
+                Some(event) => {
+                    if let PhaseEvent::Ended(phase) = &event {
                         screen.append(phase);
                     }
-                    waterfall.hear(news);
+                    waterfall.update(event);
                 }
-                // The check is over, and so are its news.
+                // The check has ended, and all its events are drawn.
                 None => if let Some(report) = report {
                     screen.show(&waterfall, report.metrics.duration);
                     return Ok(report);
                 },
             },
-            _ = tick.tick() => {}
+            _ = redraw.tick() => {}
         }
         screen.show(&waterfall, began.elapsed().as_secs_f64() * 1000.0);
-    }
-}
-
-struct AbortOnDrop(AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

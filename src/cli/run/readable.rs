@@ -1,39 +1,39 @@
-//! A report in words for people; its phases are the [`waterfall`](super::waterfall)'s.
+//! Report as text for people, without its phases: the [`waterfall`](super::waterfall) shows those.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{
     expiry::expiry,
-    look::{BAD, GOOD, Look},
-    words::{Words, place},
+    reply_text::{ReplyText, place},
+    style::{BAD, GOOD, TextStyle},
 };
 use crate::{
     escape::Escaped,
     report::{Outcome, Report, TlsReport},
 };
 
-/// Shows a report. What the server said is escaped, so that it cannot move the terminal's cursor.
+/// Shows a report. Replies are escaped, so that the server cannot move the terminal's cursor.
 #[derive(Debug)]
 pub(super) struct Readable<'a> {
     pub(super) report: &'a Report,
-    pub(super) look: Look,
+    pub(super) style: TextStyle,
 }
 
 impl Display for Readable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let report = self.report;
-        let (style, outcome) = match report.outcome {
+        let (colour, outcome) = match report.outcome {
             Outcome::Delivered => (GOOD, "delivered: the server took the message"),
-            Outcome::Completed => (GOOD, "completed, as far as was asked"),
+            Outcome::Completed => (GOOD, "completed, up to the phase asked for"),
             Outcome::Failed => (BAD, "failed"),
         };
-        writeln!(f, "{} ({:.3} ms)", self.look.paint(style.bold(), outcome), report.metrics.duration)?;
+        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
-            let mut said = Words::from(failure).lines();
-            let (place, first) = (place(failure.phase, failure.kind.name()), said.next().unwrap_or_default());
+            let mut lines = ReplyText::from(failure).lines();
+            let (place, first) = (place(failure.phase, failure.kind.name()), lines.next().unwrap_or_default());
             writeln!(f, "  failure      {place}, {whether}: {first}")?;
-            said.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
+            lines.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
         }
         write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -96,7 +96,7 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
         writeln!(f, "  {word:11}  {when}")?;
     }
     match &metrics.cert_error {
-        None if !tls.verified => writeln!(f, "  verified     no: the handshake did not come to its end"),
+        None if !tls.verified => writeln!(f, "  verified     no: the handshake failed"),
         None => writeln!(f, "  verified     yes"),
         Some(errors) => writeln!(f, "  verified     no: {}", Escaped(errors)),
     }
@@ -106,80 +106,58 @@ fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Re
 mod tests {
     use std::time::{Duration, Instant};
 
-    use time::OffsetDateTime;
-    use uuid::Uuid;
-
     use super::*;
     use crate::{
+        cli::run::samples::{journal, received},
         escape::is_harmful,
         phase::Phase,
         report::{
-            Attempt, Failure, FailureKind, Journal, Via,
+            Attempt, Failure, FailureKind,
             fold::fold,
-            journal::{Ending, Event, Heading, TlsSession},
+            journal::{Ending, Event, TlsSession},
         },
-        smtp::ReplyParser,
         x509::problem::{CertificateErrorKind, CertificateProblem},
     };
 
-    fn shown(events: impl FnOnce(Instant) -> Vec<(u64, Event)>) -> String {
+    /// The text of a report with these events, each at a time in microseconds.
+    fn shown(events: Vec<(u64, Event)>) -> String {
         let started = Instant::now();
-        let heading = Heading {
-            id: Uuid::nil(),
-            started_at: OffsetDateTime::UNIX_EPOCH,
-            started,
-            host: "mx.example.com".to_owned(),
-            port: 25,
-            via: Via::Request,
-            transcript: true,
-        };
-        let mut journal = Journal::new(heading);
-        for (micros, event) in events(started) {
+        let mut journal = journal(started);
+        for (micros, event) in events {
             journal.note(started + Duration::from_micros(micros), event);
         }
         let report = fold(journal, started + Duration::from_millis(20));
-        Readable { report: &report, look: Look { width: 80, colour: false, unicode: true } }.to_string()
+        Readable { report: &report, style: TextStyle { width: 80, colour: false, unicode: true } }.to_string()
     }
 
-    fn received(lines: &str) -> Event {
-        Event::Received(ReplyParser::default().parse(&mut lines.as_bytes()).expect("a reply").expect("whole"))
+    fn handshake(version: Option<&'static str>, cipher: Option<&str>, problems: Vec<CertificateProblem>) -> Event {
+        Event::Secured(Box::new(TlsSession {
+            version,
+            cipher: cipher.map(str::to_owned),
+            server_name: "mx.example.com".to_owned(),
+            verified: false,
+            problems,
+            chain: Vec::new(),
+        }))
     }
 
     #[test]
-    fn a_report_reads_from_the_top() {
-        let text = shown(|_| {
-            let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
-            vec![
-                (
-                    0,
-                    Event::Attempted(Attempt {
-                        host: "mx0.example.com".into(),
-                        address: None,
-                        error: "no address".into(),
-                    }),
-                ),
-                (0, Event::Began(Phase::Banner)),
-                (1500, received("220 mx.example.com ESMTP\r\n")),
-                (1500, Event::Ended(Phase::Banner, Ending::Accepted)),
-                (1600, Event::Sent("EHLO noit.local".to_owned())),
-                (1600, Event::Began(Phase::Ehlo)),
-                (2000, received("250-mx.example.com\r\n250-SIZE\r\n250 HELP\r\n")),
-                (2000, Event::Ended(Phase::Ehlo, Ending::Accepted)),
-                (
-                    2100,
-                    Event::Secured(Box::new(TlsSession {
-                        version: Some("TLSv1.3"),
-                        cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
-                        server_name: "mx.example.com".to_owned(),
-                        verified: false,
-                        problems,
-                        chain: Vec::new(),
-                    })),
-                ),
-                (3000, Event::Began(Phase::RcptTo)),
-                (3000, Event::Warned("the password went out in clear text".to_owned())),
-            ]
-        });
+    fn a_report_has_a_line_for_each_fact() {
+        let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
+        let attempt = Attempt { host: "mx0.example.com".into(), address: None, error: "no address".into() };
+        let text = shown(vec![
+            (0, Event::Attempted(attempt)),
+            (0, Event::Began(Phase::Banner)),
+            (1500, received("220 mx.example.com ESMTP\r\n")),
+            (1500, Event::Ended(Phase::Banner, Ending::Accepted)),
+            (1600, Event::Sent("EHLO noit.local".to_owned())),
+            (1600, Event::Began(Phase::Ehlo)),
+            (2000, received("250-mx.example.com\r\n250-SIZE\r\n250 HELP\r\n")),
+            (2000, Event::Ended(Phase::Ehlo, Ending::Accepted)),
+            (2100, handshake(Some("TLSv1.3"), Some("TLS_AES_256_GCM_SHA384"), problems)),
+            (3000, Event::Began(Phase::RcptTo)),
+            (3000, Event::Warned("the password went out in clear text".to_owned())),
+        ]);
         for line in [
             "tried        mx0.example.com: no address",
             "target       mx.example.com port 25",
@@ -194,43 +172,27 @@ mod tests {
 
     #[test]
     fn a_broken_handshake_verifies_nothing() {
-        let text = shown(|_| {
-            vec![(
-                0,
-                Event::Secured(Box::new(TlsSession {
-                    version: None,
-                    cipher: None,
-                    server_name: "mx.example.com".to_owned(),
-                    verified: false,
-                    problems: Vec::new(),
-                    chain: Vec::new(),
-                })),
-            )]
-        });
+        let text = shown(vec![(0, handshake(None, None, Vec::new()))]);
         assert!(text.contains("verified     no: the handshake") && !text.contains("verified     yes"), "{text}");
     }
 
     #[test]
-    fn a_failure_stands_before_all_that_led_to_it() {
-        let text = shown(|_| {
-            let failure = Failure::new(Phase::Banner, FailureKind::Timeout, "the server said nothing");
-            vec![(0, Event::Began(Phase::Banner)), (20_000, Event::Failed(failure))]
-        });
+    fn a_failure_comes_first() {
+        let failure = Failure::new(Phase::Banner, FailureKind::Timeout, "the server said nothing");
+        let text = shown(vec![(0, Event::Began(Phase::Banner)), (20_000, Event::Failed(failure))]);
         let mut lines = text.lines();
         assert_eq!(lines.next(), Some("failed (20.000 ms)"));
         assert_eq!(lines.next(), Some("  failure      timeout at banner, temporary: the server said nothing"));
     }
 
     #[test]
-    fn a_failure_has_all_that_the_server_said() {
-        let text = shown(|_| {
-            let said = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
-            vec![
-                (0, Event::Began(Phase::RcptTo)),
-                (1, received(said)),
-                (1, Event::Ended(Phase::RcptTo, Ending::Rejected)),
-            ]
-        });
+    fn a_failure_has_all_lines_of_the_reply() {
+        let reply = "550-5.7.1 blocked\r\n550-5.7.1 see https://mx.example.com/why\r\n550 5.7.1 bye\r\n";
+        let text = shown(vec![
+            (0, Event::Began(Phase::RcptTo)),
+            (1, received(reply)),
+            (1, Event::Ended(Phase::RcptTo, Ending::Rejected)),
+        ]);
         let failure = "  failure      rejected at rcptto, permanent: 550 5.7.1 blocked\n               \
                        see https://mx.example.com/why\n               bye\n  target ";
         assert!(text.contains(failure), "{failure}\nis not in\n{text}");
@@ -238,14 +200,12 @@ mod tests {
 
     #[test]
     fn a_server_cannot_move_the_cursor() {
-        let text = shown(|_| {
-            vec![
-                (0, Event::Began(Phase::Banner)),
-                (1, received("220 \u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\r\n")),
-                (1, Event::Ended(Phase::Banner, Ending::Accepted)),
-                (2, Event::Failed(Failure::new(Phase::Ehlo, FailureKind::Protocol, "\u{9b}2J\r\nforged"))),
-            ]
-        });
+        let text = shown(vec![
+            (0, Event::Began(Phase::Banner)),
+            (1, received("220 \u{1b}[2J\u{1b}]0;title\u{7}\u{202e}\r\n")),
+            (1, Event::Ended(Phase::Banner, Ending::Accepted)),
+            (2, Event::Failed(Failure::new(Phase::Ehlo, FailureKind::Protocol, "\u{9b}2J\r\nforged"))),
+        ]);
         let controls: Vec<char> =
             text.chars().filter(|character| is_harmful(*character) && *character != '\n').collect();
         assert!(controls.is_empty(), "{controls:?}");

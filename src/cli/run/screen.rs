@@ -1,18 +1,15 @@
-//! The terminal on stdout, with a picture on it that is drawn anew as it changes.
+//! Terminal on stdout: shows a picture, and replaces it as it changes.
 
-use std::{
-    env,
-    io::{self, Write},
-};
+use std::{env, io};
 
 use anstream::{AutoStream, ColorChoice};
 use terminal_size::{Height, Width, terminal_size_of};
 
 use super::{
-    look::Look,
+    style::TextStyle,
     waterfall::{Waterfall, line},
 };
-use crate::{phase::Phase, report::PhaseReport};
+use crate::{cli::output::print, phase::Phase, report::PhaseReport};
 
 /// From the cursor to the end of its line, and to that of the screen.
 const ERASE_LINE: &str = "\x1b[K";
@@ -21,11 +18,11 @@ const ERASE_BELOW: &str = "\x1b[J";
 /// The terminal on stdout.
 #[derive(Debug)]
 pub(super) struct Screen {
-    /// Whether the cursor can be moved, and there is room for the whole picture.
+    /// Whether the cursor can be moved, and the whole picture fits.
     redraws: bool,
     colour: bool,
     unicode: bool,
-    /// Lines of the picture that stands above the cursor.
+    /// Lines of the picture above the cursor.
     drawn: usize,
 }
 
@@ -36,20 +33,21 @@ impl Screen {
         let lines = terminal_size_of(io::stdout()).map_or(24, |(_, Height(lines))| usize::from(lines));
         Self {
             redraws: !dumb && lines > Phase::ALL.len(),
-            // The choice heeds NO_COLOR and its kin, but with CI set it takes a dumb terminal for one that has colour.
+            // The library follows NO_COLOR and similar variables, but if CI is set it expects colours of a dumb
+            // terminal too.
             colour: !dumb && AutoStream::choice(&io::stdout()) != ColorChoice::Never,
             unicode: is_unicode(&["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default())),
             drawn: 0,
         }
     }
 
-    /// How text is to look on it now: its width may change.
-    pub(super) fn look(&self) -> Look {
+    /// The style of text on it now: its width may change.
+    pub(super) fn style(&self) -> TextStyle {
         let width = terminal_size_of(io::stdout()).map_or(80, |(Width(columns), _)| usize::from(columns));
-        Look { width, colour: self.colour, unicode: self.unicode }
+        TextStyle { width, colour: self.colour, unicode: self.unicode }
     }
 
-    /// From now on, another picture is drawn below what stands there.
+    /// Leaves the picture as it is; the next one is drawn below.
     pub(super) fn begin(&mut self) {
         self.drawn = 0;
     }
@@ -57,47 +55,42 @@ impl Screen {
     /// Draws the picture in place of the one before.
     pub(super) fn show(&mut self, waterfall: &Waterfall, now_ms: f64) {
         if self.redraws {
-            let lines = waterfall.lines(now_ms, self.look());
+            let lines = waterfall.lines(now_ms, self.style());
             let below = if lines.len() < self.drawn { ERASE_BELOW } else { "" };
             let picture = self.redrawn(lines.iter().map(String::as_str));
             self.drawn = lines.len();
-            // Wide characters may need more columns than were counted; a line that wrapped would put the next picture out of place.
-            put(&format!("\x1b[?7l{picture}{below}\x1b[?7h"));
+            // Without line wrap: wide characters may take more columns than counted, and a wrapped line would shift the
+            // next picture.
+            print(format_args!("\x1b[?7l{picture}{below}\x1b[?7h"));
         }
     }
 
-    /// Where nothing can be drawn twice, the phases are told one after the other.
+    /// Prints a line for the phase, if the terminal cannot redraw a picture.
     pub(super) fn append(&self, phase: &PhaseReport) {
         if !self.redraws {
-            put(&format!("{}\n", line(phase, self.look())));
+            print(line(phase, self.style()) + "\n");
         }
     }
 
-    /// Puts a text in place of the picture.
+    /// Shows a text in place of the picture; false if nobody reads stdout any more.
     pub(super) fn replace(&mut self, text: &str) -> bool {
         let below = if self.drawn > 0 { ERASE_BELOW } else { "" };
         let text = self.redrawn(text.lines()) + below;
         self.drawn = 0;
-        put(&text)
+        print(text)
     }
 
-    /// The lines, written over those of the picture one by one: tmux, for one, takes what is erased from the top of the screen to its
-    /// end for the past, and keeps it.
+    /// The lines, written over those of the picture one by one: if the whole screen is erased at once, tmux keeps its
+    /// content in the scrollback.
     fn redrawn<'a>(&self, lines: impl Iterator<Item = &'a str>) -> String {
         let up = if self.drawn > 0 { format!("\x1b[{}A\r", self.drawn) } else { String::new() };
-        // Erased before it is written: past the last column, the cursor would still be at the last character.
+        // Erased before it is written: after a full line, the cursor still stands on its last character.
         let erase = if self.redraws { ERASE_LINE } else { "" };
         lines.fold(up, |text, line| text + erase + line + "\n")
     }
 }
 
-/// Writes to stdout at once; false when nobody reads it any more.
-pub(super) fn put(text: &str) -> bool {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
-}
-
-/// Whether the locale has Unicode: of the variables, in their order, the first that is set decides.
+/// Whether the locale is in UTF-8: the first variable that is set decides.
 fn is_unicode(locale: &[String]) -> bool {
     let locale = locale.iter().find(|value| !value.is_empty()).map(|value| value.to_ascii_lowercase());
     locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))

@@ -1,4 +1,4 @@
-//! `--watch`: check after check, and at the end what they come to.
+//! `--watch`: check after check, and a summary at the end.
 
 use std::{collections::BTreeMap, fmt::Write, io, process::ExitCode, time::Duration};
 
@@ -7,21 +7,25 @@ use tokio::time::{MissedTickBehavior, interval};
 use tower::ServiceExt;
 
 use super::{
-    BAD_USAGE, complaint, draw,
-    look::{BAD, GOOD, Look},
-    screen::{Screen, put},
-    words::{Words, place},
+    BAD_USAGE, draw, refusal_text,
+    reply_text::{ReplyText, place},
+    screen::Screen,
+    style::{BAD, GOOD, TextStyle},
 };
 use crate::{
     check::Check,
-    cli::{complain, failure, signals::Signals},
+    cli::{
+        output::{complain, failure, print},
+        signals::Signals,
+    },
     phase::Phase,
     probe::{CheckJob, Probe},
     report::{Outcome, Report},
 };
 
-/// Runs the check at this interval until a signal says stop. On a screen each is drawn and then a line; otherwise each is a line of JSON,
-/// and the summary goes to stderr. One that takes longer than the interval holds up the next.
+/// Runs the check at this interval until SIGTERM or SIGINT. On a screen, each check is drawn, and its picture then
+/// becomes one line. Otherwise each is a line of JSON, and the summary goes to stderr. A check that takes longer than
+/// the interval delays the next.
 pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut screen: Option<Screen>) -> ExitCode {
     let mut stop = match Signals::new() {
         Ok(stop) => stop,
@@ -30,25 +34,25 @@ pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut scree
     let mut tally = Tally::default();
     let refused = tokio::select! {
         refused = repeat(probe, check, every, screen.as_mut(), &mut tally) => refused,
-        // A check that is under way is not counted.
+        // A running check is not counted.
         () = stop.next() => None,
     };
     match &mut screen {
-        Some(screen) => drop(screen.replace(&format!("\n{}", tally.summary(screen.look())))),
-        None => drop(io::Write::write_all(&mut io::stderr(), tally.summary(Look::PLAIN).as_bytes())),
+        Some(screen) => drop(screen.replace(&format!("\n{}", tally.summary(screen.style())))),
+        None => drop(io::Write::write_all(&mut io::stderr(), tally.summary(TextStyle::PLAIN).as_bytes())),
     }
     match refused {
         Some(refusal) => {
             complain(refusal);
             ExitCode::from(BAD_USAGE)
         }
-        // A server that hangs is no success, though nothing has failed yet.
+        // No completed check is no success: the server may hang.
         None if tally.checks == 0 || tally.failed() > 0 => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
     }
 }
 
-/// Ends when a check is refused, with the reason, or when nobody reads any more.
+/// Ends when a check is refused, with the reason, or when nobody reads stdout any more.
 async fn repeat(
     probe: Probe,
     check: Check,
@@ -66,14 +70,14 @@ async fn repeat(
         };
         let report = match report {
             Ok(report) => report,
-            Err(refusal) => return Some(complaint(&refusal)),
+            Err(refusal) => return Some(refusal_text(&refusal)),
         };
         let is_read = match &mut screen {
             Some(screen) => {
-                let line = line(&report, screen.look());
+                let line = line(&report, screen.style());
                 screen.replace(&line)
             }
-            None => put(&format!("{}\n", serde_json::to_string(&report).unwrap_or_default())),
+            None => print(serde_json::to_string(&report).unwrap_or_default() + "\n"),
         };
         tally.count(&report);
         if !is_read {
@@ -83,20 +87,21 @@ async fn repeat(
 }
 
 /// A check in one line.
-fn line(report: &Report, look: Look) -> String {
+fn line(report: &Report, style: TextStyle) -> String {
     let form = format_description!("[hour]:[minute]:[second]Z");
     let at = report.started_at.format(form).unwrap_or_default();
-    let style = if report.outcome == Outcome::Failed { BAD } else { GOOD };
-    let outcome = look.paint(style, &format!("{:9}", report.outcome.name()));
+    let colour = if report.outcome == Outcome::Failed { BAD } else { GOOD };
+    let outcome = style.paint(colour, &format!("{:9}", report.outcome.name()));
     let mut line = format!("{at}  {outcome}  {:>10.3} ms", report.metrics.duration);
     if let Some(failure) = &report.failure {
-        let _ = write!(line, "  {}: {}", place(failure.phase, failure.kind.name()), Words::from(failure));
+        let _ = write!(line, "  {}: {}", place(failure.phase, failure.kind.name()), ReplyText::from(failure));
     }
     line.push('\n');
     line
 }
 
-/// What many checks come to. A float for each phase of each check: at one check a second, 10 MB a day at the most.
+/// Counts and times of many checks. It keeps a float for each phase of each check: at one check a second, at most 10 MB
+/// a day.
 #[derive(Debug, Default)]
 struct Tally {
     checks: usize,
@@ -121,11 +126,11 @@ impl Tally {
         self.failures.values().sum()
     }
 
-    fn summary(&self, look: Look) -> String {
+    fn summary(&self, style: TextStyle) -> String {
         let mut text = match self.failed() {
-            _ if self.checks == 0 => "no check came to its end\n".to_owned(),
+            _ if self.checks == 0 => "no check was completed\n".to_owned(),
             0 => format!("{} checks, none failed\n", self.checks),
-            failed => format!("{} checks, {}\n", self.checks, look.paint(BAD, &format!("{failed} failed"))),
+            failed => format!("{} checks, {}\n", self.checks, style.paint(BAD, &format!("{failed} failed"))),
         };
         for ((phase, kind), count) in &self.failures {
             let _ = writeln!(text, "  {count:>6}  {}", place(*phase, kind));
@@ -143,7 +148,7 @@ impl Tally {
     }
 }
 
-/// The least, the middle and the most of some figures, of which there is at least one.
+/// Minimum, median and maximum of at least one figure.
 fn spread(figures: &[f64]) -> (f64, f64, f64) {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -155,10 +160,10 @@ fn spread(figures: &[f64]) -> (f64, f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::run::reports::{Made, made};
+    use crate::cli::run::samples::{Sample, report};
 
     #[test]
-    fn a_spread_has_its_middle() {
+    fn a_spread_has_its_median() {
         assert_eq!(spread(&[3.0]), (3.0, 3.0, 3.0));
         assert_eq!(spread(&[3.0, 1.0, 2.0]), (1.0, 2.0, 3.0));
         assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]), (1.0, 2.5, 4.0));
@@ -167,26 +172,26 @@ mod tests {
     #[test]
     fn a_summary_has_every_phase_and_every_failure() {
         let mut tally = Tally::default();
-        assert_eq!(tally.summary(Look::PLAIN), "no check came to its end\n");
-        tally.count(&made(Made::Delivered { banner_ms: 10 }));
-        tally.count(&made(Made::Delivered { banner_ms: 30 }));
+        assert_eq!(tally.summary(TextStyle::PLAIN), "no check was completed\n");
+        tally.count(&report(Sample::Delivered { banner_ms: 10 }));
+        tally.count(&report(Sample::Delivered { banner_ms: 30 }));
         assert_eq!(
-            tally.summary(Look::PLAIN),
+            tally.summary(TextStyle::PLAIN),
             "2 checks, none failed\n  ms              n          min       median          max\n  \
              banner          2       10.000       20.000       30.000\n  \
              duration        2       10.000       20.000       30.000\n"
         );
-        tally.count(&made(Made::Rejected { message: "no" }));
-        let summary = tally.summary(Look::PLAIN);
+        tally.count(&report(Sample::Rejected { message: "no" }));
+        let summary = tally.summary(TextStyle::PLAIN);
         assert!(summary.starts_with("3 checks, 1 failed\n       1  rejected at rcptto\n"), "{summary}");
         assert!(summary.contains("\n  rcptto          1        5.000        5.000        5.000\n"), "{summary}");
     }
 
     #[test]
-    fn a_check_is_a_line() {
-        let delivered = line(&made(Made::Delivered { banner_ms: 10 }), Look::PLAIN);
+    fn a_check_is_one_line() {
+        let delivered = line(&report(Sample::Delivered { banner_ms: 10 }), TextStyle::PLAIN);
         assert_eq!(delivered, "00:00:00Z  delivered      10.000 ms\n");
-        let rejected = line(&made(Made::Rejected { message: "no\nway" }), Look::PLAIN);
+        let rejected = line(&report(Sample::Rejected { message: "no\nway" }), TextStyle::PLAIN);
         assert_eq!(rejected, "00:00:00Z  failed          5.000 ms  rejected at rcptto: 550 no (and 1 more)\n");
     }
 }

@@ -1,21 +1,21 @@
-//! The phases of a check as bars over its time, in text.
+//! Waterfall: the phases of a check as bars on a time scale, in text.
 
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use super::{
-    look::{BAD, GOOD, Look},
-    words::Words,
+    reply_text::ReplyText,
+    style::{BAD, GOOD, TextStyle},
 };
 use crate::report::{PhaseEvent, PhaseReport, PhaseStart};
 
-/// Columns in front of the bar: mark, name, time.
-const MARGIN: usize = 27;
-/// The widest and the narrowest bar that tells anything.
-const BAR: std::ops::RangeInclusive<usize> = 10..=48;
+/// Columns before the bar: mark, name, time.
+const MARGIN_WIDTH: usize = 27;
+/// The narrowest and the widest bar, in columns.
+const BAR_WIDTH: std::ops::RangeInclusive<usize> = 10..=48;
 
-const UNDER_WAY: Style = AnsiColor::Cyan.on_default();
+const RUNNING: Style = AnsiColor::Cyan.on_default();
 
 /// The phases of a check, in the order in which they began.
 #[derive(Debug, Default)]
@@ -24,16 +24,16 @@ pub(super) struct Waterfall(Vec<Row>);
 #[derive(Debug)]
 struct Row {
     start: PhaseStart,
-    /// `None` while it is under way.
+    /// `None` while the phase is running.
     end: Option<PhaseReport>,
 }
 
 impl Waterfall {
-    /// Takes the next of the news.
-    pub(super) fn hear(&mut self, news: PhaseEvent) {
-        match news {
+    /// Adds the event.
+    pub(super) fn update(&mut self, event: PhaseEvent) {
+        match event {
             PhaseEvent::Began(start) => {
-                // Of several addresses that are tried, the last attempt stands for all.
+                // If several addresses are tried, only the last attempt is shown.
                 self.0.retain(|row| row.end.is_some() || row.start.name != start.name);
                 self.0.push(Row { start, end: None });
             }
@@ -45,51 +45,51 @@ impl Waterfall {
         }
     }
 
-    /// Line by line, as it stands so many milliseconds after the start of the check.
-    pub(super) fn lines(&self, now_ms: f64, look: Look) -> Vec<String> {
-        self.0.iter().map(|row| row.line(now_ms, look)).collect()
+    /// The lines of the picture, `now_ms` milliseconds after the start of the check.
+    pub(super) fn lines(&self, now_ms: f64, style: TextStyle) -> Vec<String> {
+        self.0.iter().map(|row| row.line(now_ms, style)).collect()
     }
 }
 
-/// The line of a phase that is over, without a bar: for where nothing can be drawn twice.
-pub(super) fn line(phase: &PhaseReport, look: Look) -> String {
+/// The line of an ended phase, without a bar.
+pub(super) fn line(phase: &PhaseReport, style: TextStyle) -> String {
     let start = PhaseStart { name: phase.name, started_ms: phase.started_ms };
-    Row { start, end: Some(phase.clone()) }.line(0.0, Look { width: usize::MAX, ..look })
+    Row { start, end: Some(phase.clone()) }.line(0.0, TextStyle { width: usize::MAX, ..style })
 }
 
 impl Row {
-    fn line(&self, now_ms: f64, look: Look) -> String {
-        let (mark, style, time) = match &self.end {
-            None => (' ', UNDER_WAY, "...".to_owned()),
+    fn line(&self, now_ms: f64, style: TextStyle) -> String {
+        let (mark, colour, time) = match &self.end {
+            None => (' ', RUNNING, "...".to_owned()),
             Some(phase) => {
                 let time = phase.time_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3} ms"));
                 if phase.ok { (' ', GOOD, time) } else { ('!', BAD, time) }
             }
         };
-        let mut line = look.paint(style, &format!("{mark} {:9}", self.start.name.name()));
+        let mut line = style.paint(colour, &format!("{mark} {:9}", self.start.name.name()));
         let _ = write!(line, " {time:>13}  ");
-        let bar = if look.width == usize::MAX { 0 } else { bar_width(look.width) };
+        let bar = if style.width == usize::MAX { 0 } else { bar_width(style.width) };
         if bar > 0 {
-            line += &look.paint(style, &self.bar(now_ms, bar, look));
+            line += &style.paint(colour, &self.bar(now_ms, bar, style));
             line += "  ";
         }
-        let taken = MARGIN + if bar > 0 { bar + 2 } else { 0 };
-        let said = self.end.as_ref().map(|phase| Words::from(phase).to_string()).unwrap_or_default();
-        line += &look.cut(&said, look.width.saturating_sub(taken));
+        let used = MARGIN_WIDTH + if bar > 0 { bar + 2 } else { 0 };
+        let text = self.end.as_ref().map(|phase| ReplyText::from(phase).to_string()).unwrap_or_default();
+        line += &style.cut(&text, style.width.saturating_sub(used));
         line.trim_end().to_owned()
     }
 
-    /// A bar from the phase's start to its end, on a scale of which `now_ms` is the end.
-    fn bar(&self, now_ms: f64, width: usize, look: Look) -> String {
+    /// A bar from the phase's start to its end, on a scale from 0 to `now_ms`.
+    fn bar(&self, now_ms: f64, width: usize, style: TextStyle) -> String {
         let time = self.end.as_ref().and_then(|phase| phase.time_ms);
         let end_ms = time.map_or(now_ms, |time| self.start.started_ms + time);
         let (from, to) = (eighths(self.start.started_ms, now_ms, width), eighths(end_ms, now_ms, width));
-        // Whole columns from the start, so that no bar is too thin to be seen.
+        // It starts at a whole column, so that the thinnest bar is visible.
         let from = (from / 8).min(width - 1);
         let to = to.max(from * 8 + 1);
         let full = to / 8 - from;
         let rest = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'][to % 8];
-        let bar = if look.unicode {
+        let bar = if style.unicode {
             let rest = if to.is_multiple_of(8) { String::new() } else { rest.to_string() };
             format!("{}{}{rest}", " ".repeat(from), "█".repeat(full))
         } else {
@@ -99,13 +99,13 @@ impl Row {
     }
 }
 
-/// How wide a bar is on a terminal of so many columns; zero where there is no room for one.
+/// Columns of a bar on a terminal of this width; zero if none fits.
 fn bar_width(columns: usize) -> usize {
-    let width = columns.saturating_sub(MARGIN) * 2 / 5;
-    if width < *BAR.start() { 0 } else { width.min(*BAR.end()) }
+    let width = columns.saturating_sub(MARGIN_WIDTH) * 2 / 5;
+    if width < *BAR_WIDTH.start() { 0 } else { width.min(*BAR_WIDTH.end()) }
 }
 
-/// Where an instant lies on a scale of `width` columns, in eighths of a column.
+/// The position of an instant on a scale of `width` columns, in eighths of a column.
 fn eighths(ms: f64, end_ms: f64, width: usize) -> usize {
     #[expect(
         clippy::cast_precision_loss,
@@ -134,7 +134,7 @@ mod tests {
 
     fn rejected() -> Waterfall {
         let mut waterfall = Waterfall::default();
-        for news in [
+        for event in [
             begin(Phase::Connect, 0.0),
             begin(Phase::Connect, 10.0),
             ended(Phase::Connect, 10.0, Some(10.0), None, ""),
@@ -144,19 +144,19 @@ mod tests {
             ended(Phase::RcptTo, 40.0, Some(39.5), Some(550), "no such user\nhere"),
             begin(Phase::Quit, 79.9),
         ] {
-            waterfall.hear(news);
+            waterfall.update(event);
         }
         waterfall
     }
 
-    fn look(width: usize, unicode: bool) -> Look {
-        Look { width, colour: false, unicode }
+    fn style(width: usize, unicode: bool) -> TextStyle {
+        TextStyle { width, colour: false, unicode }
     }
 
     #[test]
-    fn bars_lie_where_their_phases_lay() {
+    fn bars_show_when_phases_ran() {
         assert_eq!(
-            rejected().lines(80.0, look(80, true)),
+            rejected().lines(80.0, style(80, true)),
             [
                 "  connect       10.000 ms    ███▎",
                 "  banner        30.000 ms    ████████▌            220 mx.example.com ESMTP at y…",
@@ -168,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn less_room_shows_less() {
-        for line in rejected().lines(80.0, look(80, false)) {
+    fn a_narrow_terminal_shows_less() {
+        for line in rejected().lines(80.0, style(80, false)) {
             assert!(line.is_ascii() && line.len() <= 80, "{line}");
         }
-        let narrow = rejected().lines(80.0, look(48, true));
+        let narrow = rejected().lines(80.0, style(48, true));
         assert_eq!(narrow[1], "  banner        30.000 ms  220 mx.example.com E…");
-        assert!(rejected().lines(80.0, look(20, true)).iter().all(|line| !line.contains('█')));
+        assert!(rejected().lines(80.0, style(20, true)).iter().all(|line| !line.contains('█')));
     }
 
     #[test]
@@ -182,22 +182,22 @@ mod tests {
         let PhaseEvent::Ended(phase) = ended(Phase::Ehlo, 1.0, Some(0.4), Some(250), "mx\u{1b}[2J\nSIZE\nHELP") else {
             panic!("ended");
         };
-        assert_eq!(line(&phase, look(80, true)), "  ehlo           0.400 ms  250 mx\\u{1b}[2J (and 2 more)");
+        assert_eq!(line(&phase, style(80, true)), "  ehlo           0.400 ms  250 mx\\u{1b}[2J (and 2 more)");
     }
 
     #[test]
-    fn colour_is_where_it_is_wanted() {
-        let plain = rejected().lines(80.0, look(80, true)).concat();
+    fn colours_are_used_only_if_asked_for() {
+        let plain = rejected().lines(80.0, style(80, true)).concat();
         assert!(!plain.contains('\u{1b}'));
-        let coloured = rejected().lines(80.0, Look { colour: true, ..look(80, true) });
+        let coloured = rejected().lines(80.0, TextStyle { colour: true, ..style(80, true) });
         assert!(coloured[1].starts_with("\u{1b}[32m") && coloured[2].starts_with("\u{1b}[31m"), "{coloured:?}");
     }
 
     #[test]
-    fn every_width_and_instant_has_a_picture() {
+    fn any_width_and_instant_gives_a_picture() {
         for width in 0..200 {
             for now in [0.0, 0.001, 79.9, 80.0, 1e9] {
-                assert_eq!(rejected().lines(now, look(width, true)).len(), 4);
+                assert_eq!(rejected().lines(now, style(width, true)).len(), 4);
             }
         }
     }

@@ -13,9 +13,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
-    task::AbortHandle,
     time::{Instant, timeout_at},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -70,7 +70,7 @@ pub(super) async fn run(probe: Probe, order: CheckJob, running: Running) -> Resu
 #[derive(Debug)]
 struct LiveCheck {
     told: mpsc::UnboundedReceiver<LiveEvent>,
-    task: AbortHandle,
+    _task: AbortOnDropHandle<()>,
 }
 
 /// What is told of a check.
@@ -98,18 +98,12 @@ impl LiveCheck {
             };
             drop(sender.send(last));
         };
-        Self { told, task: tokio::spawn(check.in_current_span()).abort_handle() }
+        Self { told, _task: AbortOnDropHandle::new(tokio::spawn(check.in_current_span())) }
     }
 
     /// What is told next. A check that ends without a last word has panicked.
     async fn next(&mut self) -> LiveEvent {
         self.told.recv().await.unwrap_or_else(|| LiveEvent::Refused(Problem::fault()))
-    }
-}
-
-impl Drop for LiveCheck {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client that writes what it is told to, byte by byte.
+//! Test client that sends raw bytes.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, duplex};
 use tokio_rustls::{
@@ -40,7 +40,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, read).await.expect("a reply in time");
+        tokio::time::timeout(TEST_TIMEOUT, read).await.expect("a reply in time");
         reply
     }
 
@@ -57,10 +57,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// What still comes until the server hangs up.
+    /// What the server sends until it hangs up.
     pub(super) async fn rest(mut self) -> String {
         let mut rest = Vec::new();
-        tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest))
+        tokio::time::timeout(TEST_TIMEOUT, self.0.read_to_end(&mut rest))
             .await
             .expect("the server hangs up")
             .expect("without a reset");
@@ -78,7 +78,7 @@ pub(super) async fn connect(sandbox: &Sandbox) -> Client<TcpStream> {
     Client::greeted(tcp(sandbox.addr()).await).await
 }
 
-/// A handshake that trusts the sandbox's CA and nobody else.
+/// A handshake that trusts only the sandbox's CA.
 pub(super) async fn handshake(stream: TcpStream, ca_pem: &str, name: &'static str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("PEM")).expect("a CA certificate");
@@ -97,7 +97,7 @@ pub(super) async fn handshake(stream: TcpStream, ca_pem: &str, name: &'static st
 pub(super) async fn on_a_pipe<T>(test: impl AsyncFnOnce(Client<tokio::io::DuplexStream>) -> T) -> T {
     let (server, client) = duplex(4096);
     let maildrop = Maildrop::default();
-    let wire = Wire::new(server, Instant::now() + MAX_CONNECTION_TIME);
+    let wire = Wire::new(server, Instant::now() + CONNECTION_TIMEOUT);
     let session = Session::clear(wire, &maildrop).run();
     let client = async { test(Client::greeted(client).await).await };
     tokio::join!(session, client).1

@@ -1,4 +1,4 @@
-//! Raw bytes against a running sandbox.
+//! Tests that send raw bytes to a running sandbox.
 
 mod client;
 
@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt, BufReader};
 use self::client::{Client, connect, handshake, on_a_pipe, tcp};
 use super::*;
 
-/// Longer than anything the sandbox is asked to do here; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any answer takes; a test that waits so long has failed.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn sandbox() -> Sandbox {
     Sandbox::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a loopback port is free")
@@ -57,7 +57,7 @@ async fn a_message_goes_through() {
 }
 
 #[tokio::test]
-async fn order_is_kept() {
+async fn commands_out_of_order_are_refused() {
     let sandbox = sandbox().await;
     let mut client = connect(&sandbox).await;
     client
@@ -93,7 +93,7 @@ async fn order_is_kept() {
 }
 
 #[tokio::test]
-async fn recipients_teach() {
+async fn special_recipients_have_their_replies() {
     let sandbox = sandbox().await;
     let mut client = connect(&sandbox).await;
     client
@@ -247,7 +247,7 @@ async fn a_message_over_the_limit_is_refused_and_the_next_one_taken() {
 }
 
 #[tokio::test]
-async fn garbage_harms_nobody() {
+async fn garbage_is_refused_and_the_sandbox_goes_on() {
     let sandbox = sandbox().await;
     for garbage in [
         &b"\0\xff\xfe\r\n"[..],
@@ -266,7 +266,7 @@ async fn garbage_harms_nobody() {
     client.send("EHLO in.clear\r\n").await;
     let mut alert = Vec::new();
     // Reset or closed, the server has given up on this one.
-    let _ = tokio::time::timeout(PATIENCE, client.0.read_to_end(&mut alert)).await.expect("the server hangs up");
+    let _ = tokio::time::timeout(TEST_TIMEOUT, client.0.read_to_end(&mut alert)).await.expect("the server hangs up");
     assert!(!alert.starts_with(b"250"));
     assert_eq!(connect(&sandbox).await.ask("NOOP").await, "250 2.0.0 Ok\r\n");
 }
@@ -284,7 +284,7 @@ async fn connections_are_bounded() {
 }
 
 #[tokio::test]
-async fn dropping_it_ends_it() {
+async fn dropping_it_closes_its_connections() {
     let sandbox = sandbox().await;
     let (addr, mut client) = (sandbox.addr(), connect(&sandbox).await);
     client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
@@ -295,7 +295,7 @@ async fn dropping_it_ends_it() {
 }
 
 #[tokio::test]
-async fn only_loopback() {
+async fn only_loopback_addresses_are_accepted() {
     for ip in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = Sandbox::start(ip.parse().expect("an address")).await;
         assert_eq!(refused.expect_err(ip).kind(), ErrorKind::InvalidInput);
@@ -303,7 +303,7 @@ async fn only_loopback() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_client_is_told_so() {
+async fn an_idle_client_gets_421() {
     let told = on_a_pipe(async |client| client.rest_of_pipe().await).await;
     assert_eq!(told, "421 4.4.2 Timeout, closing connection\r\n");
 }
@@ -318,5 +318,5 @@ async fn the_silent_recipient_stays_silent() {
     })
     .await;
     assert_eq!(told, "");
-    assert_eq!(start.elapsed(), MAX_CONNECTION_TIME);
+    assert_eq!(start.elapsed(), CONNECTION_TIMEOUT);
 }

@@ -1,5 +1,5 @@
-//! `--nagios`: a report as a plugin's answer, by the Monitoring Plugins Development Guidelines. It is one line, whatever the server says:
-//! what it is, `|`, and the figures.
+//! `--nagios`: a report as the output of a plugin, by the Monitoring Plugins Development Guidelines. It is always one
+//! line: text, `|`, and the performance data.
 
 use std::{fmt::Write, process::ExitCode};
 
@@ -7,20 +7,20 @@ use strum::Display;
 
 use super::{
     expiry::{days_left, expires_within, expiry},
-    words::{Words, place},
+    reply_text::{ReplyText, place},
 };
 use crate::{
     config::{Limit, Thresholds},
     escape::is_harmful,
     phase::Phase,
-    report::{Report, TlsReport},
+    report::Report,
     x509::problem::CertificateErrorKind,
 };
 
-/// Octets of text at the most: NRPE's old protocol takes 1024 in all.
-const TEXT: usize = 400;
+/// The most octets of text: NRPE's old protocol takes 1024 in all.
+const MAX_TEXT_SIZE: usize = 400;
 
-/// How content a plugin is. The worst comes last.
+/// Status of a plugin, in ascending order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Display)]
 #[strum(serialize_all = "UPPERCASE")]
 pub(super) enum Status {
@@ -41,13 +41,14 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// What a plugin makes of a report: a check that failed is critical, and a threshold for what was not measured is of no use.
+/// Status and line for a report. A failed check is critical; a threshold for a phase that was not measured gives
+/// UNKNOWN.
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
         Some(failure) => {
-            let said: Vec<_> = Words::from(failure).lines().collect();
+            let lines: Vec<_> = ReplyText::from(failure).lines().collect();
             let place = place(failure.phase, failure.kind.name());
-            (Status::Critical, format!("{place}: {}", said.join(" ")))
+            (Status::Critical, format!("{place}: {}", lines.join(" ")))
         }
         None => {
             let mut faults = faults(report, thresholds);
@@ -65,10 +66,10 @@ pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String
 /// The line of a plugin.
 pub(super) fn line(status: Status, text: &str, performance: &[String]) -> String {
     let mut line = format!("SMTP {status} - ");
-    // A bar would begin the figures.
+    // A `|` in the text would begin the performance data.
     for character in text.chars().map(|character| if is_harmful(character) { ' ' } else { character }) {
         line.push(if character == '|' { '/' } else { character });
-        if line.len() > TEXT {
+        if line.len() > MAX_TEXT_SIZE {
             line.push_str("...");
             break;
         }
@@ -80,7 +81,7 @@ pub(super) fn line(status: Status, text: &str, performance: &[String]) -> String
     line
 }
 
-/// Everything that a threshold finds fault with.
+/// All that exceeds a threshold, or could not be measured.
 fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
     let mut faults = Vec::new();
     for (measure, ms) in measured(report) {
@@ -103,13 +104,16 @@ fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
     faults
 }
 
-/// What is to say of the certificate's end. One that is over is critical whatever the thresholds.
+/// What is wrong with the expiry of the certificate. An expired one is critical, with or without thresholds.
 fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, String)> {
     let (critical, warning) = (thresholds.cert_critical, thresholds.cert_warning);
     let Some(seconds) = report.metrics.cert_end_in else {
         critical.or(warning)?;
-        let why =
-            if report.tls.as_ref().is_some_and(has_none) { "showed no certificate" } else { "was not asked for TLS" };
+        let why = if report.tls.as_ref().is_some_and(|tls| tls.chain.is_empty()) {
+            "showed no certificate"
+        } else {
+            "was not asked for TLS"
+        };
         return Some((Status::Unknown, format!("the server {why}")));
     };
     let is_under = |days: &u32| expires_within(seconds, *days);
@@ -122,30 +126,26 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
     }
 }
 
-fn has_none(tls: &TlsReport) -> bool {
-    tls.chain.is_empty()
-}
-
-/// What else is wrong with the certificate, or with one that vouches for it. Mail is delivered to such a server, too: this is a
-/// warning, unless something has expired.
+/// What else is wrong with the certificate or its issuers. Mail is delivered to such a server, too: it is a warning,
+/// unless a certificate has expired.
 fn validity_fault(report: &Report) -> Option<(Status, String)> {
     let (tls, error) = (report.tls.as_ref()?, report.metrics.cert_error.as_ref()?);
-    let is_over = report.metrics.cert_end_in.is_some_and(|seconds| seconds < 0);
-    if is_over && tls.errors == [CertificateErrorKind::Expired] {
+    let has_expired = report.metrics.cert_end_in.is_some_and(|seconds| seconds < 0);
+    if has_expired && tls.errors == [CertificateErrorKind::Expired] {
         return None;
     }
     let status = if tls.errors.contains(&CertificateErrorKind::Expired) { Status::Critical } else { Status::Warning };
     Some((status, format!("the certificate is not valid ({error})")))
 }
 
-/// The figures: `label=value[UOM];[warn];[crit];[min];[max]`.
+/// The performance data: `label=value[UOM];[warn];[crit];[min];[max]`.
 fn performance(report: &Report, thresholds: &Thresholds) -> Vec<String> {
     let number = |limit: Option<f64>| limit.map(|limit| limit.to_string()).unwrap_or_default();
     let times = measured(report).into_iter().map(|(measure, ms)| {
         let (warning, critical) = (limit_of(&thresholds.warning, measure), limit_of(&thresholds.critical, measure));
         format!("{}={ms:.3}ms;{};{};0", label(measure), number(warning), number(critical))
     });
-    // `30:` is the range from 30 on: less than that is a reason to warn.
+    // `30:` is the range from 30 up; less is a reason to warn.
     let range = |days: Option<u32>| days.map(|days| format!("{days}:")).unwrap_or_default();
     let days = report.metrics.cert_end_in.map(|seconds| {
         let (warning, critical) = (range(thresholds.cert_warning), range(thresholds.cert_critical));
@@ -154,7 +154,7 @@ fn performance(report: &Report, thresholds: &Thresholds) -> Vec<String> {
     times.chain(days).collect()
 }
 
-/// The time of the whole check, as `None`, and of each phase that has one.
+/// The time of the whole check (`None`), and of each phase that was measured.
 fn measured(report: &Report) -> Vec<(Option<Phase>, f64)> {
     let phases = report.phases.iter().filter_map(|phase| Some((Some(phase.name), phase.time_ms?)));
     [(None, report.metrics.duration)].into_iter().chain(phases).collect()

@@ -1,7 +1,10 @@
-//! Reports, and the line and the status that a plugin makes of them.
+//! Reports, and their status and line as a plugin.
 
 use super::*;
-use crate::cli::run::reports::{Made, made};
+use crate::{
+    cli::run::samples::{Sample, report},
+    report::TlsReport,
+};
 
 const DAY: i64 = 86_400;
 
@@ -26,7 +29,7 @@ fn every_status_has_its_exit_code() {
 
 #[test]
 fn times_are_judged_by_their_thresholds() {
-    let report = made(Made::Delivered { banner_ms: 10 });
+    let report = report(Sample::Delivered { banner_ms: 10 });
     for (thresholds, line) in [
         (times(&[], &[]), "SMTP OK - delivered in 10.000 ms|duration=10.000ms;;;0 banner=10.000ms;;;0\n"),
         (
@@ -66,20 +69,20 @@ fn certificates_are_judged_by_their_days() {
         (Some(1), days(None, None), Status::Ok, "delivered in"),
         (None, days(Some(30), None), Status::Unknown, "was not asked for TLS"),
     ] {
-        let mut report = made(Made::Delivered { banner_ms: 10 });
+        let mut report = report(Sample::Delivered { banner_ms: 10 });
         report.metrics.cert_end_in = left;
         let (found, line) = judge(&report, &thresholds);
         assert_eq!(found, status, "{line}");
         assert!(line.contains(said), "{line}");
     }
-    let mut report = made(Made::Delivered { banner_ms: 10 });
+    let mut report = report(Sample::Delivered { banner_ms: 10 });
     report.metrics.cert_end_in = Some(-DAY);
     let line = judge(&report, &days(Some(30), Some(7))).1;
     assert!(line.ends_with(" certificate_days=-1;30:;7:\n"), "{line}");
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_is_never_fine() {
+fn an_invalid_certificate_is_never_ok() {
     use CertificateErrorKind::{Expired, UnknownIssuer, WrongName};
     for (left, errors, status, said) in [
         (
@@ -94,7 +97,7 @@ fn a_certificate_that_is_not_valid_is_never_fine() {
             Status::Warning,
             "SMTP WARNING - the certificate is not valid (what it is), ",
         ),
-        // Of one that vouches for it.
+        // An issuer has expired.
         (DAY, vec![Expired], Status::Critical, "SMTP CRITICAL - the certificate is not valid (what it is), delivered"),
         (-DAY, vec![Expired], Status::Critical, "SMTP CRITICAL - the certificate expired 1 day ago, delivered"),
         (
@@ -104,7 +107,7 @@ fn a_certificate_that_is_not_valid_is_never_fine() {
             "expired 1 day ago, the certificate is not valid (what it is)",
         ),
     ] {
-        let mut report = made(Made::Delivered { banner_ms: 10 });
+        let mut report = report(Sample::Delivered { banner_ms: 10 });
         report.metrics.cert_end_in = Some(left);
         report.metrics.cert_error = Some("what it is".to_owned());
         report.tls = Some(TlsReport {
@@ -122,18 +125,18 @@ fn a_certificate_that_is_not_valid_is_never_fine() {
 }
 
 #[test]
-fn a_failure_is_critical_whatever_it_took() {
-    let report = made(Made::Rejected { message: "no such user" });
+fn a_failure_is_critical() {
+    let report = report(Sample::Rejected { message: "no such user" });
     let (status, line) = judge(&report, &days(Some(30), None));
     assert_eq!(status, Status::Critical);
     assert_eq!(line, "SMTP CRITICAL - rejected at rcptto: 550 no such user|duration=5.000ms;;;0 rcptto=5.000ms;;;0\n");
 }
 
 #[test]
-fn a_server_adds_neither_lines_nor_figures() {
+fn a_server_adds_neither_lines_nor_performance_data() {
     let long = "x".repeat(5000);
     for message in ["a|b=1\r\nsecond|c=2", "\u{1b}[2J\u{7}|", "it's \u{202e}turned", &long] {
-        let line = judge(&made(Made::Rejected { message }), &Thresholds::default()).1;
+        let line = judge(&report(Sample::Rejected { message }), &Thresholds::default()).1;
         assert_eq!((line.matches('\n').count(), line.matches('|').count()), (1, 1), "{line}");
         assert!(line.ends_with('\n') && line.len() < 600 && !line.trim_end().chars().any(is_harmful), "{line}");
     }

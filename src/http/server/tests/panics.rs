@@ -17,7 +17,7 @@ use crate::{
         Limits,
         tests::{SECRET, panicking},
     },
-    telemetry::{LogForm, log_panic, tests::Lines},
+    telemetry::{LogFormat, log_panic, tests::MemoryLog},
 };
 
 /// Far longer than anything here may take.
@@ -78,11 +78,11 @@ async fn answer(caller: &mut TcpStream) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
-    let (lifecycle, lines) = (Lifecycle::default(), Lines::default());
+    let (lifecycle, lines) = (Lifecycle::default(), MemoryLog::default());
     let mail_server = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = mail_server.local_addr().expect("bound").port();
     let panicking_port = port.checked_add(1).unwrap_or(1);
-    let _log = tracing::subscriber::set_default(lines.subscriber(LogForm::Json, "info"));
+    let _log = tracing::subscriber::set_default(lines.subscriber(LogFormat::Json, false, "info"));
     let address = start(&lifecycle, panicking_port).await;
     let mut other = TcpStream::connect(address).await.expect("a connection");
     ask(&mut other, port).await;

@@ -1,0 +1,57 @@
+//! Parts of the service, made from the settings. Each error names the flag.
+
+use std::sync::Arc;
+
+use clap::Error;
+
+use crate::{
+    config::{TargetSettings, TelemetrySettings, invalid},
+    destination::policy::{HostRules, TargetPolicy},
+    net::resolve::Resolver,
+    probe::{self, Limits, Probe},
+    telemetry::Traces,
+    tls::{TlsClient, TrustAnchors},
+};
+
+pub(super) fn trust_anchors(settings: &TargetSettings) -> Result<TrustAnchors, Error> {
+    TrustAnchors::load(settings.ca_file.as_deref()).map_err(|error| invalid(&format!("--ca-file: {error}")))
+}
+
+pub(super) fn traces(settings: &TelemetrySettings) -> Result<Option<Traces>, Error> {
+    let traces = settings.otlp_endpoint.as_ref().map(Traces::to).transpose();
+    traces.map_err(|error| invalid(&format!("--otlp-endpoint: {error}")))
+}
+
+pub(super) fn probe(
+    settings: &TargetSettings,
+    limits: Limits,
+    anchors: TrustAnchors,
+    traces: Option<&Traces>,
+) -> Result<Probe, Error> {
+    let probe = probe::probe(limits, resolver(settings)?, Arc::new(policy(settings)), TlsClient::new(anchors));
+    Ok(match traces {
+        Some(traces) => probe::traced(probe, traces.tracer()),
+        None => probe,
+    })
+}
+
+fn resolver(settings: &TargetSettings) -> Result<Resolver, Error> {
+    match settings.dns_server.as_slice() {
+        [] => Resolver::system().map_err(|error| {
+            invalid(&format!("--dns-server is not given, and the system's configuration cannot be used: {error}"))
+        }),
+        servers => Resolver::with_servers(servers).map_err(|error| invalid(&format!("--dns-server: {error}"))),
+    }
+}
+
+fn policy(settings: &TargetSettings) -> TargetPolicy {
+    let addresses = TargetPolicy::new(
+        settings.target_deny.iter().copied(),
+        settings.target_allow.iter().copied(),
+        settings.target_ports.iter().copied(),
+    );
+    addresses.with_hosts(HostRules::new(
+        settings.target_deny_host.iter().cloned(),
+        settings.target_allow_host.iter().cloned(),
+    ))
+}

@@ -1,0 +1,62 @@
+//! Sample reports for the tests of this module.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    phase::Phase,
+    report::{
+        Journal, Report, Via,
+        fold::fold,
+        journal::{Ending, Event, Heading},
+    },
+    smtp::ReplyParser,
+};
+
+/// The outcome of a sample report.
+pub(super) enum Sample<'a> {
+    /// A message was delivered; only the banner took any time.
+    Delivered { banner_ms: u64 },
+    /// The recipient was rejected with this text, after 5 ms.
+    Rejected { message: &'a str },
+}
+
+/// A journal with a transcript, without any event.
+pub(super) fn journal(started: Instant) -> Journal {
+    Journal::new(Heading {
+        id: Uuid::nil(),
+        started_at: OffsetDateTime::UNIX_EPOCH,
+        started,
+        host: "mx.example.com".to_owned(),
+        port: 25,
+        via: Via::Request,
+        transcript: true,
+    })
+}
+
+/// The event of a reply.
+pub(super) fn received(lines: &str) -> Event {
+    Event::Received(ReplyParser::default().parse(&mut lines.as_bytes()).expect("a reply").expect("whole"))
+}
+
+pub(super) fn report(sample: Sample<'_>) -> Report {
+    let started = Instant::now();
+    let mut journal = journal(started);
+    let (phase, ms, text, ending) = match sample {
+        Sample::Delivered { banner_ms } => (Phase::Banner, banner_ms, "220 hello", Ending::Accepted),
+        Sample::Rejected { .. } => (Phase::RcptTo, 5, "550 no", Ending::Rejected),
+    };
+    let ended = started + Duration::from_millis(ms);
+    journal.note(started, Event::Began(phase));
+    journal.note(ended, received(&format!("{text}\r\n")));
+    journal.note(ended, Event::Ended(phase, ending));
+    let mut report = fold(journal, ended);
+    if let (Sample::Rejected { message }, Some(failure)) = (&sample, &mut report.failure) {
+        failure.message = (*message).to_owned();
+    } else {
+        report.outcome = crate::report::Outcome::Delivered;
+    }
+    report
+}

@@ -1,0 +1,213 @@
+//! The settings, in groups that subcommands share. Each is documented once, as its help text.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use clap::{Args, Error, builder::BoolishValueParser, value_parser};
+use ipnet::IpNet;
+use url::Url;
+
+use super::{
+    file::ModuleTables,
+    invalid,
+    values::{
+        Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, dns_server, duration, network, otlp_endpoint,
+        timeout,
+    },
+};
+use crate::{check::Modules, destination::policy::HostRule, http::Rate, telemetry::LogFormat};
+
+/// The heading under which `--help` lists the settings.
+const HEADING: &str = "Settings";
+
+/// The settings file.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = HEADING)]
+pub struct ConfigFile {
+    /// Settings file (TOML); its keys are the settings' names with underscores
+    #[arg(long, env = "SMTP_CHECK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Where the service listens, and with which certificate.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = HEADING)]
+pub struct ListenSettings {
+    /// Address and port of the service
+    #[arg(long, env = "SMTP_CHECK_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:2580")]
+    pub listen: SocketAddr,
+
+    /// Certificate chain (PEM) for HTTPS; read again on SIGHUP
+    #[arg(long, env = "SMTP_CHECK_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key (PEM) of --tls-cert
+    #[arg(long, env = "SMTP_CHECK_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// What checks may connect to, and how.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = HEADING)]
+pub struct TargetSettings {
+    /// Longest `timeout_ms` of a check
+    #[arg(long, env = "SMTP_CHECK_MAX_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = check_timeout)]
+    pub max_timeout: Duration,
+
+    /// Networks that checks must not connect to, beside the built-in ones: link-local, cloud metadata, multicast,
+    /// unspecified, broadcast (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY", value_name = "CIDR", value_delimiter = ',', value_parser = Element(network))]
+    pub target_deny: Vec<IpNet>,
+
+    /// Networks that checks may connect to although they are denied (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW", value_name = "CIDR", value_delimiter = ',', value_parser = Element(network))]
+    pub target_allow: Vec<IpNet>,
+
+    /// Hosts and mail domains that checks must not ask for, with all names below them: `example.com` covers itself and
+    /// `mx.example.com`. Neither `*.` nor a leading dot is accepted (list)
+    #[arg(long, env = "SMTP_CHECK_TARGET_DENY_HOST", value_name = "NAME", value_delimiter = ',',
+          value_parser = Element(HostRule::from_str))]
+    pub target_deny_host: Vec<HostRule>,
+
+    /// The only hosts and mail domains that checks may ask for, in the same form. If a name is denied too, the longer
+    /// rule wins, and of equal rules this one. The mail servers of an allowed domain are allowed. An address without a
+    /// name needs --target-allow (list) [default: any]
+    #[arg(long, env = "SMTP_CHECK_TARGET_ALLOW_HOST", value_name = "NAME", value_delimiter = ',',
+          value_parser = Element(HostRule::from_str))]
+    pub target_allow_host: Vec<HostRule>,
+
+    /// The only ports that checks may connect to (list) [default: any]
+    #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',',
+          value_parser = Element(value_parser!(u16).range(1..)))]
+    pub target_ports: Vec<u16>,
+
+    /// DNS server to ask, port 53 unless given (list) [default: the system's]
+    #[arg(long, env = "SMTP_CHECK_DNS_SERVER", value_name = "ADDR[:PORT]", value_delimiter = ',',
+          value_parser = Element(dns_server))]
+    pub dns_server: Vec<SocketAddr>,
+
+    /// File of trust anchors (PEM) for checks, beside the system's
+    #[arg(long, env = "SMTP_CHECK_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The log and the traces.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = HEADING)]
+pub struct TelemetrySettings {
+    /// Format of the log on stderr; RUST_LOG sets the levels [default: text on a terminal, json otherwise]
+    #[arg(long, env = "SMTP_CHECK_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+
+    /// Collector that gets a trace of each check, by OTLP over gRPC, such as http://127.0.0.1:4317. OpenTelemetry's own
+    /// variables count too, such as OTEL_TRACES_SAMPLER and OTEL_EXPORTER_OTLP_HEADERS [default: none]
+    #[arg(long, env = "SMTP_CHECK_OTLP_ENDPOINT", value_name = "URL", hide_env_values = true,
+          value_parser = Unrepeated(otlp_endpoint))]
+    pub otlp_endpoint: Option<Url>,
+}
+
+/// Settings of `serve` and `demo`. These are all that the settings file may have.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(next_help_heading = HEADING)]
+pub struct ServeSettings {
+    /// The settings file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+
+    /// Where to listen.
+    #[command(flatten)]
+    pub service: ListenSettings,
+
+    /// Listen beyond loopback although callers need no token
+    #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new())]
+    pub allow_unauthenticated: bool,
+
+    /// File of bearer tokens, one `name:sha256-hex` per line. With it, every route but /healthz, /readyz and /version
+    /// needs a token; read again on SIGHUP
+    #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE")]
+    pub tokens_file: Option<PathBuf>,
+
+    /// Connections of callers; one more replaces the one that has been idle the longest [default: 4 for each of
+    /// --max-checks]
+    #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", value_parser = value_parser!(u32).range(1..=4_000_000))]
+    pub max_connections: Option<u32>,
+
+    /// How often one caller may ask for a check: 10/s, 100/m or 1000/h. Counted per token; without tokens per client
+    /// address, or IPv6 network of 64 bits [default: no limit]
+    #[arg(long, env = "SMTP_CHECK_RATE_LIMIT", value_name = "N/UNIT")]
+    pub rate_limit: Option<Rate>,
+
+    /// Networks of reverse proxies, whose X-Forwarded-For or Forwarded header tells the client's address (CIDR; list)
+    #[arg(long, env = "SMTP_CHECK_TRUSTED_PROXY", value_name = "CIDR", value_delimiter = ',', value_parser = Element(network))]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// Checks at the same time, at most half of them in name resolution; one more is refused with 503
+    #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_checks: u32,
+
+    /// Checks at the same time to one address; one more is refused with 429
+    #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_checks_per_target: u32,
+
+    /// Time for a caller to send a request's header; an idle connection is closed after it, too
+    #[arg(long, env = "SMTP_CHECK_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = timeout)]
+    pub header_timeout: Duration,
+
+    /// Time for a caller to send a request's body, and to read more of a response; a slower caller's connection is
+    /// closed
+    #[arg(long, env = "SMTP_CHECK_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = timeout)]
+    pub body_timeout: Duration,
+
+    /// Largest request body
+    #[arg(long, env = "SMTP_CHECK_MAX_BODY", value_name = "SIZE", default_value = "1MiB", value_parser = body_size)]
+    pub max_body: usize,
+
+    /// Time for running checks to finish after SIGTERM or SIGINT; a second signal ends the service at once
+    #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub shutdown_grace: Duration,
+
+    /// What checks may connect to.
+    #[command(flatten)]
+    pub target: TargetSettings,
+
+    /// The log and the traces.
+    #[command(flatten)]
+    pub telemetry: TelemetrySettings,
+
+    /// The modules of `/probe`; only the settings file has them.
+    #[arg(skip = Modules::none(MAX_TIMEOUT))]
+    pub modules: Modules,
+}
+
+impl ServeSettings {
+    /// Connections of callers. A check takes one, and so does a caller who waits between two.
+    pub fn max_connections(&self) -> u32 {
+        self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
+    }
+
+    /// Takes the file's modules, and refuses settings that do not go together.
+    pub(super) fn complete(&mut self, modules: ModuleTables) -> Result<(), Error> {
+        self.modules = Modules::parse(modules, self.target.max_timeout).map_err(|error| {
+            let file = self.file.config.as_deref().unwrap_or(Path::new("")).display();
+            invalid(&format!("{file}: {error}"))
+        })?;
+        let ListenSettings { listen, tls_cert, tls_key } = &self.service;
+        let is_guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
+        if !is_guarded && !listen.ip().to_canonical().is_loopback() {
+            return Err(invalid(&format!(
+                "--listen {listen} is reachable from other machines, and no caller would need a token: \
+                 give --tokens-file, or --allow-unauthenticated if that is intended"
+            )));
+        }
+        if tls_cert.is_some() != tls_key.is_some() {
+            return Err(invalid("--tls-cert and --tls-key go together: give both, or neither"));
+        }
+        Ok(())
+    }
+}
