@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 /// Longest version 1 line, in octets, CR LF included (section 2.1).
 pub const MAX_V1_SIZE: usize = 107;
 
-/// The signature of version 2 (section 2.2).
+/// The signature of version 2, with which no other protocol begins (section 2.2).
 const V2_SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// Version 2, command PROXY.
 const V2_VERSION_AND_COMMAND: u8 = 0x21;

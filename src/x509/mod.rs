@@ -159,8 +159,8 @@ impl<'a> Certificate<'a> {
         content(self.parsed.tbs_certificate.issuer.as_raw())
     }
 
-    /// Whether subject and issuer are the same (RFC 5280, section 3.2). A self-issued certificate need not be
-    /// self-signed.
+    /// Whether subject and issuer are the same (RFC 5280, section 3.2), as in a self-signed certificate. A self-issued
+    /// certificate need not be self-signed.
     pub fn is_self_issued(&self) -> bool {
         self.raw_subject() == self.raw_issuer()
     }
