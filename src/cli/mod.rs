@@ -4,12 +4,10 @@
 
 mod demo;
 mod healthcheck;
-mod reloadable;
 mod run;
 mod serve;
 mod signals;
 mod token;
-mod tokens_file;
 
 use std::{
     fmt::Display,

@@ -6,18 +6,21 @@ use axum::Router;
 use clap::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{failure, make_probe, reloadable::Reloadable, signals::Signals, traces};
+use super::{failure, make_probe, signals::Signals, traces};
 use crate::{
     config::{Settings, invalid},
-    http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
+    http::{
+        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, reload::Reloadable, router,
+        serve as serve_http,
+    },
     probe::Probe,
     telemetry::{self, Log, Traces},
     tls::TrustAnchors,
 };
 
-/// How long callers may take over their answers once no check is running, and the service is to end. A report is a few kilobytes, with
-/// a dialogue at most a megabyte or so.
-const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How long callers have to take their last responses, once no check is running and the service is to end. A report is a few kilobytes,
+/// with a transcript at most a megabyte or so.
+const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Everything that a service is made of. To have it is to know that the settings are good.
 pub(super) struct Parts {
@@ -53,7 +56,9 @@ impl Parts {
                 `tls_verify = \"require\"` and `tls_server_name`"
             );
         }
-        let reloadable = Reloadable::open(settings)?;
+        let tls = settings.tls_cert.clone().zip(settings.tls_key.clone());
+        let reloadable =
+            Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
         let guard = reloadable.guard();
         let access = AccessConfig {
             // Over TLS a page with another name gets no connection; and who was told to let everybody in has said so.
@@ -70,7 +75,7 @@ impl Parts {
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
-            last_answers: LAST_ANSWERS,
+            last_response_timeout: LAST_RESPONSE_TIMEOUT,
         };
         // A check has a connection to its mail server, or asks a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
