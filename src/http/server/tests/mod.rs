@@ -263,6 +263,18 @@ async fn a_caller_that_hangs_up_ends_its_check() {
 }
 
 #[tokio::test]
+async fn a_request_after_connection_close_is_not_run() {
+    let mut service = start(generous()).await;
+    let last = b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut caller = service.send(&[last, CHECK].concat()).await;
+    assert!(until(&mut caller, "quick").await.contains("connection: close"));
+    caller.shutdown().await.expect("open");
+    assert_eq!(rest(&mut caller).await, "");
+    timeout(TEST_TIMEOUT, service.state.lifecycle.idle()).await.expect("in time");
+    assert!(service.events.try_recv().is_err(), "the check was not begun");
+}
+
+#[tokio::test]
 async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let service = start(ServerSettings { max_connections: 2, ..generous() }).await;
     let mut first = service.send(QUICK).await;
