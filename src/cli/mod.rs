@@ -8,12 +8,10 @@ mod demo;
 mod healthcheck;
 mod openapi;
 mod output;
-mod reloadable;
 mod run;
 mod serve;
 mod signals;
 mod token;
-mod tokens_file;
 
 use std::process::ExitCode;
 

@@ -6,18 +6,21 @@ use axum::Router;
 use clap::Error;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use super::{build, output::failure, reloadable::Reloadable, signals::Signals};
+use super::{build, output::failure, signals::Signals};
 use crate::{
     config::{ServeSettings, invalid},
-    http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve as serve_http},
+    http::{
+        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, reload::Reloadable, router,
+        serve as serve_http,
+    },
     probe::{Limits, Probe},
     telemetry::{self, Traces, WorkerGuard},
     tls::TrustAnchors,
 };
 
-/// How long callers may take to read their last answers, after shutdown began and no check is running. A report has a
-/// few kilobytes, with a transcript about a megabyte at most.
-const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long callers have to read their last responses, after shutdown began and no check is running. A report has a few
+/// kilobytes, with a transcript about a megabyte at most.
+const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service, made from settings that are known to be good.
 pub(super) struct Service {
@@ -61,7 +64,9 @@ impl Service {
                 `tls_verify = \"require\"` and `tls_server_name`"
             );
         }
-        let reloadable = Reloadable::open(settings)?;
+        let tls = settings.service.tls_cert.clone().zip(settings.service.tls_key.clone());
+        let reloadable =
+            Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
         let guard = reloadable.guard();
         let access = AccessConfig {
             // Over TLS, the browser refuses a page of another name by itself. --allow-unauthenticated allows everybody.
@@ -78,7 +83,7 @@ impl Service {
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
             shutdown_grace: settings.shutdown_grace,
-            last_answers: LAST_ANSWERS_TIMEOUT,
+            last_response_timeout: LAST_RESPONSE_TIMEOUT,
         };
         // A check has a connection to its mail server, or to a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);

@@ -117,7 +117,7 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> 
         // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
         .option_layer(access.guard.map(|guard| from_fn_with_state(guard, auth::require_token)))
         // Inside of all that, for who finds no room is answered, logged and counted like anybody.
-        .layer(from_fn(reserved_slot::turn_away))
+        .layer(from_fn(reserved_slot::refuse))
         .service(router);
     // None of the layers is an `async fn`, which would keep room for the request, twice, as long as the check runs.
     //

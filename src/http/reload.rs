@@ -1,44 +1,217 @@
-//! Files that the operator names: read at the start, and again on SIGHUP.
+//! Files that are read at the start, and again on SIGHUP: the tokens, and the certificate and key of HTTPS.
 
 use std::{
+    convert::Infallible,
     fs::{self, File},
-    io::{self, Read},
-    path::Path,
+    future::{Future, pending},
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 use zeroize::Zeroizing;
 
-/// Octets of such a file, at the most: some 8000 tokens, or several hundred certificates.
-const MOST: u64 = 1 << 20;
+use super::{
+    middleware::auth::Guard,
+    server::{IdentityError, IdentityFault, ServerIdentity},
+    tokens::{Tokens, TokensError},
+};
 
-/// Why a file cannot be read.
+/// Bytes of such a file: some 8000 tokens, or several hundred certificates.
+const MAX_FILE_SIZE: u64 = 1 << 20;
+
+/// Why a file cannot be used, after the flag that names it. Of its text nothing is repeated: it may be a secret.
 #[derive(Debug, thiserror::Error)]
-pub enum OperatorFileError {
-    /// What the system said.
+#[error("{flag}: {}: {fault}", path.display())]
+pub struct ReloadError {
+    /// The flag that names the file.
+    pub flag: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub fault: FileFault,
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileFault {
+    /// The system cannot read it.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
-    /// It is larger than any such file needs to be.
-    #[error("it is larger than {MOST} bytes")]
+    /// Larger than any such file needs to be.
+    #[error("it is larger than {MAX_FILE_SIZE} bytes")]
     TooLarge,
-    /// A pipe, say, is good for the start, but it would be waited for forever the second time.
+    /// A pipe, for example, can be read at the start, but the second time it would be waited for without end.
     #[error("it is no regular file, so it cannot be read again")]
     NotRegular,
+    /// Not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// A line is no token, or there is none.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// Not a certificate or key, or the two do not belong together.
+    #[error(transparent)]
+    Identity(IdentityFault),
 }
 
-/// Reads a file for the first time. It may hold a secret, and so is wiped from memory when dropped.
-///
-/// # Errors
-/// See [`OperatorFileError`].
-pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, OperatorFileError> {
-    let mut octets = Zeroizing::new(Vec::new());
-    let length = File::open(path)?.take(MOST + 1).read_to_end(&mut octets)?;
-    if length as u64 > MOST { Err(OperatorFileError::TooLarge) } else { Ok(octets) }
+/// The files, each with what was last read of it without an error.
+#[derive(Debug)]
+pub struct Reloadable {
+    tokens: Option<TokensFile>,
+    tls: Option<TlsFiles>,
 }
 
-/// Reads a file again.
-///
-/// # Errors
-/// See [`OperatorFileError`].
-pub fn read_again(path: &Path) -> Result<Zeroizing<Vec<u8>>, OperatorFileError> {
-    if fs::metadata(path)?.is_file() { read(path) } else { Err(OperatorFileError::NotRegular) }
+#[derive(Debug)]
+struct TokensFile {
+    path: PathBuf,
+    guard: Guard,
+}
+
+#[derive(Debug)]
+struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    identity: ServerIdentity,
+}
+
+impl Reloadable {
+    /// Reads the files for the first time. `tls` is the certificate's file and the key's.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn open(tokens_file: Option<PathBuf>, tls: Option<(PathBuf, PathBuf)>) -> Result<Self, ReloadError> {
+        let tokens = tokens_file.map(|path| {
+            let guard = Guard::new(read_tokens(&path, read)?);
+            Ok(TokensFile { path, guard })
+        });
+        let tls = tls.map(|(certificate, key)| {
+            let identity = read_identity(&certificate, &key, read)?;
+            Ok(TlsFiles { certificate, key, identity })
+        });
+        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()? })
+    }
+
+    /// Asks callers for the tokens of the file, if there is one.
+    pub fn guard(&self) -> Option<Guard> {
+        self.tokens.as_ref().map(|file| file.guard.clone())
+    }
+
+    /// The certificate and key of HTTPS, if there are files of them.
+    pub fn identity(&self) -> Option<ServerIdentity> {
+        self.tls.as_ref().map(|files| files.identity.clone())
+    }
+
+    /// Reads every file again. A file that cannot be used is logged, and what was read of it before stays in use.
+    pub fn reload(&self) {
+        if self.is_empty() {
+            tracing::info!("nothing to read again on SIGHUP");
+        }
+        self.tokens.iter().for_each(TokensFile::reload);
+        self.tls.iter().for_each(TlsFiles::reload);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tokens.is_none() && self.tls.is_none()
+    }
+
+    /// Reloads on each SIGHUP, and never ends.
+    ///
+    /// Where there is nothing to reload and standard error is a terminal, the signal ends the program, as it does by default: the
+    /// terminal is gone, and nobody could end the program from it.
+    ///
+    /// # Errors
+    /// The system does not let the program wait for the signal.
+    pub fn on_hangup(self) -> io::Result<impl Future<Output = Infallible>> {
+        let waits = !(self.is_empty() && io::stderr().is_terminal());
+        let mut hangup = waits.then(|| signal(SignalKind::hangup())).transpose()?;
+        Ok(async move {
+            let files = Arc::new(self);
+            loop {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => pending().await,
+                };
+                // A file may be on a network that does not answer, and must not hold up the other tasks.
+                let files = files.clone();
+                if let Err(error) = spawn_blocking(move || files.reload()).await {
+                    tracing::error!(%error, "not read again");
+                }
+            }
+        })
+    }
+}
+
+impl TokensFile {
+    fn reload(&self) {
+        let file = self.path.display();
+        match read_tokens(&self.path, read_again) {
+            Ok(tokens) => {
+                let names: Vec<_> = tokens.names().map(ToString::to_string).collect();
+                self.guard.replace(tokens);
+                tracing::info!(%file, names = names.join(" "), "tokens read again");
+            }
+            Err(ReloadError { fault, .. }) => {
+                tracing::error!(%file, error = %fault, "tokens not read again, the old ones stay");
+            }
+        }
+    }
+}
+
+impl TlsFiles {
+    fn reload(&self) {
+        match read_identity(&self.certificate, &self.key, read_again) {
+            Ok(identity) => {
+                self.identity.replace(&identity);
+                tracing::info!("certificate and key read again");
+            }
+            Err(error) => tracing::error!(%error, "certificate and key not read again, the old ones stay"),
+        }
+    }
+}
+
+/// The bytes of a file, which may be a secret and so are wiped from memory when dropped.
+type Bytes = Zeroizing<Vec<u8>>;
+type ReadFile = fn(&Path) -> Result<Bytes, FileFault>;
+
+fn read_tokens(path: &Path, read: ReadFile) -> Result<Tokens, ReloadError> {
+    let tokens = read(path).and_then(|text| Ok(str::from_utf8(&text).map_err(|_| FileFault::NotUtf8)?.parse()?));
+    tokens.map_err(|fault| ReloadError { flag: "--tokens-file", path: path.to_owned(), fault })
+}
+
+fn read_identity(certificate: &Path, key: &Path, read: ReadFile) -> Result<ServerIdentity, ReloadError> {
+    let in_certificate = |fault| ReloadError { flag: "--tls-cert", path: certificate.to_owned(), fault };
+    let in_key = |fault| ReloadError { flag: "--tls-key", path: key.to_owned(), fault };
+    let chain = read(certificate).map_err(in_certificate)?;
+    let secret = read(key).map_err(in_key)?;
+    ServerIdentity::from_pem(&chain, &secret).map_err(|error| match error {
+        IdentityError::Certificate(fault) => in_certificate(FileFault::Identity(fault)),
+        IdentityError::Key(fault) => in_key(FileFault::Identity(fault)),
+    })
+}
+
+fn read(path: &Path) -> Result<Bytes, FileFault> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let length = File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_end(&mut bytes)?;
+    if length as u64 > MAX_FILE_SIZE { Err(FileFault::TooLarge) } else { Ok(bytes) }
+}
+
+fn read_again(path: &Path) -> Result<Bytes, FileFault> {
+    if fs::metadata(path)?.is_file() { read(path) } else { Err(FileFault::NotRegular) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_file_is_refused_with_its_flag() {
+        let error = Reloadable::open(Some("/dev/zero".into()), None).expect_err("no tokens");
+        assert!(matches!(error.fault, FileFault::TooLarge), "{error}");
+        assert_eq!(error.to_string(), "--tokens-file: /dev/zero: it is larger than 1048576 bytes");
+    }
 }

@@ -1,4 +1,4 @@
-//! What a connection in a reserved slot may ask: whether the service is alive, nothing else.
+//! Reserved slots: a connection beyond the limit may ask whether the service is alive, and nothing else.
 
 use std::future::ready;
 
@@ -13,12 +13,12 @@ use futures_util::future::Either;
 use super::auth;
 use crate::http::problem::Problem;
 
-/// A request that came over a connection in a spare place: an extension of the request.
+/// Marks a request of a connection that has a reserved slot: an extension of the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReservedSlot;
 
-/// Turns away from the spare places who asks for more than whether the service is alive.
-pub(crate) fn turn_away(request: Request, next: Next) -> impl Future<Output = Response> {
+/// Answers requests in reserved slots with 503, but for the routes that need no token.
+pub(crate) fn refuse(request: Request, next: Next) -> impl Future<Output = Response> {
     if request.extensions().get::<ReservedSlot>().is_none() || auth::OPEN.contains(&request.uri().path()) {
         return Either::Left(next.run(request));
     }

@@ -1,9 +1,8 @@
-//! The places that the service has for connections.
+//! Connection limit: at most so many connections at a time, and a few reserved slots beyond.
 //!
-//! A caller who merely stays connected costs next to nothing, and still a file descriptor, of which there is an end. So where all
-//! places are taken, a new connection gets the place of the one that has been idle the longest. Where none is idle, it gets one of a
-//! few spare places, in which only the open doors answer: a full service is still seen to be alive. A spare place stays one, whoever
-//! has it.
+//! An idle connection costs little but a file descriptor, and those run out. So at the limit, a new connection takes over the slot of
+//! the one that has been idle longest. Where none is idle, it gets one of the reserved slots, in which only the health routes answer:
+//! a full service is still seen to be alive. A reserved slot stays reserved when another connection takes it over.
 
 use std::{
     collections::BTreeMap,
@@ -11,117 +10,112 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Places beyond the limit.
-const SPARE: usize = 32;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// All places.
-#[derive(Clone, Debug)]
-pub(super) struct Places(Arc<Mutex<State>>);
+/// Slots beyond the limit.
+const RESERVED_SLOTS: usize = 32;
 
+/// Hands out permits for connections.
 #[derive(Debug)]
-struct State {
-    limit: usize,
-    /// Places within the limit that are taken, and spare ones.
-    within: usize,
-    spare: usize,
-    /// The connections that are idle, the longest first.
-    idle: BTreeMap<u64, Idle>,
-    /// Times that a connection became idle.
-    count: u64,
+pub(super) struct ConnectionLimit {
+    regular: Arc<Semaphore>,
+    reserved: Arc<Semaphore>,
+    idle: Mutex<IdleConnections>,
 }
 
-/// A connection that can be done without.
-#[derive(Debug)]
-struct Idle {
-    connection: Waker,
-    is_spare: bool,
+#[derive(Debug, Default)]
+struct IdleConnections {
+    /// The longest idle first: the task of each, and its slot.
+    by_age: BTreeMap<u64, (Waker, OwnedSemaphorePermit)>,
+    next_key: u64,
 }
 
-impl State {
-    fn taken(&mut self, spare: bool) -> &mut usize {
-        if spare { &mut self.spare } else { &mut self.within }
+impl ConnectionLimit {
+    /// At most this many connections, reserved slots not counted.
+    pub(super) fn new(max_connections: usize) -> Arc<Self> {
+        Arc::new(Self {
+            regular: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
+            reserved: Arc::new(Semaphore::new(RESERVED_SLOTS)),
+            idle: Mutex::default(),
+        })
     }
 
-    /// The place of the connection that has been idle the longest; a spare one only if there is no other.
-    fn take_idle(&mut self) -> Option<Idle> {
-        let within = self.idle.iter().find(|(_, idle)| !idle.is_spare).map(|(count, _)| *count);
-        match within {
-            Some(count) => self.idle.remove(&count),
-            None => self.idle.pop_first().map(|(_, idle)| idle),
+    /// A permit, where need be that of an idle connection, which learns of it by [`ConnectionPermit::poll_evicted`]. None if every
+    /// connection is busy and the reserved slots are taken.
+    pub(super) fn try_acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        let regular = self.regular.clone().try_acquire_owned().ok();
+        let slot = regular.or_else(|| self.evict_longest_idle());
+        let slot = slot.or_else(|| self.reserved.clone().try_acquire_owned().ok())?;
+        let is_reserved = self.is_reserved(&slot);
+        Some(ConnectionPermit { limit: self.clone(), is_reserved, slot: Some(slot), idle_key: None })
+    }
+
+    /// The slot of the connection that has been idle longest; a reserved one only if there is no other.
+    fn evict_longest_idle(&self) -> Option<OwnedSemaphorePermit> {
+        let by_age = &mut self.idle().by_age;
+        let regular = by_age.iter().find(|(_, (_, slot))| !self.is_reserved(slot));
+        let key = *regular.or_else(|| by_age.first_key_value())?.0;
+        let (task, slot) = by_age.remove(&key)?;
+        task.wake();
+        Some(slot)
+    }
+
+    fn is_reserved(&self, slot: &OwnedSemaphorePermit) -> bool {
+        Arc::ptr_eq(slot.semaphore(), &self.reserved)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, IdleConnections> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The permission to have one connection. Dropping it frees the slot.
+#[derive(Debug)]
+pub(super) struct ConnectionPermit {
+    limit: Arc<ConnectionLimit>,
+    is_reserved: bool,
+    /// None while the connection is idle, and after its eviction.
+    slot: Option<OwnedSemaphorePermit>,
+    idle_key: Option<u64>,
+}
+
+impl ConnectionPermit {
+    /// Whether the slot is beyond the limit.
+    pub(super) fn is_reserved(&self) -> bool {
+        self.is_reserved
+    }
+
+    /// To be polled while the connection is idle: ready once another connection has taken the slot.
+    pub(super) fn poll_evicted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut idle = self.limit.idle();
+        if let Some(slot) = self.slot.take() {
+            let key = idle.next_key;
+            idle.next_key += 1;
+            idle.by_age.insert(key, (cx.waker().clone(), slot));
+            self.idle_key = Some(key);
+            return Poll::Pending;
         }
-    }
-}
-
-/// A connection's place; free again when dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    places: Places,
-    is_spare: bool,
-    /// Among the idle ones.
-    idle_as: Option<u64>,
-}
-
-impl Places {
-    pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { limit, within: 0, spare: 0, idle: BTreeMap::new(), count: 0 })))
-    }
-
-    /// A place, where need be that of another connection, which learns of it by [`Place::poll_lost`]; nothing if even the spare
-    /// places are taken.
-    pub(super) fn take(&self) -> Option<Place> {
-        let mut state = self.state();
-        let is_full = state.within >= state.limit;
-        let lost = if is_full { state.take_idle() } else { None };
-        if is_full && lost.is_none() && state.spare >= SPARE {
-            return None;
-        }
-        let is_spare = lost.as_ref().map_or(is_full, |lost| lost.is_spare);
-        *state.taken(is_spare) += 1;
-        drop(state);
-        lost.inspect(|lost| lost.connection.wake_by_ref());
-        Some(Place { places: self.clone(), is_spare, idle_as: None })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Place {
-    /// Whether it is beyond the limit.
-    pub(super) fn is_spare(&self) -> bool {
-        self.is_spare
-    }
-
-    /// To be polled while the connection is idle: ready once another one has got the place.
-    pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.places.state();
-        match self.idle_as.map(|count| state.idle.get_mut(&count)) {
-            Some(None) => return Poll::Ready(()),
-            Some(Some(idle)) => idle.connection.clone_from(cx.waker()),
-            None => {
-                state.count += 1;
-                let count = state.count;
-                state.idle.insert(count, Idle { connection: cx.waker().clone(), is_spare: self.is_spare });
-                drop(state);
-                self.idle_as = Some(count);
+        match self.idle_key.and_then(|key| idle.by_age.get_mut(&key)) {
+            Some((task, _)) => {
+                task.clone_from(cx.waker());
+                Poll::Pending
             }
+            None => Poll::Ready(()),
         }
-        Poll::Pending
     }
 
-    /// The connection is no longer idle. If the place is lost already, the service has one more connection for a while.
-    pub(super) fn hold(&mut self) {
-        if let Some(count) = self.idle_as.take() {
-            self.places.state().idle.remove(&count);
+    /// The connection is busy again, so that it cannot be evicted. One that was evicted just before is closed when next idle.
+    pub(super) fn set_busy(&mut self) {
+        if let Some(key) = self.idle_key.take() {
+            self.slot = self.limit.idle().by_age.remove(&key).map(|(_, slot)| slot);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.hold();
-        *self.places.state().taken(self.is_spare) -= 1;
+        // Takes the slot out of the idle connections.
+        self.set_busy();
     }
 }
 
@@ -131,78 +125,92 @@ mod tests {
 
     use super::*;
 
-    fn idle(place: &mut Place) -> task::Spawn<impl Future<Output = ()>> {
-        let mut lost = task::spawn(std::future::poll_fn(|cx| place.poll_lost(cx)));
-        assert_pending!(lost.poll());
-        lost
+    fn idle(permit: &mut ConnectionPermit) -> task::Spawn<impl Future<Output = ()>> {
+        let mut evicted = task::spawn(std::future::poll_fn(|cx| permit.poll_evicted(cx)));
+        assert_pending!(evicted.poll());
+        evicted
+    }
+
+    fn acquire(limit: &Arc<ConnectionLimit>) -> ConnectionPermit {
+        limit.try_acquire().expect("a permit")
     }
 
     #[test]
-    fn the_longest_idle_connection_gives_way() {
-        let places = Places::new(3);
-        let [mut first, mut second, mut third] = [(); 3].map(|()| places.take().expect("free"));
+    fn longest_idle_connection_is_evicted_first() {
+        let limit = ConnectionLimit::new(3);
+        let [mut first, mut second, mut third] = [(); 3].map(|()| acquire(&limit));
         let mut second = idle(&mut second);
         drop(idle(&mut first));
-        first.hold();
+        first.set_busy();
         let mut third = idle(&mut third);
         let mut first = idle(&mut first);
 
-        let new = places.take().expect("a place");
-        assert!(!new.is_spare() && second.is_woken());
+        let new = acquire(&limit);
+        assert!(!new.is_reserved() && second.is_woken());
         assert_ready!(second.poll());
         assert_pending!(third.poll());
         assert_pending!(first.poll());
-        places.take().expect("a place");
+        let _another = acquire(&limit);
         assert_ready!(third.poll());
         assert_pending!(first.poll());
     }
 
     #[test]
-    fn where_nobody_is_idle_there_are_the_spare_places() {
-        let places = Places::new(1);
-        let busy = places.take().expect("free");
-        let mut spare: Vec<_> = (0..SPARE).map(|_| places.take().expect("a spare place")).collect();
-        assert!(!busy.is_spare() && spare.iter().all(Place::is_spare));
-        assert!(places.take().is_none());
-        spare.pop();
-        assert!(places.take().is_some_and(|place| place.is_spare()));
-        drop((busy, spare));
-        assert!(places.take().is_some_and(|place| !place.is_spare()));
+    fn reserved_slots_are_used_when_no_connection_is_idle() {
+        let limit = ConnectionLimit::new(1);
+        let busy = acquire(&limit);
+        let mut reserved: Vec<_> = (0..RESERVED_SLOTS).map(|_| acquire(&limit)).collect();
+        assert!(!busy.is_reserved() && reserved.iter().all(ConnectionPermit::is_reserved));
+        assert!(limit.try_acquire().is_none());
+        reserved.pop();
+        assert!(acquire(&limit).is_reserved());
+        drop((busy, reserved));
+        assert!(!acquire(&limit).is_reserved());
     }
 
     #[test]
-    fn a_spare_place_stays_one_whoever_gets_it() {
-        let places = Places::new(1);
-        let mut busy = places.take().expect("free");
-        let mut spare = places.take().expect("a spare place");
-        let mut lost = idle(&mut spare);
-        let mut heir = places.take().expect("its place");
-        assert_ready!(lost.poll());
-        assert!(heir.is_spare());
+    fn reserved_slot_stays_reserved_after_eviction() {
+        let limit = ConnectionLimit::new(1);
+        let mut busy = acquire(&limit);
+        let mut reserved = acquire(&limit);
+        let mut evicted = idle(&mut reserved);
+        let mut successor = acquire(&limit);
+        assert_ready!(evicted.poll());
+        assert!(successor.is_reserved());
 
-        // One that is no spare place goes first, however late it became idle.
-        drop(idle(&mut heir));
+        // A regular slot goes first, however late its connection became idle.
+        drop(idle(&mut successor));
         drop(idle(&mut busy));
-        assert!(!places.take().expect("the place within the limit").is_spare());
+        assert!(!acquire(&limit).is_reserved());
     }
 
     #[test]
-    fn a_place_within_the_limit_is_free_whatever_spare_ones_are_taken() {
-        let places = Places::new(1);
-        let busy = places.take().expect("free");
-        let mut spare = places.take().expect("a spare place");
-        drop(idle(&mut spare));
+    fn free_regular_slot_is_used_before_an_idle_reserved_one() {
+        let limit = ConnectionLimit::new(1);
+        let busy = acquire(&limit);
+        let mut reserved = acquire(&limit);
+        drop(idle(&mut reserved));
         drop(busy);
-        assert!(!places.take().expect("free").is_spare());
+        assert!(!acquire(&limit).is_reserved());
     }
 
     #[test]
-    fn a_place_that_is_idle_and_goes_is_nobodys() {
-        let places = Places::new(1);
-        let mut gone = places.take().expect("free");
+    fn evicted_connection_that_became_busy_is_closed_when_next_idle() {
+        let limit = ConnectionLimit::new(1);
+        let mut first = acquire(&limit);
+        drop(idle(&mut first));
+        let _second = acquire(&limit);
+        first.set_busy();
+        assert_ready!(task::spawn(std::future::poll_fn(|cx| first.poll_evicted(cx))).poll());
+    }
+
+    #[test]
+    fn dropping_an_idle_permit_frees_its_slot() {
+        let limit = ConnectionLimit::new(1);
+        let mut gone = acquire(&limit);
         drop(idle(&mut gone));
         drop(gone);
-        let state = places.state();
-        assert!(state.idle.is_empty() && (state.within, state.spare) == (0, 0));
+        assert!(limit.idle().by_age.is_empty());
+        assert_eq!(limit.regular.available_permits(), 1);
     }
 }

@@ -1,10 +1,10 @@
-//! The life of the service: open for checks, then draining, in a force perhaps, then over.
+//! The lifecycle of the service: open for checks, then draining, then over; or forced to end.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Shared by all doors and the server loop: whether new checks are taken, and how many are running.
+/// Whether new checks are taken, and how many are running. Shared by all routes and the server loop.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle(Arc<watch::Sender<State>>);
 
@@ -25,12 +25,12 @@ impl Lifecycle {
         begun.then(|| Running(self.clone()))
     }
 
-    /// From now on no check is begun. There is no way back.
+    /// Refuses new checks from now on, for good.
     pub fn drain(&self) {
         self.0.send_modify(|state| state.draining = true);
     }
 
-    /// From now on nobody waits for running checks either. There is no way back.
+    /// Like [`Self::drain`], and running checks are no longer waited for.
     pub fn force(&self) {
         self.0.send_modify(|state| (state.draining, state.forced) = (true, true));
     }
@@ -50,7 +50,7 @@ impl Lifecycle {
         self.until(|state| state.draining).await;
     }
 
-    /// Waits until nobody waits for running checks any more.
+    /// Waits until running checks are no longer waited for.
     pub async fn forced(&self) {
         self.until(|state| state.forced).await;
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn running_checks_finish_and_no_new_one_is_begun() {
+    fn draining_finishes_running_checks_and_begins_no_new_one() {
         let lifecycle = Lifecycle::default();
         let first = lifecycle.begin().expect("open");
         let second = lifecycle.begin().expect("open");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_in_a_hurry_takes_no_new_check_either() {
+    fn force_refuses_new_checks_too() {
         let lifecycle = Lifecycle::default();
         let running = lifecycle.begin().expect("open");
         let mut forced = task::spawn(lifecycle.forced());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_service_is_over_at_once() {
+    fn an_idle_service_is_over_as_soon_as_it_drains() {
         let lifecycle = Lifecycle::default();
         let running = lifecycle.begin();
         assert_pending!(task::spawn(lifecycle.idle()).poll());

@@ -60,7 +60,7 @@ impl Default for House {
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(30),
-                last_answers: Duration::from_secs(5),
+                last_response_timeout: Duration::from_secs(5),
             },
         }
     }

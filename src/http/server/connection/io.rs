@@ -1,4 +1,4 @@
-//! The connection to one caller, as hyper, the answers that are made for it and whoever watches over it share it.
+//! The I/O of one connection, shared by hyper, the responses that are made for it, and the task that watches over it.
 
 use std::{
     io,
@@ -9,237 +9,218 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Bytes;
+use axum::{body::Bytes, http::Version};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
 
-use super::{HEADER_SIZE, Version, transport::Transport};
+use super::{MAX_HEADER_SIZE, transport::Transport};
 
-/// Bytes that are read ahead of hyper, at the most.
-const AHEAD: usize = HEADER_SIZE;
-/// So much is read at once, in octets. Not zeroed first: this is done each time that the connection is looked at.
-const ROOM: usize = 4096;
-/// How long what a caller still sends is read and dropped after the last answer.
-const LINGER: Duration = Duration::from_secs(1);
-/// What a connection of HTTP/2 begins with (RFC 9113, section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Bytes that are read ahead of hyper.
+const MAX_READ_AHEAD_SIZE: usize = MAX_HEADER_SIZE;
+/// Bytes of one read. The buffer is not zeroed first: a connection is read each time that its task is polled.
+const READ_SIZE: usize = 4096;
+/// How long the rest of what the caller sends is read and dropped after the last response.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// The start of an HTTP/2 connection (RFC 9113, section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A handle on the connection, which is closed with the last one. For hyper it is the stream of bytes.
+/// A handle on the connection, which is closed with the last one. For hyper it is the byte stream.
 #[derive(Clone, Debug)]
-pub(super) struct Line(Arc<Mutex<State>>);
+pub(super) struct ConnIo(Arc<Mutex<State<dyn Transport>>>);
 
 #[derive(Debug)]
-struct State {
-    transport: Transport,
-    /// Read, and not taken by hyper.
-    ahead: Vec<u8>,
+struct State<T: ?Sized> {
+    /// Read, and not yet taken by hyper.
+    read_ahead: Vec<u8>,
     /// The caller has hung up.
-    ended: bool,
-    /// hyper knows of the end.
-    end_seen_by_hyper: bool,
+    is_read_closed: bool,
     linger: Option<Pin<Box<Sleep>>>,
-    /// A request's body was left before its end: what comes next need not be a request.
-    body_unread: bool,
+    /// A request's body was dropped before its end: what comes next need not be a request.
+    has_unread_body: bool,
     /// Requests so far.
-    begun: u64,
-    /// Requests whose answer is still being made.
-    making: usize,
-    /// Requests of whose answer a piece is made that hyper has still to take over.
-    sending: usize,
-    /// Pieces of answers so far.
-    made: u64,
-    /// The connection's task. HTTP/2 makes its answers in other tasks, which wake this one to look again.
+    requests: u64,
+    /// Responses that are owed, by [`Stage`].
+    owed: [usize; 2],
+    /// Pieces of responses so far.
+    pieces: u64,
+    /// The connection's task. HTTP/2 makes responses in other tasks, which wake this one.
     task: Option<Waker>,
+    transport: T,
 }
 
-/// Who has to move next, for an answer to get on.
+/// Who has to act next on a response.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stage {
-    /// We do.
-    Making,
-    /// hyper has to take what is made, and for that the caller may have to read.
+    /// We do: the next piece is not made yet.
+    Preparing,
+    /// hyper has to take over a piece that is made, and for that the caller may have to read.
     Sending,
 }
 
-/// What a connection waits for. Two that differ are two waits.
+/// What a connection waits for. Two values that differ are two waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wait {
-    /// For our own answer, which is bounded by whoever makes it.
-    Answer,
-    /// For the caller to send the next request's header. Nothing is owed to the caller.
-    Request { begun: u64 },
+    /// For our own response, which the handler bounds.
+    Response,
+    /// For the header of the next request. The caller is owed nothing.
+    Request { requests: u64 },
     /// For the caller to read.
-    Room { written: u64 },
+    Write { written: u64 },
     /// For the caller to open the window of an HTTP/2 stream (RFC 9113, section 5.2).
-    Window { made: u64 },
+    Window { pieces: u64 },
 }
 
-impl Line {
-    pub(super) fn new(transport: Transport) -> Self {
+impl ConnIo {
+    pub(super) fn new(transport: impl Transport + 'static) -> Self {
         Self(Arc::new(Mutex::new(State {
-            transport,
-            ahead: Vec::new(),
-            ended: false,
-            end_seen_by_hyper: false,
+            read_ahead: Vec::new(),
+            is_read_closed: false,
             linger: None,
-            body_unread: false,
-            begun: 0,
-            making: 0,
-            sending: 0,
-            made: 0,
+            has_unread_body: false,
+            requests: 0,
+            owed: [0; 2],
+            pieces: 0,
             task: None,
+            transport,
         })))
     }
 
-    /// Ready once the first bytes tell the version that the caller speaks; hyper gets to see them too.
-    pub(super) fn poll_version(&self, cx: &mut Context<'_>) -> Poll<Version> {
+    /// Waits for the first bytes of the next request, which hyper gets to read too: the version that they are of, or none once the
+    /// caller has closed the connection.
+    pub(super) fn poll_next_request(&self, cx: &mut Context<'_>) -> Poll<Option<Version>> {
         let mut state = self.state();
         loop {
-            if state.ahead.starts_with(PREFACE) {
-                return Poll::Ready(Version::Http2);
+            let (bytes, is_first) = (state.read_ahead.as_slice(), state.requests == 0);
+            if is_first && bytes.starts_with(HTTP2_PREFACE) {
+                return Poll::Ready(Some(Version::HTTP_2));
             }
-            if state.ended || !PREFACE.starts_with(&state.ahead) {
-                return Poll::Ready(Version::Http1);
+            let is_undecided = bytes.is_empty() || is_first && HTTP2_PREFACE.starts_with(bytes);
+            if state.is_read_closed || !is_undecided {
+                return Poll::Ready((!bytes.is_empty()).then_some(Version::HTTP_11));
             }
             ready!(state.poll_read_ahead(cx));
         }
     }
 
-    /// Ready with true once there is something to read, with false once there will be nothing more.
-    pub(super) fn poll_next_request(&self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut state = self.state();
-        if state.ahead.is_empty() && !state.ended {
-            ready!(state.poll_read_ahead(cx));
-        }
-        Poll::Ready(!state.ahead.is_empty())
-    }
-
-    /// Takes back what hyper has read, and not used.
+    /// Takes back what hyper has read and not used.
     pub(super) fn unread(&self, bytes: Bytes) {
-        let mut state = self.state();
-        state.ahead.splice(..0, bytes);
+        self.state().read_ahead.splice(..0, bytes);
     }
 
     /// Requests so far.
-    pub(super) fn begun(&self) -> u64 {
-        self.state().begun
+    pub(super) fn requests(&self) -> u64 {
+        self.state().requests
     }
 
-    /// Whether there were more requests than `begun`, all of them are answered, and the answers are written. hyper, which has
-    /// nothing to do then but to read, may be done without, unless it is closing the connection, or has the rest of a body to get past.
-    pub(super) fn is_idle_after(&self, begun: u64) -> bool {
+    /// Whether there were more requests than `requests`, and all of them are answered. hyper, which would only wait for the next one,
+    /// can be dropped then, unless it is closing the connection, or has to get past the rest of a body.
+    pub(super) fn is_idle_after(&self, requests: u64) -> bool {
         let state = self.state();
-        let is_idle = state.making == 0 && state.sending == 0 && !state.transport.socket().blocked;
-        is_idle && state.begun > begun && state.linger.is_none() && !state.body_unread
+        let is_answered = state.owed == [0; 2] && !state.transport.socket().is_blocked;
+        is_answered && state.requests > requests && state.linger.is_none() && !state.has_unread_body
     }
 
-    /// The answer to a request gets from one stage to another: from none when it is begun, to none when it is over.
-    pub(super) fn pass(&self, from: Option<Stage>, to: Option<Stage>) {
+    /// Counts a response that gets from one stage to another: from none when its request begins, to none when it is over.
+    pub(super) fn change_stage(&self, from: Option<Stage>, to: Option<Stage>) {
         let mut state = self.state();
-        from.inspect(|stage| *state.count(*stage) -= 1);
-        to.inspect(|stage| *state.count(*stage) += 1);
-        state.begun += u64::from(from.is_none());
-        state.made += u64::from(to == Some(Stage::Sending));
-        // It is the task itself that begins one.
+        from.inspect(|stage| state.owed[*stage as usize] -= 1);
+        to.inspect(|stage| state.owed[*stage as usize] += 1);
+        state.requests += u64::from(from.is_none());
+        state.pieces += u64::from(to == Some(Stage::Sending));
+        // A request begins in the task itself.
         let task = if from.is_none() || from == to { None } else { state.task.clone() };
         drop(state);
         task.inspect(Waker::wake_by_ref);
     }
 
-    /// A request's body is left before its end.
-    pub(super) fn leave_body(&self) {
-        self.state().body_unread = true;
+    /// Notes that a request's body was dropped before its end.
+    pub(super) fn set_unread_body(&self) {
+        self.state().has_unread_body = true;
     }
 
-    /// What the connection waits for now; `task` is woken when an answer gets on.
+    /// What the connection waits for now. `task` is woken when a response changes its stage.
     pub(super) fn wait(&self, task: &Waker) -> Wait {
         let mut state = self.state();
         state.task.get_or_insert_with(|| task.clone()).clone_from(task);
         let socket = state.transport.socket();
-        match *state {
-            _ if socket.blocked => Wait::Room { written: socket.written },
-            State { making: 0, sending: 0, begun, .. } => Wait::Request { begun },
-            State { making: 0, made, .. } => Wait::Window { made },
-            _ => Wait::Answer,
+        if socket.is_blocked {
+            Wait::Write { written: socket.written }
+        } else if state.owed[Stage::Preparing as usize] > 0 {
+            Wait::Response
+        } else if state.owed[Stage::Sending as usize] > 0 {
+            Wait::Window { pieces: state.pieces }
+        } else {
+            Wait::Request { requests: state.requests }
         }
     }
 
-    /// Ready once the caller has hung up and hyper does not get to see it: it reads nothing while an answer is made, nor while it
-    /// has bytes that it cannot use yet, such as a second request. Each time that there is something new, hyper is given the chance
-    /// to take it first.
+    /// Ready once the caller has hung up. hyper does not see it: it reads nothing while a response is made, nor while it has bytes that
+    /// it cannot use yet, such as a second request. Whatever is new, hyper gets the chance to read it first.
     pub(super) fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.ended {
-            return if state.end_seen_by_hyper { Poll::Pending } else { Poll::Ready(()) };
+        if state.is_read_closed {
+            return Poll::Ready(());
         }
-        if state.ahead.len() < AHEAD {
+        if state.read_ahead.len() < MAX_READ_AHEAD_SIZE {
             ready!(state.poll_read_ahead(cx));
             cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<dyn Transport>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn count(&mut self, stage: Stage) -> &mut usize {
-        match stage {
-            Stage::Making => &mut self.making,
-            Stage::Sending => &mut self.sending,
-        }
-    }
-
+impl State<dyn Transport> {
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut room = [MaybeUninit::uninit(); ROOM];
-        let mut room = ReadBuf::uninit(&mut room);
-        let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut room));
-        self.ended = read.is_err() || room.filled().is_empty();
-        self.ahead.extend_from_slice(room.filled());
+        let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
+        self.is_read_closed = read.is_err() || buffer.filled().is_empty();
+        self.read_ahead.extend_from_slice(buffer.filled());
         Poll::Ready(())
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            self.end_seen_by_hyper = self.ended;
+        if self.read_ahead.is_empty() {
             return Pin::new(&mut self.transport).poll_read(cx, buffer);
         }
-        let count = self.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&self.ahead[..count]);
-        self.ahead.drain(..count);
-        if self.ahead.is_empty() {
-            // There are many connections, and few are ever read ahead of again.
-            self.ahead = Vec::new();
+        let count = self.read_ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.read_ahead[..count]);
+        self.read_ahead.drain(..count);
+        if self.read_ahead.is_empty() {
+            // Gives the memory back: few of many connections are read ahead again.
+            self.read_ahead = Vec::new();
         }
         Poll::Ready(Ok(()))
     }
 
     /// Closes our side, then reads and drops until the caller has closed the other.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // TLS has something to write first. That it cannot be written matters no more.
+        // TLS writes its close_notify first. An error no longer matters.
         ready!(Pin::new(&mut self.transport).poll_shutdown(cx)).ok();
-        let mut rest = [MaybeUninit::uninit(); ROOM];
+        let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
         loop {
-            let mut rest = ReadBuf::uninit(&mut rest);
-            match ready!(self.poll_read(cx, &mut rest)) {
-                Ok(()) if !rest.filled().is_empty() => {}
+            let mut buffer = ReadBuf::uninit(&mut buffer);
+            match ready!(self.poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
                 _ => return Poll::Ready(()),
             }
         }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ConnIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.state().poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ConnIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.state().transport).poll_write(cx, bytes)
     }
@@ -252,19 +233,21 @@ impl AsyncWrite for Line {
         Pin::new(&mut self.state().transport).poll_write_vectored(cx, bytes)
     }
 
+    /// Else hyper would copy each body into its own buffer.
     fn is_write_vectored(&self) -> bool {
-        self.state().transport.is_write_vectored()
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.state().transport).poll_flush(cx)
     }
 
-    /// Closes our side, and then reads a while. To close a socket in which unread bytes lie resets the connection, and a caller that
-    /// is still uploading would lose the very answer that says why it was refused (RFC 9112, section 9.6).
+    /// Closes our side, then reads for a while. To close a socket that holds unread bytes resets the connection, and a caller that is
+    /// still uploading would lose the response that says why it was refused (RFC 9112, section 9.6).
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
-        let over = state.linger.get_or_insert_with(|| Box::pin(sleep(LINGER))).as_mut().poll(cx).is_ready();
-        if over || state.poll_close(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let linger = state.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIMEOUT)));
+        let is_over = linger.as_mut().poll(cx).is_ready();
+        if is_over || state.poll_close(cx).is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }

@@ -1,10 +1,10 @@
-//! One request from hyper to the router, and its answer back.
+//! The service that hyper calls: hands each request to the router, and guards its response until hyper has taken it over.
 
 use std::{
     convert::Infallible,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,105 +14,108 @@ use axum::{
     extract::ConnectInfo,
     http::{HeaderValue, Request, Response, Version, header::STRICT_TRANSPORT_SECURITY},
 };
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     service::Service,
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 use tower::ServiceExt;
 
 use super::{
     Server,
-    io::{Line, Stage},
+    io::{ConnIo, Stage},
 };
 use crate::http::middleware::reserved_slot::ReservedSlot;
 
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
-const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How long the rest of a body is read that came too late to matter, and how many octets of it.
-const REST_TIME: Duration = Duration::from_secs(1);
-const REST_SIZE: usize = 16 * 1024 * 1024;
+/// How long the unread rest of an HTTP/2 body is read, and how many bytes of it.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_DISCARD_SIZE: usize = 16 * 1024 * 1024;
 
-/// What hyper asks for the answer to each request.
+/// What hyper calls with each request of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct RouterService {
     pub(super) server: Arc<Server>,
     pub(super) peer: SocketAddr,
-    pub(super) line: Line,
-    /// The connection has one of the spare places.
-    pub(super) spare: bool,
+    pub(super) io: ConnIo,
+    /// The connection has a reserved slot.
+    pub(super) is_reserved: bool,
 }
 
 impl Service<Request<Incoming>> for RouterService {
-    type Response = Response<AnswerBody>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
-    /// Boxed, so that it takes room only while there is something to answer.
-    type Future = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Infallible>> + Send>>;
+    /// Boxed: a connection needs the memory only while it has a request.
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let answering = Answering::begin(self.line.clone());
-        if self.spare {
+        let guard = ResponseGuard::new(self.io.clone());
+        if self.is_reserved {
             request.extensions_mut().insert(ReservedSlot);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
-        let rest = (request.version() == Version::HTTP_2).then(Rest::default);
-        let line = self.line.clone();
-        let request = request.map(|body| Body::new(RequestBody { body: Some(body), line, rest: rest.clone() }));
-        let answer = self.server.router.clone().oneshot(request);
+        let (rest, unread) = (request.version() == Version::HTTP_2).then(oneshot::channel).unzip();
+        let io = self.io.clone();
+        let request = request.map(|body| Body::new(RequestBody { body: Some(body), io, rest }));
+        let response = self.server.router.clone().oneshot(request);
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
-            let mut answer: Response<Body> = answer.await?;
-            if let Some(body) = rest.and_then(|rest| rest.take()) {
-                timeout(REST_TIME, discard(body)).await.ok();
+            let mut response: Response<Body> = response.await?;
+            if let Some(Ok(body)) = unread.map(|mut unread| unread.try_recv()) {
+                timeout(DISCARD_TIMEOUT, discard(body)).await.ok();
             }
             if is_secure {
-                answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
+                response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
             }
-            Ok(answer.map(|body| answering.owe(body)))
+            Ok(response.map(|body| guard.into_body(body)))
         })
     }
 }
 
-/// One request until its answer has been taken over by hyper, or dropped.
+/// Counts a response as owed until hyper has taken it over, or dropped it.
 #[derive(Debug)]
-struct Answering {
-    line: Line,
+struct ResponseGuard {
+    io: ConnIo,
     stage: Stage,
 }
 
-impl Answering {
-    fn begin(line: Line) -> Self {
-        line.pass(None, Some(Stage::Making));
-        Self { line, stage: Stage::Making }
+impl ResponseGuard {
+    fn new(io: ConnIo) -> Self {
+        io.change_stage(None, Some(Stage::Preparing));
+        Self { io, stage: Stage::Preparing }
     }
 
-    /// The body of the answer, which is owed until hyper lets go of it.
-    fn owe(mut self, body: Body) -> AnswerBody {
+    fn into_body(mut self, body: Body) -> ResponseBody {
         self.enter(Stage::Sending);
-        AnswerBody { body, answering: self }
+        ResponseBody { body, guard: self }
     }
 
     fn enter(&mut self, stage: Stage) {
-        self.line.pass(Some(self.stage), Some(stage));
+        self.io.change_stage(Some(self.stage), Some(stage));
         self.stage = stage;
     }
 }
 
-impl Drop for Answering {
+impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.line.pass(Some(self.stage), None);
+        self.io.change_stage(Some(self.stage), None);
     }
 }
 
-/// The body of a request. Notes if it is let go of before its end.
+/// The body of a request, which tells the connection when it is dropped before its end.
 #[derive(Debug)]
 struct RequestBody {
-    /// There until it is let go of.
+    /// None once dropped.
     body: Option<Incoming>,
-    line: Line,
-    rest: Option<Rest>,
+    io: ConnIo,
+    /// Takes the unread rest of the body.
+    ///
+    /// Over HTTP/2, a response in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and widely used clients,
+    /// curl 7.88 among them, then drop the response. So the rest is read first, if it is not too much.
+    rest: Option<oneshot::Sender<Incoming>>,
 }
 
 impl HttpBody for RequestBody {
@@ -122,68 +125,37 @@ impl HttpBody for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map(Incoming::size_hint).unwrap_or_default()
-    }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        self.line.leave_body();
-        if let Some(rest) = &self.rest {
-            rest.keep(body);
+        self.io.set_unread_body();
+        if let Some(rest) = self.rest.take() {
+            rest.send(body).ok();
         }
     }
 }
 
-/// The rest of a request's body, left by whoever answered before its end.
-///
-/// Over HTTP/2 an answer in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and clients that are widely used,
-/// curl 7.88 among them, then throw the answer away. So what is not too much is read first.
-#[derive(Clone, Debug, Default)]
-struct Rest(Arc<Mutex<Option<Incoming>>>);
-
-impl Rest {
-    fn keep(&self, body: Incoming) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-    }
-
-    fn take(&self) -> Option<Incoming> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+async fn discard(body: Incoming) {
+    let mut body = Limited::new(body, MAX_DISCARD_SIZE);
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Reads to the end of a body, if there is one in sight.
-async fn discard(mut body: Incoming) {
-    let mut octets = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        octets += frame.data_ref().map_or(0, Bytes::len);
-        if octets >= REST_SIZE {
-            break;
-        }
-    }
-}
-
-/// See [`Answering::owe`].
+/// The body of a response, owed until hyper drops it.
 #[derive(Debug)]
-pub(super) struct AnswerBody {
+pub(super) struct ResponseBody {
     body: Body,
-    answering: Answering,
+    guard: ResponseGuard,
 }
 
-impl HttpBody for AnswerBody {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.answering.enter(if frame.is_pending() { Stage::Making } else { Stage::Sending });
+        self.guard.enter(if frame.is_pending() { Stage::Preparing } else { Stage::Sending });
         frame
     }
 

@@ -1,6 +1,7 @@
-//! What carries the bytes of a connection: TCP, or TLS over it.
+//! The byte stream under a connection: TCP, or TLS over TCP.
 
 use std::{
+    fmt::Debug,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -12,91 +13,46 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-#[derive(Debug)]
-pub(super) enum Transport {
-    Clear(Socket),
-    /// Boxed, because most of the service's connections may well be the other kind.
-    Tls(Box<TlsStream<Socket>>),
+/// A byte stream over a [`Socket`].
+pub(super) trait Transport: AsyncRead + AsyncWrite + Debug + Send + Unpin {
+    fn socket(&self) -> &Socket;
 }
 
-/// A socket that tells whether the caller takes what is written to it. It is below TLS, which has buffers of its own.
+impl Transport for Socket {
+    fn socket(&self) -> &Socket {
+        self
+    }
+}
+
+impl Transport for TlsStream<Socket> {
+    fn socket(&self) -> &Socket {
+        self.get_ref().0
+    }
+}
+
+/// A TCP socket that counts what the caller takes. It is below TLS, which has buffers of its own.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
-    /// Bytes so far.
+    /// Bytes written so far.
     pub(super) written: u64,
-    /// Whether the last write found no room in the socket's buffer.
-    pub(super) blocked: bool,
-}
-
-impl Transport {
-    pub(super) fn socket(&self) -> &Socket {
-        match self {
-            Self::Clear(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
-
-    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Send + Unpin)> {
-        match self {
-            Self::Clear(socket) => Pin::new(socket),
-            Self::Tls(stream) => Pin::new(stream.as_mut()),
-        }
-    }
-
-    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match self {
-            Self::Clear(socket) => Pin::new(socket),
-            Self::Tls(stream) => Pin::new(stream.as_mut()),
-        }
-    }
+    /// Whether the last write found the socket's buffer full.
+    pub(super) is_blocked: bool,
 }
 
 impl From<TcpStream> for Socket {
     fn from(tcp: TcpStream) -> Self {
-        Self { tcp, written: 0, blocked: false }
+        Self { tcp, written: 0, is_blocked: false }
     }
 }
 
 impl Socket {
-    fn note(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        self.blocked = result.is_pending();
+    fn record(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.is_blocked = result.is_pending();
         if let Poll::Ready(Ok(count)) = &result {
             self.written += *count as u64;
         }
         result
-    }
-}
-
-impl AsyncRead for Transport {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.reader().poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.writer().poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.writer().poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer().poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writer().poll_shutdown(cx)
     }
 }
 
@@ -108,8 +64,8 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.note(written)
+        let result = Pin::new(&mut self.tcp).poll_write(cx, bytes);
+        self.record(result)
     }
 
     fn poll_write_vectored(
@@ -117,8 +73,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes);
-        self.note(written)
+        let result = Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes);
+        self.record(result)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,8 +1,8 @@
-//! The same over HTTP/2, whose frames are written by hand.
+//! The server loop over HTTP/2, with frames written by hand.
 
 use super::*;
 
-/// An HTTP/2 connection's beginning (RFC 9113, section 3.4), and a request of `path` on stream 1.
+/// The start of an HTTP/2 connection (RFC 9113, section 3.4), and a request of `path` on stream 1.
 fn http2(path: &str) -> Vec<u8> {
     [HTTP2, &get_on(1, path)].concat()
 }
@@ -46,23 +46,23 @@ async fn a_reset_stream_ends_no_other_check() {
     assert_eq!((service.event().await, service.event().await), ("begun", "begun"));
     caller.write_all(&reset(1)).await.expect("sent");
     assert_eq!(service.event().await, "dropped");
-    assert_eq!(service.bench.lifecycle.running(), 1);
-    service.bench.may_finish.add_permits(1);
+    assert_eq!(service.state.lifecycle.running(), 1);
+    service.state.may_finish.add_permits(1);
     until(&mut caller, "finished").await;
 }
 
 /// "Rapid reset", CVE-2023-44487.
 #[tokio::test]
-async fn streams_that_are_reset_as_fast_as_they_are_opened_end_the_connection() {
+async fn rapid_reset_ends_the_connection() {
     let mut service = start(generous()).await;
     let mut other = service.send(QUICK).await;
     let flood: Vec<u8> = (0..1000).flat_map(|n| [get_on(2 * n + 1, "/check"), reset(2 * n + 1)].concat()).collect();
     let mut caller = service.send(HTTP2).await;
     caller.write_all(&flood).await.ok();
     let mut answer = Vec::new();
-    timeout(PATIENCE, caller.read_to_end(&mut answer)).await.expect("in time").ok();
+    timeout(TEST_TIMEOUT, caller.read_to_end(&mut answer)).await.expect("in time").ok();
     until(&mut other, "quick").await;
-    timeout(PATIENCE, service.bench.lifecycle.idle()).await.expect("no check is left behind");
+    timeout(TEST_TIMEOUT, service.state.lifecycle.idle()).await.expect("no check is left running");
     let begun = std::iter::from_fn(|| service.events.try_recv().ok()).filter(|event| *event == "begun").count();
     assert!(begun < 100, "{begun} of 1000 were begun, and {answer:?} was answered");
 }
@@ -79,7 +79,7 @@ async fn a_caller_over_http2_that_opens_no_window_is_closed() {
 }
 
 #[tokio::test]
-async fn a_slow_body_over_http2_is_answered() {
+async fn a_slow_body_over_http2_gets_408() {
     let service = start(strict()).await;
     // POST is 0x83; content-type is the name 31 of the static table.
     let mut header = b"\x83\x86\x04\x05/echo\x01\x01x\x0f\x10\x10".to_vec();
@@ -95,11 +95,11 @@ async fn an_idle_connection_over_http2_is_closed() {
     let begun = Instant::now();
     let mut caller = service.send(&http2("/quick")).await;
     assert!(rest(&mut caller).await.contains("quick"));
-    assert!(begun.elapsed() >= BOUND, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= CALLER_TIMEOUT, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn a_connection_over_http2_gives_its_spare_place_back() {
+async fn a_reserved_slot_is_freed_after_one_request_over_http2() {
     let mut service = start(ServerSettings { max_connections: 1, ..generous() }).await;
     let busy = service.send(CHECK).await;
     assert_eq!(service.event().await, "begun");
@@ -109,13 +109,13 @@ async fn a_connection_over_http2_gives_its_spare_place_back() {
 }
 
 #[tokio::test]
-async fn a_check_over_http2_finishes_in_the_drain() {
+async fn a_check_over_http2_finishes_while_draining() {
     let mut service = start(generous()).await;
     let mut caller = service.send(&http2("/check")).await;
     assert_eq!(service.event().await, "begun");
     service.stop();
-    timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
-    service.bench.may_finish.add_permits(1);
+    timeout(TEST_TIMEOUT, service.state.lifecycle.draining()).await.expect("in time");
+    service.state.may_finish.add_permits(1);
     assert!(rest(&mut caller).await.contains("finished"));
     assert_eq!(service.end().await, Ended::Drained { unread: 0 });
 }

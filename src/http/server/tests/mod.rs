@@ -1,9 +1,9 @@
-//! The loop with real sockets: callers that are slow, silent, gone or greedy, and the end of the service.
+//! The server loop with real sockets: callers that are slow, silent or gone, connections at the limit, and the shutdown.
 
 mod http2;
 mod panics;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -20,56 +20,54 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{
-    AppState, BodyLimits, JsonMembers, middleware::reserved_slot::turn_away, problem::Problem, tests::app_state,
-};
+use crate::http::{AppState, BodyLimits, JsonMembers, middleware::reserved_slot, problem::Problem, tests::app_state};
 
-/// Far longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// The bounds under test: long enough for a busy machine, short enough to wait for.
-const BOUND: Duration = Duration::from_millis(400);
-/// Larger than the buffers of both sockets together.
-const LARGE: usize = 32 * 1024 * 1024;
+/// Far longer than any test takes.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// The timeout under test: long enough for a busy machine, short enough to wait for.
+const CALLER_TIMEOUT: Duration = Duration::from_millis(400);
+/// Bytes: more than the buffers of both sockets hold.
+const LARGE_SIZE: usize = 32 * 1024 * 1024;
 
 #[derive(Clone)]
-struct Bench {
+struct TestState {
     lifecycle: Lifecycle,
     events: mpsc::UnboundedSender<&'static str>,
     may_finish: Arc<Semaphore>,
 }
 
-/// Tells when it is dropped.
-struct LiveEvent(mpsc::UnboundedSender<&'static str>);
+/// Sends an event when it is dropped.
+struct DropSignal(mpsc::UnboundedSender<&'static str>);
 
-impl Drop for LiveEvent {
+impl Drop for DropSignal {
     fn drop(&mut self) {
         self.0.send("dropped").ok();
     }
 }
 
-/// A check that runs until the test lets it finish, and tells when it begins and when it is dropped.
-async fn check(bench: State<Bench>) -> Result<&'static str, Problem> {
-    let _running = bench.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let _told = LiveEvent(bench.events.clone());
-    bench.events.send("begun").ok();
-    bench.may_finish.acquire().await.expect("never closed").forget();
+/// A check that runs until the test lets it finish. Sends an event when it begins and when it is dropped.
+async fn check(state: State<TestState>) -> Result<&'static str, Problem> {
+    let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
+    let _signal = DropSignal(state.events.clone());
+    state.events.send("begun").ok();
+    state.may_finish.acquire().await.expect("never closed").forget();
     Ok("finished")
 }
 
-/// An answer of [`LARGE`], which tells when it is dropped.
-async fn large(bench: State<Bench>) -> Body {
-    struct Large(Vec<u8>, #[expect(dead_code, reason = "it tells when it is dropped")] LiveEvent);
+/// A response of [`LARGE_SIZE`], which sends an event when it is dropped.
+async fn large(state: State<TestState>) -> Body {
+    struct Large(Vec<u8>, #[expect(dead_code, reason = "sends an event when it is dropped")] DropSignal);
     impl AsRef<[u8]> for Large {
         fn as_ref(&self) -> &[u8] {
             &self.0
         }
     }
-    Body::from(Bytes::from_owner(Large(vec![b'x'; LARGE], LiveEvent(bench.events.clone()))))
+    Body::from(Bytes::from_owner(Large(vec![b'x'; LARGE_SIZE], DropSignal(state.events.clone()))))
 }
 
 struct Service {
     address: SocketAddr,
-    bench: Bench,
+    state: TestState,
     events: mpsc::UnboundedReceiver<&'static str>,
     shutdown: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Ended>,
@@ -79,10 +77,10 @@ async fn start(settings: ServerSettings) -> Service {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let (events, seen) = mpsc::unbounded_channel();
-    let bench = Bench { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
-    let limits = BodyLimits::new(1000, BOUND, 100);
+    let state = TestState { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
+    let limits = BodyLimits::new(1000, CALLER_TIMEOUT, 100);
     let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Arc::new(AppState {
-        lifecycle: bench.lifecycle.clone(),
+        lifecycle: state.lifecycle.clone(),
         body_limits: limits,
         ..app_state()
     }));
@@ -91,28 +89,28 @@ async fn start(settings: ServerSettings) -> Service {
         .route("/quick", get(|| async { "quick" }))
         .route("/healthz", get(|| async { "alive" }))
         .route("/large", get(large))
-        .with_state(bench.clone())
+        .with_state(state.clone())
         .route("/echo", echo)
-        .layer(from_fn(turn_away));
-    let (shutdown, told) = oneshot::channel::<()>();
-    let told = async { told.await.unwrap_or_default() };
-    let ended = tokio::spawn(serve(listener, router, bench.lifecycle.clone(), told, settings));
-    Service { address, bench, events: seen, shutdown: Some(shutdown), ended }
+        .layer(from_fn(reserved_slot::refuse));
+    let (shutdown, requested) = oneshot::channel::<()>();
+    let requested = async { requested.await.unwrap_or_default() };
+    let ended = tokio::spawn(serve(listener, router, state.lifecycle.clone(), requested, settings));
+    Service { address, state, events: seen, shutdown: Some(shutdown), ended }
 }
 
 fn generous() -> ServerSettings {
     ServerSettings {
         identity: None,
         max_connections: 100,
-        header_timeout: PATIENCE * 2,
-        body_timeout: PATIENCE * 2,
-        shutdown_grace: PATIENCE * 2,
-        last_answers: PATIENCE * 2,
+        header_timeout: TEST_TIMEOUT * 2,
+        body_timeout: TEST_TIMEOUT * 2,
+        shutdown_grace: TEST_TIMEOUT * 2,
+        last_response_timeout: TEST_TIMEOUT * 2,
     }
 }
 
 fn strict() -> ServerSettings {
-    ServerSettings { header_timeout: BOUND, body_timeout: BOUND, ..generous() }
+    ServerSettings { header_timeout: CALLER_TIMEOUT, body_timeout: CALLER_TIMEOUT, ..generous() }
 }
 
 impl Service {
@@ -123,17 +121,17 @@ impl Service {
     }
 
     async fn event(&mut self) -> &'static str {
-        timeout(PATIENCE, self.events.recv()).await.expect("in time").expect("the service lives")
+        timeout(TEST_TIMEOUT, self.events.recv()).await.expect("in time").expect("the service runs")
     }
 
-    /// Tells the service to end.
+    /// Begins the shutdown.
     fn stop(&mut self) {
-        let shutdown = self.shutdown.take().expect("told once");
+        let shutdown = self.shutdown.take().expect("stopped once");
         shutdown.send(()).expect("the service listens");
     }
 
     async fn end(self) -> Ended {
-        timeout(PATIENCE, self.ended).await.expect("in time").expect("no panic")
+        timeout(TEST_TIMEOUT, self.ended).await.expect("in time").expect("no panic")
     }
 }
 
@@ -143,16 +141,16 @@ const QUICK: &[u8] = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n";
 /// Everything until the service closes the connection.
 async fn rest(caller: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    timeout(PATIENCE, caller.read_to_end(&mut text)).await.expect("in time").expect("closed in good order");
+    timeout(TEST_TIMEOUT, caller.read_to_end(&mut text)).await.expect("in time").expect("closed without a reset");
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What there is, until it ends as given.
+/// What the service sends, until it ends as given.
 async fn until(caller: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
         let mut byte = [0];
-        timeout(PATIENCE, caller.read_exact(&mut byte)).await.expect("in time").expect("more to read");
+        timeout(TEST_TIMEOUT, caller.read_exact(&mut byte)).await.expect("in time").expect("more to read");
         text.push(char::from(byte[0]));
     }
     text
@@ -167,28 +165,28 @@ async fn a_caller_that_does_not_finish_its_header_is_closed() {
         let begun = Instant::now();
         let mut caller = service.send(beginning).await;
         rest(&mut caller).await;
-        assert!(begun.elapsed() >= BOUND, "{beginning:?} after {:?}", begun.elapsed());
+        assert!(begun.elapsed() >= CALLER_TIMEOUT, "{beginning:?} after {:?}", begun.elapsed());
     }
 }
 
 #[tokio::test]
-async fn a_header_that_trickles_is_closed_all_the_same() {
+async fn a_header_that_trickles_times_out() {
     let service = start(strict()).await;
     let (mut reading, mut writing) = service.send(b"GET /quick HTTP/1.1\r\n").await.into_split();
     let trickle = tokio::spawn(async move {
         while writing.write_all(b"X").await.is_ok() {
-            tokio::time::sleep(BOUND / 10).await
+            tokio::time::sleep(CALLER_TIMEOUT / 10).await
         }
     });
     let mut nothing = Vec::new();
     // The caller writes on, so the end may reach it as a reset.
-    timeout(PATIENCE, reading.read_to_end(&mut nothing)).await.expect("in time").ok();
+    timeout(TEST_TIMEOUT, reading.read_to_end(&mut nothing)).await.expect("in time").ok();
     assert!(nothing.is_empty());
     trickle.await.expect("the writer failed at last");
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_a_while_and_closed() {
+async fn an_idle_connection_is_closed_after_the_header_timeout() {
     let service = start(strict()).await;
     let mut caller = service.send(QUICK).await;
     until(&mut caller, "quick").await;
@@ -196,21 +194,21 @@ async fn an_idle_connection_is_kept_for_a_while_and_closed() {
     until(&mut caller, "quick").await;
     let begun = Instant::now();
     assert_eq!(rest(&mut caller).await, "");
-    assert!(begun.elapsed() >= BOUND / 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= CALLER_TIMEOUT / 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn a_check_may_take_longer_than_the_bounds_on_callers() {
+async fn a_check_may_take_longer_than_the_timeouts_of_callers() {
     let mut service = start(strict()).await;
     let mut caller = service.send(CHECK).await;
     assert_eq!(service.event().await, "begun");
-    tokio::time::sleep(BOUND * 2).await;
-    service.bench.may_finish.add_permits(1);
+    tokio::time::sleep(CALLER_TIMEOUT * 2).await;
+    service.state.may_finish.add_permits(1);
     until(&mut caller, "finished").await;
 }
 
 #[tokio::test]
-async fn a_slow_body_is_answered_and_closed() {
+async fn a_slow_body_gets_408_and_is_closed() {
     let service = start(strict()).await;
     let head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{";
     let mut caller = service.send(head).await;
@@ -220,13 +218,14 @@ async fn a_slow_body_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn a_refused_upload_gets_to_read_why() {
+async fn a_refused_upload_receives_the_response() {
     let service = start(generous()).await;
-    let head =
-        format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {LARGE}\r\n\r\n");
+    let head = format!(
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {LARGE_SIZE}\r\n\r\n"
+    );
     let mut caller = service.send(head.as_bytes()).await;
     // The whole upload first, as simple callers do.
-    caller.write_all(&vec![b' '; LARGE]).await.expect("the service reads on");
+    caller.write_all(&vec![b' '; LARGE_SIZE]).await.expect("the service reads on");
     assert!(until(&mut caller, "}").await.contains("urn:smtp-check:problem:payload-too-large"));
 }
 
@@ -236,10 +235,10 @@ async fn a_caller_that_does_not_read_is_closed() {
     let begun = Instant::now();
     let mut caller = service.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(service.event().await, "dropped");
-    assert!(begun.elapsed() >= BOUND, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= CALLER_TIMEOUT, "{:?}", begun.elapsed());
     let mut answer = Vec::new();
-    timeout(PATIENCE, caller.read_to_end(&mut answer)).await.expect("in time").ok();
-    assert!(answer.len() < LARGE, "cut after {} bytes", answer.len());
+    timeout(TEST_TIMEOUT, caller.read_to_end(&mut answer)).await.expect("in time").ok();
+    assert!(answer.len() < LARGE_SIZE, "cut after {} bytes", answer.len());
 }
 
 #[tokio::test]
@@ -260,11 +259,23 @@ async fn a_caller_that_hangs_up_ends_its_check() {
         drop(caller);
         assert_eq!(service.event().await, "dropped");
     }
-    assert_eq!(service.bench.lifecycle.running(), 0);
+    assert_eq!(service.state.lifecycle.running(), 0);
 }
 
 #[tokio::test]
-async fn the_longest_idle_connection_gives_way_to_a_new_one() {
+async fn a_request_after_connection_close_is_not_run() {
+    let mut service = start(generous()).await;
+    let last = b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let mut caller = service.send(&[last, CHECK].concat()).await;
+    assert!(until(&mut caller, "quick").await.contains("connection: close"));
+    caller.shutdown().await.expect("open");
+    assert_eq!(rest(&mut caller).await, "");
+    timeout(TEST_TIMEOUT, service.state.lifecycle.idle()).await.expect("in time");
+    assert!(service.events.try_recv().is_err(), "the check was not begun");
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_is_closed_for_a_new_one() {
     let service = start(ServerSettings { max_connections: 2, ..generous() }).await;
     let mut first = service.send(QUICK).await;
     until(&mut first, "quick").await;
@@ -278,7 +289,7 @@ async fn the_longest_idle_connection_gives_way_to_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_service_full_of_checks_is_still_seen_to_be_alive() {
+async fn a_full_service_still_answers_healthz() {
     let mut service = start(ServerSettings { max_connections: 2, ..generous() }).await;
     let busy = [service.send(CHECK).await, service.send(CHECK).await];
     assert_eq!((service.event().await, service.event().await), ("begun", "begun"));
@@ -309,7 +320,7 @@ async fn an_idle_service_ends_at_once() {
     for caller in [&mut kept_alive, &mut silent, &mut halfway] {
         // Unread bytes make the system reset the connection instead of closing it.
         let mut nothing = Vec::new();
-        timeout(PATIENCE, caller.read_to_end(&mut nothing)).await.expect("in time").ok();
+        timeout(TEST_TIMEOUT, caller.read_to_end(&mut nothing)).await.expect("in time").ok();
         assert!(nothing.is_empty());
     }
     assert!(rest(&mut uploading).await.contains("urn:smtp-check:problem:shutting-down"));
@@ -325,9 +336,9 @@ async fn running_checks_finish_and_new_ones_are_refused() {
     let mut kept_alive = service.send(QUICK).await;
     until(&mut kept_alive, "quick").await;
 
-    let lifecycle = service.bench.lifecycle.clone();
+    let lifecycle = service.state.lifecycle.clone();
     service.stop();
-    timeout(PATIENCE, lifecycle.draining()).await.expect("in time");
+    timeout(TEST_TIMEOUT, lifecycle.draining()).await.expect("in time");
     let mut new = service.send(CHECK).await;
     kept_alive.write_all(CHECK).await.expect("still open");
     for late in [&mut new, &mut kept_alive] {
@@ -336,7 +347,7 @@ async fn running_checks_finish_and_new_ones_are_refused() {
     }
     assert!(!service.ended.is_finished());
 
-    service.bench.may_finish.add_permits(2);
+    service.state.may_finish.add_permits(2);
     for running in [&mut first, &mut second] {
         let answer = rest(running).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("finished"), "{answer}");
@@ -345,19 +356,19 @@ async fn running_checks_finish_and_new_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_is_written_to_its_end() {
+async fn a_response_is_written_to_its_end_while_draining() {
     let mut service = start(generous()).await;
     let mut caller = service.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     until(&mut caller, "\r\n\r\n").await;
     service.stop();
-    timeout(PATIENCE, service.bench.lifecycle.draining()).await.expect("in time");
-    assert_eq!(rest(&mut caller).await.len(), LARGE);
+    timeout(TEST_TIMEOUT, service.state.lifecycle.draining()).await.expect("in time");
+    assert_eq!(rest(&mut caller).await.len(), LARGE_SIZE);
     assert_eq!(service.end().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test]
-async fn a_caller_that_takes_no_answer_does_not_keep_an_idle_service() {
-    let mut service = start(ServerSettings { last_answers: BOUND, ..generous() }).await;
+async fn an_unread_response_delays_the_end_by_its_timeout_only() {
+    let mut service = start(ServerSettings { last_response_timeout: CALLER_TIMEOUT, ..generous() }).await;
     let mut caller = service.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     until(&mut caller, "\r\n\r\n").await;
     service.stop();
@@ -365,25 +376,12 @@ async fn a_caller_that_takes_no_answer_does_not_keep_an_idle_service() {
 }
 
 #[tokio::test]
-async fn what_outlasts_the_grace_is_cut() {
-    let mut service = start(ServerSettings { shutdown_grace: BOUND, ..generous() }).await;
+async fn checks_are_cut_off_when_the_grace_is_over() {
+    let mut service = start(ServerSettings { shutdown_grace: CALLER_TIMEOUT, ..generous() }).await;
     let mut caller = service.send(CHECK).await;
     assert_eq!(service.event().await, "begun");
     service.stop();
     assert_eq!(service.event().await, "dropped");
     assert_eq!(rest(&mut caller).await, "");
     assert_eq!(service.end().await, Ended::Aborted { checks: 1, connections: 1 });
-}
-
-#[test]
-fn only_errors_about_the_next_connection_too_make_a_pause() {
-    for (error, of_one) in [
-        (io::Error::from_raw_os_error(nix::libc::ECONNABORTED), true),
-        (io::Error::from_raw_os_error(nix::libc::ECONNRESET), true),
-        (io::Error::from_raw_os_error(nix::libc::EMFILE), false),
-        (io::Error::from_raw_os_error(nix::libc::ENFILE), false),
-        (io::Error::from_raw_os_error(nix::libc::ENOBUFS), false),
-    ] {
-        assert_eq!(is_of_one_connection(&error), of_one, "{error}");
-    }
 }

@@ -1,6 +1,6 @@
-//! A panic in the midst of one check, behind the real router and all layers: its caller's misfortune, and nobody else's.
+//! A panic in one check, behind the real router and all layers: its caller gets a 500, all others go on.
 
-use std::{panic, thread, time::Duration};
+use std::{net::SocketAddr, panic, thread, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -20,20 +20,20 @@ use crate::{
     telemetry::{LogFormat, log_panic, tests::MemoryLog},
 };
 
-/// Far longer than anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// More panics than there are places.
+/// Far longer than any test takes.
+const TEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// More panics than checks may run at a time.
 const PANICS: usize = 5;
 
 /// A service that runs two checks at once, both of the same address, and panics in those of one port.
 async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
-    let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: PATIENCE };
-    let doors = AppState {
+    let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: TEST_TIMEOUT };
+    let state = AppState {
         lifecycle: lifecycle.clone(),
-        body_limits: BodyLimits::new(1000, PATIENCE, 100),
+        body_limits: BodyLimits::new(1000, TEST_TIMEOUT, 100),
         probe: panicking(limits, panicking_port),
-        max_timeout: PATIENCE,
-        modules: Modules::none(PATIENCE),
+        max_timeout: TEST_TIMEOUT,
+        modules: Modules::none(TEST_TIMEOUT),
         dropped_lines: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -41,12 +41,12 @@ async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
     let settings = ServerSettings {
         identity: None,
         max_connections: 16,
-        header_timeout: PATIENCE,
-        body_timeout: PATIENCE,
-        shutdown_grace: PATIENCE,
-        last_answers: PATIENCE,
+        header_timeout: TEST_TIMEOUT,
+        body_timeout: TEST_TIMEOUT,
+        shutdown_grace: TEST_TIMEOUT,
+        last_response_timeout: TEST_TIMEOUT,
     };
-    let router = router(doors, AccessConfig::default()).expect("a document");
+    let router = router(state, AccessConfig::default()).expect("a document");
     tokio::spawn(serve(listener, router, lifecycle.clone(), std::future::pending(), settings));
     address
 }
@@ -60,7 +60,7 @@ async fn ask(caller: &mut TcpStream, port: u16) {
     caller.write_all(request.as_bytes()).await.expect("sent");
 }
 
-/// The next answer on a connection that is kept: its status, and its document.
+/// The next response on a kept connection: its status, and its document.
 async fn answer(caller: &mut TcpStream) -> (u16, Value) {
     let read = async {
         let mut head = Vec::new();
@@ -73,7 +73,7 @@ async fn answer(caller: &mut TcpStream) -> (u16, Value) {
         caller.read_exact(&mut body).await.expect("a body");
         (head[9..12].parse().expect("a status"), serde_json::from_slice(&body).expect("JSON"))
     };
-    timeout_at(Instant::now() + PATIENCE, read).await.expect("in time")
+    timeout_at(Instant::now() + TEST_TIMEOUT, read).await.expect("in time")
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
     let (held, _) = mail_server.accept().await.expect("the check");
     let mut unlucky = TcpStream::connect(address).await.expect("a connection");
 
-    // For this thread the program's own hook, for those of other tests the usual one.
+    // The program's own hook for this thread, the usual one for the threads of other tests.
     let (usual, this) = (panic::take_hook(), thread::current().id());
     panic::set_hook(Box::new(
         move |panic| if thread::current().id() == this { log_panic(panic) } else { usual(panic) },
@@ -101,7 +101,7 @@ async fn a_panic_in_one_check_is_a_500_for_its_caller_alone() {
     }
     drop(panic::take_hook());
 
-    // Each of them found a place, so that each gave its own back; and all of them had the same connection.
+    // No request was refused as overloaded, so each gave its permit back; and all of them had the same connection.
     for (status, problem) in answers {
         assert_eq!((status, &problem["type"]), (500, &json!("urn:smtp-check:problem:internal")), "{problem}");
         assert!(!problem.to_string().contains(SECRET), "{problem}");
