@@ -16,7 +16,7 @@ use tokio::{
 use super::tokens_file::TokensFile;
 use crate::{
     config::{Settings, invalid},
-    http::{Guard, ServerIdentity},
+    http::{ServerIdentity, TokenStore},
 };
 
 /// The files, each as it was when it was last good.
@@ -44,7 +44,7 @@ impl Reloadable {
     }
 
     /// Who asks callers for tokens, if there are any.
-    pub(super) fn guard(&self) -> Option<Guard> {
+    pub(super) fn guard(&self) -> Option<TokenStore> {
         self.tokens.as_ref().map(TokensFile::guard)
     }
 

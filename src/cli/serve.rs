@@ -58,7 +58,7 @@ impl Parts {
         let access = AccessConfig {
             // Over TLS a page with another name gets no connection; and who was told to let everybody in has said so.
             host_check: guard.is_none() && settings.tls_cert.is_none() && !settings.allow_unauthenticated,
-            guard,
+            tokens: guard,
             rate_limit: settings.rate_limit,
             trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
         };

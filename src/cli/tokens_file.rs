@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::http::{
-    Guard, Tokens, TokensError,
+    TokenStore, Tokens, TokensError,
     reload::{self, OperatorFileError},
 };
 
@@ -22,18 +22,18 @@ pub(super) enum TokensFileError {
 #[derive(Debug)]
 pub(super) struct TokensFile {
     path: PathBuf,
-    guard: Guard,
+    guard: TokenStore,
 }
 
 impl TokensFile {
     /// Reads the file for the first time.
     pub(super) fn open(path: PathBuf) -> Result<Self, TokensFileError> {
-        let guard = Guard::new(tokens(&reload::read(&path)?)?);
+        let guard = TokenStore::new(tokens(&reload::read(&path)?)?);
         Ok(Self { path, guard })
     }
 
     /// Who asks callers for the tokens.
-    pub(super) fn guard(&self) -> Guard {
+    pub(super) fn guard(&self) -> TokenStore {
         self.guard.clone()
     }
 

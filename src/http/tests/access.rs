@@ -16,7 +16,7 @@ pub(super) const TOKENS: &str = "# callers\n\
 
 #[tokio::test]
 async fn a_token_guards_every_path_but_three() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    let app = guarded(TokenStore::new(TOKENS.parse().expect("good tokens")), None);
     for path in ["/healthz", "/readyz", "/version"] {
         assert_eq!(get_path(app.clone(), path).await.0.status, 200, "{path}");
     }
@@ -50,7 +50,7 @@ async fn a_token_guards_every_path_but_three() {
 
 #[tokio::test]
 async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    let app = guarded(TokenStore::new(TOKENS.parse().expect("good tokens")), None);
     let ask = |headers: &[(HeaderName, &str)]| {
         let mut request = request(Method::GET, "/");
         for (name, value) in headers {
@@ -74,7 +74,7 @@ async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
 
 #[tokio::test]
 async fn what_a_browser_remembers_starts_no_check_for_a_foreign_page() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    let app = guarded(TokenStore::new(TOKENS.parse().expect("good tokens")), None);
     for (authorization, status) in
         [("Bearer alpha", 400), (&*format!("Basic {}", BASE64_STANDARD.encode("me:alpha")), 401)]
     {
@@ -87,17 +87,17 @@ async fn what_a_browser_remembers_starts_no_check_for_a_foreign_page() {
 
 #[tokio::test]
 async fn tokens_are_exchanged_between_two_requests() {
-    let guard = Guard::new(TOKENS.parse().expect("good tokens"));
-    let app = guarded(guard.clone(), None);
+    let tokens = TokenStore::new(TOKENS.parse().expect("good tokens"));
+    let app = guarded(tokens.clone(), None);
     let status = async |token: &str| {
         let request = request(Method::GET, "/openapi.json").header(AUTHORIZATION, format!("Bearer {token}"));
         answer(app.clone(), request.body(Body::empty()).expect("a request")).await.0.status.as_u16()
     };
     assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (200, 200, 401));
     // The digests of `beta` and `gamma`.
-    let tokens = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753\n\
+    let new = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753\n\
         three:be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67";
-    guard.replace(tokens.parse().expect("good tokens"));
+    tokens.replace(new.parse().expect("good tokens"));
     assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (401, 200, 200));
 }
 
@@ -112,7 +112,7 @@ async fn asked(app: &Router, token: Option<&str>) -> (Parts, String) {
 
 #[tokio::test]
 async fn each_token_has_its_budget_and_is_told_of_it() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("2/h"));
+    let app = guarded(TokenStore::new(TOKENS.parse().expect("good tokens")), Some("2/h"));
     let told = |parts: &Parts| {
         let header = |name| parts.headers.get(name).map(|value: &HeaderValue| value.to_str().expect("text").to_owned());
         [header("ratelimit-policy"), header("ratelimit"), header("retry-after")]
@@ -136,7 +136,7 @@ async fn each_token_has_its_budget_and_is_told_of_it() {
 
 #[tokio::test]
 async fn only_what_starts_checks_is_counted() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("1/h"));
+    let app = guarded(TokenStore::new(TOKENS.parse().expect("good tokens")), Some("1/h"));
     for (method, path) in [
         (Method::GET, "/healthz"),
         (Method::GET, "/openapi.json"),
@@ -179,8 +179,9 @@ async fn without_tokens_each_client_has_its_budget() {
     }
 }
 
-/// The app_state behind this guard, at this rate.
-pub(super) fn guarded(guard: Guard, rate_limit: Option<&str>) -> Router {
+/// The router with these tokens, at this rate.
+pub(super) fn guarded(tokens: TokenStore, rate_limit: Option<&str>) -> Router {
     let rate_limit = rate_limit.map(|rate| rate.parse().expect("a rate"));
-    router(app_state(), AccessConfig { guard: Some(guard), rate_limit, ..AccessConfig::default() }).expect("a document")
+    router(app_state(), AccessConfig { tokens: Some(tokens), rate_limit, ..AccessConfig::default() })
+        .expect("a document")
 }

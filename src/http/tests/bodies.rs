@@ -97,7 +97,7 @@ async fn json_that_is_no_object_is_refused() {
 
 #[test]
 fn members_keep_their_order_and_their_duplicates() {
-    let JsonMembers(members) = JsonMembers::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
+    let JsonObject(members) = JsonObject::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
     assert_eq!(
         members,
         [("to".to_owned(), json!("a")), ("port".to_owned(), json!(25)), ("to".to_owned(), Value::Null)]

@@ -88,7 +88,7 @@ fn app() -> Router {
 /// A door that answers with the members it was sent, and one that panics; within the real outer layers.
 fn workshop(app_state: AppState) -> Router {
     let router = Router::new()
-        .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
+        .route("/echo", post(|JsonObject(members): JsonObject| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(Arc::new(app_state));
     with_outer_layers(router, AccessConfig::default(), Metrics::new(None))
@@ -225,7 +225,7 @@ async fn no_answer_is_kept_or_taken_for_something_else() {
         (app(), "/nothing"),
         (app(), "/docs/"),
         (workshop(app_state()), "/panic"),
-        (access::guarded(Guard::new(access::TOKENS.parse().expect("tokens")), None), "/docs/"),
+        (access::guarded(TokenStore::new(access::TOKENS.parse().expect("tokens")), None), "/docs/"),
     ] {
         let (answer, _) = get_path(app, path).await;
         assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
@@ -312,6 +312,6 @@ async fn the_examples_in_the_document_have_the_form_of_a_report() {
 
 #[test]
 fn members_are_printed_by_their_names_alone() {
-    let members = JsonMembers::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
+    let members = JsonObject::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
     assert_eq!(format!("{members:?}"), r#"{"to", "sasl_password"}"#);
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::*;
 use crate::http::{
-    AppState, BodyLimits, JsonMembers, middleware::reserved_slot::turn_away, problem::Problem, tests::app_state,
+    AppState, BodyLimits, JsonObject, middleware::reserved_slot::turn_away, problem::Problem, tests::app_state,
 };
 
 /// Far longer than anything here may take.
@@ -81,7 +81,7 @@ async fn start(settings: ServerSettings) -> Service {
     let (events, seen) = mpsc::unbounded_channel();
     let bench = Bench { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
     let limits = BodyLimits::new(1000, BOUND, 100);
-    let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Arc::new(AppState {
+    let echo = post(|JsonObject(_): JsonObject| async { "read" }).with_state(Arc::new(AppState {
         lifecycle: bench.lifecycle.clone(),
         body_limits: limits,
         ..app_state()
