@@ -58,7 +58,7 @@ impl CheckMetrics {
         let abandoned = Counter::default();
         registry.register(
             "checks_abandoned",
-            "Checks that ended without a report, nearly always since their caller hung up",
+            "Checks that ended without a report, nearly always because the caller closed the connection",
             abandoned.clone(),
         );
         let durations = Histogram::new(BUCKETS);
@@ -66,7 +66,7 @@ impl CheckMetrics {
         let phases = Family::<_, _, fn() -> _>::new_with_constructor(|| Histogram::new(BUCKETS));
         registry.register(
             "phase_duration_seconds",
-            "Time of each phase that got its answer; banner begins with connect, and so has it within",
+            "Time of each phase that got its reply; banner begins with connect and includes it",
             phases.clone(),
         );
         Self { checks, abandoned, durations, phases, refusals }

@@ -55,14 +55,14 @@ impl Metrics {
         registry.register_collector(Box::new(process::ProcessCollector::new()));
         let ours = registry.sub_registry_with_prefix("smtp_check");
         let build = [("version", env!("CARGO_PKG_VERSION")), ("revision", health::REVISION.unwrap_or_default())];
-        ours.register("build", "Which program this is", Info::new(build));
+        ours.register("build", "Version and commit of the program", Info::new(build));
         let checks_in_flight = Gauge::default();
         ours.register("checks_in_flight", "Checks that are running", checks_in_flight.clone());
         let refusals = RefusalMetrics::register(ours);
         let checks = CheckMetrics::register(ours, refusals.clone());
         let requests = RequestMetrics::register(ours, refusals);
         if let Some(dropped_lines) = dropped_lines {
-            let help = "Lines of the log that were lost, since nobody read it fast enough";
+            let help = "Lines of the log that were dropped because it was not read fast enough";
             ours.register("log_lines_lost", help, dropped_lines);
         }
         Self(Arc::new(Inner { registry, checks, requests, checks_in_flight }))
@@ -77,12 +77,6 @@ impl Metrics {
         // The lifecycle counts running checks already.
         self.0.checks_in_flight.set(lifecycle.running() as u64);
         text_format::encode(&self.0.registry)
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
     }
 }
 

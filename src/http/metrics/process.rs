@@ -34,12 +34,16 @@ impl Collector for ProcessCollector {
         // Without `/proc` these metrics are missing, as in those libraries.
         let Ok(stats) = ProcessStats::read() else { return Ok(()) };
         let mut gauge = |name, help, value: f64| encode(&mut encoder, name, help, &ConstGauge::new(value));
-        gauge("process_resident_memory_bytes", "Memory that this process has.", stats.resident_bytes)?;
-        gauge("process_start_time_seconds", "When it started, in Unix time.", self.started)?;
-        gauge("process_open_fds", "Files that it has open, sockets among them.", stats.open_files)?;
-        gauge("process_max_fds", "Files that it may have open.", stats.max_files)?;
+        gauge("process_resident_memory_bytes", "Resident memory size in bytes.", stats.resident_bytes)?;
+        gauge(
+            "process_start_time_seconds",
+            "Start time of the process since the Unix epoch in seconds.",
+            self.started,
+        )?;
+        gauge("process_open_fds", "Number of open file descriptors.", stats.open_files)?;
+        gauge("process_max_fds", "Maximum number of open file descriptors.", stats.max_files)?;
         let cpu_seconds = ConstCounter::new(stats.cpu_seconds);
-        encode(&mut encoder, "process_cpu_seconds", "Processor time that it has used.", &cpu_seconds)
+        encode(&mut encoder, "process_cpu_seconds", "Total user and system CPU time in seconds.", &cpu_seconds)
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) struct RefusalMetrics(Family<RefusalLabels, Counter>);
 impl RefusalMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let refusals = Family::default();
-        registry.register("refusals", "Checks that were asked for and not run, by reason", refusals.clone());
+        registry.register("refusals", "Checks that were requested and not run, by reason", refusals.clone());
         // `rate()` needs the zero before the first refusal.
         for reason in RefusalReason::ALL {
             drop(refusals.get_or_create(&reason.labels()));

@@ -5,6 +5,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
@@ -71,12 +72,10 @@ pub(crate) fn record_route(
     request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    let response = next.run(request);
-    async move {
-        let mut response = response.await;
+    next.run(request).map(|mut response| {
         matched.map(|path| response.extensions_mut().insert(Route(path)));
         response
-    }
+    })
 }
 
 /// Counts a request by its response.
@@ -85,10 +84,5 @@ pub(crate) fn count_request(
     request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    let response = next.run(request);
-    async move {
-        let response = response.await;
-        metrics.0.requests.count(&response);
-        response
-    }
+    next.run(request).inspect(move |response| metrics.0.requests.count(response))
 }

@@ -7,6 +7,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 
 use super::{auth::Caller, client_ip::ClientIp};
 
@@ -19,9 +20,7 @@ pub(crate) fn log_request(request: Request, next: Next) -> impl Future<Output = 
     let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
     // A copy: a `Uri` would keep the 8 KiB read buffer of the request alive while the check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = next.run(request);
-    async move {
-        let response = response.await;
+    next.run(request).inspect(move |response| {
         tracing::info!(
             peer = peer.map(tracing::field::display),
             client = client.map(tracing::field::display),
@@ -32,6 +31,5 @@ pub(crate) fn log_request(request: Request, next: Next) -> impl Future<Output = 
             ms = started.elapsed().as_secs_f64() * 1000.0,
             "answered"
         );
-        response
-    }
+    })
 }

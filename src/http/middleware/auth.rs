@@ -5,7 +5,7 @@
 //! use that to run a check: a POST needs a JSON body, which needs CORS permission, and this service never gives it; the check by GET
 //! accepts no password.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, future::ready};
 
 use axum::{
     extract::{Request, State},
@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::future::{Either, FutureExt};
 
 use crate::http::{
     problem::{Problem, ProblemType},
@@ -39,23 +40,16 @@ pub(crate) fn require_token(
     mut request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    let passed = match authenticate(&tokens, &request) {
-        Ok(caller) => {
-            caller.clone().map(|caller| request.extensions_mut().insert(caller));
-            Ok((next.run(request), caller))
-        }
-        Err(reason) => Err(unauthorized(&request, reason)),
+    let caller = match authenticate(&tokens, &request) {
+        Ok(caller) => caller,
+        Err(reason) => return Either::Left(ready(unauthorized(&request, reason))),
     };
-    async move {
-        let (response, caller) = match passed {
-            Ok(passed) => passed,
-            Err(unauthorized) => return unauthorized,
-        };
-        let mut response = response.await;
+    caller.clone().map(|caller| request.extensions_mut().insert(caller));
+    Either::Right(next.run(request).map(|mut response| {
         // For the log, which is further out and sees only the response.
         caller.map(|caller| response.extensions_mut().insert(caller));
         response
-    }
+    }))
 }
 
 /// The caller, or `None` on a public path.

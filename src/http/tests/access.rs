@@ -1,9 +1,8 @@
-//! Who passes the app_state, and how often: tokens, budgets, clients behind proxies.
+//! Access: tokens, rate limits, clients behind proxies.
 
 use axum::http::{
     HeaderName,
     header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE},
-    response::Parts,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -42,11 +41,8 @@ async fn every_path_but_three_needs_a_token() {
         ("alpha", 401),
         ("Bearer 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8", 401),
     ] {
-        let request = request(Method::GET, "/openapi.json")
-            .header(AUTHORIZATION, authorization)
-            .body(Body::empty())
-            .expect("a request");
-        let answer = answer(app.clone(), request).await;
+        let answer =
+            send(app.clone(), request(Method::GET, "/openapi.json").header(AUTHORIZATION, authorization)).await;
         assert_eq!(answer.0.status, status, "{authorization}");
         assert!(!answer.1.contains("alph2"));
     }
@@ -60,7 +56,7 @@ async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        answer(app.clone(), request.body(Body::empty()).expect("a request"))
+        send(app.clone(), request)
     };
     let page = (ACCEPT, "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
     let (refused, _) = ask(std::slice::from_ref(&page)).await;
@@ -83,7 +79,7 @@ async fn a_remembered_password_starts_no_check_for_a_foreign_page() {
         [("Bearer alpha", 400), (&*format!("Basic {}", BASE64_STANDARD.encode("me:alpha")), 401)]
     {
         let request = request(Method::GET, "/probe").header(AUTHORIZATION, authorization).header(ACCEPT, "text/html");
-        let (answer, _) = answer(app.clone(), request.body(Body::empty()).expect("a request")).await;
+        let (answer, _) = send(app.clone(), request).await;
         assert_eq!(answer.status, status, "{authorization}");
         assert!(answer.headers.get_all(WWW_AUTHENTICATE).iter().all(|challenge| challenge == "Bearer"));
     }
@@ -95,7 +91,7 @@ async fn tokens_are_replaced_between_two_requests() {
     let app = guarded(tokens.clone(), None);
     let status = async |token: &str| {
         let request = request(Method::GET, "/openapi.json").header(AUTHORIZATION, format!("Bearer {token}"));
-        answer(app.clone(), request.body(Body::empty()).expect("a request")).await.0.status.as_u16()
+        send(app.clone(), request).await.0.status.as_u16()
     };
     assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (200, 200, 401));
     // The digests of `beta` and `gamma`.
@@ -149,8 +145,8 @@ async fn only_routes_that_start_checks_are_limited() {
         (Method::GET, "/v1/checks/smtp"),
         (Method::OPTIONS, "/v1/checks/smtp"),
     ] {
-        let request = request(method, path).header(AUTHORIZATION, "Bearer alpha").body(Body::empty());
-        let (parts, _) = answer(app.clone(), request.expect("a request")).await;
+        let request = request(method, path).header(AUTHORIZATION, "Bearer alpha");
+        let (parts, _) = send(app.clone(), request).await;
         assert!(parts.status != 429 && !parts.headers.contains_key("ratelimit"), "{path}: {}", parts.status);
     }
     assert_eq!(post_invalid(&app, Some("alpha")).await.0.status, 422);

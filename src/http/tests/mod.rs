@@ -15,6 +15,7 @@ use axum::{
             REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
         request::Builder,
+        response::Parts,
     },
     routing::{get, post},
 };
@@ -106,18 +107,23 @@ fn json_body(body: impl Into<Body>) -> Request {
     request(Method::POST, "/echo").header(CONTENT_TYPE, "application/json").body(body.into()).expect("a request")
 }
 
-async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, String) {
+async fn answer(app: Router, request: Request) -> (Parts, String) {
     let (parts, body) = app.oneshot(request).await.expect("infallible").into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     (parts, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn get_path(app: Router, path: &str) -> (axum::http::response::Parts, String) {
-    answer(app, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+/// Sends a request without a body.
+async fn send(app: Router, request: Builder) -> (Parts, String) {
+    answer(app, request.body(Body::empty()).expect("a request")).await
+}
+
+async fn get_path(app: Router, path: &str) -> (Parts, String) {
+    send(app, request(Method::GET, path)).await
 }
 
 #[track_caller]
-fn assert_problem((parts, body): &(axum::http::response::Parts, String), status: u16, slug: &str) -> Value {
+fn assert_problem((parts, body): &(Parts, String), status: u16, slug: &str) -> Value {
     assert_eq!(parts.status, status, "{body}");
     assert_eq!(parts.headers[CONTENT_TYPE], problem::PROBLEM_JSON);
     let problem: Value = serde_json::from_str(body).expect("JSON");
@@ -137,7 +143,7 @@ async fn unknown_paths_and_methods_are_problems() {
         (Method::PUT, "/openapi.json"),
         (Method::POST, "/docs/"),
     ] {
-        let answer = answer(app(), request(method, path).body(Body::empty()).expect("a request")).await;
+        let answer = send(app(), request(method, path)).await;
         assert_problem(&answer, 405, "method-not-allowed");
         assert_eq!(answer.0.headers[ALLOW], "GET,HEAD", "{path}");
     }
@@ -213,8 +219,7 @@ async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
             page.headers.contains_key("cross-origin-opener-policy") && page.headers.contains_key("permissions-policy")
         );
     }
-    let inline =
-        |page: &axum::http::response::Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
+    let inline = |page: &Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
     assert!(!inline(&console) && inline(&docs), "only Swagger UI sets inline styles");
 }
 
@@ -241,7 +246,7 @@ fn check_request(body: Value) -> Request {
         .expect("a request")
 }
 
-async fn post_check(app_state: AppState, body: Value) -> (axum::http::response::Parts, String) {
+async fn post_check(app_state: AppState, body: Value) -> (Parts, String) {
     answer(router(app_state, AccessConfig::default()).expect("a document"), check_request(body)).await
 }
 
