@@ -1,6 +1,6 @@
 //! The HTTP interface: the router with its layers, and the server that runs it.
 //!
-//! - [`routes`]: the handlers. [`metrics`], [`openapi`] and [`console`] serve routes of their own.
+//! - [`mod@routes`]: the handlers. [`metrics`], [`openapi`] and [`console`] serve routes of their own.
 //! - [`state`]: what the handlers share ([`AppState`]) and who may use them ([`AccessConfig`]).
 //! - [`extract`]: what a handler takes from a request.
 //! - [`middleware`]: the layers around the router.

@@ -72,43 +72,24 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
-    /// The HTTP status of the type.
-    pub const fn status(self) -> StatusCode {
+    /// The HTTP status and the `title`: the same for every problem of the type (RFC 9457, section 3.1.3).
+    const fn status_and_title(self) -> (StatusCode, &'static str) {
         match self {
-            Self::MalformedJson => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TargetForbidden => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
-            Self::InvalidParameters => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::RateLimited | Self::TargetBusy => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// The `title`: the same for every problem of the type (RFC 9457, section 3.1.3).
-    const fn title(self) -> &'static str {
-        match self {
-            Self::MalformedJson => "The request body is not JSON",
-            Self::Unauthorized => "A valid token is required",
-            Self::TargetForbidden => "The target is forbidden",
-            Self::NotFound => "No such path",
-            Self::MethodNotAllowed => "Method not allowed",
-            Self::RequestTimeout => "The request body came too slowly",
-            Self::PayloadTooLarge => "The request body is too large",
-            Self::UnsupportedMediaType => "The request body must be JSON",
-            Self::MisdirectedRequest => "Wrong host",
-            Self::InvalidParameters => "Invalid parameters",
-            Self::RateLimited => "Too many requests",
-            Self::TargetBusy => "Too many checks of this target",
-            Self::Internal => "Internal error",
-            Self::Overloaded => "The service is overloaded",
-            Self::ShuttingDown => "The service is shutting down",
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "The request body is not JSON"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "A valid token is required"),
+            Self::TargetForbidden => (StatusCode::FORBIDDEN, "The target is forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "No such path"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The request body came too slowly"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request body must be JSON"),
+            Self::MisdirectedRequest => (StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
+            Self::InvalidParameters => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid parameters"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::TargetBusy => (StatusCode::TOO_MANY_REQUESTS, "Too many checks of this target"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The service is overloaded"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
         }
     }
 
@@ -155,10 +136,11 @@ pub(super) struct LoadShed;
 impl Problem {
     /// A problem with the status of its type.
     pub fn new(problem_type: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (status, title) = problem_type.status_and_title();
         Self {
             problem_type,
-            title: problem_type.title(),
-            status: problem_type.status(),
+            title,
+            status,
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: problem_type.retry_after(),

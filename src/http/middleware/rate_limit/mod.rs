@@ -182,7 +182,7 @@ pub(crate) async fn limit_rate(State(limit): State<Arc<RateLimit>>, request: Req
 }
 
 fn rate_limited(rate: Rate, remaining: Remaining) -> Problem {
-    let problem = Problem::new(ProblemType::RateLimited, format!("no more than {rate} are answered"));
+    let problem = Problem::new(ProblemType::RateLimited, format!("the rate limit is {rate}"));
     problem.retry_after(whole_seconds(remaining.reset))
 }
 
