@@ -127,8 +127,8 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> 
         // Innermost: its 503 is logged, counted and needs a token like any other response.
         .layer(from_fn(reserved_slot::turn_away))
         .service(router);
-    // Around the router, not `Router::layer`: that makes and boxes the layers once per route, clones them at each request, and adds
-    // the `Allow` header of a 405 outside of the token check.
+    // Around the router, not `Router::layer`: that makes and boxes the layers once per route, clones them at each
+    // request, and adds the `Allow` header of a 405 outside of the token check.
     Router::new().fallback_service(service)
 }
 

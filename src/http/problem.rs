@@ -128,8 +128,8 @@ pub struct Problem {
     load_shed: Option<LoadShed>,
 }
 
-/// Marks a response to a request that was refused as [`Overloaded`](ProblemType::Overloaded) before it reached the probe. The probe
-/// counts its own refusals, so the metrics must tell the two apart.
+/// Marks a response to a request that was refused as [`Overloaded`](ProblemType::Overloaded) before it reached the
+/// probe. The probe counts its own refusals, so the metrics must tell the two apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoadShed;
 
@@ -177,7 +177,8 @@ impl Problem {
         Self { load_shed: Some(LoadShed), ..Self::new(ProblemType::Overloaded, detail) }
     }
 
-    /// The response to a request whose handler panicked. The panic hook has logged the cause; the caller does not see it.
+    /// The response to a request whose handler panicked. The panic hook has logged the cause; the caller does not see
+    /// it.
     pub fn from_panic(_: Box<dyn Any + Send>) -> Response {
         Self::internal().into_response()
     }

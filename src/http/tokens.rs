@@ -16,8 +16,8 @@ use crate::secret::Secret;
 /// Every new token begins with this, so that secret scanners can find it in code and logs.
 const PREFIX: &str = "smtpc_";
 
-/// Random bytes in a new token. Nobody can try 2²⁵⁶ of them, so one round of SHA-256 without salt is enough, and failed attempts are
-/// not counted.
+/// Random bytes in a new token. Nobody can try 2²⁵⁶ of them, so one round of SHA-256 without salt is enough, and failed
+/// attempts are not counted.
 const RANDOM_SIZE: usize = 32;
 
 /// The name of a token. Logs and metrics show it as the caller.
@@ -201,8 +201,8 @@ impl Tokens {
         self.0.iter().map(|token| &token.name)
     }
 
-    /// The name of the presented token. Compares with all digests, each in constant time, so that the duration reveals nothing about
-    /// any of them.
+    /// The name of the presented token. Compares with all digests, each in constant time, so that the duration reveals
+    /// nothing about any of them.
     fn owner(&self, presented: &str) -> Option<&TokenName> {
         // An empty token is never valid, not even if its digest is in the file.
         if presented.trim().is_empty() {

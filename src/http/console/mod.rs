@@ -1,7 +1,7 @@
 //! The console at `/`: a page that runs a check and shows it while it runs.
 //!
-//! The files are compiled into the program, and the page loads nothing else. Scripts and styles are separate files, so that the
-//! content security policy can forbid inline ones: the text of a mail server can never run as a script.
+//! The files are compiled into the program, and the page loads nothing else. Scripts and styles are separate files, so
+//! that the content security policy can forbid inline ones: the text of a mail server can never run as a script.
 
 use axum::{
     Router,

@@ -16,7 +16,8 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::http::problem::{Problem, ProblemType};
 
-/// Bodies up to this many bytes are not limited in number: nearly all are that small, so slow large ones block no other caller.
+/// Bodies up to this many bytes are not limited in number: nearly all are that small, so slow large ones block no other
+/// caller.
 const SMALL_BODY_SIZE: usize = 16 * 1024;
 
 /// Limits on request bodies. Clones share the count of large bodies.
@@ -28,15 +29,16 @@ pub struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header; at most `max_large` larger than 16 KiB at a time.
-    /// The last one is needed because a body is in memory before its check counts as in flight.
+    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header; at most `max_large` larger than
+    /// 16 KiB at a time. The last one is needed because a body is in memory before its check counts as in flight.
     pub fn new(max_size: usize, timeout: Duration, max_large: usize) -> Self {
         let large_bodies = Arc::new(Semaphore::new(max_large.min(Semaphore::MAX_PERMITS)));
         Self { max_size, timeout, large_bodies }
     }
 }
 
-/// Whether the content type is `application/json` or has the suffix `+json` (RFC 6839, section 3.1), with any parameters.
+/// Whether the content type is `application/json` or has the suffix `+json` (RFC 6839, section 3.1), with any
+/// parameters.
 fn is_json(headers: &HeaderMap) -> bool {
     let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
     let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
@@ -84,8 +86,8 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     }
 }
 
-/// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in chunks of one
-/// byte.
+/// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
+/// chunks of one byte.
 async fn read(mut body: Limited<Body>, large_bodies: &Semaphore) -> Result<Vec<u8>, BoxError> {
     let (mut bytes, mut permit) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {

@@ -1,4 +1,5 @@
-//! Extractor of a JSON object: its members exactly as the request body has them. The rules of the parameters judge them later.
+//! Extractor of a JSON object: its members exactly as the request body has them. The rules of the parameters judge them
+//! later.
 
 use std::fmt;
 
@@ -104,8 +105,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// A value; an array or an object without its content. No parameter is one, and a `Value` can take eighty times the memory of its
-/// text.
+/// A value; an array or an object without its content. No parameter is one, and a `Value` can take eighty times the
+/// memory of its text.
 struct Flat(Value);
 
 impl<'de> Deserialize<'de> for Flat {

@@ -13,7 +13,8 @@ use crate::{
     report::{Outcome, Report},
 };
 
-/// Upper bounds of the histograms, in seconds: from a server in the same network to one that takes a minute to judge a recipient.
+/// Upper bounds of the histograms, in seconds: from a server in the same network to one that takes a minute to judge a
+/// recipient.
 const BUCKETS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

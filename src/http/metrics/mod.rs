@@ -82,8 +82,9 @@ impl Metrics {
 
 /// Metrics of the service itself
 ///
-/// For Prometheus: checks by outcome, failing phase and kind of failure, the time of each phase, checks in flight, refused checks,
-/// requests by route, status and caller, the build, and the process. No check is run, and no rate limit applies.
+/// For Prometheus: checks by outcome, failing phase and kind of failure, the time of each phase, checks in flight,
+/// refused checks, requests by route, status and caller, the build, and the process. No check is run, and no rate limit
+/// applies.
 #[utoipa::path(get, path = "/metrics", tag = "service", operation_id = "metrics",
     responses(
         (status = 200, description = "The metrics in Prometheus' text format 0.0.4", body = String, content_type = "text/plain",

@@ -1,6 +1,7 @@
 //! Prometheus' text format 0.0.4, which every scraper and `promtool` can read.
 //!
-//! The library writes OpenMetrics 1.0. Its samples are the same; only the `HELP` and `TYPE` of counters and infos differ.
+//! The library writes OpenMetrics 1.0. Its samples are the same; only the `HELP` and `TYPE` of counters and infos
+//! differ.
 
 use std::fmt::{self, Write};
 

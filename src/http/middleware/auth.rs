@@ -1,9 +1,9 @@
 //! Bearer token check (RFC 6750): only requests with a known token pass, except on the public paths.
 //!
-//! A browser cannot ask its user for a bearer token, only for a user name and a password (`Basic`, RFC 7617). So the token is also
-//! accepted as the password, with any user name. The browser then sends it with every request, but a page of another origin cannot
-//! use that to run a check: a POST needs a JSON body, which needs CORS permission, and this service never gives it; the check by GET
-//! accepts no password.
+//! A browser cannot ask its user for a bearer token, only for a user name and a password (`Basic`, RFC 7617). So the
+//! token is also accepted as the password, with any user name. The browser then sends it with every request, but a page
+//! of another origin cannot use that to run a check: a POST needs a JSON body, which needs CORS permission, and this
+//! service never gives it; the check by GET accepts no password.
 
 use std::{borrow::Cow, future::ready};
 
@@ -27,7 +27,8 @@ use crate::http::{
 /// The paths that need no token: a load balancer requests them.
 pub(crate) const PUBLIC_PATHS: [&str; 3] = ["/healthz", "/readyz", "/version"];
 
-/// The path that does not accept the token as a password: any page can make a browser request it, as the address of an image.
+/// The path that does not accept the token as a password: any page can make a browser request it, as the address of an
+/// image.
 const BEARER_ONLY_PATH: &str = "/probe";
 
 /// The name of the token that a request came with: an extension of the request and of its response.

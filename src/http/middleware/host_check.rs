@@ -1,8 +1,10 @@
-//! Protection against DNS rebinding, for a service without tokens: requests must name it by `localhost` or an IP address.
+//! Protection against DNS rebinding, for a service without tokens: requests must name it by `localhost` or an IP
+//! address.
 //!
-//! An attacker's page can make its own host name resolve to the loopback address. The browser then takes the service for the page's
-//! own origin, and the page can run checks and read their reports. But it can send requests only to its own host name. It cannot own
-//! an IP address, nor `localhost`, which browsers resolve themselves (RFC 6761, section 6.3).
+//! An attacker's page can make its own host name resolve to the loopback address. The browser then takes the service
+//! for the page's own origin, and the page can run checks and read their reports. But it can send requests only to its
+//! own host name. It cannot own an IP address, nor `localhost`, which browsers resolve themselves (RFC 6761, section
+//! 6.3).
 
 use std::{future::ready, net::IpAddr};
 

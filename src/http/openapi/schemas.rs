@@ -67,8 +67,8 @@ fn describe_nullable(property: &mut RefOr<Schema>) {
     choice.description = choice.description.take().or(described);
 }
 
-/// Allows numbers and booleans as strings. In JSON Schema `minimum` applies to numbers only and `pattern` to strings only, so one
-/// schema can have both.
+/// Allows numbers and booleans as strings. In JSON Schema `minimum` applies to numbers only and `pattern` to strings
+/// only, so one schema can have both.
 fn allow_text(property: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = property else { return };
     let SchemaType::Array(types) = &mut object.schema_type else { return };

@@ -24,17 +24,18 @@ use crate::{
 
 /// Run one check, now
 ///
-/// Connects to the mail server, holds the whole conversation and reports what happened. A check that ran is a 200, whether the mail
-/// server did well or not: `success` tells which. Only a check that did not run is an error.
+/// Connects to the mail server, holds the whole conversation and reports what happened. A check that ran is a 200,
+/// whether the mail server did well or not: `success` tells which. Only a check that did not run is an error.
 ///
-/// Closing the connection ends the check. Where the operator has set a rate limit, each request counts, whatever its response.
+/// Closing the connection ends the check. Where the operator has set a rate limit, each request counts, whatever its
+/// response.
 ///
-/// With `Accept: text/event-stream` the same check is reported live, as server-sent events: `begin` when a phase begins (data: a
-/// `PhaseStart`; if several addresses are tried, `connect` begins once for each), `phase` when it ends (data: one element of the
-/// report's `phases`), and at the end `report` (data: the `Report`). Phases may overlap: `banner` begins with `connect`. A comment
-/// every 5 s keeps the stream alive. The head of the response waits until the check connects, up to half a second, so that a refusal
-/// has its own status. If a refusal comes later, the last event is `problem` (data: the `Problem`) instead of `report`.
-/// Ignore events that you do not know.
+/// With `Accept: text/event-stream` the same check is reported live, as server-sent events: `begin` when a phase begins
+/// (data: a `PhaseStart`; if several addresses are tried, `connect` begins once for each), `phase` when it ends (data:
+/// one element of the report's `phases`), and at the end `report` (data: the `Report`). Phases may overlap: `banner`
+/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the response waits until the check
+/// connects, up to half a second, so that a refusal has its own status. If a refusal comes later, the last event is
+/// `problem` (data: the `Problem`) instead of `report`. Ignore events that you do not know.
 #[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
     request_body(content = CheckRequest, examples(
         ("deliver" = (summary = "Send a message through a domain's MX", value = json!({"to": "probe@example.com", "starttls": true}))),

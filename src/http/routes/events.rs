@@ -1,4 +1,5 @@
-//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): the phases while it runs, then the report.
+//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): the phases while it runs, then the
+//! report.
 
 use std::time::Duration;
 
@@ -29,14 +30,14 @@ use crate::{
 /// Time between comments, for proxies that close silent connections.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time that the head of the response waits for the check to connect. Most names resolve in less; with a slow name server, the caller
-/// shall see the events.
+/// Time that the head of the response waits for the check to connect. Most names resolve in less; with a slow name
+/// server, the caller shall see the events.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Runs a check and responds with its events.
 ///
-/// The head of the response waits until the check connects, up to [`HEAD_TIMEOUT`]: nearly all refusals come before, and so get a
-/// status of their own.
+/// The head of the response waits until the check connects, up to [`HEAD_TIMEOUT`]: nearly all refusals come before,
+/// and so get a status of their own.
 ///
 /// # Errors
 /// The check was refused in that time.
@@ -84,8 +85,8 @@ enum LiveEvent {
 }
 
 impl LiveCheck {
-    /// Runs the check in a task of its own, so that a slow reader does not slow it down. The number of phases and addresses bounds the
-    /// number of events, so the channel needs no bound.
+    /// Runs the check in a task of its own, so that a slow reader does not slow it down. The number of phases and
+    /// addresses bounds the number of events, so the channel needs no bound.
     fn start(probe: Probe, job: CheckJob, running: Running) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let phases = sender.clone();

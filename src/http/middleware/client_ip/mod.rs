@@ -1,5 +1,5 @@
-//! The client's IP address. Behind a reverse proxy the TCP peer is the proxy, and only a header has the client's address. The header
-//! counts only if a trusted proxy sent it.
+//! The client's IP address. Behind a reverse proxy the TCP peer is the proxy, and only a header has the client's
+//! address. The header counts only if a trusted proxy sent it.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -35,11 +35,13 @@ impl FromIterator<IpNet> for TrustedProxies {
 impl TrustedProxies {
     /// The client of a request that came from `peer`.
     ///
-    /// Each proxy appends the address of its own peer. So the client is the rightmost address that is not a trusted proxy's; what is
-    /// further left, the client may have made up. If an address cannot be read, the proxy that sent it is taken for the client.
+    /// Each proxy appends the address of its own peer. So the client is the rightmost address that is not a trusted
+    /// proxy's; what is further left, the client may have made up. If an address cannot be read, the proxy that sent it
+    /// is taken for the client.
     ///
-    /// A proxy writes `X-Forwarded-For` or `Forwarded` (RFC 7239), and mostly passes the other one on unchanged. Nothing tells which
-    /// one it writes. So if both are present they must agree; otherwise the proxy itself is taken for the client.
+    /// A proxy writes `X-Forwarded-For` or `Forwarded` (RFC 7239), and mostly passes the other one on unchanged.
+    /// Nothing tells which one it writes. So if both are present they must agree; otherwise the proxy itself is taken
+    /// for the client.
     fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trust(peer) {
@@ -78,11 +80,12 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a list (RFC 9110, section 5.6.1) over all its header lines, from the last to the first. `None`: not ASCII.
+/// The elements of a list (RFC 9110, section 5.6.1) over all its header lines, from the last to the first. `None`: not
+/// ASCII.
 ///
-/// A comma in a quoted string splits it, too, on purpose. A parser of quotes would have to begin at the left, which the client
-/// writes, and one open quote there would swallow everything that the proxies appended. [`forwarded_for`] refuses half a quoted
-/// string.
+/// A comma in a quoted string splits it, too, on purpose. A parser of quotes would have to begin at the left, which the
+/// client writes, and one open quote there would swallow everything that the proxies appended. [`forwarded_for`]
+/// refuses half a quoted string.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'a str>> {
     let lines: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
     lines.into_iter().rev().flat_map(|line| {
@@ -103,8 +106,8 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The address of the `for` parameter of one `Forwarded` element. `None`: no such parameter, more than one, `unknown`, an obfuscated
-/// name, or a syntax error.
+/// The address of the `for` parameter of one `Forwarded` element. `None`: no such parameter, more than one, `unknown`,
+/// an obfuscated name, or a syntax error.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in element.split(';') {

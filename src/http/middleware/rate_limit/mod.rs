@@ -1,7 +1,7 @@
 //! Rate limit: how many checks one caller may request in a period of time.
 //!
-//! A generic cell rate algorithm (governor) per token or, without tokens, per client address. The layer is on the routes that start
-//! checks, and every request that reaches it counts, whatever its response. A 401 does not reach it.
+//! A generic cell rate algorithm (governor) per token or, without tokens, per client address. The layer is on the
+//! routes that start checks, and every request that reaches it counts, whatever its response. A 401 does not reach it.
 
 use std::{
     fmt,
@@ -98,8 +98,8 @@ impl Rate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Token(TokenName),
-    /// An IPv4 address, or the first 64 bits of an IPv6 address: a customer gets a network of that size, and could take a new
-    /// address for each request.
+    /// An IPv4 address, or the first 64 bits of an IPv6 address: a customer gets a network of that size, and could take
+    /// a new address for each request.
     Address(IpAddr),
     /// All callers beyond the number of budgets that are kept apart.
     Overflow,

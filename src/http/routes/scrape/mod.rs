@@ -36,15 +36,15 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
 /// Run one check, for Prometheus
 ///
-/// The same check as that of `POST /v1/checks/smtp`, answered like the blackbox_exporter: a check that failed is a 200 with
-/// `probe_success 0`. Only a check that did not run is an error; for Prometheus the scrape failed (`up 0`), which says nothing about
-/// the mail server.
+/// The same check as that of `POST /v1/checks/smtp`, answered like the blackbox_exporter: a check that failed is a 200
+/// with `probe_success 0`. Only a check that did not run is an error; for Prometheus the scrape failed (`up 0`), which
+/// says nothing about the mail server.
 ///
-/// A module says what is checked: a named set of parameters in the operator's settings file. The caller gives only the target and the
-/// recipient. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
+/// A module says what is checked: a named set of parameters in the operator's settings file. The caller gives only the
+/// target and the recipient. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
 ///
-/// The response has the text format 0.0.4, or OpenMetrics if `Accept` prefers it. Closing the connection ends the check. Where the
-/// operator has set a rate limit, each request counts, whatever its response.
+/// The response has the text format 0.0.4, or OpenMetrics if `Accept` prefers it. Closing the connection ends the
+/// check. Where the operator has set a rate limit, each request counts, whatever its response.
 #[utoipa::path(get, path = "/probe", tag = "checks", operation_id = "probe",
     params(
         ("target" = String, Query, description = "The mail server: `host` or `host:port`; an IPv6 address before a port is in brackets. This port takes precedence over the module's", example = "mx1.example.com:25"),
