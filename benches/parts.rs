@@ -9,7 +9,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use smtp_check::{
     check::Check,
-    http::JsonMembers,
+    http::JsonObject,
     phase::Phase,
     report::{
         Journal, Via,
@@ -44,7 +44,7 @@ fn parameters(criterion: &mut Criterion) {
     let body = body.to_string();
     criterion.bench_function("parameters, from JSON to a check", |bench| {
         bench.iter(|| {
-            let members = JsonMembers::parse(black_box(body.as_bytes())).expect("JSON");
+            let members = JsonObject::parse(black_box(body.as_bytes())).expect("JSON");
             Check::parse(members.0, Duration::from_secs(60)).expect("valid")
         });
     });

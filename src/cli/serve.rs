@@ -67,11 +67,11 @@ impl Service {
         let tls = settings.service.tls_cert.clone().zip(settings.service.tls_key.clone());
         let reloadable =
             Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
-        let guard = reloadable.guard();
+        let tokens = reloadable.tokens();
         let access = AccessConfig {
             // Over TLS, the browser refuses a page of another name by itself. --allow-unauthenticated allows everybody.
-            host_check: guard.is_none() && settings.service.tls_cert.is_none() && !settings.allow_unauthenticated,
-            guard,
+            host_check: tokens.is_none() && settings.service.tls_cert.is_none() && !settings.allow_unauthenticated,
+            tokens,
             rate_limit: settings.rate_limit,
             trusted_proxies: settings.trusted_proxy.iter().copied().collect(),
         };

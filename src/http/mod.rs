@@ -1,12 +1,12 @@
 //! The HTTP interface: the router with its layers, and the server that runs it.
 //!
-//! - [`routes`]: the handlers. [`metrics`], [`openapi`] and [`console`] have more to them and are folders of their own.
+//! - [`mod@routes`]: the handlers. [`metrics`], [`openapi`] and [`console`] serve routes of their own.
 //! - [`state`]: what the handlers share ([`AppState`]) and who may use them ([`AccessConfig`]).
 //! - [`extract`]: what a handler takes from a request.
 //! - [`middleware`]: the layers around the router.
 //! - [`problem`]: every error as a problem document (RFC 9457).
 //! - [`tokens`]: bearer tokens. [`reload`]: files that are read again on SIGHUP.
-//! - [`server`]: accepts connections, bounds every wait for a caller, and shuts down.
+//! - [`server`]: accepts connections, limits every wait for a caller, and shuts down.
 
 mod console;
 mod extract;
@@ -26,7 +26,7 @@ use axum::{
     Extension, Router,
     middleware::{from_fn, from_fn_with_state, map_response},
 };
-use tower::ServiceBuilder;
+use tower::{Layer, ServiceBuilder};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{
@@ -34,35 +34,38 @@ use utoipa_axum::{
     routes,
 };
 
-pub use extract::{BodyLimits, JsonMembers};
+pub use extract::{BodyLimits, JsonObject};
 pub use middleware::{
-    auth::Guard,
     client_ip::TrustedProxies,
     rate_limit::{Rate, RateError},
 };
 pub use server::{Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve};
 pub use state::{AccessConfig, AppState};
-pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, Tokens, TokensError};
+pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
-use metrics::Metrics;
+use metrics::{Metrics, count_request, record_route};
 use middleware::{
-    access_log, auth, client_ip, host_check,
-    rate_limit::{self, RateLimit},
-    reserved_slot, security_headers,
+    access_log::log_request,
+    auth::require_token,
+    client_ip::record_client_ip,
+    host_check::require_local_host,
+    rate_limit::{RateLimit, limit_rate},
+    reserved_slot,
+    security_headers::set_security_headers,
 };
 use problem::{Problem, ProblemType};
 use routes::{checks, health, scrape};
 use state::SharedState;
 
-/// Every door.
+/// The service: every route, with all layers around them.
 ///
 /// # Errors
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_json::Error> {
-    let (router, document) = documented(access.rate_limit).split_for_parts();
+    let (router, document) = api_routes(access.rate_limit).split_for_parts();
     let metrics = Metrics::new(state.dropped_lines.clone());
-    // Here, so that each check of each door is counted, and none twice.
-    let state = AppState { probe: metrics.counting(state.probe), ..state };
+    // Around the shared probe, not around a route: each check is counted once, whichever route starts it.
+    let state = AppState { probe: metrics.count_checks().layer(state.probe), ..state };
     let router = router
         .with_state(Arc::new(state))
         .layer(Extension(metrics.clone()))
@@ -71,58 +74,61 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
     Ok(with_outer_layers(router, access, metrics))
 }
 
-/// The OpenAPI document of all doors.
+/// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    documented(None).into_openapi()
+    api_routes(None).into_openapi()
 }
 
-/// The doors that the document lists: routes and document are this one list.
-fn documented(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
-    let rate = rate.map(RateLimit::new);
-    // Only around a door's own methods: a 405 starts no check.
-    let limited = |door: UtoipaMethodRouter<SharedState>| match &rate {
-        Some(rate) => door.map(|methods| methods.route_layer(from_fn_with_state(rate.clone(), rate_limit::limit))),
-        None => door,
+/// The routes of the OpenAPI document. Router and document come from this one list.
+fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
+    let rate_limit = rate.map(|rate| Arc::new(RateLimit::new(rate)));
+    // `route_layer` leaves a 405 out, which starts no check.
+    let limited = |route: UtoipaMethodRouter<SharedState>| match &rate_limit {
+        Some(limit) => route.map(|methods| methods.route_layer(from_fn_with_state(limit.clone(), limit_rate))),
+        None => route,
     };
-    let mut doors = OpenApiRouter::with_openapi(openapi::Document::openapi())
-        // Each door that starts checks is limited, all of them by one budget.
+    let mut routes = OpenApiRouter::with_openapi(openapi::Document::openapi())
+        // Every route that starts checks is limited; a caller has one budget for all of them.
         .routes(limited(routes!(checks::run_check)))
-        .routes(limited(routes!(scrape::probe_target)))
+        .routes(limited(routes!(scrape::probe)))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))
         .routes(routes!(metrics::metrics));
-    openapi::schemas::complete(doors.get_openapi_mut());
-    doors
+    openapi::schemas::complete(routes.get_openapi_mut());
+    routes
 }
 
-/// What holds for every path, one that does not exist included. The first layer is the outermost.
+/// Adds the layers of every path, of unknown paths too. The first layer is the outermost.
+///
+/// No layer is an `async fn`: such a future would hold the request twice, for as long as the check runs.
 fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> Router {
     let router = router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
             Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
         })
-        .layer(from_fn(metrics::name_door));
+        .layer(from_fn(record_route));
     let service = ServiceBuilder::new()
-        // For the log, and for the rate limit.
-        .layer(from_fn_with_state(access.trusted_proxies, client_ip::identify))
-        .layer(from_fn(access_log::log))
-        .layer(map_response(security_headers::add))
-        // Outside of the guard and of the panics, for a 401 and a 500 are answers too.
-        .layer(from_fn_with_state(metrics, metrics::count))
-        // Outside of all that could panic, inside of the log that is to show the 500.
+        // The access log and the rate limit read the client's address.
+        .layer(from_fn_with_state(access.trusted_proxies, record_client_ip))
+        // The log shows the status that the caller gets.
+        .layer(from_fn(log_request))
+        // Browsers need these headers on errors, too.
+        .layer(map_response(set_security_headers))
+        // Responses of the layers below, such as 401 and 500, are counted, too.
+        .layer(from_fn_with_state(metrics, count_request))
+        // A panic in anything below becomes a 500, which is counted and logged.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
-        .option_layer(access.host_check.then(|| from_fn(host_check::require)))
-        // Before the router's own 404 and 405, so that without a token nothing can be learned about the paths.
-        .option_layer(access.guard.map(|guard| from_fn_with_state(guard, auth::require_token)))
-        // Inside of all that, for who finds no room is answered, logged and counted like anybody.
+        // Where no token protects the service from DNS rebinding, the `Host` header does.
+        .option_layer(access.host_check.then(|| from_fn(require_local_host)))
+        // Outside of the router's 404 and 405: without a token, a caller learns nothing about the paths.
+        .option_layer(access.tokens.map(|tokens| from_fn_with_state(tokens, require_token)))
+        // Innermost: its 503 is logged, counted and needs a token like any other response.
         .layer(from_fn(reserved_slot::refuse))
         .service(router);
-    // None of the layers is an `async fn`, which would keep room for the request, twice, as long as the check runs.
-    //
-    // The stack is around the router and not in it: there each layer would be made anew for every route, boxed, and cloned with all
-    // that it encloses at each request; and the guard would come before the `Allow` header of a 405.
+    // Around the router, not `Router::layer`: that makes and boxes the layers once per route, clones them at each
+    // request, and adds the `Allow` header of a 405 outside of the token check.
     Router::new().fallback_service(service)
 }
 

@@ -1,4 +1,4 @@
-//! Errors as RFC 9457 problem documents. Every error of every door becomes one here, and nowhere else.
+//! Problem documents (RFC 9457). Every error of the HTTP interface becomes one here.
 
 use std::{any::Any, borrow::Cow};
 
@@ -21,40 +21,40 @@ use crate::{
 /// The media type of RFC 9457, section 3.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What kind of problem it is: RFC 9457's `type`, a URN that callers may compare.
+/// The type of a problem (RFC 9457, `type`): a URN that callers can compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub enum ProblemType {
-    /// 400: the body is no JSON.
+    /// 400: the body is not JSON.
     #[serde(rename = "urn:smtp-check:problem:malformed-json")]
     MalformedJson,
-    /// 401: no token, or one that is not known.
+    /// 401: no token, or an unknown one.
     #[serde(rename = "urn:smtp-check:problem:unauthorized")]
     Unauthorized,
-    /// 403: the operator does not let checks connect there.
+    /// 403: the operator forbids checks of this target.
     #[serde(rename = "urn:smtp-check:problem:target-forbidden")]
     TargetForbidden,
     /// 404: no such path.
     #[serde(rename = "urn:smtp-check:problem:not-found")]
     NotFound,
-    /// 405: the path is there, for another method.
+    /// 405: the path exists, but not for this method.
     #[serde(rename = "urn:smtp-check:problem:method-not-allowed")]
     MethodNotAllowed,
-    /// 408: the body came too slowly.
+    /// 408: the body did not arrive in time.
     #[serde(rename = "urn:smtp-check:problem:request-timeout")]
     RequestTimeout,
     /// 413: the body is too large.
     #[serde(rename = "urn:smtp-check:problem:payload-too-large")]
     PayloadTooLarge,
-    /// 415: the body does not say that it is JSON.
+    /// 415: the content type of the body is not JSON.
     #[serde(rename = "urn:smtp-check:problem:unsupported-media-type")]
     UnsupportedMediaType,
-    /// 421: without tokens, only an address or `localhost` may be asked.
+    /// 421: without tokens, the host of a request must be an IP address or `localhost`.
     #[serde(rename = "urn:smtp-check:problem:misdirected-request")]
     MisdirectedRequest,
-    /// 422: the JSON is no check; 400: the query of `/probe` is none. `errors` lists every reason.
+    /// 422, or 400 for the query of `/probe`: the parameters are not a valid check. `errors` lists every reason.
     #[serde(rename = "urn:smtp-check:problem:invalid-parameters")]
     InvalidParameters,
-    /// 429: this caller asks too often.
+    /// 429: this caller sends too many requests.
     #[serde(rename = "urn:smtp-check:problem:rate-limited")]
     RateLimited,
     /// 429: too many checks of this target are running.
@@ -63,57 +63,37 @@ pub enum ProblemType {
     /// 500: a fault of the service itself.
     #[serde(rename = "urn:smtp-check:problem:internal")]
     Internal,
-    /// 503: as many checks are running, requests being read, or connections open, as there may be.
+    /// 503: the service has reached a limit: of running checks, of large requests, or of open connections.
     #[serde(rename = "urn:smtp-check:problem:overloaded")]
     Overloaded,
-    /// 503: the service is about to stop.
+    /// 503: the service is shutting down.
     #[serde(rename = "urn:smtp-check:problem:shutting-down")]
     ShuttingDown,
 }
 
 impl ProblemType {
-    /// The HTTP status that goes with it.
-    pub const fn status(self) -> StatusCode {
+    /// The HTTP status and the `title`: the same for every problem of the type (RFC 9457, section 3.1.3).
+    const fn status_and_title(self) -> (StatusCode, &'static str) {
         match self {
-            Self::MalformedJson => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TargetForbidden => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
-            Self::InvalidParameters => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::RateLimited | Self::TargetBusy => StatusCode::TOO_MANY_REQUESTS,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Overloaded | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "The request body is not JSON"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "A valid token is required"),
+            Self::TargetForbidden => (StatusCode::FORBIDDEN, "The target is forbidden"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "No such path"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "The request body came too slowly"),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request body must be JSON"),
+            Self::MisdirectedRequest => (StatusCode::MISDIRECTED_REQUEST, "Wrong host"),
+            Self::InvalidParameters => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid parameters"),
+            Self::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Self::TargetBusy => (StatusCode::TOO_MANY_REQUESTS, "Too many checks of this target"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The service is overloaded"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
         }
     }
 
-    /// The same for every problem of the type (RFC 9457, section 3.1.3).
-    const fn title(self) -> &'static str {
-        match self {
-            Self::MalformedJson => "The request body is not JSON",
-            Self::Unauthorized => "A valid token is required",
-            Self::TargetForbidden => "The target is forbidden",
-            Self::NotFound => "No such path",
-            Self::MethodNotAllowed => "Method not allowed",
-            Self::RequestTimeout => "The request came too slowly",
-            Self::PayloadTooLarge => "The request body is too large",
-            Self::UnsupportedMediaType => "The request body must be JSON",
-            Self::MisdirectedRequest => "Not a name of this service",
-            Self::InvalidParameters => "Invalid parameters",
-            Self::RateLimited => "Too many requests",
-            Self::TargetBusy => "Too many checks of this target",
-            Self::Internal => "Internal error",
-            Self::Overloaded => "The service is full",
-            Self::ShuttingDown => "The service is shutting down",
-        }
-    }
-
-    /// After how many seconds another try makes sense, unless better is known. A check is over in seconds; a service that stops
-    /// is replaced by another one.
+    /// The default of `Retry-After`, in seconds. A check takes seconds; a service that stops needs time to be replaced.
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::RateLimited | Self::TargetBusy | Self::Overloaded => Some(1),
@@ -123,50 +103,52 @@ impl ProblemType {
     }
 }
 
-/// A problem document (RFC 9457): why a request got no answer.
+/// A problem document (RFC 9457): why a request failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// What kind of problem it is.
+    /// The type of the problem.
     #[serde(rename = "type")]
     pub problem_type: ProblemType,
-    /// The kind in words.
+    /// The type in words.
     #[schema(value_type = String)]
     title: &'static str,
-    /// The HTTP status, repeated.
+    /// The HTTP status of the response.
     #[schema(value_type = u16, minimum = 400, maximum = 599)]
     #[serde(serialize_with = "status_number")]
     status: StatusCode,
-    /// What happened this time.
+    /// What happened in this case.
     pub detail: Cow<'static, str>,
-    /// Every violation of the parameters, if that is the problem.
+    /// Every violation of the rules for the parameters, if that is the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<Violation>,
     #[serde(skip)]
     retry_after: Option<u32>,
     #[serde(skip)]
-    no_room: Option<NoRoom>,
+    load_shed: Option<LoadShed>,
 }
 
-/// The service has no room for a request, and so never asked the probe: an extension of the response, for the counters.
+/// Marks a response to a request that was refused as [`Overloaded`](ProblemType::Overloaded) before it reached the
+/// probe. The probe counts its own refusals, so the metrics must tell the two apart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NoRoom;
+pub(super) struct LoadShed;
 
 impl Problem {
-    /// A problem of this type, with the type's own status.
+    /// A problem with the status of its type.
     pub fn new(problem_type: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        let (status, title) = problem_type.status_and_title();
         Self {
             problem_type,
-            title: problem_type.title(),
-            status: problem_type.status(),
+            title,
+            status,
             detail: detail.into(),
             errors: Vec::new(),
             retry_after: problem_type.retry_after(),
-            no_room: None,
+            load_shed: None,
         }
     }
 
-    /// Invalid parameters, every violation at once.
+    /// Invalid parameters, with every violation.
     pub fn invalid_parameters(errors: Vec<Violation>) -> Self {
         let detail: Cow<_> = match errors.len() {
             1 => "1 parameter is invalid".into(),
@@ -175,37 +157,38 @@ impl Problem {
         Self { errors, ..Self::new(ProblemType::InvalidParameters, detail) }
     }
 
-    /// Invalid parameters of a query: a 400 as Prometheus knows it, where a body that was understood gets a 422.
+    /// Invalid parameters of a query: 400, as Prometheus exporters answer, not the 422 of a well-formed body.
     pub fn invalid_query(errors: Vec<Violation>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, ..Self::invalid_parameters(errors) }
     }
 
     /// No such path.
     pub fn not_found() -> Self {
-        Self::new(ProblemType::NotFound, "there is nothing at this path; /docs lists what there is")
+        Self::new(ProblemType::NotFound, "no such path; /docs lists the paths")
     }
 
-    /// Draining: no new check is begun.
+    /// The service is draining.
     pub fn shutting_down() -> Self {
-        Self::new(ProblemType::ShuttingDown, "no new check is begun; another instance may take it")
+        Self::new(ProblemType::ShuttingDown, "the service starts no new check; another instance may")
     }
 
-    /// The service has no room for the request itself, whatever it asks for.
-    pub fn no_room(detail: &'static str) -> Self {
-        Self { no_room: Some(NoRoom), ..Self::new(ProblemType::Overloaded, detail) }
+    /// The service has no capacity for the request itself.
+    pub fn load_shed(detail: &'static str) -> Self {
+        Self { load_shed: Some(LoadShed), ..Self::new(ProblemType::Overloaded, detail) }
     }
 
-    /// The answer when a handler panicked. The log has the cause, from where it happened; the caller gets none of it.
+    /// The response to a request whose handler panicked. The panic hook has logged the cause; the caller does not see
+    /// it.
     pub fn from_panic(_: Box<dyn Any + Send>) -> Response {
-        Self::fault().into_response()
+        Self::internal().into_response()
     }
 
-    /// Something panicked. The log has the cause; the caller gets none of it.
-    pub fn fault() -> Self {
-        Self::new(ProblemType::Internal, "the service has a fault; its log knows more")
+    /// A fault of the service. The log has the cause; the caller does not see it.
+    pub fn internal() -> Self {
+        Self::new(ProblemType::Internal, "the log of the service has the cause")
     }
 
-    /// The same with another time for the next try, in seconds.
+    /// Replaces the `Retry-After` of the type, in seconds.
     #[must_use]
     pub fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
@@ -239,15 +222,15 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, seconds.into());
         }
         match self.problem_type {
-            // RFC 9110, section 11.6.1: a 401 names the scheme.
+            // RFC 9110, section 11.6.1: a 401 must name a scheme.
             ProblemType::Unauthorized => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            // RFC 9110, section 15.5.9: the rest of the request is not waited for.
+            // RFC 9110, section 15.5.9: the server does not wait for the rest of the request.
             ProblemType::RequestTimeout => headers.insert(CONNECTION, HeaderValue::from_static("close")),
             _ => None,
         };
-        // For the counters, which see only what comes back out.
+        // For the metrics layer, which sees only the response.
         response.extensions_mut().insert(self.problem_type);
-        self.no_room.map(|no_room| response.extensions_mut().insert(no_room));
+        self.load_shed.map(|load_shed| response.extensions_mut().insert(load_shed));
         response
     }
 }
@@ -269,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_statuses_are_the_contract() {
+    fn each_type_has_its_urn_and_status() {
         use ProblemType::*;
         for (problem_type, status, slug) in [
             (MalformedJson, 400, "malformed-json"),
@@ -293,7 +276,7 @@ mod tests {
             assert_eq!(problem["status"], status);
             assert_eq!(problem["detail"], "why");
             assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
-            assert_eq!(problem.get("errors"), None, "only where there are any");
+            assert_eq!(problem.get("errors"), None, "`errors` only if there are any");
 
             let response = Problem::new(problem_type, "why").into_response();
             assert_eq!(response.status(), status);
@@ -318,14 +301,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_tells_the_caller_nothing() {
+    async fn the_response_to_a_panic_does_not_show_its_message() {
         let response = Problem::from_panic(Box::new("the password is hunter2"));
         assert_eq!(response.status(), 500);
         assert!(!document(response).await.to_string().contains("hunter2"));
     }
 
     #[test]
-    fn retry_after_can_be_told_better() {
+    fn retry_after_can_be_replaced() {
         let response = Problem::new(ProblemType::RateLimited, "slow down").retry_after(17).into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "17");
     }

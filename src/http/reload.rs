@@ -16,9 +16,8 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::{
-    middleware::auth::Guard,
     server::{IdentityError, IdentityFault, ServerIdentity},
-    tokens::{Tokens, TokensError},
+    tokens::{TokenStore, Tokens, TokensError},
 };
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.
@@ -69,7 +68,7 @@ pub struct Reloadable {
 #[derive(Debug)]
 struct TokensFile {
     path: PathBuf,
-    guard: Guard,
+    store: TokenStore,
 }
 
 #[derive(Debug)]
@@ -86,8 +85,8 @@ impl Reloadable {
     /// One of them cannot be used.
     pub fn open(tokens_file: Option<PathBuf>, tls: Option<(PathBuf, PathBuf)>) -> Result<Self, ReloadError> {
         let tokens = tokens_file.map(|path| {
-            let guard = Guard::new(read_tokens(&path, read)?);
-            Ok(TokensFile { path, guard })
+            let store = TokenStore::new(read_tokens(&path, read)?);
+            Ok(TokensFile { path, store })
         });
         let tls = tls.map(|(certificate, key)| {
             let identity = read_identity(&certificate, &key, read)?;
@@ -97,8 +96,8 @@ impl Reloadable {
     }
 
     /// Asks callers for the tokens of the file, if there is one.
-    pub fn guard(&self) -> Option<Guard> {
-        self.tokens.as_ref().map(|file| file.guard.clone())
+    pub fn tokens(&self) -> Option<TokenStore> {
+        self.tokens.as_ref().map(|file| file.store.clone())
     }
 
     /// The certificate and key of HTTPS, if there are files of them.
@@ -152,7 +151,7 @@ impl TokensFile {
         match read_tokens(&self.path, read_again) {
             Ok(tokens) => {
                 let names: Vec<_> = tokens.names().map(ToString::to_string).collect();
-                self.guard.replace(tokens);
+                self.store.replace(tokens);
                 tracing::info!(%file, names = names.join(" "), "tokens read again");
             }
             Err(ReloadError { fault, .. }) => {

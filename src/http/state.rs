@@ -1,4 +1,4 @@
-//! What the handlers share, and who may use them.
+//! The state of the handlers, and the configuration of access to them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,29 +7,30 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::{
     extract::BodyLimits,
-    middleware::{auth::Guard, client_ip::TrustedProxies, rate_limit::Rate},
+    middleware::{client_ip::TrustedProxies, rate_limit::Rate},
     server::Lifecycle,
+    tokens::TokenStore,
 };
 use crate::{check::Modules, probe::Probe};
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 pub struct AppState {
-    /// Whether new checks are taken.
+    /// Tells whether new checks are accepted, and counts those that run.
     pub lifecycle: Lifecycle,
-    /// What a request body may cost.
+    /// Limits on request bodies.
     pub body_limits: BodyLimits,
-    /// What runs the checks.
+    /// Runs the checks.
     pub probe: Probe,
-    /// The longest time that a check may ask for.
+    /// The longest timeout that a check may have.
     pub max_timeout: Duration,
-    /// The checks that the operator has named.
+    /// The named checks of the settings file, for `/probe`.
     pub modules: Modules,
-    /// Counts the lines that the log had to leave out, if there is a log.
+    /// Counts the log lines that were dropped. `None`: there is no log.
     pub dropped_lines: Option<Counter>,
 }
 
-/// Each request holds a reference to the state, for as long as its check runs.
+/// Each request holds one while its check runs, so it is a reference and not a copy.
 pub(super) type SharedState = Arc<AppState>;
 
 impl FromRef<SharedState> for Lifecycle {
@@ -44,14 +45,14 @@ impl FromRef<SharedState> for BodyLimits {
     }
 }
 
-/// Who may call the service, and how often. By default anybody, without a limit.
+/// Who may call the service, and how often. The default: everyone, without a limit.
 #[derive(Clone, Debug, Default)]
 pub struct AccessConfig {
-    /// Asks for a bearer token, where tokens are configured.
-    pub guard: Option<Guard>,
-    /// How often one caller may ask for a check.
+    /// The bearer tokens that callers need. `None`: no token is needed.
+    pub tokens: Option<TokenStore>,
+    /// How often one caller may request a check.
     pub rate_limit: Option<Rate>,
-    /// Which proxies are believed when they name the client.
+    /// The proxies that may name the client in a header.
     pub trusted_proxies: TrustedProxies,
     /// Whether requests must name the service by `localhost` or an address (protection against DNS rebinding).
     pub host_check: bool,

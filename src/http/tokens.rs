@@ -1,4 +1,4 @@
-//! Bearer tokens (RFC 6750, section 2.1): their names, the file that lists them, and new ones.
+//! Bearer tokens (RFC 6750, section 2.1): their names, the file that lists their digests, and new tokens.
 
 use std::{collections::HashSet, fmt, str::FromStr, sync::Arc};
 
@@ -8,21 +8,22 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
-/// What every new token begins with, so that those who search code and logs for secrets can find one.
+/// Every new token begins with this, so that secret scanners can find it in code and logs.
 const PREFIX: &str = "smtpc_";
 
-/// Random bytes in a new token. 2²⁵⁶ of them cannot be tried, which is also why one round of SHA-256 without salt is enough, and why
-/// guesses need not be counted.
-const RANDOM: usize = 32;
+/// Random bytes in a new token. Nobody can try 2²⁵⁶ of them, so one round of SHA-256 without salt is enough, and failed
+/// attempts are not counted.
+const RANDOM_SIZE: usize = 32;
 
-/// The name of a token: what logs and metrics call its holder by.
+/// The name of a token. Logs and metrics show it as the caller.
 ///
-/// 1 to 64 ASCII letters, digits, `.`, `_` and `-`, which stand for themselves in a log line, a metric's label and a shell.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// 1 to 64 ASCII letters, digits, `.`, `_` and `-`: they need no escaping in a log line, a metric label or a shell.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TokenName(Arc<str>);
 
 /// The text cannot be a [`TokenName`].
@@ -31,10 +32,9 @@ pub struct TokenName(Arc<str>);
 pub struct TokenNameError;
 
 impl TokenName {
-    /// The longest, in characters.
-    const LONGEST: usize = 64;
+    const MAX_LENGTH: usize = 64;
 
-    /// The name as it is written.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,7 +45,7 @@ impl FromStr for TokenName {
 
     fn from_str(text: &str) -> Result<Self, TokenNameError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(plain) {
+        if (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(plain) {
             Ok(Self(text.into()))
         } else {
             Err(TokenNameError)
@@ -59,13 +59,7 @@ impl fmt::Display for TokenName {
     }
 }
 
-impl fmt::Debug for TokenName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-/// The digest of a token: all that is ever kept of one.
+/// The SHA-256 digest of a token. The token itself is never stored.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Digest([u8; SHA256_OUTPUT_LEN]);
 
@@ -76,12 +70,12 @@ impl Digest {
         Self(bytes)
     }
 
-    /// Whether it is that of an empty text, with the end of a line or without.
-    fn is_of_nothing(&self) -> bool {
-        ["", "\n", "\r\n"].into_iter().any(|nothing| *self == Self::of(nothing))
+    /// Whether it is the digest of an empty text, with or without a line end.
+    fn is_of_empty_text(&self) -> bool {
+        ["", "\n", "\r\n"].into_iter().any(|empty| *self == Self::of(empty))
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     fn parse(hex: &str) -> Option<Self> {
         let mut bytes = [0; SHA256_OUTPUT_LEN];
         if hex.len() != 2 * bytes.len() || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -100,41 +94,41 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Whoever gets hold of a digest has no token yet; still it is nobody's business.
+/// Does not show the digest: guesses of a weak token could be tested against it.
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(***)")
     }
 }
 
-/// A token that was made just now.
+/// A new token.
 #[derive(Debug)]
 pub struct NewToken {
-    /// The token itself, for its holder alone.
+    /// The token itself, for its holder only.
     pub token: Secret,
-    /// The line for the file of tokens, which tells nobody the token.
+    /// The line for the tokens file. It does not reveal the token.
     pub line: String,
 }
 
 /// The system gave no random bytes.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system has no random bytes to give")]
+#[error("the system has no random bytes")]
 pub struct NoRandomness;
 
 impl NewToken {
-    /// Makes a token.
+    /// Generates a token with this name.
     ///
     /// # Errors
     /// The system gave no random bytes.
     pub fn generate(name: &TokenName) -> Result<Self, NoRandomness> {
-        let mut random = Zeroizing::new([0; RANDOM]);
+        let mut random = Zeroizing::new([0; RANDOM_SIZE]);
         rand::fill(random.as_mut_slice()).map_err(|_| NoRandomness)?;
         let token = format!("{PREFIX}{}", Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_slice())).as_str());
         Ok(Self { line: format!("{name}:{}", Digest::of(&token)), token: Secret::new(token) })
     }
 }
 
-/// The tokens of a file. Only their digests are known here, so there is nothing in it to leak.
+/// The tokens of a file: names and digests, no secrets.
 #[derive(Clone, Debug)]
 pub struct Tokens(Vec<Token>);
 
@@ -144,25 +138,25 @@ struct Token {
     digest: Digest,
 }
 
-/// What is wrong with a file of tokens. The text of a line is never repeated: it may be a token, by mistake.
+/// What is wrong with a tokens file. No message repeats the text of a line: it may be a token, by mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokensError {
-    /// The line has another form.
+    /// The line does not have the form `name:digest`.
     #[error("line {0}: must be `name:sha256-hex`, the digest in 64 hexadecimal digits")]
     Form(usize),
-    /// The name cannot be one.
+    /// The name is not a [`TokenName`].
     #[error("line {0}: {TokenNameError}")]
     Name(usize),
-    /// Whoever sends nothing would pass: the digest is mostly that of a variable that was not set.
-    #[error("line {0}: the digest is that of an empty token, which anybody could send")]
+    /// The digest of an empty text, mostly of a shell variable that was not set. Every caller could send that token.
+    #[error("line {0}: the digest is that of an empty token, which every caller could send")]
     EmptyToken(usize),
-    /// Names are what the log tells callers apart by.
-    #[error("line {0}: the name stands in an earlier line too")]
+    /// The log tells callers apart by their names.
+    #[error("line {0}: the name is already on an earlier line")]
     DuplicateName(usize),
-    /// One token, and two names that it could be logged by.
-    #[error("line {0}: the digest stands in an earlier line too, under another name")]
+    /// One token with two names: the log could show either.
+    #[error("line {0}: the digest is already on an earlier line, under another name")]
     DuplicateDigest(usize),
-    /// Nobody could pass.
+    /// No request could pass.
     #[error("there is no token in it")]
     Empty,
 }
@@ -170,7 +164,7 @@ pub enum TokensError {
 impl FromStr for Tokens {
     type Err = TokensError;
 
-    /// Reads `name:sha256-hex`, one per line; empty lines and those that begin with `#` are left out.
+    /// Parses one `name:sha256-hex` per line. Empty lines and lines that begin with `#` are skipped.
     fn from_str(text: &str) -> Result<Self, TokensError> {
         let lines =
             (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
@@ -193,7 +187,7 @@ impl Token {
     fn parse(line: &str, number: usize) -> Result<Self, TokensError> {
         let (name, digest) = line.split_once(':').ok_or(TokensError::Form(number))?;
         let digest = Digest::parse(digest.trim()).ok_or(TokensError::Form(number))?;
-        if digest.is_of_nothing() {
+        if digest.is_of_empty_text() {
             return Err(TokensError::EmptyToken(number));
         }
         let name = name.trim().parse().map_err(|_| TokensError::Name(number))?;
@@ -207,10 +201,10 @@ impl Tokens {
         self.0.iter().map(|token| &token.name)
     }
 
-    /// Whose token this is. Digests of equal length are compared in constant time, and always all of them, so the time taken tells
-    /// nothing about any.
-    pub(super) fn owner(&self, presented: &str) -> Option<&TokenName> {
-        // Nothing is no token, whatever the file says.
+    /// The name of the presented token. Compares with all digests, each in constant time, so that the duration reveals
+    /// nothing about any of them.
+    fn owner(&self, presented: &str) -> Option<&TokenName> {
+        // An empty token is never valid, not even if its digest is in the file.
         if presented.trim().is_empty() {
             return None;
         }
@@ -222,6 +216,26 @@ impl Tokens {
     }
 }
 
+/// The tokens that are valid now. Clones share them.
+#[derive(Clone, Debug)]
+pub struct TokenStore(Arc<watch::Sender<Tokens>>);
+
+impl TokenStore {
+    /// A store with these tokens.
+    pub fn new(tokens: Tokens) -> Self {
+        Self(Arc::new(watch::Sender::new(tokens)))
+    }
+
+    /// Replaces all tokens, for the next request on. Requests that have passed the check are not checked again.
+    pub fn replace(&self, tokens: Tokens) {
+        self.0.send_replace(tokens);
+    }
+
+    pub(super) fn owner(&self, presented: &str) -> Option<TokenName> {
+        self.0.borrow().owner(presented).cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,7 +244,7 @@ mod tests {
     const BETA: &str = "F44E64E75F3948E9F73F8DFA94721C4CE8CBB4F265C4790C702B2D41CFBF2753";
 
     #[test]
-    fn a_name_can_stand_in_a_log_a_label_and_a_shell() {
+    fn a_token_name_needs_no_escaping() {
         for good in ["a", "monitoring", "team-7.eu_west", "0", "-", &"x".repeat(64)] {
             assert_eq!(good.parse::<TokenName>().map(|name| name.to_string()), Ok(good.to_owned()));
         }
@@ -240,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_read_or_the_line_is_named() {
+    fn a_bad_tokens_file_is_refused_with_its_line_number() {
         let read = |text: &str| text.parse::<Tokens>();
         let text = format!("# callers\none:{ALPHA}\n\n  two : {BETA} \r\n");
         let names: Vec<String> = read(&text).expect("good").names().map(ToString::to_string).collect();
@@ -266,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_has_an_owner_and_nothing_like_it_has() {
+    fn only_the_exact_token_has_an_owner() {
         let tokens: Tokens = format!("one:{ALPHA}\ntwo:{BETA}").parse().expect("good");
         assert_eq!(tokens.owner("alpha").map(TokenName::as_str), Some("one"));
         assert_eq!(tokens.owner("beta").map(TokenName::as_str), Some("two"));
@@ -276,15 +290,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_nobodys_token_whatever_the_file_says() {
-        for nothing in ["", " ", "\n", "\r\n", "\t \u{3000}"] {
-            let token = Token { name: "one".parse().expect("a name"), digest: Digest::of(nothing) };
-            assert_eq!(Tokens(vec![token]).owner(nothing), None, "{nothing:?}");
+    fn an_empty_token_is_refused_even_if_the_file_has_it() {
+        for blank in ["", " ", "\n", "\r\n", "\t \u{3000}"] {
+            let token = Token { name: "one".parse().expect("a name"), digest: Digest::of(blank) };
+            assert_eq!(Tokens(vec![token]).owner(blank), None, "{blank:?}");
         }
     }
 
     #[test]
-    fn a_new_token_is_known_by_its_line_and_is_no_other() {
+    fn a_new_token_matches_its_own_line_only() {
         let name = "ci".parse().expect("a name");
         let [one, other] = [(); 2].map(|()| NewToken::generate(&name).expect("random bytes"));
         assert_ne!(one.token, other.token);

@@ -241,8 +241,8 @@ test('the last verdict goes when another check begins, and when the form is clea
 });
 
 for (const [how, end, words] of [
-  ['without a report', '', /The answer broke off/],
-  ['in the middle of an event', 'event: report\ndata: {"id"', /The answer broke off/],
+  ['without a report', '', /The response was cut off/],
+  ['in the middle of an event', 'event: report\ndata: {"id"', /The response was cut off/],
   ['with a problem', 'event: problem\ndata: {"title":"The target is forbidden","detail":"no"}\n\n', /The target is forbidden/],
 ]) {
   test(`a stream that ends ${how}`, async () => {

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, Request, request::Builder};
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::{AccessConfig, TokenStore};
 
 use super::support::{
     app::{Answer, App, House, phases},
@@ -43,8 +43,8 @@ const NO_DOORS: [&str; 12] = [
 
 /// A house that asks for a token.
 fn guarded() -> House {
-    let guard = Guard::new(TOKENS.parse().expect("tokens"));
-    House { access: AccessConfig { guard: Some(guard), ..AccessConfig::default() }, ..House::default() }
+    let tokens = TokenStore::new(TOKENS.parse().expect("tokens"));
+    House { access: AccessConfig { tokens: Some(tokens), ..AccessConfig::default() }, ..House::default() }
 }
 
 fn request(method: Method, path: &str) -> Builder {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::json;
-use smtp_check::http::{Guard, reload::Reloadable};
+use smtp_check::http::{TokenStore, reload::Reloadable};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -135,7 +135,7 @@ async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
 async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
     let pki = Pki::new();
     let mut house = pki.house();
-    house.access.guard = Some(Guard::new(
+    house.access.tokens = Some(TokenStore::new(
         "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens"),
     ));
     let app = house.open().await;

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::{AccessConfig, TokenStore};
 
 use super::support::app::{App, House};
 
@@ -114,7 +114,7 @@ fn hiding_places() -> Vec<(String, String)> {
 #[tokio::test]
 async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
     let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
-    let access = AccessConfig { guard: Some(Guard::new(tokens)), ..AccessConfig::default() };
+    let access = AccessConfig { tokens: Some(TokenStore::new(tokens)), ..AccessConfig::default() };
     let mut houses = [House { access, ..House::default() }, House::default()];
     for house in &mut houses {
         house.server.header_timeout = Duration::from_secs(1);

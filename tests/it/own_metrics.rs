@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::Request;
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::{AccessConfig, TokenStore};
 
 use super::support::{
     app::{App, House},
@@ -147,8 +147,8 @@ async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether
 async fn requests_are_counted_by_route_status_and_the_name_of_their_token() {
     // The digest of `open sesame`, as `sha256sum` prints it.
     let tokens = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
-    let guard = Some(Guard::new(tokens.parse().expect("tokens")));
-    let app = House { access: AccessConfig { guard, ..AccessConfig::default() }, ..House::default() }.open().await;
+    let tokens = Some(TokenStore::new(tokens.parse().expect("tokens")));
+    let app = House { access: AccessConfig { tokens, ..AccessConfig::default() }, ..House::default() }.open().await;
     assert_eq!(app.get("/metrics").await.status, 401);
     assert_eq!(app.get("/healthz").await.status, 200);
     let mut text = String::new();

@@ -1,31 +1,31 @@
-// The console: runs a check from the form and shows it while it happens.
+// The console: runs a check from the form and shows it while it runs.
 
-import { complain, forgive } from './complaints.js';
 import { curl } from './curl.js';
 import { byId, copy } from './dom.js';
 import { link, read, summarize, write } from './form.js';
 import { NoReport, run } from './live.js';
 import { Result, clear } from './result.js';
+import { clearViolations, showViolations } from './violations.js';
 
 const form = byId('check');
-/** Ends the check that is running, if one is. */
+/** Aborts the check that is running, if there is one. */
 let running = null;
 
 async function check() {
-  const mine = (running = new AbortController());
-  forgive(form);
+  const controller = (running = new AbortController());
+  clearViolations(form);
   const parameters = read(form);
-  const result = new Result(parameters.timeout_ms, () => mine.abort());
+  const result = new Result(parameters.timeout_ms, () => controller.abort());
   busy(true);
   try {
-    for await (const { event, data } of run(parameters, mine.signal)) {
+    for await (const { event, data } of run(parameters, controller.signal)) {
       if (event === 'open') result.reveal();
       else if (event === 'begin') result.begin(data);
       else if (event === 'phase') result.end(data);
       else if (event === 'report') result.report(data);
     }
   } catch (error) {
-    if (mine.signal.aborted) result.stopped();
+    if (controller.signal.aborted) result.stopped();
     else if (error instanceof NoReport) explain(error, result);
     else throw error;
   } finally {
@@ -34,16 +34,16 @@ async function check() {
   }
 }
 
-/** Says why there is no report. */
+/** Shows why there is no report. */
 function explain({ problem: { title, detail, errors }, retryAfter }, result) {
   if (!errors) {
     result.missing(title, detail && `${detail}.`, retryAfter && `Try again in ${retryAfter} s.`);
     result.reveal();
     return;
   }
-  const elsewhere = complain(form, errors);
-  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} not right`, elsewhere.join('; ') || 'The form says what is wrong.');
-  if (elsewhere.length === errors.length) result.reveal();
+  const withoutField = showViolations(form, errors);
+  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} invalid`, withoutField.join('; ') || 'The form shows the errors.');
+  if (withoutField.length === errors.length) result.reveal();
 }
 
 function busy(is) {
@@ -57,7 +57,7 @@ form.addEventListener('submit', (event) => {
   if (!running) check();
 });
 form.addEventListener('reset', () => setTimeout(() => {
-  forgive(form);
+  clearViolations(form);
   summarize(form);
   if (!running) clear();
 }));
@@ -70,7 +70,7 @@ document.addEventListener('keydown', (event) => {
 });
 
 function fillIn() {
-  // A link to a place on the page has no parameters.
+  // The hash may also be a link to a part of the page.
   if (location.hash.includes('=')) write(form, new URLSearchParams(location.hash.slice(1)));
   for (const group of form.querySelectorAll('details')) {
     group.open = [...group.querySelectorAll('input, select, textarea')].some((field) => changed(field));
@@ -85,4 +85,4 @@ function changed(field) {
 
 addEventListener('hashchange', fillIn);
 fillIn();
-fetch(new URL('/version', location.origin)).then((answer) => answer.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});
+fetch(new URL('/version', location.origin)).then((response) => response.json()).then(({ version }) => { byId('version').textContent = version; }).catch(() => {});

@@ -1,4 +1,4 @@
-// The certificates that the server showed, and what is wrong about them.
+// The certificates of the server, and their errors.
 
 import { card, fact, h } from './dom.js';
 
@@ -10,29 +10,29 @@ const CERTIFICATE_ERRORS = {
 
 const DAY = 24 * 60 * 60;
 
-/** What is wrong about the server's certificate, each in a word or two; nothing where there is nothing. */
-export function flaws(tls) {
+/** The errors of the server's certificate, in one or two words each. */
+export function certificateErrors(tls) {
   if (!tls || tls.verified) return [];
   return tls.errors.length > 0 ? tls.errors.map((error) => CERTIFICATE_ERRORS[error] ?? error) : ['Not verified'];
 }
 
-/** How long it lasts yet, and what is wrong about it. */
-export function certificateInBrief(endIn, tls) {
+/** The time until it expires, and its errors. */
+export function certificateSummary(endIn, tls) {
   const warn = (text) => h('span', { class: 'chip warn' }, text);
   const end = endIn < 0 ? warn(left(endIn)) : left(endIn);
-  const others = flaws(tls).filter((flaw) => flaw !== CERTIFICATE_ERRORS.expired);
-  return [end, others.map((flaw) => [' ', warn(flaw)])];
+  const others = certificateErrors(tls).filter((error) => error !== CERTIFICATE_ERRORS.expired);
+  return [end, others.map((error) => [' ', warn(error)])];
 }
 
-/** The card of the certificates. */
+/** The card with the certificates. */
 export function certificates({ tls, metrics }) {
   const state = tls.verified
     ? h('ul', { class: 'chips', 'aria-label': 'Verdict' }, h('li', { class: 'chip good' }, 'Verified'))
-    : h('ul', { class: 'chips', 'aria-label': 'What is wrong' }, flaws(tls).map((flaw) => h('li', { class: 'chip bad' }, flaw)));
+    : h('ul', { class: 'chips', 'aria-label': 'What is wrong' }, certificateErrors(tls).map((error) => h('li', { class: 'chip bad' }, error)));
   return card('certificate', 'Certificate',
     state,
     metrics.cert_error && h('p', { class: 'words' }, metrics.cert_error),
-    h('p', { class: 'note' }, `Asked for as ${tls.server_name}.`),
+    h('p', { class: 'note' }, `Server name: ${tls.server_name}.`),
     h('ol', { class: 'chain' }, tls.chain.map((facts, place) => link(facts, place))));
 }
 
@@ -42,7 +42,7 @@ function link(facts, place) {
   const meter = h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', {}));
   meter.firstChild.style.width = `${spent}%`;
   return h('li', {},
-    h('h3', {}, facts.subject || '(no subject)', h('small', {}, place === 0 ? ' the server’s own' : ' sent along')),
+    h('h3', {}, facts.subject || '(no subject)', h('small', {}, place === 0 ? ' the server’s own' : ' sent with it')),
     h('dl', { class: 'pairs' },
       fact('Issuer', facts.issuer),
       facts.names.length > 0 && fact('Names', facts.names.join(', ')),

@@ -1,10 +1,10 @@
-// A check as a line for the shell.
+// A check as a curl command.
 
 import { SECRET, read } from './form.js';
 
 /**
- * A line for the shell that runs the same check. The password comes from a variable, and goes to curl by a pipe: a command line can be
- * read by everybody on the machine, and `printf` is the shell's own.
+ * A shell command that runs the same check. The password comes from a variable and goes to curl through a pipe: every user of the
+ * machine can read a command line. `printf` is a builtin, so it has none.
  */
 export function curl(form) {
   const { [SECRET]: password, ...parameters } = read(form);
@@ -16,7 +16,7 @@ export function curl(form) {
   return `printf %s ${quoted(`${body.slice(0, -1)}${comma}"${SECRET}":"`)} "$(printf %s "$SASL_PASSWORD" | ${ESCAPE})" '"}' |\n  ${line} @-`;
 }
 
-/** What JSON wants escaped of all that a password may hold. */
+/** Escapes the characters of a password that JSON needs escaped. */
 const ESCAPE = String.raw`sed 's/["\\]/\\&/g'`;
 
 function quoted(text) {

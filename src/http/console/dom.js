@@ -1,4 +1,4 @@
-// Elements are made here, and their text is always text: what a mail server says is never read as HTML.
+// Makes elements. Text is always set as text: the text of a mail server is never parsed as HTML.
 
 /** An element with attributes and children. A child that is null, undefined or false is left out. */
 export function h(tag, attributes = {}, ...children) {
@@ -13,17 +13,17 @@ export function h(tag, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-/** A term and what it is, of a list of facts. */
+/** A term and its description, for a `<dl>`. */
 export function fact(term, ...what) {
   return h('div', {}, h('dt', {}, term), h('dd', {}, what));
 }
 
-/** A part of the report. */
+/** A section of the report. */
 export function card(id, title, ...children) {
   return h('section', { class: 'card', id: `of-${id}`, 'aria-labelledby': `of-${id}-title` }, h('h2', { id: `of-${id}-title` }, title), children);
 }
 
-/** Milliseconds as people read them. */
+/** A duration in milliseconds, formatted for people. */
 export function duration(ms) {
   if (ms === null || ms === undefined) return '—';
   if (ms < 10) return `${ms.toFixed(2)} ms`;
@@ -31,14 +31,14 @@ export function duration(ms) {
   return `${(ms / 1000).toFixed(2)} s`;
 }
 
-/** Puts text on the clipboard and says so in the button, for a moment. */
+/** Copies text to the clipboard and shows that on the button for a moment. */
 export async function copy(text, button) {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = 'Copied';
   } catch {
-    // Without HTTPS a browser may have no clipboard for us.
+    // Without HTTPS a browser may deny access to the clipboard.
     window.prompt('Copy this:', text);
   }
   setTimeout(() => { button.textContent = label; }, 1500);

@@ -1,12 +1,12 @@
-// The form and the parameters of a check: one to the other.
+// Converts between the form and the parameters of a check.
 
-/** Never in a link, nor in a curl line. */
+/** Never in a link or a curl command. */
 export const SECRET = 'sasl_password';
 const DEFAULT_PAYLOAD = 'Subject: Testing';
-/** Blanks around any other value came along when it was copied; in these they may be meant. */
+/** Fields whose value is not trimmed: spaces may belong to it. */
 const VERBATIM = new Set([SECRET, 'sasl_user', 'sasl_auth_id', 'payload']);
 
-/** The parameters that were given. What was left as it is, the service decides. */
+/** The parameters that were filled in. For the others the service has defaults. */
 export function read(form) {
   const parameters = {};
   for (const [name, text] of new FormData(form)) {
@@ -28,7 +28,7 @@ function typed(field, text) {
   return text;
 }
 
-/** Fills the form in. Parameters and choices that it does not know are left out. */
+/** Fills in the form. Unknown parameters and options are ignored. */
 export function write(form, parameters) {
   form.reset();
   for (const name of ['starttls', 'implicit_tls']) {
@@ -42,12 +42,12 @@ export function write(form, parameters) {
   }
 }
 
-/** A form has members of its own, such as `length`, so that `elements` is not asked for names from outside. */
+/** Not `form.elements[name]`: that has properties of its own, such as `length`, and the name comes from a link. */
 function named(form, name) {
   return form.querySelector(`[name="${CSS.escape(name)}"]`);
 }
 
-/** The page's address with the form filled in, without the password. Behind the `#`, so that no server sees it. */
+/** The address of the page with this form, without the password. The parameters are in the fragment, which is not sent to a server. */
 export function link(form) {
   const parameters = Object.entries(read(form)).filter(([name]) => name !== SECRET);
   const given = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)]));
@@ -55,7 +55,7 @@ export function link(form) {
   return `${location.origin}${location.pathname}#${given}`;
 }
 
-/** A folded group says what was chosen in it, where that is not the default. */
+/** Shows in the summary of each group what was chosen in it, unless it is the default. */
 export function summarize(form) {
   for (const place of form.querySelectorAll('[data-summary]')) {
     const field = form.elements[place.dataset.summary];

@@ -1,6 +1,6 @@
-// A check as the service tells it: events while it runs, or why no report came.
+// Runs a check on the service and reads its events.
 
-/** Why there is no report: the service's problem document (RFC 9457), or what kept its answer away, in the same form. */
+/** Why there is no report: the problem document of the service (RFC 9457), or a network error in the same form. */
 export class NoReport extends Error {
   constructor(problem, retryAfter = null) {
     super(problem.detail ?? problem.title);
@@ -8,45 +8,45 @@ export class NoReport extends Error {
   }
 }
 
-/** Runs a check, and yields `{event, data}`: `open` once the service has begun to answer, and then each event of its stream, the last a `report`. */
+/** Runs a check and yields `{event, data}`: `open` when the response begins, then each event of its stream, the last one a `report`. */
 export async function* run(parameters, signal) {
   const response = await ask(parameters, signal);
   if (!response.ok) throw new NoReport(await problemOf(response), response.headers.get('Retry-After'));
   yield { event: 'open' };
   try {
-    for await (const told of events(response.body.pipeThrough(new TextDecoderStream()))) {
-      if (told.event === 'problem') throw new NoReport(told.data);
-      yield told;
-      if (told.event === 'report') return;
+    for await (const received of events(response.body.pipeThrough(new TextDecoderStream()))) {
+      if (received.event === 'problem') throw new NoReport(received.data);
+      yield received;
+      if (received.event === 'report') return;
     }
   } catch (error) {
-    throw error instanceof NoReport ? error : brokenOff(`${error.message}.`);
+    throw error instanceof NoReport ? error : cutOff(`${error.message}.`);
   }
-  throw brokenOff('It ended before the report.');
+  throw cutOff('It ended before the report.');
 }
 
 async function ask(parameters, signal) {
-  // The page's own address may hold a user name and a token, with which `fetch` takes no path.
+  // `fetch` refuses a relative URL if the address of the page has a user name and a password.
   const url = new URL('/v1/checks/smtp', location.origin);
   const headers = { 'Content-Type': 'application/json', Accept: 'text/event-stream' };
   try {
     return await fetch(url, { method: 'POST', headers, body: JSON.stringify(parameters), signal });
   } catch (error) {
-    throw new NoReport({ title: 'The service gave no answer', detail: error.message });
+    throw new NoReport({ title: 'The service did not respond', detail: error.message });
   }
 }
 
-function brokenOff(why) {
-  return new NoReport({ title: 'The answer broke off', detail: `${why} Something in between, such as a proxy, may have cut it` });
+function cutOff(why) {
+  return new NoReport({ title: 'The response was cut off', detail: `${why} A proxy on the way may have closed the connection` });
 }
 
-/** What is in between may answer, too, and without a document. */
+/** The response may come from a proxy, and then has no problem document. */
 async function problemOf(response) {
   const problem = await response.json().catch(() => null);
   return { title: `${response.status} ${response.statusText}`.trim(), ...problem };
 }
 
-/** The events of a stream of text (HTML standard, 9.2.6). Comments are keep-alives, and dropped. */
+/** Parses an event stream (HTML Living Standard, section 9.2.6). Comments are keep-alives and ignored. */
 async function* events(chunks) {
   let text = '';
   let event = {};

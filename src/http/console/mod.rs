@@ -1,7 +1,7 @@
-//! The console at `/`: one page that runs a check and shows it while it happens.
+//! The console at `/`: a page that runs a check and shows it while it runs.
 //!
-//! The files in `console/` are part of the program, and the page loads nothing else. Scripts and styles are files of their own, so
-//! that the policy can forbid inline ones: what a mail server says can never become a script.
+//! The files are compiled into the program, and the page loads nothing else. Scripts and styles are separate files, so
+//! that the content security policy can forbid inline ones: the text of a mail server can never run as a script.
 
 use axum::{
     Router,
@@ -20,7 +20,6 @@ const PAGE: &str = include_str!("index.html");
 const FILES: [(&str, &str, &str); 13] = [
     ("app.js", "text/javascript", include_str!("app.js")),
     ("certificate.js", "text/javascript", include_str!("certificate.js")),
-    ("complaints.js", "text/javascript", include_str!("complaints.js")),
     ("curl.js", "text/javascript", include_str!("curl.js")),
     ("dom.js", "text/javascript", include_str!("dom.js")),
     ("form.js", "text/javascript", include_str!("form.js")),
@@ -28,17 +27,18 @@ const FILES: [(&str, &str, &str); 13] = [
     ("report.js", "text/javascript", include_str!("report.js")),
     ("result.js", "text/javascript", include_str!("result.js")),
     ("verdict.js", "text/javascript", include_str!("verdict.js")),
+    ("violations.js", "text/javascript", include_str!("violations.js")),
     ("waterfall.js", "text/javascript", include_str!("waterfall.js")),
     ("style.css", "text/css", include_str!("style.css")),
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
 ];
 
-/// `/` and its files.
+/// The routes of the page and its files.
 pub(super) fn routes() -> Router {
     Router::new().route("/", get(page)).route("/console/{file}", get(file)).layer(CompressionLayer::new())
 }
 
-/// The page tells its script whether callers need a token, which the curl line then has.
+/// The page tells its script whether callers need a token, for the curl line.
 async fn page(request: Request) -> Response {
     match request.extensions().get::<Caller>() {
         Some(_) => Html(PAGE.replacen("<html ", "<html data-guarded=\"yes\" ", 1)).into_response(),
@@ -59,13 +59,13 @@ mod tests {
 
     use super::*;
 
-    /// What stands between `before` and the next `after`, wherever it does.
+    /// Each text between `before` and the next `after`.
     fn between<'a>(text: &'a str, before: &str, after: char) -> impl Iterator<Item = &'a str> {
         text.split(before).skip(1).filter_map(move |rest| rest.split(after).next())
     }
 
     #[test]
-    fn every_file_is_asked_for_and_every_file_asked_for_is_there() {
+    fn the_page_loads_exactly_these_files() {
         let scripts = FILES.iter().filter(|(name, ..)| name.ends_with(".js"));
         let imported = scripts.flat_map(|(_, _, text)| between(text, "from './", '\''));
         let asked: BTreeSet<&str> = between(PAGE, "\"/console/", '"').chain(imported).collect();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_inline_that_the_policy_forbids() {
+    fn the_page_has_no_inline_script_or_style() {
         for forbidden in ["<style", " style=", "javascript:", " onclick", " onload", "http://", "https://"] {
             assert!(!PAGE.contains(forbidden), "{forbidden}");
         }

@@ -1,9 +1,9 @@
-// The report of a check that ran, below its verdict: the certificates, what the server offers, the dialogue.
+// The report of a check, below its verdict: certificates, capabilities, transcript.
 
 import { certificates } from './certificate.js';
 import { card, copy, duration, h } from './dom.js';
 
-/** A card each. */
+/** The cards of the report. */
 export function details(report) {
   return [
     report.tls && certificates(report),

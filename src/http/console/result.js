@@ -1,24 +1,24 @@
-// The place of the result: what a check is doing, and what came of it.
+// The result: the progress of a check, then its verdict and its report.
 
-import { flaws } from './certificate.js';
+import { certificateErrors } from './certificate.js';
 import { byId, h } from './dom.js';
 import { details } from './report.js';
 import { verdict } from './verdict.js';
 import { Waterfall, nameOf } from './waterfall.js';
 
-/** As it was before the first check. */
+/** Shows the page as it was before the first check. */
 export function clear() {
   byId('idle').hidden = false;
   for (const id of ['outcome', 'phases', 'report']) byId(id).hidden = true;
-  say('');
+  announce('');
 }
 
-/** The result of one check. It takes the place of the one before as soon as the check begins: that one's verdict is not about this check. */
+/** The result of one check. It replaces the previous one as soon as the check begins. */
 export class Result {
   #timeout;
   #waterfall = new Waterfall(byId('waterfall'));
 
-  /** `timeout` is what the check was given, in milliseconds, if anything; `stop` is called by whoever does not want to wait. */
+  /** `timeout` is the parameter of the check in milliseconds, if given; the Stop button calls `stop`. */
   constructor(timeout, stop) {
     clear();
     byId('idle').hidden = true;
@@ -28,7 +28,7 @@ export class Result {
     this.#outcome(outcome('running', 'Running…', button));
   }
 
-  /** Brings the result to where it is seen: on a phone it lies below the form, and a long one may be scrolled away. */
+  /** Scrolls to the result: on a phone it is below the form, and the page may be scrolled past its top. */
   reveal() {
     const { top } = byId('result').getBoundingClientRect();
     if (top < 0 || top > innerHeight / 2) byId('result').scrollIntoView();
@@ -42,13 +42,13 @@ export class Result {
   end(phase) {
     byId('phases').hidden = false;
     this.#waterfall.end(phase);
-    say(`${nameOf(phase.name)}: ${phase.ok ? 'done' : 'failed'}`);
+    announce(`${nameOf(phase.name)}: ${phase.ok ? 'done' : 'failed'}`);
   }
 
   report(report) {
     this.#waterfall.stop(report.metrics.duration);
-    const wrong = flaws(report.tls);
-    if (wrong.length > 0) this.#waterfall.warn('tls', `certificate: ${wrong.join(', ').toLowerCase()}`);
+    const errors = certificateErrors(report.tls);
+    if (errors.length > 0) this.#waterfall.warn('tls', `certificate: ${errors.join(', ').toLowerCase()}`);
     this.#outcome(verdict(report, this.#timeout));
     byId('report').replaceChildren(...details(report));
     byId('report').hidden = false;
@@ -59,7 +59,7 @@ export class Result {
     this.#outcome(outcome('stopped', 'Stopped by you', h('p', { class: 'note' }, 'The connection to the mail server was closed.')));
   }
 
-  /** There is no report, and this is why. */
+  /** Shows why there is no report. */
   missing(title, detail, note) {
     this.#waterfall.stop();
     this.#outcome(outcome('missing', title, detail && h('p', { class: 'reason' }, detail), note && h('p', { class: 'note' }, note)));
@@ -67,11 +67,11 @@ export class Result {
 
   #outcome(card) {
     const place = byId('outcome');
-    // The button to stop is about to go. Without a new place the keyboard would have to start at the top of the page.
+    // The Stop button is about to be removed. Without a new focus, the keyboard would start at the top of the page.
     if (place.contains(document.activeElement)) byId('run').focus({ preventScroll: true });
     place.replaceChildren(card);
     place.hidden = false;
-    say([...card.querySelectorAll('h2, .words, .reason')].map((part) => part.textContent).join('. '));
+    announce([...card.querySelectorAll('h2, .words, .reason')].map((part) => part.textContent).join('. '));
   }
 }
 
@@ -79,7 +79,7 @@ function outcome(state, title, ...children) {
   return h('div', { class: `card outcome ${state}` }, h('h2', {}, title), children);
 }
 
-/** For those who hear the page. */
-function say(text) {
+/** Announces text to screen readers. */
+function announce(text) {
   byId('status').textContent = text;
 }

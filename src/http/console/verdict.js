@@ -1,36 +1,36 @@
-// The verdict: how a check ended, and the facts that one looks for first.
+// The verdict: how a check ended, and its main facts.
 
-import { certificateInBrief, flaws } from './certificate.js';
+import { certificateErrors, certificateSummary } from './certificate.js';
 import { duration, fact, h } from './dom.js';
 import { nameOf } from './waterfall.js';
 
-/** How it failed. A failed handshake needs no word: its phase has the name. */
+/** The kinds of failure. `tls` needs no text: its phase is the TLS handshake. */
 const KINDS = {
-  dns: 'the name leads to no mail server', refused: 'connection refused', unreachable: 'unreachable', closed: 'the server hung up',
-  protocol: 'not as SMTP has it', rejected: 'rejected', tls: '', certificate: 'the certificate is not good enough', unsupported: 'not supported',
+  dns: 'no mail server found', refused: 'connection refused', unreachable: 'unreachable', closed: 'the server closed the connection',
+  protocol: 'not valid SMTP', rejected: 'rejected', tls: '', certificate: 'the certificate is not valid', unsupported: 'not supported',
 };
 
-/** How it ended, in a sentence, and the facts that one looks for first. `timeout` is what the check was given, in milliseconds, if anything. */
+/** The card with the verdict. `timeout` is the parameter of the check in milliseconds, if given. */
 export function verdict(report, timeout) {
   const { outcome, failure, target, metrics, tls } = report;
   const last = report.phases.filter(({ name, ok }) => ok && name !== 'quit').at(-1);
   const title = {
-    delivered: 'Delivered: the server took the message',
+    delivered: 'Delivered: the server accepted the message',
     completed: `Completed: ended after ${nameOf(last?.name)}, as asked`,
     failed: failure && [`Failed at ${nameOf(failure.phase)}`, kindOf(failure, timeout ?? metrics.duration)].filter(Boolean).join(': '),
   }[outcome];
-  return h('div', { class: `card outcome verdict ${outcome} ${flaws(tls).length > 0 ? 'flawed' : ''}`, 'data-outcome': outcome },
+  return h('div', { class: `card outcome verdict ${outcome} ${certificateErrors(tls).length > 0 ? 'flawed' : ''}`, 'data-outcome': outcome },
     h('h2', {}, title),
-    failure && saysMore(failure) && h('p', { class: 'words' }, [failure.code && h('b', {}, `${failure.code} `), failure.enhanced_code && `${failure.enhanced_code} `, failure.message]),
+    failure && hasDetails(failure) && h('p', { class: 'words' }, [failure.code && h('b', {}, `${failure.code} `), failure.enhanced_code && `${failure.enhanced_code} `, failure.message]),
     failure && h('p', { class: 'note' }, failure.temporary ? 'Temporary: the same check may succeed later.' : 'Permanent: trying again will not help.'),
     h('dl', { class: 'facts' },
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),
       fact('Duration', duration(metrics.duration)),
       tls?.cipher && fact('Encryption', `${tls.version}, ${tls.cipher}`),
-      metrics.cert_end_in !== undefined && fact('Certificate', certificateInBrief(metrics.cert_end_in, tls)),
+      metrics.cert_end_in !== undefined && fact('Certificate', certificateSummary(metrics.cert_end_in, tls)),
       report.queue_id && fact('Queued as', report.queue_id)),
     report.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, report.warnings.map((warning) => h('li', {}, warning))),
-    target.attempts && h('details', {}, h('summary', {}, `${target.attempts.length} tried in vain`),
+    target.attempts && h('details', {}, h('summary', {}, `${target.attempts.length} failed attempts`),
       h('ul', {}, target.attempts.map(({ host, address, error }) => h('li', {}, `${host}${address ? ` [${address}]` : ''}: ${error}`)))));
 }
 
@@ -38,7 +38,7 @@ function kindOf({ kind }, timeout) {
   return kind === 'timeout' ? `no answer within ${duration(timeout)}` : KINDS[kind] ?? kind;
 }
 
-/** Whether there is more to say than the title does: words of the server, or what our own account adds. */
-function saysMore({ phase, kind, code }) {
+/** Whether the message of the failure adds something to the title: a reply of the server, or details of ours. */
+function hasDetails({ phase, kind, code }) {
   return code !== null || phase === 'dns' || !['refused', 'timeout', 'closed'].includes(kind);
 }

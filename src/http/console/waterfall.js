@@ -1,4 +1,4 @@
-// The phases as bars over time, growing while the check runs.
+// The phases as bars on a time axis, which grow while the check runs.
 
 import { byId, duration, h } from './dom.js';
 
@@ -8,17 +8,17 @@ const NAMES = {
   body: 'Message', quit: 'QUIT',
 };
 
-/** What people call a phase. */
+/** The name of a phase on the page. */
 export const nameOf = (phase) => NAMES[phase] ?? phase;
 
 export class Waterfall {
-  /** Rows by the name of their phase, in the order in which they began to be shown. */
+  /** Rows by the name of their phase, in order of appearance. */
   #rows = new Map();
   #list;
-  /** When the check began, on the page's clock. */
+  /** The start of the check, on the clock of the page. */
   #began = null;
   #frame = null;
-  /** What the whole check took, once that is known. */
+  /** The duration of the whole check, once known. */
   #total = 0;
 
   constructor(list) {
@@ -26,14 +26,14 @@ export class Waterfall {
     list.replaceChildren();
   }
 
-  /** A phase is under way. */
+  /** A phase has begun. */
   begin({ name, started_ms: started }) {
     this.#began ??= performance.now() - started;
     if (!this.#rows.has(name)) this.#row(name, started);
     this.#frame ??= requestAnimationFrame(() => this.#grow());
   }
 
-  /** A phase has ended, or will not end any more. */
+  /** A phase has ended, or never will. */
   end(phase) {
     const row = this.#rows.get(phase.name) ?? this.#row(phase.name, phase.started_ms);
     row.started = phase.started_ms;
@@ -46,7 +46,7 @@ export class Waterfall {
     this.#scale();
   }
 
-  /** Nothing more will come. What is still open was cut short, which is no fault of the mail server. */
+  /** The check is over. Phases without an end were cut off, which is not an error of the mail server. */
   stop(total = this.#now()) {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
@@ -60,7 +60,7 @@ export class Waterfall {
     this.#scale();
   }
 
-  /** A phase ended well, and yet something is wrong that only the report knows of. */
+  /** Marks a phase that succeeded, but about which the report has a warning. */
   warn(name, text) {
     const row = this.#rows.get(name);
     if (!row) return;
@@ -105,13 +105,13 @@ export class Waterfall {
   }
 }
 
-/** A longer reply takes a line until somebody wants to read it. */
-const LONG = 80;
+/** Characters of a reply that are shown without being expanded. */
+const MAX_REPLY_LENGTH = 80;
 
 function reply({ code, enhanced_code: enhanced, message }) {
   const [first, ...rest] = (message ?? '').split('\n');
   const lines = rest.length > 0 && h('i', {}, ` ${1 + rest.length} lines:`);
   const head = [code && h('b', {}, String(code)), enhanced && ` ${enhanced}`, lines, first && ` ${first}`].filter(Boolean);
-  if (!lines && first.length <= LONG) return head;
+  if (!lines && first.length <= MAX_REPLY_LENGTH) return head;
   return [h('details', {}, h('summary', {}, head), lines && h('pre', {}, rest.join('\n')))];
 }

@@ -1,4 +1,4 @@
-//! Request bodies, read within a size and a time.
+//! Request bodies, read with limits on size, time and number.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,34 +16,36 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use crate::http::problem::{Problem, ProblemType};
 
-/// Bytes of a body that is read whoever else is sending one. Nearly all are; whoever is slow with one keeps nobody out.
-const SMALL: usize = 16 * 1024;
+/// Bodies up to this many bytes are not limited in number: nearly all are that small, so slow large ones block no other
+/// caller.
+const SMALL_BODY_SIZE: usize = 16 * 1024;
 
-/// How large a body may be, how long it may take, and how many may be under way. A clone shares the count.
+/// Limits on request bodies. Clones share the count of large bodies.
 #[derive(Clone, Debug)]
 pub struct BodyLimits {
-    size: usize,
-    time: Duration,
-    places: Arc<Semaphore>,
+    max_size: usize,
+    timeout: Duration,
+    large_bodies: Arc<Semaphore>,
 }
 
 impl BodyLimits {
-    /// Bodies of at most `size` bytes, which arrive within `time` of the header. Of those that are not small, `at_once` may be under way at
-    /// the same time: what has been read of a body is in memory before the check counts as one that is in flight.
-    pub fn new(size: usize, time: Duration, at_once: usize) -> Self {
-        Self { size, time, places: Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS))) }
+    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header; at most `max_large` larger than
+    /// 16 KiB at a time. The last one is needed because a body is in memory before its check counts as in flight.
+    pub fn new(max_size: usize, timeout: Duration, max_large: usize) -> Self {
+        let large_bodies = Arc::new(Semaphore::new(max_large.min(Semaphore::MAX_PERMITS)));
+        Self { max_size, timeout, large_bodies }
     }
 }
 
-/// `application/json` and its relatives (RFC 6839, section 3.1), whatever their parameters.
+/// Whether the content type is `application/json` or has the suffix `+json` (RFC 6839, section 3.1), with any
+/// parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let essence =
-        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()?.split(';').next());
     let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || essence.starts_with("application/") && essence.ends_with("+json")
 }
 
-/// The octets of a body that says it is JSON.
+/// Reads a body whose content type is JSON.
 ///
 /// # Errors
 /// 400, 408, 413, 415 or 503: see [`ProblemType`].
@@ -60,42 +62,40 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
             "send the body as it is, without `Content-Encoding`",
         ));
     }
-    let too_large = || Problem::new(ProblemType::PayloadTooLarge, format!("the body may have {} bytes", limits.size));
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limits.size as u64) {
+    let too_large =
+        || Problem::new(ProblemType::PayloadTooLarge, format!("the body may have {} bytes", limits.max_size));
+    let content_length =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if content_length.is_some_and(|length| length > limits.max_size as u64) {
         return Err(too_large());
     }
-    let body: Limited<Body> = Limited::new(request.into_body(), limits.size);
-    match tokio::time::timeout(limits.time, read(body, &limits.places)).await {
+    let body: Limited<Body> = Limited::new(request.into_body(), limits.max_size);
+    match tokio::time::timeout(limits.timeout, read(body, &limits.large_bodies)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) if error.is::<TryAcquireError>() => {
-            Err(Problem::no_room("as many large requests are being read as the service has room for"))
+            Err(Problem::load_shed("the service is reading as many large requests as it may at a time"))
         }
         Ok(Err(error)) => {
             tracing::debug!(?error, "a request body broke off");
             Err(Problem::new(ProblemType::MalformedJson, "the body broke off"))
         }
         Err(_) => {
-            Err(Problem::new(ProblemType::RequestTimeout, format!("the body must be sent within {:?}", limits.time)))
+            Err(Problem::new(ProblemType::RequestTimeout, format!("the body must be sent within {:?}", limits.timeout)))
         }
     }
 }
 
-/// All of a body, copied piece by piece: to keep a piece is to keep the buffer that it was read into, and a caller may send a megabyte
-/// in pieces of one byte.
-async fn read(mut body: Limited<Body>, places: &Semaphore) -> Result<Vec<u8>, BoxError> {
-    let (mut bytes, mut place) = (Vec::new(), None);
+/// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
+/// chunks of one byte.
+async fn read(mut body: Limited<Body>, large_bodies: &Semaphore) -> Result<Vec<u8>, BoxError> {
+    let (mut bytes, mut permit) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
-        if let Ok(piece) = frame?.into_data() {
-            if place.is_none() && bytes.len() + piece.len() > SMALL {
-                place = Some(places.try_acquire()?);
+        if let Ok(chunk) = frame?.into_data() {
+            if permit.is_none() && bytes.len() + chunk.len() > SMALL_BODY_SIZE {
+                permit = Some(large_bodies.try_acquire()?);
             }
-            bytes.extend_from_slice(&piece);
+            bytes.extend_from_slice(&chunk);
         }
     }
     Ok(bytes)
@@ -110,43 +110,46 @@ mod tests {
 
     use super::*;
 
-    /// A piece of a body that is counted as long as its memory is kept.
-    struct Piece(&'static [u8], #[expect(dead_code, reason = "it counts by being there")] Arc<()>);
+    /// A chunk of a body; the counter tells how many are in memory.
+    struct Chunk(&'static [u8], #[expect(dead_code, reason = "held for its count")] Arc<()>);
 
-    impl AsRef<[u8]> for Piece {
+    impl AsRef<[u8]> for Chunk {
         fn as_ref(&self) -> &[u8] {
             self.0
         }
     }
 
     #[tokio::test]
-    async fn no_piece_of_a_body_is_kept() {
+    async fn no_chunk_of_a_body_is_kept() {
         let kept = Arc::new(());
         let counter = kept.clone();
-        let pieces = ["{", " ", "}"].map(str::as_bytes).into_iter().map(move |text| {
-            assert!(Arc::strong_count(&counter) <= 3, "pieces that were read are kept");
-            Ok::<_, Infallible>(Bytes::from_owner(Piece(text, counter.clone())))
+        let chunks = ["{", " ", "}"].map(str::as_bytes).into_iter().map(move |text| {
+            assert!(Arc::strong_count(&counter) <= 3, "chunks that were read are kept");
+            Ok::<_, Infallible>(Bytes::from_owner(Chunk(text, counter.clone())))
         });
-        let body = Limited::new(Body::from_stream(stream::iter(pieces)), 3);
+        let body = Limited::new(Body::from_stream(stream::iter(chunks)), 3);
         let body = read(body, &Semaphore::new(0)).await.expect("a body");
         assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
     }
 
     #[tokio::test]
-    async fn large_bodies_are_read_so_many_at_a_time() {
-        let limits = BodyLimits::new(3 * SMALL, Duration::from_secs(60), 1);
+    async fn the_number_of_large_bodies_is_limited() {
+        let limits = BodyLimits::new(3 * SMALL_BODY_SIZE, Duration::from_secs(60), 1);
         let request = |body| Request::post("/").header(CONTENT_TYPE, "application/json").body(body).expect("a request");
-        let large = || vec![b' '; SMALL + 1];
+        let large = || vec![b' '; SMALL_BODY_SIZE + 1];
         let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(large()))]).chain(stream::pending());
         let mut first = tokio_test::task::spawn(read_json(request(Body::from_stream(begun)), limits.clone()));
         tokio_test::assert_pending!(first.poll());
-        let refused = read_json(request(Body::from(large())), limits.clone()).await.expect_err("there is no room");
+        let refused = read_json(request(Body::from(large())), limits.clone()).await.expect_err("one is being read");
         let answer = refused.into_response();
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(answer.headers().contains_key("retry-after"));
         let small = read_json(request(Body::from("{}")), limits.clone()).await;
-        assert_eq!(small.expect("room for a small one"), b"{}");
+        assert_eq!(small.expect("a small body"), b"{}");
         drop(first);
-        assert_eq!(read_json(request(Body::from(large())), limits).await.expect("room").len(), SMALL + 1);
+        assert_eq!(
+            read_json(request(Body::from(large())), limits).await.expect("the first is gone").len(),
+            SMALL_BODY_SIZE + 1
+        );
     }
 }

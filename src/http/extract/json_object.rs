@@ -1,4 +1,5 @@
-//! The members of the one JSON object that a request body is: as they stand there, for the parameters' own rules to judge.
+//! Extractor of a JSON object: its members exactly as the request body has them. The rules of the parameters judge them
+//! later.
 
 use std::fmt;
 
@@ -15,21 +16,21 @@ use crate::{
     },
 };
 
-/// Members of an object, at the most: several times as many as there are parameters. Each one that is unknown is reported.
-const MEMBERS: usize = 100;
+/// Several times the number of parameters. The response reports each unknown one.
+const MAX_MEMBERS: usize = 100;
 
-/// The members of a JSON object, as they stand in the body: in their order, and a name that occurs twice is there twice.
+/// The members of a JSON object in the order of the body. A duplicate name is kept, so that it can be reported.
 #[derive(PartialEq)]
-pub struct JsonMembers(pub Vec<(String, Value)>);
+pub struct JsonObject(pub Vec<(String, Value)>);
 
-/// By their names alone: a value may be a password.
-impl fmt::Debug for JsonMembers {
+/// Shows the names only: a value may be a password.
+impl fmt::Debug for JsonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
-impl<S> FromRequest<S> for JsonMembers
+impl<S> FromRequest<S> for JsonObject
 where
     S: Send + Sync,
     BodyLimits: FromRef<S>,
@@ -40,69 +41,37 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (limits, lifecycle) = (BodyLimits::from_ref(state), Lifecycle::from_ref(state));
         tokio::select! {
-            // Whoever is still uploading when the service drains would be refused in the end: better at once.
+            // A draining service would refuse the check anyway, so a slow upload is refused at once.
             biased;
             () = lifecycle.draining() => Err(Problem::shutting_down()),
-            // Boxed, for it is large and soon over, and the check that follows is long.
+            // Boxed: the future is large and short-lived, and the check that follows is long.
             body = Box::pin(read_json(request, limits)) => Self::parse(&body?),
         }
     }
 }
 
-impl JsonMembers {
-    /// Reads the members out of a JSON text.
+impl JsonObject {
+    /// Parses a JSON text.
     ///
     /// # Errors
-    /// `malformed-json`, with line and column; `invalid-parameters` for JSON that is no object.
+    /// `malformed-json`, with line and column; `invalid-parameters` for JSON that is not an object.
     pub fn parse(text: &[u8]) -> Result<Self, Problem> {
         let malformed = |error: serde_json::Error| Problem::new(ProblemType::MalformedJson, error.to_string());
         let mut json = serde_json::Deserializer::from_slice(text);
-        let read = match text.trim_ascii_start().first() {
-            Some(b'{') => Members::deserialize(&mut json)
-                .map(|Members(members)| members.ok_or_else(|| format!("must have no more than {MEMBERS} members"))),
+        let object = match text.trim_ascii_start().first() {
+            Some(b'{') => json
+                .deserialize_map(ObjectVisitor)
+                .map(|object| object.ok_or_else(|| format!("must have no more than {MAX_MEMBERS} members"))),
             first => IgnoredAny::deserialize(&mut json)
                 .map(|_| Err(format!("must be an object, not {}", first.map_or("nothing", kind_of)))),
         };
-        let members = read.map_err(malformed)?;
+        let object = object.map_err(malformed)?;
         json.end().map_err(malformed)?;
-        members
-            .map(Self)
-            .map_err(|detail| Problem::invalid_parameters(vec![Violation { pointer: String::new(), detail }]))
+        object.map_err(|detail| Problem::invalid_parameters(vec![Violation { pointer: String::new(), detail }]))
     }
 }
 
-/// The members of an object, if they are not too many.
-struct Members(Option<Vec<(String, Value)>>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyObject;
-
-        impl<'de> Visitor<'de> for AnyObject {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some((name, Flat(value))) = map.next_entry()? {
-                    if members.len() == MEMBERS {
-                        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                        return Ok(Members(None));
-                    }
-                    members.push((name, value));
-                }
-                Ok(Members(Some(members)))
-            }
-        }
-
-        deserializer.deserialize_map(AnyObject)
-    }
-}
-
-/// What a JSON value is that begins with this octet.
+/// The JSON type of a value that begins with this octet.
 fn kind_of(first: &u8) -> &'static str {
     match first {
         b'[' => "an array",
@@ -113,15 +82,38 @@ fn kind_of(first: &u8) -> &'static str {
     }
 }
 
-/// A value without what is in it, should it be an array or an object: no parameter is one, and as a `Value` it can take eighty times the
-/// room that it takes as text.
+/// Reads an object; `None` if it has more than [`MAX_MEMBERS`].
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Option<JsonObject>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some((name, Flat(value))) = map.next_entry()? {
+            if members.len() == MAX_MEMBERS {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                return Ok(None);
+            }
+            members.push((name, value));
+        }
+        Ok(Some(JsonObject(members)))
+    }
+}
+
+/// A value; an array or an object without its content. No parameter is one, and a `Value` can take eighty times the
+/// memory of its text.
 struct Flat(Value);
 
 impl<'de> Deserialize<'de> for Flat {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyValue;
+        struct FlatVisitor;
 
-        impl<'de> Visitor<'de> for AnyValue {
+        impl<'de> Visitor<'de> for FlatVisitor {
             type Value = Value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,16 +150,12 @@ impl<'de> Deserialize<'de> for Flat {
                 Ok(value.into())
             }
 
-            fn visit_string<E>(self, value: String) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
             fn visit_unit<E>(self) -> Result<Value, E> {
                 Ok(Value::Null)
             }
         }
 
-        deserializer.deserialize_any(AnyValue).map(Self)
+        deserializer.deserialize_any(FlatVisitor).map(Self)
     }
 }
 
@@ -177,9 +165,8 @@ mod tests {
 
     #[test]
     fn what_is_in_a_value_is_not_kept() {
-        let JsonMembers(members) =
-            JsonMembers::parse(br#" {"a": [1, {"b": [2]}], "c": {"d": null}, "e": "f", "g": -1}"#)
-                .unwrap_or_else(|problem| panic!("{problem:?}"));
+        let JsonObject(members) = JsonObject::parse(br#" {"a": [1, {"b": [2]}], "c": {"d": null}, "e": "f", "g": -1}"#)
+            .unwrap_or_else(|problem| panic!("{problem:?}"));
         let members: Value = Value::Object(members.into_iter().collect());
         assert_eq!(members, serde_json::json!({"a": [], "c": {}, "e": "f", "g": -1}));
     }

@@ -1,4 +1,4 @@
-//! Extractors: what a handler takes from a request.
+//! Extractors: what the handlers take from a request.
 
 mod body;
 mod json_object;
@@ -7,4 +7,4 @@ pub(crate) mod request_context;
 mod trace_context;
 
 pub use body::BodyLimits;
-pub use json_object::JsonMembers;
+pub use json_object::JsonObject;

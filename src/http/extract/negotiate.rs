@@ -1,4 +1,4 @@
-//! Which form of an answer a caller would rather have (RFC 9110, section 12.5.1).
+//! Content negotiation: the format that a caller prefers (`Accept`, RFC 9110, section 12.5.1).
 
 use std::convert::Infallible;
 
@@ -7,22 +7,22 @@ use axum::{
     http::{HeaderMap, header::ACCEPT, request::Parts},
 };
 
-/// In which form the caller wants the report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReportForm {
-    /// One JSON document, when the check is over. Who is as glad of either gets it.
-    Document,
-    /// Events, while the check runs.
-    Events,
+pub(crate) enum ReportFormat {
+    /// One JSON document after the check. The default, also if the caller has no preference.
+    Json,
+    /// Server-sent events while the check runs.
+    EventStream,
 }
 
-impl ReportForm {
+impl ReportFormat {
     fn of(headers: &HeaderMap) -> Self {
-        if prefers(headers, "text/event-stream", "application/json") { Self::Events } else { Self::Document }
+        if prefers(headers, "text/event-stream", "application/json") { Self::EventStream } else { Self::Json }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for ReportForm {
+impl<S: Sync> FromRequestParts<S> for ReportFormat {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -30,19 +30,19 @@ impl<S: Sync> FromRequestParts<S> for ReportForm {
     }
 }
 
-/// Whether the caller prefers OpenMetrics to the text format that Prometheus had before. Who is as glad of either gets the latter.
+/// Whether the caller prefers OpenMetrics to Prometheus' older text format, which is the default.
 pub(crate) fn prefers_open_metrics(headers: &HeaderMap) -> bool {
     prefers(headers, "application/openmetrics-text", "text/plain")
 }
 
-fn prefers(headers: &HeaderMap, wanted: &str, usual: &str) -> bool {
+fn prefers(headers: &HeaderMap, wanted: &str, default: &str) -> bool {
     let ranges = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     let preference = |media_type| ranges().filter_map(|range| Preference::of(range, media_type)).max();
     let rank = preference(wanted).map(Preference::by_rank);
-    rank.is_some_and(|rank| rank.0 > 0 && Some(rank) > preference(usual).map(Preference::by_rank))
+    rank.is_some_and(|rank| rank.0 > 0 && Some(rank) > preference(default).map(Preference::by_rank))
 }
 
-/// How much a caller would like a media type. The most specific range that covers it decides.
+/// How much a caller prefers a media type. The most specific range that covers the type decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Preference {
     specificity: u8,
@@ -51,7 +51,7 @@ struct Preference {
 }
 
 impl Preference {
-    /// What this media range says about the type; `None` if it does not cover it, or is malformed.
+    /// The preference that a media range gives the type. `None`: it does not cover the type, or is malformed.
     fn of(range: &str, media_type: &str) -> Option<Self> {
         let mut parts = range.split(';').map(str::trim);
         let range = parts.next()?.to_ascii_lowercase();
@@ -66,13 +66,13 @@ impl Preference {
         Some(Self { specificity, weight: q.map_or(Some(1000), weight)? })
     }
 
-    /// For comparing two types: by weight, and of two that weigh the same, the one that was named.
+    /// Order of two types: by weight; of two with equal weight, the one with the more specific range.
     fn by_rank(self) -> (u16, u8) {
         (self.weight, self.specificity)
     }
 }
 
-/// A `qvalue`: from 0 to 1, with three decimals at the most.
+/// Parses a `qvalue`: from 0 to 1, with up to three decimals.
 fn weight(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if !["0", "1"].contains(&whole) || decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_for_those_who_prefer_them() {
+    fn an_event_stream_must_be_preferred() {
         for (accept, events) in [
             (&[][..], false),
             (&["*/*"], false),
@@ -100,23 +100,23 @@ mod tests {
             (&["application/json;q=0.5,text/event-stream;q=0.501"], true),
             (&["text/*"], true),
             (&["text/*, application/json"], false),
-            // What a browser sends for a page, and what is as welcome as JSON.
+            // What a browser sends for a page; and equal weights.
             (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], false),
             (&["application/json, text/event-stream"], false),
             (&["application/json, text/event-stream;q=0.5"], false),
             (&["*/*, text/event-stream;q=0.5"], false),
             (&["text/event-stream;q=0"], false),
             (&["text/event-stream;q=0.000, application/json;q=0"], false),
-            // The more specific range decides, whichever weighs more.
+            // The more specific range decides, even if its weight is lower.
             (&["text/*, text/event-stream;q=0.1, application/json;q=0.2"], false),
-            // A range that is malformed says nothing.
+            // A malformed range is ignored.
             (&["text/event-stream;q=2"], false),
             (&["text/event-stream;q=high"], false),
             (&["event-stream, text"], false),
             (&["text/html"], false),
         ] {
             let headers = accept.iter().map(|value| (ACCEPT, value.parse().expect("a header value"))).collect();
-            assert_eq!(ReportForm::of(&headers) == ReportForm::Events, events, "{accept:?}");
+            assert_eq!(ReportFormat::of(&headers) == ReportFormat::EventStream, events, "{accept:?}");
         }
     }
 

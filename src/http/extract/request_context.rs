@@ -1,4 +1,4 @@
-//! Where a check is asked for: by whom, and within which trace.
+//! Extractor of the context of a check: its caller and its trace.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use opentelemetry::trace::SpanContext;
 use super::trace_context;
 use crate::{check::Check, http::middleware::auth::Caller, probe::CheckJob};
 
-/// What an order says beside the check itself. Every door that runs checks takes it from the request.
+/// What a [`CheckJob`] has besides the check. Every handler that runs checks extracts it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     caller: Option<String>,
@@ -16,8 +16,8 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// An order for this check.
-    pub(crate) fn order(self, check: Check) -> CheckJob {
+    /// Makes the job that runs this check.
+    pub(crate) fn job(self, check: Check) -> CheckJob {
         let Self { caller, parent } = self;
         CheckJob { caller, parent, ..CheckJob::new(check) }
     }

@@ -1,4 +1,4 @@
-//! The trace that a request belongs to (W3C Trace Context, `traceparent` and `tracestate`).
+//! The trace that a request belongs to (W3C Trace Context: `traceparent` and `tracestate`).
 
 use axum::http::HeaderMap;
 use opentelemetry::{
@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-/// The caller's span, if the request names one. A header that is not of the form is as none, as the specification has it.
+/// The caller's span, if the request names one. The specification says to ignore a malformed header.
 pub(crate) fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     if !headers.contains_key("traceparent") {
         return None;

@@ -1,16 +1,18 @@
-//! The service's own figures, and `GET /metrics`, where Prometheus fetches them.
+//! The metrics of the service itself, and `GET /metrics`, where Prometheus scrapes them.
 //!
-//! - `checks` counts them around the probe that the doors use: each once, whichever door it came by.
-//! - `requests` counts what the doors answer.
-//! - `process` reads what the system says of the process, when somebody asks.
-//! - `text` writes the format that every scraper reads.
+//! - `checks`: checks that ran, counted by a layer around the probe that all routes share.
+//! - `refusals`: checks that did not run.
+//! - `requests`: HTTP requests, counted by a layer around the router.
+//! - `process`: the process, read from the system at each scrape.
+//! - `text_format`: Prometheus' text format.
 //!
-//! No label has a value that a mail server or a stranger could choose: each would be a time series for good.
+//! No label value comes from a mail server or an unknown caller: each one would be a new time series.
 
 mod checks;
 mod process;
+mod refusals;
 mod requests;
-mod text;
+mod text_format;
 
 use std::{
     fmt,
@@ -24,23 +26,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
-use checks::CheckMetrics;
+pub(super) use requests::{count_request, record_route};
+
+use crate::http::{openapi::responses::Unauthorized, problem::Problem, routes::health, server::Lifecycle};
+use checks::{CheckMetrics, CountChecksLayer};
+use refusals::RefusalMetrics;
 use requests::RequestMetrics;
-pub(super) use requests::{count, name_door};
 
-use crate::{
-    http::{problem::Problem, routes::health, server::Lifecycle},
-    probe::Probe,
-};
-
-/// Begins every name that is ours alone.
-const PREFIX: &str = "smtp_check";
-
-/// All figures. A clone counts into the same.
+/// All metrics. Clones share them.
 #[derive(Clone)]
 pub(super) struct Metrics(Arc<Inner>);
 
@@ -48,117 +45,56 @@ struct Inner {
     registry: Registry,
     checks: CheckMetrics,
     requests: RequestMetrics,
-    in_flight: Gauge<u64, AtomicU64>,
+    checks_in_flight: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
-    /// Everything at zero, but for what is counted already.
+    /// All metrics at zero, except for `dropped_lines`, which has counted since the log began.
     pub(super) fn new(dropped_lines: Option<Counter>) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(process::Process::new()));
-        let ours = registry.sub_registry_with_prefix(PREFIX);
+        registry.register_collector(Box::new(process::ProcessCollector::new()));
+        let ours = registry.sub_registry_with_prefix("smtp_check");
         let build = [("version", env!("CARGO_PKG_VERSION")), ("revision", health::REVISION.unwrap_or_default())];
-        ours.register("build", "Which program this is", Info::new(build));
-        let in_flight = Gauge::default();
-        ours.register("checks_in_flight", "Checks that are running", in_flight.clone());
-        let refusals = Family::default();
-        ours.register("refusals", "Checks that were asked for and not run, by reason", refusals.clone());
-        let checks = CheckMetrics::register(ours, Refusals::new(refusals.clone()));
-        let requests = RequestMetrics::register(ours, Refusals::new(refusals));
+        ours.register("build", "Version and commit of the program", Info::new(build));
+        let checks_in_flight = Gauge::default();
+        ours.register("checks_in_flight", "Checks that are running", checks_in_flight.clone());
+        let refusals = RefusalMetrics::register(ours);
+        let checks = CheckMetrics::register(ours, refusals.clone());
+        let requests = RequestMetrics::register(ours, refusals);
         if let Some(dropped_lines) = dropped_lines {
-            ours.register(
-                "log_lines_lost",
-                "Lines of the log that were lost, since nobody read it fast enough",
-                dropped_lines,
-            );
+            let help = "Lines of the log that were dropped because it was not read fast enough";
+            ours.register("log_lines_lost", help, dropped_lines);
         }
-        Self(Arc::new(Inner { registry, checks, requests, in_flight }))
+        Self(Arc::new(Inner { registry, checks, requests, checks_in_flight }))
     }
 
-    /// The same probe, with its checks counted.
-    pub(super) fn counting(&self, probe: Probe) -> Probe {
-        self.0.checks.counting(probe)
+    /// The layer that counts checks, for the probe.
+    pub(super) fn count_checks(&self) -> CountChecksLayer {
+        CountChecksLayer(self.0.checks.clone())
     }
 
-    /// All figures as text.
-    fn text(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
-        // Known already, and so not counted a second time.
-        self.0.in_flight.set(lifecycle.running() as u64);
-        text::write(&self.0.registry)
-    }
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
+    fn encode(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
+        // The lifecycle counts running checks already.
+        self.0.checks_in_flight.set(lifecycle.running() as u64);
+        text_format::encode(&self.0.registry)
     }
 }
 
-type ReasonLabel = [(&'static str, &'static str); 1];
-
-/// Counts refusals by reason. A clone counts into the same.
-#[derive(Clone, Debug)]
-struct Refusals(Family<ReasonLabel, Counter>);
-
-impl Refusals {
-    /// Each reason is there from the start: a rate needs the zero before the first one.
-    fn new(counters: Family<ReasonLabel, Counter>) -> Self {
-        for reason in Reason::ALL {
-            drop(counters.get_or_create(&reason.label()));
-        }
-        Self(counters)
-    }
-
-    fn count(&self, reason: Reason) {
-        self.0.get_or_create(&reason.label()).inc();
-    }
-}
-
-/// Why a check was not run.
-#[derive(Clone, Copy, Debug)]
-enum Reason {
-    Overloaded,
-    TargetBusy,
-    Forbidden,
-    Internal,
-    RateLimited,
-    ShuttingDown,
-}
-
-impl Reason {
-    const ALL: [Self; 6] =
-        [Self::Overloaded, Self::TargetBusy, Self::Forbidden, Self::Internal, Self::RateLimited, Self::ShuttingDown];
-
-    fn label(self) -> ReasonLabel {
-        let reason = match self {
-            Self::Overloaded => "overloaded",
-            Self::TargetBusy => "target_busy",
-            Self::Forbidden => "forbidden",
-            Self::Internal => "stuck",
-            Self::RateLimited => "rate_limited",
-            Self::ShuttingDown => "shutting_down",
-        };
-        [("reason", reason)]
-    }
-}
-
-/// How is the service itself?
+/// Metrics of the service itself
 ///
-/// Its own figures for Prometheus: checks by outcome, failing phase and kind, the time of each phase, what is in flight and what was
-/// refused, requests by door, status and caller, the build and the process. No check is run and no rate limit applies.
+/// For Prometheus: checks by outcome, failing phase and kind of failure, the time of each phase, checks in flight,
+/// refused checks, requests by route, status and caller, the build, and the process. No check is run, and no rate limit
+/// applies.
 #[utoipa::path(get, path = "/metrics", tag = "service", operation_id = "metrics",
     responses(
-        (status = 200, description = "The figures in Prometheus' text format 0.0.4", body = String, content_type = "text/plain",
+        (status = 200, description = "The metrics in Prometheus' text format 0.0.4", body = String, content_type = "text/plain",
             example = "# HELP smtp_check_checks_total Checks that ran, by outcome, failing phase and kind of failure.\n# TYPE smtp_check_checks_total counter\nsmtp_check_checks_total{outcome=\"failed\",phase=\"rcptto\",kind=\"rejected\"} 1\n"),
-        (status = 401, description = "A valid token is required", body = Problem, content_type = "application/problem+json",
-            headers(("WWW-Authenticate" = String, description = "The scheme: `Bearer`")),
-            example = json!(Problem::new(crate::http::problem::ProblemType::Unauthorized, "the token is not known"))),
+        Unauthorized,
     ))]
 pub(super) async fn metrics(
     lifecycle: State<Lifecycle>,
     Extension(metrics): Extension<Metrics>,
 ) -> Result<Response, Problem> {
-    // Writing to memory fails only where a figure cannot be written.
-    let text = metrics.text(&lifecycle).map_err(|_| Problem::fault())?;
-    Ok(([(CONTENT_TYPE, text::CONTENT_TYPE)], text).into_response())
+    let text = metrics.encode(&lifecycle).map_err(|_| Problem::internal())?;
+    Ok(([(CONTENT_TYPE, text_format::CONTENT_TYPE)], text).into_response())
 }

@@ -1,4 +1,4 @@
-//! What the system says of this process, under the names that every Prometheus client library gives it.
+//! Metrics of the process, with the names that every Prometheus client library uses.
 
 use std::{
     fmt,
@@ -15,46 +15,50 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// Read at each scrape, from `/proc/self` alone: our systemd unit shows the program no more of `/proc`.
+/// Reads the metrics at each scrape, only from `/proc/self`: the systemd unit hides the rest of `/proc`.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct ProcessCollector {
     started: f64,
 }
 
-impl Process {
-    /// A process that began just now, in which time the service is made. `/proc/stat` would be needed to tell it better.
+impl ProcessCollector {
+    /// Takes this moment for the start of the process: the exact one needs `/proc/stat`.
     pub(super) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { started: since_epoch.as_secs_f64() }
     }
 }
 
-impl Collector for Process {
+impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        // Where the system gives none, there are none, as in those libraries.
-        let Ok(figures) = Figures::read() else { return Ok(()) };
-        let mut gauge = |name, help, figure: f64| write(&mut encoder, name, help, &ConstGauge::new(figure));
-        gauge("process_resident_memory_bytes", "Memory that this process has.", figures.resident_bytes)?;
-        gauge("process_start_time_seconds", "When it started, in Unix time.", self.started)?;
-        gauge("process_open_fds", "Files that it has open, sockets among them.", figures.open_files)?;
-        gauge("process_max_fds", "Files that it may have open.", figures.max_files)?;
-        let cpu_seconds = ConstCounter::new(figures.cpu_seconds);
-        write(&mut encoder, "process_cpu_seconds", "Processor time that it has used.", &cpu_seconds)
+        // Without `/proc` these metrics are missing, as in those libraries.
+        let Ok(stats) = ProcessStats::read() else { return Ok(()) };
+        let mut gauge = |name, help, value: f64| encode(&mut encoder, name, help, &ConstGauge::new(value));
+        gauge("process_resident_memory_bytes", "Resident memory size in bytes.", stats.resident_bytes)?;
+        gauge(
+            "process_start_time_seconds",
+            "Start time of the process since the Unix epoch in seconds.",
+            self.started,
+        )?;
+        gauge("process_open_fds", "Number of open file descriptors.", stats.open_files)?;
+        gauge("process_max_fds", "Maximum number of open file descriptors.", stats.max_files)?;
+        let cpu_seconds = ConstCounter::new(stats.cpu_seconds);
+        encode(&mut encoder, "process_cpu_seconds", "Total user and system CPU time in seconds.", &cpu_seconds)
     }
 }
 
-fn write(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, figure: &impl EncodeMetric) -> fmt::Result {
-    figure.encode(encoder.encode_descriptor(name, help, None, figure.metric_type())?)
+fn encode(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
 }
 
-struct Figures {
+struct ProcessStats {
     cpu_seconds: f64,
     resident_bytes: f64,
     open_files: f64,
     max_files: f64,
 }
 
-impl Figures {
+impl ProcessStats {
     fn read() -> ProcResult<Self> {
         let process = process::Process::myself()?;
         let stat = process.stat()?;

@@ -1,86 +1,88 @@
-//! Requests, counted once they are answered.
+//! HTTP requests, counted by their responses.
 
 use axum::{
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
 
-use super::{Metrics, Reason, Refusals};
+use super::{
+    Metrics,
+    refusals::{RefusalMetrics, RefusalReason},
+};
 use crate::http::{
     middleware::auth::Caller,
-    problem::{NoRoom, ProblemType},
+    problem::{LoadShed, ProblemType},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    /// The route, never the path itself. Empty where there is none, and where a token was asked for first.
+    /// The route, never the path. Empty if none matched, or if a layer responded before the router.
     door: String,
     status: u16,
-    /// The name of a token, of which there are as many as in the file; empty where none was asked for.
+    /// The name of a token in the file. Empty if no token was needed.
     caller: String,
 }
 
-/// The figures about requests.
+/// The metrics of requests.
 #[derive(Debug)]
 pub(super) struct RequestMetrics {
     requests: Family<RequestLabels, Counter>,
-    refusals: Refusals,
+    refusals: RefusalMetrics,
 }
 
 impl RequestMetrics {
-    pub(super) fn register(registry: &mut Registry, refusals: Refusals) -> Self {
+    pub(super) fn register(registry: &mut Registry, refusals: RefusalMetrics) -> Self {
         let requests = Family::default();
-        registry.register(
-            "http_requests",
-            "Requests that were answered, by door, HTTP status and name of the caller's token",
-            requests.clone(),
-        );
+        let help = "Requests that were answered, by route (`door`), HTTP status and name of the caller's token";
+        registry.register("http_requests", help, requests.clone());
         Self { requests, refusals }
     }
+
+    fn count(&self, response: &Response) {
+        let extensions = response.extensions();
+        let route = extensions.get::<Route>().map(|route| route.0.as_str()).unwrap_or_default();
+        let caller = extensions.get::<Caller>().map(|caller| caller.0.as_str()).unwrap_or_default();
+        let status = response.status().as_u16();
+        let labels = RequestLabels { door: route.to_owned(), status, caller: caller.to_owned() };
+        self.requests.get_or_create(&labels).inc();
+        // Refusals that do not reach the probe, whose layer counts the others. A 503 of `/readyz` refuses no check.
+        match extensions.get::<ProblemType>() {
+            _ if extensions.get::<LoadShed>().is_some() => self.refusals.count(RefusalReason::Overloaded),
+            Some(ProblemType::RateLimited) => self.refusals.count(RefusalReason::RateLimited),
+            Some(ProblemType::ShuttingDown) if route != "/readyz" => self.refusals.count(RefusalReason::ShuttingDown),
+            _ => {}
+        }
+    }
 }
 
-/// The door that answered: an extension of the response, for those outside who cannot see which it was.
+/// The route of a response: an extension of it, for [`count_request`], which is outside of the router.
 #[derive(Clone, Debug)]
-struct Door(MatchedPath);
+struct Route(MatchedPath);
 
-/// Notes on the answer which door gave it. Belongs right around the router.
-pub(crate) fn name_door(matched: Option<MatchedPath>, request: Request, next: Next) -> impl Future<Output = Response> {
-    let answer = next.run(request);
-    async move {
-        let mut response = answer.await;
-        matched.map(|path| response.extensions_mut().insert(Door(path)));
+/// Records the route in the response. Must be a layer of the router itself, where the route is known.
+pub(crate) fn record_route(
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    next.run(request).map(|mut response| {
+        matched.map(|path| response.extensions_mut().insert(Route(path)));
         response
-    }
+    })
 }
 
-/// Counts the answer.
-pub(crate) fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> impl Future<Output = Response> {
-    let answer = next.run(request);
-    async move {
-        let response = answer.await;
-        count_answer(&metrics, &response);
-        response
-    }
-}
-
-fn count_answer(metrics: &Metrics, response: &Response) {
-    let RequestMetrics { requests, refusals } = &metrics.0.requests;
-    let extensions = response.extensions();
-    let door = extensions.get::<Door>().map(|door| door.0.as_str()).unwrap_or_default();
-    let caller = extensions.get::<Caller>().map(|caller| caller.0.as_str()).unwrap_or_default();
-    let labels = RequestLabels { door: door.to_owned(), status: response.status().as_u16(), caller: caller.to_owned() };
-    requests.get_or_create(&labels).inc();
-    // These never reach the probe. Whoever asks whether the service is ready does not ask for a check.
-    match extensions.get::<ProblemType>() {
-        _ if extensions.get::<NoRoom>().is_some() => refusals.count(Reason::Overloaded),
-        Some(ProblemType::RateLimited) => refusals.count(Reason::RateLimited),
-        Some(ProblemType::ShuttingDown) if door != "/readyz" => refusals.count(Reason::ShuttingDown),
-        _ => {}
-    }
+/// Counts a request by its response.
+pub(crate) fn count_request(
+    State(metrics): State<Metrics>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    next.run(request).inspect(move |response| metrics.0.requests.count(response))
 }

@@ -1,4 +1,4 @@
-//! The access log: one line for each request.
+//! The access log: one line per request.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -7,21 +7,20 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::FutureExt;
 
-use super::{auth::Caller, client_ip::ClientAddress};
+use super::{auth::Caller, client_ip::ClientIp};
 
-/// Logs each request once it is answered. The query is left out: it may hold anything.
-pub(crate) fn log(request: Request, next: Next) -> impl Future<Output = Response> {
+/// Logs each request after its response. The query is left out: it may hold secrets.
+pub(crate) fn log_request(request: Request, next: Next) -> impl Future<Output = Response> {
     let started = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
-    // The peer has its own field; the client is another only behind a proxy.
-    let client = request.extensions().get::<ClientAddress>().map(|client| client.0);
+    // Only where a proxy forwarded the request: the peer has a field of its own.
+    let client = request.extensions().get::<ClientIp>().map(|client| client.0);
     let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
-    // Copied: a `Uri` that is kept would keep the 8 KiB buffer that the request was read into while the check runs.
+    // A copy: a `Uri` would keep the 8 KiB read buffer of the request alive while the check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let answer = next.run(request);
-    async move {
-        let response = answer.await;
+    next.run(request).inspect(move |response| {
         tracing::info!(
             peer = peer.map(tracing::field::display),
             client = client.map(tracing::field::display),
@@ -32,6 +31,5 @@ pub(crate) fn log(request: Request, next: Next) -> impl Future<Output = Response
             ms = started.elapsed().as_secs_f64() * 1000.0,
             "answered"
         );
-        response
-    }
+    })
 }

@@ -1,11 +1,11 @@
-//! Who may use the guarded doors: whoever sends a known token.
+//! Bearer token check (RFC 6750): only requests with a known token pass, except on the public paths.
 //!
-//! Callers send it as `Bearer` (RFC 6750). A browser can only be asked for a user name and a password (`Basic`, RFC 7617): the token is
-//! the password then, and the user name may be any. No other site can make use of what the browser remembers: a check by POST needs a
-//! JSON body, which a browser sends to a foreign origin only where that allows it, and this service never does; and the door that runs a
-//! check by GET takes no password.
+//! A browser cannot ask its user for a bearer token, only for a user name and a password (`Basic`, RFC 7617). So the
+//! token is also accepted as the password, with any user name. The browser then sends it with every request, but a page
+//! of another origin cannot use that to run a check: a POST needs a JSON body, which needs CORS permission, and this
+//! service never gives it; the check by GET accepts no password.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, future::ready};
 
 use axum::{
     extract::{Request, State},
@@ -17,83 +17,60 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use tokio::sync::watch;
+use futures_util::future::{Either, FutureExt};
 
 use crate::http::{
     problem::{Problem, ProblemType},
-    tokens::{TokenName, Tokens},
+    tokens::{TokenName, TokenStore},
 };
 
-/// The doors that need no token: what a load balancer asks.
-pub(crate) const OPEN: [&str; 3] = ["/healthz", "/readyz", "/version"];
+/// The paths that need no token: a load balancer requests them.
+pub(crate) const PUBLIC_PATHS: [&str; 3] = ["/healthz", "/readyz", "/version"];
 
-/// The door at which a password is none: any page could have a browser send it there, as the address of an image.
-const BEARER_ONLY: &str = "/probe";
-
-/// Knows the tokens of the moment. All clones know the same.
-#[derive(Clone, Debug)]
-pub struct Guard(Arc<watch::Sender<Tokens>>);
-
-impl Guard {
-    /// A guard that knows these tokens.
-    pub fn new(tokens: Tokens) -> Self {
-        Self(Arc::new(watch::Sender::new(tokens)))
-    }
-
-    /// From the next request on, only these tokens are known. Requests that have passed are not asked again.
-    pub fn replace(&self, tokens: Tokens) {
-        self.0.send_replace(tokens);
-    }
-
-    /// Who asks, where that matters; otherwise, why not to answer.
-    fn judge(&self, request: &Request) -> Result<Option<Caller>, &'static str> {
-        let path = request.uri().path();
-        if OPEN.contains(&path) {
-            return Ok(None);
-        }
-        let token = token(request.headers(), path != BEARER_ONLY);
-        let token = token.ok_or("send a token with `Authorization: Bearer <token>`")?;
-        self.owner(&token).map(Some).ok_or("the token is not known")
-    }
-
-    fn owner(&self, presented: &str) -> Option<Caller> {
-        self.0.borrow().owner(presented).cloned().map(Caller)
-    }
-}
+/// The path that does not accept the token as a password: any page can make a browser request it, as the address of an
+/// image.
+const BEARER_ONLY_PATH: &str = "/probe";
 
 /// The name of the token that a request came with: an extension of the request and of its response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Caller(pub TokenName);
 
-/// Lets a request pass to an open door, or with a known token. A path that does not exist is no different from a guarded one.
+/// Lets a request pass if its path is public or its token is known. An unknown path needs a token like any other.
 pub(crate) fn require_token(
-    State(guard): State<Guard>,
+    State(tokens): State<TokenStore>,
     mut request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    let passage = match guard.judge(&request) {
-        Ok(caller) => {
-            caller.clone().map(|caller| request.extensions_mut().insert(caller));
-            Ok((next.run(request), caller))
-        }
-        Err(reason) => Err(refusal(&request, reason)),
+    let caller = match authenticate(&tokens, &request) {
+        Ok(caller) => caller,
+        Err(reason) => return Either::Left(ready(unauthorized(&request, reason))),
     };
-    async move {
-        let (answer, caller) = match passage {
-            Ok(passage) => passage,
-            Err(refusal) => return refusal,
-        };
-        let mut response = answer.await;
-        // For the log, which sees only what comes back out.
+    caller.clone().map(|caller| request.extensions_mut().insert(caller));
+    Either::Right(next.run(request).map(|mut response| {
+        // For the log, which is further out and sees only the response.
         caller.map(|caller| response.extensions_mut().insert(caller));
         response
-    }
+    }))
 }
 
-fn refusal(request: &Request, reason: &'static str) -> Response {
+/// The caller, or `None` on a public path.
+///
+/// # Errors
+/// The `detail` of the 401.
+fn authenticate(tokens: &TokenStore, request: &Request) -> Result<Option<Caller>, &'static str> {
+    let path = request.uri().path();
+    if PUBLIC_PATHS.contains(&path) {
+        return Ok(None);
+    }
+    let token = presented_token(request.headers(), path != BEARER_ONLY_PATH);
+    let token = token.ok_or("send a token with `Authorization: Bearer <token>`")?;
+    tokens.owner(&token).map(|name| Some(Caller(name))).ok_or("the token is not known")
+}
+
+fn unauthorized(request: &Request, reason: &'static str) -> Response {
     let mut response = Problem::new(ProblemType::Unauthorized, reason).into_response();
-    if request.uri().path() != BEARER_ONLY && wants_a_page(request.headers()) {
-        // Only to whom it is of use: a browser that gets it opens a dialogue.
+    // A browser opens a dialog for this challenge, so only a page request gets it.
+    if request.uri().path() != BEARER_ONLY_PATH && is_page_request(request.headers()) {
         response
             .headers_mut()
             .append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"smtp-check\", charset=\"UTF-8\""));
@@ -101,17 +78,17 @@ fn refusal(request: &Request, reason: &'static str) -> Response {
     response
 }
 
-fn wants_a_page(headers: &HeaderMap) -> bool {
+fn is_page_request(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
 }
 
-fn token(headers: &HeaderMap, by_password: bool) -> Option<Cow<'_, str>> {
+fn presented_token(headers: &HeaderMap, allow_password: bool) -> Option<Cow<'_, str>> {
     let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let credentials = credentials.trim_start();
     if scheme.eq_ignore_ascii_case("bearer") {
         return Some(credentials.into());
     }
-    if !by_password || !scheme.eq_ignore_ascii_case("basic") {
+    if !allow_password || !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let pair = String::from_utf8(BASE64_STANDARD.decode(credentials).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! Layers around the router: one concern a file.
+//! The layers around the router, one per file.
 
 pub(crate) mod access_log;
 pub(crate) mod auth;

@@ -19,10 +19,10 @@ pub(crate) struct ReservedSlot;
 
 /// Answers requests in reserved slots with 503, but for the routes that need no token.
 pub(crate) fn refuse(request: Request, next: Next) -> impl Future<Output = Response> {
-    if request.extensions().get::<ReservedSlot>().is_none() || auth::OPEN.contains(&request.uri().path()) {
+    if request.extensions().get::<ReservedSlot>().is_none() || auth::PUBLIC_PATHS.contains(&request.uri().path()) {
         return Either::Left(next.run(request));
     }
-    let mut response = Problem::no_room("every connection that the service may have is in use").into_response();
+    let mut response = Problem::load_shed("every connection that the service may have is in use").into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     Either::Right(ready(response))
 }

@@ -1,4 +1,4 @@
-//! What a browser is told to do, and not to do, with an answer.
+//! Security headers for browsers, on every response.
 
 use axum::{
     http::{
@@ -11,15 +11,15 @@ use axum::{
     response::Response,
 };
 
-/// With every answer. Reports are about other people's servers, and problems about a moment: neither is kept.
-const ALWAYS: [(HeaderName, &str); 3] = [
+/// On every response. `no-store`: reports are about other people's servers, and problems are outdated soon.
+const HEADERS: [(HeaderName, &str); 3] = [
     (CACHE_CONTROL, "no-store"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// With a page. It runs scripts and styles of its own and none that stand in the HTML, asks only this service, and may not be framed.
-const WITH_A_PAGE: [(HeaderName, &str); 6] = [
+/// On HTML pages: scripts and styles come from files of this service only, never inline; no frame may show the page.
+const PAGE_HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; \
@@ -32,18 +32,18 @@ const WITH_A_PAGE: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// Adds what the door has not set itself.
-pub(crate) async fn add(mut response: Response) -> Response {
+/// Sets the headers that the handler has not set itself.
+pub(crate) async fn set_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    add_missing(headers, &ALWAYS);
+    set_missing(headers, &HEADERS);
     if headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
-        add_missing(headers, &WITH_A_PAGE);
+        set_missing(headers, &PAGE_HEADERS);
     }
     response
 }
 
-fn add_missing(headers: &mut HeaderMap, wanted: &[(HeaderName, &'static str)]) {
-    for (name, value) in wanted {
+fn set_missing(headers: &mut HeaderMap, defaults: &[(HeaderName, &'static str)]) {
+    for (name, value) in defaults {
         headers.entry(name).or_insert_with(|| HeaderValue::from_static(value));
     }
 }

@@ -1,6 +1,6 @@
-//! The OpenAPI document, and the page that shows it. Both are made from the list of routes, so neither can fall behind it.
+//! The OpenAPI document, and the page that shows it. Both are made from the list of routes, so neither can be outdated.
 
-pub(super) mod refusals;
+pub(super) mod responses;
 pub(super) mod schemas;
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::{
     report::PhaseStart,
 };
 
-/// What the document says beside the routes.
+/// The parts of the document that no route has.
 #[derive(Debug, OpenApi)]
 #[openapi(
     info(title = "smtp-check", license(name = "MIT", identifier = "MIT")),
@@ -34,7 +34,7 @@ use crate::{
         (name = "checks", description = "Run a check of a mail server."),
         (name = "service", description = "The service itself."),
     ),
-    // Named by the description of the event stream, which no schema can describe.
+    // The description of the event stream refers to it; no schema can describe the stream.
     components(schemas(PhaseStart)),
     modifiers(&Bearer),
     servers((url = "/", description = "The service that this document is from")),
@@ -42,30 +42,34 @@ use crate::{
 )]
 pub(super) struct Document;
 
-/// The tokens of `--tokens-file`. Where the operator gave none, none is asked for.
+/// Adds the security scheme of bearer tokens.
 struct Bearer;
 
 impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Asked for only where the operator has set tokens."))
+            .description(Some("Needed only where the operator has set tokens."))
             .build();
         document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
 }
 
-/// As strict as that of every page, but that Swagger UI sets styles inline, and has its icons as data.
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+/// The policy of every page, relaxed for Swagger UI: it sets inline styles and has `data:` icons.
+const SWAGGER_UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                            font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// `/openapi.json`, and the page `/docs`.
+/// The routes `/openapi.json` and `/docs/`.
+///
+/// # Errors
+/// The document cannot be written as JSON.
 pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serde_json::Error> {
     let json: Arc<str> = document.to_json()?.into();
     let document = get(move || async move { ([(CONTENT_TYPE, "application/json")], json.to_string()) });
-    let policy = SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+    let policy =
+        SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SWAGGER_UI_POLICY));
     let page = Router::new()
-        // The page's own addresses are relative to the folder.
+        // The page links to its files by relative paths.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
         .route("/docs/", get(page))
         .route("/docs/{*file}", get(page))
@@ -75,9 +79,9 @@ pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serd
 
 async fn page(uri: Uri) -> Response {
     let config = Config::from("/openapi.json")
-        // By default the page would send the document's address to validator.swagger.io.
+        // By default the page sends the document's address to validator.swagger.io.
         .validator_url("none")
-        // Without the bar that asks for the address of some other document.
+        // The default layout has a field for the address of another document.
         .use_base_layout()
         .default_models_expand_depth(0)
         .try_it_out_enabled(true)
@@ -93,8 +97,8 @@ async fn page(uri: Uri) -> Response {
         }
         Ok(None) => Problem::not_found().into_response(),
         Err(error) => {
-            tracing::error!(%error, "the page of the document cannot be made");
-            Problem::new(ProblemType::Internal, "the page cannot be made").into_response()
+            tracing::error!(%error, "the OpenAPI page cannot be served");
+            Problem::new(ProblemType::Internal, "the page cannot be served").into_response()
         }
     }
 }

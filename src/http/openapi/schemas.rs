@@ -1,14 +1,34 @@
-//! What the derived schemas cannot say by themselves, for those who generate clients of them.
+//! Additions to the derived document that no attribute can make. Generators of clients need them.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use utoipa::openapi::{
-    Object, OpenApi, RefOr, Schema,
+    HeaderBuilder, Object, OpenApi, RefOr, Response, Schema,
     extensions::ExtensionsBuilder,
     schema::{SchemaType, Type},
 };
 
-/// Completes the schemas of all doors. To be called when they are all there.
+/// The headers of the rate limit on a 200.
+const RATE_LIMIT_HEADERS: [(&str, &str); 2] = [
+    (
+        "RateLimit-Policy",
+        "Where the operator has set a rate limit, on every response of this route but a 401: how many requests (`q`) each caller has \
+         in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`",
+    ),
+    (
+        "RateLimit",
+        "With it: how many requests remain (`r`), and in how many seconds all are back or, if none remains, the next one (`t`), such \
+         as `\"checks\";r=9;t=1`",
+    ),
+];
+
+/// Completes the document, once it has all routes.
 pub(crate) fn complete(document: &mut OpenApi) {
+    let operations = document.paths.paths.values_mut().flat_map(|path| [&mut path.get, &mut path.post]);
+    for operation in operations.flatten() {
+        add_rate_limit_headers(&mut operation.responses.responses);
+    }
     let Some(components) = &mut document.components else { return };
     for (name, schema) in &mut components.schemas {
         let RefOr::T(Schema::Object(object)) = schema else { continue };
@@ -16,14 +36,28 @@ pub(crate) fn complete(document: &mut OpenApi) {
             describe_nullable(property);
         }
         match name.as_str() {
-            "CheckRequest" => object.properties.iter_mut().for_each(|(_, property)| take_text(property)),
+            "CheckRequest" => object.properties.iter_mut().for_each(|(_, property)| allow_text(property)),
             "ProblemType" => name_by_slug(object),
             _ => {}
         }
     }
 }
 
-/// Puts the description of a property that is null or of a named type beside the choice, where generators look for it.
+/// Adds the headers of the rate limit to the 200 of an operation that is limited.
+fn add_rate_limit_headers(responses: &mut BTreeMap<String, RefOr<Response>>) {
+    if !responses.contains_key("429") {
+        return;
+    }
+    if let Some(RefOr::T(ok)) = responses.get_mut("200") {
+        ok.headers.extend(RATE_LIMIT_HEADERS.map(|(name, description)| {
+            let schema = Object::with_type(Type::String);
+            let header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
+            (name.to_owned(), RefOr::T(header))
+        }));
+    }
+}
+
+/// Moves the description of a property of type null or `$ref` next to its `oneOf`, where generators look for it.
 fn describe_nullable(property: &mut RefOr<Schema>) {
     let RefOr::T(Schema::OneOf(choice)) = property else { return };
     let described = choice.items.iter_mut().find_map(|item| match item {
@@ -33,9 +67,9 @@ fn describe_nullable(property: &mut RefOr<Schema>) {
     choice.description = choice.description.take().or(described);
 }
 
-/// Numbers and booleans are taken as strings, too. In JSON Schema, `minimum` is about numbers only and `pattern` about strings, so
-/// both can stand in one schema.
-fn take_text(property: &mut RefOr<Schema>) {
+/// Allows numbers and booleans as strings. In JSON Schema `minimum` applies to numbers only and `pattern` to strings
+/// only, so one schema can have both.
+fn allow_text(property: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(object)) = property else { return };
     let SchemaType::Array(types) = &mut object.schema_type else { return };
     let pattern = match types.first() {
@@ -45,11 +79,11 @@ fn take_text(property: &mut RefOr<Schema>) {
     };
     types.insert(1, Type::String);
     object.pattern = Some(pattern.to_owned());
-    // It would be the format of the strings as well.
+    // It would apply to the strings, too.
     object.format = None;
 }
 
-/// Gives the values of the enumeration a name in programs: the URN would make a long one.
+/// Names the values of the enumeration in generated code: the URN would make a long name.
 fn name_by_slug(object: &mut Object) {
     let urns = object.enum_values.iter().flatten().filter_map(Value::as_str);
     let slugs = urns.filter_map(|urn| urn.rsplit(':').next());

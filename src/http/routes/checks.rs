@@ -1,4 +1,4 @@
-//! The main door: `POST /v1/checks/smtp`.
+//! `POST /v1/checks/smtp`: runs one check.
 
 use std::fmt::Write;
 
@@ -14,8 +14,8 @@ use super::events;
 use crate::{
     check::{Check, CheckRequest, Violation},
     http::{
-        extract::{JsonMembers, negotiate::ReportForm, request_context::RequestContext},
-        openapi::refusals::NotRun,
+        extract::{JsonObject, negotiate::ReportFormat, request_context::RequestContext},
+        openapi::responses::{CheckRefused, Unauthorized},
         problem::{Problem, ProblemType},
         state::SharedState,
     },
@@ -24,69 +24,67 @@ use crate::{
 
 /// Run one check, now
 ///
-/// Connects to the mail server, holds the whole conversation and answers with what happened. A check that ran is an answer: it is
-/// 200 whether the mail server did well or not, and `success` tells which. Only a check that did not run is an error.
+/// Connects to the mail server, holds the whole conversation and reports what happened. A check that ran is a 200,
+/// whether the mail server did well or not: `success` tells which. Only a check that did not run is an error.
 ///
-/// To hang up ends the check. Where the operator has set a rate limit, each request counts, whatever comes of it.
+/// Closing the connection ends the check. Where the operator has set a rate limit, each request counts, whatever its
+/// response.
 ///
-/// With `Accept: text/event-stream` the same check is told live, as server-sent events: `begin` when a phase is under way (data: a
-/// `PhaseStart`; of several addresses that are tried, each begins `connect` anew), `phase` the moment that it ends (data: one element
-/// of the report's `phases`, exactly as it stands there), and at the end `report` (data: the `Report`). Phases may overlap: `banner`
-/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the answer waits until the check connects, half a
-/// second at the most, so that a refusal has its status; should one come later, the last event is `problem` (data: the `Problem`) in
-/// place of `report`.
-/// Leave out what you do not know.
+/// With `Accept: text/event-stream` the same check is reported live, as server-sent events: `begin` when a phase begins
+/// (data: a `PhaseStart`; if several addresses are tried, `connect` begins once for each), `phase` when it ends (data:
+/// one element of the report's `phases`), and at the end `report` (data: the `Report`). Phases may overlap: `banner`
+/// begins with `connect`. A comment every 5 s keeps the stream alive. The head of the response waits until the check
+/// connects, up to half a second, so that a refusal has its own status. If a refusal comes later, the last event is
+/// `problem` (data: the `Problem`) instead of `report`. Ignore events that you do not know.
 #[utoipa::path(post, path = "/v1/checks/smtp", tag = "checks", operation_id = "run_check",
     request_body(content = CheckRequest, examples(
         ("deliver" = (summary = "Send a message through a domain's MX", value = json!({"to": "probe@example.com", "starttls": true}))),
-        ("ask" = (summary = "Ask one server whether it takes the recipient, and send nothing",
+        ("ask" = (summary = "Ask one server whether it accepts the recipient, and send no message",
             value = json!({"to": "probe@example.com", "target": "mx1.example.com", "stop_after": "rcptto", "timeout_ms": 5000}))),
-        ("submit" = (summary = "Log in on a submission port, with a valid certificate only",
+        ("submit" = (summary = "Log in on a submission port, only with a valid certificate",
             value = json!({"to": "probe@example.com", "from": "probe@example.com", "target": "smtp.example.com", "port": 587,
                 "starttls": true, "tls_verify": "require",
                 "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"}))),
     )),
     responses(
-        (status = 200, description = "The check ran, and this is what it found out",
+        (status = 200, description = "The check ran: its report",
             headers(
-                ("Server-Timing" = String, description = "The duration of each phase in ms, for a browser's tools; not on a stream"),
-                ("RateLimit-Policy" = String, description = "Where the operator has set a rate limit, on every answer of this door but a 401: how many requests (`q`) each caller has in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`"),
-                ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back or, where none is left, the next one (`t`), such as `\"checks\";r=9;t=1`"),
+                ("Server-Timing" = String, description = "The duration of each phase in ms, for the developer tools of browsers; not on a stream"),
             ),
             content(
                 (Report = "application/json", examples(
-                    ("delivered" = (summary = "The server took the message", value = json!(example(DELIVERED)))),
+                    ("delivered" = (summary = "The server accepted the message", value = json!(example(DELIVERED)))),
                     ("rejected" = (summary = "The recipient was rejected", value = json!(example(REJECTED)))),
-                    ("bad_certificate" = (summary = "The certificate is not good enough", value = json!(example(BAD_CERTIFICATE)))),
+                    ("bad_certificate" = (summary = "The certificate is not valid", value = json!(example(BAD_CERTIFICATE)))),
                 )),
                 (String = "text/event-stream", example = json!(events::example(&example(REJECTED)))),
             )),
         (status = 400, description = "The body is not JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::MalformedJson, "expected value at line 1 column 8"))),
-        (status = 408, description = "The body came too slowly", body = Problem,
+        (status = 408, description = "The body did not arrive in time", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::RequestTimeout, "the body must be sent within 30s"))),
         (status = 413, description = "The body is too large", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::PayloadTooLarge, "the body may have 1048576 bytes"))),
-        (status = 415, description = "The body does not say that it is JSON", body = Problem,
+        (status = 415, description = "The content type of the body is not JSON", body = Problem,
             content_type = "application/problem+json", example = json!(Problem::new(ProblemType::UnsupportedMediaType, "send the body with `Content-Type: application/json`"))),
         (status = 422, description = "Invalid parameters; every violation is listed", body = Problem,
             content_type = "application/problem+json", example = json!(invalid_parameters())),
-        NotRun,
+        Unauthorized,
+        CheckRefused,
     ))]
 pub(crate) async fn run_check(
-    doors: State<SharedState>,
-    form: ReportForm,
-    origin: RequestContext,
-    members: JsonMembers,
+    state: State<SharedState>,
+    format: ReportFormat,
+    context: RequestContext,
+    object: JsonObject,
 ) -> Result<Response, Problem> {
-    let check = Check::parse(members.0, doors.max_timeout)?;
-    let order = origin.order(check);
-    let running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let probe = doors.probe.clone();
-    if form == ReportForm::Events {
-        return events::run(probe, order, running).await;
+    let job = context.job(Check::parse(object.0, state.max_timeout)?);
+    let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
+    let probe = state.probe.clone();
+    if format == ReportFormat::EventStream {
+        return events::run(probe, job, running).await;
     }
-    let report = probe.oneshot(order).await?;
+    let report = probe.oneshot(job).await?;
     let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
     Ok((server_timing, Json(report)).into_response())
 }
@@ -96,7 +94,7 @@ fn server_timing(report: &Report) -> String {
     let mut header = String::new();
     for (phase, ms) in report.phases.iter().filter_map(|phase| Some((phase.name, phase.time_ms?))) {
         let separator = if header.is_empty() { "" } else { ", " };
-        // A `String` takes all that is written.
+        // Writing to a `String` cannot fail.
         let _ = write!(header, "{separator}{phase};dur={ms}");
     }
     header
@@ -106,12 +104,12 @@ const DELIVERED: &str = include_str!("../../../openapi/examples/delivered.json")
 const REJECTED: &str = include_str!("../../../openapi/examples/rejected.json");
 const BAD_CERTIFICATE: &str = include_str!("../../../openapi/examples/bad_certificate.json");
 
-/// A report of a real check, as the document shows it.
+/// The report of a real check, for the document.
 fn example(text: &str) -> Value {
     serde_json::from_str(text).expect("the files in openapi/examples are JSON, which a test reads")
 }
 
-/// What `{"to": "probe@example.com", "timeout_ms": 50, "prot": 587}` gets.
+/// The response to `{"to": "probe@example.com", "timeout_ms": 50, "prot": 587}`.
 fn invalid_parameters() -> Problem {
     let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.to_owned(), detail: detail.to_owned() };
     Problem::invalid_parameters(vec![

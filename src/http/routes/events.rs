@@ -1,4 +1,5 @@
-//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): each phase as it ends, and then the report.
+//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): the phases while it runs, then the
+//! report.
 
 use std::time::Duration;
 
@@ -23,112 +24,111 @@ use crate::{
     http::{problem::Problem, server::Running},
     phase::Phase,
     probe::{CheckJob, Probe},
-    report::{PhaseEvent, PhaseListener, PhaseReport, PhaseStart, Report},
+    report::{PhaseEvent, PhaseListener, PhaseStart, Report},
 };
 
-/// How often a stream says something, for those on the way who close what is silent.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Time between comments, for proxies that close silent connections.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long the head of the answer waits for the check to connect. Names are mostly resolved in less; and whoever watches a slow name
-/// server is to see that something is going on.
-const HEAD: Duration = Duration::from_millis(500);
+/// Time that the head of the response waits for the check to connect. Most names resolve in less; with a slow name
+/// server, the caller shall see the events.
+const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Runs a check and answers with its events.
+/// Runs a check and responds with its events.
 ///
-/// The head of the answer waits until the check connects, if that is soon: nearly all that can refuse it lies before, and is told by
-/// its status.
+/// The head of the response waits until the check connects, up to [`HEAD_TIMEOUT`]: nearly all refusals come before,
+/// and so get a status of their own.
 ///
 /// # Errors
-/// The check was refused before that.
-pub(super) async fn run(probe: Probe, order: CheckJob, running: Running) -> Result<Response, Problem> {
-    let mut check = LiveCheck::begin(probe, order, running);
-    let (mut told, head) = (Vec::new(), Instant::now() + HEAD);
-    while let Ok(next) = timeout_at(head, check.next()).await {
-        match next {
-            LiveEvent::Refused(problem) => return Err(problem),
-            next => told.push(next),
+/// The check was refused in that time.
+pub(super) async fn run(probe: Probe, job: CheckJob, running: Running) -> Result<Response, Problem> {
+    let mut check = LiveCheck::start(probe, job, running);
+    let (mut first, deadline) = (Vec::new(), Instant::now() + HEAD_TIMEOUT);
+    while let Ok(event) = timeout_at(deadline, check.next()).await {
+        if let LiveEvent::Refused(problem) = event {
+            return Err(problem);
         }
-        if let Some(LiveEvent::Began(PhaseStart { name: Phase::Connect, .. }) | LiveEvent::Report(_)) = told.last() {
+        let is_enough = event.is_connect() || event.is_last();
+        first.push(event);
+        if is_enough {
             break;
         }
     }
-    let is_over = matches!(told.last(), Some(LiveEvent::Report(_)));
+    let is_over = first.last().is_some_and(LiveEvent::is_last);
     let rest = stream::unfold((!is_over).then_some(check), async |check| {
         let mut check = check?;
-        let told = check.next().await;
-        let is_over = matches!(told, LiveEvent::Report(_) | LiveEvent::Refused(_));
-        Some((told, (!is_over).then_some(check)))
+        let event = check.next().await;
+        let is_last = event.is_last();
+        Some((event, (!is_last).then_some(check)))
     });
-    let events = stream::iter(told).chain(rest).map(LiveEvent::into_event);
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive");
-    // nginx gathers an answer before it hands it on, unless it is told not to.
+    let events = stream::iter(first).chain(rest).map(LiveEvent::into_sse);
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("keep-alive");
+    // nginx buffers responses unless this header forbids it.
     let headers = [(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")];
     Ok((headers, Sse::new(events).keep_alive(keep_alive)).into_response())
 }
 
-/// A running check; dropped, it ends.
+/// A running check. Dropped, it ends.
 #[derive(Debug)]
 struct LiveCheck {
-    told: mpsc::UnboundedReceiver<LiveEvent>,
+    events: mpsc::UnboundedReceiver<LiveEvent>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// What is told of a check.
+/// An event of a running check.
 #[derive(Debug)]
 enum LiveEvent {
-    Began(PhaseStart),
-    Ended(PhaseReport),
+    Phase(PhaseEvent),
     Report(Box<Report>),
     Refused(Problem),
 }
 
 impl LiveCheck {
-    /// Runs the check in a task of its own, so that a caller who reads slowly doesn't slow it down. What is told is bounded by the
-    /// number of phases and addresses, and so the channel need not be.
-    fn begin(probe: Probe, order: CheckJob, running: Running) -> Self {
-        let (sender, told) = mpsc::unbounded_channel();
-        let teller = sender.clone();
-        // Whoever does not listen any more has hung up, and the check is about to end.
-        let order = order.with_observer(PhaseListener::new(move |news| drop(teller.send(news.into()))));
+    /// Runs the check in a task of its own, so that a slow reader does not slow it down. The number of phases and
+    /// addresses bounds the number of events, so the channel needs no bound.
+    fn start(probe: Probe, job: CheckJob, running: Running) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let phases = sender.clone();
+        // Sending fails only after the caller has hung up, and then the task is aborted.
+        let job = job.with_observer(PhaseListener::new(move |event| drop(phases.send(LiveEvent::Phase(event)))));
         let check = async move {
             let _running = running;
-            let last = match probe.oneshot(order).await {
+            let last = match probe.oneshot(job).await {
                 Ok(report) => LiveEvent::Report(Box::new(report)),
                 Err(refusal) => LiveEvent::Refused(refusal.into()),
             };
             drop(sender.send(last));
         };
-        Self { told, _task: AbortOnDropHandle::new(tokio::spawn(check.in_current_span())) }
+        Self { events, _task: AbortOnDropHandle::new(tokio::spawn(check.in_current_span())) }
     }
 
-    /// What is told next. A check that ends without a last word has panicked.
+    /// The next event. A check that ends without a report or a refusal has panicked.
     async fn next(&mut self) -> LiveEvent {
-        self.told.recv().await.unwrap_or_else(|| LiveEvent::Refused(Problem::fault()))
-    }
-}
-
-impl From<PhaseEvent> for LiveEvent {
-    fn from(news: PhaseEvent) -> Self {
-        match news {
-            PhaseEvent::Began(start) => Self::Began(start),
-            PhaseEvent::Ended(phase) => Self::Ended(phase),
-        }
+        self.events.recv().await.unwrap_or_else(|| LiveEvent::Refused(Problem::internal()))
     }
 }
 
 impl LiveEvent {
-    fn into_event(self) -> Result<Event, axum::Error> {
+    fn is_connect(&self) -> bool {
+        matches!(self, Self::Phase(PhaseEvent::Began(PhaseStart { name: Phase::Connect, .. })))
+    }
+
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Report(_) | Self::Refused(_))
+    }
+
+    fn into_sse(self) -> Result<Event, axum::Error> {
         let event = Event::default();
         match self {
-            Self::Began(start) => event.event("begin").json_data(start),
-            Self::Ended(phase) => event.event("phase").json_data(phase),
+            Self::Phase(PhaseEvent::Began(start)) => event.event("begin").json_data(start),
+            Self::Phase(PhaseEvent::Ended(phase)) => event.event("phase").json_data(phase),
             Self::Report(report) => event.event("report").json_data(report),
             Self::Refused(problem) => event.event("problem").json_data(problem),
         }
     }
 }
 
-/// The stream that a report's check would have been, as the document shows it.
+/// The stream of the check that this report is from, for the document.
 pub(super) fn example(report: &Value) -> String {
     let event = |name: &str, data: &Value| format!("event: {name}\ndata: {data}\n\n");
     let phases = report["phases"].as_array().into_iter().flatten().map(|phase| {
@@ -150,17 +150,17 @@ mod tests {
     use super::*;
     use crate::{check::Check, http::server::Lifecycle, probe::Refusal};
 
-    /// An answer by a probe that tells these news, then waits so long, and then ends so.
-    async fn answer(
-        news: Vec<PhaseEvent>,
+    /// The response with a probe that emits these events, then waits, then ends so.
+    async fn response(
+        events: Vec<PhaseEvent>,
         wait: Duration,
         end: impl Fn() -> Refusal + Clone + Send + Sync + 'static,
     ) -> Result<Body, Problem> {
-        let probe = Probe::new(service_fn(move |order: CheckJob| {
-            let (news, end) = (news.clone(), end.clone());
+        let probe = Probe::new(service_fn(move |job: CheckJob| {
+            let (events, end) = (events.clone(), end.clone());
             async move {
-                let listener = order.listener.expect("somebody listens");
-                news.into_iter().for_each(|news| listener.tell(news));
+                let listener = job.listener.expect("a listener");
+                events.into_iter().for_each(|event| listener.tell(event));
                 tokio::time::sleep(wait).await;
                 Err::<Report, _>(end())
             }
@@ -182,7 +182,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_is_kept_alive() {
         let begun = Instant::now();
-        let body = answer(vec![begin(Phase::Connect)], Duration::from_secs(12), || Refusal::Internal).await;
+        let body = response(vec![begin(Phase::Connect)], Duration::from_secs(12), || Refusal::Internal).await;
         let mut body = body.expect("a stream");
         let mut frames = Vec::new();
         while let Some(frame) = body.frame().await {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_check_waits_for_no_reader() {
+    async fn a_slow_reader_does_not_delay_the_check() {
         let over = Arc::new(Notify::new());
         let end = {
             let over = over.clone();
@@ -203,26 +203,26 @@ mod tests {
                 Refusal::Internal
             }
         };
-        let unread = answer(vec![begin(Phase::Connect)], Duration::from_secs(9), end).await.expect("a stream");
+        let unread = response(vec![begin(Phase::Connect)], Duration::from_secs(9), end).await.expect("a stream");
         over.notified().await;
         drop(unread);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_check_refused_before_it_connects_is_no_stream() {
-        let news = vec![begin(Phase::Dns)];
+        let events = vec![begin(Phase::Dns)];
         for (end, status) in [((|| Refusal::TargetBusy) as fn() -> Refusal, 429), (panicking, 500)] {
-            let problem = answer(news.clone(), HEAD / 2, end).await.expect_err("refused");
+            let problem = response(events.clone(), HEAD_TIMEOUT / 2, end).await.expect_err("refused");
             assert_eq!(problem.into_response().status(), status);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_is_slow_to_resolve_is_told_of_meanwhile() {
+    async fn a_slow_name_server_does_not_delay_the_first_event() {
         let begun = Instant::now();
-        let body = answer(vec![begin(Phase::Dns)], Duration::from_secs(9), || Refusal::TargetBusy).await;
+        let body = response(vec![begin(Phase::Dns)], Duration::from_secs(9), || Refusal::TargetBusy).await;
         let body = body.expect("a stream");
-        assert_eq!(begun.elapsed(), HEAD);
+        assert_eq!(begun.elapsed(), HEAD_TIMEOUT);
         let stream = body.collect().await.expect("no error").to_bytes();
         let stream = String::from_utf8_lossy(&stream);
         assert!(stream.starts_with("event: begin\ndata: {\"name\":\"dns\""), "{stream}");
@@ -230,8 +230,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_the_middle_is_a_problem_that_tells_nothing() {
-        let body = answer(vec![begin(Phase::Dns), begin(Phase::Connect)], Duration::ZERO, panicking).await;
+    async fn a_panic_in_the_middle_is_a_problem_without_its_message() {
+        let body = response(vec![begin(Phase::Dns), begin(Phase::Connect)], Duration::ZERO, panicking).await;
         let stream = body.expect("a stream").collect().await.expect("no error").to_bytes();
         let stream = String::from_utf8_lossy(&stream);
         let events: Vec<_> = stream.lines().filter(|line| line.starts_with("event: ")).collect();

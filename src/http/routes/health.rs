@@ -1,4 +1,4 @@
-//! The doors about the service itself: alive, ready, which version.
+//! `GET /healthz`, `/readyz` and `/version`: the state of the service itself.
 
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -6,17 +6,17 @@ use utoipa::ToSchema;
 
 use crate::http::{problem::Problem, server::Lifecycle};
 
-/// The commit that the program was built from, if the build was told.
+/// The commit of the build, if the build was told.
 pub(crate) const REVISION: Option<&str> = option_env!("SMTP_CHECK_REVISION");
 
-/// The state of the service in a word.
+/// The state of the service.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Status {
     #[schema(value_type = String, example = "ok")]
     status: &'static str,
 }
 
-/// Which program answers.
+/// The program.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Version {
     /// Always `smtp-check`.
@@ -25,14 +25,14 @@ pub(crate) struct Version {
     /// Its version (Semantic Versioning 2.0.0).
     #[schema(value_type = String, example = "1.0.0")]
     version: &'static str,
-    /// The commit it was built from, if the build was told.
+    /// The commit of the build, if the build was told.
     #[schema(required, value_type = Option<String>)]
     revision: Option<&'static str>,
 }
 
 /// Is the service alive?
 ///
-/// 200 as long as it answers at all.
+/// Always 200.
 #[utoipa::path(get, path = "/healthz", tag = "service", operation_id = "healthz", security(),
     responses((status = 200, description = "Alive", body = Status)))]
 pub(crate) async fn healthz() -> Json<Status> {
@@ -41,7 +41,7 @@ pub(crate) async fn healthz() -> Json<Status> {
 
 /// Does the service take new checks?
 ///
-/// 503 as soon as it was told to stop, while running checks finish.
+/// 503 while it shuts down and running checks finish.
 #[utoipa::path(get, path = "/readyz", tag = "service", operation_id = "readyz", security(),
     responses(
         (status = 200, description = "Ready", body = Status),

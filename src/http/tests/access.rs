@@ -1,22 +1,25 @@
-//! Who passes the app_state, and how often: tokens, budgets, clients behind proxies.
+//! Access: tokens, rate limits, clients behind proxies.
 
 use axum::http::{
     HeaderName,
     header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE},
-    response::Parts,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::*;
 
 /// The digests of `alpha` and `beta`, as `sha256sum` prints them.
-pub(super) const TOKENS: &str = "# callers\n\
+const TOKENS: &str = "# callers\n\
     one:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8\n\
     \n  two : F44E64E75F3948E9F73F8DFA94721C4CE8CBB4F265C4790C702B2D41CFBF2753 \n";
 
+pub(super) fn token_store() -> TokenStore {
+    TokenStore::new(TOKENS.parse().expect("good tokens"))
+}
+
 #[tokio::test]
-async fn a_token_guards_every_path_but_three() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+async fn every_path_but_three_needs_a_token() {
+    let app = guarded(token_store(), None);
     for path in ["/healthz", "/readyz", "/version"] {
         assert_eq!(get_path(app.clone(), path).await.0.status, 200, "{path}");
     }
@@ -38,11 +41,8 @@ async fn a_token_guards_every_path_but_three() {
         ("alpha", 401),
         ("Bearer 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8", 401),
     ] {
-        let request = request(Method::GET, "/openapi.json")
-            .header(AUTHORIZATION, authorization)
-            .body(Body::empty())
-            .expect("a request");
-        let answer = answer(app.clone(), request).await;
+        let answer =
+            send(app.clone(), request(Method::GET, "/openapi.json").header(AUTHORIZATION, authorization)).await;
         assert_eq!(answer.0.status, status, "{authorization}");
         assert!(!answer.1.contains("alph2"));
     }
@@ -50,13 +50,13 @@ async fn a_token_guards_every_path_but_three() {
 
 #[tokio::test]
 async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+    let app = guarded(token_store(), None);
     let ask = |headers: &[(HeaderName, &str)]| {
         let mut request = request(Method::GET, "/");
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        answer(app.clone(), request.body(Body::empty()).expect("a request"))
+        send(app.clone(), request)
     };
     let page = (ACCEPT, "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
     let (refused, _) = ask(std::slice::from_ref(&page)).await;
@@ -68,42 +68,42 @@ async fn a_browser_may_send_the_token_as_a_password_and_is_asked_for_it() {
         let credentials = format!("Basic {}", BASE64_STANDARD.encode(pair));
         let (answer, body) = ask(&[page.clone(), (AUTHORIZATION, &credentials)]).await;
         assert_eq!(answer.status, status, "{pair}");
-        assert_eq!(body.contains("data-guarded"), status == 200, "the page's curl line has a place for the token");
+        assert_eq!(body.contains("data-guarded"), status == 200, "the curl line of the page needs a token");
     }
 }
 
 #[tokio::test]
-async fn what_a_browser_remembers_starts_no_check_for_a_foreign_page() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), None);
+async fn a_remembered_password_starts_no_check_for_a_foreign_page() {
+    let app = guarded(token_store(), None);
     for (authorization, status) in
         [("Bearer alpha", 400), (&*format!("Basic {}", BASE64_STANDARD.encode("me:alpha")), 401)]
     {
         let request = request(Method::GET, "/probe").header(AUTHORIZATION, authorization).header(ACCEPT, "text/html");
-        let (answer, _) = answer(app.clone(), request.body(Body::empty()).expect("a request")).await;
+        let (answer, _) = send(app.clone(), request).await;
         assert_eq!(answer.status, status, "{authorization}");
         assert!(answer.headers.get_all(WWW_AUTHENTICATE).iter().all(|challenge| challenge == "Bearer"));
     }
 }
 
 #[tokio::test]
-async fn tokens_are_exchanged_between_two_requests() {
-    let guard = Guard::new(TOKENS.parse().expect("good tokens"));
-    let app = guarded(guard.clone(), None);
+async fn tokens_are_replaced_between_two_requests() {
+    let tokens = token_store();
+    let app = guarded(tokens.clone(), None);
     let status = async |token: &str| {
         let request = request(Method::GET, "/openapi.json").header(AUTHORIZATION, format!("Bearer {token}"));
-        answer(app.clone(), request.body(Body::empty()).expect("a request")).await.0.status.as_u16()
+        send(app.clone(), request).await.0.status.as_u16()
     };
     assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (200, 200, 401));
     // The digests of `beta` and `gamma`.
-    let tokens = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753\n\
+    let new = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753\n\
         three:be9d587defa1f0c09ef49eb17e206983a5f8f8289e4281860bd0ee5a19592c67";
-    guard.replace(tokens.parse().expect("good tokens"));
+    tokens.replace(new.parse().expect("good tokens"));
     assert_eq!((status("alpha").await, status("beta").await, status("gamma").await), (401, 200, 200));
 }
 
-/// `POST /v1/checks/smtp` with a body that is no check, which costs as much as one that is.
-async fn asked(app: &Router, token: Option<&str>) -> (Parts, String) {
-    let mut request = check_of(json!({}));
+/// `POST /v1/checks/smtp` with an invalid body, which counts like a valid one.
+async fn post_invalid(app: &Router, token: Option<&str>) -> (Parts, String) {
+    let mut request = check_request(json!({}));
     if let Some(token) = token {
         request.headers_mut().insert(AUTHORIZATION, format!("Bearer {token}").parse().expect("a value"));
     }
@@ -111,32 +111,32 @@ async fn asked(app: &Router, token: Option<&str>) -> (Parts, String) {
 }
 
 #[tokio::test]
-async fn each_token_has_its_budget_and_is_told_of_it() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("2/h"));
-    let told = |parts: &Parts| {
+async fn each_token_has_a_budget_and_gets_its_headers() {
+    let app = guarded(token_store(), Some("2/h"));
+    let limits = |parts: &Parts| {
         let header = |name| parts.headers.get(name).map(|value: &HeaderValue| value.to_str().expect("text").to_owned());
         [header("ratelimit-policy"), header("ratelimit"), header("retry-after")]
     };
     let policy = Some("\"checks\";q=2;w=3600".to_owned());
     for (left, back) in [(1, 1800), (0, 1800)] {
-        // Strangers cost nobody anything.
-        let stranger = asked(&app, Some("alphabet")).await;
-        assert_problem(&stranger, 401, "unauthorized");
-        assert_eq!(told(&stranger.0), [None, None, None]);
-        let answer = asked(&app, Some("alpha")).await;
+        // A 401 does not count.
+        let unknown = post_invalid(&app, Some("alphabet")).await;
+        assert_problem(&unknown, 401, "unauthorized");
+        assert_eq!(limits(&unknown.0), [None, None, None]);
+        let answer = post_invalid(&app, Some("alpha")).await;
         assert_problem(&answer, 422, "invalid-parameters");
-        assert_eq!(told(&answer.0), [policy.clone(), Some(format!("\"checks\";r={left};t={back}")), None]);
+        assert_eq!(limits(&answer.0), [policy.clone(), Some(format!("\"checks\";r={left};t={back}")), None]);
     }
-    let refused = asked(&app, Some("alpha")).await;
+    let refused = post_invalid(&app, Some("alpha")).await;
     assert_problem(&refused, 429, "rate-limited");
-    assert_eq!(told(&refused.0), [policy, Some("\"checks\";r=0;t=1800".to_owned()), Some("1800".to_owned())]);
+    assert_eq!(limits(&refused.0), [policy, Some("\"checks\";r=0;t=1800".to_owned()), Some("1800".to_owned())]);
     assert!(refused.1.contains("2 per hour"), "{}", refused.1);
-    assert_problem(&asked(&app, Some("beta")).await, 422, "invalid-parameters");
+    assert_problem(&post_invalid(&app, Some("beta")).await, 422, "invalid-parameters");
 }
 
 #[tokio::test]
-async fn only_what_starts_checks_is_counted() {
-    let app = guarded(Guard::new(TOKENS.parse().expect("good tokens")), Some("1/h"));
+async fn only_routes_that_start_checks_are_limited() {
+    let app = guarded(token_store(), Some("1/h"));
     for (method, path) in [
         (Method::GET, "/healthz"),
         (Method::GET, "/openapi.json"),
@@ -145,16 +145,16 @@ async fn only_what_starts_checks_is_counted() {
         (Method::GET, "/v1/checks/smtp"),
         (Method::OPTIONS, "/v1/checks/smtp"),
     ] {
-        let request = request(method, path).header(AUTHORIZATION, "Bearer alpha").body(Body::empty());
-        let (parts, _) = answer(app.clone(), request.expect("a request")).await;
+        let request = request(method, path).header(AUTHORIZATION, "Bearer alpha");
+        let (parts, _) = send(app.clone(), request).await;
         assert!(parts.status != 429 && !parts.headers.contains_key("ratelimit"), "{path}: {}", parts.status);
     }
-    assert_eq!(asked(&app, Some("alpha")).await.0.status, 422);
-    assert_eq!(asked(&app, Some("alpha")).await.0.status, 429);
+    assert_eq!(post_invalid(&app, Some("alpha")).await.0.status, 422);
+    assert_eq!(post_invalid(&app, Some("alpha")).await.0.status, 429);
 }
 
 #[tokio::test]
-async fn without_tokens_each_client_has_its_budget() {
+async fn without_tokens_each_client_address_has_a_budget() {
     let proxies = ["10.0.0.0/8".parse().expect("a network")].into_iter().collect();
     let rate_limit = Some("1/h".parse().expect("a rate"));
     let app = router(app_state(), AccessConfig { rate_limit, trusted_proxies: proxies, ..AccessConfig::default() })
@@ -170,7 +170,7 @@ async fn without_tokens_each_client_has_its_budget() {
         ("[2001:db8::1]:1", None, 422),
         ("[2001:db8::2]:1", None, 429),
     ] {
-        let mut request = check_of(json!({}));
+        let mut request = check_request(json!({}));
         request.extensions_mut().insert(ConnectInfo(peer.parse::<SocketAddr>().expect("an address")));
         if let Some(forwarded) = forwarded {
             request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static(forwarded));
@@ -179,8 +179,9 @@ async fn without_tokens_each_client_has_its_budget() {
     }
 }
 
-/// The app_state behind this guard, at this rate.
-pub(super) fn guarded(guard: Guard, rate_limit: Option<&str>) -> Router {
+/// The router with these tokens and this rate limit.
+pub(super) fn guarded(tokens: TokenStore, rate_limit: Option<&str>) -> Router {
     let rate_limit = rate_limit.map(|rate| rate.parse().expect("a rate"));
-    router(app_state(), AccessConfig { guard: Some(guard), rate_limit, ..AccessConfig::default() }).expect("a document")
+    router(app_state(), AccessConfig { tokens: Some(tokens), rate_limit, ..AccessConfig::default() })
+        .expect("a document")
 }

@@ -1,4 +1,4 @@
-//! What is taken for a body, and what is not.
+//! Request bodies: which are accepted, and how the others are refused.
 
 use super::*;
 
@@ -6,14 +6,14 @@ use super::*;
 async fn an_encoded_body_is_refused() {
     let mut encoded = json_body("{}");
     encoded.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    assert_problem(&answer(workshop(app_state()), encoded).await, 415, "unsupported-media-type");
+    assert_problem(&answer(test_routes(app_state()), encoded).await, 415, "unsupported-media-type");
 }
 
 #[tokio::test]
 async fn deep_and_huge_json_is_refused() {
     let size = 1 << 20;
-    let roomy =
-        || workshop(AppState { body_limits: BodyLimits::new(size, Duration::from_secs(20), 100), ..app_state() });
+    let large =
+        || test_routes(AppState { body_limits: BodyLimits::new(size, Duration::from_secs(20), 100), ..app_state() });
     let many: String = (0..80_000).map(|number| format!("\"k{number}\":1,")).collect();
     for (body, status, slug) in [
         ("[".repeat(100_000) + &"]".repeat(100_000), 422, "invalid-parameters"),
@@ -24,15 +24,15 @@ async fn deep_and_huge_json_is_refused() {
         (format!("{{{}\"a\":1}}", "\"a\":1,".repeat(100)), 422, "invalid-parameters"),
         (" ".repeat(size + 1), 413, "payload-too-large"),
     ] {
-        let problem = assert_problem(&answer(roomy(), json_body(body)).await, status, slug);
+        let problem = assert_problem(&answer(large(), json_body(body)).await, status, slug);
         assert!(problem.to_string().len() < 1000, "a short answer");
     }
-    let most = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(99));
-    assert_eq!(answer(roomy(), json_body(most)).await.0.status, 200);
+    let max = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(99));
+    assert_eq!(answer(large(), json_body(max)).await.0.status, 200);
 }
 
 #[tokio::test]
-async fn a_body_must_say_that_it_is_json() {
+async fn a_body_needs_a_json_content_type() {
     for (content_type, good) in [
         (Some("application/json"), true),
         (Some("Application/JSON; charset=utf-8"), true),
@@ -46,7 +46,7 @@ async fn a_body_must_say_that_it_is_json() {
         if let Some(content_type) = content_type {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let answer = answer(workshop(app_state()), request).await;
+        let answer = answer(test_routes(app_state()), request).await;
         if good {
             assert_eq!(answer.0.status, 200, "{content_type:?}");
         } else {
@@ -59,7 +59,7 @@ async fn a_body_must_say_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_with_its_place() {
+async fn malformed_json_is_refused_with_line_and_column() {
     let deep = format!("{{\"to\":{}}}", "[".repeat(400));
     for (body, place) in [
         ("", "line 1 column 0"),
@@ -72,16 +72,16 @@ async fn a_body_that_is_no_json_is_refused_with_its_place() {
         ("{\"to\": \"\u{1}\"}", "line 1"),
     ] {
         let problem =
-            assert_problem(&answer(workshop(app_state()), json_body(body.to_owned())).await, 400, "malformed-json");
+            assert_problem(&answer(test_routes(app_state()), json_body(body.to_owned())).await, 400, "malformed-json");
         let detail = problem["detail"].as_str().expect("a detail");
         assert!(detail.contains(place), "{body}: {detail}");
     }
-    let not_utf8 = answer(workshop(app_state()), json_body(&b"{\"to\": \"\xff\"}"[..])).await;
+    let not_utf8 = answer(test_routes(app_state()), json_body(&b"{\"to\": \"\xff\"}"[..])).await;
     assert_problem(&not_utf8, 400, "malformed-json");
 }
 
 #[tokio::test]
-async fn json_that_is_no_object_is_refused() {
+async fn json_that_is_not_an_object_is_refused() {
     for (body, kind) in [
         ("[1, [2]]", "an array"),
         ("null", "null"),
@@ -90,14 +90,15 @@ async fn json_that_is_no_object_is_refused() {
         ("\"x\"", "a string"),
         ("true", "a boolean"),
     ] {
-        let problem = assert_problem(&answer(workshop(app_state()), json_body(body)).await, 422, "invalid-parameters");
+        let problem =
+            assert_problem(&answer(test_routes(app_state()), json_body(body)).await, 422, "invalid-parameters");
         assert_eq!(problem["errors"], json!([{"pointer": "", "detail": format!("must be an object, not {kind}")}]));
     }
 }
 
 #[test]
 fn members_keep_their_order_and_their_duplicates() {
-    let JsonMembers(members) = JsonMembers::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
+    let JsonObject(members) = JsonObject::parse(br#" {"to": "a", "port": 25, "to": null} "#).expect("an object");
     assert_eq!(
         members,
         [("to".to_owned(), json!("a")), ("port".to_owned(), json!(25)), ("to".to_owned(), Value::Null)]
@@ -107,35 +108,35 @@ fn members_keep_their_order_and_their_duplicates() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let body = |length: usize| format!("{{\"to\":\"{}\"}}", "x".repeat(length - 9));
-    assert_eq!(answer(workshop(app_state()), json_body(body(LIMIT))).await.0.status, 200);
+    assert_eq!(answer(test_routes(app_state()), json_body(body(LIMIT))).await.0.status, 200);
     let problem =
-        assert_problem(&answer(workshop(app_state()), json_body(body(LIMIT + 1))).await, 413, "payload-too-large");
+        assert_problem(&answer(test_routes(app_state()), json_body(body(LIMIT + 1))).await, 413, "payload-too-large");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("1000 bytes")), "{problem}");
 
-    // By what it announces: the body itself is never asked for.
+    // By its `Content-Length`: the body is never read.
     let unread = Body::from_stream(
         tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new().wait(Duration::MAX).build(),
     );
-    let mut announced = json_body(unread);
-    announced.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
-    assert_problem(&answer(workshop(app_state()), announced).await, 413, "payload-too-large");
+    let mut declared = json_body(unread);
+    declared.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("1001"));
+    assert_problem(&answer(test_routes(app_state()), declared).await, 413, "payload-too-large");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_body_is_refused_and_a_draining_service_waits_for_none() {
+async fn a_slow_body_times_out_or_is_refused_while_draining() {
     let slow = || {
         let chunks = tokio_test::stream_mock::StreamMockBuilder::<Result<&str, std::io::Error>>::new();
         json_body(Body::from_stream(chunks.wait(Duration::from_secs(6)).build()))
     };
-    let begun = tokio::time::Instant::now();
-    let refused = answer(workshop(app_state()), slow()).await;
+    let started = tokio::time::Instant::now();
+    let refused = answer(test_routes(app_state()), slow()).await;
     assert_problem(&refused, 408, "request-timeout");
     assert_eq!(refused.0.headers["connection"], "close");
-    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(started.elapsed().as_secs(), 5);
 
     let app_state = app_state();
     app_state.lifecycle.drain();
-    let begun = tokio::time::Instant::now();
-    assert_problem(&answer(workshop(app_state), slow()).await, 503, "shutting-down");
-    assert_eq!(begun.elapsed(), Duration::ZERO);
+    let started = tokio::time::Instant::now();
+    assert_problem(&answer(test_routes(app_state), slow()).await, 503, "shutting-down");
+    assert_eq!(started.elapsed(), Duration::ZERO);
 }

@@ -1,4 +1,4 @@
-//! The router without a network: what every path answers.
+//! The router without a network: the response of every path.
 
 use std::{
     net::SocketAddr,
@@ -15,6 +15,7 @@ use axum::{
             REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
         request::Builder,
+        response::Parts,
     },
     routing::{get, post},
 };
@@ -41,13 +42,13 @@ mod bodies;
 
 const LIMIT: usize = 1000;
 
-/// A state with a probe that takes no check.
+/// A state whose probe refuses every check.
 pub(super) fn app_state() -> AppState {
     state_with(|_| Err(Refusal::Overloaded))
 }
 
 fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
-    let probe = service_fn(move |order| std::future::ready(probe(order)));
+    let probe = service_fn(move |job| std::future::ready(probe(job)));
     AppState {
         lifecycle: Lifecycle::default(),
         body_limits: BodyLimits::new(LIMIT, Duration::from_secs(5), 100),
@@ -59,14 +60,14 @@ fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send
 }
 
 /// A report of a check that failed: `banner` never ended.
-fn report(order: &CheckJob) -> Report {
+fn report(job: &CheckJob) -> Report {
     let started = Instant::now();
     let heading = Heading {
-        id: order.id,
+        id: job.id,
         started_at: OffsetDateTime::UNIX_EPOCH,
         started,
         host: "example.com".to_owned(),
-        port: order.check.port,
+        port: job.check.port,
         via: Via::Mx,
         transcript: false,
     };
@@ -85,10 +86,10 @@ fn app() -> Router {
     router(app_state(), AccessConfig::default()).expect("a document")
 }
 
-/// A door that answers with the members it was sent, and one that panics; within the real outer layers.
-fn workshop(app_state: AppState) -> Router {
+/// Two test routes in the real outer layers: `/echo` responds with the members of its body, `/panic` panics.
+fn test_routes(app_state: AppState) -> Router {
     let router = Router::new()
-        .route("/echo", post(|JsonMembers(members): JsonMembers| async move { format!("{members:?}") }))
+        .route("/echo", post(|JsonObject(members): JsonObject| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(Arc::new(app_state));
     with_outer_layers(router, AccessConfig::default(), Metrics::new(None))
@@ -106,18 +107,23 @@ fn json_body(body: impl Into<Body>) -> Request {
     request(Method::POST, "/echo").header(CONTENT_TYPE, "application/json").body(body.into()).expect("a request")
 }
 
-async fn answer(app: Router, request: Request) -> (axum::http::response::Parts, String) {
+async fn answer(app: Router, request: Request) -> (Parts, String) {
     let (parts, body) = app.oneshot(request).await.expect("infallible").into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
     (parts, String::from_utf8_lossy(&body).into_owned())
 }
 
-async fn get_path(app: Router, path: &str) -> (axum::http::response::Parts, String) {
-    answer(app, request(Method::GET, path).body(Body::empty()).expect("a request")).await
+/// Sends a request without a body.
+async fn send(app: Router, request: Builder) -> (Parts, String) {
+    answer(app, request.body(Body::empty()).expect("a request")).await
+}
+
+async fn get_path(app: Router, path: &str) -> (Parts, String) {
+    send(app, request(Method::GET, path)).await
 }
 
 #[track_caller]
-fn assert_problem((parts, body): &(axum::http::response::Parts, String), status: u16, slug: &str) -> Value {
+fn assert_problem((parts, body): &(Parts, String), status: u16, slug: &str) -> Value {
     assert_eq!(parts.status, status, "{body}");
     assert_eq!(parts.headers[CONTENT_TYPE], problem::PROBLEM_JSON);
     let problem: Value = serde_json::from_str(body).expect("JSON");
@@ -137,7 +143,7 @@ async fn unknown_paths_and_methods_are_problems() {
         (Method::PUT, "/openapi.json"),
         (Method::POST, "/docs/"),
     ] {
-        let answer = answer(app(), request(method, path).body(Body::empty()).expect("a request")).await;
+        let answer = send(app(), request(method, path)).await;
         assert_problem(&answer, 405, "method-not-allowed");
         assert_eq!(answer.0.headers[ALLOW], "GET,HEAD", "{path}");
     }
@@ -145,13 +151,13 @@ async fn unknown_paths_and_methods_are_problems() {
 
 #[tokio::test]
 async fn a_panic_is_a_problem_that_tells_nothing() {
-    let answer = get_path(workshop(app_state()), "/panic").await;
+    let answer = get_path(test_routes(app_state()), "/panic").await;
     assert_problem(&answer, 500, "internal");
     assert!(!answer.1.contains("hunter2"));
 }
 
 #[tokio::test]
-async fn the_service_tells_its_state() {
+async fn health_routes_tell_the_state() {
     let app_state = app_state();
     let app = router(app_state.clone(), AccessConfig::default()).expect("a document");
     let (alive, body) = get_path(app.clone(), "/healthz").await;
@@ -168,7 +174,7 @@ async fn the_service_tells_its_state() {
 }
 
 #[tokio::test]
-async fn the_document_lists_the_doors() {
+async fn the_document_lists_the_routes() {
     let (parts, body) = get_path(app(), "/openapi.json").await;
     assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
     let document: Value = serde_json::from_str(&body).expect("JSON");
@@ -213,19 +219,18 @@ async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
             page.headers.contains_key("cross-origin-opener-policy") && page.headers.contains_key("permissions-policy")
         );
     }
-    let inline =
-        |page: &axum::http::response::Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
-    assert!(!inline(&console) && inline(&docs), "Swagger UI sets styles inline, and nobody else");
+    let inline = |page: &Parts| format!("{:?}", page.headers[CONTENT_SECURITY_POLICY]).contains("unsafe");
+    assert!(!inline(&console) && inline(&docs), "only Swagger UI sets inline styles");
 }
 
 #[tokio::test]
-async fn no_answer_is_kept_or_taken_for_something_else() {
+async fn every_response_has_no_store_and_nosniff() {
     for (app, path) in [
         (app(), "/healthz"),
         (app(), "/nothing"),
         (app(), "/docs/"),
-        (workshop(app_state()), "/panic"),
-        (access::guarded(Guard::new(access::TOKENS.parse().expect("tokens")), None), "/docs/"),
+        (test_routes(app_state()), "/panic"),
+        (access::guarded(access::token_store(), None), "/docs/"),
     ] {
         let (answer, _) = get_path(app, path).await;
         assert_eq!(answer.headers[CACHE_CONTROL], "no-store", "{path}");
@@ -234,27 +239,27 @@ async fn no_answer_is_kept_or_taken_for_something_else() {
     }
 }
 
-fn check_of(body: Value) -> Request {
+fn check_request(body: Value) -> Request {
     request(Method::POST, "/v1/checks/smtp")
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))
         .expect("a request")
 }
 
-async fn checked(app_state: AppState, body: Value) -> (axum::http::response::Parts, String) {
-    answer(router(app_state, AccessConfig::default()).expect("a document"), check_of(body)).await
+async fn post_check(app_state: AppState, body: Value) -> (Parts, String) {
+    answer(router(app_state, AccessConfig::default()).expect("a document"), check_request(body)).await
 }
 
 #[tokio::test]
-async fn a_check_that_failed_is_an_answer() {
-    let app_state = state_with(|order| Ok(report(&order)));
-    let (parts, body) = checked(app_state.clone(), json!({"to": "a@example.com", "port": "2525"})).await;
+async fn a_failed_check_is_a_200() {
+    let app_state = state_with(|job| Ok(report(&job)));
+    let (parts, body) = post_check(app_state.clone(), json!({"to": "a@example.com", "port": "2525"})).await;
     assert_eq!(parts.status, 200);
     assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
     assert_eq!(parts.headers["server-timing"], "dns;dur=1.5, connect;dur=0.25");
     let report: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((&report["success"], &report["target"]["port"]), (&json!(false), &json!(2525)));
-    assert_eq!(app_state.lifecycle.running(), 0, "over with its answer");
+    assert_eq!(app_state.lifecycle.running(), 0, "it ends with its response");
 }
 
 #[tokio::test]
@@ -266,16 +271,16 @@ async fn a_refused_check_is_a_problem() {
         (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
         (Refusal::Internal, 500, "internal"),
     ] {
-        let answer = checked(state_with(move |_| Err(refusal.clone())), json!({"to": "a@example.com"})).await;
+        let answer = post_check(state_with(move |_| Err(refusal.clone())), json!({"to": "a@example.com"})).await;
         assert_problem(&answer, status, slug);
         assert_eq!(answer.0.headers.contains_key("retry-after"), [429, 503].contains(&status));
     }
 }
 
 #[tokio::test]
-async fn every_violation_is_told_at_once() {
+async fn every_violation_is_reported_at_once() {
     let body = json!({"too": "a@example.com", "port": 0, "timeout_ms": 60_001});
-    let problem = assert_problem(&checked(app_state(), body).await, 422, "invalid-parameters");
+    let problem = assert_problem(&post_check(app_state(), body).await, 422, "invalid-parameters");
     let pointers: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
     for pointer in ["/too", "/port", "/timeout_ms"] {
         assert!(pointers.contains(&&json!(pointer)), "{pointer} in {pointers:?}");
@@ -283,20 +288,20 @@ async fn every_violation_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_draining_service_begins_no_check() {
-    let app_state = state_with(|_| panic!("a check was begun"));
+async fn a_draining_service_starts_no_check() {
+    let app_state = state_with(|_| panic!("a check was started"));
     app_state.lifecycle.drain();
-    assert_problem(&checked(app_state, json!({"to": "a@example.com"})).await, 503, "shutting-down");
+    assert_problem(&post_check(app_state, json!({"to": "a@example.com"})).await, 503, "shutting-down");
 }
 
 #[tokio::test]
-async fn the_examples_in_the_document_have_the_form_of_a_report() {
+async fn the_examples_of_the_document_have_the_members_of_a_report() {
     let names =
         |value: &Value| -> Vec<String> { value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
-    let order = CheckJob::new(
+    let job = CheckJob::new(
         Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check"),
     );
-    let real = serde_json::to_value(report(&order)).expect("JSON");
+    let real = serde_json::to_value(report(&job)).expect("JSON");
     let document = serde_json::to_value(super::document()).expect("JSON");
     let examples =
         &document["paths"]["/v1/checks/smtp"]["post"]["responses"]["200"]["content"]["application/json"]["examples"];
@@ -311,7 +316,7 @@ async fn the_examples_in_the_document_have_the_form_of_a_report() {
 }
 
 #[test]
-fn members_are_printed_by_their_names_alone() {
-    let members = JsonMembers::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
+fn debug_shows_the_names_of_members_only() {
+    let members = JsonObject::parse(br#"{"to": "a", "sasl_password": "hunter2"}"#).expect("an object");
     assert_eq!(format!("{members:?}"), r#"{"to", "sasl_password"}"#);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::{AccessConfig, TokenStore};
 
 use super::support::{
     app::{Answer, App, House, failure},
@@ -144,8 +144,8 @@ async fn every_problem_has_the_form_in_the_document() {
     house.limits.checks_per_target = 1;
     house.deny = vec!["127.9.0.0/16".parse().expect("a network")];
     let mut app = house.open().await;
-    let guard = Some(Guard::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens")));
-    let guarded = House { access: AccessConfig { guard, ..AccessConfig::default() }, ..House::default() }.open().await;
+    let tokens = Some(TokenStore::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens")));
+    let guarded = House { access: AccessConfig { tokens, ..AccessConfig::default() }, ..House::default() }.open().await;
 
     let held = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
     let caller = app.hold(&held).await;

@@ -1,5 +1,5 @@
-//! Where a request comes from. Behind a reverse proxy the TCP peer is the proxy, and only a header tells the client's address: it is
-//! believed of proxies that the operator trusts, and of nobody else.
+//! The client's IP address. Behind a reverse proxy the TCP peer is the proxy, and only a header has the client's
+//! address. The header counts only if a trusted proxy sent it.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -18,11 +18,11 @@ use crate::destination::policy::canonical_net;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The address of the client: an extension of every request.
+/// The IP address of the client: an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ClientAddress(pub IpAddr);
+pub(crate) struct ClientIp(pub IpAddr);
 
-/// The networks whose hosts may say for whom they pass a request on. The default trusts none, and so no header is ever looked at.
+/// The networks of the trusted proxies. The default trusts none, so no header is read.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
@@ -35,27 +35,29 @@ impl FromIterator<IpNet> for TrustedProxies {
 impl TrustedProxies {
     /// The client of a request that came from `peer`.
     ///
-    /// Each proxy adds the address that it was reached from at the right, and what stands further left was there before: so the
-    /// client is the rightmost address that is not a trusted proxy's own. Where it cannot be told, it is the last proxy that was.
+    /// Each proxy appends the address of its own peer. So the client is the rightmost address that is not a trusted
+    /// proxy's; what is further left, the client may have made up. If an address cannot be read, the proxy that sent it
+    /// is taken for the client.
     ///
-    /// A proxy writes `X-Forwarded-For` or `Forwarded` (RFC 7239) and mostly passes the other on as it came. Which of the two it
-    /// writes is not known here, so where both are given they have to agree, or the proxy itself is taken for the client.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// A proxy writes `X-Forwarded-For` or `Forwarded` (RFC 7239), and mostly passes the other one on unchanged.
+    /// Nothing tells which one it writes. So if both are present they must agree; otherwise the proxy itself is taken
+    /// for the client.
+    fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trust(peer) {
             return peer;
         }
-        let told = |name, read: fn(&str) -> Option<IpAddr>| {
+        let named_by = |name, read: fn(&str) -> Option<IpAddr>| {
             headers.contains_key(&name).then(|| self.walk(peer, elements(headers, &name), read))
         };
-        match (told(X_FORWARDED_FOR, address), told(FORWARDED, forwarded_for)) {
+        match (named_by(X_FORWARDED_FOR, address), named_by(FORWARDED, forwarded_for)) {
             (Some(one), Some(other)) if one != other => peer,
             (Some(client), _) | (None, Some(client)) => client,
             (None, None) => peer,
         }
     }
 
-    /// Goes from proxy to proxy, up to the first address that none of them vouches for.
+    /// The first address, from the right, that is not a trusted proxy's.
     fn walk<'a>(
         &self,
         peer: IpAddr,
@@ -78,12 +80,12 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a list (RFC 9110, section 5.6.1) that may be spread over several lines, from the last to the first. What is not
-/// ASCII is `None`.
+/// The elements of a list (RFC 9110, section 5.6.1) over all its header lines, from the last to the first. `None`: not
+/// ASCII.
 ///
-/// A comma within a quoted string cuts it as well, on purpose: to find the quotes one would have to begin at the left, where
-/// strangers write, and one quote of theirs would swallow all that the proxies added. Of such a string half a quote is left, which
-/// [`forwarded_for`] does not read.
+/// A comma in a quoted string splits it, too, on purpose. A parser of quotes would have to begin at the left, which the
+/// client writes, and one open quote there would swallow everything that the proxies appended. [`forwarded_for`]
+/// refuses half a quoted string.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'a str>> {
     let lines: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
     lines.into_iter().rev().flat_map(|line| {
@@ -93,7 +95,7 @@ fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     })
 }
 
-/// An address as proxies write it: alone, in brackets, with a port.
+/// Parses an address as proxies write it: alone, in brackets, or with a port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -104,8 +106,8 @@ fn address(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The address in the `for` of one element of `Forwarded`; `None` where there is none, or `unknown`, or a made-up name, or two, or
-/// anything that is out of order.
+/// The address of the `for` parameter of one `Forwarded` element. `None`: no such parameter, more than one, `unknown`,
+/// an obfuscated name, or a syntax error.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut found = None;
     for pair in element.split(';') {
@@ -121,17 +123,17 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     address(found?)
 }
 
-/// Notes the client's address on the request.
-pub(crate) fn identify(
+/// Records the client's address as the [`ClientIp`] of the request.
+pub(crate) fn record_client_ip(
     State(proxies): State<TrustedProxies>,
     mut request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    // Without a server loop, as in tests of the router alone, there is no peer.
+    // Tests of the router alone have no peer.
     let peer =
         request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
-    let client = proxies.client(peer, request.headers());
-    request.extensions_mut().insert(ClientAddress(client));
+    let client = proxies.client_ip(peer, request.headers());
+    request.extensions_mut().insert(ClientIp(client));
     next.run(request)
 }
 

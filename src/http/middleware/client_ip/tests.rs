@@ -1,4 +1,4 @@
-//! Whom a request is taken to come from, by tables and by whatever strangers may write.
+//! The client's IP address: tables, and headers of hostile clients.
 
 use proptest::prelude::*;
 
@@ -21,11 +21,11 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 
 /// The client of a request from 10.0.0.1, where 10.0.0.0/8 and 2001:db8:1::/48 are trusted.
 fn client(lines: &[(&'static str, &str)]) -> String {
-    trusting(&["10.0.0.0/8", "2001:db8:1::/48"]).client(ip("10.0.0.1"), &headers(lines)).to_string()
+    trusting(&["10.0.0.0/8", "2001:db8:1::/48"]).client_ip(ip("10.0.0.1"), &headers(lines)).to_string()
 }
 
 #[test]
-fn nobody_else_is_believed() {
+fn only_trusted_proxies_may_name_the_client() {
     let told = headers(&[("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7")]);
     for (nets, peer) in [
         (&[][..], "10.0.0.1"),
@@ -34,7 +34,7 @@ fn nobody_else_is_believed() {
         (&["::/0"], "192.0.2.1"),
         (&["0.0.0.0/0"], "2001:db8::1"),
     ] {
-        assert_eq!(trusting(nets).client(ip(peer), &told), ip(peer), "{nets:?}");
+        assert_eq!(trusting(nets).client_ip(ip(peer), &told), ip(peer), "{nets:?}");
     }
     for (nets, peer) in [
         (&["10.0.0.0/8"][..], "10.9.9.9"),
@@ -42,7 +42,7 @@ fn nobody_else_is_believed() {
         (&["::ffff:10.0.0.0/104"], "10.9.9.9"),
         (&["192.0.2.0/24", "2001:db8::/32"], "2001:db8::1"),
     ] {
-        assert_eq!(trusting(nets).client(ip(peer), &told), ip("203.0.113.7"), "{nets:?} {peer}");
+        assert_eq!(trusting(nets).client_ip(ip(peer), &told), ip("203.0.113.7"), "{nets:?} {peer}");
     }
 }
 
@@ -60,7 +60,7 @@ fn x_forwarded_for_is_read_from_the_right() {
         ("203.0.113.7, 2001:db8:1::9", "203.0.113.7"),
         ("::ffff:203.0.113.7", "203.0.113.7"),
         ("203.0.113.7, ::ffff:10.0.0.9", "203.0.113.7"),
-        // Who wrote the garbage is known, what it stands for is not.
+        // The address of the hop that wrote the garbage is known, the client is not.
         ("203.0.113.7, unknown, 10.3.0.1", "10.3.0.1"),
         ("203.0.113.7, garbage", "10.0.0.1"),
         ("203.0.113.7,", "10.0.0.1"),
@@ -92,9 +92,9 @@ fn forwarded_is_read_from_the_right() {
         ("for=203.0.113.7;for=198.51.100.1", "10.0.0.1"),
         ("for=\"203.0.113.7", "10.0.0.1"),
         ("203.0.113.7", "10.0.0.1"),
-        // A stranger's open quote does not swallow what the proxy added.
+        // An open quote of the client does not swallow what the proxy appended.
         ("for=\"198.51.100.1, for=203.0.113.7", "203.0.113.7"),
-        // Nor is what a stranger hides in a name that the proxy quotes an element.
+        // Nor is a part of a quoted host name an element.
         ("for=203.0.113.7;host=\"x, for=198.51.100.1\"", "10.0.0.1"),
         ("for=203.0.113.7;host=\"x, for=198.51.100.1;y=\\\"\"", "10.0.0.1"),
     ] {
@@ -103,7 +103,7 @@ fn forwarded_is_read_from_the_right() {
 }
 
 #[test]
-fn of_two_headers_that_differ_neither_is_believed() {
+fn two_headers_that_differ_are_both_ignored() {
     let both = |one: &str, other: &str| client(&[("x-forwarded-for", one), ("forwarded", other)]);
     assert_eq!(both("203.0.113.7", "for=203.0.113.7"), "203.0.113.7");
     assert_eq!(both("198.51.100.1, 203.0.113.7", "for=203.0.113.7"), "203.0.113.7");
@@ -111,7 +111,7 @@ fn of_two_headers_that_differ_neither_is_believed() {
     assert_eq!(both("203.0.113.7", "garbage"), "10.0.0.1");
 }
 
-/// What a client may send in a header: anything, and often something that nearly means an address.
+/// Header values of a hostile client: any bytes, and often something close to an address.
 fn hostile() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop_oneof![
         Just("for=".to_owned()),
@@ -128,7 +128,7 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn nothing_that_a_client_sends_outweighs_what_the_proxy_adds(sent in hostile(), on_one_line in any::<bool>()) {
+    fn the_address_that_the_proxy_appends_wins(sent in hostile(), on_one_line in any::<bool>()) {
         for (name, added) in [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7;proto=https")] {
             let mut headers = HeaderMap::new();
             if on_one_line {
@@ -138,41 +138,41 @@ proptest! {
                 headers.append(name, HeaderValue::from_bytes(&sent).expect("a value"));
                 headers.append(name, HeaderValue::from_static(added));
             }
-            let found = trusting(&["10.0.0.0/8"]).client(ip("10.0.0.1"), &headers);
+            let found = trusting(&["10.0.0.0/8"]).client_ip(ip("10.0.0.1"), &headers);
             prop_assert_eq!(found, ip("203.0.113.7"));
         }
     }
 
     #[test]
-    fn a_header_of_the_other_kind_gains_no_new_address(sent in hostile()) {
+    fn the_other_header_yields_no_other_address(sent in hostile()) {
         for (own, added, other) in
             [("x-forwarded-for", "203.0.113.7", "forwarded"), ("forwarded", "for=203.0.113.7", "x-forwarded-for")]
         {
             let mut headers = HeaderMap::new();
             headers.append(own, HeaderValue::from_static(added));
             headers.append(other, HeaderValue::from_bytes(&sent).expect("a value"));
-            let found = trusting(&["10.0.0.0/8"]).client(ip("10.0.0.1"), &headers);
+            let found = trusting(&["10.0.0.0/8"]).client_ip(ip("10.0.0.1"), &headers);
             prop_assert!(found == ip("203.0.113.7") || found == ip("10.0.0.1"), "{}", found);
         }
     }
 
     #[test]
-    fn nothing_is_read_from_a_stranger(sent in hostile()) {
+    fn headers_of_untrusted_peers_are_ignored(sent in hostile()) {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_bytes(&sent).expect("a value"));
         headers.append("forwarded", HeaderValue::from_bytes(&sent).expect("a value"));
-        prop_assert_eq!(trusting(&["10.0.0.0/8"]).client(ip("192.0.2.1"), &headers), ip("192.0.2.1"));
+        prop_assert_eq!(trusting(&["10.0.0.0/8"]).client_ip(ip("192.0.2.1"), &headers), ip("192.0.2.1"));
     }
 }
 
 #[test]
-fn a_huge_header_names_nobody() {
+fn a_huge_header_is_ignored() {
     for filler in [",", "garbage,", "\"", ";", "for=", "\\"] {
         let value = filler.repeat((64 << 10) / filler.len());
         assert_eq!(client(&[("x-forwarded-for", &value)]), "10.0.0.1", "{filler}");
         assert_eq!(client(&[("forwarded", &value)]), "10.0.0.1", "{filler}");
     }
-    // As many proxies as go into a header: all trusted, so the furthest is all that is known.
+    // A header full of trusted proxies: the leftmost one is taken for the client.
     let value = format!("10.9.9.9{}", ",10.0.0.9".repeat(7000));
     assert_eq!(client(&[("x-forwarded-for", &value)]), "10.9.9.9");
 }

@@ -1,4 +1,4 @@
-//! Where the budgets are kept: governor's own stores would grow with the number of addresses.
+//! Bounded store of the budgets. governor's own stores grow with the number of addresses.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use governor::{
 
 use super::Key;
 
-/// Callers whose budgets are kept apart, about 8 MB of them. Whoever comes on top of that shares one budget with all who do.
-const MOST: usize = 65_536;
+/// Budgets that are kept apart, about 8 MB. All callers beyond share one.
+const MAX_BUDGETS: usize = 65_536;
 
-/// When each budget will be whole again, in nanoseconds since the start.
+/// When each budget is full again, in nanoseconds since the start.
 #[derive(Debug, Default)]
 pub(super) struct Budgets(Mutex<HashMap<Key, Nanos>>);
 
@@ -33,9 +33,9 @@ impl StateStore for Budgets {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let mut budgets = self.lock();
-        let key = if budgets.len() < MOST || budgets.contains_key(key) { key } else { &Key::Crowd };
-        let (outcome, whole_at) = measure(budgets.get(key).copied())?;
-        budgets.insert(key.clone(), whole_at);
+        let key = if budgets.len() < MAX_BUDGETS || budgets.contains_key(key) { key } else { &Key::Overflow };
+        let (outcome, full_at) = measure(budgets.get(key).copied())?;
+        budgets.insert(key.clone(), full_at);
         Ok(outcome)
     }
 }
@@ -43,7 +43,7 @@ impl StateStore for Budgets {
 impl ShrinkableKeyedStateStore<Key> for Budgets {
     fn retain_recent(&self, drop_below: Nanos) {
         let mut budgets = self.lock();
-        budgets.retain(|_, whole_at| *whole_at > drop_below);
+        budgets.retain(|_, full_at| *full_at > drop_below);
         if budgets.len() < budgets.capacity() / 4 {
             budgets.shrink_to_fit();
         }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_addresses_takes_no_more_room_than_there_is() {
+    fn a_flood_of_addresses_fills_no_more_than_the_store() {
         let budgets = Budgets::default();
         let count = |key: &Key| {
             budgets.measure_and_replace(key, |seen| {
@@ -72,15 +72,15 @@ mod tests {
             })
         };
         let key = |number: usize| Key::of_address(std::net::Ipv4Addr::from_bits(number as u32).into());
-        (0..MOST).for_each(|number| assert_eq!(count(&key(number)), Ok(Nanos::new(1))));
-        for (crowd, number) in (1..).zip(MOST..MOST + 1000) {
-            assert_eq!(count(&key(number)), Ok(Nanos::new(crowd)), "all of them are one");
+        (0..MAX_BUDGETS).for_each(|number| assert_eq!(count(&key(number)), Ok(Nanos::new(1))));
+        for (shared, number) in (1..).zip(MAX_BUDGETS..MAX_BUDGETS + 1000) {
+            assert_eq!(count(&key(number)), Ok(Nanos::new(shared)), "all share one");
         }
-        assert_eq!(count(&key(7)), Ok(Nanos::new(2)), "who was there before keeps its own");
-        assert_eq!(budgets.len(), MOST + 1);
+        assert_eq!(count(&key(7)), Ok(Nanos::new(2)), "an earlier caller keeps its own");
+        assert_eq!(budgets.len(), MAX_BUDGETS + 1);
 
         budgets.retain_recent(Nanos::new(1));
-        assert_eq!(budgets.len(), 2, "the crowd, and who came twice");
-        assert_eq!(count(&key(MOST)), Ok(Nanos::new(1)), "there is room again");
+        assert_eq!(budgets.len(), 2, "the shared one, and the caller that came twice");
+        assert_eq!(count(&key(MAX_BUDGETS)), Ok(Nanos::new(1)), "the store has space again");
     }
 }

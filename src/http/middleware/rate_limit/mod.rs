@@ -1,7 +1,7 @@
-//! How often one caller may ask for checks.
+//! Rate limit: how many checks one caller may request in a period of time.
 //!
-//! A generic cell rate algorithm (governor) per token or, without tokens, per client address. It is a layer on the doors that start
-//! checks: each request that gets there counts, whatever comes of it. What is refused with 401 never gets there.
+//! A generic cell rate algorithm (governor) per token or, without tokens, per client address. The layer is on the
+//! routes that start checks, and every request that reaches it counts, whatever its response. A 401 does not reach it.
 
 use std::{
     fmt,
@@ -27,7 +27,7 @@ use governor::{
     middleware::StateInformationMiddleware,
 };
 
-use super::{auth::Caller, client_ip::ClientAddress};
+use super::{auth::Caller, client_ip::ClientIp};
 use crate::http::{
     problem::{Problem, ProblemType},
     tokens::TokenName,
@@ -36,28 +36,25 @@ use budgets::Budgets;
 
 mod budgets;
 
-/// The fields of draft-ietf-httpapi-ratelimit-headers-10: what is allowed, and what is left of it.
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// The header fields of draft-ietf-httpapi-ratelimit-headers-10: the limit, and what remains of it.
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Of so many requests, one sweeps out the budgets that are whole again.
-const SWEEP: u32 = 1024;
+/// Every so many requests, budgets that are full again are removed.
+const SWEEP_INTERVAL: u32 = 1024;
 
-/// So many requests per second, minute or hour: at once, or spread as one likes.
+/// The periods of a [`Rate`]: its letter, its name, its length in seconds.
+const PERIODS: [(&str, &str, u32); 3] = [("s", "second", 1), ("m", "minute", 60), ("h", "hour", 60 * 60)];
+
+/// A number of requests per second, minute or hour, all at once or spread out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     requests: NonZeroU32,
-    per: Period,
+    period: &'static str,
+    period_secs: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Period {
-    Second,
-    Minute,
-    Hour,
-}
-
-/// The text is no [`Rate`].
+/// The text is not a [`Rate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a whole number from 1 to 1000000, a slash, and s, m or h, such as 10/s")]
 pub struct RateError;
@@ -66,55 +63,34 @@ impl FromStr for Rate {
     type Err = RateError;
 
     fn from_str(text: &str) -> Result<Self, RateError> {
-        let (requests, per) = text.split_once('/').ok_or(RateError)?;
-        let per = match per {
-            "s" => Period::Second,
-            "m" => Period::Minute,
-            "h" => Period::Hour,
-            _ => return Err(RateError),
-        };
-        // The number's own parser would take a plus sign.
+        let (requests, letter) = text.split_once('/').ok_or(RateError)?;
+        let (_, period, period_secs) = PERIODS.into_iter().find(|period| period.0 == letter).ok_or(RateError)?;
+        // `u32::from_str` accepts a plus sign.
         let digits = requests.bytes().all(|byte| byte.is_ascii_digit());
         let requests = requests.parse().ok().filter(|requests: &NonZeroU32| digits && requests.get() <= 1_000_000);
-        Ok(Self { requests: requests.ok_or(RateError)?, per })
+        Ok(Self { requests: requests.ok_or(RateError)?, period, period_secs })
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let per = match self.per {
-            Period::Second => "second",
-            Period::Minute => "minute",
-            Period::Hour => "hour",
-        };
-        write!(f, "{} per {per}", self.requests)
+        write!(f, "{} per {}", self.requests, self.period)
     }
 }
 
 impl Rate {
-    const fn window(self) -> Duration {
-        Duration::from_secs(match self.per {
-            Period::Second => 1,
-            Period::Minute => 60,
-            Period::Hour => 60 * 60,
-        })
-    }
-
-    /// In how much time one request may be made again.
+    /// The time in which one request comes back.
     fn interval(self) -> Duration {
-        self.window() / self.requests.get()
+        Duration::from_secs(self.period_secs.into()) / self.requests.get()
     }
 
     fn quota(self) -> Quota {
-        match self.per {
-            Period::Second => Quota::per_second(self.requests),
-            Period::Minute => Quota::per_minute(self.requests),
-            Period::Hour => Quota::per_hour(self.requests),
-        }
+        let quota = Quota::with_period(self.interval()).expect("a second in a million parts is more than 0 ns");
+        quota.allow_burst(self.requests)
     }
 
     fn policy(self) -> HeaderValue {
-        header(format!("\"checks\";q={};w={}", self.requests, self.window().as_secs()))
+        header_value(format!("\"checks\";q={};w={}", self.requests, self.period_secs))
     }
 }
 
@@ -122,11 +98,11 @@ impl Rate {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Token(TokenName),
-    /// For IPv6 the first 64 bits: a network of that size is what one customer gets, who could else take a new address, and with it
-    /// a new budget, for each request.
+    /// An IPv4 address, or the first 64 bits of an IPv6 address: a customer gets a network of that size, and could take
+    /// a new address for each request.
     Address(IpAddr),
-    /// All who came when there were too many to tell apart.
-    Crowd,
+    /// All callers beyond the number of budgets that are kept apart.
+    Overflow,
 }
 
 impl Key {
@@ -138,33 +114,24 @@ impl Key {
     }
 }
 
-/// What is left of a budget.
+/// What remains of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Left {
+struct Remaining {
     requests: u32,
-    /// Until the budget is whole again or, where nothing is left, until the next request may come.
+    /// Time until the budget is full again or, if no request remains, until the next one.
     reset: Duration,
 }
 
-/// The budgets of all callers. A clone is the same.
+/// The budgets of all callers.
 #[derive(Debug)]
-pub(crate) struct RateLimit<C: Clock = DefaultClock>(Arc<Inner<C>>);
-
-#[derive(Debug)]
-struct Inner<C: Clock> {
+pub(crate) struct RateLimit<C: Clock = DefaultClock> {
     rate: Rate,
     limiter: RateLimiter<Key, Budgets, C, StateInformationMiddleware>,
     until_sweep: AtomicU32,
 }
 
-impl<C: Clock> Clone for RateLimit<C> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
 impl RateLimit {
-    /// Everybody may ask at this rate.
+    /// Gives every caller this rate.
     pub(crate) fn new(rate: Rate) -> Self {
         Self::with_clock(rate, DefaultClock::default())
     }
@@ -173,66 +140,66 @@ impl RateLimit {
 impl<C: Clock> RateLimit<C> {
     fn with_clock(rate: Rate, clock: C) -> Self {
         let limiter = RateLimiter::new(rate.quota(), Budgets::default(), clock);
-        Self(Arc::new(Inner { rate, limiter, until_sweep: AtomicU32::new(SWEEP) }))
+        Self { rate, limiter, until_sweep: AtomicU32::new(SWEEP_INTERVAL) }
     }
 
-    /// Takes one request from the budget: what is left, as `Ok` if there was one to take.
-    fn take(&self, key: &Key) -> Result<Left, Left> {
-        let Inner { rate, limiter, until_sweep } = &*self.0;
-        // By count, so that it needs no task of its own, and a flood pays for what it leaves behind.
-        if until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
-            until_sweep.store(SWEEP, Ordering::Relaxed);
-            limiter.retain_recent();
+    /// Takes one request from the budget. Both results tell what remains; `Err`: there was no request to take.
+    fn take(&self, key: &Key) -> Result<Remaining, Remaining> {
+        // By the number of requests: that needs no task, and a flood cleans up after itself.
+        if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.until_sweep.store(SWEEP_INTERVAL, Ordering::Relaxed);
+            self.limiter.retain_recent();
         }
+        let Self { rate, limiter, .. } = self;
         match limiter.check_key(key) {
             Ok(state) => {
                 let requests = state.remaining_burst_capacity();
-                let until_whole = rate.interval() * (rate.requests.get() - requests);
-                Ok(Left { requests, reset: if requests == 0 { rate.interval() } else { until_whole } })
+                let until_full = rate.interval() * (rate.requests.get() - requests);
+                Ok(Remaining { requests, reset: if requests == 0 { rate.interval() } else { until_full } })
             }
-            Err(not_until) => Err(Left { requests: 0, reset: not_until.wait_time_from(limiter.clock().now()) }),
+            Err(not_until) => Err(Remaining { requests: 0, reset: not_until.wait_time_from(limiter.clock().now()) }),
         }
     }
 }
 
-/// Lets a request pass as long as its caller has some left; says how much that is either way.
-pub(crate) async fn limit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
+/// Refuses a request with 429 when its caller's budget is used up. Every response has the RateLimit headers.
+pub(crate) async fn limit_rate(State(limit): State<Arc<RateLimit>>, request: Request, next: Next) -> Response {
     let extensions = request.extensions();
-    let key = match (extensions.get::<Caller>(), extensions.get::<ClientAddress>()) {
+    let key = match (extensions.get::<Caller>(), extensions.get::<ClientIp>()) {
         (Some(caller), _) => Key::Token(caller.0.clone()),
         (None, Some(client)) => Key::of_address(client.0),
-        (None, None) => Key::Crowd,
+        (None, None) => Key::Overflow,
     };
-    let rate = limit.0.rate;
-    let (left, mut response) = match limit.take(&key) {
-        Ok(left) => (left, next.run(request).await),
-        Err(left) => (left, refusal(rate, left).into_response()),
+    let (remaining, mut response) = match limit.take(&key) {
+        Ok(remaining) => (remaining, next.run(request).await),
+        Err(remaining) => (remaining, rate_limited(limit.rate, remaining).into_response()),
     };
+    let (requests, reset) = (remaining.requests, whole_seconds(remaining.reset));
     let headers = response.headers_mut();
-    headers.insert(POLICY, rate.policy());
-    headers.insert(LIMIT, header(format!("\"checks\";r={};t={}", left.requests, whole_seconds(left.reset))));
+    headers.insert(RATELIMIT_POLICY, limit.rate.policy());
+    headers.insert(RATELIMIT, header_value(format!("\"checks\";r={requests};t={reset}")));
     response
 }
 
-fn refusal(rate: Rate, left: Left) -> Problem {
-    let problem = Problem::new(ProblemType::RateLimited, format!("no more than {rate} are answered"));
-    problem.retry_after(whole_seconds(left.reset))
+fn rate_limited(rate: Rate, remaining: Remaining) -> Problem {
+    let problem = Problem::new(ProblemType::RateLimited, format!("the rate limit is {rate}"));
+    problem.retry_after(whole_seconds(remaining.reset))
 }
 
-/// Rounded up, and never zero: who comes back after that long is not too early.
+/// Rounds up, to at least 1, so that a caller who waits that long is not too early.
 fn whole_seconds(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     u32::try_from(seconds).unwrap_or(u32::MAX).max(1)
 }
 
-fn header(text: String) -> HeaderValue {
-    text.try_into().expect("digits and punctuation of ASCII")
+fn header_value(text: String) -> HeaderValue {
+    text.try_into().expect("digits and ASCII punctuation")
 }
 
-/// The refusal that the document shows.
+/// The 429 of the OpenAPI document.
 pub(crate) fn example() -> Problem {
-    let rate = Rate { requests: NonZeroU32::MIN.saturating_add(9), per: Period::Second };
-    refusal(rate, Left { requests: 0, reset: Duration::from_secs(1) })
+    let rate = "10/s".parse().expect("a rate");
+    rate_limited(rate, Remaining { requests: 0, reset: Duration::from_secs(1) })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Budgets on a clock that stands still until told, and the headers that tell of them.
+//! Budgets on a fake clock.
 
 use std::net::Ipv4Addr;
 
@@ -28,7 +28,7 @@ fn a_rate_is_a_number_and_a_unit() {
         ("1/h", "1 per hour", 3600),
         ("1000000/s", "1000000 per second", 1),
     ] {
-        assert_eq!((rate(text).to_string().as_str(), rate(text).window().as_secs()), (words, window));
+        assert_eq!((rate(text).to_string().as_str(), rate(text).period_secs), (words, window));
     }
     for bad in [
         "",
@@ -51,23 +51,23 @@ fn a_rate_is_a_number_and_a_unit() {
 }
 
 #[test]
-fn a_budget_may_be_spent_at_once_and_comes_back_bit_by_bit() {
+fn a_budget_may_be_used_at_once_and_comes_back_one_by_one() {
     let clock = FakeRelativeClock::default();
     let limit = RateLimit::with_clock(rate("10/s"), clock.clone());
     let ms = Duration::from_millis;
     for spent in 1..=10 {
-        // Of the last one, when the next is back.
-        let left = Left { requests: 10 - spent, reset: ms(100) * if spent == 10 { 1 } else { spent } };
-        assert_eq!(limit.take(&token("one")), Ok(left));
+        // With none left, `reset` is about the next one.
+        let remaining = Remaining { requests: 10 - spent, reset: ms(100) * if spent == 10 { 1 } else { spent } };
+        assert_eq!(limit.take(&token("one")), Ok(remaining));
     }
-    assert_eq!(limit.take(&token("one")), Err(Left { requests: 0, reset: ms(100) }));
+    assert_eq!(limit.take(&token("one")), Err(Remaining { requests: 0, reset: ms(100) }));
     clock.advance(ms(99));
-    assert_eq!(limit.take(&token("one")), Err(Left { requests: 0, reset: ms(1) }));
+    assert_eq!(limit.take(&token("one")), Err(Remaining { requests: 0, reset: ms(1) }));
     clock.advance(ms(1));
     assert_eq!(limit.take(&token("one")).map(|left| left.requests), Ok(0));
-    assert!(limit.take(&token("one")).is_err(), "one came back, and no more");
+    assert!(limit.take(&token("one")).is_err(), "only one came back");
     clock.advance(Duration::from_secs(60));
-    assert_eq!(limit.take(&token("one")).map(|left| left.requests), Ok(9), "never more than the whole");
+    assert_eq!(limit.take(&token("one")).map(|left| left.requests), Ok(9), "never more than the full budget");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn each_caller_has_a_budget_of_its_own() {
     let limit = RateLimit::with_clock(rate("1/h"), FakeRelativeClock::default());
     for key in [token("one"), token("two"), address("192.0.2.1"), address("192.0.2.2"), address("2001:db8::1")] {
         assert!(limit.take(&key).is_ok(), "{key:?}");
-        assert_eq!(limit.clone().take(&key).map_err(|left| left.reset), Err(Duration::from_secs(3600)), "{key:?}");
+        assert_eq!(limit.take(&key).map_err(|left| left.reset), Err(Duration::from_secs(3600)), "{key:?}");
     }
 }
 
@@ -88,13 +88,13 @@ fn an_ipv6_network_of_64_bits_is_one_caller() {
 }
 
 #[test]
-fn budgets_that_are_whole_again_are_forgotten() {
+fn full_budgets_are_removed() {
     let clock = FakeRelativeClock::default();
     let limit = RateLimit::with_clock(rate("10/s"), clock.clone());
-    for number in 0..20 * SWEEP {
+    for number in 0..20 * SWEEP_INTERVAL {
         limit.take(&Key::of_address(Ipv4Addr::from_bits(number).into())).expect("a new caller");
         clock.advance(Duration::from_millis(1));
-        assert!(limit.0.limiter.len() <= SWEEP as usize + 200, "{} are kept", limit.0.limiter.len());
+        assert!(limit.limiter.len() <= SWEEP_INTERVAL as usize + 200, "{} are kept", limit.limiter.len());
     }
 }
 
@@ -106,7 +106,7 @@ fn seconds_are_rounded_up_and_never_zero() {
 }
 
 proptest! {
-    /// Over any stretch of time: no more than the burst, and what came back in it.
+    /// In any stretch of time: no more than the burst plus what came back.
     #[test]
     fn no_more_than_the_rate_ever_passes(
         requests in 1..50u32,
@@ -123,21 +123,21 @@ proptest! {
             match limit.take(&token("one")) {
                 Ok(left) => {
                     passed += 1;
-                    prop_assert!(left.requests < requests && left.reset <= rate.window());
+                    prop_assert!(left.requests < requests && left.reset <= Duration::from_secs(rate.period_secs.into()));
                 }
                 Err(left) => prop_assert!(left.requests == 0 && left.reset <= rate.interval()),
             }
-            let most = f64::from(requests) + elapsed.as_secs_f64() / rate.interval().as_secs_f64();
-            prop_assert!(f64::from(passed) <= most + 0.001, "{} of {}", passed, most);
+            let allowed = f64::from(requests) + elapsed.as_secs_f64() / rate.interval().as_secs_f64();
+            prop_assert!(f64::from(passed) <= allowed + 0.001, "{} of {}", passed, allowed);
         }
     }
 
-    /// Who waits as long as told is let in.
+    /// A caller that waits for `Retry-After` passes.
     #[test]
     fn retry_after_is_long_enough(requests in 1..2000u32, unit in prop::sample::select(vec!["s", "m", "h"])) {
         let clock = FakeRelativeClock::default();
         let limit = RateLimit::with_clock(rate(&format!("{requests}/{unit}")), clock.clone());
-        let refused = (0..=requests).find_map(|_| limit.take(&token("one")).err()).expect("it is over at some time");
+        let refused = (0..=requests).find_map(|_| limit.take(&token("one")).err()).expect("the budget ends");
         clock.advance(Duration::from_secs(whole_seconds(refused.reset).into()));
         prop_assert!(limit.take(&token("one")).is_ok());
     }

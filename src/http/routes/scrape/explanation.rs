@@ -1,4 +1,4 @@
-//! What `debug=true` answers: everything about one check, for whoever wonders at its metrics.
+//! The response to `debug=true`: everything about one check, to explain its metrics.
 
 use std::{fmt, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::{
     report::{Report, Speaker},
 };
 
-/// A check, explained. The module comes without its password, and the report has no secret anyway.
+/// A check in text for people. The module is shown without its password, and a report has no secrets.
 pub(super) struct Explanation<'a> {
     pub(super) module: &'a Module,
     pub(super) timeout: Duration,
@@ -19,7 +19,7 @@ pub(super) struct Explanation<'a> {
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { module, timeout, report, metrics } = self;
-        writeln!(f, "# Phases, with milliseconds from the start and how long each took; {timeout:?} for all")?;
+        writeln!(f, "# Phases: start and duration of each in milliseconds; timeout {timeout:?}")?;
         self.phases(f)?;
         writeln!(f, "\n# Transcript")?;
         for line in report.transcript.iter().flatten() {

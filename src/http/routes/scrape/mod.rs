@@ -1,4 +1,4 @@
-//! The door for Prometheus: `GET /probe`, by the conventions of the blackbox_exporter.
+//! `GET /probe`: runs one check for Prometheus, with the conventions of the blackbox_exporter.
 
 mod explanation;
 
@@ -16,87 +16,85 @@ use crate::{
     check::{ModuleRequest, Violation},
     http::{
         extract::{negotiate::prefers_open_metrics, request_context::RequestContext},
-        openapi::refusals::NotRun,
+        openapi::responses::{CheckRefused, Unauthorized},
         problem::Problem,
         state::SharedState,
     },
     report::exposition,
 };
+use explanation::Explanation;
 
-/// What is written is valid as either; the caller has the choice of what to call it.
+/// The metrics are valid in both formats.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
-/// The header in which Prometheus says when it gives up.
+/// The header with the time after which Prometheus gives up.
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
-/// So long before that the check is to be over, as in the blackbox_exporter, for the answer has to get there.
-const HEADSTART: Duration = Duration::from_millis(500);
+/// The check ends this much earlier, as in the blackbox_exporter, so that the response arrives in time.
+const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 
 /// Run one check, for Prometheus
 ///
-/// The same check as that of `POST /v1/checks/smtp`, answered as the blackbox_exporter does: a check that failed is a 200 with
-/// `probe_success 0`. Only a check that did not run is an error; to Prometheus the scrape failed (`up 0`), and nothing is said of the mail server.
+/// The same check as that of `POST /v1/checks/smtp`, answered like the blackbox_exporter: a check that failed is a 200
+/// with `probe_success 0`. Only a check that did not run is an error; for Prometheus the scrape failed (`up 0`), which
+/// says nothing about the mail server.
 ///
-/// What is checked, a module says: a set of parameters with a name, in the operator's settings file. The caller names target and
-/// recipient, nothing else. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
+/// A module says what is checked: a named set of parameters in the operator's settings file. The caller gives only the
+/// target and the recipient. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
 ///
-/// The answer is the text format 0.0.4, or OpenMetrics where `Accept` prefers it. To hang up ends the check. Where the operator has set
-/// a rate limit, each request counts, whatever comes of it.
+/// The response has the text format 0.0.4, or OpenMetrics if `Accept` prefers it. Closing the connection ends the
+/// check. Where the operator has set a rate limit, each request counts, whatever its response.
 #[utoipa::path(get, path = "/probe", tag = "checks", operation_id = "probe",
     params(
-        ("target" = String, Query, description = "The mail server: `host` or `host:port`; an IPv6 address before a port is in brackets. The port goes before the module's", example = "mx1.example.com:25"),
-        ("module" = Option<String>, Query, description = "Which module says what is checked; `default` if left out", example = "default"),
-        ("to" = Option<String>, Query, description = "The recipient; goes before the module's", example = "probe@example.com"),
-        ("debug" = Option<bool>, Query, description = "Answer for people instead: the phases, the dialogue, the report, the metrics that would have come, and the module without its password"),
-        ("X-Prometheus-Scrape-Timeout-Seconds" = Option<f64>, Header, nullable = false, exclusive_minimum = 0, description = "When Prometheus gives up. The check has half a second less, if that is less than the module's timeout, and 100 ms at the least", example = 10.0),
+        ("target" = String, Query, description = "The mail server: `host` or `host:port`; an IPv6 address before a port is in brackets. This port takes precedence over the module's", example = "mx1.example.com:25"),
+        ("module" = Option<String>, Query, description = "The module that says what is checked; `default` if left out", example = "default"),
+        ("to" = Option<String>, Query, description = "The recipient; takes precedence over the module's", example = "probe@example.com"),
+        ("debug" = Option<bool>, Query, description = "Answer in text for people instead: the phases, the transcript, the report, the metrics, and the module without its password"),
+        ("X-Prometheus-Scrape-Timeout-Seconds" = Option<f64>, Header, nullable = false, exclusive_minimum = 0, description = "The time after which Prometheus gives up. The timeout of the check is half a second less, but not above the module's timeout and not below 100 ms", example = 10.0),
     ),
     responses(
-        (status = 200, description = "The check ran, and this is what it found out",
-            headers(
-                ("RateLimit-Policy" = String, description = "Where the operator has set a rate limit, on every answer of this door but a 401: how many requests (`q`) each caller has in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`"),
-                ("RateLimit" = String, description = "With it: how many are left (`r`), and in how many seconds all are back or, where none is left, the next one (`t`), such as `\"checks\";r=9;t=1`"),
-            ),
+        (status = 200, description = "The check ran: its metrics",
             content(
                 (String = "text/plain", example = json!(EXAMPLE)),
                 (String = "application/openmetrics-text", example = json!(EXAMPLE)),
             )),
         (status = 400, description = "No target, an unknown module, or other invalid parameters; every violation is listed", body = Problem,
             content_type = "application/problem+json", example = json!(invalid_query())),
-        NotRun,
+        Unauthorized,
+        CheckRefused,
     ))]
-pub(crate) async fn probe_target(
-    doors: State<SharedState>,
+pub(crate) async fn probe(
+    state: State<SharedState>,
     headers: HeaderMap,
-    origin: RequestContext,
+    context: RequestContext,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let pairs = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()).into_owned();
     let request = ModuleRequest::read(pairs);
     let debug = request.debug;
-    let at_most = scrape_timeout(&headers);
-    let checked = doors.modules.check(request, at_most.clone().unwrap_or_default());
-    let (module, check) = match (checked, at_most) {
+    let max_timeout = scrape_timeout(&headers);
+    let checked = state.modules.check(request, max_timeout.clone().unwrap_or_default());
+    let (module, check) = match (checked, max_timeout) {
         (Ok(checked), Ok(_)) => checked,
-        (checked, at_most) => {
+        (checked, max_timeout) => {
             let of_query = checked.err().map(|invalid| invalid.violations().to_vec()).unwrap_or_default();
-            return Err(Problem::invalid_query(of_query.into_iter().chain(at_most.err()).collect()));
+            return Err(Problem::invalid_query(of_query.into_iter().chain(max_timeout.err()).collect()));
         }
     };
     let timeout = check.timeout;
-    let order = origin.order(check);
-    let _running = doors.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
-    let report = doors.probe.clone().oneshot(order).await?;
+    let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
+    let report = state.probe.clone().oneshot(context.job(check)).await?;
     let metrics = exposition(&report, timeout);
     if debug {
-        let explanation = explanation::Explanation { module, timeout, report: &report, metrics: &metrics };
+        let explanation = Explanation { module, timeout, report: &report, metrics: &metrics };
         return Ok(([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response());
     }
     let media_type = if prefers_open_metrics(&headers) { OPEN_METRICS } else { TEXT_FORMAT };
     Ok(([(CONTENT_TYPE, media_type)], metrics).into_response())
 }
 
-/// How much time Prometheus leaves for a check, if it is Prometheus that asks.
+/// The time that Prometheus leaves for a check. `None`: the header is missing.
 fn scrape_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Violation> {
     let Some(value) = headers.get(SCRAPE_TIMEOUT) else { return Ok(None) };
     let seconds = value.to_str().ok().and_then(|text| text.parse::<f64>().ok());
@@ -104,14 +102,14 @@ fn scrape_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Violation> {
         pointer: "/X-Prometheus-Scrape-Timeout-Seconds".to_owned(),
         detail: "must be a number of seconds greater than 0".to_owned(),
     })?;
-    // More seconds than a `Duration` holds are no limit.
-    Ok(Duration::try_from_secs_f64(seconds).ok().map(|timeout| timeout.saturating_sub(HEADSTART)))
+    // A number too large for a `Duration` is no limit.
+    Ok(Duration::try_from_secs_f64(seconds).ok().map(|timeout| timeout.saturating_sub(TIMEOUT_OFFSET)))
 }
 
-/// What a real check was answered with.
+/// The metrics of a real check.
 const EXAMPLE: &str = include_str!("../../../../openapi/examples/probe.prom");
 
-/// What `?module=submision` gets.
+/// The response to `?module=submision`.
 fn invalid_query() -> Problem {
     let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.to_owned(), detail: detail.to_owned() };
     Problem::invalid_query(vec![violation("/target", "is required"), violation("/module", "is not known")])
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_has_half_a_second_to_reach_prometheus() {
+    fn the_response_has_half_a_second_to_reach_prometheus() {
         let left = |value: &str| {
             let headers =
                 HeaderMap::from_iter([(SCRAPE_TIMEOUT.parse().expect("a name"), value.parse().expect("a value"))]);

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{AppState, BodyLimits, JsonMembers, middleware::reserved_slot, problem::Problem, tests::app_state};
+use crate::http::{AppState, BodyLimits, JsonObject, middleware::reserved_slot, problem::Problem, tests::app_state};
 
 /// Far longer than any test takes.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -79,7 +79,7 @@ async fn start(settings: ServerSettings) -> Service {
     let (events, seen) = mpsc::unbounded_channel();
     let state = TestState { lifecycle: Lifecycle::default(), events, may_finish: Arc::new(Semaphore::new(0)) };
     let limits = BodyLimits::new(1000, CALLER_TIMEOUT, 100);
-    let echo = post(|JsonMembers(_): JsonMembers| async { "read" }).with_state(Arc::new(AppState {
+    let echo = post(|JsonObject(_): JsonObject| async { "read" }).with_state(Arc::new(AppState {
         lifecycle: state.lifecycle.clone(),
         body_limits: limits,
         ..app_state()

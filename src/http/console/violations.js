@@ -1,28 +1,28 @@
-// What is wrong with the parameters, each at its field, in the words of the form.
+// Violations of the parameters, each shown at its field.
 
 import { h } from './dom.js';
 import { nameOf } from './waterfall.js';
 
-/** Shows each violation of a 422 at its field, puts the cursor into the first, and returns those that have no field. */
-export function complain(form, violations) {
-  const elsewhere = [];
+/** Shows each violation of a 422 at its field, focuses the first field, and returns the violations that have none. */
+export function showViolations(form, violations) {
+  const withoutField = [];
   let first = null;
   for (const { pointer, detail } of violations) {
     const name = pointer.slice(1);
     const field = fieldOf(form, name);
     if (!field) {
-      elsewhere.push(name ? `${name} ${detail}` : detail);
+      withoutField.push(name ? `${name} ${detail}` : detail);
       continue;
     }
-    mark(field, `${name}-error`, inWords(form, detail));
+    mark(field, `${name}-error`, withLabels(form, detail));
     if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
   }
   first?.focus();
-  return elsewhere;
+  return withoutField;
 }
 
 function mark(field, id, text) {
-  // A narrow field has no room for a sentence. The row has, where it must be told of whom it speaks.
+  // A narrow field has no room for a sentence. In the row, the sentence needs the label of its field.
   const isNarrow = field.closest('.narrow');
   field.closest(isNarrow ? '.row' : '.field').append(h('p', { class: 'error', id }, isNarrow ? `${labelOf(field)} ${text}` : text));
   field.setAttribute('aria-invalid', 'true');
@@ -31,8 +31,8 @@ function mark(field, id, text) {
   field.closest('details')?.setAttribute('open', '');
 }
 
-/** Takes back all that {@link complain} has said. */
-export function forgive(form) {
+/** Removes everything that {@link showViolations} has added. */
+export function clearViolations(form) {
   form.querySelectorAll('.error').forEach((error) => error.remove());
   form.querySelectorAll('[aria-invalid]').forEach((field) => {
     field.removeAttribute('aria-invalid');
@@ -41,8 +41,8 @@ export function forgive(form) {
   });
 }
 
-/** The service names parameters as its callers in JSON know them; here they are known by their labels, and phases by their names. */
-function inWords(form, detail) {
+/** Replaces the names of parameters and phases in JSON by those on the page. */
+function withLabels(form, detail) {
   return detail.replace(/`([^`:]+)(?:: true)?`|\b(?:starttls|[a-z]+_[a-z_]+)\b/g, (written, quoted) => {
     const name = quoted ?? written;
     const field = fieldOf(form, name);

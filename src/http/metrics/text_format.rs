@@ -1,22 +1,23 @@
-//! Prometheus' text format 0.0.4, which every scraper reads, and `promtool` checks.
+//! Prometheus' text format 0.0.4, which every scraper and `promtool` can read.
 //!
-//! The library writes OpenMetrics 1.0. The samples are the same in both; what differs is how a counter and an info are announced.
+//! The library writes OpenMetrics 1.0. Its samples are the same; only the `HELP` and `TYPE` of counters and infos
+//! differ.
 
 use std::fmt::{self, Write};
 
 use prometheus_client::{encoding::text::encode_registry, registry::Registry};
 
-/// The media type of what [`write()`] writes.
+/// The media type of the text that [`encode()`] returns.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of a registry.
-pub(super) fn write(registry: &Registry) -> Result<String, fmt::Error> {
+/// Writes all metrics of a registry.
+pub(super) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode_registry(&mut text, registry)?;
     from_openmetrics(&text)
 }
 
-/// Announces each metric by the name that its samples have: OpenMetrics leaves `_total` and `_info` to the type.
+/// Gives `HELP` and `TYPE` the name of the samples: OpenMetrics leaves out `_total` and `_info` there.
 fn from_openmetrics(text: &str) -> Result<String, fmt::Error> {
     let mut plain = String::with_capacity(text.len() + text.len() / 16);
     let mut lines = text.lines().peekable();
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_metric_is_announced_by_the_name_of_its_samples() {
+    fn help_and_type_have_the_name_of_the_samples() {
         let mut registry = Registry::with_prefix("a");
         let counters = Family::<[(&str, &str); 1], Counter>::default();
         counters.get_or_create(&[("of", "say \"x\"\n# TYPE forged counter")]).inc();
@@ -71,6 +72,6 @@ a_seconds_count 0
 a_seconds_bucket{le=\"0.5\"} 0
 a_seconds_bucket{le=\"+Inf\"} 0
 ";
-        assert_eq!(write(&registry).expect("text"), expected);
+        assert_eq!(encode(&registry).expect("text"), expected);
     }
 }
