@@ -13,14 +13,14 @@ use tokio::{
 };
 
 /// Longer than any answer here may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug)]
 pub(crate) struct Caller(BufReader<TcpStream>);
 
 /// What came back, and how long that took.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u32>,
     pub(crate) document: Value,
@@ -40,13 +40,13 @@ impl Caller {
     }
 
     /// Sends it and waits for the answer.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> Answer {
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Response {
         let asked = Instant::now();
         self.say(request).await;
-        timeout(PATIENCE, self.answer(asked)).await.expect("an answer in time")
+        timeout(WAIT_TIMEOUT, self.answer(asked)).await.expect("an answer in time")
     }
 
-    async fn answer(&mut self, asked: Instant) -> Answer {
+    async fn answer(&mut self, asked: Instant) -> Response {
         let (mut status, mut length, mut retry_after) = (0, 0, None);
         loop {
             let mut line = String::new();
@@ -64,7 +64,7 @@ impl Caller {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.expect("a whole body");
         let ms = asked.elapsed().as_secs_f64() * 1000.0;
-        Answer { status, retry_after, document: serde_json::from_slice(&body).expect("JSON"), ms }
+        Response { status, retry_after, document: serde_json::from_slice(&body).expect("JSON"), ms }
     }
 }
 

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    caller::{Answer, Caller, HEALTH, check},
+    caller::{Caller, HEALTH, Response, check},
     figures::{Figures, Times},
     support::{
-        program::{Served, program},
-        smtpd::{Act, Script, Smtpd},
+        program::{ServiceProcess, program},
+        smtpd::{Action, Script, SmtpServer},
     },
 };
 
@@ -33,29 +33,29 @@ const RUSH: Duration = Duration::from_secs(3);
 const FAIR: f64 = 2.0;
 
 /// A service with the program's own limits.
-fn house() -> Served {
+fn house() -> ServiceProcess {
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--log-format=json", "--max-timeout=10m"]);
     command.env("RUST_LOG", "warn,smtp_check::cli=info");
-    Served::start(command)
+    ServiceProcess::start(command)
 }
 
-fn parameters(server: &Smtpd) -> Value {
+fn parameters(server: &SmtpServer) -> Value {
     let addr = server.addr();
     json!({"to": "probe@example.test", "target": addr.ip().to_string(), "port": addr.port(), "timeout_ms": 600_000})
 }
 
 /// Checks that hang, with the servers that let them.
-struct Internal {
-    servers: Vec<Smtpd>,
+struct StuckChecks {
+    servers: Vec<SmtpServer>,
     callers: Vec<Caller>,
 }
 
-impl Internal {
+impl StuckChecks {
     async fn begin(house: SocketAddr, checks: usize, first_address: [u8; 4]) -> Self {
         let silent = |number: usize| {
             let address =
                 Ipv4Addr::from(u32::from(Ipv4Addr::from(first_address)) + u32::try_from(number).expect("few"));
-            Smtpd::serve_at((address, 0).into(), Script::new().greets(Act::silence()))
+            SmtpServer::serve_at((address, 0).into(), Script::new().with_greeting(Action::silence()))
         };
         let servers: Vec<_> = (0..checks.div_ceil(STUCK_PER_ADDRESS)).map(silent).collect();
         let mut callers = Vec::new();
@@ -65,14 +65,14 @@ impl Internal {
             callers.push(caller);
         }
         for (number, server) in servers.iter().enumerate() {
-            server.holds_back((checks - number * STUCK_PER_ADDRESS).min(STUCK_PER_ADDRESS)).await;
+            server.wait_for_held((checks - number * STUCK_PER_ADDRESS).min(STUCK_PER_ADDRESS)).await;
         }
         Self { servers, callers }
     }
 }
 
 async fn delivered(caller: &mut Caller, request: &[u8]) -> f64 {
-    let Answer { status, document, ms, .. } = caller.ask(request).await;
+    let Response { status, document, ms, .. } = caller.ask(request).await;
     assert_eq!((status, &document["outcome"]), (200, &json!("delivered")), "{document}");
     ms
 }
@@ -129,13 +129,13 @@ fn ratio(figures: &mut Figures, what: &str, calm: &Times, busy: &Times) {
 pub(crate) async fn measure() -> Figures {
     let mut figures = Figures::default();
     let (idle, other) = (house(), house());
-    let healthy = Smtpd::serve(Script::polite());
+    let healthy = SmtpServer::serve(Script::compliant());
     let request = check(&parameters(&healthy));
 
     let (calm, also_calm) = in_turn(idle.address, other.address, &request).await;
     ratio(&mut figures, "nothing stuck", &calm, &also_calm);
 
-    let stuck = Internal::begin(other.address, STUCK, [127, 0, 1, 1]).await;
+    let stuck = StuckChecks::begin(other.address, STUCK, [127, 0, 1, 1]).await;
     let (calm, busy) = in_turn(idle.address, other.address, &request).await;
     ratio(&mut figures, &format!("{STUCK} checks stuck at {} silent servers", stuck.servers.len()), &calm, &busy);
 
@@ -151,7 +151,7 @@ pub(crate) async fn measure() -> Figures {
     figures.told(format!("429 to {CROWD} callers that ask on and on, {} of them", refused.count()), refused.shown());
     figures.told("a healthy server's check meanwhile", meanwhile.shown());
 
-    let more = Internal::begin(other.address, HOUSE - STUCK, [127, 0, 2, 1]).await;
+    let more = StuckChecks::begin(other.address, HOUSE - STUCK, [127, 0, 2, 1]).await;
     let refused = rush(other.address, request, 503);
     let mut health = Times::default();
     while !refused.is_empty() && health.count() < 200 {

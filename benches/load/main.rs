@@ -3,12 +3,12 @@
 #[path = "../../tests/it/support"]
 #[expect(dead_code, unused_imports, reason = "the fixtures are there for all tests, and this is none")]
 mod support {
-    pub(crate) mod kinds;
     pub(crate) mod pki;
     pub(crate) mod process;
     pub(crate) mod program;
-    pub(crate) mod scratch;
+    pub(crate) mod scenarios;
     pub(crate) mod smtpd;
+    pub(crate) mod temp_dir;
 }
 
 mod caller;

@@ -17,12 +17,12 @@ use crate::{
     caller::{Caller, check},
     figures::{Figures, Times},
     support::{
-        kinds::{self, Kind},
         pki::Ca,
         process::Process,
-        program::{Served, program},
-        scratch::Scratch,
-        smtpd::{End, Smtpd},
+        program::{ServiceProcess, program},
+        scenarios::{self, Scenario},
+        smtpd::{End, SmtpServer},
+        temp_dir::TempDir,
     },
 };
 
@@ -47,17 +47,17 @@ const SHOWN: usize = 20;
 /// A server with what there is to know about it.
 #[derive(Debug)]
 struct Opened {
-    server: Smtpd,
-    kind: Kind,
+    server: SmtpServer,
+    scenario: Scenario,
     delay_ms: u64,
     request: Vec<u8>,
 }
 
 impl Opened {
-    fn new(kind: Kind, delay_ms: u64) -> Self {
-        let server = Smtpd::serve(kind.script.clone().with_delay(Duration::from_millis(delay_ms)));
-        let request = check(&kind.check(&server, if kind.waits() { TIMEOUT_MS } else { LONG_MS }));
-        Self { server, kind, delay_ms, request }
+    fn new(scenario: Scenario, delay_ms: u64) -> Self {
+        let server = SmtpServer::serve(scenario.script.clone().with_delay(Duration::from_millis(delay_ms)));
+        let request = check(&scenario.check(&server, if scenario.times_out() { TIMEOUT_MS } else { LONG_MS }));
+        Self { server, scenario, delay_ms, request }
     }
 
     /// Sessions of healthy servers that did not go as they should, and any that did not end.
@@ -66,7 +66,7 @@ impl Opened {
         let odd = sessions.filter(|session| {
             session.end == End::Limit || healthy && (session.end != End::Quit || !session.violations.is_empty())
         });
-        odd.map(|session| format!("{}: {:?}, {:?}", self.kind.name, session.end, session.violations)).collect()
+        odd.map(|session| format!("{}: {:?}, {:?}", self.scenario.name, session.end, session.violations)).collect()
     }
 }
 
@@ -93,17 +93,17 @@ impl Tally {
         let id = report["id"].as_str().unwrap_or_default().to_owned();
         self.ids.entry(id).or_default();
         self.hostile += usize::from(!healthy);
-        if let Some(complaint) = opened.kind.complaint(report) {
+        if let Some(complaint) = opened.scenario.mismatch(report) {
             self.complain(complaint);
         }
         let duration = report["metrics"]["duration"].as_f64().unwrap_or_default();
         if healthy {
             self.durations.push(duration);
             self.time_phases(opened, report);
-        } else if opened.kind.waits() {
+        } else if opened.scenario.times_out() {
             self.lateness.push(duration - TIMEOUT_MS as f64);
             if duration < TIMEOUT_MS as f64 {
-                self.complain(format!("{}: over after {duration} ms", opened.kind.name));
+                self.complain(format!("{}: over after {duration} ms", opened.scenario.name));
             }
         }
     }
@@ -116,7 +116,7 @@ impl Tally {
                 let late = time - opened.delay_ms as f64;
                 self.lateness.push(late);
                 if late < 0.0 {
-                    self.complain(format!("{}: {} took {time} ms", opened.kind.name, phase["name"]));
+                    self.complain(format!("{}: {} took {time} ms", opened.scenario.name, phase["name"]));
                 }
             }
         }
@@ -158,7 +158,7 @@ async fn occupy(
         if answer.status == 200 {
             tally.take(opened, &answer.document, healthy);
         } else {
-            tally.complain(format!("{}: {} {}", opened.kind.name, answer.status, answer.document));
+            tally.complain(format!("{}: {} {}", opened.scenario.name, answer.status, answer.document));
         }
         drop(tally);
         next += 1;
@@ -166,18 +166,21 @@ async fn occupy(
 }
 
 pub(crate) async fn run(duration: Duration) -> Figures {
-    let (ca, scratch) = (Ca::new("Test CA"), Scratch::new());
+    let (ca, scratch) = (Ca::new("Test CA"), TempDir::new());
     let places = CHECKS.to_string();
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--log-format=json"]);
     command.args(["--max-checks", &places, "--max-checks-per-target", &places]);
     command.arg("--ca-file").arg(ca.write_pem(scratch.path()));
-    let service = Served::start(command);
+    let service = ServiceProcess::start(command);
     let process = Process::of(service.id());
 
-    let healthy = DELAYS.iter().flat_map(|delay| kinds::healthy(&ca).into_iter().map(|kind| Opened::new(kind, *delay)));
+    let healthy = DELAYS
+        .iter()
+        .flat_map(|delay| scenarios::healthy(&ca).into_iter().map(|scenario| Opened::new(scenario, *delay)));
     let healthy = Arc::new(healthy.collect::<Vec<_>>());
-    let hostile =
-        Arc::new(kinds::hostile(&ca).into_iter().map(|kind| Opened::new(kind, HOSTILE_DELAY)).collect::<Vec<_>>());
+    let hostile = Arc::new(
+        scenarios::hostile(&ca).into_iter().map(|scenario| Opened::new(scenario, HOSTILE_DELAY)).collect::<Vec<_>>(),
+    );
     let tally = Arc::new(Mutex::new(Tally::default()));
 
     // What is opened once and stays is open now.

@@ -6,20 +6,20 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Leaf},
-    program::{Served, program},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    program::{ServiceProcess, program},
+    smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
 /// Has characters that JSON, Rust and base64 write in different ways.
 const PASSWORD: &str = "corr\"ect\\hörse";
 
-fn polite() -> Script {
-    Script::polite().with_credentials("user", PASSWORD)
+fn compliant() -> Script {
+    Script::compliant().with_credentials("user", PASSWORD)
 }
 
-fn login(server: &Smtpd, mechanism: &str) -> Value {
+fn login(server: &SmtpServer, mechanism: &str) -> Value {
     json!({"port": server.port(), "sasl_authentication": mechanism, "sasl_user": "user", "sasl_password": PASSWORD})
 }
 
@@ -30,7 +30,7 @@ fn with(mut parameters: Value, name: &str, value: impl Into<Value>) -> Value {
 
 #[tokio::test]
 async fn each_mechanism_says_its_part_and_no_more() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let base64 = |text: &str| STANDARD.encode(text);
     for (mechanism, authorization_id, lines) in [
         ("plain", "", vec!["AUTH PLAIN".to_owned(), base64(&format!("\0user\0{PASSWORD}"))]),
@@ -38,11 +38,11 @@ async fn each_mechanism_says_its_part_and_no_more() {
         ("login", "", vec!["AUTH LOGIN".to_owned(), base64("user"), base64(PASSWORD)]),
         ("login", "ignored", vec!["AUTH LOGIN".to_owned(), base64("user"), base64(PASSWORD)]),
     ] {
-        let server = Smtpd::serve(polite());
+        let server = SmtpServer::serve(compliant());
         let report = app.check(with(login(&server, mechanism), "sasl_auth_id", authorization_id)).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         let expected = ["connect", "banner", "ehlo", "sasl_auth", "mailfrom", "rcptto", "data", "body", "quit"];
-        assert_eq!(phases(&report), expected);
+        assert_eq!(phase_names(&report), expected);
         let phase = &report["phases"][3];
         assert_eq!(json!([phase["code"], phase["enhanced_code"]]), json!([235, "2.7.0"]));
         let session = server.next_session().await;
@@ -56,16 +56,16 @@ async fn each_mechanism_says_its_part_and_no_more() {
 
 #[tokio::test]
 async fn without_a_mechanism_credentials_are_ignored() {
-    let server = Smtpd::serve(polite());
-    let report = App::start().await.check(login(&server, "off")).await;
+    let server = SmtpServer::serve(compliant());
+    let report = TestApp::start().await.check(login(&server, "off")).await;
     assert_eq!((&report["outcome"], &report["warnings"]), (&json!("delivered"), &json!([])), "{report:#}");
-    assert!(!server.next_session().await.said("AUTH"));
+    assert!(!server.next_session().await.has_command("AUTH"));
     assert_eq!(report["metrics"].get("sasl_auth_time"), None);
 }
 
 #[tokio::test]
 async fn nothing_secret_is_sent_before_it_is_asked_for() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let answers = [
         ("235 2.7.0 Come in\r\n", 235, false),
         ("454 4.7.0 Later\r\n", 454, true),
@@ -75,11 +75,11 @@ async fn nothing_secret_is_sent_before_it_is_asked_for() {
     for (mechanism, asked) in [("plain", &[][..]), ("login", &[]), ("login", &["dXNlcg=="])] {
         for (answer, code, temporary) in answers {
             let step = if asked.is_empty() { Step::Auth } else { Step::SaslResponse(1) };
-            let server = Smtpd::serve(polite().on(step, answer));
+            let server = SmtpServer::serve(compliant().on(step, answer));
             let report = app.check(login(&server, mechanism)).await;
             assert_eq!(failure(&report), ("sasl_auth", "rejected", temporary), "{report:#}");
             assert_eq!(report["failure"]["code"], code);
-            assert_eq!(phases(&report), ["connect", "banner", "ehlo", "sasl_auth", "quit"]);
+            assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "sasl_auth", "quit"]);
             let session = server.next_session().await;
             assert_eq!(session.commands()[2..session.lines.len() - 1], *asked, "{session:?}");
             assert_eq!(session.end, End::Quit);
@@ -89,37 +89,37 @@ async fn nothing_secret_is_sent_before_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_wrong_password_is_a_rejection() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for mechanism in ["plain", "login"] {
-        let server = Smtpd::serve(polite());
+        let server = SmtpServer::serve(compliant());
         let report = app.check(with(login(&server, mechanism), "sasl_password", "wrong horse")).await;
         assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
         assert_eq!(json!([report["failure"]["code"], report["failure"]["enhanced_code"]]), json!([535, "5.7.8"]));
         let session = server.next_session().await;
-        assert!(session.end == End::Quit && !session.said("MAIL"), "{session:?}");
+        assert!(session.end == End::Quit && !session.has_command("MAIL"), "{session:?}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_never_stops_asking_is_not_told_more() {
-    let server = Smtpd::serve(polite().on(Step::SaslResponse(1), "334 YWdhaW4=\r\n"));
-    let report = App::start().await.check(login(&server, "plain")).await;
+    let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), "334 YWdhaW4=\r\n"));
+    let report = TestApp::start().await.check(login(&server, "plain")).await;
     assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
     assert_eq!(server.next_session().await.lines.len(), 3);
 }
 
 #[tokio::test]
 async fn credentials_in_clear_text_are_warned_of() {
-    let (app, identity) = (App::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
+    let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
     let warnings = |report: &Value| report["warnings"].as_array().expect("warnings").len();
     for (script, parameter, expected) in [
-        (polite(), "transcript", 1),
-        (polite().with_starttls(&identity), "starttls", 0),
-        (polite().with_implicit_tls(&identity), "implicit_tls", 0),
+        (compliant(), "transcript", 1),
+        (compliant().with_starttls(&identity), "starttls", 0),
+        (compliant().with_implicit_tls(&identity), "implicit_tls", 0),
         // Nothing was sent that would be worth a warning.
-        (polite().on(Step::Auth, "503 5.5.1 Not here\r\n"), "transcript", 0),
+        (compliant().on(Step::Auth, "503 5.5.1 Not here\r\n"), "transcript", 0),
     ] {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let report = app.check(with(login(&server, "plain"), parameter, true)).await;
         assert_eq!(warnings(&report), expected, "{report:#}");
         if expected == 1 {
@@ -171,12 +171,12 @@ const ANSWERS: [(Step, &str); 8] = [
 
 #[tokio::test]
 async fn no_echo_of_the_password_is_seen_again() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for Echo { said, secret, whole } in echoes() {
         for (step, beginning) in ANSWERS {
             let code = beginning.rsplit("\r\n").next().and_then(|line| line.get(..3)).unwrap_or_default();
             let last = if beginning.contains('-') { format!("{code} end\r\n") } else { String::new() };
-            let server = Smtpd::serve(polite().on(step, format!("{beginning}{said} you said\r\n{last}")));
+            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{said} you said\r\n{last}")));
             let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
             let text = report.to_string();
             let escaped = json!(secret).to_string();
@@ -193,7 +193,7 @@ async fn no_echo_of_the_password_is_seen_again() {
 /// What a mask hides of a server that was told nothing yet is no echo, and would tell its owner that a guess was right.
 #[tokio::test]
 async fn nothing_is_hidden_before_the_password_was_told() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let steps = [
         (Step::Greeting, "220 "),
         (Step::Greeting, "554 "),
@@ -203,7 +203,7 @@ async fn nothing_is_hidden_before_the_password_was_told() {
     ];
     for Echo { said, .. } in echoes() {
         for (step, beginning) in steps {
-            let server = Smtpd::serve(polite().on(step, format!("{beginning}{said} is my guess\r\n")));
+            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{said} is my guess\r\n")));
             let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
             let lines = report["transcript"].as_array().expect("a transcript");
             let guess = lines.iter().filter_map(|line| line["text"].as_str()).find(|text| text.contains("is my guess"));
@@ -211,14 +211,14 @@ async fn nothing_is_hidden_before_the_password_was_told() {
         }
     }
     // Of LOGIN's two responses the second has the password.
-    let server = Smtpd::serve(polite().on(Step::SaslResponse(1), format!("535 {PASSWORD}\r\n")));
+    let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), format!("535 {PASSWORD}\r\n")));
     let report = app.check(login(&server, "login")).await;
     assert_eq!(report["failure"]["message"], PASSWORD, "{report:#}");
 }
 
 #[tokio::test]
 async fn a_part_of_an_echo_is_not_seen_either() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let response = STANDARD.encode(format!("\0user\0{PASSWORD}"));
     let (head, tail) = response.split_at(15);
     let words = |text: &str| text.chars().take(9).collect::<String>();
@@ -229,7 +229,7 @@ async fn a_part_of_an_echo_is_not_seen_either() {
         (format!("535-bad {head}\r\n535-  {}\r\n535 {}\r\n", &tail[..4], &tail[4..]), "bad ***\n  ***\n***"),
         (format!("535 5.7.8 bad {} is all\r\n", words(PASSWORD)), "bad *** is all"),
     ] {
-        let server = Smtpd::serve(polite().on(Step::SaslResponse(1), &said));
+        let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), &said));
         let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
         assert_eq!(report["failure"]["message"], shown, "{said:?}: {report:#}");
         let text = report.to_string();
@@ -239,10 +239,10 @@ async fn a_part_of_an_echo_is_not_seen_either() {
 
 #[tokio::test]
 async fn an_echo_ahead_of_its_time_is_not_seen_either() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for Echo { said, secret, .. } in echoes() {
         let early = format!("250 2.1.0 Ok\r\n250 {said}\r\n");
-        let server = Smtpd::serve(polite().on(Step::MailFrom, early));
+        let server = SmtpServer::serve(compliant().on(Step::MailFrom, early));
         let report = app.check(with(login(&server, "login"), "transcript", true)).await;
         assert_eq!(failure(&report), ("rcptto", "protocol", false), "{report:#}");
         assert!(!report.to_string().contains(&secret), "{report:#}");
@@ -252,10 +252,10 @@ async fn an_echo_ahead_of_its_time_is_not_seen_either() {
 
 #[tokio::test]
 async fn a_quoted_line_is_not_cut_within_the_password() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for filler in 100..125 {
-        let garbage = Act::reply(format!("{}{PASSWORD}\r\n", "-".repeat(filler)));
-        let server = Smtpd::serve(polite().on(Step::SaslResponse(1), garbage));
+        let garbage = Action::reply(format!("{}{PASSWORD}\r\n", "-".repeat(filler)));
+        let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), garbage));
         let report = app.check(login(&server, "plain")).await;
         assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
         let message = report["failure"]["message"].as_str().expect("words");
@@ -266,8 +266,8 @@ async fn a_quoted_line_is_not_cut_within_the_password() {
 #[tokio::test]
 async fn masked_words_are_masked_in_every_place_of_the_report() {
     let answer = format!("535-5.7.8 {PASSWORD}\r\n535 5.7.8 is wrong\r\n");
-    let server = Smtpd::serve(polite().on(Step::SaslResponse(1), answer));
-    let report = App::start().await.check(with(login(&server, "plain"), "transcript", true)).await;
+    let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), answer));
+    let report = TestApp::start().await.check(with(login(&server, "plain"), "transcript", true)).await;
     let words = "***\nis wrong";
     assert_eq!(report["failure"]["message"], words);
     assert_eq!(report["metrics"]["last_message"], words);
@@ -280,9 +280,9 @@ async fn masked_words_are_masked_in_every_place_of_the_report() {
 fn logged_by_the_program(parameters: &Value) -> (String, String) {
     let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
     command.env("RUST_LOG", "trace");
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let mut answer = String::new();
-    served.begin("", parameters).read_to_string(&mut answer).expect("an answer");
+    served.start_check("", parameters).read_to_string(&mut answer).expect("an answer");
     served.signal("TERM");
     let (code, log) = served.end_with_log();
     assert_eq!(code, 0);
@@ -293,10 +293,10 @@ fn logged_by_the_program(parameters: &Value) -> (String, String) {
 async fn no_secret_is_in_the_log() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let answer = format!("535 5.7.8 {PASSWORD} {} is wrong\r\n", STANDARD.encode(PASSWORD));
-    for (script, parameter) in [(polite(), "transcript"), (polite().with_starttls(identity), "starttls")] {
+    for (script, parameter) in [(compliant(), "transcript"), (compliant().with_starttls(identity), "starttls")] {
         for mechanism in ["plain", "login"] {
             let step = if mechanism == "plain" { Step::SaslResponse(1) } else { Step::SaslResponse(2) };
-            let server = Smtpd::serve(script.clone().on(step, &answer));
+            let server = SmtpServer::serve(script.clone().on(step, &answer));
             let mut parameters = with(login(&server, mechanism), parameter, true);
             parameters["to"] = json!("probe@example.test");
             parameters["target"] = json!("127.0.0.1");

@@ -10,10 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::support::{
-    app::App,
-    program::{Served, program},
-    scratch::Scratch,
-    smtpd::{Script, Smtpd, Step},
+    app::TestApp,
+    program::{ServiceProcess, program},
+    smtpd::{Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 fn shipped(path: &str) -> String {
@@ -42,21 +42,21 @@ fn written(has_title: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// With the values that Grafana would put in for its variables, had somebody chosen this mail server.
-fn filled_in(expression: &str, target: &str) -> String {
+fn with_defaults(expression: &str, target: &str) -> String {
     let variables = [("$job", "smtp"), ("$target", target), ("$service", ".*"), ("$__rate_interval", "1m")];
     variables.iter().fold(expression.to_owned(), |expression, (name, value)| expression.replace(name, value))
 }
 
 /// The expressions of all panels, about all mail servers.
 pub(crate) fn expressions() -> Vec<String> {
-    written(|_| true).iter().map(|expression| filled_in(expression, ".*")).collect()
+    written(|_| true).iter().map(|expression| with_defaults(expression, ".*")).collect()
 }
 
 /// The one expression of this panel, about this mail server.
 pub(crate) fn expression(title: &str, target: &str) -> String {
     let written = written(|of_a_panel| of_a_panel == title);
     assert_eq!(written.len(), 1, "{title}");
-    filled_in(&written[0], target)
+    with_defaults(&written[0], target)
 }
 
 /// What may be chosen: for each variable that asks Prometheus, the label, and an expression that has it.
@@ -66,7 +66,7 @@ pub(crate) fn choices() -> Vec<(String, String)> {
     let choice = |query: &str| {
         let series_and_label = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
         let (series, label) = series_and_label.and_then(|both| both.rsplit_once(", ")).expect("a label of series");
-        (label.to_owned(), format!("group by ({label}) ({})", filled_in(series, ".*")))
+        (label.to_owned(), format!("group by ({label}) ({})", with_defaults(series, ".*")))
     };
     queries.map(choice).collect()
 }
@@ -87,8 +87,8 @@ fn samples(text: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
     app.check(json!({"port": server.port()})).await;
     // A request is counted once it is answered.
     app.get("/metrics").await;
@@ -190,11 +190,11 @@ fn the_module_that_is_shipped_as_a_comment_is_a_good_one() {
     };
     let settings: String = shipped("smtp-check.toml").lines().map(uncommented).collect();
     assert!(settings.contains("\n[modules.submission]\n"), "{settings}");
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let settings = directory.write("smtp-check.toml", settings.as_bytes());
     let settings = settings.to_str().expect("UTF-8");
     // It listens, which it does not with a bad module.
-    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
+    ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
 }
 
 #[test]

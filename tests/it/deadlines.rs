@@ -10,10 +10,10 @@ use socket2::{Domain, Socket, Type};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::support::{
-    app::{App, House, failure, filled_in, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names, with_defaults},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// The time that a check is given, in ms.
@@ -24,8 +24,8 @@ pub(crate) const GRACE: f64 = 100.0;
 pub(crate) const TRIES: usize = 20;
 
 /// Asks until a report is in time. Too early it is never, and its failure is always a timeout.
-async fn timed_out_in(app: &App, phase: &str, parameters: Value) -> Value {
-    let mut parameters = filled_in(parameters);
+async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
+    let mut parameters = with_defaults(parameters);
     parameters["timeout_ms"] = json!(TIMEOUT);
     let (timeout, mut tries) = (f64::from(TIMEOUT), Vec::new());
     for _ in 0..TRIES {
@@ -66,10 +66,10 @@ fn assert_left_open(report: &Value, phase: &str) {
 
 #[tokio::test]
 async fn a_name_server_that_is_silent() {
-    let dns = Dns::serve(Zone::new().silent("mx.test").silent("example.test"));
-    let app = House::default().asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(Zone::new().silent("mx.test").silent("example.test"));
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let report = timed_out_in(&app, "dns", json!({"target": "mx.test"})).await;
-    assert_eq!(phases(&report), ["dns"]);
+    assert_eq!(phase_names(&report), ["dns"]);
     assert_eq!((&report["target"]["address"], &report["metrics"]["last_cmd"]), (&Value::Null, &Value::Null));
     timed_out_in(&app, "dns", json!({"target": null, "to": "probe@example.test"})).await;
 }
@@ -101,14 +101,14 @@ impl Deaf {
 #[tokio::test]
 async fn an_address_that_does_not_answer() {
     let deaf = Deaf::new();
-    let report = timed_out_in(&App::start().await, "connect", json!({"port": deaf.addr().port()})).await;
-    assert_eq!(phases(&report), ["connect"]);
+    let report = timed_out_in(&TestApp::start().await, "connect", json!({"port": deaf.addr().port()})).await;
+    assert_eq!(phase_names(&report), ["connect"]);
     assert_eq!((&report["target"]["address"], &report["metrics"]["last_cmd"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_in_clear() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let credentials = json!({"sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"});
     for (step, phase) in [
         (Step::Greeting, "banner"),
@@ -120,8 +120,8 @@ async fn a_server_that_is_silent_in_clear() {
         (Step::Data, "data"),
         (Step::Body, "body"),
     ] {
-        let script = Script::polite().with_credentials("probe", "correct horse").on(step, Act::silence());
-        let server = Smtpd::serve(script);
+        let script = Script::compliant().with_credentials("probe", "correct horse").on(step, Action::silence());
+        let server = SmtpServer::serve(script);
         let mut check = credentials.clone();
         check["port"] = server.port().into();
         timed_out_in(&app, phase, check).await;
@@ -130,18 +130,18 @@ async fn a_server_that_is_silent_in_clear() {
 
 #[tokio::test]
 async fn a_server_that_is_silent_around_tls() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    let deaf = |reply: &str| Act::reply(reply).then(Act::silence());
+    let deaf = |reply: &str| Action::reply(reply).then(Action::silence());
     for (script, implicit_tls, phase) in [
-        (Script::new().greets(Act::silence()), true, "tls"),
-        (Script::polite().on(Step::StartTls, Act::silence()), false, "starttls"),
-        (Script::polite().on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
-        (Script::polite().with_starttls(&identity).on(Step::EhloTls, Act::silence()), false, "ehlo_tls"),
-        (Script::polite().with_implicit_tls(&identity).greets(Act::silence()), true, "banner"),
-        (Script::polite().with_implicit_tls(&identity).on(Step::Body, Act::silence()), true, "body"),
+        (Script::new().with_greeting(Action::silence()), true, "tls"),
+        (Script::compliant().on(Step::StartTls, Action::silence()), false, "starttls"),
+        (Script::compliant().on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
+        (Script::compliant().with_starttls(&identity).on(Step::EhloTls, Action::silence()), false, "ehlo_tls"),
+        (Script::compliant().with_implicit_tls(&identity).with_greeting(Action::silence()), true, "banner"),
+        (Script::compliant().with_implicit_tls(&identity).on(Step::Body, Action::silence()), true, "body"),
     ] {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let check = json!({"port": server.port(), "implicit_tls": implicit_tls, "starttls": !implicit_tls});
         timed_out_in(&app, phase, check).await;
     }
@@ -149,25 +149,25 @@ async fn a_server_that_is_silent_around_tls() {
 
 #[tokio::test]
 async fn a_server_that_expects_no_proxy_header_and_says_nothing() {
-    let server = Smtpd::serve(Script::new().greets(Act::silence()));
+    let server = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let check = json!({"port": server.port(), "proxy_protocol": true});
-    let report = timed_out_in(&App::start().await, "banner", check).await;
-    assert_eq!(phases(&report), ["connect", "banner"]);
+    let report = timed_out_in(&TestApp::start().await, "banner", check).await;
+    assert_eq!(phase_names(&report), ["connect", "banner"]);
 }
 
 #[tokio::test]
 async fn a_server_that_stops_reading() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let payload = ("x".repeat(70) + "\r\n").repeat(12_000);
     for implicit_tls in [false, true] {
-        let mut script = Script::polite()
+        let mut script = Script::compliant()
             .with_receive_buffer(4096)
-            .on(Step::Data, Act::reply("354 go on\r\n").then(Act::stop_reading()));
+            .on(Step::Data, Action::reply("354 go on\r\n").then(Action::stop_reading()));
         if implicit_tls {
             script = script.with_implicit_tls(&identity);
         }
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let check = json!({"port": server.port(), "payload": payload, "implicit_tls": implicit_tls});
         timed_out_in(&app, "body", check).await;
     }
@@ -176,28 +176,30 @@ async fn a_server_that_stops_reading() {
 /// Neither a byte now and then nor a flood of them keeps a check from its end.
 #[tokio::test]
 async fn a_server_that_never_stops_talking() {
-    let app = App::start().await;
-    let trickle = (0..300).fold(Act::reply("250-"), |act, _| act.then(Act::reply("x").after(Duration::from_millis(5))));
+    let app = TestApp::start().await;
+    let trickle =
+        (0..300).fold(Action::reply("250-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
     for (step, phase) in [(Step::Greeting, "banner"), (Step::MailFrom, "mailfrom")] {
-        let server = Smtpd::serve(Script::polite().on(step, trickle.clone()));
+        let server = SmtpServer::serve(Script::compliant().on(step, trickle.clone()));
         timed_out_in(&app, phase, json!({"port": server.port()})).await;
     }
-    let hello = Act::await_client().then(Act::reply("\x16\x03\x03\x3f\x7f"));
-    let server = Smtpd::serve(Script::new().greets(hello.then(trickle)));
+    let hello = Action::wait_for_client().then(Action::reply("\x16\x03\x03\x3f\x7f"));
+    let server = SmtpServer::serve(Script::new().with_greeting(hello.then(trickle)));
     timed_out_in(&app, "tls", json!({"port": server.port(), "implicit_tls": true})).await;
 }
 
 /// A mail server that never answers QUIT costs a second, or what is left of the check's time, and fails nothing.
 #[tokio::test]
 async fn a_quit_that_is_never_answered() {
-    let app = App::start().await;
-    let trickle = (0..600).fold(Act::reply("221-"), |act, _| act.then(Act::reply("x").after(Duration::from_millis(5))));
-    for act in [Act::silence(), trickle] {
+    let app = TestApp::start().await;
+    let trickle =
+        (0..600).fold(Action::reply("221-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
+    for act in [Action::silence(), trickle] {
         for (timeout_ms, rcpt, bound) in
             [(TIMEOUT, "250 ok\r\n", TIMEOUT), (TIMEOUT, "550 no such user\r\n", TIMEOUT), (30_000, "250 ok\r\n", 1000)]
         {
-            let script = Script::polite().on(Step::RcptTo, rcpt).on(Step::Quit, act.clone());
-            let server = Smtpd::serve(script);
+            let script = Script::compliant().on(Step::RcptTo, rcpt).on(Step::Quit, act.clone());
+            let server = SmtpServer::serve(script);
             let check = json!({"port": server.port(), "timeout_ms": timeout_ms});
             let (bound, mut durations) = (f64::from(bound), Vec::new());
             while durations.iter().all(|duration| *duration > bound + GRACE) {

@@ -21,12 +21,12 @@ use tokio_rustls::{
 };
 
 use super::support::{
-    app::{App, House, filled_in},
+    app::{TestApp, TestAppBuilder, with_defaults},
     curl::curl,
     pki::{Ca, Identity, Leaf, PemFiles},
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
-    smtpd::{Act, End, Script, Smtpd, Step},
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    smtpd::{Action, End, Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 /// What a caller is given for its handshake, and then for its header.
@@ -37,13 +37,13 @@ const AMPLE: Duration = Duration::from_secs(2);
 /// An authority, a certificate for `localhost`, and its files.
 struct Pki {
     ca: Ca,
-    folder: Scratch,
+    folder: TempDir,
     files: PemFiles,
 }
 
 impl Pki {
     fn new() -> Self {
-        let (ca, folder) = (Ca::new("Test CA"), Scratch::new());
+        let (ca, folder) = (Ca::new("Test CA"), TempDir::new());
         let files = ca.issue(Leaf::for_name("localhost")).write_pem(folder.path());
         ca.write_pem(folder.path());
         Self { ca, folder, files }
@@ -56,16 +56,19 @@ impl Pki {
         identity
     }
 
-    fn house(&self) -> House {
-        let mut house = House::default();
-        house.server.identity = Some(ServerIdentity::load(&self.files.chain, &self.files.key).expect("good files"));
-        house
+    fn server_identity(&self) -> ServerIdentity {
+        ServerIdentity::load(&self.files.chain, &self.files.key).expect("good files")
+    }
+
+    /// An HTTPS service in this process.
+    fn builder(&self) -> TestAppBuilder {
+        TestApp::builder().identity(self.server_identity())
     }
 
     /// `serve` with the files.
-    fn serve(&self) -> Served {
+    fn serve(&self) -> ServiceProcess {
         let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
-        Served::start({
+        ServiceProcess::start({
             command.args(flags(&self.files.chain, &self.files.key));
             command
         })
@@ -84,7 +87,7 @@ impl Pki {
     }
 
     /// A caller that trusts the authority.
-    async fn connect(&self, app: &App, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    async fn connect(&self, app: &TestApp, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -116,7 +119,7 @@ async fn ask(caller: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
     caller.write_all(request).await.expect("sent");
     let mut answer = String::new();
     while !answer.ends_with('}') {
-        answer.push(char::from(timeout(PATIENCE, caller.read_u8()).await.expect("in time").expect("more to read")));
+        answer.push(char::from(timeout(WAIT_TIMEOUT, caller.read_u8()).await.expect("in time").expect("more to read")));
     }
     answer
 }
@@ -124,17 +127,14 @@ async fn ask(caller: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
 async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
     let mut rest = Vec::new();
     // Whether the end is clean depends on what was under way.
-    let _ = timeout(PATIENCE, caller.read_to_end(&mut rest)).await.expect("closed in time");
+    let _ = timeout(WAIT_TIMEOUT, caller.read_to_end(&mut rest)).await.expect("closed in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
     let pki = Pki::new();
-    let mut house = pki.house();
-    house.access.guard = Some(Guard::new(
-        "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens"),
-    ));
-    let app = house.open().await;
+    let tokens = "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens");
+    let app = pki.builder().guard(Guard::new(tokens)).start().await;
     let large = pki.folder.path().join("large");
     std::fs::write(&large, vec![b' '; 900_000]).expect("written");
     let large = format!("@{}", large.display());
@@ -148,10 +148,10 @@ async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
-    let (pki, server) = (Pki::new(), Smtpd::serve(Script::polite()));
+    let (pki, server) = (Pki::new(), SmtpServer::serve(Script::compliant()));
     let served = pki.serve();
     let port = served.address.port();
-    let body = filled_in(json!({"port": server.port()})).to_string();
+    let body = with_defaults(json!({"port": server.port()})).to_string();
     for (http, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
         for tls in [&["--tlsv1.3"][..], &["--tlsv1.2", "--tls-max", "1.2"]] {
             let mut arguments =
@@ -172,8 +172,8 @@ async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
-    let slow = Script::polite().on(Step::MailFrom, Act::from("250 ok\r\n").after(Duration::from_secs(1)));
-    let (pki, server) = (Pki::new(), Smtpd::serve(slow));
+    let slow = Script::compliant().on(Step::MailFrom, Action::from("250 ok\r\n").after(Duration::from_secs(1)));
+    let (pki, server) = (Pki::new(), SmtpServer::serve(slow));
     let served = pki.serve();
     let port = served.address.port();
     let serial = |text: String| text.lines().find(|line| line.contains("Serial Number")).map(str::to_owned);
@@ -190,18 +190,18 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     for spoil in spoil {
         spoil();
         served.signal("HUP");
-        served.logged("certificate and key not read again");
+        served.wait_for_log("certificate and key not read again");
         assert_eq!(certificate(), first);
     }
     std::fs::remove_file(&pki.files.key).expect("there");
 
-    let body = filled_in(json!({"port": server.port()})).to_string();
+    let body = with_defaults(json!({"port": server.port()})).to_string();
     let arguments = ["-H", "Content-Type: application/json", "-d", &body];
     let running = pki.curl_command(port, &arguments, "/v1/checks/smtp").stdout(Stdio::piped()).spawn().expect("curl");
-    server.connected(1).await;
+    server.wait_for_open(1).await;
     pki.renew();
     served.signal("HUP");
-    served.logged("certificate and key read again");
+    served.wait_for_log("certificate and key read again");
     assert_ne!(certificate(), first);
     let report = text(&running.wait_with_output().expect("curl ends"));
     assert!(report.contains(r#""outcome":"delivered""#), "the check was not dropped: {report}");
@@ -212,9 +212,9 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
 
 #[test]
 fn a_hang_up_signal_ends_no_service_in_clear_text() {
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
-    served.logged("nothing to read again on SIGHUP");
+    served.wait_for_log("nothing to read again on SIGHUP");
     assert!(served.get("/healthz", "").starts_with("HTTP/1.1 200 "));
 }
 
@@ -262,9 +262,8 @@ fn files_that_are_no_identity_stop_the_start() {
 #[tokio::test]
 async fn a_connection_goes_on_with_the_certificate_it_began_with() {
     let pki = Pki::new();
-    let house = pki.house();
-    let identity = house.server.identity.clone().expect("HTTPS");
-    let app = house.open().await;
+    let identity = pki.server_identity();
+    let app = TestApp::builder().identity(identity.clone()).start().await;
     let mut old = pki.connect(&app, &[]).await;
     assert!(ask(&mut old, HEALTH).await.starts_with("HTTP/1.1 200 "));
 
@@ -284,10 +283,8 @@ async fn a_connection_goes_on_with_the_certificate_it_began_with() {
 #[tokio::test]
 async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_served() {
     let pki = Pki::new();
-    for header_timeout in [BOUND, PATIENCE * 2] {
-        let mut house = pki.house();
-        house.server.header_timeout = header_timeout;
-        let app = house.open().await;
+    for header_timeout in [BOUND, WAIT_TIMEOUT * 2] {
+        let app = pki.builder().header_timeout(header_timeout).start().await;
         let begun = Instant::now();
         let mut silent = TcpStream::connect(app.addr()).await.expect("a connection");
         let mut halfway = TcpStream::connect(app.addr()).await.expect("a connection");
@@ -311,9 +308,7 @@ async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_
 #[tokio::test]
 async fn a_slow_header_and_an_idle_connection_are_closed() {
     let pki = Pki::new();
-    let mut house = pki.house();
-    house.server.header_timeout = AMPLE;
-    let app = house.open().await;
+    let app = pki.builder().header_timeout(AMPLE).start().await;
     let mut callers = Vec::new();
     for beginning in [&b""[..], b"GET /healthz HTTP/1.1\r\nHost:"] {
         let mut caller = pki.connect(&app, &[b"http/1.1"]).await;
@@ -356,21 +351,21 @@ impl Leave {
 #[tokio::test]
 async fn to_hang_up_ends_the_check() {
     let pki = Pki::new();
-    let app = pki.house().open().await;
+    let app = pki.builder().start().await;
     for leave in [Leave::CloseNotify, Leave::Fin, Leave::Rst] {
         for protocol in ["http/1.1", "h2"] {
-            let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-            let body = filled_in(json!({"port": silent.port(), "timeout_ms": 60_000}));
+            let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+            let body = with_defaults(json!({"port": silent.port(), "timeout_ms": 60_000}));
             let mut caller = pki.connect(&app, &[protocol.as_bytes()]).await;
             caller.write_all(&request(protocol, &body.to_string())).await.expect("sent");
-            silent.connected(1).await;
+            silent.wait_for_open(1).await;
             let kept = leave.go(caller).await;
-            let session = timeout(PATIENCE, silent.next_session()).await.expect("the check ends with its caller");
+            let session = timeout(WAIT_TIMEOUT, silent.next_session()).await.expect("the check ends with its caller");
             assert!(matches!(session.end, End::Eof | End::Reset), "{leave:?} {protocol}: {:?}", session.end);
             drop(kept);
         }
     }
-    timeout(PATIENCE, app.lifecycle.idle()).await.expect("over");
+    timeout(WAIT_TIMEOUT, app.lifecycle.idle()).await.expect("over");
 }
 
 /// A check asked for over HTTP/1.1 or HTTP/2.

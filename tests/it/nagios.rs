@@ -7,7 +7,7 @@ use smtp_check::sandbox::Sandbox;
 use crate::support::{
     pki::{Ca, Leaf},
     program::{code, program, stderr},
-    smtpd::{Script, Smtpd, Step},
+    smtpd::{Script, SmtpServer, Step},
 };
 
 /// Exit code and line.
@@ -50,7 +50,7 @@ async fn a_plugin_answers_by_its_thresholds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_watches_certificates_expire() {
     let expired =
-        Smtpd::serve(Script::polite().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
+        SmtpServer::serve(Script::compliant().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
     for thresholds in [&[][..], &["--cert-warning=14"]] {
         let (code, line) = answer(plugin(expired.port(), &["--starttls"]).args(thresholds));
         assert_eq!(code, 2, "{line}");
@@ -65,7 +65,7 @@ async fn a_plugin_watches_certificates_expire() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_says_stays_in_the_line() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550-5.1.1 a|b=1\r\n550 5.1.1 \x1b[2Jc\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550-5.1.1 a|b=1\r\n550 5.1.1 \x1b[2Jc\r\n"));
     let (code, line) = answer(&mut plugin(server.port(), &[]));
     assert_eq!(code, 2);
     assert!(line.starts_with("SMTP CRITICAL - rejected at rcptto: 550 5.1.1 a/b=1 \\u{1b}[2Jc|"), "{line}");

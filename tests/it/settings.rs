@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    program::{PATIENCE, Served, code, parts, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, status_and_json, stderr},
+    temp_dir::TempDir,
 };
 
 /// One setting with a value for file, environment and flag, each weaker than the next.
@@ -26,7 +26,7 @@ struct Layered<'a> {
 
 impl Layered<'_> {
     /// `serve` on a free port with the first so many layers set; with none it has its default.
-    fn command(&self, layers: usize, scratch: &Scratch) -> Command {
+    fn command(&self, layers: usize, scratch: &TempDir) -> Command {
         let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
         if layers > 0 {
             let file = scratch.write("settings.toml", format!("{} = {}\n", self.name, self.file).as_bytes());
@@ -42,9 +42,9 @@ impl Layered<'_> {
     }
 
     /// What is seen of the service with its default, with the file, the environment too, and the flag too.
-    fn seen(&self, see: impl Fn(&Served) -> String) -> [String; 4] {
-        let scratch = Scratch::new();
-        [0, 1, 2, 3].map(|layers| see(&Served::start(self.command(layers, &scratch))))
+    fn seen(&self, see: impl Fn(&ServiceProcess) -> String) -> [String; 4] {
+        let scratch = TempDir::new();
+        [0, 1, 2, 3].map(|layers| see(&ServiceProcess::start(self.command(layers, &scratch))))
     }
 }
 
@@ -66,7 +66,7 @@ fn a_size_is_taken_from_the_strongest_layer() {
         write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\n\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");
-        parts(&answer).1["detail"].as_str().unwrap_or_default().to_owned()
+        status_and_json(&answer).1["detail"].as_str().unwrap_or_default().to_owned()
     });
     assert_eq!(seen, [1_048_576, 2048, 3072, 4096].map(|bytes| format!("the body may have {bytes} bytes")));
 }
@@ -92,7 +92,7 @@ fn a_list_is_taken_from_the_strongest_layer_as_a_whole() {
         environment: &format!("{two},{three}"),
         flag: &four.to_string(),
     };
-    let allowed = |served: &Served, port: u16| {
+    let allowed = |served: &ServiceProcess, port: u16| {
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 100});
         served.post("", &check).0 != 403
     };
@@ -108,7 +108,7 @@ fn a_number_is_taken_from_the_strongest_layer() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("bound").port();
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 60_000});
-        let callers: Vec<TcpStream> = (0..5).map(|_| served.begin("", &check)).collect();
+        let callers: Vec<TcpStream> = (0..5).map(|_| served.start_check("", &check)).collect();
         running(&silent, callers).to_string()
     });
     assert_eq!(seen, ["5", "1", "2", "3"]);
@@ -118,7 +118,7 @@ fn a_number_is_taken_from_the_strongest_layer() {
 fn running(silent: &TcpListener, callers: Vec<TcpStream>) -> usize {
     silent.set_nonblocking(true).expect("settable");
     callers.iter().for_each(|caller| caller.set_nonblocking(true).expect("settable"));
-    let (mut clients, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    let (mut clients, deadline) = (Vec::new(), Instant::now() + WAIT_TIMEOUT);
     loop {
         clients.extend(silent.accept().ok());
         let is_answered =
@@ -134,7 +134,7 @@ fn running(silent: &TcpListener, callers: Vec<TcpStream>) -> usize {
 
 #[test]
 fn a_path_is_taken_from_the_strongest_layer() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     // SHA-256 of `alpha`, `beta`, and `open sesame`.
     let tokens = [
         ("alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"),
@@ -144,7 +144,7 @@ fn a_path_is_taken_from_the_strongest_layer() {
     let files = tokens.map(|(token, digest)| scratch.write(token, format!("one:{digest}\n").as_bytes()));
     let [file, environment, flag] = files.each_ref().map(|path| path.to_str().expect("UTF-8"));
     let tokens_file = Layered { name: "tokens_file", file: &format!("'{file}'"), environment, flag };
-    let opens = |served: &Served, token: &str| {
+    let opens = |served: &ServiceProcess, token: &str| {
         served.get("/openapi.json", &format!("Authorization: Bearer {token}\r\n")).starts_with("HTTP/1.1 200 ")
     };
     let seen = tokens_file
@@ -155,7 +155,7 @@ fn a_path_is_taken_from_the_strongest_layer() {
 #[test]
 fn a_word_is_taken_from_the_strongest_layer() {
     let log_format = Layered { name: "log_format", file: "'text'", environment: "json", flag: "text" };
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let seen = [0, 1, 2, 3].map(|layers| {
         let lines = logged_at_the_start(log_format.command(layers, &scratch));
         serde_json::from_str::<Value>(lines.last().expect("it listens")).is_ok()
@@ -181,7 +181,7 @@ fn logged_at_the_start(mut command: Command) -> Vec<String> {
 
 #[test]
 fn a_switch_is_taken_from_the_strongest_layer() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     for (file, environment, flag, allowed) in [
         (None, None, false, false),
         (Some("true"), None, false, true),
@@ -235,7 +235,7 @@ const BAD: &[(&str, &str)] = &[
 
 #[test]
 fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = taken.local_addr().expect("bound").to_string();
@@ -270,12 +270,12 @@ fn help_does_not_show_what_may_hold_a_password() {
 
 #[test]
 fn an_empty_variable_is_an_unset_one() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"max_timeout = '2s'\n");
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--config", file.to_str().expect("UTF-8")]);
     let settings = BAD.iter().map(|(name, _)| *name);
     command.envs(settings.chain(["log_format", "config", "sasl_password"]).map(|name| (variable(name), "")));
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
     let detail = &problem["errors"][0]["detail"];
     assert_eq!(*detail, json!("must be a whole number from 100 to 2000"), "a weaker layer counts then");
@@ -313,7 +313,7 @@ fn a_misspelt_variable_is_warned_of_by_name() {
 
 #[test]
 fn an_unknown_key_is_refused_with_the_nearest_name() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     for (text, named) in [
         ("max_chekcs = 5", &["`max_chekcs`", "`max_checks`"][..]),
         ("target-ports = [25]", &["`target-ports`", "`target_ports`"]),

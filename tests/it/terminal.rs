@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use smtp_check::sandbox::Sandbox;
 
 use crate::support::{
-    program::{code, program, scripted, stderr},
-    smtpd::{Act, Script, Smtpd, Step},
+    program::{code, in_terminal, program, stderr},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 async fn sandbox() -> Sandbox {
@@ -29,7 +29,7 @@ fn run(port: u16, arguments: &[&str]) -> Command {
 
 /// Exit code, and what was written to the terminal, with its line ends made plain.
 fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
-    let output = scripted(command, columns, lines).output().expect("script, which tests/install brings");
+    let output = in_terminal(command, columns, lines).output().expect("script, which tests/install brings");
     (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }
 
@@ -137,7 +137,7 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_phase_is_on_the_terminal_before_the_next_is_over() {
-    let server = Smtpd::serve(Script::polite().on(Step::MailFrom, Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
     let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
     terminal.until("mailfrom");
     let shown = left(&terminal.shown);
@@ -154,7 +154,7 @@ struct Terminal {
 
 impl Terminal {
     fn start(command: &Command) -> Self {
-        let mut script = scripted(command, 100, 40);
+        let mut script = in_terminal(command, 100, 40);
         let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
         Self { script, shown: String::new() }
     }
@@ -237,14 +237,14 @@ async fn watching_in_a_pipe_is_a_report_a_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watching_without_a_check_that_ended_is_no_success() {
-    let server = Smtpd::serve(Script::polite().on(Step::Greeting, Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Greeting, Action::silence()));
     let arguments = ["--to=a@example.test", "--timeout-ms=60000", "--watch=50ms"];
     let mut child = run(server.port(), &arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    server.connected(1).await;
+    server.wait_for_open(1).await;
     interrupt(&child);
     let mut summary = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::support::{
     collector::{Collector, texts},
-    program::{Served, program},
-    smtpd::{Script, Smtpd, Step},
+    program::{ServiceProcess, program},
+    smtpd::{Script, SmtpServer, Step},
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -41,7 +41,7 @@ async fn traced_with(
     let endpoint = format!("http://{}", collector.address);
     let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format=json", "--otlp-endpoint", &endpoint]);
     command.envs(variables.iter().copied());
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let headers = headers.to_owned();
     let report = tokio::task::spawn_blocking(move || {
         let (_, report) = served.post(&headers, &parameters);
@@ -57,7 +57,7 @@ async fn traced_with(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\n");
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     let (report, resource, spans) = traced(&headers, parameters).await;
@@ -87,7 +87,7 @@ async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_marks_the_check_and_the_phase() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     // A header that is none is as if it were not there.
     let (_, _, spans) = traced("traceparent: nonsense\r\n", parameters).await;
@@ -113,7 +113,7 @@ async fn a_check_that_is_refused_has_its_span() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opentelemetrys_own_variables_count_but_where_the_service_says_otherwise() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     let variables = [
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"),

@@ -5,16 +5,16 @@ use smtp_check::destination::policy::HostRules;
 
 use super::{assert_forbidden, post, post_mail, v4};
 use crate::support::{
-    app::House,
-    dns::{Dns, Zone},
+    app::{TestApp, TestAppBuilder},
+    dns::{DnsServer, Zone},
     port::Port,
-    smtpd::{Script, Smtpd},
+    smtpd::{Script, SmtpServer},
 };
 
-/// A house with rules about names, some denied and some allowed.
-fn ruled_by(deny: &[&str], allow: &[&str]) -> House {
+/// A service that denies some names and allows others.
+fn with_rules(deny: &[&str], allow: &[&str]) -> TestAppBuilder {
     let rules = |names: &[&str]| names.iter().map(|name| name.parse().expect("a rule")).collect::<Vec<_>>();
-    House { hosts: HostRules::new(rules(deny), rules(allow)), ..House::default() }
+    TestApp::builder().host_rules(HostRules::new(rules(deny), rules(allow)))
 }
 
 const DENIED: &str = "the target's name falls under";
@@ -29,9 +29,9 @@ async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
         .a("notbad.test", v4("127.0.0.1"))
         .a("xn--bcher-kva.test", v4("127.0.0.1"))
         .mx("bad.test", 10, "notbad.test");
-    let dns = Dns::serve(zone);
-    let app = ruled_by(&["bad.test", "bücher.test", "localhost"], &[]).asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&["bad.test", "bücher.test", "localhost"], &[]).dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for target in [
         "bad.test",
         "BAD.Test",
@@ -72,10 +72,10 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
         .mx("curious.test", 10, "no-such-host.bad.test")
         .a("mx.bad.test", v4("127.0.0.2"))
         .a("mx.good.test", v4("127.0.0.3"));
-    let dns = Dns::serve(zone);
-    let app = ruled_by(&["bad.test"], &[]).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&["bad.test"], &[]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let [bad, good] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+    let [bad, good] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
     let parameters = json!({"to": "a@domain.test", "target": null, "port": port.number(), "stop_after": "ehlo"});
     let report = app.check(parameters).await;
     assert_eq!((&report["outcome"], &report["target"]["host"]), (&json!("completed"), &json!("mx.good.test")));
@@ -103,11 +103,10 @@ async fn where_some_names_are_allowed_no_others_are() {
         .mx("customer.test", 10, "mx.good.test")
         .mx("stranger.test", 10, "mx.elsewhere.test")
         .a("meta.good.test", v4("169.254.169.254"));
-    let dns = Dns::serve(zone);
-    let house = House { allow: vec!["127.0.0.2/32".parse().expect("a network")], ..ruled_by(&[], &["good.test"]) };
-    let app = house.asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&[], &["good.test"]).allow(&["127.0.0.2/32"]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let _servers = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    let _servers = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::compliant()));
     for target in ["good.test", "mx.good.test", "MX.GOOD.TEST.", "www.good.test", "127.0.0.2", "0x7f.2"] {
         assert_eq!(post(&app, target, port.number()).await.status, 200, "{target}");
     }
@@ -145,10 +144,10 @@ async fn where_some_names_are_allowed_no_others_are() {
 async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
     let names = ["good.test", "secret.good.test", "open.secret.good.test", "same.test"];
     let zone = names.into_iter().fold(Zone::new(), |zone, name| zone.a(name, v4("127.0.0.1")));
-    let dns = Dns::serve(zone);
-    let house = ruled_by(&["secret.good.test", "same.test"], &["good.test", "open.secret.good.test", "same.test"]);
-    let app = house.asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let builder = with_rules(&["secret.good.test", "same.test"], &["good.test", "open.secret.good.test", "same.test"]);
+    let app = builder.dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for (target, status) in names.into_iter().zip([200, 403, 200, 200]) {
         assert_eq!(post(&app, target, server.port()).await.status, status, "{target}");
     }
@@ -157,14 +156,11 @@ async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
 #[tokio::test]
 async fn no_other_parameter_says_where_to_go() {
     let zone = Zone::new().a("good.test", v4("127.0.0.1")).a("bad.test", v4("127.0.0.2"));
-    let dns = Dns::serve(zone);
-    let house = House {
-        deny: vec!["127.0.0.2/32".parse().expect("a network")],
-        ..ruled_by(&["bad.test"], &["good.test", "bad.test.good.test"])
-    };
-    let app = house.asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let builder = with_rules(&["bad.test"], &["good.test", "bad.test.good.test"]).deny(&["127.0.0.2/32"]);
+    let app = builder.dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let [good, bad] = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    let [good, bad] = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::compliant()));
     let parameters = |target: &str, elsewhere: &str, address: &str| {
         json!({
             "to": format!("a@{elsewhere}"), "from": format!("a@{elsewhere}"), "ehlo": elsewhere, "target": target,

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::with;
 use crate::support::{
-    app::App,
+    app::TestApp,
     mta::{HOST, PemFiles, Postfix},
     pki::{Ca, Identity, KeyType, Leaf, openssl},
-    scratch::Scratch,
+    temp_dir::TempDir,
 };
 
 /// How openssl is to write a name: in the certificate's order, in UTF-8, escaped as in RFC 4514.
@@ -15,8 +15,8 @@ const FORM: &str = "-nameopt sname,sep_comma_plus_space,esc_2253,utf8 -dateopt i
 
 #[tokio::test]
 async fn its_facts_are_those_that_openssl_reads() {
-    let app = App::start().await;
-    let (root, scratch) = (Ca::new("smtp-check test root"), Scratch::new());
+    let app = TestApp::start().await;
+    let (root, scratch) = (Ca::new("smtp-check test root"), TempDir::new());
     let below = root.intermediate("An authority, \"below\" + <äh>");
     let named = Leaf::for_name(HOST).and_name("*.example.test").and_name("192.0.2.7").and_name("2001:db8::7");
     for identity in [
@@ -33,14 +33,14 @@ async fn its_facts_are_those_that_openssl_reads() {
     }
 }
 
-async fn of(app: &App, files: &PemFiles) -> Value {
+async fn of(app: &TestApp, files: &PemFiles) -> Value {
     let postfix = Postfix::start(Some(files)).await;
     let parameters = json!({"port": postfix.submission(), "tls_server_name": HOST, "stop_after": "starttls"});
     app.check(with(parameters, json!({"starttls": true}))).await
 }
 
 /// Each certificate of the chain, as the report is to show it.
-fn facts_by_openssl(scratch: &Scratch, identity: &Identity) -> Vec<Value> {
+fn facts_by_openssl(scratch: &TempDir, identity: &Identity) -> Vec<Value> {
     let one = |der: &[u8]| {
         scratch.write("one.der", der);
         let read = |what: &str| {

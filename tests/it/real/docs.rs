@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{app::App, scratch::Scratch};
+use crate::support::{app::TestApp, temp_dir::TempDir};
 
 /// What the browser made of a page.
 struct Page {
@@ -23,7 +23,7 @@ struct Page {
 /// Opens a page in Chromium and lets its scripts run to their end.
 async fn open(url: String) -> Page {
     let opened = tokio::task::spawn_blocking(move || {
-        let profile = Scratch::new();
+        let profile = TempDir::new();
         let net_log = profile.path().join("net-log.json");
         let output = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run"])
@@ -61,7 +61,7 @@ fn asked(net_log: &[u8], url: &str) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_every_door_and_asks_no_other_host() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let origin = format!("http://{}", app.addr());
     // Deep into the operation, so that its parameters, examples and answers are drawn too.
     let page = open(format!("{origin}/docs/#/checks/run_check")).await;

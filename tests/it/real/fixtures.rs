@@ -65,8 +65,8 @@ async fn both_log_the_client_that_a_proxy_header_names() {
     let (postfix, exim) = tokio::join!(Postfix::start(None), Exim::start(None));
     send(postfix.proxy(), "PROXY TCP4 203.0.113.7 192.0.2.1 5555 25\r\n").await;
     send(exim.proxy(), "PROXY TCP6 2001:db8::7 2001:db8::1 5555 25\r\n").await;
-    assert!(postfix.logged("client=").await.ends_with("[203.0.113.7]:5555"));
-    let line = exim.logged("<= <>").await;
+    assert!(postfix.wait_for_log("client=").await.ends_with("[203.0.113.7]:5555"));
+    let line = exim.wait_for_log("<= <>").await;
     assert!(line.contains("H=(noit.local) [2001:db8::7]:5555 P=esmtp PRX=127.0.0.1"), "{line}");
 }
 

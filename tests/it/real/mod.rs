@@ -15,14 +15,14 @@ use serde_json::{Value, json};
 use super::support::{
     mta::{HOST, PASSWORD, USER},
     pki::{Ca, Leaf, PemFiles},
-    scratch::Scratch,
+    temp_dir::TempDir,
 };
 
 /// A server's certificate, as files that it reads, and the authority behind it.
 struct Certificate {
     ca: Ca,
     files: PemFiles,
-    _directory: Scratch,
+    _directory: TempDir,
 }
 
 impl Certificate {
@@ -32,7 +32,7 @@ impl Certificate {
     }
 
     fn of(leaf: Leaf) -> Self {
-        let (ca, directory) = (Ca::new("smtp-check test CA"), Scratch::new());
+        let (ca, directory) = (Ca::new("smtp-check test CA"), TempDir::new());
         let files = ca.issue(leaf).write_pem(directory.path());
         Self { ca, files, _directory: directory }
     }

@@ -7,10 +7,10 @@ use crate::{
     support::{
         pki::{Ca, Identity, Leaf},
         port::Port,
-        program::{Served, program},
+        program::{ServiceProcess, program},
         prometheus::{Prometheus, promtool},
-        scratch::Scratch,
-        smtpd::{Act, Script, Smtpd, Step},
+        smtpd::{Action, Script, SmtpServer, Step},
+        temp_dir::TempDir,
     },
 };
 
@@ -20,18 +20,21 @@ const TOKENS: &[u8] = b"prometheus:41ef4bb0b23661e66301aac36066912dac037827b4ae6
 const BEARER: &str = "Authorization: Bearer open sesame\r\n";
 
 /// The started program, which asks for a token.
-fn served(directory: &Scratch, more: &[&str]) -> Served {
+fn served(directory: &TempDir, more: &[&str]) -> ServiceProcess {
     let tokens = directory.write("tokens", TOKENS);
     let tokens = tokens.to_str().expect("UTF-8");
-    Served::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
+    ServiceProcess::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
 }
 
 /// Two servers: one takes all mail, one rejects every recipient.
-fn servers() -> [Smtpd; 2] {
-    [Smtpd::serve(Script::polite()), Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"))]
+fn servers() -> [SmtpServer; 2] {
+    [
+        SmtpServer::serve(Script::compliant()),
+        SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n")),
+    ]
 }
 
-async fn check_both(served: &Served, servers: &[Smtpd; 2]) {
+async fn check_both(served: &ServiceProcess, servers: &[SmtpServer; 2]) {
     for server in servers {
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
         let (status, report) = tokio::task::block_in_place(|| served.post(BEARER, &check));
@@ -54,7 +57,7 @@ fn assert_clean(arguments: &[&str], stdin: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
-    let (directory, servers) = (Scratch::new(), servers());
+    let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[]).await;
@@ -77,19 +80,19 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
 }
 
 /// The started program with the modules that are shipped.
-fn served_with_modules(directory: &Scratch) -> Served {
+fn served_with_modules(directory: &TempDir) -> ServiceProcess {
     served(directory, &["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/smtp-check.toml")])
 }
 
 /// A server that upgrades by STARTTLS.
-fn secured(identity: &Identity) -> Smtpd {
-    let handshake = Act::reply("220 go\r\n").then(Act::handshake(identity));
-    Smtpd::serve(Script::polite().on(Step::StartTls, handshake))
+fn secured(identity: &Identity) -> SmtpServer {
+    let handshake = Action::reply("220 go\r\n").then(Action::handshake(identity));
+    SmtpServer::serve(Script::compliant().on(Step::StartTls, handshake))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_probed_and_every_panel_about_them_draws_something() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let server = secured(&Ca::new("test CA").issue(Leaf::for_name("mx.test")));
     let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
     let served = served_with_modules(&directory);
@@ -120,11 +123,11 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_shipped() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let ca = Ca::new("test CA");
     let good = secured(&ca.issue(Leaf::for_name("mx.test")));
     let expired = ca.issue(Leaf::for_name("mx.test").expired());
-    let expired = Smtpd::serve(Script::polite().with_implicit_tls(&expired));
+    let expired = SmtpServer::serve(Script::compliant().with_implicit_tls(&expired));
     let (good, expired) = (good.addr().to_string(), expired.addr().to_string());
     let served = served_with_modules(&directory);
     let targets = [("postfix:25", &*good), ("mx1.example.com:465", &*expired)];
@@ -140,9 +143,10 @@ async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_ship
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stacked_phases_are_no_longer_than_the_check() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let identity = Ca::new("test CA").issue(Leaf::for_name("mx.test"));
-    let (upgraded, implicit) = (secured(&identity), Smtpd::serve(Script::polite().with_implicit_tls(&identity)));
+    let (upgraded, implicit) =
+        (secured(&identity), SmtpServer::serve(Script::compliant().with_implicit_tls(&identity)));
     let (upgraded, implicit) = (upgraded.addr().to_string(), implicit.addr().to_string());
     let served = served_with_modules(&directory);
     let targets = [("postfix:25", &*upgraded), ("mx1.example.com:465", &*implicit)];
@@ -163,7 +167,7 @@ async fn the_stacked_phases_are_no_longer_than_the_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
-    let (directory, servers) = (Scratch::new(), servers());
+    let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let answer = tokio::task::block_in_place(|| served.get("/metrics", BEARER));

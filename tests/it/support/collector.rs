@@ -16,7 +16,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use super::program::PATIENCE;
+use super::program::WAIT_TIMEOUT;
 
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
@@ -48,7 +48,7 @@ impl Collector {
 
     /// The next spans that arrive, with the attributes of whoever sent them.
     pub(crate) async fn next(&mut self) -> (BTreeMap<String, String>, Vec<Span>) {
-        let request = timeout(PATIENCE, self.received.recv()).await.expect("spans arrive").expect("it runs");
+        let request = timeout(WAIT_TIMEOUT, self.received.recv()).await.expect("spans arrive").expect("it runs");
         let mut resource = BTreeMap::new();
         let mut spans = Vec::new();
         for batch in request.resource_spans {

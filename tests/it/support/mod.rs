@@ -10,5 +10,5 @@ pub(crate) mod pki;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod prometheus;
-pub(crate) mod scratch;
 pub(crate) mod smtpd;
+pub(crate) mod temp_dir;

@@ -8,7 +8,7 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::smtpd::{Script, Smtpd};
+use super::smtpd::{Script, SmtpServer};
 
 /// Below the ports that the kernel gives out by itself, so that nobody takes one by chance.
 const FIRST: u16 = 10_000;
@@ -40,17 +40,17 @@ impl Port {
     }
 
     /// A mail server at this address.
-    pub(crate) fn serve(self, address: &str, script: Script) -> Smtpd {
-        Smtpd::serve_at(self.at(address), script)
+    pub(crate) fn serve(self, address: &str, script: Script) -> SmtpServer {
+        SmtpServer::serve_at(self.at(address), script)
     }
 
     /// A host at this address that answers no connection attempt, neither yes nor no.
-    pub(crate) fn swallow(self, address: &str) -> Swallower {
+    pub(crate) fn blackhole(self, address: &str) -> Blackhole {
         let listener = bound(self.at(address)).expect("a free port");
         listener.listen(0).expect("a bound socket can listen");
         // With one connection in it the queue is full, and the kernel drops what comes after.
         let filling = TcpStream::connect(self.at(address)).expect("there is room for one");
-        Swallower { _listener: listener, _filling: filling }
+        Blackhole { _listener: listener, _filling: filling }
     }
 
     fn at(self, address: &str) -> SocketAddr {
@@ -60,7 +60,7 @@ impl Port {
 
 /// Swallows what is sent to its address until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Swallower {
+pub(crate) struct Blackhole {
     _listener: Socket,
     _filling: TcpStream,
 }

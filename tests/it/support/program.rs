@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 
 /// Far longer than anything here may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the environment may set for the program: its own settings, its log, its traces and its trust anchors.
 const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];
@@ -38,13 +38,13 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// A service that was started on a free port, and is killed with the test.
-pub(crate) struct Served {
+pub(crate) struct ServiceProcess {
     child: Child,
     pub(crate) log: Receiver<String>,
     pub(crate) address: SocketAddr,
 }
 
-impl Served {
+impl ServiceProcess {
     pub(crate) fn start(command: Command) -> Self {
         Self::start_printing_to(command, Stdio::null())
     }
@@ -70,14 +70,14 @@ impl Served {
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
         thread::spawn(move || lines.all(&mut send));
         let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
-        let listening = served.logged("listening");
+        let listening = served.wait_for_log("listening");
         served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
         served
     }
 
     /// The next line of the log with this message.
-    pub(crate) fn logged(&self, message: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) fn wait_for_log(&self, message: &str) -> Value {
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("nothing logged with {message:?}"));
@@ -90,7 +90,7 @@ impl Served {
 
     pub(crate) fn get(&self, path: &str, headers: &str) -> String {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
-        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         write!(caller, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");
@@ -98,9 +98,9 @@ impl Served {
     }
 
     /// Begins a check: sends the request, and returns the connection on which its answer will come.
-    pub(crate) fn begin(&self, headers: &str, parameters: &Value) -> TcpStream {
+    pub(crate) fn start_check(&self, headers: &str, parameters: &Value) -> TcpStream {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
-        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         let (body, json) = (parameters.to_string(), "Content-Type: application/json\r\nConnection: close\r\n");
         let length = body.len();
         write!(
@@ -114,8 +114,8 @@ impl Served {
     /// `POST /v1/checks/smtp` with these parameters: status and document.
     pub(crate) fn post(&self, headers: &str, parameters: &Value) -> (u16, Value) {
         let mut answer = String::new();
-        self.begin(headers, parameters).read_to_string(&mut answer).expect("an answer");
-        parts(&answer)
+        self.start_check(headers, parameters).read_to_string(&mut answer).expect("an answer");
+        status_and_json(&answer)
     }
 
     /// Its process id.
@@ -146,7 +146,7 @@ impl Served {
     }
 
     fn exit_code(&mut self) -> i32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status.code().expect("ended by itself");
@@ -157,7 +157,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for ServiceProcess {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -165,14 +165,14 @@ impl Drop for Served {
 }
 
 /// Status and JSON document of an HTTP/1.1 answer.
-pub(crate) fn parts(answer: &str) -> (u16, Value) {
+pub(crate) fn status_and_json(answer: &str) -> (u16, Value) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let document = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
     (status.unwrap_or_else(|| panic!("no status: {answer}")), document.unwrap_or_else(|| panic!("no JSON: {answer}")))
 }
 
 /// A command line for script(1), which runs the command on a terminal of this size.
-pub(crate) fn scripted(command: &Command, columns: u16, lines: u16) -> Command {
+pub(crate) fn in_terminal(command: &Command, columns: u16, lines: u16) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
     let line = format!("stty cols {columns} rows {lines}; exec {}", line.join(" "));

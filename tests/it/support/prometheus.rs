@@ -20,12 +20,12 @@ use tokio::{
 };
 use url::form_urlencoded::byte_serialize;
 
-use super::{port::Port, scratch::Scratch};
+use super::{port::Port, temp_dir::TempDir};
 
 /// How long anything may take that depends on scrapes, of which there are several per second.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked again: it tells nobody when it has scraped.
-const GLANCE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The files that are shipped for it.
 pub(crate) fn shipped() -> PathBuf {
@@ -39,13 +39,13 @@ pub(crate) type Sample = (BTreeMap<String, String>, f64);
 pub(crate) struct Prometheus {
     child: Child,
     port: u16,
-    home: Scratch,
+    home: TempDir,
 }
 
 impl Prometheus {
     /// Scrapes this service with this token, and has it check these of the shipped targets, each at an address of ours.
     pub(crate) async fn start(service: &str, token: &str, targets: &[(&str, &str)]) -> Self {
-        let (home, port) = (Scratch::new(), Port::new().number());
+        let (home, port) = (TempDir::new(), Port::new().number());
         let settings = fs::read_to_string(shipped().join("prometheus.yml")).expect("it is shipped");
         // A check has half a second less than a scrape.
         let settings = [("smtp-check:2580", service), (": 15s", ": 200ms"), (": 1m", ": 1s"), (": 30s", ": 1s")]
@@ -71,10 +71,10 @@ impl Prometheus {
         let prometheus = Self { child, port, home };
         let ready = async {
             while prometheus.get("/-/ready").await.is_none_or(|(status, _)| status != 200) {
-                sleep(GLANCE).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        let started = timeout(PATIENCE, ready).await;
+        let started = timeout(WAIT_TIMEOUT, ready).await;
         assert!(started.is_ok(), "{}", prometheus.log());
         prometheus
     }
@@ -102,10 +102,10 @@ impl Prometheus {
                 if !samples.is_empty() {
                     break samples;
                 }
-                sleep(GLANCE).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        let found = timeout(PATIENCE, found).await;
+        let found = timeout(WAIT_TIMEOUT, found).await;
         found.unwrap_or_else(|_| panic!("{expression} gives nothing: {}", self.log()))
     }
 

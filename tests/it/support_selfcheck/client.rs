@@ -19,7 +19,7 @@ use tokio_rustls::{
 };
 
 /// No answer of a fixture takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) enum Client {
@@ -36,7 +36,7 @@ impl Client {
     pub(super) async fn upgrade(self, config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
         let Self::Plain(tcp) = self else { panic!("a test upgrades once") };
         let name = ServerName::try_from(name.to_owned()).expect("a name of a test is well-formed");
-        let handshake = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp));
+        let handshake = timeout(WAIT_TIMEOUT, TlsConnector::from(config).connect(name, tcp));
         Ok(Self::Tls(Box::new(handshake.await.expect("a handshake ends in time")?)))
     }
 
@@ -59,8 +59,8 @@ impl Client {
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 * 1024];
         let length = match self {
-            Self::Plain(tcp) => timeout(PATIENCE, tcp.read(&mut bytes)).await,
-            Self::Tls(tls) => timeout(PATIENCE, tls.read(&mut bytes)).await,
+            Self::Plain(tcp) => timeout(WAIT_TIMEOUT, tcp.read(&mut bytes)).await,
+            Self::Tls(tls) => timeout(WAIT_TIMEOUT, tls.read(&mut bytes)).await,
         };
         bytes.truncate(length.expect("the fixture answers in time")?);
         Ok(bytes)

@@ -20,12 +20,12 @@ use x509_parser::{parse_x509_certificate, public_key::PublicKey, x509::X509Versi
 use super::client::{Client, blind, strict};
 use crate::support::{
     pki::{Ca, Identity, KeyType, Leaf},
-    scratch::Scratch,
-    smtpd::{End, Script, Smtpd},
+    smtpd::{End, Script, SmtpServer},
+    temp_dir::TempDir,
 };
 
 /// No run of openssl takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn mx() -> Leaf {
     Leaf::for_name("mx.test")
@@ -42,7 +42,7 @@ fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), 
 
 /// A handshake with a client that verifies; the version agreed upon, or what the client objected to.
 async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -> Result<String, Error> {
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(server));
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(server));
     match Client::connect(server.addr()).await.upgrade(strict(roots), "mx.test").await {
         Ok(mut client) => {
             client.ask("QUIT", "221 2.0.0 Bye").await;
@@ -181,7 +181,7 @@ async fn an_rsa_key_of_1024_bits_is_one_and_can_be_served() {
 
 #[tokio::test]
 async fn files_hold_what_was_issued() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let ca = Ca::new("Test CA");
     let identity = ca.intermediate("Intermediate").issue(mx());
     let files = identity.write_pem(directory.path());
@@ -199,16 +199,16 @@ async fn files_hold_what_was_issued() {
 
 /// Another implementation completes the handshake and verifies all of it: chain, name and the server's proof of its key.
 async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let anchor = ca.write_pem(directory.path());
     for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
-        let server = Smtpd::serve(Script::polite().with_implicit_tls(config.clone()));
+        let server = SmtpServer::serve(Script::compliant().with_implicit_tls(config.clone()));
         let anchor = anchor.to_str().expect("a plain name").to_owned();
         let output = s_client(server.addr(), anchor).await;
         assert!(output.contains("Verification: OK"), "{output}");
         assert!(output.contains("220 mx.test"), "{output}");
 
-        let server = Smtpd::serve(Script::polite().with_implicit_tls(config));
+        let server = SmtpServer::serve(Script::compliant().with_implicit_tls(config));
         let mut client = Client::connect(server.addr())
             .await
             .upgrade(blind(), "mx.test")
@@ -219,9 +219,9 @@ async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
 }
 
 async fn assert_openssl_accepts_anchor(identity: &Identity) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let anchor = identity.write_pem(directory.path()).chain;
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(identity));
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(identity));
     let output = s_client(server.addr(), anchor.to_str().expect("a plain name").to_owned()).await;
     assert!(output.contains("Verification: OK"), "{output}");
 }
@@ -246,6 +246,6 @@ async fn s_client(addr: SocketAddr, anchor: String) -> String {
         let (said, errors) = (output.stdout, output.stderr);
         format!("{}{}", String::from_utf8_lossy(&said), String::from_utf8_lossy(&errors))
     };
-    let output = timeout(PATIENCE, tokio::task::spawn_blocking(run)).await;
+    let output = timeout(WAIT_TIMEOUT, tokio::task::spawn_blocking(run)).await;
     output.expect("openssl ends in time").expect("openssl was started")
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Certificate, assert_no_secret, login, metric_names, not_ok, rejection, said, with};
 use crate::support::{
-    app::{App, House, failure, phases},
+    app::{TestApp, failure, phase_names},
     mta::{HOST, PASSWORD, Postfix, RECIPIENT, USER},
     pki::{Ca, Leaf},
 };
@@ -15,7 +15,7 @@ use crate::support::{
 /// The commands of every session that got as far as QUIT, as Postfix counts them; a connection that only fetched the greeting has
 /// none.
 async fn commands(postfix: &Postfix, count: usize) -> Vec<String> {
-    let lines = postfix.logged_times(" quit=1 commands=", count).await;
+    let lines = postfix.wait_for_log_lines(" quit=1 commands=", count).await;
     lines.iter().map(|line| line.split_once(" ehlo=").map_or(line.as_str(), |(_, rest)| rest).to_owned()).collect()
 }
 
@@ -25,12 +25,12 @@ async fn last_commands(postfix: &Postfix, count: usize) -> String {
 
 #[tokio::test]
 async fn a_delivery_in_clear_text_has_all_its_phases_and_nothing_else() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.plain(), "transcript": true})).await;
 
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
     let names = ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"];
-    assert_eq!(phases(&report), names);
+    assert_eq!(phase_names(&report), names);
     assert!(not_ok(&report).is_empty(), "{report:#}");
     let codes: Vec<_> = report["phases"].as_array().expect("phases").iter().map(|phase| &phase["code"]).collect();
     assert_eq!(json!(codes), json!([null, 220, 250, 250, 250, 354, 250, 221]));
@@ -80,7 +80,7 @@ async fn a_delivery_in_clear_text_has_all_its_phases_and_nothing_else() {
 
 #[tokio::test]
 async fn a_message_is_read_back_byte_for_byte() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let line = format!("{}\r\n", "0123456789 grün ".repeat(40));
     let long = format!("Subject: long\r\n\r\n{}", line.repeat(200_000 / line.len() + 1));
     let long_stored = long.replace("\r\n", "\n");
@@ -116,7 +116,7 @@ async fn a_message_is_read_back_byte_for_byte() {
 
 #[tokio::test]
 async fn an_empty_payload_is_a_message_too() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.plain(), "payload": ""})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let delivered = postfix.delivered(report["queue_id"].as_str().expect("a queue id")).await;
@@ -125,7 +125,7 @@ async fn an_empty_payload_is_a_message_too() {
 
 #[tokio::test]
 async fn the_envelope_is_the_one_that_was_asked_for() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (envelope, mail, rcpt, return_path, to) in [
         (json!({"from": ""}), "MAIL FROM:<>", "RCPT TO:<probe@example.test>", "<>", "probe@example.test"),
         (
@@ -165,7 +165,7 @@ async fn the_envelope_is_the_one_that_was_asked_for() {
 
 #[tokio::test]
 async fn what_postfix_refuses_is_reported_in_its_own_words() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let (plain, small) = (postfix.plain(), postfix.small());
     let over = format!("Subject: too big\n\n{}", "x".repeat(70).repeat(50).replace("xx", "x\n"));
     let cases = [
@@ -210,7 +210,7 @@ async fn what_postfix_refuses_is_reported_in_its_own_words() {
         // Answered, so it has a time; and then QUIT, which went well.
         assert!(report["metrics"][format!("{phase}_time")].is_f64(), "{report:#}");
         assert_eq!(not_ok(&report), [phase], "{report:#}");
-        assert_eq!(phases(&report)[phases(&report).len() - 2..], [phase, "quit"]);
+        assert_eq!(phase_names(&report)[phase_names(&report).len() - 2..], [phase, "quit"]);
         assert_eq!(
             json!([report["metrics"]["last_cmd"], report["metrics"]["last_code"], report["metrics"]["last_message"]]),
             json!([phase, expected[3], said_by_server])
@@ -224,7 +224,7 @@ async fn what_postfix_refuses_is_reported_in_its_own_words() {
 
 #[tokio::test]
 async fn the_port_for_small_messages_takes_one() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.small()})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert_eq!(report["capabilities"]["before_tls"]["SIZE"], "2048");
@@ -233,7 +233,7 @@ async fn the_port_for_small_messages_takes_one() {
 #[tokio::test]
 async fn a_check_ends_after_the_phase_that_was_asked_for_and_nothing_is_delivered() {
     let certificate = Certificate::valid();
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(Some(&certificate.files)));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
     let to_ehlo = ["connect", "banner", "ehlo"];
     let to_tls = ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls"];
     let after_tls = |more: &'static [&str]| [&to_tls, more].concat();
@@ -252,7 +252,7 @@ async fn a_check_ends_after_the_phase_that_was_asked_for_and_nothing_is_delivere
     for (nth, (stop_after, mut expected, counted)) in cases.into_iter().enumerate() {
         let report = app.check(with(login(postfix.submission(), "plain"), json!({"stop_after": stop_after}))).await;
         expected.push("quit");
-        assert_eq!(phases(&report), expected, "{report:#}");
+        assert_eq!(phase_names(&report), expected, "{report:#}");
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("completed")));
         assert_eq!((&report["failure"], &report["queue_id"]), (&json!(null), &json!(null)));
         assert!(not_ok(&report).is_empty());
@@ -265,9 +265,9 @@ async fn a_check_ends_after_the_phase_that_was_asked_for_and_nothing_is_delivere
 
 #[tokio::test]
 async fn no_recipient_is_needed_where_the_check_ends_before_it() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"to": null, "port": postfix.plain(), "stop_after": "mailfrom"})).await;
     assert_eq!(report["outcome"], "completed", "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
     assert_eq!(last_commands(&postfix, 1).await, "1 mail=1 quit=1 commands=3");
 }

@@ -27,15 +27,15 @@ pub(crate) use self::zone::Zone;
 use self::zone::{Answer, normal};
 
 /// The longest query over UDP that is read (RFC 6891 suggests 4096).
-const LONGEST_DATAGRAM: usize = 4096;
+const MAX_DATAGRAM_SIZE: usize = 4096;
 /// No test's TCP connection lasts longer.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a port that is free for UDP and taken for TCP is changed for another.
 const ATTEMPTS: usize = 50;
 
 /// A running name server; dropping it closes its port.
 #[derive(Debug)]
-pub(crate) struct Dns {
+pub(crate) struct DnsServer {
     addr: SocketAddr,
     shared: Arc<Shared>,
     tasks: [JoinHandle<()>; 2],
@@ -54,7 +54,7 @@ struct Query {
     over_tcp: bool,
 }
 
-impl Dns {
+impl DnsServer {
     /// Serves a zone on a free port.
     pub(crate) fn serve(zone: Zone) -> Self {
         let (udp, tcp) = bind();
@@ -81,7 +81,7 @@ impl Dns {
     }
 }
 
-impl Drop for Dns {
+impl Drop for DnsServer {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -105,7 +105,7 @@ fn bind() -> (UdpSocket, TcpListener) {
 async fn serve_udp(socket: UdpSocket, shared: Arc<Shared>) {
     let socket = Arc::new(socket);
     let mut answering = JoinSet::new();
-    let mut datagram = vec![0; LONGEST_DATAGRAM];
+    let mut datagram = vec![0; MAX_DATAGRAM_SIZE];
     loop {
         tokio::select! {
             received = socket.recv_from(&mut datagram) => {
@@ -129,7 +129,7 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((tcp, _)) = accepted else { continue };
-                open.spawn(timeout(LONGEST_CONNECTION, serve_connection(tcp, shared.clone())));
+                open.spawn(timeout(CONNECTION_TIMEOUT, serve_connection(tcp, shared.clone())));
             }
             Some(_) = open.join_next() => {}
         }

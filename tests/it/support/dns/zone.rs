@@ -16,7 +16,7 @@ use hickory_proto::{
 };
 
 /// The longest chain of aliases that is followed.
-const MOST_ALIASES: usize = 8;
+const MAX_ALIASES: usize = 8;
 
 /// The names of a test. A name that isn't among them doesn't exist (NXDOMAIN); one without records of the type asked for has no
 /// data (NODATA). Names are given without the last dot, in any case of letters.
@@ -30,13 +30,13 @@ struct Entry {
     records: Vec<RData>,
     /// The first answer is the first address, every later one the second.
     rebinding: Option<(RData, RData, AtomicUsize)>,
-    conduct: Conduct,
+    mode: ResponseMode,
     delay: Duration,
     truncated: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum Conduct {
+enum ResponseMode {
     #[default]
     Answers,
     Fails(ResponseCode),
@@ -92,22 +92,22 @@ impl Zone {
 
     /// Answers NXDOMAIN. So do all names that are not in the zone; here a test says that it counts on it.
     pub(crate) fn nxdomain(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::NXDomain))
+        self.mode(name, ResponseMode::Fails(ResponseCode::NXDomain))
     }
 
     /// Answers SERVFAIL.
     pub(crate) fn servfail(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::ServFail))
+        self.mode(name, ResponseMode::Fails(ResponseCode::ServFail))
     }
 
     /// Answers REFUSED.
     pub(crate) fn refused(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::Refused))
+        self.mode(name, ResponseMode::Fails(ResponseCode::Refused))
     }
 
     /// Never answers.
     pub(crate) fn silent(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Silent)
+        self.mode(name, ResponseMode::Silent)
     }
 
     /// One address for the first question, another for every later one (DNS rebinding). Both are of one family.
@@ -138,10 +138,10 @@ impl Zone {
             truncated: entry.is_some_and(|entry| entry.truncated),
             delay: entry.map_or(Duration::ZERO, |entry| entry.delay),
         };
-        match entry.map(|entry| entry.conduct) {
-            Some(Conduct::Silent) => return None,
-            Some(Conduct::Fails(code)) => answer.response_code = code,
-            Some(Conduct::Answers) => {
+        match entry.map(|entry| entry.mode) {
+            Some(ResponseMode::Silent) => return None,
+            Some(ResponseMode::Fails(code)) => answer.response_code = code,
+            Some(ResponseMode::Answers) => {
                 answer.response_code = ResponseCode::NoError;
                 answer.answers = self.records(question.name(), question.query_type());
             }
@@ -158,7 +158,7 @@ impl Zone {
     fn records(&self, name: &Name, record_type: RecordType) -> Vec<Record> {
         let mut found = Vec::new();
         let mut owner = name.clone();
-        for _ in 0..MOST_ALIASES {
+        for _ in 0..MAX_ALIASES {
             let Some(entry) = self.entries.get(&normal(&owner.to_ascii())) else {
                 break;
             };
@@ -183,8 +183,8 @@ impl Zone {
         self
     }
 
-    fn conduct(mut self, name: &str, conduct: Conduct) -> Self {
-        self.entry(name).conduct = conduct;
+    fn mode(mut self, name: &str, mode: ResponseMode) -> Self {
+        self.entry(name).mode = mode;
         self
     }
 

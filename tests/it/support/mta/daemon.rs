@@ -14,10 +14,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 /// How long a server may take to start, to log or to deliver. It takes milliseconds; the rest is for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a file that only a foreign process can change is looked at again.
-const GLANCE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How often a server is started anew with other ports before the test gives up.
 const ATTEMPTS: u32 = 5;
@@ -165,12 +165,12 @@ impl Daemon {
     }
 
     /// The first complete line of the log that contains `needle`, once there is one.
-    pub(super) async fn logged(&self, needle: &str) -> String {
-        self.logged_times(needle, 1).await.remove(0)
+    pub(super) async fn wait_for_log(&self, needle: &str) -> String {
+        self.wait_for_log_lines(needle, 1).await.remove(0)
     }
 
     /// The first `count` complete lines of the log that contain `needle`, once there are so many.
-    pub(super) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
+    pub(super) async fn wait_for_log_lines(&self, needle: &str, count: usize) -> Vec<String> {
         self.wait_for(&format!("log line {count} with {needle:?}"), || {
             let log = self.read_log();
             let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(needle));
@@ -181,12 +181,12 @@ impl Daemon {
     }
 
     /// Connects to a port and waits for the first byte of the greeting, so that the first check finds a server that is warm.
-    pub(super) async fn greets(&self, port: u16) -> Result<(), Ended> {
+    pub(super) async fn wait_for_greeting(&self, port: u16) -> Result<(), Ended> {
         let greeting = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
             stream.read_u8().await
         };
-        match tokio::time::timeout(PATIENCE, greeting).await {
+        match tokio::time::timeout(WAIT_TIMEOUT, greeting).await {
             Ok(Ok(b'2')) => Ok(()),
             other => Err(Ended { story: format!("\nport {port} gave {other:?} for a greeting{}", self.story()) }),
         }
@@ -196,14 +196,14 @@ impl Daemon {
     /// any more, or takes too long.
     pub(super) async fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         // The system's clock: a test may have stopped tokio's, and the server would not know.
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             if let Some(found) = look() {
                 return found;
             }
             assert!(!self.has_ended(), "the server ended while the test waited for {what}{}", self.story());
-            assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}{}", self.story());
-            tokio::time::sleep(GLANCE).await;
+            assert!(Instant::now() < deadline, "waited {WAIT_TIMEOUT:?} in vain for {what}{}", self.story());
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -39,7 +39,7 @@ impl Exim {
         let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
-        exim.daemon.greets(exim.plain()).await?;
+        exim.daemon.wait_for_greeting(exim.plain()).await?;
         Ok(exim)
     }
 
@@ -71,8 +71,8 @@ impl Exim {
     }
 
     /// The first line of the main log that contains `needle`, once there is one.
-    pub(crate) async fn logged(&self, needle: &str) -> String {
-        self.daemon.logged(needle).await
+    pub(crate) async fn wait_for_log(&self, needle: &str) -> String {
+        self.daemon.wait_for_log(needle).await
     }
 
     fn with_tls(&self, port: u16) -> u16 {

@@ -45,10 +45,10 @@ impl Postfix {
     async fn greet(&self) -> Result<(), Ended> {
         // Not the two that wait for the client to speak first; that they are bound is known already.
         let [plain, submission, _smtps, _proxy, small] = self.ports;
-        self.daemon.greets(plain).await?;
-        self.daemon.greets(small).await?;
+        self.daemon.wait_for_greeting(plain).await?;
+        self.daemon.wait_for_greeting(small).await?;
         if self.sasl.is_some() {
-            self.daemon.greets(submission).await?;
+            self.daemon.wait_for_greeting(submission).await?;
         }
         Ok(())
     }
@@ -85,13 +85,13 @@ impl Postfix {
     }
 
     /// The first line of the mail log that contains `needle`, once there is one.
-    pub(crate) async fn logged(&self, needle: &str) -> String {
-        self.daemon.logged(needle).await
+    pub(crate) async fn wait_for_log(&self, needle: &str) -> String {
+        self.daemon.wait_for_log(needle).await
     }
 
     /// The first `count` lines of the log that contain `needle`, once there are so many.
-    pub(crate) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
-        self.daemon.logged_times(needle, count).await
+    pub(crate) async fn wait_for_log_lines(&self, needle: &str, count: usize) -> Vec<String> {
+        self.daemon.wait_for_log_lines(needle, count).await
     }
 
     fn with_tls(&self, port: u16) -> u16 {

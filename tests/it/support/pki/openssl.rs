@@ -15,13 +15,13 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::{prelude::FromDer, x509::SubjectPublicKeyInfo};
 
-use crate::support::scratch::Scratch;
+use crate::support::temp_dir::TempDir;
 
 /// An RSA key of any length that signs certificates and handshakes by `openssl`: aws-lc signs with 2048 bits or more.
 #[derive(Clone)]
 pub(super) struct OpenSslRsa {
     /// Holds `key.der`.
-    directory: Arc<Scratch>,
+    directory: Arc<TempDir>,
     private: Vec<u8>,
     /// `RSAPublicKey` (RFC 8017, A.1.1).
     public: Vec<u8>,
@@ -31,11 +31,11 @@ impl OpenSslRsa {
     pub(super) fn generate(bits: u32) -> Self {
         let size = format!("rsa_keygen_bits:{bits}");
         let arguments = format!("genpkey -algorithm RSA -pkeyopt {size} -outform DER");
-        Self::from_der(&openssl(&Scratch::new(), &arguments, &[]))
+        Self::from_der(&openssl(&TempDir::new(), &arguments, &[]))
     }
 
     pub(super) fn from_der(private: &[u8]) -> Self {
-        let directory = Scratch::new();
+        let directory = TempDir::new();
         directory.write("key.der", private);
         let arguments = "pkey -in key.der -inform DER -pubout -outform DER";
         let public = openssl(&directory, arguments, &[]);
@@ -112,7 +112,7 @@ pub(super) fn x509_v1(
     ca_certificate: &str,
     ca_key: &str,
 ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let run = |arguments: &str| openssl(&directory, arguments, &[]);
     let key = run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER");
     directory.write("key.der", &key);
@@ -132,7 +132,7 @@ fn private_key(der: Vec<u8>) -> PrivateKeyDer<'static> {
 
 /// Runs `openssl` in a directory, to its end, and returns what it wrote. White space separates the
 /// arguments.
-pub(crate) fn openssl(directory: &Scratch, arguments: &str, input: &[u8]) -> Vec<u8> {
+pub(crate) fn openssl(directory: &TempDir, arguments: &str, input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("openssl")
         .current_dir(directory.path())
         .args(arguments.split_ascii_whitespace())

@@ -1,17 +1,17 @@
 //! A mail server that does what a [`Script`] says, and tells afterwards what each client did to it.
 //!
 //! ```ignore
-//! let server = Smtpd::serve(Script::polite().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+//! let server = SmtpServer::serve(Script::compliant().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
 //! // … run a check against server.addr() …
 //! let session = server.next_session().await;
 //! assert_eq!(session.end, End::Quit);
 //! ```
 
-mod conversation;
-mod polite;
+mod compliant;
+mod connection;
 mod script;
 mod session;
-mod wire;
+mod stream;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -32,20 +32,20 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    script::{Act, Gate, Script, Step},
+    script::{Action, Gate, Script, Step},
     session::{End, Session, Tls},
 };
 
 /// How long a test waits for a server to see something before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What each further connection adds to it, where many are waited for.
-const PATIENCE_PER_CONNECTION: Duration = Duration::from_millis(20);
+const WAIT_TIMEOUT_PER_CONNECTION: Duration = Duration::from_millis(20);
 /// The longest queue of connections not yet accepted; the kernel may cut it to its own limit.
 const BACKLOG: i32 = 4096;
 
 /// A running server. Dropping it closes the port and every connection.
 #[derive(Debug)]
-pub(crate) struct Smtpd {
+pub(crate) struct SmtpServer {
     addr: SocketAddr,
     record: Arc<Record>,
     delivered: AtomicUsize,
@@ -62,17 +62,17 @@ struct Record {
 struct Counts {
     accepted: usize,
     ended: usize,
-    held_back: usize,
+    held: usize,
 }
 
 impl Record {
     /// A client has come to where the script lets it wait: before a gate, or in silence.
-    fn holds_back(&self) {
-        self.counts.send_modify(|counts| counts.held_back += 1);
+    fn hold(&self) {
+        self.counts.send_modify(|counts| counts.held += 1);
     }
 }
 
-impl Smtpd {
+impl SmtpServer {
     /// Serves on a free port of 127.0.0.1.
     pub(crate) fn serve(script: Script) -> Self {
         Self::serve_at((Ipv4Addr::LOCALHOST, 0).into(), script)
@@ -111,18 +111,18 @@ impl Smtpd {
     /// The next session in the order in which they end; waits for its end.
     pub(crate) async fn next_session(&self) -> Session {
         let index = self.delivered.fetch_add(1, Ordering::Relaxed);
-        self.ended(index + 1).await.swap_remove(index)
+        self.wait_for_sessions(index + 1).await.swap_remove(index)
     }
 
     /// Waits until `count` sessions have ended, and returns all that have.
-    pub(crate) async fn ended(&self, count: usize) -> Vec<Session> {
+    pub(crate) async fn wait_for_sessions(&self, count: usize) -> Vec<Session> {
         self.wait_for("ended", count, |counts| counts.ended).await;
         self.sessions()
     }
 
     /// Waits until `count` clients have come to where the script lets them wait: before a [`Gate`], or in silence.
-    pub(crate) async fn holds_back(&self, count: usize) {
-        self.wait_for("are held back", count, |counts| counts.held_back).await;
+    pub(crate) async fn wait_for_held(&self, count: usize) {
+        self.wait_for("are held back", count, |counts| counts.held).await;
     }
 
     /// The sessions that have ended since this was last asked, for a server with so many that it must not remember them all.
@@ -131,20 +131,20 @@ impl Smtpd {
     }
 
     /// Waits until `count` connections are open at the same time.
-    pub(crate) async fn connected(&self, count: usize) {
+    pub(crate) async fn wait_for_open(&self, count: usize) {
         self.wait_for("are open", count, |counts| counts.accepted - counts.ended).await;
     }
 
     async fn wait_for(&self, what: &str, count: usize, number: fn(&Counts) -> usize) {
         let patience =
-            PATIENCE + PATIENCE_PER_CONNECTION * u32::try_from(count).expect("a count of connections is small");
+            WAIT_TIMEOUT + WAIT_TIMEOUT_PER_CONNECTION * u32::try_from(count).expect("a count of connections is small");
         let mut counts = self.record.counts.subscribe();
         let reached = timeout(patience, counts.wait_for(|counts| number(counts) >= count)).await.is_ok();
         assert!(reached, "{count} connections {what}: not within {patience:?}, {:?}", *self.record.counts.borrow());
     }
 }
 
-impl Drop for Smtpd {
+impl Drop for SmtpServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
@@ -186,7 +186,7 @@ async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Reco
 }
 
 async fn serve_one(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) {
-    let session = conversation::hold(tcp, peer, script, record.clone()).await;
+    let session = connection::serve(tcp, peer, script, record.clone()).await;
     record.sessions.lock().expect("no writer panics").push(session);
     record.counts.send_modify(|counts| counts.ended += 1);
 }

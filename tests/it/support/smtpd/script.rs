@@ -1,4 +1,4 @@
-//! What the server does: an [`Act`] for each [`Step`] of the conversation.
+//! What the server does: an [`Action`] for each [`Step`] of the conversation.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ pub(crate) enum Step {
     Greeting,
     /// EHLO outside TLS.
     Ehlo,
-    /// EHLO inside TLS. Where nothing is scripted for it, [`Step::Ehlo`] is taken.
+    /// EHLO inside TLS. Where nothing is in_terminal for it, [`Step::Ehlo`] is taken.
     EhloTls,
     /// STARTTLS.
     StartTls,
@@ -36,21 +36,21 @@ pub(crate) enum Step {
 
 /// What the server does at one step: one move after the other.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Act(pub(super) Vec<Move>);
+pub(crate) struct Action(pub(super) Vec<Operation>);
 
 #[derive(Debug, Clone)]
-pub(super) enum Move {
+pub(super) enum Operation {
     Wait(Duration),
     Pass(Gate),
     Send(Vec<u8>),
-    Drip(Vec<u8>),
+    ByteByByte(Vec<u8>),
     Repeat { first: Vec<u8>, again: Vec<u8>, at_least: usize },
-    AwaitClient,
+    WaitForClient,
     Handshake(Arc<ServerConfig>),
     Silence,
     StopReading,
     Close,
-    Cut,
+    Fin,
     Reset,
 }
 
@@ -73,17 +73,17 @@ impl Gate {
 /// Not SMTP, not TLS, not UTF-8.
 const GARBAGE: &[u8] = b"\x00\xff\xfe\x80\xc3\x28 \x07garbage\x1b[0m\xed\xa0\x80\r\n";
 /// Written at a time where there is no end of it.
-const CHUNK: usize = 8 * 1024;
+const CHUNK_SIZE: usize = 8 * 1024;
 
-impl Act {
+impl Action {
     /// Writes these bytes, all in one write. A second reply in them is one that nobody asked for (STARTTLS injection, talk before the command).
     pub(crate) fn reply(bytes: impl AsRef<[u8]>) -> Self {
-        Self(vec![Move::Send(bytes.as_ref().to_vec())])
+        Self(vec![Operation::Send(bytes.as_ref().to_vec())])
     }
 
     /// Writes these bytes one at a time, each flushed.
-    pub(crate) fn drip(bytes: impl AsRef<[u8]>) -> Self {
-        Self(vec![Move::Drip(bytes.as_ref().to_vec())])
+    pub(crate) fn byte_by_byte(bytes: impl AsRef<[u8]>) -> Self {
+        Self(vec![Operation::ByteByByte(bytes.as_ref().to_vec())])
     }
 
     /// Writes one line of binary garbage, which isn't UTF-8 either.
@@ -93,54 +93,54 @@ impl Act {
 
     /// Writes `start` and then a line that never ends, until the client closes.
     pub(crate) fn endless_line(start: &str) -> Self {
-        Self::repeat(start.as_bytes(), &[b'x'; CHUNK], usize::MAX)
+        Self::repeat(start.as_bytes(), &[b'x'; CHUNK_SIZE], usize::MAX)
     }
 
     /// Writes continuation lines of `code` until the client closes, and never the last one.
     pub(crate) fn endless_reply(code: u16) -> Self {
         let line = format!("{code}-and so on, and so on, and so on\r\n");
-        Self::repeat(&[], line.repeat(CHUNK / line.len()).as_bytes(), usize::MAX)
+        Self::repeat(&[], line.repeat(CHUNK_SIZE / line.len()).as_bytes(), usize::MAX)
     }
 
     /// Writes the same reply over and over, `at_least` that many bytes in all.
     pub(crate) fn many_replies(reply: &str, at_least: usize) -> Self {
-        Self::repeat(&[], reply.repeat(1 + CHUNK / reply.len()).as_bytes(), at_least)
+        Self::repeat(&[], reply.repeat(1 + CHUNK_SIZE / reply.len()).as_bytes(), at_least)
     }
 
     /// Reads on, answers nothing, keeps the connection open until the client ends it.
     pub(crate) fn silence() -> Self {
-        Self(vec![Move::Silence])
+        Self(vec![Operation::Silence])
     }
 
     /// Reads nothing any more and keeps the connection open until the server is dropped: the client's writes get stuck once the
     /// buffers are full (see [`Script::with_receive_buffer`]). The session isn't delivered.
     pub(crate) fn stop_reading() -> Self {
-        Self(vec![Move::StopReading])
+        Self(vec![Operation::StopReading])
     }
 
     /// Closes in good order: inside TLS with a `close_notify`, then FIN.
     pub(crate) fn close() -> Self {
-        Self(vec![Move::Close])
+        Self(vec![Operation::Close])
     }
 
     /// Closes with a FIN alone. Inside TLS that is a truncation: no `close_notify`.
-    pub(crate) fn cut() -> Self {
-        Self(vec![Move::Cut])
+    pub(crate) fn fin() -> Self {
+        Self(vec![Operation::Fin])
     }
 
     /// Closes with a RST.
     pub(crate) fn reset() -> Self {
-        Self(vec![Move::Reset])
+        Self(vec![Operation::Reset])
     }
 
     /// Waits until the client sends something, a ClientHello say, and throws it away.
-    pub(crate) fn await_client() -> Self {
-        Self(vec![Move::AwaitClient])
+    pub(crate) fn wait_for_client() -> Self {
+        Self(vec![Operation::WaitForClient])
     }
 
     /// Does the server's part of a TLS handshake; the conversation then goes on inside.
     pub(crate) fn handshake(config: impl Into<Arc<ServerConfig>>) -> Self {
-        Self(vec![Move::Handshake(config.into())])
+        Self(vec![Operation::Handshake(config.into())])
     }
 
     /// This, and then that.
@@ -156,20 +156,20 @@ impl Act {
 
     /// This, but only after a time.
     pub(crate) fn after(self, delay: Duration) -> Self {
-        Self(vec![Move::Wait(delay)]).then(self)
+        Self(vec![Operation::Wait(delay)]).then(self)
     }
 
     /// This, but only once the gate is open.
-    pub(crate) fn behind(self, gate: &Gate) -> Self {
-        Self(vec![Move::Pass(gate.clone())]).then(self)
+    pub(crate) fn after_gate(self, gate: &Gate) -> Self {
+        Self(vec![Operation::Pass(gate.clone())]).then(self)
     }
 
     fn repeat(first: &[u8], again: &[u8], at_least: usize) -> Self {
-        Self(vec![Move::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
+        Self(vec![Operation::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
     }
 }
 
-impl<Bytes: AsRef<[u8]>> From<Bytes> for Act {
+impl<Bytes: AsRef<[u8]>> From<Bytes> for Action {
     fn from(bytes: Bytes) -> Self {
         Self::reply(bytes)
     }
@@ -178,8 +178,8 @@ impl<Bytes: AsRef<[u8]>> From<Bytes> for Act {
 /// The whole behaviour of a server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
-    acts: HashMap<Step, Act>,
-    pub(super) polite: bool,
+    acts: HashMap<Step, Action>,
+    pub(super) compliant: bool,
     pub(super) implicit_tls: Option<Arc<ServerConfig>>,
     pub(super) starttls: Option<Arc<ServerConfig>>,
     pub(super) credentials: Option<(String, String)>,
@@ -190,25 +190,25 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A server that knows only what is then scripted: it doesn't even greet, and answers 502 to anything else.
+    /// A server that knows only what is then in_terminal: it doesn't even greet, and answers 502 to anything else.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// A complete, well-behaved server, any answer of which can be replaced by [`Script::on`].
-    pub(crate) fn polite() -> Self {
+    pub(crate) fn compliant() -> Self {
         let capabilities = ["PIPELINING", "SIZE 10240000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
-        Self { polite: true, ..Self::new() }.with_capabilities(&capabilities)
+        Self { compliant: true, ..Self::new() }.with_capabilities(&capabilities)
     }
 
     /// What happens at a step; a text or bytes are a reply.
-    pub(crate) fn on(mut self, step: Step, act: impl Into<Act>) -> Self {
+    pub(crate) fn on(mut self, step: Step, act: impl Into<Action>) -> Self {
         self.acts.insert(step, act.into());
         self
     }
 
     /// What happens as soon as the connection is made. The same as `on(Step::Greeting, …)`.
-    pub(crate) fn greets(self, act: impl Into<Act>) -> Self {
+    pub(crate) fn with_greeting(self, act: impl Into<Action>) -> Self {
         self.on(Step::Greeting, act)
     }
 
@@ -218,19 +218,19 @@ impl Script {
         self
     }
 
-    /// A polite server that offers STARTTLS and then upgrades.
+    /// A compliant server that offers STARTTLS and then upgrades.
     pub(crate) fn with_starttls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
         self.starttls = Some(config.into());
         self
     }
 
-    /// A polite server that offers AUTH PLAIN and LOGIN, in clear too, and accepts this user alone.
+    /// A compliant server that offers AUTH PLAIN and LOGIN, in clear too, and accepts this user alone.
     pub(crate) fn with_credentials(mut self, user: &str, password: &str) -> Self {
         self.credentials = Some((user.to_owned(), password.to_owned()));
         self
     }
 
-    /// What a polite server's EHLO reply lists, STARTTLS and AUTH apart.
+    /// What a compliant server's EHLO reply lists, STARTTLS and AUTH apart.
     pub(crate) fn with_capabilities(mut self, capabilities: &[&str]) -> Self {
         self.capabilities = capabilities.iter().map(|&capability| capability.to_owned()).collect();
         self
@@ -254,7 +254,7 @@ impl Script {
         self
     }
 
-    pub(super) fn act(&self, step: Step) -> Option<&Act> {
+    pub(super) fn act(&self, step: Step) -> Option<&Action> {
         let clear = if step == Step::EhloTls { Step::Ehlo } else { step };
         self.acts.get(&step).or_else(|| self.acts.get(&clear))
     }

@@ -72,7 +72,7 @@ impl Session {
     }
 
     /// Whether a line begins with this verb, in any case of letters.
-    pub(crate) fn said(&self, verb: &str) -> bool {
+    pub(crate) fn has_command(&self, verb: &str) -> bool {
         self.lines.iter().any(|line| line.text.get(..verb.len()).is_some_and(|start| start.eq_ignore_ascii_case(verb)))
     }
 }

@@ -9,12 +9,12 @@ use tokio::{
     time::timeout,
 };
 
-use super::support::{
-    app::filled_in,
+use crate::support::{
+    app::with_defaults,
     pki::{Ca, Leaf},
     port::Port,
-    program::{PATIENCE, Served, parts, program},
-    smtpd::{Act, End, Gate, Script, Smtpd, Step},
+    program::{ServiceProcess, WAIT_TIMEOUT, program, status_and_json},
+    smtpd::{Action, End, Gate, Script, SmtpServer, Step},
 };
 
 /// Checks in flight at each server.
@@ -22,32 +22,32 @@ const EACH: usize = 75;
 /// All of them, at four servers.
 const CHECKS: usize = 4 * EACH;
 
-fn started(listen: &str, grace: &str) -> Served {
+fn started(listen: &str, grace: &str) -> ServiceProcess {
     let mut command = program(&["serve", "--listen", listen, "--shutdown-grace", grace]);
     command.args(["--max-checks", "1024", "--max-checks-per-target", "1024"]);
-    Served::start(command)
+    ServiceProcess::start(command)
 }
 
 /// Polite servers that make every check wait for the gate, each somewhere else.
-fn slow_servers(gate: &Gate) -> Vec<(Smtpd, Value)> {
-    let polite = Script::polite;
+fn slow_servers(gate: &Gate) -> Vec<(SmtpServer, Value)> {
+    let compliant = Script::compliant;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    let starttls = Act::reply("220 go\r\n").behind(gate).then_tls(&identity);
+    let starttls = Action::reply("220 go\r\n").after_gate(gate).then_tls(&identity);
     let rows = [
-        (polite().greets(Act::reply("220 mx.test\r\n").behind(gate)), false),
-        (polite().on(Step::StartTls, starttls), true),
-        (polite().on(Step::RcptTo, Act::reply("250 ok\r\n").behind(gate)), false),
-        (polite().on(Step::Body, Act::reply("250 ok\r\n").behind(gate)), false),
+        (compliant().with_greeting(Action::reply("220 mx.test\r\n").after_gate(gate)), false),
+        (compliant().on(Step::StartTls, starttls), true),
+        (compliant().on(Step::RcptTo, Action::reply("250 ok\r\n").after_gate(gate)), false),
+        (compliant().on(Step::Body, Action::reply("250 ok\r\n").after_gate(gate)), false),
     ];
     let served = rows.map(|(script, starttls)| {
-        let server = Smtpd::serve(script);
-        let check = filled_in(json!({"port": server.port(), "starttls": starttls, "timeout_ms": 60_000}));
+        let server = SmtpServer::serve(script);
+        let check = with_defaults(json!({"port": server.port(), "starttls": starttls, "timeout_ms": 60_000}));
         (server, check)
     });
     served.into()
 }
 
-async fn ask(service: &Served, check: &Value) -> TcpStream {
+async fn ask(service: &ServiceProcess, check: &Value) -> TcpStream {
     let mut caller = TcpStream::connect(service.address).await.expect("it listens");
     let body = check.to_string();
     let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
@@ -57,13 +57,13 @@ async fn ask(service: &Served, check: &Value) -> TcpStream {
 }
 
 /// Asks each server for its share of checks, and waits until all of them wait.
-async fn occupy(service: &Served, servers: &[(Smtpd, Value)]) -> Vec<TcpStream> {
+async fn occupy(service: &ServiceProcess, servers: &[(SmtpServer, Value)]) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for (server, check) in servers {
         for _ in 0..EACH {
             callers.push(ask(service, check).await);
         }
-        server.holds_back(EACH).await;
+        server.wait_for_held(EACH).await;
     }
     callers
 }
@@ -71,7 +71,7 @@ async fn occupy(service: &Served, servers: &[(Smtpd, Value)]) -> Vec<TcpStream> 
 /// All that comes until the service closes the connection, and how that ended.
 async fn rest(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
     let mut answer = String::new();
-    let end = timeout(PATIENCE, caller.read_to_string(&mut answer)).await.expect("an end in time");
+    let end = timeout(WAIT_TIMEOUT, caller.read_to_string(&mut answer)).await.expect("an end in time");
     (answer, end)
 }
 
@@ -82,10 +82,10 @@ async fn every_check_in_flight_finishes_after_sigterm() {
     let callers = occupy(&service, &servers).await;
 
     service.signal("TERM");
-    assert_eq!(service.logged("shutting down")["running"], CHECKS);
+    assert_eq!(service.wait_for_log("shutting down")["running"], CHECKS);
     // The log line comes a moment before the state.
-    let deadline = Instant::now() + PATIENCE;
-    while parts(&service.get("/readyz", "")).0 == 200 {
+    let deadline = Instant::now() + WAIT_TIMEOUT;
+    while status_and_json(&service.get("/readyz", "")).0 == 200 {
         assert!(Instant::now() < deadline, "still ready");
     }
     // Many new ones meanwhile, none of which is begun.
@@ -93,17 +93,17 @@ async fn every_check_in_flight_finishes_after_sigterm() {
         let (status, problem) = service.post("", check);
         assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));
     }
-    assert_eq!(parts(&service.get("/healthz", "")).0, 200);
+    assert_eq!(status_and_json(&service.get("/healthz", "")).0, 200);
 
     gate.open();
     for caller in callers {
         let (answer, end) = rest(caller).await;
         assert!(end.is_ok(), "{end:?}: {answer}");
-        let (status, report) = parts(&answer);
+        let (status, report) = status_and_json(&answer);
         assert_eq!((status, &report["outcome"]), (200, &json!("delivered")), "{report}");
     }
     for (server, _) in &servers {
-        let sessions = server.ended(EACH).await;
+        let sessions = server.wait_for_sessions(EACH).await;
         assert!(sessions.iter().all(|session| session.end == End::Quit && session.violations.is_empty()));
         assert!(sessions.iter().all(|session| session.message.is_some()), "every message came whole");
         assert_eq!(server.connections(), EACH, "no new check was begun");
@@ -114,23 +114,23 @@ async fn every_check_in_flight_finishes_after_sigterm() {
 }
 
 /// What the program has in flight is cut: its callers' connections end, those to the servers too, and it says how many there were.
-async fn is_cut(service: Served, servers: &[(Smtpd, Value)], callers: Vec<TcpStream>) {
+async fn is_cut(service: ServiceProcess, servers: &[(SmtpServer, Value)], callers: Vec<TcpStream>) {
     for caller in callers {
         assert_eq!(rest(caller).await.0, "", "no half of an answer");
     }
     for (server, _) in servers {
-        let sessions = server.ended(EACH).await;
+        let sessions = server.wait_for_sessions(EACH).await;
         assert!(sessions.iter().all(|session| matches!(session.end, End::Eof | End::Reset)));
     }
-    service.logged(&format!("stopped: cut off {CHECKS} running checks and {CHECKS} connections"));
+    service.wait_for_log(&format!("stopped: cut off {CHECKS} running checks and {CHECKS} connections"));
     assert_eq!(service.end(), 1);
 }
 
 /// Servers that leave every check waiting for ever. A session that waits for a gate would not see its client go.
-fn silent_servers() -> Vec<(Smtpd, Value)> {
+fn silent_servers() -> Vec<(SmtpServer, Value)> {
     let silent_at = |step| {
-        let server = Smtpd::serve(Script::polite().on(step, Act::silence()));
-        let check = filled_in(json!({"port": server.port(), "timeout_ms": 60_000}));
+        let server = SmtpServer::serve(Script::compliant().on(step, Action::silence()));
+        let check = with_defaults(json!({"port": server.port(), "timeout_ms": 60_000}));
         (server, check)
     };
     [Step::Greeting, Step::Ehlo, Step::RcptTo, Step::Body].map(silent_at).into()
@@ -150,7 +150,7 @@ async fn a_second_signal_cuts_at_once() {
         let (service, servers) = (started("127.0.0.1:0", "1h"), silent_servers());
         let callers = occupy(&service, &servers).await;
         service.signal(first);
-        assert_eq!(service.logged("shutting down")["running"], CHECKS);
+        assert_eq!(service.wait_for_log("shutting down")["running"], CHECKS);
         service.signal(second);
         is_cut(service, &servers, callers).await;
     }
@@ -161,8 +161,8 @@ async fn a_second_signal_cuts_at_once() {
 async fn sigkill_leaves_nothing_to_repair() {
     let listen = format!("127.0.0.1:{}", Port::new().number());
     let servers = silent_servers();
-    let polite = Smtpd::serve(Script::polite());
-    let check = filled_in(json!({"port": polite.port()}));
+    let compliant = SmtpServer::serve(Script::compliant());
+    let check = with_defaults(json!({"port": compliant.port()}));
     for life in 1..=3 {
         let service = started(&listen, "1m");
         assert_eq!(service.post("", &check).0, 200, "in its life number {life}");
@@ -171,7 +171,7 @@ async fn sigkill_leaves_nothing_to_repair() {
             for _ in 0..EACH {
                 callers.push(ask(&service, check).await);
             }
-            server.connected(EACH).await;
+            server.wait_for_open(EACH).await;
         }
         // Killed with every connection open, and started again with all its callers still holding on to theirs.
         service.kill();
@@ -183,7 +183,7 @@ async fn sigkill_leaves_nothing_to_repair() {
             assert_eq!(rest(caller).await.0, "");
         }
         for (server, _) in &servers {
-            server.ended(life * EACH).await;
+            server.wait_for_sessions(life * EACH).await;
         }
         again.signal("TERM");
         assert_eq!(again.end(), 0);

@@ -9,13 +9,13 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    temp_dir::TempDir,
 };
 
 #[test]
 fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"max_checks = 0");
     let tokens = scratch.write("tokens", b"hunter2");
     // What `printf "$UNSET" | sha256sum` says.
@@ -59,13 +59,13 @@ fn a_port_that_is_taken_is_named() {
 
 #[test]
 fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"listen = '127.0.0.3:0'\nlog_format = 'json'\n");
     let listening_on = |flag: Option<&str>, variable: Option<&str>| {
         let mut command = program(&["--config", file.to_str().expect("UTF-8")]);
         command.args(flag.map(|address| format!("--listen={address}")));
         command.envs(variable.map(|address| ("SMTP_CHECK_LISTEN", address)));
-        Served::start(command).address.ip().to_string()
+        ServiceProcess::start(command).address.ip().to_string()
     };
     assert_eq!(listening_on(None, None), "127.0.0.3");
     assert_eq!(listening_on(None, Some("127.0.0.2:0")), "127.0.0.2");
@@ -75,22 +75,22 @@ fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 #[test]
 fn an_idle_service_ends_with_code_0_at_once() {
     for signal in ["TERM", "INT"] {
-        let served = Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
+        let served = ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
         assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
         served.signal(signal);
-        served.logged("shutting down");
+        served.wait_for_log("shutting down");
         assert_eq!(served.end(), 0, "{signal}");
     }
 }
 
 #[test]
 fn the_log_tells_who_asked_and_never_the_token() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let mut command = program(&["--listen", "127.0.0.1:0", "--tokens-file", tokens.to_str().expect("UTF-8")]);
     command.env("RUST_LOG", "trace");
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
 
     let refused = served.get("/openapi.json", "Authorization: Bearer alphabet\r\n");
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
@@ -98,7 +98,7 @@ fn the_log_tells_who_asked_and_never_the_token() {
     served.signal("TERM");
     let mut answered = Vec::new();
     // The channel ends with the program's stderr.
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         assert!(!line.contains("alpha"), "{line}");
         let line: Value = serde_json::from_str(&line).expect("JSON");
         if line["message"] == "answered" {
@@ -111,7 +111,7 @@ fn the_log_tells_who_asked_and_never_the_token() {
 
 #[test]
 fn healthcheck_tells_whether_the_service_is_alive() {
-    let served = Served::start(program(&["--listen", "127.0.0.1:0"]));
+    let served = ServiceProcess::start(program(&["--listen", "127.0.0.1:0"]));
     let address = served.address.to_string();
     let healthcheck = || program(&["healthcheck", "--listen", &address]).output().expect("the program starts");
     let alive = healthcheck();
@@ -164,10 +164,10 @@ fn run_refuses_a_forbidden_target() {
 }
 
 /// The demo, what it has printed, and where its mail server listens.
-fn demo(scratch: &Scratch) -> (Served, String, String) {
+fn demo(scratch: &TempDir) -> (ServiceProcess, String, String) {
     let printed = scratch.write("printed", b"");
     let stdout = std::fs::File::create(&printed).expect("writable");
-    let served = Served::start_printing_to(program(&["demo", "--listen", "127.0.0.1:0"]), stdout.into());
+    let served = ServiceProcess::start_printing_to(program(&["demo", "--listen", "127.0.0.1:0"]), stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let report = printed.split("\n\n").find(|part| part.starts_with('{')).expect("a report");
     let report: Value = serde_json::from_str(report).expect("JSON");
@@ -177,13 +177,13 @@ fn demo(scratch: &Scratch) -> (Served, String, String) {
 
 #[test]
 fn the_demo_prints_a_request_that_works() {
-    let (served, printed, _) = demo(&Scratch::new());
+    let (served, printed, _) = demo(&TempDir::new());
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
     let body = line.split('\'').rfind(|part| part.starts_with('{')).expect("a body");
     assert!(line.contains(&format!("http://{}/v1/checks/smtp", served.address)), "{line}");
 
     let mut caller = TcpStream::connect(served.address).expect("it listens");
-    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+    caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
     let header = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json";
     write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .expect("sent");
@@ -197,7 +197,7 @@ fn the_demo_prints_a_request_that_works() {
 
 #[test]
 fn run_ends_with_the_outcome_of_the_check() {
-    let (_served, _, port) = demo(&Scratch::new());
+    let (_served, _, port) = demo(&TempDir::new());
     let run = |arguments: &[&str], password: Option<&str>| {
         let mut command = program(&["run", "--target", "127.0.0.1", "--port", &port]);
         command.args(arguments).envs(password.map(|password| ("SMTP_CHECK_SASL_PASSWORD", password)));

@@ -13,13 +13,13 @@ use tokio::{
 };
 
 use super::support::{
-    app::{Answer, App, House},
-    smtpd::{Script, Smtpd},
+    app::{TestApp, TestResponse},
+    smtpd::{Script, SmtpServer},
 };
 
 /// A service, and a mail server that no request of these tests may reach.
 struct Guarded {
-    app: App,
+    app: TestApp,
     /// Nobody accepts here: a connection would wait in the backlog, to be found at the end.
     untouched: TcpListener,
 }
@@ -28,8 +28,8 @@ impl Guarded {
     async fn start() -> Self {
         let untouched = TcpListener::bind("127.0.0.1:0").expect("a port");
         untouched.set_nonblocking(true).expect("settable");
-        let house = House { body: BodyLimits::new(64 * 1024, Duration::from_secs(30), 100), ..House::default() };
-        Self { app: house.open().await, untouched }
+        let limits = BodyLimits::new(64 * 1024, Duration::from_secs(30), 100);
+        Self { app: TestApp::builder().body_limits(limits).start().await, untouched }
     }
 
     /// A check that would run, with these parameters in addition or instead.
@@ -40,11 +40,11 @@ impl Guarded {
         all
     }
 
-    async fn post(&self, more: Value) -> Answer {
+    async fn post(&self, more: Value) -> TestResponse {
         self.app.post(&self.parameters(&more)).await
     }
 
-    async fn send(&self, content_type: Option<&'static str>, body: impl Into<Bytes>) -> Answer {
+    async fn send(&self, content_type: Option<&'static str>, body: impl Into<Bytes>) -> TestResponse {
         let mut request = Request::post("/v1/checks/smtp").header("host", "test").body(Full::new(body.into()));
         let request = request.as_mut().expect("a request");
         if let Some(content_type) = content_type {
@@ -59,7 +59,7 @@ impl Guarded {
 }
 
 #[track_caller]
-fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
+fn assert_problem(answer: &TestResponse, status: u16, slug: &str) -> Value {
     assert_eq!(answer.status, status, "{:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();
@@ -148,8 +148,8 @@ async fn a_value_of_the_wrong_type_is_refused_at_its_field() {
 
 #[tokio::test]
 async fn strings_stand_for_numbers_and_booleans() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header());
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header());
     let report = app
         .check(json!({
             "port": server.port().to_string(), "starttls": "off", "implicit_tls": "false", "transcript": "on",

@@ -11,8 +11,8 @@ use smtp_check::sandbox::{PASSWORD, Sandbox, USER};
 
 use crate::support::{
     curl::{curl, pasted},
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    temp_dir::TempDir,
 };
 
 async fn sandbox() -> Sandbox {
@@ -28,7 +28,7 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Command {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_gets_the_report_that_http_gives() {
     let sandbox = sandbox().await;
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     let port = sandbox.addr().port();
     let output = run(&sandbox, &["--to=you@sandbox.test", "--transcript"]).output().expect("the program starts");
     let by_shell: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -119,10 +119,10 @@ fn bad_usage_is_code_2_and_prints_no_report() {
 
 #[test]
 fn the_line_that_the_demo_prints_works_in_a_shell() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let printed = scratch.write("printed", b"");
     let stdout = File::create(&printed).expect("writable");
-    let served = Served::start_printing_to(program(&["demo", "--listen=127.0.0.1:0"]), stdout.into());
+    let served = ServiceProcess::start_printing_to(program(&["demo", "--listen=127.0.0.1:0"]), stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
 
@@ -146,14 +146,14 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
 
 #[test]
 fn the_line_that_the_demo_prints_has_a_place_for_the_token() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let printed = scratch.write("printed", b"");
     let stdout = File::create(&printed).expect("writable");
     let mut command = program(&["demo", "--listen=0.0.0.0:0", "--tokens-file"]);
     command.arg(tokens);
-    let served = Served::start_printing_to(command, stdout.into());
+    let served = ServiceProcess::start_printing_to(command, stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
     let origin = format!("http://127.0.0.1:{}/", served.address.port());
@@ -183,12 +183,12 @@ const SECRET: &str = "correct-horse-battery-staple";
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_log_at_any_level() {
     let sandbox = sandbox().await;
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let digest = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let mut command = program(&["--listen=127.0.0.1:0", &format!("--tokens-file={}", tokens.display())]);
     command.env("RUST_LOG", "trace");
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let token = "Authorization: Bearer open sesame\r\n";
 
     let check = |mechanism: &str, starttls: bool| {
@@ -219,7 +219,7 @@ async fn no_secret_is_in_the_log_at_any_level() {
 
     served.signal("TERM");
     let mut lines = Vec::new();
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         lines.push(line);
     }
     assert!(lines.iter().any(|line| line.contains("\"TRACE\"")), "the log is as loud as it gets");

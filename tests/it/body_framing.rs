@@ -9,12 +9,12 @@ use tokio::{
     time::timeout,
 };
 
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::Guard;
 
-use super::support::app::{App, House};
+use super::support::app::TestApp;
 
 /// What the service says to these bytes until it closes the connection, or has told the whole problem.
-async fn told(app: &App, head: &str, body: &[u8]) -> String {
+async fn told(app: &TestApp, head: &str, body: &[u8]) -> String {
     let caller = TcpStream::connect(app.addr()).await.expect("a connection");
     let (mut reading, mut writing) = caller.into_split();
     let head = format!("POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n");
@@ -43,7 +43,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_framed() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let most = 1 << 20;
     for (body, status) in [
         (" ".repeat(most + 1), 413),
@@ -68,7 +68,7 @@ async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_f
 
 #[tokio::test]
 async fn a_body_of_two_lengths_is_refused() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for head in [
         "Content-Length: 2\r\nContent-Length: 3\r\n",
         "Content-Length: 2, 3\r\n",
@@ -114,13 +114,9 @@ fn hiding_places() -> Vec<(String, String)> {
 #[tokio::test]
 async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
     let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
-    let access = AccessConfig { guard: Some(Guard::new(tokens)), ..AccessConfig::default() };
-    let mut houses = [House { access, ..House::default() }, House::default()];
-    for house in &mut houses {
-        house.server.header_timeout = Duration::from_secs(1);
-    }
-    let [guarded, open] = houses.map(House::open);
-    let (guarded, open) = (guarded.await, open.await);
+    let builder = || TestApp::builder().header_timeout(Duration::from_secs(1));
+    let guarded = builder().guard(Guard::new(tokens)).start().await;
+    let open = builder().start().await;
     let mut callers = JoinSet::new();
     for (app, begin, status) in [
         (&guarded, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: application/json", 401),

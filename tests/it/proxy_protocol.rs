@@ -6,20 +6,20 @@ use proxy_header::{ParseConfig, ProxyHeader};
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Session, Smtpd, Step},
+    smtpd::{Action, Script, Session, SmtpServer, Step},
 };
 
 /// A check of a server at `at` that expects the header.
 async fn check_at(at: &str, parameters: &Value) -> (Value, Session) {
     let at: SocketAddr = at.parse().expect("an address");
-    let server = Smtpd::serve_at(at, Script::polite().expecting_proxy_header());
+    let server = SmtpServer::serve_at(at, Script::compliant().expecting_proxy_header());
     let mut all = json!({"port": server.port(), "target": at.ip().to_string(), "proxy_protocol": true});
     for (name, value) in parameters.as_object().expect("an object") {
         all[name] = value.clone();
     }
-    (App::start().await.check(all).await, server.next_session().await)
+    (TestApp::start().await.check(all).await, server.next_session().await)
 }
 
 const V4: &str = "127.0.0.1:0";
@@ -69,7 +69,7 @@ async fn a_line_of_version_1_is_exact() {
             .replace("{long}", &long);
         let header = session.proxy_header.expect("a header");
         assert_eq!(String::from_utf8_lossy(&header), line, "{parameters}");
-        assert_eq!(phases(&report)[..3], ["connect", "banner", "ehlo"]);
+        assert_eq!(phase_names(&report)[..3], ["connect", "banner", "ehlo"]);
     }
 }
 
@@ -111,10 +111,10 @@ async fn a_header_of_version_2_is_understood_by_others() {
 
 #[tokio::test]
 async fn without_proxy_protocol_its_parameters_are_ignored() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     let parameters =
         json!({"port": server.port(), "proxy_family": "TCP6", "proxy_source_address": "x", "proxy_version": 2});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert!(server.next_session().await.received.starts_with(b"EHLO"));
 }
@@ -123,13 +123,13 @@ async fn without_proxy_protocol_its_parameters_are_ignored() {
 async fn tcp4_has_no_form_for_an_ipv6_connection() {
     for version in [1, 2] {
         for (given, named) in [(None, "proxy_source_address"), (Some("192.0.2.1"), "proxy_dest_address")] {
-            let server = Smtpd::serve_at(V6.parse().expect("an address"), Script::polite());
+            let server = SmtpServer::serve_at(V6.parse().expect("an address"), Script::compliant());
             let mut parameters =
                 json!({"port": server.port(), "target": "::1", "proxy_protocol": true, "proxy_version": version});
             if let Some(given) = given {
                 parameters["proxy_source_address"] = json!(given);
             }
-            let report = App::start().await.check(parameters).await;
+            let report = TestApp::start().await.check(parameters).await;
             assert_eq!(failure(&report), ("proxy", "unsupported", false), "{report:#}");
             assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains(named)), "{report:#}");
             assert!(report["metrics"]["connect_time"].is_number(), "{report:#}");
@@ -140,10 +140,10 @@ async fn tcp4_has_no_form_for_an_ipv6_connection() {
 
 #[tokio::test]
 async fn a_line_that_the_connection_makes_too_long_is_not_sent() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     // 107 octets at the least, and more with the ports and addresses of any connection.
     let parameters = json!({"port": server.port(), "proxy_protocol": true, "proxy_source_address": "x".repeat(78)});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(failure(&report), ("proxy", "unsupported", false), "{report:#}");
     assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains("proxy_source_address")));
     assert!(server.next_session().await.received.is_empty());
@@ -151,14 +151,14 @@ async fn a_line_that_the_connection_makes_too_long_is_not_sent() {
 
 #[tokio::test]
 async fn the_header_comes_before_tls() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     for version in [1, 2] {
         for (parameter, script) in [
-            ("implicit_tls", Script::polite().with_implicit_tls(&identity)),
-            ("starttls", Script::polite().with_starttls(&identity)),
+            ("implicit_tls", Script::compliant().with_implicit_tls(&identity)),
+            ("starttls", Script::compliant().with_starttls(&identity)),
         ] {
-            let server = Smtpd::serve(script.expecting_proxy_header());
+            let server = SmtpServer::serve(script.expecting_proxy_header());
             let mut parameters = json!({"port": server.port(), "proxy_protocol": true, "proxy_version": version});
             parameters[parameter] = json!(true);
             let report = app.check(parameters).await;
@@ -184,56 +184,57 @@ fn is_refused(report: &Value) {
 
 #[tokio::test]
 async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refuses_ehlo() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let banner = "220 mx.test ESMTP\r\n";
     for (what, script) in [
-        ("a real server", Script::polite()),
-        ("at once, instead of a greeting", Script::polite().greets(REFUSAL)),
-        ("in one packet with the greeting", Script::polite().greets(format!("{banner}{REFUSAL}"))),
+        ("a real server", Script::compliant()),
+        ("at once, instead of a greeting", Script::compliant().with_greeting(REFUSAL)),
+        ("in one packet with the greeting", Script::compliant().with_greeting(format!("{banner}{REFUSAL}"))),
         (
             "once EHLO is written",
-            Script::new().greets(
-                Act::reply(banner)
-                    .then(Act::await_client())
-                    .then(Act::await_client())
-                    .then(Act::reply(format!("{REFUSAL}250 mx.test\r\n"))),
+            Script::new().with_greeting(
+                Action::reply(banner)
+                    .then(Action::wait_for_client())
+                    .then(Action::wait_for_client())
+                    .then(Action::reply(format!("{REFUSAL}250 mx.test\r\n"))),
             ),
         ),
     ] {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(report["failure"]["phase"], "proxy", "{what}: {report:#}");
         is_refused(&report);
-        assert!(server.next_session().await.said("QUIT") || what.starts_with("once"), "{what}");
+        assert!(server.next_session().await.has_command("QUIT") || what.starts_with("once"), "{what}");
     }
 }
 
 #[tokio::test]
 async fn garbage_behind_a_refusal_is_not_smtp() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
-        let server =
-            Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")));
+        let server = SmtpServer::serve(
+            Script::compliant().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")),
+        );
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(failure(&report), ("ehlo", "protocol", false), "{report:#}");
         assert_eq!(report["metrics"]["last_code"], 500);
-        assert!(!server.next_session().await.said("QUIT"), "{garbage}");
+        assert!(!server.next_session().await.has_command("QUIT"), "{garbage}");
     }
 }
 
 #[tokio::test]
 async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
-    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", false), "{report:#}");
-    assert!(server.next_session().await.said("QUIT"));
+    assert!(server.next_session().await.has_command("QUIT"));
 }
 
 #[tokio::test]
 async fn behind_421_there_is_nothing_to_wait_for() {
-    let refusal = Act::reply("421 4.3.2 Busy\r\n");
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, refusal));
-    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+    let refusal = Action::reply("421 4.3.2 Busy\r\n");
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, refusal));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", true), "{report:#}");
     let duration = report["metrics"]["duration"].as_f64().expect("always there");
     assert!(duration < 1000.0, "{duration}");
@@ -242,30 +243,30 @@ async fn behind_421_there_is_nothing_to_wait_for() {
 #[tokio::test]
 async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
     for (reply, temporary) in [("554 5.3.2 No SMTP here\r\n", false), ("421 4.3.2 Busy\r\n", true)] {
-        let server = Smtpd::serve(Script::polite().expecting_proxy_header().greets(reply));
-        let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+        let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().with_greeting(reply));
+        let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(failure(&report), ("banner", "rejected", temporary), "{report:#}");
     }
 }
 
 #[tokio::test]
 async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for greeting in ["220 hi\r\n500 5.5.2 what\r\n", "500 5.5.2 what\r\n"] {
-        let server = Smtpd::serve(Script::polite().greets(greeting));
+        let server = SmtpServer::serve(Script::compliant().with_greeting(greeting));
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
         assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
     }
     // With the one refusal of the one line heard, the dialogue is in step.
-    let script = Script::polite().expecting_proxy_header().greets("220 hi\r\n500 5.5.2 what\r\n");
-    let server = Smtpd::serve(script);
+    let script = Script::compliant().expecting_proxy_header().with_greeting("220 hi\r\n500 5.5.2 what\r\n");
+    let server = SmtpServer::serve(script);
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "quit"]);
-    assert!(server.next_session().await.said("QUIT"));
+    assert_eq!(phase_names(&report), ["connect", "banner", "quit"]);
+    assert!(server.next_session().await.has_command("QUIT"));
     // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
-    let server = Smtpd::serve(Script::polite().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
 }

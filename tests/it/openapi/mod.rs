@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, Guard};
+use smtp_check::http::Guard;
 
 use super::support::{
-    app::{Answer, App, House, failure},
-    dns::{Dns, Zone},
+    app::{TestApp, TestResponse, failure},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
     port::Port,
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 const CHECKS: &str = "/paths/~1v1~1checks~1smtp/post";
@@ -58,7 +58,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_document_in_the_repository_is_the_one_that_is_served() {
-    let served = App::start().await.get("/openapi.json").await;
+    let served = TestApp::start().await.get("/openapi.json").await;
     assert_eq!(served.header("content-type"), Some("application/json"));
     let text = std::str::from_utf8(&served.body).expect("UTF-8");
     let again = "cargo run -- openapi >openapi/openapi.json";
@@ -78,12 +78,12 @@ async fn every_report_has_the_form_in_the_document() {
         .mx("example.test", 20, "mx2.example.test")
         .nxdomain("mx1.example.test")
         .a("mx2.example.test", [127, 0, 0, 1].into());
-    let dns = Dns::serve(zone);
-    let app = House::default().trusting(&ca).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().trust(&ca).dns_server(dns.addr()).start().await;
     let (open, sealed) = (schema("Report"), sealed("Report"));
     let mut seen = BTreeSet::new();
     for (script, mut parameters, outcome, phase, kind) in cases::cases(&ca) {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let port = server.port().into();
         parameters.as_object_mut().expect("an object").entry("port").or_insert(port);
         let report = app.check(parameters.clone()).await;
@@ -139,17 +139,14 @@ fn promised(name: &str) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_problem_has_the_form_in_the_document() {
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let mut house = House::default();
-    house.limits.checks_per_target = 1;
-    house.deny = vec!["127.9.0.0/16".parse().expect("a network")];
-    let mut app = house.open().await;
-    let guard = Some(Guard::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens")));
-    let guarded = House { access: AccessConfig { guard, ..AccessConfig::default() }, ..House::default() }.open().await;
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let mut app = TestApp::builder().max_checks_per_target(1).deny(&["127.9.0.0/16"]).start().await;
+    let guard = Guard::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens"));
+    let guarded = TestApp::builder().guard(guard).start().await;
 
     let held = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
-    let caller = app.hold(&held).await;
-    silent.connected(1).await;
+    let caller = app.start_check(held).await;
+    silent.wait_for_open(1).await;
 
     let problem = sealed("Problem");
     let check = |parameters: Value| {
@@ -168,7 +165,7 @@ async fn every_problem_has_the_form_in_the_document() {
         (403, app.post(&check(json!({"target": "127.9.9.9"}))).await),
         (429, app.post(&check(json!({}))).await),
     ];
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     answers.push((503, app.post(&check(json!({}))).await));
     answers.push((503, app.get("/readyz").await));
@@ -194,7 +191,7 @@ fn json_request(body: &str) -> axum::http::Request<http_body_util::Full<hyper::b
 
 #[tokio::test]
 async fn the_other_doors_have_the_form_in_the_document() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for (path, name) in [("/healthz", "Status"), ("/readyz", "Status"), ("/version", "Version")] {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 200);
@@ -277,9 +274,9 @@ async fn the_examples_of_problems_are_what_the_service_says() {
         assert_eq!(response["headers"].get("Retry-After").is_some(), matches!(status.as_str(), "429" | "503"));
     }
 
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let shown = |status: &str| responses[status]["content"]["application/problem+json"]["example"].clone();
-    let same = |answer: Answer, status: &str| assert_eq!(answer.json(), shown(status));
+    let same = |answer: TestResponse, status: &str| assert_eq!(answer.json(), shown(status));
     same(app.send(json_request("{\"to\": }")).await, "400");
     same(app.send(json_request(&" ".repeat(1 + (1 << 20)))).await, "413");
     same(app.send(without_type("{}")).await, "415");
@@ -300,7 +297,7 @@ fn every_parameter_is_described() {
 
 #[tokio::test]
 async fn the_document_and_the_parser_know_the_same_parameters() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let names = keys(&document()["components"]["schemas"]["CheckRequest"]["properties"]);
     assert_eq!(names.len(), 25, "as many as the contract has");
     // A list is wrong for each of them: one violation per known field, and each says something else than that it is unknown.

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::support::{
-    app::{App, House, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, phase_names},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// How long the server takes for each phase, in ms; each another time.
@@ -37,22 +37,22 @@ fn delay(phase: &str) -> u64 {
     DELAYS.iter().find(|(name, _)| *name == phase).map_or(0, |(_, delay)| *delay)
 }
 
-fn slowly(phase: &str, reply: &str) -> Act {
-    Act::reply(reply).after(Duration::from_millis(delay(phase)))
+fn slowly(phase: &str, reply: &str) -> Action {
+    Action::reply(reply).after(Duration::from_millis(delay(phase)))
 }
 
 /// A server that takes its time, before it answers or makes the handshake.
 fn slow(config: &Arc<ServerConfig>) -> Script {
-    let handshake = Act::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
-    Script::polite()
-        .greets(slowly("banner", "220 mx.test\r\n"))
+    let handshake = Action::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
+    Script::compliant()
+        .with_greeting(slowly("banner", "220 mx.test\r\n"))
         .on(Step::Ehlo, slowly("ehlo", "250 mx.test\r\n"))
         .on(Step::StartTls, slowly("starttls", "220 go\r\n").then(handshake))
         .on(Step::EhloTls, slowly("ehlo_tls", "250 mx.test\r\n"))
         // Its time is that of all its steps.
-        .on(Step::Auth, Act::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
-        .on(Step::SaslResponse(1), Act::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
-        .on(Step::SaslResponse(2), Act::reply("235 in\r\n").after(Duration::from_millis(21)))
+        .on(Step::Auth, Action::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(1), Action::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(2), Action::reply("235 in\r\n").after(Duration::from_millis(21)))
         .on(Step::MailFrom, slowly("mailfrom", "250 ok\r\n"))
         .on(Step::RcptTo, slowly("rcptto", "250 ok\r\n"))
         .on(Step::Data, slowly("data", "354 go\r\n"))
@@ -111,10 +111,10 @@ fn identity() -> Arc<ServerConfig> {
 
 #[tokio::test]
 async fn each_phase_has_its_own_time() {
-    let server = Smtpd::serve(slow(&identity()));
+    let server = SmtpServer::serve(slow(&identity()));
     let parameters = json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let total: u64 = DELAYS.iter().map(|(_, delay)| delay).sum();
     for (name, delay) in DELAYS {
@@ -130,8 +130,8 @@ async fn each_phase_has_its_own_time() {
 
 #[tokio::test]
 async fn the_banners_time_has_connection_and_handshake_in_it() {
-    let server = Smtpd::serve(slow(&identity()).with_implicit_tls(identity()));
-    let report = App::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
+    let server = SmtpServer::serve(slow(&identity()).with_implicit_tls(identity()));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let time = |name: &str| number(&report["metrics"][format!("{name}_time")]);
     assert!(time("tls") > 0.0, "{report:#}");
@@ -143,11 +143,11 @@ async fn the_banners_time_has_connection_and_handshake_in_it() {
 #[tokio::test]
 async fn name_resolution_has_a_time_of_its_own() {
     let zone = Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).delayed("mx.test", Duration::from_millis(70));
-    let dns = Dns::serve(zone);
-    let app = House::default().asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     let report = app.check(json!({"target": "mx.test", "port": server.port()})).await;
-    assert_eq!(phases(&report)[..3], ["dns", "connect", "banner"], "{report:#}");
+    assert_eq!(phase_names(&report)[..3], ["dns", "connect", "banner"], "{report:#}");
     assert!(number(&report["metrics"]["dns_time"]) >= 70.0, "{report:#}");
     assert!(number(&phase(&report, "connect")["started_ms"]) >= 70.0, "{report:#}");
     assert_eq!(phase(&report, "dns")["ok"], true);
@@ -156,9 +156,9 @@ async fn name_resolution_has_a_time_of_its_own() {
 
 #[tokio::test]
 async fn a_reply_has_arrived_with_its_last_byte() {
-    let late = Act::reply("250-mx.test\r\n250 SI").then(Act::reply("ZE\r\n").after(Duration::from_millis(60)));
-    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, late));
-    let report = App::start().await.check(json!({"port": server.port()})).await;
+    let late = Action::reply("250-mx.test\r\n250 SI").then(Action::reply("ZE\r\n").after(Duration::from_millis(60)));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, late));
+    let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     assert_eq!(report["capabilities"]["before_tls"], json!({"SIZE": ""}));
     assert!(number(&report["metrics"]["ehlo_time"]) >= 60.0, "{report:#}");
     times_are_consistent(&report);
@@ -187,7 +187,7 @@ async fn no_delayed_acknowledgement_of_ours_is_measured() {
     // Whoever hung up early has had enough.
     let server =
         thread::spawn(move || listener.incoming().take(TRIES).flatten().for_each(|client| drop(piecewise(client))));
-    let app = House::default().open().await;
+    let app = TestApp::builder().start().await;
     let mut slowest = Vec::new();
     for _ in 0..TRIES {
         let report = app.check(json!({"port": port, "stop_after": "mailfrom"})).await;
@@ -200,16 +200,16 @@ async fn no_delayed_acknowledgement_of_ours_is_measured() {
 
 #[tokio::test]
 async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
     let report = app.check(json!({"port": server.port()})).await;
     assert!(number(&report["metrics"]["rcptto_time"]) >= delay("rcptto") as f64, "{report:#}");
     assert_eq!(phase(&report, "rcptto")["ok"], false);
     times_are_consistent(&report);
 
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, Action::silence()));
     let report = app.check(json!({"port": server.port(), "timeout_ms": 1000})).await;
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
     let silent = phase(&report, "rcptto");
     assert_eq!((&silent["ok"], &silent["time_ms"], &silent["code"]), (&json!(false), &json!(null), &json!(null)));
     assert_eq!(report["metrics"].get("rcptto_time"), None);
@@ -220,8 +220,8 @@ async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
 
 #[tokio::test]
 async fn metrics_of_phases_that_did_not_happen_are_absent() {
-    let server = Smtpd::serve(Script::polite());
-    let report = App::start().await.check(json!({"port": server.port()})).await;
+    let server = SmtpServer::serve(Script::compliant());
+    let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     let metrics: Vec<_> = report["metrics"].as_object().expect("metrics").keys().map(String::as_str).collect();
     let times =
         ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"].map(|name| format!("{name}_time"));
@@ -238,9 +238,9 @@ async fn metrics_of_phases_that_did_not_happen_are_absent() {
 
 #[tokio::test]
 async fn the_server_timing_header_says_what_the_report_says() {
-    let app = App::start().await;
-    for script in [Script::polite(), Script::polite().on(Step::RcptTo, Act::close())] {
-        let server = Smtpd::serve(script);
+    let app = TestApp::start().await;
+    for script in [Script::compliant(), Script::compliant().on(Step::RcptTo, Action::close())] {
+        let server = SmtpServer::serve(script);
         let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
         let report = answer.json();
         let mut timed = Vec::new();

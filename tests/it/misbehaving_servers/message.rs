@@ -7,8 +7,8 @@ use smtp_check::http::BodyLimits;
 
 use super::{identity, met};
 use crate::support::{
-    app::{App, House, failure, phases},
-    smtpd::{Act, End, Gate, Script, Session, Smtpd, Step},
+    app::{TestApp, failure, phase_names},
+    smtpd::{Action, End, Gate, Script, Session, SmtpServer, Step},
 };
 
 /// What is said to a message before its end came.
@@ -24,22 +24,22 @@ fn payload(octets: usize) -> String {
 }
 
 /// A server that reads the beginning of the message, which has more than fits into its buffers, and then does this.
-fn after_the_beginning(implicit_tls: bool, act: Act) -> Script {
-    let beginning = Act::reply("354 go on\r\n").then(Act::await_client());
-    let script = Script::polite().with_receive_buffer(4096).on(Step::Data, beginning.then(act));
+fn after_the_beginning(implicit_tls: bool, act: Action) -> Script {
+    let beginning = Action::reply("354 go on\r\n").then(Action::wait_for_client());
+    let script = Script::compliant().with_receive_buffer(4096).on(Step::Data, beginning.then(act));
     if implicit_tls { script.with_implicit_tls(identity()) } else { script }
 }
 
-async fn spacious() -> App {
-    let body = BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100);
-    House { body, ..House::default() }.open().await
+/// A service that takes a request with a payload of [`HUGE`] bytes.
+async fn app_for_huge_payloads() -> TestApp {
+    TestApp::builder().body_limits(BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100)).start().await
 }
 
 /// Runs a check against a server that says this early, and reads on only when the check is over.
-async fn told_early(app: &App, implicit_tls: bool, octets: usize, reply: &str) -> (Value, Session) {
+async fn told_early(app: &TestApp, implicit_tls: bool, octets: usize, reply: &str) -> (Value, Session) {
     let gate = Gate::default();
-    let act = Act::reply(reply).then(Act::silence().behind(&gate));
-    let server = Smtpd::serve(after_the_beginning(implicit_tls, act));
+    let act = Action::reply(reply).then(Action::silence().after_gate(&gate));
+    let server = SmtpServer::serve(after_the_beginning(implicit_tls, act));
     let check =
         json!({"port": server.port(), "payload": payload(octets), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
     let report = app.check(check).await;
@@ -60,7 +60,7 @@ fn assert_not_taken(report: &Value) {
 
 #[tokio::test]
 async fn a_verdict_before_the_end_of_the_message_is_none() {
-    let app = spacious().await;
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
             let (report, session) = told_early(&app, implicit_tls, octets, EARLY).await;
@@ -72,9 +72,9 @@ async fn a_verdict_before_the_end_of_the_message_is_none() {
 
 #[tokio::test]
 async fn a_verdict_before_the_end_of_the_message_is_none_even_when_the_rest_is_taken() {
-    let app = spacious().await;
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        let script = after_the_beginning(implicit_tls, Act::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
+        let script = after_the_beginning(implicit_tls, Action::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
         let (report, session) =
             met(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
         assert_not_taken(&report);
@@ -84,7 +84,7 @@ async fn a_verdict_before_the_end_of_the_message_is_none_even_when_the_rest_is_t
 
 #[tokio::test]
 async fn a_refusal_before_the_end_of_the_message_is_one() {
-    let app = spacious().await;
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
             let (report, session) = told_early(&app, implicit_tls, octets, "552 5.3.4 Too big\r\n").await;
@@ -98,9 +98,9 @@ async fn a_refusal_before_the_end_of_the_message_is_one() {
 
 #[tokio::test]
 async fn a_long_message_that_is_heard_out_is_delivered() {
-    let app = spacious().await;
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        let script = after_the_beginning(implicit_tls, Act::default());
+        let script = after_the_beginning(implicit_tls, Action::default());
         let check = json!({"payload": payload(HUGE), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
         let (report, session) = met(&app, script, check).await;
         assert_eq!(report["outcome"], "delivered", "{:#}", report["failure"]);
@@ -110,11 +110,11 @@ async fn a_long_message_that_is_heard_out_is_delivered() {
 
 #[tokio::test]
 async fn a_server_that_hangs_up_in_the_middle_of_the_message_has_closed() {
-    let app = App::start().await;
-    for end in [Act::close(), Act::reset()] {
+    let app = TestApp::start().await;
+    for end in [Action::close(), Action::reset()] {
         let (report, _) = met(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;
         assert_eq!(failure(&report), ("body", "closed", true), "{report:#}");
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
         assert_eq!(report["metrics"].get("body_time"), None);
     }
 }

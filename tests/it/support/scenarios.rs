@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// A kind of server, what is asked of it, and what comes of that.
 #[derive(Debug)]
-pub(crate) struct Kind {
+pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) script: Script,
     parameters: Value,
@@ -17,18 +17,18 @@ pub(crate) struct Kind {
     expected: Value,
 }
 
-impl Kind {
+impl Scenario {
     fn new(name: &'static str, script: Script, parameters: Value, expected: Value) -> Self {
         Self { name, script, parameters, expected }
     }
 
     /// Whether the server lets a check wait until its time is over.
-    pub(crate) fn waits(&self) -> bool {
+    pub(crate) fn times_out(&self) -> bool {
         self.expected["failure"]["kind"] == "timeout"
     }
 
     /// The body of a check of such a server, that may last so long.
-    pub(crate) fn check(&self, server: &Smtpd, timeout_ms: u64) -> Value {
+    pub(crate) fn check(&self, server: &SmtpServer, timeout_ms: u64) -> Value {
         let mut check = json!({"to": "probe@example.test", "target": "127.0.0.1", "tls_server_name": "mx.test"});
         let fields = check.as_object_mut().expect("an object");
         fields.insert("port".to_owned(), server.port().into());
@@ -38,7 +38,7 @@ impl Kind {
     }
 
     /// What is wrong with the report of such a check; nothing if it is right.
-    pub(crate) fn complaint(&self, report: &Value) -> Option<String> {
+    pub(crate) fn mismatch(&self, report: &Value) -> Option<String> {
         let missed = missed(&self.expected, report, String::new())?;
         let (outcome, failure, metrics) = (&report["outcome"], &report["failure"], &report["metrics"]);
         let began = format!("{} of {} at {}", report["id"], report["target"]["port"], report["started_at"]);
@@ -92,175 +92,210 @@ fn login(mechanism: &str) -> Value {
 }
 
 /// Servers that do what they should. The authority is one that the service trusts.
-pub(crate) fn healthy(ca: &Ca) -> Vec<Kind> {
+pub(crate) fn healthy(ca: &Ca) -> Vec<Scenario> {
     let identity = ca.issue(Leaf::for_name("mx.test"));
-    let polite = Script::polite;
-    let known = || polite().with_credentials("probe", "correct horse");
+    let compliant = Script::compliant;
+    let known = || compliant().with_credentials("probe", "correct horse");
     let mut login_in_tls = login("login");
     login_in_tls["starttls"] = true.into();
     vec![
-        Kind::new("polite", polite(), json!({}), delivered()),
-        Kind::new("polite with TLS", polite().with_starttls(&identity), starttls(), with_tls(delivered(), &[])),
-        Kind::new("logging in", known(), login("plain"), delivered()),
-        Kind::new("logging in with TLS", known().with_starttls(&identity), login_in_tls, with_tls(delivered(), &[])),
-        Kind::new(
+        Scenario::new("compliant", compliant(), json!({}), delivered()),
+        Scenario::new(
+            "compliant with TLS",
+            compliant().with_starttls(&identity),
+            starttls(),
+            with_tls(delivered(), &[]),
+        ),
+        Scenario::new("logging in", known(), login("plain"), delivered()),
+        Scenario::new(
+            "logging in with TLS",
+            known().with_starttls(&identity),
+            login_in_tls,
+            with_tls(delivered(), &[]),
+        ),
+        Scenario::new(
             "rejecting",
-            polite().on(Step::RcptTo, "550 5.1.1 no\r\n"),
+            compliant().on(Step::RcptTo, "550 5.1.1 no\r\n"),
             json!({}),
             rejected("rcptto", false, 550, "5.1.1"),
         ),
-        Kind::new("busy", polite().greets("421 4.3.2 busy\r\n"), json!({}), rejected("banner", true, 421, "4.3.2")),
+        Scenario::new(
+            "busy",
+            compliant().with_greeting("421 4.3.2 busy\r\n"),
+            json!({}),
+            rejected("banner", true, 421, "4.3.2"),
+        ),
     ]
 }
 
 /// Servers that do not.
-pub(crate) fn hostile(ca: &Ca) -> Vec<Kind> {
-    let mut kinds = silent();
-    kinds.extend(breaking_off());
-    kinds.extend(talking_nonsense());
-    kinds.extend(without_end());
-    kinds.extend(false_in_tls());
-    kinds.extend(with_bad_certificates(ca));
-    kinds
+pub(crate) fn hostile(ca: &Ca) -> Vec<Scenario> {
+    let mut scenarios = silent();
+    scenarios.extend(breaking_off());
+    scenarios.extend(talking_nonsense());
+    scenarios.extend(without_end());
+    scenarios.extend(false_in_tls());
+    scenarios.extend(with_bad_certificates(ca));
+    scenarios
 }
 
-/// A polite server up to the moment where the TLS handshake should be.
-fn instead_of_hello(act: Act) -> Script {
-    Script::polite().on(Step::StartTls, Act::reply("220 go\r\n").then(Act::await_client()).then(act))
+/// A compliant server up to the moment where the TLS handshake should be.
+fn instead_of_hello(act: Action) -> Script {
+    Script::compliant().on(Step::StartTls, Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act))
 }
 
-fn silent() -> Vec<Kind> {
-    let polite = Script::polite;
+fn silent() -> Vec<Scenario> {
+    let compliant = Script::compliant;
     vec![
-        Kind::new("silent", Script::new().greets(Act::silence()), json!({}), failed("banner", "timeout")),
-        Kind::new(
+        Scenario::new("silent", Script::new().with_greeting(Action::silence()), json!({}), failed("banner", "timeout")),
+        Scenario::new(
             "silent behind half a reply",
-            polite().on(Step::Ehlo, Act::reply("250-mx.test\r\n250 SI").then(Act::silence())),
+            compliant().on(Step::Ehlo, Action::reply("250-mx.test\r\n250 SI").then(Action::silence())),
             json!({}),
             failed("ehlo", "timeout"),
         ),
-        Kind::new(
+        Scenario::new(
             "silent behind MAIL",
-            polite().on(Step::MailFrom, Act::silence()),
+            compliant().on(Step::MailFrom, Action::silence()),
             json!({}),
             failed("mailfrom", "timeout"),
         ),
-        Kind::new("silent in the handshake", instead_of_hello(Act::silence()), starttls(), failed("tls", "timeout")),
-        Kind::new("swallowing", polite().on(Step::Body, Act::silence()), json!({}), failed("body", "timeout")),
-        Kind::new("silent goodbye", polite().on(Step::Quit, Act::silence()), json!({}), delivered()),
+        Scenario::new(
+            "silent in the handshake",
+            instead_of_hello(Action::silence()),
+            starttls(),
+            failed("tls", "timeout"),
+        ),
+        Scenario::new(
+            "swallowing",
+            compliant().on(Step::Body, Action::silence()),
+            json!({}),
+            failed("body", "timeout"),
+        ),
+        Scenario::new("silent goodbye", compliant().on(Step::Quit, Action::silence()), json!({}), delivered()),
     ]
 }
 
-fn breaking_off() -> Vec<Kind> {
-    let polite = Script::polite;
+fn breaking_off() -> Vec<Scenario> {
+    let compliant = Script::compliant;
     let large = json!({"payload": ("x".repeat(70) + "\r\n").repeat(300)});
-    let reset_message = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reset());
+    let reset_message = Action::reply("354 go\r\n").then(Action::wait_for_client()).then(Action::reset());
     vec![
-        Kind::new("hanging up", polite().on(Step::Ehlo, Act::close()), json!({}), failed("ehlo", "closed")),
-        Kind::new("resetting", polite().on(Step::Data, Act::reset()), json!({}), failed("data", "closed")),
-        Kind::new(
+        Scenario::new("hanging up", compliant().on(Step::Ehlo, Action::close()), json!({}), failed("ehlo", "closed")),
+        Scenario::new("resetting", compliant().on(Step::Data, Action::reset()), json!({}), failed("data", "closed")),
+        Scenario::new(
             "resetting the message",
-            polite().with_receive_buffer(4096).on(Step::Data, reset_message),
+            compliant().with_receive_buffer(4096).on(Step::Data, reset_message),
             large,
             failed("body", "closed"),
         ),
-        Kind::new(
+        Scenario::new(
             "goodbye before its time",
-            polite().on(Step::RcptTo, Act::reply("250 ok\r\n").then(Act::cut())),
+            compliant().on(Step::RcptTo, Action::reply("250 ok\r\n").then(Action::fin())),
             json!({}),
             failed("data", "closed"),
         ),
     ]
 }
 
-fn talking_nonsense() -> Vec<Kind> {
-    let polite = Script::polite;
+fn talking_nonsense() -> Vec<Scenario> {
+    let compliant = Script::compliant;
     vec![
-        Kind::new("garbage", Script::new().greets(Act::garbage()), json!({}), failed("banner", "protocol")),
-        Kind::new(
+        Scenario::new(
+            "garbage",
+            Script::new().with_greeting(Action::garbage()),
+            json!({}),
+            failed("banner", "protocol"),
+        ),
+        Scenario::new(
             "injecting",
-            polite().on(Step::StartTls, "220 go\r\n250 ok\r\n"),
+            compliant().on(Step::StartTls, "220 go\r\n250 ok\r\n"),
             starttls(),
             failed("starttls", "protocol"),
         ),
-        Kind::new(
+        Scenario::new(
             "one byte at a time",
-            polite().on(Step::Ehlo, Act::drip("250-mx.test\r\n250 8BITMIME\r\n")),
+            compliant().on(Step::Ehlo, Action::byte_by_byte("250-mx.test\r\n250 8BITMIME\r\n")),
             json!({}),
             delivered(),
         ),
     ]
 }
 
-fn without_end() -> Vec<Kind> {
-    let polite = Script::polite;
+fn without_end() -> Vec<Scenario> {
+    let compliant = Script::compliant;
     let keywords: String = (0..1000).map(|number| format!("250-X{number:04}\r\n")).collect();
     vec![
-        Kind::new(
+        Scenario::new(
             "large EHLO",
-            polite().on(Step::Ehlo, keywords + "250 LAST\r\n"),
+            compliant().on(Step::Ehlo, keywords + "250 LAST\r\n"),
             json!({"stop_after": "ehlo"}),
             json!({"outcome": "completed", "failure": null, "capabilities": {"before_tls": {"X0999": "", "LAST": ""}}}),
         ),
-        Kind::new(
+        Scenario::new(
             "endless line",
-            Script::new().greets(Act::endless_line("220 ")),
+            Script::new().with_greeting(Action::endless_line("220 ")),
             json!({}),
             failed("banner", "protocol"),
         ),
-        Kind::new(
+        Scenario::new(
             "endless reply",
-            polite().on(Step::RcptTo, Act::endless_reply(250)),
+            compliant().on(Step::RcptTo, Action::endless_reply(250)),
             json!({}),
             failed("rcptto", "protocol"),
         ),
-        Kind::new(
+        Scenario::new(
             "endless replies",
-            polite().greets(Act::many_replies("220 hi\r\n", 2 * 1024 * 1024)),
+            compliant().with_greeting(Action::many_replies("220 hi\r\n", 2 * 1024 * 1024)),
             json!({}),
             failed("ehlo", "protocol"),
         ),
-        Kind::new(
+        Scenario::new(
             "endless challenges",
-            polite().on(Step::Auth, "334 \r\n").on(Step::SaslResponse(1), "334 \r\n"),
+            compliant().on(Step::Auth, "334 \r\n").on(Step::SaslResponse(1), "334 \r\n"),
             login("plain"),
             failed("sasl_auth", "rejected"),
         ),
-        Kind::new("endless goodbye", polite().on(Step::Quit, Act::endless_line("221 ")), json!({}), delivered()),
+        Scenario::new(
+            "endless goodbye",
+            compliant().on(Step::Quit, Action::endless_line("221 ")),
+            json!({}),
+            delivered(),
+        ),
     ]
 }
 
-fn false_in_tls() -> Vec<Kind> {
+fn false_in_tls() -> Vec<Scenario> {
     vec![
-        Kind::new("garbled handshake", instead_of_hello(Act::garbage()), starttls(), failed("tls", "tls")),
-        Kind::new(
+        Scenario::new("garbled handshake", instead_of_hello(Action::garbage()), starttls(), failed("tls", "tls")),
+        Scenario::new(
             "endless handshake",
-            instead_of_hello(Act::endless_line("\x16\x03\x03")),
+            instead_of_hello(Action::endless_line("\x16\x03\x03")),
             starttls(),
             failed("tls", "tls"),
         ),
-        Kind::new(
+        Scenario::new(
             "empty records",
-            instead_of_hello(Act::reply(b"\x17\x03\x03\0\0".repeat(10_000))),
+            instead_of_hello(Action::reply(b"\x17\x03\x03\0\0".repeat(10_000))),
             starttls(),
             failed("tls", "tls"),
         ),
     ]
 }
 
-fn with_bad_certificates(ca: &Ca) -> Vec<Kind> {
-    let serving = |leaf: Leaf| Script::polite().with_starttls(ca.issue(leaf));
-    let self_signed = Script::polite().with_starttls(Leaf::for_name("mx.test").self_signed());
+fn with_bad_certificates(ca: &Ca) -> Vec<Scenario> {
+    let serving = |leaf: Leaf| Script::compliant().with_starttls(ca.issue(leaf));
+    let self_signed = Script::compliant().with_starttls(Leaf::for_name("mx.test").self_signed());
     let expired = Leaf::for_name("mx.test").expired();
     vec![
-        Kind::new(
+        Scenario::new(
             "expired and for another name",
             serving(Leaf::for_name("other.test").expired()),
             starttls(),
             with_tls(delivered(), &["expired", "wrong_name"]),
         ),
-        Kind::new("self-signed", self_signed, starttls(), with_tls(delivered(), &["self_signed"])),
-        Kind::new(
+        Scenario::new("self-signed", self_signed, starttls(), with_tls(delivered(), &["self_signed"])),
+        Scenario::new(
             "expired where that counts",
             serving(expired),
             json!({"starttls": true, "tls_verify": "require"}),
@@ -270,8 +305,8 @@ fn with_bad_certificates(ca: &Ca) -> Vec<Kind> {
 }
 
 /// All of them.
-pub(crate) fn all(ca: &Ca) -> Vec<Kind> {
-    let mut kinds = healthy(ca);
-    kinds.extend(hostile(ca));
-    kinds
+pub(crate) fn all(ca: &Ca) -> Vec<Scenario> {
+    let mut scenarios = healthy(ca);
+    scenarios.extend(hostile(ca));
+    scenarios
 }

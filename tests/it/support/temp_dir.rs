@@ -9,9 +9,9 @@ use std::{
 
 /// An empty directory below Cargo's own place for test files.
 #[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
-impl Scratch {
+impl TempDir {
     /// Makes the directory; its name is unique among processes and tests.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -34,7 +34,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         // A leftover below target/ does no harm, and a panic here would hide the test's own.
         let _ = fs::remove_dir_all(&self.0);

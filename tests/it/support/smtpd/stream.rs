@@ -13,17 +13,17 @@ use tokio_rustls::{LazyConfigAcceptor, rustls::ServerConfig, rustls::server::Acc
 use super::session::{End, Tls};
 
 /// No test sends more on one connection.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Room made for each read: enough for a command, little enough for thousands of connections.
-const READ_AT_ONCE: usize = 4096;
+const READ_SIZE: usize = 4096;
 /// The longest PROXY header of version 1 (its specification, section 2.1), CR LF included.
-const LONGEST_PROXY_LINE: usize = 107;
+const MAX_PROXY_LINE_SIZE: usize = 107;
 const PROXY_V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// How long a closed connection is watched for the client's own end.
-const LINGER: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct RecordedStream {
     stream: Stream,
     /// Read and not yet consumed.
     buffer: Vec<u8>,
@@ -39,7 +39,7 @@ enum Stream {
     Gone,
 }
 
-impl Wire {
+impl RecordedStream {
     pub(super) fn new(tcp: TcpStream) -> Self {
         // A refusal would only make it slower.
         let _ = tcp.set_nodelay(true);
@@ -80,7 +80,7 @@ impl Wire {
             let so_far = self.buffer.as_slice();
             let ended = if begins_alike(so_far, PROXY_V2_SIGNATURE) {
                 so_far.len() >= 16 && so_far.len() == 16 + usize::from(u16::from_be_bytes([so_far[14], so_far[15]]))
-            } else if begins_alike(so_far, b"PROXY ") && so_far.len() <= LONGEST_PROXY_LINE {
+            } else if begins_alike(so_far, b"PROXY ") && so_far.len() <= MAX_PROXY_LINE_SIZE {
                 so_far.ends_with(b"\r\n")
             } else {
                 return Ok(None);
@@ -156,15 +156,15 @@ impl Wire {
             self.read_to_end().await
         };
         // However it ends, it has ended.
-        let _ = timeout(LINGER, closing).await;
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 
     /// FIN and nothing else.
-    pub(super) async fn cut(&mut self) {
+    pub(super) async fn fin(&mut self) {
         if let Some(tcp) = self.tcp() {
             let _ = SockRef::from(tcp).shutdown(Shutdown::Write);
         }
-        let _ = timeout(LINGER, self.read_to_end()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.read_to_end()).await;
     }
 
     /// RST.
@@ -202,7 +202,7 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> Result<(), End> {
-        self.fill_at_most(READ_AT_ONCE).await
+        self.fill_at_most(READ_SIZE).await
     }
 
     async fn fill_at_most(&mut self, bytes: usize) -> Result<(), End> {
@@ -220,7 +220,7 @@ impl Wire {
         self.received.extend_from_slice(&self.buffer[before..]);
         match self.buffer.len() {
             length if length == before => Err(End::Eof),
-            _ if self.received.len() > MOST_BYTES => Err(End::Limit),
+            _ if self.received.len() > MAX_BYTES => Err(End::Limit),
             _ => Ok(()),
         }
     }
