@@ -154,7 +154,9 @@ proptest! {
     }
 
     #[test]
-    fn no_change_makes_it_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn no_change_makes_it_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
         let mut bytes = SAMPLE.with(Clone::clone);
         for (index, byte) in changes {
             let at = index.index(bytes.len());

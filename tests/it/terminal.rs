@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use smtp_check::sandbox::Sandbox;
 
 use crate::support::{
-    program::{code, in_terminal, program, stderr},
+    program::{code, in_terminal, interruptible_program, stderr},
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
@@ -19,7 +19,7 @@ async fn sandbox() -> Sandbox {
 
 /// `run`, for a terminal that can do all that is asked of it. CI is there as on the machines that test, where it must change nothing.
 fn run(port: u16, arguments: &[&str]) -> Command {
-    let mut command = program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
+    let mut command = interruptible_program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
     command.args(arguments).env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("CI", "true");
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(name);

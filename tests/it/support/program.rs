@@ -17,9 +17,22 @@ pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the environment may set for the program: its own settings, its log, its traces and its trust anchors.
 const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smtp-check");
+
 /// The program, with no setting from the environment of the tests.
 pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
+    without_settings(Command::new(PROGRAM), arguments)
+}
+
+/// The same, where signals do what they do by default. Of a shell without job control, background jobs inherit that SIGINT and SIGQUIT
+/// are ignored.
+pub(crate) fn interruptible_program(arguments: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,QUIT,HUP,TERM", PROGRAM]);
+    without_settings(command, arguments)
+}
+
+fn without_settings(mut command: Command, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         if SETTINGS.iter().any(|setting| name.to_string_lossy().starts_with(setting)) {
             command.env_remove(name);

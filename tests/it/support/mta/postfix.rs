@@ -142,7 +142,8 @@ smtpd_peername_lookup = no
 # A message stays as it was sent: no Date, no Message-Id, no From is added.
 local_header_rewrite_clients =
 virtual_mailbox_domains = example.test
-virtual_mailbox_maps = inline:{{ {{ {RECIPIENT} = mail/ }}, {{ postmaster@example.test = mail/ }}, {{ pröbe@example.test = mail/ }} }}
+virtual_mailbox_maps = inline:{{ {{ {RECIPIENT} = mail/ }},
+    {{ postmaster@example.test = mail/ }}, {{ pröbe@example.test = mail/ }} }}
 virtual_mailbox_base = {home}
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{user}
