@@ -1,7 +1,7 @@
-//! Two thousand checks at once against servers of every scenario, by the program itself in a process of its own: every report is right,
-//! and afterwards the process is as it was before.
+//! Two thousand checks at once of servers of every scenario, by the program in a process of its own: every report is
+//! right, and afterwards the process uses as much as before.
 //!
-//! A test binary of its own, so that no other test is measured beside it.
+//! A test binary of its own, so that no other test runs beside it.
 
 #[path = "it/support"]
 #[expect(dead_code, unused_imports, reason = "the fixtures are there for all tests, and this is one")]
@@ -41,15 +41,15 @@ use support::{
     temp_dir::TempDir,
 };
 
-/// So many checks at once, or a few less: each scenario of server gets the same share.
-const CROWD: usize = 2000;
-/// How long a check may last whose server lets it wait: longer than it needs to get to the phase in question.
+/// Checks at once, rounded down to the same number for each scenario.
+const CHECKS: usize = 2000;
+/// `timeout_ms` of checks that end by it: longer than they need to reach their phase.
 const TIMEOUT_MS: u64 = 10_000;
-/// For the others: a timeout there would be the crowd's fault.
-const LONG_MS: u64 = 60_000;
-/// How long the service may take to do what it should have done already, on a machine under load.
+/// `timeout_ms` of the others: a timeout would be an effect of the load.
+const LONG_TIMEOUT_MS: u64 = 60_000;
+/// Timeout for what the service should have done already, on a busy machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
-/// A check holds some 100 KiB at the worst; a leak of what servers say would be megabytes each.
+/// A check uses at most about 100 KiB; a leak of server replies would be megabytes each.
 const MAX_MEMORY_KIB: u64 = 512 * 1024;
 
 async fn ask(addr: SocketAddr, check: &Value) -> TcpStream {
@@ -62,7 +62,7 @@ async fn ask(addr: SocketAddr, check: &Value) -> TcpStream {
     stream
 }
 
-/// The report on this connection; where none comes, what came instead.
+/// The report on this connection, or what came instead.
 async fn report(mut stream: TcpStream) -> Result<Value, String> {
     let mut answer = String::new();
     let read = stream.read_to_string(&mut answer).await;
@@ -72,17 +72,17 @@ async fn report(mut stream: TcpStream) -> Result<Value, String> {
     Ok(status_and_json(&answer).1)
 }
 
-/// How slow the service is in the midst of it all: the longest time that it took to say that it is alive.
+/// How slow the service is under this load: the longest time of a response of `/healthz`.
 struct Pulse {
     slowest_ms: Arc<AtomicU64>,
-    feeling: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Pulse {
-    fn feel(addr: SocketAddr) -> Self {
+    fn start(addr: SocketAddr) -> Self {
         let slowest_ms = Arc::new(AtomicU64::new(0));
         let slowest = Arc::clone(&slowest_ms);
-        let feeling = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             loop {
                 let asked = Instant::now();
                 let mut stream = TcpStream::connect(addr).await.expect("a connection");
@@ -94,7 +94,7 @@ impl Pulse {
                 sleep(Duration::from_millis(100)).await;
             }
         });
-        Self { slowest_ms, feeling }
+        Self { slowest_ms, task }
     }
 
     fn slowest_ms(&self) -> u64 {
@@ -104,12 +104,12 @@ impl Pulse {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        self.feeling.abort();
+        self.task.abort();
     }
 }
 
-/// What is wrong with a report: it is not the server's, or it came too late for a check whose time was over. A machine under load
-/// lets every task wait; how long, the pulse tells.
+/// An error in a report: it is not the expected one, or it came too late after its timeout. On a busy machine every
+/// task is late; the pulse shows by how much.
 fn complaint(scenario: &Scenario, report: &Value, pulse_ms: u64) -> Option<String> {
     let late = report["metrics"]["duration"].as_f64().expect("always there") - TIMEOUT_MS as f64;
     let is_late = scenario.times_out() && late > 1000.0 + 2.0 * pulse_ms as f64;
@@ -117,8 +117,8 @@ fn complaint(scenario: &Scenario, report: &Value, pulse_ms: u64) -> Option<Strin
     wrong.or_else(|| is_late.then(|| format!("{}: {late} ms late: {report}", scenario.name)))
 }
 
-/// Waits until no more files are open than these.
-async fn lets_go_of_all_but(process: Process, files: usize) {
+/// Waits until at most this many files are open.
+async fn wait_for_open_files(process: Process, files: usize) {
     let deadline = Instant::now() + WAIT_TIMEOUT;
     while process.open_files() > files {
         assert!(Instant::now() < deadline, "{} files are still open, {files} were before", process.open_files());
@@ -126,8 +126,8 @@ async fn lets_go_of_all_but(process: Process, files: usize) {
     }
 }
 
-/// Waits until the process does nothing for half a second. What it has to clear away it may clear away first.
-async fn comes_to_rest(process: Process) {
+/// Waits until the process is idle for half a second. It can first finish its cleanup.
+async fn wait_until_idle(process: Process) {
     let deadline = Instant::now() + WAIT_TIMEOUT;
     loop {
         let used = process.processor_time();
@@ -141,14 +141,14 @@ async fn comes_to_rest(process: Process) {
 }
 
 fn start(ca: &Ca, scratch: &TempDir) -> ServiceProcess {
-    let (places, authority) = (CROWD.to_string(), ca.write_pem(scratch.path()));
+    let (places, authority) = (CHECKS.to_string(), ca.write_pem(scratch.path()));
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--log-format=json"]);
     command.args(["--max-checks", &places, "--max-checks-per-target", &places]);
     command.args(["--header-timeout=60s", "--body-timeout=60s", "--ca-file"]).arg(authority);
     ServiceProcess::start(command)
 }
 
-/// How many files are open once that no longer changes.
+/// The number of open files, when it no longer changes.
 async fn open_files_at_rest(process: Process) -> usize {
     let mut before = process.open_files();
     loop {
@@ -161,11 +161,11 @@ async fn open_files_at_rest(process: Process) -> usize {
 }
 
 fn check_of((server, scenario): &(SmtpServer, Scenario)) -> Value {
-    scenario.check(server, if scenario.times_out() { TIMEOUT_MS } else { LONG_MS })
+    scenario.check(server, if scenario.times_out() { TIMEOUT_MS } else { LONG_TIMEOUT_MS })
 }
 
-/// Asks for so many checks of each scenario, all at once, and gives each scenario's number with what came. Those that are to be left waiting
-/// go ahead: they have to get to where that is before their time is over.
+/// Requests this many checks of each scenario at once, and returns the index of the scenario with each result. Those
+/// that end by timeout start first: they have to reach their phase before that.
 async fn answers_of_all(
     addr: SocketAddr,
     scenarios: &[(SmtpServer, Scenario)],
@@ -199,13 +199,13 @@ async fn two_thousand_checks_at_once() {
         .into_iter()
         .map(|scenario| (SmtpServer::serve(scenario.script.clone()), scenario))
         .collect();
-    let each = CROWD / scenarios.len();
+    let each = CHECKS / scenarios.len();
 
-    // What is opened once and stays is open now. The connection of this first check is closed a moment after its answer.
+    // Files that stay open are open now. The connection of this first check is closed a moment after its response.
     report(ask(addr, &check_of(&scenarios[0])).await).await.expect("a first report");
     let idle = timeout(WAIT_TIMEOUT, open_files_at_rest(process)).await.expect("it comes to rest");
 
-    let pulse = Pulse::feel(addr);
+    let pulse = Pulse::start(addr);
     let answers = answers_of_all(addr, &scenarios, each).await;
     assert_eq!(answers.len(), each * scenarios.len());
     let pulse_ms = pulse.slowest_ms();
@@ -221,30 +221,30 @@ async fn two_thousand_checks_at_once() {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     assert!(complaints.is_empty(), "{} are wrong; pulse {pulse_ms} ms, load {load}: {complaints:#?}", complaints.len());
 
-    // Every connection is over, at both ends.
+    // Every connection is closed, at both ends.
     for (which, (server, scenario)) in scenarios.iter().enumerate() {
         let connections = each + usize::from(which == 0);
         let sessions = server.wait_for_sessions(connections).await;
         assert_eq!((sessions.len(), server.connections()), (connections, connections), "{}", scenario.name);
         assert!(sessions.iter().all(|session| session.end != End::Limit), "{}", scenario.name);
     }
-    lets_go_of_all_but(process, idle).await;
+    wait_for_open_files(process, idle).await;
 
-    // Every place is free again, for as many checks more; and they all end when their callers hang up.
+    // Every slot is free again for as many checks; and they all end when their clients disconnect.
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let mut check = check_of(&scenarios[0]);
     check["port"] = json!(silent.port());
     let mut callers = Vec::new();
-    for _ in 0..CROWD {
+    for _ in 0..CHECKS {
         callers.push(ask(addr, &check).await);
     }
-    silent.wait_for_open(CROWD).await;
+    silent.wait_for_open(CHECKS).await;
     drop(callers);
-    silent.wait_for_sessions(CROWD).await;
-    lets_go_of_all_but(process, idle).await;
+    silent.wait_for_sessions(CHECKS).await;
+    wait_for_open_files(process, idle).await;
 
-    // And nothing goes on behind the scenes.
-    comes_to_rest(process).await;
+    // Nothing runs in the background.
+    wait_until_idle(process).await;
     let peak = process.peak_memory();
     assert!(peak < MAX_MEMORY_KIB, "{peak} KiB");
 

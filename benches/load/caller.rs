@@ -1,4 +1,4 @@
-//! A caller with a connection that it keeps.
+//! A client with a persistent connection.
 
 use std::{
     net::SocketAddr,
@@ -12,13 +12,13 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any answer here may take.
+/// Timeout of a response.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug)]
 pub(crate) struct Caller(BufReader<TcpStream>);
 
-/// What came back, and how long that took.
+/// The response, and how long it took.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -34,15 +34,15 @@ impl Caller {
         Self(BufReader::new(stream))
     }
 
-    /// Sends what `check` or `HEALTH` made, and waits for nothing.
-    pub(crate) async fn say(&mut self, request: &[u8]) {
+    /// Sends a request of `check` or `HEALTH`, and does not wait.
+    pub(crate) async fn send(&mut self, request: &[u8]) {
         self.0.get_mut().write_all(request).await.expect("the service reads");
     }
 
-    /// Sends it and waits for the answer.
+    /// Sends a request and waits for the response.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Response {
         let asked = Instant::now();
-        self.say(request).await;
+        self.send(request).await;
         timeout(WAIT_TIMEOUT, self.answer(asked)).await.expect("an answer in time")
     }
 

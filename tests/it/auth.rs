@@ -1,4 +1,4 @@
-//! AUTH: what goes over the wire and when, and that no secret comes back out by any door.
+//! AUTH: what is sent and when, and that no secret appears in a report or in the log.
 
 use std::io::Read;
 
@@ -12,7 +12,7 @@ use super::support::{
     smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
-/// Has characters that JSON, Rust and base64 write in different ways.
+/// Contains characters that JSON, Rust and base64 write in different ways.
 const PASSWORD: &str = "corr\"ect\\hörse";
 
 fn compliant() -> Script {
@@ -29,7 +29,7 @@ fn with(mut parameters: Value, name: &str, value: impl Into<Value>) -> Value {
 }
 
 #[tokio::test]
-async fn each_mechanism_says_its_part_and_no_more() {
+async fn each_sasl_mechanism_sends_exactly_its_responses() {
     let app = TestApp::start().await;
     let base64 = |text: &str| STANDARD.encode(text);
     for (mechanism, authorization_id, lines) in [
@@ -64,7 +64,7 @@ async fn without_a_mechanism_credentials_are_ignored() {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_sent_before_it_is_asked_for() {
+async fn no_credentials_are_sent_before_the_334_challenge() {
     let app = TestApp::start().await;
     let answers = [
         ("235 2.7.0 Come in\r\n", 235, false),
@@ -88,7 +88,7 @@ async fn nothing_secret_is_sent_before_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_a_rejection() {
+async fn a_wrong_password_is_rejected() {
     let app = TestApp::start().await;
     for mechanism in ["plain", "login"] {
         let server = SmtpServer::serve(compliant());
@@ -101,7 +101,7 @@ async fn a_wrong_password_is_a_rejection() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_stops_asking_is_not_told_more() {
+async fn endless_challenges_get_no_further_response() {
     let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), "334 YWdhaW4=\r\n"));
     let report = TestApp::start().await.check(login(&server, "plain")).await;
     assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
@@ -109,14 +109,14 @@ async fn a_server_that_never_stops_asking_is_not_told_more() {
 }
 
 #[tokio::test]
-async fn credentials_in_clear_text_are_warned_of() {
+async fn credentials_in_clear_text_give_a_warning() {
     let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
     let warnings = |report: &Value| report["warnings"].as_array().expect("warnings").len();
     for (script, parameter, expected) in [
         (compliant(), "transcript", 1),
         (compliant().with_starttls(&identity), "starttls", 0),
         (compliant().with_implicit_tls(&identity), "implicit_tls", 0),
-        // Nothing was sent that would be worth a warning.
+        // No warning: no credentials were sent.
         (compliant().on(Step::Auth, "503 5.5.1 Not here\r\n"), "transcript", 0),
     ] {
         let server = SmtpServer::serve(script);
@@ -128,11 +128,11 @@ async fn credentials_in_clear_text_are_warned_of() {
     }
 }
 
-/// An echo of the password: what the server says, and what of it must not be seen again.
+/// An echo of the password: what the server says, and which part of it has to be masked.
 struct Echo {
     said: String,
     secret: String,
-    /// It is nothing but the secret.
+    /// The echo is the secret alone.
     whole: bool,
 }
 
@@ -148,7 +148,7 @@ fn echoes() -> Vec<Echo> {
     for before in ["", "x", "xy", "authzid\0user\0", "authzid\0users\0", "authzid\0users2\0"] {
         for after in ["", "z", "zz"] {
             let said = STANDARD.encode(format!("{before}{PASSWORD}{after}"));
-            // The characters that no other byte has a part in.
+            // The characters that are made of bits of the secret alone.
             let first = (before.len() * 8).div_ceil(6);
             let end = (before.len() + PASSWORD.len()) * 8 / 6;
             echoes.push(Echo { secret: said[first..end].to_owned(), said, whole: false });
@@ -157,7 +157,7 @@ fn echoes() -> Vec<Echo> {
     echoes
 }
 
-/// The steps at which a server can echo what it was told, and how it must begin to be an answer. An empty one is no reply at all.
+/// The steps at which a server can echo the password, and how the reply has to begin. An empty text is no reply at all.
 const ANSWERS: [(Step, &str); 8] = [
     (Step::SaslResponse(1), "235 "),
     (Step::SaslResponse(1), "535-5.7.8 "),
@@ -170,7 +170,7 @@ const ANSWERS: [(Step, &str); 8] = [
 ];
 
 #[tokio::test]
-async fn no_echo_of_the_password_is_seen_again() {
+async fn an_echo_of_the_password_is_masked() {
     let app = TestApp::start().await;
     for Echo { said, secret, whole } in echoes() {
         for (step, beginning) in ANSWERS {
@@ -182,7 +182,7 @@ async fn no_echo_of_the_password_is_seen_again() {
             let escaped = json!(secret).to_string();
             assert!(!text.contains(&secret), "{step:?} {beginning:?}: {report:#}");
             assert!(!text.contains(escaped.trim_matches('"')), "{step:?} {beginning:?}: {report:#}");
-            // What `{:?}` makes of the password.
+            // The password as `{:?}` writes it.
             assert!(!text.contains("corr") && !text.contains("rse"), "{step:?} {beginning:?}: {report:#}");
             let masked = if whole { "*** you said" } else { "***" };
             assert!(text.contains(masked), "{step:?} {beginning:?}: {report:#}");
@@ -190,9 +190,9 @@ async fn no_echo_of_the_password_is_seen_again() {
     }
 }
 
-/// What a mask hides of a server that was told nothing yet is no echo, and would tell its owner that a guess was right.
+/// Before the password is sent, nothing is masked: such a text is no echo, and a mask would confirm a guessed password.
 #[tokio::test]
-async fn nothing_is_hidden_before_the_password_was_told() {
+async fn nothing_is_masked_before_the_password_was_sent() {
     let app = TestApp::start().await;
     let steps = [
         (Step::Greeting, "220 "),
@@ -210,14 +210,14 @@ async fn nothing_is_hidden_before_the_password_was_told() {
             assert!(guess.is_some_and(|text| text.contains(&said)), "{step:?}: {report:#}");
         }
     }
-    // Of LOGIN's two responses the second has the password.
+    // LOGIN sends the password in its second response.
     let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), format!("535 {PASSWORD}\r\n")));
     let report = app.check(login(&server, "login")).await;
     assert_eq!(report["failure"]["message"], PASSWORD, "{report:#}");
 }
 
 #[tokio::test]
-async fn a_part_of_an_echo_is_not_seen_either() {
+async fn a_partial_echo_of_the_password_is_masked() {
     let app = TestApp::start().await;
     let response = STANDARD.encode(format!("\0user\0{PASSWORD}"));
     let (head, tail) = response.split_at(15);
@@ -238,7 +238,7 @@ async fn a_part_of_an_echo_is_not_seen_either() {
 }
 
 #[tokio::test]
-async fn an_echo_ahead_of_its_time_is_not_seen_either() {
+async fn an_early_echo_of_the_password_is_masked() {
     let app = TestApp::start().await;
     for Echo { said, secret, .. } in echoes() {
         let early = format!("250 2.1.0 Ok\r\n250 {said}\r\n");
@@ -251,7 +251,7 @@ async fn an_echo_ahead_of_its_time_is_not_seen_either() {
 }
 
 #[tokio::test]
-async fn a_quoted_line_is_not_cut_within_the_password() {
+async fn a_quoted_line_is_not_truncated_within_the_password() {
     let app = TestApp::start().await;
     for filler in 100..125 {
         let garbage = Action::reply(format!("{}{PASSWORD}\r\n", "-".repeat(filler)));
@@ -264,7 +264,7 @@ async fn a_quoted_line_is_not_cut_within_the_password() {
 }
 
 #[tokio::test]
-async fn masked_words_are_masked_in_every_place_of_the_report() {
+async fn the_password_is_masked_in_every_field_of_the_report() {
     let answer = format!("535-5.7.8 {PASSWORD}\r\n535 5.7.8 is wrong\r\n");
     let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), answer));
     let report = TestApp::start().await.check(with(login(&server, "plain"), "transcript", true)).await;
@@ -276,7 +276,7 @@ async fn masked_words_are_masked_in_every_place_of_the_report() {
     assert_eq!(heard.filter(|line| line["text"] == "535-5.7.8 ***").count(), 1, "{report:#}");
 }
 
-/// Has the program serve with every level of its log switched on, sends it one request, and returns the answer and the log.
+/// Starts the program with every log level on, sends one request, and returns the response and the log.
 fn logged_by_the_program(parameters: &Value) -> (String, String) {
     let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
     command.env("RUST_LOG", "trace");
@@ -303,7 +303,7 @@ async fn no_secret_is_in_the_log() {
             let run = tokio::task::spawn_blocking(move || logged_by_the_program(&parameters));
             let (answer, log) = run.await.expect("no panic");
             assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("*** *** is wrong"), "{answer}");
-            // Somebody did log something, or this test would prove nothing.
+            // Without log lines this test would prove nothing.
             assert!(log.lines().any(|line| line.contains("TRACE")), "{log}");
             for Echo { said, secret, .. } in echoes() {
                 assert!(!log.contains(&said) && !log.contains(&secret), "{log}");

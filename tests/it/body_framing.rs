@@ -1,4 +1,4 @@
-//! Bodies that are framed in every way, over a real connection.
+//! Request bodies with every kind of framing (RFC 9112, section 6), over a real connection.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -13,14 +13,14 @@ use smtp_check::http::Guard;
 
 use super::support::app::TestApp;
 
-/// What the service says to these bytes until it closes the connection, or has told the whole problem.
+/// The response to these bytes, read until the service closes the connection or the problem document is complete.
 async fn told(app: &TestApp, head: &str, body: &[u8]) -> String {
     let caller = TcpStream::connect(app.addr()).await.expect("a connection");
     let (mut reading, mut writing) = caller.into_split();
     let head = format!("POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n");
     let sent = [head.as_bytes(), body].concat();
     let sending = tokio::spawn(async move {
-        // The service may have said all before it has read all.
+        // The service can respond before it has read everything.
         writing.write_all(&sent).await.ok();
         writing
     });
@@ -42,7 +42,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_framed() {
+async fn bad_bodies_are_rejected_with_content_length_and_with_chunks() {
     let app = TestApp::start().await;
     let most = 1 << 20;
     for (body, status) in [
@@ -67,7 +67,7 @@ async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_f
 }
 
 #[tokio::test]
-async fn a_body_of_two_lengths_is_refused() {
+async fn ambiguous_content_length_is_rejected() {
     let app = TestApp::start().await;
     for head in [
         "Content-Length: 2\r\nContent-Length: 3\r\n",
@@ -80,23 +80,23 @@ async fn a_body_of_two_lengths_is_refused() {
     }
 }
 
-/// A request that would be answered with the program's name.
+/// A request whose response would have the name of the program.
 const HIDDEN: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
 
-/// Everything that the service says until it closes the connection. The second half is sent once the first is answered.
+/// All responses until the service closes the connection. The second half is sent after the first response.
 async fn told_in_all(addr: SocketAddr, halves: [String; 2]) -> String {
     let mut caller = TcpStream::connect(addr).await.expect("a connection");
     caller.write_all(halves[0].as_bytes()).await.expect("a caller that is read");
     let mut answers = vec![0; 4096];
     let first = timeout(Duration::from_secs(20), caller.read(&mut answers)).await.expect("in time").expect("an answer");
     answers.truncate(first);
-    // The service may have closed the connection, which is as well.
+    // It is also correct that the service has closed the connection.
     caller.write_all(halves[1].as_bytes()).await.ok();
     timeout(Duration::from_secs(20), caller.read_to_end(&mut answers)).await.expect("closed in time").ok();
     String::from_utf8_lossy(&answers).into_owned()
 }
 
-/// Heads and what follows them: a request that is hidden in a body, or comes after the last one.
+/// Request heads and what follows them: a request hidden in a body, or after the last chunk.
 fn hiding_places() -> Vec<(String, String)> {
     let size = HIDDEN.len();
     vec![
@@ -110,9 +110,9 @@ fn hiding_places() -> Vec<(String, String)> {
     ]
 }
 
-/// HTTP request smuggling, or desync: whatever comes of a request, its body is a body.
+/// HTTP request smuggling (desync): a body is never read as a request, whatever the response is.
 #[tokio::test]
-async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
+async fn request_smuggling_is_prevented() {
     let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
     let builder = || TestApp::builder().header_timeout(Duration::from_secs(1));
     let guarded = builder().guard(Guard::new(tokens)).start().await;

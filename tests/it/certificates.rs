@@ -1,4 +1,5 @@
-//! Certificates: every error is named, none stops a check that only records them, and no credential goes to whom is not trusted.
+//! Certificates: every error is reported, `record` continues the check, and credentials never go to an untrusted
+//! server.
 
 use rcgen::{KeyUsagePurpose, date_time_ymd};
 use serde_json::{Value, json};
@@ -10,13 +11,13 @@ use super::support::{
     smtpd::{End, Script, Session, SmtpServer},
 };
 
-/// An identity, what is wrong with it, and words that `cert_error` has.
+/// An identity, its errors, and words that have to be in `cert_error`.
 struct Case {
     what: &'static str,
     identity: Identity,
     errors: &'static [&'static str],
     words: &'static [&'static str],
-    /// The server proves that the key is its own.
+    /// The server proves possession of the key.
     key_proven: bool,
 }
 
@@ -24,7 +25,7 @@ fn mx() -> Leaf {
     Leaf::for_name("mx.test")
 }
 
-/// Everything that can be wrong, for a check that asks for `mx.test` and trusts `ca`.
+/// All errors that a certificate can have, for a check of `mx.test` that trusts `ca`.
 fn cases(ca: &Ca) -> Vec<Case> {
     let mut cases = proven(ca);
     cases.extend(unproven(ca));
@@ -78,7 +79,7 @@ fn proven(ca: &Ca) -> Vec<Case> {
     ]
 }
 
-/// Where the server's proof of its key cannot be checked, or is none.
+/// The server's signature cannot be verified, or is wrong.
 fn unproven(ca: &Ca) -> Vec<Case> {
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: false };
     let everything = Leaf::for_name("other.test").expired().client_only();
@@ -110,7 +111,7 @@ fn unproven(ca: &Ca) -> Vec<Case> {
     ]
 }
 
-/// A check of a server that shows this identity, and what the server saw of it.
+/// Checks a server with this identity, and returns the report and what the server recorded.
 async fn check(app: &TestApp, script: Script, more: Value) -> (Value, Session) {
     let server = SmtpServer::serve(script.with_credentials("user", "correct horse"));
     let mut parameters = json!({"port": server.port(), "starttls": true, "tls_server_name": "mx.test"});
@@ -131,7 +132,7 @@ fn errors(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_error_is_named_and_the_check_goes_on() {
+async fn every_certificate_error_is_reported_and_the_check_continues() {
     let ca = Ca::new("Test CA");
     let app = TestApp::builder().trust(&ca).start().await;
     for Case { what, identity, errors: expected, words, .. } in cases(&ca) {
@@ -153,7 +154,7 @@ async fn every_error_is_named_and_the_check_goes_on() {
 }
 
 #[tokio::test]
-async fn whoever_requires_a_good_certificate_sends_nothing_to_a_bad_one() {
+async fn tls_verify_require_sends_nothing_to_a_server_with_a_bad_certificate() {
     let ca = Ca::new("Test CA");
     let app = TestApp::builder().trust(&ca).start().await;
     for Case { what, identity, errors: expected, words, .. } in cases(&ca) {
@@ -213,7 +214,7 @@ async fn credentials_go_only_to_a_server_that_proves_its_key() {
             }
         }
     }
-    // Where the check ends before AUTH, no credential would be sent.
+    // A check that ends before AUTH would send no credentials anyway.
     let script = Script::compliant().with_starttls(ca.issue(mx()).with_foreign_key());
     let mut parameters = credentials();
     parameters["stop_after"] = json!("starttls");
@@ -252,7 +253,7 @@ async fn certificate_metrics_are_exact() {
 }
 
 #[tokio::test]
-async fn certificate_metrics_are_there_with_tls_and_only_then() {
+async fn certificate_metrics_exist_only_with_tls() {
     let (app, ca) = (TestApp::start().await, Ca::new("Test CA"));
     let (report, _) = check(&app, Script::compliant(), json!({"starttls": false})).await;
     let metrics = report["metrics"].as_object().expect("metrics");
@@ -265,7 +266,7 @@ async fn certificate_metrics_are_there_with_tls_and_only_then() {
 }
 
 #[tokio::test]
-async fn the_chain_is_shown_certificate_by_certificate() {
+async fn the_report_has_every_certificate_of_the_chain() {
     let ca = Ca::new("Test CA");
     let app = TestApp::builder().trust(&ca).start().await;
     let identity = ca.intermediate("Intermediate").issue(mx().key_type(KeyType::Rsa2048).and_name("mail.test"));
@@ -287,7 +288,7 @@ async fn the_chain_is_shown_certificate_by_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_may_be_trusted_by_its_address() {
+async fn a_certificate_for_the_ip_address_is_trusted() {
     let ca = Ca::new("Test CA");
     let app = TestApp::builder().trust(&ca).start().await;
     let server = SmtpServer::serve(Script::compliant().with_starttls(ca.issue(Leaf::for_name("127.0.0.1"))));

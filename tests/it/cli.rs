@@ -1,4 +1,4 @@
-//! The program as a user starts it: exit codes, the layers of its settings, and how it ends.
+//! The program as a user starts it: exit codes, sources of settings, and shutdown.
 
 use std::{
     io::{Read, Write},
@@ -14,15 +14,15 @@ use crate::support::{
 };
 
 #[test]
-fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
+fn a_bad_setting_of_any_source_stops_the_start() {
     let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"max_checks = 0");
     let tokens = scratch.write("tokens", b"hunter2");
-    // What `printf "$UNSET" | sha256sum` says.
+    // SHA-256 of the empty string.
     let of_nothing = format!("one:{}\n", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     let open_to_all = scratch.write("open", of_nothing.as_bytes());
     let pem = scratch.write("ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    // A port that is taken: whoever got as far as to bind it would complain about that.
+    // A port in use: a program that gets as far as binding it would complain about the port.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = format!("--listen={}", taken.local_addr().expect("bound"));
     let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
@@ -49,7 +49,7 @@ fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_port_in_use_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     let output = program(&["--listen", &address]).output().expect("the program starts");
@@ -58,7 +58,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+fn flags_override_the_environment_and_the_environment_overrides_the_file() {
     let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"listen = '127.0.0.3:0'\nlog_format = 'json'\n");
     let listening_on = |flag: Option<&str>, variable: Option<&str>| {
@@ -73,7 +73,7 @@ fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
-fn an_idle_service_ends_with_code_0_at_once() {
+fn an_idle_service_exits_with_code_0_at_once() {
     for signal in ["TERM", "INT"] {
         let served = ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
         assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
@@ -84,7 +84,7 @@ fn an_idle_service_ends_with_code_0_at_once() {
 }
 
 #[test]
-fn the_log_tells_who_asked_and_never_the_token() {
+fn the_log_has_the_name_of_the_token_and_never_the_token() {
     let scratch = TempDir::new();
     let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
@@ -97,7 +97,7 @@ fn the_log_tells_who_asked_and_never_the_token() {
     assert!(served.get("/openapi.json?secret=alpha", "Authorization: Bearer alpha\r\n").starts_with("HTTP/1.1 200 "));
     served.signal("TERM");
     let mut answered = Vec::new();
-    // The channel ends with the program's stderr.
+    // The channel ends when the program closes stderr.
     while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         assert!(!line.contains("alpha"), "{line}");
         let line: Value = serde_json::from_str(&line).expect("JSON");
@@ -133,7 +133,7 @@ fn openapi_prints_the_document_in_the_repository() {
 }
 
 #[test]
-fn run_names_every_bad_parameter_by_its_flag() {
+fn run_reports_every_invalid_parameter_by_its_flag() {
     let output = program(&["run", "--port", "0", "--timeout-ms", "-1", "--from", "nobody"])
         .output()
         .expect("the program starts");
@@ -163,7 +163,7 @@ fn run_refuses_a_forbidden_target() {
     assert!(stderr(&output).trim_end().ends_with("(allow it with --target-allow-host)"), "{}", stderr(&output));
 }
 
-/// The demo, what it has printed, and where its mail server listens.
+/// The demo, its output, and the address of its mail server.
 fn demo(scratch: &TempDir) -> (ServiceProcess, String, String) {
     let printed = scratch.write("printed", b"");
     let stdout = std::fs::File::create(&printed).expect("writable");
@@ -196,7 +196,7 @@ fn the_demo_prints_a_request_that_works() {
 }
 
 #[test]
-fn run_ends_with_the_outcome_of_the_check() {
+fn run_exits_with_the_outcome_of_the_check() {
     let (_served, _, port) = demo(&TempDir::new());
     let run = |arguments: &[&str], password: Option<&str>| {
         let mut command = program(&["run", "--target", "127.0.0.1", "--port", &port]);

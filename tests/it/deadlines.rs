@@ -1,4 +1,4 @@
-//! A check is over when its time is over, wherever the server leaves it waiting.
+//! The deadline of a check holds in every phase, whatever the server does.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
@@ -16,14 +16,14 @@ use super::support::{
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// The time that a check is given, in ms.
+/// `timeout_ms` of the checks.
 const TIMEOUT: u32 = 400;
-/// How much later its report may be there, in ms.
+/// Tolerance after the deadline, in ms.
 pub(crate) const GRACE: f64 = 100.0;
-/// A machine under load may let any process wait for longer than that. It does not do so every time; a defect does.
+/// On a busy machine a process can be late by more than the tolerance. That does not happen every time; a defect does.
 pub(crate) const TRIES: usize = 20;
 
-/// Asks until a report is in time. Too early it is never, and its failure is always a timeout.
+/// Repeats the check until a report is in time. No report may be early, and the failure is always a timeout.
 async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
     let mut parameters = with_defaults(parameters);
     parameters["timeout_ms"] = json!(TIMEOUT);
@@ -35,7 +35,7 @@ async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
         let duration = report["metrics"]["duration"].as_f64().expect("always there");
         let (failed_in, kind, temporary) = failure(&report);
         assert_eq!((kind, temporary), ("timeout", true), "{report:#}");
-        // The wall clock is in it, which is no stopwatch: a millisecond for that.
+        // `started_at` is of the wall clock, which is not monotonic: one millisecond of tolerance.
         assert!(duration >= timeout && answered >= timeout - 1.0, "{duration} ms, {answered} ms: {report:#}");
         if failed_in == phase && answered.max(duration) <= timeout + GRACE {
             assert_left_open(&report, phase);
@@ -46,8 +46,8 @@ async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
     panic!("{phase}: not once in time: {tries:#?}");
 }
 
-/// How long, in ms, a large request was under way before its check began: to write and to read it takes a debug build longer than the
-/// grace. A small one gets no such allowance.
+/// How long, in ms, a large request was in transit before its check began: in a debug build, to write and to read it
+/// takes longer than the tolerance. A small request gets no such allowance.
 fn before_it_began(parameters: &Value, report: &Value, asked: OffsetDateTime) -> f64 {
     if parameters.get("payload").is_none() {
         return 0.0;
@@ -65,7 +65,7 @@ fn assert_left_open(report: &Value, phase: &str) {
 }
 
 #[tokio::test]
-async fn a_name_server_that_is_silent() {
+async fn timeout_in_dns() {
     let dns = DnsServer::serve(Zone::new().silent("mx.test").silent("example.test"));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let report = timed_out_in(&app, "dns", json!({"target": "mx.test"})).await;
@@ -74,7 +74,8 @@ async fn a_name_server_that_is_silent() {
     timed_out_in(&app, "dns", json!({"target": null, "to": "probe@example.test"})).await;
 }
 
-/// A listener whose queue is full: the system drops every further SYN. Whoever fills the queue is kept along.
+/// A listener with a full accept queue: the kernel drops every further SYN. The connections that fill the queue are
+/// kept open.
 struct Deaf {
     listener: Socket,
     _queue: Vec<StdTcpStream>,
@@ -99,7 +100,7 @@ impl Deaf {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer() {
+async fn timeout_in_connect() {
     let deaf = Deaf::new();
     let report = timed_out_in(&TestApp::start().await, "connect", json!({"port": deaf.addr().port()})).await;
     assert_eq!(phase_names(&report), ["connect"]);
@@ -107,7 +108,7 @@ async fn an_address_that_does_not_answer() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_in_clear() {
+async fn timeout_in_every_phase_without_tls() {
     let app = TestApp::start().await;
     let credentials = json!({"sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"});
     for (step, phase) in [
@@ -129,7 +130,7 @@ async fn a_server_that_is_silent_in_clear() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_around_tls() {
+async fn timeout_around_tls() {
     let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let deaf = |reply: &str| Action::reply(reply).then(Action::silence());
@@ -148,7 +149,7 @@ async fn a_server_that_is_silent_around_tls() {
 }
 
 #[tokio::test]
-async fn a_server_that_expects_no_proxy_header_and_says_nothing() {
+async fn timeout_after_the_proxy_header() {
     let server = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let check = json!({"port": server.port(), "proxy_protocol": true});
     let report = timed_out_in(&TestApp::start().await, "banner", check).await;
@@ -156,7 +157,7 @@ async fn a_server_that_expects_no_proxy_header_and_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_reading() {
+async fn timeout_while_the_server_does_not_read() {
     let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let payload = ("x".repeat(70) + "\r\n").repeat(12_000);
@@ -173,9 +174,9 @@ async fn a_server_that_stops_reading() {
     }
 }
 
-/// Neither a byte now and then nor a flood of them keeps a check from its end.
+/// Neither a byte now and then nor a flood of bytes extends the deadline.
 #[tokio::test]
-async fn a_server_that_never_stops_talking() {
+async fn timeout_although_the_server_keeps_sending() {
     let app = TestApp::start().await;
     let trickle =
         (0..300).fold(Action::reply("250-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
@@ -188,9 +189,9 @@ async fn a_server_that_never_stops_talking() {
     timed_out_in(&app, "tls", json!({"port": server.port(), "implicit_tls": true})).await;
 }
 
-/// A mail server that never answers QUIT costs a second, or what is left of the check's time, and fails nothing.
+/// An unanswered QUIT costs at most a second, or the rest of the time, and fails nothing.
 #[tokio::test]
-async fn a_quit_that_is_never_answered() {
+async fn unanswered_quit_costs_at_most_one_second() {
     let app = TestApp::start().await;
     let trickle =
         (0..600).fold(Action::reply("221-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
@@ -206,7 +207,8 @@ async fn a_quit_that_is_never_answered() {
                 assert!(durations.len() < TRIES, "{durations:?}");
                 let report = app.check(check.clone()).await;
                 if failure(&report).1 == "timeout" {
-                    // The time was over before QUIT: a busy machine does that now and then, a silent QUIT must not.
+                    // The time was over before QUIT: that happens now and then on a busy machine, and is not the fault
+                    // of QUIT.
                     durations.push(f64::INFINITY);
                     continue;
                 }
@@ -217,7 +219,8 @@ async fn a_quit_that_is_never_answered() {
                 }
                 assert_left_open(&report, "quit");
                 let duration = report["metrics"]["duration"].as_f64().expect("always there");
-                // The check's time begins with the check, the second for QUIT with QUIT. To the millisecond: it is stamped by itself.
+                // The deadline counts from the start of the check, the second for QUIT from QUIT. Tolerance of 1 ms:
+                // both are stamped separately.
                 let quit = report["phases"].as_array().and_then(|phases| phases.last()?["started_ms"].as_f64());
                 let begun = if timeout_ms == TIMEOUT { 0.0 } else { quit.expect("begun") };
                 assert!(duration - begun >= bound - 1.0, "{duration} - {begun}");

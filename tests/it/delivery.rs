@@ -1,4 +1,4 @@
-//! The main job: a check that delivers, and what its report says.
+//! A check that delivers a message, and its report.
 
 use std::{net::Ipv6Addr, time::Duration};
 
@@ -11,7 +11,7 @@ use super::support::{
     smtpd::{Action, End, Script, Session, SmtpServer, Step},
 };
 
-/// A check of this server, and what the server saw of it.
+/// Runs a check of this server, and returns the report and what the server recorded.
 async fn check(script: Script, mut parameters: Value) -> (Value, Session) {
     let server = SmtpServer::serve(script);
     parameters["port"] = json!(server.port());
@@ -38,7 +38,7 @@ async fn a_message_is_delivered() {
 }
 
 #[tokio::test]
-async fn the_payload_goes_out_as_it_stands() {
+async fn the_payload_is_sent_unchanged() {
     for (payload, message) in [
         (None, "Subject: Testing\r\n"),
         (Some(""), "\r\n"),
@@ -59,7 +59,7 @@ async fn the_payload_goes_out_as_it_stands() {
 }
 
 #[tokio::test]
-async fn a_dot_that_the_server_takes_off_is_warned_of() {
+async fn a_leading_dot_in_the_payload_gives_a_warning() {
     for (payload, line) in [("a\nb\n..\n", Some("line 3")), (".x", Some("line 1")), ("a.\nb", None)] {
         let (report, _) = check(Script::compliant(), json!({"payload": payload})).await;
         let warnings = report["warnings"].as_array().expect("warnings");
@@ -68,13 +68,13 @@ async fn a_dot_that_the_server_takes_off_is_warned_of() {
             assert!(warnings[0].as_str().is_some_and(|text| text.contains(line)), "{report:#}");
         }
     }
-    // What was not sent is not warned of.
+    // No warning about what was not sent.
     let (report, _) = check(Script::compliant(), json!({"payload": "..", "stop_after": "rcptto"})).await;
     assert_eq!(report["warnings"], json!([]));
 }
 
 #[tokio::test]
-async fn the_envelope_is_that_of_the_parameters() {
+async fn the_envelope_is_the_one_of_the_parameters() {
     for (parameters, commands) in [
         (json!({}), ["EHLO noit.local", "MAIL FROM:<>", "RCPT TO:<probe@example.test>"]),
         (
@@ -93,7 +93,7 @@ async fn the_envelope_is_that_of_the_parameters() {
 }
 
 #[tokio::test]
-async fn eight_bits_are_announced_where_that_is_offered() {
+async fn body_8bitmime_is_announced_where_it_is_offered() {
     let offers = |keywords: &[&str]| Script::compliant().with_capabilities(keywords);
     for (script, parameters, mail_from, warnings) in [
         (offers(&["8BITMIME"]), json!({"payload": "grüße"}), "MAIL FROM:<> BODY=8BITMIME", 0),
@@ -127,7 +127,7 @@ async fn eight_bits_are_announced_where_that_is_offered() {
 }
 
 #[tokio::test]
-async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
+async fn a_non_ascii_address_needs_smtputf8() {
     for parameters in [json!({"from": "jürgen@example.test"}), json!({"to": "jürgen@example.test"})] {
         let (report, session) = check(Script::compliant().with_capabilities(&["8BITMIME"]), parameters).await;
         assert_eq!(failure(&report), ("mailfrom", "unsupported", false), "{report:#}");
@@ -139,7 +139,7 @@ async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
 }
 
 #[tokio::test]
-async fn what_counts_is_offered_inside_tls() {
+async fn capabilities_after_tls_replace_those_before() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     for (outside, inside, mail_from) in [
         ("250-mx.test\r\n250 8BITMIME\r\n", "250 mx.test\r\n", "MAIL FROM:<>"),
@@ -167,7 +167,7 @@ async fn a_server_on_ipv6_is_checked() {
 }
 
 #[tokio::test]
-async fn a_check_ends_where_stop_after_says() {
+async fn stop_after_ends_the_check_after_that_phase() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let commands = [
         "EHLO noit.local",
@@ -211,8 +211,8 @@ async fn a_check_that_ends_before_the_recipient_needs_none() {
     }
 }
 
-/// A check whose message is more than the buffers of both ends can take, so that writing it fails: the server says `last_word` in the
-/// middle of it, reads no more, and resets the connection a while later.
+/// A check with a message larger than the buffers of both ends, so that writing it fails: the server sends `last_word`
+/// during the message, stops reading, and resets the connection later.
 async fn cut_off(last_word: &str) -> Value {
     let size = 12 << 20;
     let app = TestApp::builder().body_limits(BodyLimits::new(2 * size, Duration::from_secs(30), 100)).start().await;
@@ -224,7 +224,7 @@ async fn cut_off(last_word: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_a_message_has_its_last_word() {
+async fn the_reply_of_a_server_that_closes_during_the_message_is_reported() {
     let report = cut_off("552 5.3.4 too large\r\n").await;
     assert_eq!(failure(&report), ("body", "rejected", false), "{report:#}");
     assert_eq!((&report["failure"]["code"], &report["failure"]["enhanced_code"]), (&json!(552), &json!("5.3.4")));

@@ -1,4 +1,4 @@
-//! HTTPS with real callers: curl, and rustls by hand.
+//! HTTPS with real clients: curl, and rustls.
 
 use std::{
     path::Path,
@@ -29,12 +29,12 @@ use super::support::{
     temp_dir::TempDir,
 };
 
-/// What a caller is given for its handshake, and then for its header.
+/// The timeout for the handshake, and then for the header.
 const BOUND: Duration = Duration::from_millis(400);
-/// The same where callers are to come through the handshake, which takes a debug build its time.
+/// The same where the handshake has to succeed, which takes time in a debug build.
 const AMPLE: Duration = Duration::from_secs(2);
 
-/// An authority, a certificate for `localhost`, and its files.
+/// A certificate authority, a certificate for `localhost`, and its files.
 struct Pki {
     ca: Ca,
     folder: TempDir,
@@ -49,7 +49,7 @@ impl Pki {
         Self { ca, folder, files }
     }
 
-    /// Puts a new certificate in the place of the old one.
+    /// Replaces the certificate by a new one.
     fn renew(&self) -> Identity {
         let identity = self.ca.issue(Leaf::for_name("localhost"));
         identity.write_pem(self.folder.path());
@@ -86,7 +86,7 @@ impl Pki {
         curl
     }
 
-    /// A caller that trusts the authority.
+    /// A client that trusts the authority.
     async fn connect(&self, app: &TestApp, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -126,12 +126,12 @@ async fn ask(caller: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
 
 async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
     let mut rest = Vec::new();
-    // Whether the end is clean depends on what was under way.
+    // A clean end or not: that depends on what was in flight.
     let _ = timeout(WAIT_TIMEOUT, caller.read_to_end(&mut rest)).await.expect("closed in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
+async fn an_early_response_reaches_curl_over_http2() {
     let pki = Pki::new();
     let tokens = "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens");
     let app = pki.builder().guard(Guard::new(tokens)).start().await;
@@ -147,7 +147,7 @@ async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
+async fn curl_works_with_http_1_and_2_over_tls_1_2_and_1_3() {
     let (pki, server) = (Pki::new(), SmtpServer::serve(Script::compliant()));
     let served = pki.serve();
     let port = served.address.port();
@@ -166,12 +166,12 @@ async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
     }
     let headers = text(&pki.curl(port, &["-D", "-", "-o", "/dev/null"], "/healthz"));
     assert!(headers.contains("strict-transport-security: max-age=31536000"), "{headers}");
-    // TLS 1.1 is refused, and so is clear text.
+    // TLS 1.1 is rejected, and so is clear text.
     assert!(!pki.curl(port, &["--tls-max", "1.1"], "/healthz").status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
+async fn sighup_reloads_the_certificate_for_new_connections() {
     let slow = Script::compliant().on(Step::MailFrom, Action::from("250 ok\r\n").after(Duration::from_secs(1)));
     let (pki, server) = (Pki::new(), SmtpServer::serve(slow));
     let served = pki.serve();
@@ -181,7 +181,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     let first = certificate();
     assert!(first.is_some());
 
-    // Bad files, one of which would never end: the old certificate stays.
+    // Bad files, one of them without an end: the old certificate stays.
     let pipe = || {
         std::fs::remove_file(&pki.files.key).expect("there");
         assert!(Command::new("mkfifo").arg(&pki.files.key).status().expect("of coreutils").success());
@@ -211,7 +211,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
 }
 
 #[test]
-fn a_hang_up_signal_ends_no_service_in_clear_text() {
+fn sighup_does_not_end_a_service_without_tls() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
     served.wait_for_log("nothing to read again on SIGHUP");
@@ -233,13 +233,13 @@ fn healthcheck_asks_over_tls() {
 }
 
 #[test]
-fn files_that_are_no_identity_stop_the_start() {
+fn bad_certificate_files_stop_the_start() {
     let (pki, other) = (Pki::new(), Pki::new());
     let empty = pki.folder.write("empty.pem", b"");
     let junk = pki.folder.write("junk.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let missing = Path::new("/nonexistent.pem");
     let (chain, key) = (pki.files.chain.as_path(), pki.files.key.as_path());
-    // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
+    // A port in use: a program that gets as far as binding it would complain about the port, with code 1.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = format!("--listen={}", taken.local_addr().expect("bound"));
     for (arguments, complaint) in [
@@ -260,7 +260,7 @@ fn files_that_are_no_identity_stop_the_start() {
 }
 
 #[tokio::test]
-async fn a_connection_goes_on_with_the_certificate_it_began_with() {
+async fn open_connections_keep_their_certificate_after_reload() {
     let pki = Pki::new();
     let identity = pki.server_identity();
     let app = TestApp::builder().identity(identity.clone()).start().await;
@@ -281,7 +281,7 @@ async fn a_connection_goes_on_with_the_certificate_it_began_with() {
 }
 
 #[tokio::test]
-async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_served() {
+async fn bad_handshakes_are_closed_while_others_are_served() {
     let pki = Pki::new();
     for header_timeout in [BOUND, WAIT_TIMEOUT * 2] {
         let app = pki.builder().header_timeout(header_timeout).start().await;
@@ -306,7 +306,7 @@ async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_
 }
 
 #[tokio::test]
-async fn a_slow_header_and_an_idle_connection_are_closed() {
+async fn slow_headers_and_idle_connections_are_closed() {
     let pki = Pki::new();
     let app = pki.builder().header_timeout(AMPLE).start().await;
     let mut callers = Vec::new();
@@ -325,7 +325,7 @@ async fn a_slow_header_and_an_idle_connection_are_closed() {
     }
 }
 
-/// How a caller goes.
+/// How a client disconnects.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     CloseNotify,
@@ -334,7 +334,7 @@ enum Leave {
 }
 
 impl Leave {
-    /// What is left of the connection: a caller that only says that it has gone still holds it.
+    /// The rest of the connection: after a shutdown of one side it is still held.
     async fn go(self, mut caller: TlsStream<TcpStream>) -> Option<TlsStream<TcpStream>> {
         match self {
             Self::CloseNotify => caller.shutdown().await.expect("sent"),
@@ -368,14 +368,15 @@ async fn to_hang_up_ends_the_check() {
     timeout(WAIT_TIMEOUT, app.lifecycle.idle()).await.expect("over");
 }
 
-/// A check asked for over HTTP/1.1 or HTTP/2.
+/// The request for a check, over HTTP/1.1 or HTTP/2.
 fn request(protocol: &str, body: &str) -> Vec<u8> {
     if protocol == "http/1.1" {
         let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         return format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
     }
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    // POST and https are entries of HPACK's static table; path, authority and content type are literals (RFC 7541, appendix A).
+    // `POST` and `https` are entries of HPACK's static table; path, authority and content type are literals (RFC 7541,
+    // appendix A).
     let mut header = vec![0x83, 0x87];
     for (name, value) in [(&[0x04][..], "/v1/checks/smtp"), (&[0x01], "x"), (&[0x0f, 0x10], "application/json")] {
         header.extend_from_slice(name);

@@ -1,4 +1,4 @@
-//! So many checks at once and no more: who comes too many is told so at once, and every place is given back.
+//! Concurrency limits: a check over the limit is rejected at once, and every finished check releases its slot.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use super::support::{
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// Far longer than a refusal may take, and far shorter than the checks that are in its way.
+/// Much longer than a rejection takes, and much shorter than the running checks.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn builder(max_checks: usize, max_checks_per_target: usize) -> TestAppBuilder {
@@ -44,7 +44,7 @@ fn silent_at(addr: &str) -> SmtpServer {
     )
 }
 
-/// Checks of a server that doesn't answer, `count` of them and all under way.
+/// Starts `count` checks of a server that does not answer, and waits until all of them run.
 async fn occupy(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for _ in 0..count {
@@ -56,7 +56,7 @@ async fn occupy(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStre
 }
 
 #[tokio::test]
-async fn one_check_more_than_the_house_holds_is_refused_at_once() {
+async fn global_limit_rejects_the_next_check() {
     let app = builder(3, 16).start().await;
     let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
     let callers = occupy(&app, &silent, 3).await;
@@ -66,7 +66,7 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
     assert_eq!(compliant.connections(), 0, "nothing was connected to");
     assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (StatusCode::OK, StatusCode::OK));
 
-    // What is wrong with the parameters is told even then: no place is needed for that.
+    // Invalid parameters are still reported: validation needs no slot.
     assert_eq!(post(&app, json!({"port": 0})).await.status, StatusCode::UNPROCESSABLE_ENTITY);
 
     drop(callers);
@@ -74,7 +74,7 @@ async fn one_check_more_than_the_house_holds_is_refused_at_once() {
     frees(&app, 3).await;
 }
 
-/// Waits until the house is empty, and fills it with as many checks as it holds.
+/// Waits until no check runs, and then starts as many as the limit allows.
 async fn frees(app: &TestApp, places: usize) {
     timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let server = silent_at("127.0.0.3:0");
@@ -83,7 +83,7 @@ async fn frees(app: &TestApp, places: usize) {
 }
 
 #[tokio::test]
-async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
+async fn per_address_limit_rejects_the_next_check() {
     let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()));
     let app = builder(16, 2).dns_server(dns.addr()).start().await;
     let silent = silent_at("127.0.0.1:0");
@@ -92,7 +92,7 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
         SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant()),
     );
     let callers = occupy(&app, &silent, 2).await;
-    // The address counts: neither another port of it nor another spelling is another target.
+    // The limit is per address: another port or another spelling is the same target.
     for target in ["127.0.0.1", "[127.0.0.1]", "::ffff:127.0.0.1", "::ffff:7f00:1", "mx.test"] {
         for port in [silent.port(), same.port()] {
             let answer = post(&app, json!({"target": target, "port": port})).await;
@@ -101,7 +101,7 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
     }
     assert_eq!((silent.connections(), same.connections()), (2, 0), "nothing more was connected to");
 
-    // Another address is as free as ever.
+    // Another address has its own limit.
     is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
 
     drop(callers);
@@ -110,12 +110,12 @@ async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
     is_report(&post(&app, json!({"port": same.port()})).await);
 }
 
-/// So many callers at once, of whom each asks so often: far more than there are places.
+/// Clients at the same time, and requests of each: many more than the limit.
 const RUSH: usize = 200;
 const TIMES: usize = 3;
 
-/// A rush of callers who ask for this check, all refused; the service tells meanwhile that it is well. Nobody has to wait for a place:
-/// nobody leaves one.
+/// Many clients request this check, and all of them are rejected; meanwhile the health routes answer. Nobody waits for
+/// a slot: none becomes free.
 async fn rush(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str) {
     let running = app.lifecycle.running();
     let callers = async {
@@ -144,7 +144,7 @@ async fn rush(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str)
 }
 
 #[tokio::test]
-async fn a_rush_at_a_full_house_is_refused_without_a_wait() {
+async fn many_checks_over_the_limit_are_rejected_at_once() {
     let app = builder(20, 20).start().await;
     let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
     let callers = occupy(&app, &silent, 20).await;
@@ -156,7 +156,7 @@ async fn a_rush_at_a_full_house_is_refused_without_a_wait() {
 }
 
 #[tokio::test]
-async fn one_slow_target_does_not_take_the_house() {
+async fn one_slow_target_does_not_use_up_the_global_limit() {
     let app = builder(20, 16).start().await;
     let silent = silent_at("127.0.0.1:0");
     let others = SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant());
@@ -172,9 +172,9 @@ async fn one_slow_target_does_not_take_the_house() {
     drop(callers);
 }
 
-/// A name whose servers are silent is a slow target too, although it has no address yet.
+/// A name with silent name servers is a slow target too, although it has no address yet.
 #[tokio::test]
-async fn one_slow_name_does_not_take_the_house() {
+async fn one_slow_name_does_not_use_up_the_global_limit() {
     let dns = DnsServer::serve(Zone::new().silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
     let app = builder(20, 4).dns_server(dns.addr()).start().await;
     let compliant = SmtpServer::serve(Script::compliant());
@@ -201,9 +201,9 @@ async fn one_slow_name_does_not_take_the_house() {
     assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
 }
 
-/// All the names below one whose servers are silent are no more than half of the house.
+/// Names below one zone with silent name servers use at most half of the global limit.
 #[tokio::test]
-async fn one_slow_zone_does_not_take_the_house() {
+async fn one_slow_zone_does_not_use_up_the_global_limit() {
     let slow: Vec<String> = (0..10).map(|number| format!("a{number}.slow.test")).collect();
     let zone = slow.iter().fold(Zone::new(), |zone, name| zone.silent(name));
     let dns = DnsServer::serve(zone.a("one.test", [127, 0, 0, 3].into()).a("two.test", [127, 0, 0, 4].into()));
@@ -223,12 +223,12 @@ async fn one_slow_zone_does_not_take_the_house() {
         let answer = post(&app, json!({"target": name, "timeout_ms": 60_000})).await;
         is_refused(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
     }
-    // The other half is for those whose address is known.
+    // The other half is for checks with a known address.
     let mut silent = vec![silent_at("127.0.0.2:0")];
     callers.extend(occupy(&app, &silent[0], 4).await);
     is_report(&post(&app, json!({"target": "127.0.0.1", "port": compliant.port()})).await);
 
-    // A name that is resolved leaves its room to the next, however long its check goes on.
+    // A resolved name releases its slot, however long its check runs.
     drop(callers);
     timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let mut callers = Vec::new();
@@ -242,7 +242,7 @@ async fn one_slow_zone_does_not_take_the_house() {
     }
 }
 
-/// One caller who does not let go.
+/// One client that repeats its request.
 async fn rush_of_one(app: &TestApp, parameters: &Value) {
     for _ in 0..RUSH {
         is_refused(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
@@ -250,7 +250,7 @@ async fn rush_of_one(app: &TestApp, parameters: &Value) {
 }
 
 #[tokio::test]
-async fn every_ending_gives_the_place_back() {
+async fn every_outcome_releases_the_slot() {
     let dns = DnsServer::serve(
         Zone::new().nxdomain("nowhere.test").silent("silent.test").a("mx.test", [127, 0, 0, 1].into()),
     );
@@ -289,7 +289,7 @@ async fn every_ending_gives_the_place_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_takes_no_place() {
+async fn a_rejected_check_uses_no_slot() {
     let app = builder(2, 1).start().await;
     let (silent, other) = (
         silent_at("127.0.0.1:0"),
@@ -303,9 +303,9 @@ async fn a_refusal_takes_no_place() {
     drop(callers);
 }
 
-/// A check that goes on to its next address has left the one before.
+/// A check that moves to its next address has released the one before.
 #[tokio::test]
-async fn an_address_that_was_tried_in_vain_is_free_again() {
+async fn a_failed_address_is_released_before_the_next_is_tried() {
     let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 4].into()).a("mx.test", [127, 0, 0, 5].into()));
     let app = builder(8, 1).dns_server(dns.addr()).start().await;
     let second = silent_at("127.0.0.5:0");

@@ -1,4 +1,4 @@
-//! A check that is told live: each phase the moment that it ends, and then the report.
+//! Live checks by server-sent events: each phase when it ends, and then the report.
 
 use std::io::Read;
 
@@ -28,7 +28,7 @@ async fn events(app: &TestApp, parameters: Value) -> Events {
     Events::of(app, parameters).await.unwrap_or_else(|answer| panic!("no stream: {answer:?}"))
 }
 
-/// The next event: its name, and the name of the phase that it is about.
+/// The next event: its name, and the phase that it is about.
 async fn next(events: &mut Events) -> (String, String) {
     let (name, data) = events.next().await.expect("one more event");
     (name, data["name"].as_str().expect("of a phase").to_owned())
@@ -51,7 +51,7 @@ async fn phases_arrive_one_by_one() {
     let mut server = BufReader::new(server);
     assert_eq!(next(&mut live).await, said("begin", "connect"));
     assert_eq!(next(&mut live).await, said("phase", "connect"));
-    // Nothing is answered before the event of the phase in front of it was seen.
+    // The server answers only after the event of the previous phase was received.
     let mut line = String::new();
     for (phase, command, reply) in [
         ("banner", "", "220 mx.test ESMTP"),
@@ -74,9 +74,9 @@ async fn phases_arrive_one_by_one() {
     assert_eq!(live.next().await, None);
 }
 
-/// However a check ends, the phases that were told are those of the report, and the report has the form of the one in JSON.
+/// However a check ends, its phase events are the phases of the report, and the report has the same form as in JSON.
 #[tokio::test]
-async fn what_is_told_is_what_is_reported() {
+async fn phase_events_match_the_report() {
     let ca = Ca::new("Test CA");
     let identity = || ca.issue(Leaf::for_name("mx.test"));
     let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()).nxdomain("nowhere.test"));
@@ -120,7 +120,7 @@ async fn what_is_told_is_what_is_reported() {
 }
 
 #[tokio::test]
-async fn who_prefers_json_gets_json() {
+async fn accept_json_gets_json() {
     let app = TestApp::start().await;
     let server = SmtpServer::serve(Script::compliant());
     for (accept, content_type) in [
@@ -136,7 +136,7 @@ async fn who_prefers_json_gets_json() {
     }
 }
 
-/// The answer is a problem with its status, as it would be in place of JSON.
+/// The response is a problem document with its status, as for a check in JSON.
 async fn refused(app: &TestApp, parameters: Value, status: u16, slug: &str) {
     let Err(answer) = Events::of(app, parameters).await else { panic!("a stream in place of {slug}") };
     assert_eq!(answer.status, status, "{answer:?}");
@@ -145,7 +145,7 @@ async fn refused(app: &TestApp, parameters: Value, status: u16, slug: &str) {
 }
 
 #[tokio::test]
-async fn a_check_that_does_not_run_is_no_stream() {
+async fn a_rejected_check_gets_a_problem_instead_of_a_stream() {
     let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 3].into()).a("busy.test", [127, 0, 0, 1].into()));
     let builder = TestApp::builder().max_checks(2).max_checks_per_target(1).deny(&["127.0.0.3/32"]);
     let mut app = builder.dns_server(dns.addr()).start().await;
@@ -172,9 +172,9 @@ async fn a_check_that_does_not_run_is_no_stream() {
     assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
-/// The second address of a target may have its fill when the first one has been tried in vain.
+/// The second address of a target can be at its limit after the first one failed.
 #[tokio::test]
-async fn a_refusal_in_the_middle_is_the_last_event() {
+async fn a_rejection_during_the_stream_is_the_last_event() {
     let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 6].into()).a("mx.test", [127, 0, 0, 7].into()));
     let app = TestApp::builder().max_checks_per_target(1).dns_server(dns.addr()).start().await;
     let silent = SmtpServer::serve_at(
@@ -191,12 +191,12 @@ async fn a_refusal_in_the_middle_is_the_last_event() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_ends_the_check() {
+async fn disconnect_ends_a_live_check() {
     for step in [Step::Greeting, Step::Ehlo, Step::RcptTo, Step::Body] {
         let app = TestApp::start().await;
         let server = SmtpServer::serve(Script::compliant().on(step, Action::silence()));
         let mut live = events(&app, json!({"port": server.port(), "timeout_ms": 60_000})).await;
-        // The last that is heard is that the silent phase is under way.
+        // The last event says that the silent phase has begun.
         let silent = match step {
             Step::Greeting => "banner",
             Step::Ehlo => "ehlo",
@@ -212,7 +212,7 @@ async fn a_caller_that_leaves_ends_the_check() {
 }
 
 #[tokio::test]
-async fn a_live_check_finishes_though_the_service_is_to_stop() {
+async fn a_live_check_finishes_during_shutdown() {
     let mut app = TestApp::start().await;
     let gate = Gate::default();
     let server =
@@ -228,7 +228,7 @@ async fn a_live_check_finishes_though_the_service_is_to_stop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_check_is_in_the_log_once() {
+async fn a_live_check_is_logged_once() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     let server = SmtpServer::serve(Script::compliant());
     let mut caller =

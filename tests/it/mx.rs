@@ -1,4 +1,4 @@
-//! Without a target, a check goes where a mail server would: to the mail exchangers of the recipient's domain.
+//! Without `target`, a check goes to the MX hosts of the recipient's domain (RFC 5321, section 5.1).
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
@@ -13,7 +13,7 @@ use super::support::{
     smtpd::{End, Script, SmtpServer, Step},
 };
 
-/// A check of this recipient's mail server that ends after EHLO.
+/// A check of this recipient's mail server with `stop_after` EHLO.
 async fn visit(app: &TestApp, to: &str, port: u16, more: Value) -> Value {
     let mut parameters = json!({"to": to, "target": null, "port": port, "stop_after": "ehlo"});
     parameters.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
@@ -41,7 +41,7 @@ fn metric(report: &Value, name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn the_message_goes_to_the_most_preferred_host() {
+async fn the_most_preferred_mx_host_is_used() {
     let zone = Zone::new()
         .mx("domain.test", 20, "backup.test")
         .mx("domain.test", 10, "MX1.test")
@@ -69,14 +69,14 @@ async fn the_message_goes_to_the_most_preferred_host() {
 }
 
 #[tokio::test]
-async fn hosts_of_equal_preference_take_turns_by_chance() {
+async fn mx_hosts_of_equal_preference_are_shuffled() {
     let zone = Zone::new().mx("domain.test", 10, "a.test").mx("domain.test", 10, "b.test");
     let dns = DnsServer::serve(zone.a("a.test", v4("127.0.0.2")).a("b.test", v4("127.0.0.3")));
     let app = asking(&dns).await;
     let port = Port::new();
     let _servers = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
     let mut used = HashSet::new();
-    // That forty throws of a coin are all alike happens once in 10^11 times.
+    // The probability that forty random orders are all the same is about 10^-12.
     for _ in 0..40 {
         let report = visit(&app, "a@domain.test", port.number(), json!({})).await;
         used.insert(report["target"]["host"].as_str().expect("a host").to_owned());
@@ -86,7 +86,7 @@ async fn hosts_of_equal_preference_take_turns_by_chance() {
 }
 
 #[tokio::test]
-async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
+async fn failover_to_the_next_mx_host() {
     let zone = Zone::new()
         .mx("domain.test", 10, "two.test")
         .a("two.test", v4("127.0.0.2"))
@@ -97,7 +97,7 @@ async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
         .nxdomain("no.test")
         .mx("domain.test", 40, "broken.test")
         .servfail("broken.test")
-        // A mistake that is often made: an address where a name should be.
+        // A common mistake: an address in place of a name.
         .mx("domain.test", 50, "127.0.0.9")
         .mx("domain.test", 60, "good.test")
         .a("good.test", v4("127.0.0.4"))
@@ -124,7 +124,7 @@ async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
 }
 
 #[tokio::test]
-async fn a_host_that_was_reached_is_the_one_whatever_it_says() {
+async fn no_failover_after_a_mx_host_was_reached() {
     let zone = Zone::new().mx("domain.test", 10, "first.test").mx("domain.test", 20, "second.test");
     let dns = DnsServer::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
     let app = asking(&dns).await;
@@ -138,7 +138,7 @@ async fn a_host_that_was_reached_is_the_one_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn where_no_host_can_be_connected_to_all_are_listed() {
+async fn failed_attempts_of_all_mx_hosts_are_listed() {
     let zone = Zone::new().mx("domain.test", 10, "no.test").mx("domain.test", 20, "mail.test");
     let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
     let port = Port::new().number();
@@ -154,7 +154,7 @@ async fn where_no_host_can_be_connected_to_all_are_listed() {
 }
 
 #[tokio::test]
-async fn a_domain_without_mx_is_its_own_mail_server() {
+async fn a_domain_without_mx_uses_its_address_records() {
     let zone = Zone::new().a("four.test", v4("127.0.0.1")).aaaa("six.test", "::1".parse().expect("an address"));
     let dns = DnsServer::serve(zone.empty("nothing.test"));
     let app = asking(&dns).await;
@@ -170,7 +170,7 @@ async fn a_domain_without_mx_is_its_own_mail_server() {
 }
 
 #[tokio::test]
-async fn a_domain_that_takes_no_mail_says_so() {
+async fn null_mx_is_reported() {
     let dns = DnsServer::serve(Zone::new().null_mx("nomail.test").a("nomail.test", v4("127.0.0.1")));
     let server = SmtpServer::serve(Script::compliant());
     let report = visit(&asking(&dns).await, "a@nomail.test", server.port(), json!({})).await;
@@ -215,7 +215,7 @@ async fn a_domain_that_cannot_be_resolved_fails_the_check_as_dns() {
 }
 
 #[tokio::test]
-async fn an_international_domain_is_asked_for_in_ascii() {
+async fn an_international_domain_is_resolved_in_punycode() {
     let zone = Zone::new().mx("xn--bcher-kva.test", 10, "mail.test").a("mail.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone);
     let server = SmtpServer::serve(Script::compliant());
@@ -225,7 +225,7 @@ async fn an_international_domain_is_asked_for_in_ascii() {
 }
 
 #[tokio::test]
-async fn an_address_literal_is_its_own_mail_server() {
+async fn a_domain_literal_is_connected_to_directly() {
     let dns = DnsServer::serve(Zone::new());
     let app = asking(&dns).await;
     let port = Port::new();
@@ -240,7 +240,7 @@ async fn an_address_literal_is_its_own_mail_server() {
 }
 
 #[tokio::test]
-async fn mail_for_localhost_stays_on_this_machine() {
+async fn mail_for_localhost_goes_to_loopback() {
     let dns = DnsServer::serve(Zone::new());
     let server = SmtpServer::serve(Script::compliant());
     let report = visit(&asking(&dns).await, "root@localhost", server.port(), json!({})).await;
@@ -248,7 +248,7 @@ async fn mail_for_localhost_stays_on_this_machine() {
 }
 
 #[tokio::test]
-async fn aliases_on_the_way_are_followed() {
+async fn cname_records_are_followed() {
     let zone = Zone::new()
         .cname("alias.test", "domain.test")
         .mx("domain.test", 10, "mx.test")
@@ -261,7 +261,7 @@ async fn aliases_on_the_way_are_followed() {
 }
 
 #[tokio::test]
-async fn ip_family_counts_for_every_host() {
+async fn ip_family_applies_to_every_mx_host() {
     let zone = Zone::new().mx("domain.test", 10, "four.test").mx("domain.test", 20, "both.test");
     let zone = zone.a("four.test", v4("127.0.0.1")).a("both.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone.aaaa("both.test", "::1".parse().expect("an address")));
@@ -274,7 +274,7 @@ async fn ip_family_counts_for_every_host() {
 }
 
 #[tokio::test]
-async fn the_certificate_must_bear_the_name_of_the_mx_host() {
+async fn the_certificate_is_verified_for_the_name_of_the_mx_host() {
     let ca = Ca::new("Test CA");
     let zone = Zone::new()
         .mx("good.test", 10, "mail.test")
@@ -305,7 +305,7 @@ async fn the_certificate_must_bear_the_name_of_the_mx_host() {
 }
 
 #[tokio::test]
-async fn a_host_that_dns_is_silent_about_does_not_use_up_the_check() {
+async fn an_unresolvable_mx_host_does_not_use_up_the_deadline() {
     for (silent_at, good_at) in [(20, 10), (10, 20)] {
         let zone = Zone::new().mx("domain.test", silent_at, "silent.test").mx("domain.test", good_at, "good.test");
         let dns = DnsServer::serve(zone.silent("silent.test").a("good.test", v4("127.0.0.1")));
@@ -322,7 +322,7 @@ async fn a_host_that_dns_is_silent_about_does_not_use_up_the_check() {
 }
 
 #[tokio::test]
-async fn a_host_that_never_answers_leaves_time_for_the_next() {
+async fn an_unreachable_mx_host_leaves_time_for_the_next() {
     let zone = Zone::new().mx("domain.test", 10, "first.test").mx("domain.test", 20, "second.test");
     let dns = DnsServer::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
     let port = Port::new();
@@ -336,7 +336,7 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_domain_of_a_hundred_hosts_is_tried_within_bounds() {
+async fn a_domain_with_a_hundred_mx_hosts_is_tried_within_limits() {
     let mut zone = Zone::new().truncated("huge.test");
     for host in 0..100u8 {
         let name = format!("mx{host}.huge.test");
@@ -357,7 +357,7 @@ async fn a_domain_of_a_hundred_hosts_is_tried_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_listed_twice_is_tried_once() {
+async fn a_duplicate_mx_host_is_tried_once() {
     let zone = Zone::new().mx("domain.test", 10, "mail.test").mx("domain.test", 20, "MAIL.test");
     let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
     let report = visit(&asking(&dns).await, "a@domain.test", Port::new().number(), json!({})).await;

@@ -1,4 +1,4 @@
-//! Measuring: each phase has its own time and no other's.
+//! The times of the phases: each phase has its own time, without that of any other.
 
 use std::{
     io::{BufRead, BufReader, Result, Write},
@@ -18,7 +18,7 @@ use super::support::{
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// How long the server takes for each phase, in ms; each another time.
+/// The delay of the server in each phase, in ms; all of them differ.
 const DELAYS: [(&str, u64); 11] = [
     ("banner", 58),
     ("ehlo", 30),
@@ -41,7 +41,7 @@ fn slowly(phase: &str, reply: &str) -> Action {
     Action::reply(reply).after(Duration::from_millis(delay(phase)))
 }
 
-/// A server that takes its time, before it answers or makes the handshake.
+/// A server that waits before each reply and before the handshake.
 fn slow(config: &Arc<ServerConfig>) -> Script {
     let handshake = Action::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
     Script::compliant()
@@ -49,7 +49,7 @@ fn slow(config: &Arc<ServerConfig>) -> Script {
         .on(Step::Ehlo, slowly("ehlo", "250 mx.test\r\n"))
         .on(Step::StartTls, slowly("starttls", "220 go\r\n").then(handshake))
         .on(Step::EhloTls, slowly("ehlo_tls", "250 mx.test\r\n"))
-        // Its time is that of all its steps.
+        // Its time includes all its steps.
         .on(Step::Auth, Action::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
         .on(Step::SaslResponse(1), Action::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
         .on(Step::SaslResponse(2), Action::reply("235 in\r\n").after(Duration::from_millis(21)))
@@ -64,14 +64,14 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
-/// A number of milliseconds, as text, with three decimals at the most and no sign.
+/// A number of milliseconds as text, with at most three decimals and no sign.
 fn is_in_microseconds(value: &Value) {
     let text = value.to_string();
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     assert!(decimals <= 3 && !text.starts_with('-') && !text.contains('e'), "{text}");
 }
 
-/// What holds for the times of every report, however busy the machine is.
+/// Invariants of the times in every report, however busy the machine is.
 fn times_are_consistent(report: &Value) {
     let phases = report["phases"].as_array().expect("phases");
     let (mut ended_before, mut last_end) = (0.0, 0.0);
@@ -80,10 +80,10 @@ fn times_are_consistent(report: &Value) {
         is_in_microseconds(&phase["started_ms"]);
         is_in_microseconds(&phase["time_ms"]);
         let (name, started, time) = (&phase["name"], number(&phase["started_ms"]), number(&phase["time_ms"]));
-        // Each of the figures may be cut off by a microsecond.
+        // Each figure is rounded: one microsecond of tolerance.
         assert!(started + time >= last_end - 0.002, "{name} is out of order: {report:#}");
         last_end = started + time;
-        // The time of the banner begins with that of the connection, and has those of all in between in it.
+        // `banner_time` starts with the connection, and includes everything in between.
         if name != "banner" {
             assert!(started >= ended_before - 0.002, "{name} begins before another ends: {report:#}");
             sum += time;
@@ -129,7 +129,7 @@ async fn each_phase_has_its_own_time() {
 }
 
 #[tokio::test]
-async fn the_banners_time_has_connection_and_handshake_in_it() {
+async fn banner_time_includes_connect_and_implicit_tls() {
     let server = SmtpServer::serve(slow(&identity()).with_implicit_tls(identity()));
     let report = TestApp::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
@@ -141,7 +141,7 @@ async fn the_banners_time_has_connection_and_handshake_in_it() {
 }
 
 #[tokio::test]
-async fn name_resolution_has_a_time_of_its_own() {
+async fn name_resolution_has_its_own_time() {
     let zone = Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).delayed("mx.test", Duration::from_millis(70));
     let dns = DnsServer::serve(zone);
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
@@ -155,7 +155,7 @@ async fn name_resolution_has_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_reply_has_arrived_with_its_last_byte() {
+async fn a_phase_ends_with_the_last_byte_of_its_reply() {
     let late = Action::reply("250-mx.test\r\n250 SI").then(Action::reply("ZE\r\n").after(Duration::from_millis(60)));
     let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, late));
     let report = TestApp::start().await.check(json!({"port": server.port()})).await;
@@ -164,7 +164,8 @@ async fn a_reply_has_arrived_with_its_last_byte() {
     times_are_consistent(&report);
 }
 
-/// Writes each reply in two pieces. Nagle's algorithm is on, so the second leaves only once the first is acknowledged.
+/// Writes each reply in two parts. Nagle's algorithm is on, so that the second part is sent only after the ACK of the
+/// first.
 fn piecewise(mut client: TcpStream) -> Result<()> {
     let mut commands = BufReader::new(client.try_clone()?).lines();
     let mut code = 220;
@@ -177,14 +178,14 @@ fn piecewise(mut client: TcpStream) -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_delayed_acknowledgement_of_ours_is_measured() {
-    /// Linux delays an acknowledgement by 40 ms or more.
+async fn delayed_ack_is_not_measured() {
+    /// Linux delays an ACK by 40 ms or more.
     const DELAY: f64 = 40.0;
-    /// A machine under load may do so, too, but not each time.
+    /// A busy machine is as slow now and then, but not every time.
     const TRIES: usize = 5;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    // Whoever hung up early has had enough.
+    // A client that disconnects early ends its connection only.
     let server =
         thread::spawn(move || listener.incoming().take(TRIES).flatten().for_each(|client| drop(piecewise(client))));
     let app = TestApp::builder().start().await;
@@ -199,7 +200,7 @@ async fn no_delayed_acknowledgement_of_ours_is_measured() {
 }
 
 #[tokio::test]
-async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
+async fn a_rejected_phase_has_a_time_and_a_timed_out_one_has_none() {
     let app = TestApp::start().await;
     let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
     let report = app.check(json!({"port": server.port()})).await;
@@ -219,7 +220,7 @@ async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
 }
 
 #[tokio::test]
-async fn metrics_of_phases_that_did_not_happen_are_absent() {
+async fn phases_that_did_not_happen_have_no_metric() {
     let server = SmtpServer::serve(Script::compliant());
     let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     let metrics: Vec<_> = report["metrics"].as_object().expect("metrics").keys().map(String::as_str).collect();
@@ -237,7 +238,7 @@ async fn metrics_of_phases_that_did_not_happen_are_absent() {
 }
 
 #[tokio::test]
-async fn the_server_timing_header_says_what_the_report_says() {
+async fn server_timing_matches_the_report() {
     let app = TestApp::start().await;
     for script in [Script::compliant(), Script::compliant().on(Step::RcptTo, Action::close())] {
         let server = SmtpServer::serve(script);

@@ -1,4 +1,5 @@
-//! The PROXY header: its bytes for every parameter, its place in front of everything else, and servers that don't want it.
+//! The PROXY header: its bytes for every parameter, its place before everything else, and servers that do not expect
+//! it.
 
 use std::net::SocketAddr;
 
@@ -26,7 +27,7 @@ const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
 
 #[tokio::test]
-async fn a_line_of_version_1_is_exact() {
+async fn version_1_header_is_exact() {
     let long = "x".repeat(60);
     // `{client}` is the connection's own source port, `{port}` that of the check.
     for (at, parameters, line) in [
@@ -49,7 +50,7 @@ async fn a_line_of_version_1_is_exact() {
             json!({"proxy_source_address": "192.0.2.1", "proxy_source_port": 0, "proxy_dest_address": "192.0.2.2", "proxy_dest_port": 65535}),
             "PROXY TCP4 192.0.2.1 192.0.2.2 0 65535\r\n",
         ),
-        // Of the other family, in another form, no address at all: as written.
+        // An address of the other family, in another form, or no address at all: sent as given.
         (
             V6,
             json!({"proxy_source_address": "192.0.2.1", "proxy_dest_address": "2001:DB8::0007"}),
@@ -74,7 +75,7 @@ async fn a_line_of_version_1_is_exact() {
 }
 
 #[tokio::test]
-async fn a_header_of_version_2_is_understood_by_others() {
+async fn version_2_header_is_parsed_by_an_independent_parser() {
     for (at, parameters, source, destination) in [
         (V4, json!({}), "127.0.0.1:{client}", "127.0.0.1:{port}"),
         (V6, json!({"proxy_family": "TCP6"}), "[::1]:{client}", "[::1]:{port}"),
@@ -139,9 +140,9 @@ async fn tcp4_has_no_form_for_an_ipv6_connection() {
 }
 
 #[tokio::test]
-async fn a_line_that_the_connection_makes_too_long_is_not_sent() {
+async fn a_version_1_header_that_is_too_long_is_not_sent() {
     let server = SmtpServer::serve(Script::compliant());
-    // 107 octets at the least, and more with the ports and addresses of any connection.
+    // At least 107 octets, and more with the ports and addresses of any connection.
     let parameters = json!({"port": server.port(), "proxy_protocol": true, "proxy_source_address": "x".repeat(78)});
     let report = TestApp::start().await.check(parameters).await;
     assert_eq!(failure(&report), ("proxy", "unsupported", false), "{report:#}");
@@ -169,7 +170,7 @@ async fn the_header_comes_before_tls() {
     }
 }
 
-/// The server's answer to the header, which it takes for a command.
+/// The reply to the header of a server that takes it for a command.
 const REFUSAL: &str = "500 5.5.2 Error: command not recognized\r\n";
 
 fn is_refused(report: &Value) {
@@ -183,7 +184,7 @@ fn is_refused(report: &Value) {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refuses_ehlo() {
+async fn a_header_taken_for_a_command_is_not_reported_as_ehlo() {
     let app = TestApp::start().await;
     let banner = "220 mx.test ESMTP\r\n";
     for (what, script) in [
@@ -209,7 +210,7 @@ async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refu
 }
 
 #[tokio::test]
-async fn garbage_behind_a_refusal_is_not_smtp() {
+async fn garbage_after_a_rejection_fails_as_protocol() {
     let app = TestApp::start().await;
     for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
         let server = SmtpServer::serve(
@@ -223,7 +224,7 @@ async fn garbage_behind_a_refusal_is_not_smtp() {
 }
 
 #[tokio::test]
-async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
+async fn rejected_ehlo_after_an_accepted_header_is_reported_as_ehlo() {
     let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
     let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", false), "{report:#}");
@@ -231,7 +232,7 @@ async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
 }
 
 #[tokio::test]
-async fn behind_421_there_is_nothing_to_wait_for() {
+async fn no_wait_after_421() {
     let refusal = Action::reply("421 4.3.2 Busy\r\n");
     let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, refusal));
     let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
@@ -241,7 +242,7 @@ async fn behind_421_there_is_nothing_to_wait_for() {
 }
 
 #[tokio::test]
-async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
+async fn rejected_banner_after_an_accepted_header_is_reported_as_banner() {
     for (reply, temporary) in [("554 5.3.2 No SMTP here\r\n", false), ("421 4.3.2 Busy\r\n", true)] {
         let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().with_greeting(reply));
         let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
@@ -250,7 +251,7 @@ async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
 }
 
 #[tokio::test]
-async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
+async fn a_rejected_header_fails_a_check_with_stop_after_banner() {
     let app = TestApp::start().await;
     for greeting in ["220 hi\r\n500 5.5.2 what\r\n", "500 5.5.2 what\r\n"] {
         let server = SmtpServer::serve(Script::compliant().with_greeting(greeting));
@@ -258,14 +259,14 @@ async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
         assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
     }
-    // With the one refusal of the one line heard, the dialogue is in step.
+    // After the one error reply to the one line, the dialogue is in sync.
     let script = Script::compliant().expecting_proxy_header().with_greeting("220 hi\r\n500 5.5.2 what\r\n");
     let server = SmtpServer::serve(script);
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
     assert_eq!(phase_names(&report), ["connect", "banner", "quit"]);
     assert!(server.next_session().await.has_command("QUIT"));
-    // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
+    // The error reply comes when QUIT is already sent, and the reply to QUIT after it.
     let server = SmtpServer::serve(Script::compliant().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");

@@ -1,4 +1,4 @@
-//! A server that says no: at every phase, in its own words, and with QUIT.
+//! Rejections: in every phase, with the text of the server, and with QUIT.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::support::{
     smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
-/// The phases of the check below, in order, with the step at which the server answers each.
+/// The phases of the check below, in order, and the step at which the server replies in each.
 const PHASES: [(&str, Option<Step>); 11] = [
     ("connect", None),
     ("banner", Some(Step::Greeting)),
@@ -23,7 +23,7 @@ const PHASES: [(&str, Option<Step>); 11] = [
     ("body", Some(Step::Body)),
 ];
 
-/// A check with every phase that there is.
+/// A check with every phase.
 fn everything(server: &SmtpServer) -> Value {
     json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"})
@@ -36,7 +36,7 @@ struct Said {
     message: &'static str,
 }
 
-/// Rejects at each phase in turn, and looks at all that the report and the server tell of it.
+/// Rejects in each phase in turn, and checks the report and what the server recorded.
 async fn rejected_at_every_phase(said: Said) {
     let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
     for (index, (phase, step)) in PHASES.into_iter().enumerate() {
@@ -51,7 +51,7 @@ async fn rejected_at_every_phase(said: Said) {
             json!({"phase": phase, "kind": "rejected", "temporary": said.code / 100 == 4, "code": said.code,
                 "enhanced_code": said.enhanced_code, "message": said.message})
         );
-        // A server that answers 3yz waits for more than a command; QUIT would be taken for that.
+        // After 3yz the server waits for more of the same command, and would take QUIT for that.
         let in_step = said.code / 100 != 3;
         let mut expected: Vec<_> = PHASES[..=index].iter().map(|(name, _)| *name).collect();
         expected.extend(in_step.then_some("quit"));
@@ -93,13 +93,13 @@ async fn a_permanent_rejection_is_not_temporary() {
 }
 
 #[tokio::test]
-async fn success_in_other_words_is_a_rejection() {
+async fn an_unexpected_2yz_reply_is_a_rejection() {
     let (reply, message) = ("252 2.5.0 Cannot VRFY\r\n", "Cannot VRFY");
     rejected_at_every_phase(Said { reply, code: 252, enhanced_code: Some("2.5.0"), message }).await;
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_expects_is_a_rejection() {
+async fn an_unexpected_3yz_reply_is_a_rejection() {
     rejected_at_every_phase(Said { reply: "399 And now?\r\n", code: 399, enhanced_code: None, message: "And now?" })
         .await;
 }
@@ -134,7 +134,7 @@ async fn a_recipient_may_be_forwarded() {
 #[tokio::test]
 async fn a_failing_quit_never_fails_a_check() {
     let app = TestApp::start().await;
-    // How it fails, and whether that is an answer which takes time.
+    // How it fails, and whether there is a reply, which has a time.
     let failing = || {
         [
             (Action::reply("500 5.5.1 Never heard of it\r\n"), Some(500)),
@@ -166,7 +166,7 @@ async fn a_failing_quit_never_fails_a_check() {
 }
 
 #[tokio::test]
-async fn a_quit_without_an_answer_is_waited_for_one_second_at_the_most() {
+async fn an_unanswered_quit_is_awaited_for_at_most_one_second() {
     let server = SmtpServer::serve(Script::compliant().on(Step::Quit, Action::silence()));
     let report = TestApp::start().await.check(json!({"port": server.port(), "timeout_ms": 30000})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");

@@ -1,4 +1,4 @@
-//! What holds for every door: problems for whatever fails, tokens, methods, headers.
+//! What all routes have in common: problem documents, tokens, methods, headers.
 
 use axum::http::{Method, Request, request::Builder};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::support::{
 /// The digest of `open sesame`, as `sha256sum` prints it.
 const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 
-/// Every door, and the one method that each has.
+/// Every route and its method.
 const DOORS: [(Method, &str); 9] = [
     (Method::POST, "/v1/checks/smtp"),
     (Method::GET, "/healthz"),
@@ -25,7 +25,7 @@ const DOORS: [(Method, &str); 9] = [
     (Method::GET, "/docs/swagger-ui.css"),
 ];
 
-/// Paths that are no doors, though some look like one.
+/// Paths that are no routes, although some look like one.
 const NO_DOORS: [&str; 12] = [
     "/console",
     "/v1",
@@ -71,7 +71,7 @@ fn assert_problem(answer: &TestResponse, status: u16, slug: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_no_door_is_a_404_whatever_the_method() {
+async fn an_unknown_path_is_404_with_every_method() {
     let app = TestApp::start().await;
     for path in NO_DOORS {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
@@ -84,7 +84,7 @@ async fn what_is_no_door_is_a_404_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn another_method_is_a_405_that_names_the_one() {
+async fn a_wrong_method_is_405_with_allow() {
     let app = TestApp::start().await;
     for (own, path) in DOORS {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
@@ -113,7 +113,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn without_a_token_only_three_doors_are_open() {
+async fn without_a_token_only_three_routes_are_open() {
     let app = with_tokens().await;
     for (method, path) in DOORS {
         let open = ["/healthz", "/readyz", "/version"].contains(&path);
@@ -134,7 +134,7 @@ async fn without_a_token_only_three_doors_are_open() {
         let right = answer(&app, request(method, path).header("authorization", "Bearer open sesame")).await;
         assert_ne!(right.status, 401, "{path}");
     }
-    // Nobody learns without a token what there is: neither by the status nor by the method.
+    // Without a token neither status nor method shows which routes exist.
     for path in NO_DOORS {
         assert_problem(&app.get(path).await, 401, "unauthorized");
     }
@@ -146,7 +146,7 @@ async fn without_a_token_only_three_doors_are_open() {
 }
 
 #[tokio::test]
-async fn a_check_without_a_token_connects_to_nobody() {
+async fn a_check_without_a_token_connects_to_no_server() {
     let app = with_tokens().await;
     let server = SmtpServer::serve(Script::compliant());
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port(), "stop_after": "ehlo"});
@@ -160,7 +160,7 @@ async fn a_check_without_a_token_connects_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_forbidden_target_is_a_403_and_nobody_is_connected_to() {
+async fn a_forbidden_target_is_403_without_a_connection() {
     let server = SmtpServer::serve(Script::compliant());
     let by_address = TestApp::builder().deny(&["127.0.0.0/8"]).start().await;
     let by_port = TestApp::builder().ports(&[25]).start().await;
@@ -172,7 +172,7 @@ async fn a_forbidden_target_is_a_403_and_nobody_is_connected_to() {
 }
 
 #[tokio::test]
-async fn one_check_too_many_is_told_when_to_come_back() {
+async fn a_check_over_the_limit_gets_retry_after() {
     for (slug, status, checks, checks_per_target) in [("overloaded", 503, 2, 16), ("target-busy", 429, 16, 2)] {
         let app = TestApp::builder().max_checks(checks).max_checks_per_target(checks_per_target).start().await;
         let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
@@ -184,7 +184,7 @@ async fn one_check_too_many_is_told_when_to_come_back() {
         assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok()).is_some_and(|s| s > 0));
         assert_eq!(app.get("/readyz").await.status, 200, "busy is not away");
 
-        // A place is free again as soon as its caller has gone.
+        // The slot is released as soon as the client disconnects.
         drop(first);
         silent.wait_for_sessions(1).await;
         let third = app.start_check(check.clone()).await;
@@ -195,7 +195,7 @@ async fn one_check_too_many_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_report_carries_its_phases_in_server_timing() {
+async fn server_timing_has_every_phase() {
     let app = TestApp::start().await;
     let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
     let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
@@ -220,7 +220,7 @@ async fn a_report_carries_its_phases_in_server_timing() {
 }
 
 #[tokio::test]
-async fn a_phase_that_never_ended_is_in_no_server_timing() {
+async fn an_unfinished_phase_is_not_in_server_timing() {
     let app = TestApp::start().await;
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 1000});
@@ -230,7 +230,7 @@ async fn a_phase_that_never_ended_is_in_no_server_timing() {
 }
 
 #[tokio::test]
-async fn the_version_is_the_programs_own() {
+async fn version_is_the_one_of_the_program() {
     let version = TestApp::start().await.get("/version").await.json();
     assert_eq!((&version["name"], &version["version"]), (&json!("smtp-check"), &json!(env!("CARGO_PKG_VERSION"))));
 }

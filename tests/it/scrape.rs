@@ -1,4 +1,4 @@
-//! `GET /probe`: what Prometheus asks, and reads.
+//! `GET /probe`: the checks that Prometheus requests, and their metrics.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +21,7 @@ fn with_modules(modules: Value) -> TestAppBuilder {
     TestApp::builder().modules(Modules::parse(tables, Duration::from_secs(60)).expect("good modules"))
 }
 
-/// The samples of an answer: name and labels as they are written, and the value.
+/// The samples of a response: name and labels as they are written, and the value.
 fn samples(answer: &TestResponse) -> BTreeMap<String, f64> {
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let text = std::str::from_utf8(&answer.body).expect("UTF-8");
@@ -62,7 +62,7 @@ async fn without_a_module_the_check_ends_after_ehlo() {
 }
 
 #[tokio::test]
-async fn who_prefers_open_metrics_gets_it() {
+async fn accept_openmetrics_gets_openmetrics() {
     let server = SmtpServer::serve(Script::compliant());
     let app = TestApp::start().await;
     let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
@@ -78,7 +78,7 @@ async fn who_prefers_open_metrics_gets_it() {
 }
 
 #[tokio::test]
-async fn a_rejection_is_a_200_without_success() {
+async fn a_rejected_check_is_200_with_probe_success_0() {
     let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 no \"such\" user\r\n"));
     let app = with_modules(json!({"mail": {"to": "probe@example.test", "from": "a@b.test"}})).start().await;
     let query = format!("module=mail&target=127.0.0.1:{}&to=nobody%2Bx@example.test", server.port());
@@ -92,7 +92,7 @@ async fn a_rejection_is_a_200_without_success() {
 }
 
 #[tokio::test]
-async fn certificates_are_told_good_or_bad() {
+async fn probe_reports_good_and_bad_certificates() {
     let ca = Ca::new("Example Root");
     let good =
         SmtpServer::serve(Script::compliant().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config()));
@@ -123,7 +123,7 @@ async fn certificates_are_told_good_or_bad() {
 }
 
 #[tokio::test]
-async fn prometheus_has_its_answer_before_it_gives_up() {
+async fn the_scrape_timeout_header_limits_the_check() {
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let app = TestApp::start().await;
     let query = format!("target=127.0.0.1:{}", silent.port());
@@ -135,7 +135,7 @@ async fn prometheus_has_its_answer_before_it_gives_up() {
 }
 
 #[tokio::test]
-async fn the_secrets_of_a_module_are_shown_to_nobody() {
+async fn the_secrets_of_a_module_are_never_shown() {
     let (user, password) = ("probe", "open sesame");
     let server =
         SmtpServer::serve(Script::compliant().with_credentials(user, password).on(Step::RcptTo, "550 open sesame\r\n"));
@@ -155,7 +155,7 @@ async fn the_secrets_of_a_module_are_shown_to_nobody() {
 }
 
 #[tokio::test]
-async fn a_module_gives_its_password_to_no_other_server() {
+async fn the_password_of_a_module_goes_to_no_other_server() {
     let ca = Ca::new("Example Root");
     let serve = |name| {
         let script = Script::compliant().with_starttls(ca.issue(Leaf::for_name(name)).server_config());
@@ -198,7 +198,7 @@ async fn debug_explains_the_check() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_query_is_a_400_that_names_it() {
+async fn an_invalid_query_is_400_with_the_parameter() {
     let app = TestApp::start().await;
     for (query, headers, pointers) in [
         ("", &[][..], &["/target"][..]),
@@ -227,7 +227,7 @@ async fn what_is_wrong_with_a_query_is_a_400_that_names_it() {
 }
 
 #[tokio::test]
-async fn the_document_shows_what_is_answered() {
+async fn the_documented_example_is_a_real_response() {
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("JSON");
     let responses = &document["paths"]["/probe"]["get"]["responses"];
     let app = TestApp::start().await;
@@ -249,7 +249,7 @@ async fn the_document_shows_what_is_answered() {
 }
 
 #[tokio::test]
-async fn a_check_that_did_not_run_is_no_metric() {
+async fn a_rejected_check_gives_no_metrics() {
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let mut app = TestApp::builder().max_checks_per_target(1).deny(&["127.9.0.0/16"]).start().await;
     assert_eq!(ask(&app, "target=127.9.9.9", &[]).await.status, StatusCode::FORBIDDEN);
@@ -269,7 +269,7 @@ async fn a_check_that_did_not_run_is_no_metric() {
 }
 
 #[tokio::test]
-async fn checks_of_both_doors_have_one_budget() {
+async fn probes_and_checks_share_the_rate_limit() {
     let server = SmtpServer::serve(Script::compliant());
     let app = TestApp::builder().rate_limit("2/h").start().await;
     let query = format!("target=127.0.0.1:{}", server.port());
@@ -298,7 +298,7 @@ fn modules_are_read_from_the_settings_file() {
 }
 
 #[test]
-fn a_bad_module_stops_the_start_and_is_named_and_no_password_is() {
+fn a_bad_module_stops_the_start_without_showing_its_password() {
     let scratch = TempDir::new();
     for (text, parts) in [
         ("[modules.mx]\nprot = 25", &["[modules.mx]", "`prot`", "`port`"][..]),

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what the service counts of itself.
+//! `GET /metrics`: the metrics of the service itself.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::support::{
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// All samples of the service, without those that are announced only.
+/// All samples of the service, without the series that have only `# HELP` and `# TYPE`.
 async fn samples(app: &TestApp) -> Vec<String> {
     let answer = app.get("/metrics").await;
     assert_eq!(answer.status, 200);
@@ -27,7 +27,8 @@ async fn value(app: &TestApp, series: &str) -> Option<f64> {
     samples.iter().find_map(|sample| sample.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Waits until the series has this value: who hung up is noticed in a moment, and not before the next request for sure.
+/// Waits until the series has this value: a disconnect is noticed a moment later, and not always before the next
+/// request.
 async fn becomes(app: &TestApp, series: &str, expected: f64) {
     let reached = async {
         while value(app, series).await != Some(expected) {
@@ -60,7 +61,7 @@ async fn checks_are_counted_by_how_they_ended() {
         let series = format!("smtp_check_phase_duration_seconds_count{{phase=\"{phase}\"}}");
         assert_eq!(value(&app, &series).await, Some(count), "{phase}");
     }
-    // What a server says is a label nowhere: it could make a series of each answer.
+    // Server text is never a label: every reply could make a new series.
     assert!(!samples(&app).await.concat().contains("nobody"));
 }
 
@@ -111,7 +112,7 @@ async fn refusals_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_to_connect_to_is_answered_and_counted_like_anybody() {
+async fn requests_over_the_connection_limit_are_answered_and_counted() {
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let app = TestApp::builder().max_connections(1).start().await;
     let held = app.start_check(check(silent.port())).await;
@@ -130,7 +131,7 @@ async fn who_finds_no_place_to_connect_to_is_answered_and_counted_like_anybody()
 }
 
 #[tokio::test]
-async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether_it_is_ready() {
+async fn shutdown_rejections_are_counted_without_readiness_probes() {
     let app = TestApp::start().await;
     app.lifecycle.drain();
     assert_eq!(app.get("/readyz").await.status, 503);
@@ -139,7 +140,7 @@ async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_route_status_and_the_name_of_their_token() {
+async fn requests_are_counted_by_route_status_and_token_name() {
     // The digest of `open sesame`, as `sha256sum` prints it.
     let tokens = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
     let app = TestApp::builder().guard(Guard::new(tokens.parse().expect("tokens"))).start().await;

@@ -1,4 +1,4 @@
-//! STARTTLS and implicit TLS: what is in clear, what is inside, and that nothing is in clear which should be inside.
+//! STARTTLS and implicit TLS: what is sent in clear text and what inside TLS, and that secrets are never in clear text.
 
 use std::net::Ipv4Addr;
 
@@ -52,7 +52,7 @@ async fn a_message_is_delivered_by_implicit_tls() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_never_goes_on_in_clear() {
+async fn a_rejected_starttls_never_continues_in_clear_text() {
     let app = TestApp::start().await;
     for (reply, code, temporary) in [
         ("454 4.7.0 TLS not available\r\n", 454, true),
@@ -90,7 +90,7 @@ async fn starttls_is_tried_though_it_is_not_offered() {
 }
 
 #[tokio::test]
-async fn bytes_behind_the_answer_to_starttls_are_not_carried_into_tls() {
+async fn bytes_after_the_starttls_reply_are_not_carried_into_tls() {
     let injected = Action::reply("220 2.0.0 Go\r\n250-mx.test\r\n250 X-INJECTED\r\n").then_tls(identity());
     let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, injected));
     let report = TestApp::start().await.check(json!({"port": server.port(), "starttls": true})).await;
@@ -101,10 +101,10 @@ async fn bytes_behind_the_answer_to_starttls_are_not_carried_into_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_speaks_in_clear_where_tls_was_expected_fails_the_handshake() {
+async fn plain_text_instead_of_implicit_tls_fails_the_handshake() {
     let server = SmtpServer::serve(Script::compliant());
     let app = TestApp::start().await;
-    // Whether the greeting is there before the handshake begins is chance.
+    // It is chance whether the greeting arrives before the handshake begins.
     for _ in 0..200 {
         let report = app.check(json!({"port": server.port(), "implicit_tls": true})).await;
         assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
@@ -115,7 +115,7 @@ async fn a_server_that_speaks_in_clear_where_tls_was_expected_fails_the_handshak
 }
 
 #[tokio::test]
-async fn capabilities_are_kept_apart_and_as_the_server_wrote_them() {
+async fn capabilities_before_and_after_tls_are_reported_apart() {
     let before = "250-mx.test at your service\r\n250-size 10240000\r\n250-X-UNKNOWN  two  words\r\n250-AUTH=LOGIN\r\n\
                   250-\r\n250-AUTH PLAIN\r\n250-AUTH LOGIN\r\n250 STARTTLS\r\n";
     let inside = "250-mx.test at your service\r\n250-XCLIENT NAME ADDR\r\n250 SIZE\r\n";
@@ -132,7 +132,7 @@ async fn capabilities_are_kept_apart_and_as_the_server_wrote_them() {
 }
 
 #[tokio::test]
-async fn capabilities_stand_on_the_side_of_the_handshake_where_they_were_said() {
+async fn capabilities_are_assigned_to_their_side_of_the_handshake() {
     let app = TestApp::start().await;
     let ehlo = "250-mx.test\r\n250 X-HELLO\r\n";
     let offered = json!({"X-HELLO": ""});
@@ -166,7 +166,7 @@ async fn capabilities_stand_on_the_side_of_the_handshake_where_they_were_said() 
 }
 
 #[tokio::test]
-async fn the_name_asked_for_is_the_targets_or_the_given_one_and_never_an_address() {
+async fn sni_is_the_target_or_tls_server_name_and_never_an_address() {
     let dns =
         DnsServer::serve(Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).a("xn--bcher-kva.test", Ipv4Addr::LOCALHOST));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
@@ -211,7 +211,7 @@ async fn the_report_names_version_and_cipher() {
 }
 
 #[tokio::test]
-async fn the_name_asked_for_is_that_of_the_mail_exchanger() {
+async fn sni_is_the_name_of_the_mx_host() {
     let zone = Zone::new().mx("example.test", 10, "mx.test").a("mx.test", Ipv4Addr::LOCALHOST);
     let (dns, ca) = (DnsServer::serve(zone), Ca::new("Test CA"));
     let app = TestApp::builder().dns_server(dns.addr()).trust(&ca).start().await;
@@ -228,7 +228,7 @@ async fn the_name_asked_for_is_that_of_the_mail_exchanger() {
 }
 
 #[tokio::test]
-async fn talk_before_the_command_is_found_out_inside_tls_too() {
+async fn an_unsolicited_reply_inside_tls_is_detected() {
     let server = SmtpServer::serve(
         Script::compliant().with_starttls(identity()).on(Step::MailFrom, "250 2.1.0 Ok\r\n250 2.1.5 Ok in advance\r\n"),
     );

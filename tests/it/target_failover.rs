@@ -14,7 +14,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn the_next_address_is_tried_where_one_refuses() {
+async fn failover_to_the_next_address_when_one_refuses() {
     let zone = Zone::new()
         .a("mail.test", v4("127.0.0.2"))
         .a("mail.test", v4("127.0.0.3"))
@@ -48,7 +48,7 @@ async fn the_next_address_is_tried_where_one_refuses() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_reached_is_the_one_whatever_it_says() {
+async fn no_failover_after_a_server_was_reached() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.2")).a("mail.test", v4("127.0.0.3")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();
@@ -61,7 +61,7 @@ async fn a_server_that_was_reached_is_the_one_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn where_all_refuse_the_check_fails_and_lists_them_all() {
+async fn failed_attempts_of_all_addresses_are_listed() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.2")).aaaa("mail.test", v6("::1")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new().number();
@@ -82,7 +82,7 @@ async fn where_all_refuse_the_check_fails_and_lists_them_all() {
 }
 
 #[tokio::test]
-async fn an_address_that_never_answers_leaves_time_for_the_next() {
+async fn an_unreachable_address_leaves_time_for_the_next() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.2")).a("mail.test", v4("127.0.0.3")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();
@@ -98,7 +98,7 @@ async fn an_address_that_never_answers_leaves_time_for_the_next() {
 }
 
 #[tokio::test]
-async fn where_no_address_answers_the_check_ends_in_time() {
+async fn no_reachable_address_ends_in_time() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.2")).a("mail.test", v4("127.0.0.3")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();

@@ -1,5 +1,5 @@
-//! A check with `target`: address literals, host names, and how a name is resolved. What follows where an address does not answer is
-//! tested in `target_failover`.
+//! A check with `target`: address literals, host names, and how a name is resolved. What follows where an address does
+//! not answer is tested in `target_failover`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::support::{
     smtpd::{Script, SmtpServer},
 };
 
-/// A check that ends after EHLO: enough to know who was reached.
+/// A check with `stop_after` EHLO: enough to know which server was reached.
 pub(super) async fn visit(app: &TestApp, target: &str, port: u16, more: Value) -> Value {
     let mut parameters = json!({"target": target, "port": port, "stop_after": "ehlo"});
     parameters.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
@@ -41,7 +41,7 @@ pub(super) fn metric(report: &Value, name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn an_address_is_connected_to_as_it_is_however_it_is_written() {
+async fn address_literals_are_accepted_in_every_spelling() {
     let dns = DnsServer::serve(Zone::new());
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();
@@ -67,7 +67,7 @@ async fn an_address_is_connected_to_as_it_is_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_host_name_is_resolved_first_and_that_is_timed() {
+async fn name_resolution_is_a_phase_with_a_time() {
     let delay = Duration::from_millis(60);
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")).delayed("mail.test", delay));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
@@ -94,7 +94,7 @@ async fn a_host_name_is_resolved_first_and_that_is_timed() {
 }
 
 #[tokio::test]
-async fn ipv4_comes_first_and_ip_family_chooses() {
+async fn ipv4_is_preferred_and_ip_family_chooses() {
     let dns = DnsServer::serve(Zone::new().aaaa("both.test", v6("::1")).a("both.test", v4("127.0.0.1")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();
@@ -114,7 +114,7 @@ async fn ipv4_comes_first_and_ip_family_chooses() {
 }
 
 #[tokio::test]
-async fn without_ipv4_the_ipv6_address_is_taken() {
+async fn ipv6_is_used_without_ipv4() {
     let dns = DnsServer::serve(Zone::new().aaaa("six.test", v6("::1")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let server = SmtpServer::serve_at("[::1]:0".parse().expect("an address"), Script::compliant());
@@ -127,7 +127,7 @@ async fn without_ipv4_the_ipv6_address_is_taken() {
 }
 
 #[tokio::test]
-async fn an_address_of_the_other_family_is_refused() {
+async fn an_address_of_the_wrong_ip_family_is_rejected() {
     let app = TestApp::start().await;
     let server = SmtpServer::serve(Script::compliant());
     for (given, family) in [("127.0.0.1", "ipv6"), ("::ffff:127.0.0.1", "ipv6"), ("::1", "ipv4")] {
@@ -139,7 +139,7 @@ async fn an_address_of_the_other_family_is_refused() {
 }
 
 #[tokio::test]
-async fn a_name_is_asked_for_in_its_one_spelling() {
+async fn names_are_normalized_before_the_query() {
     let zone = Zone::new().a("mail.test", v4("127.0.0.1")).a("xn--bcher-kva.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone);
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
@@ -160,7 +160,7 @@ async fn a_name_is_asked_for_in_its_one_spelling() {
 }
 
 #[tokio::test]
-async fn localhost_is_this_machine_and_no_question() {
+async fn localhost_is_loopback_without_a_dns_query() {
     let dns = DnsServer::serve(Zone::new());
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let port = Port::new();
@@ -173,7 +173,7 @@ async fn localhost_is_this_machine_and_no_question() {
 }
 
 #[tokio::test]
-async fn an_alias_is_followed_and_keeps_its_name() {
+async fn a_cname_is_followed_and_the_host_keeps_its_name() {
     let zone = Zone::new()
         .cname("alias.test", "other.test")
         .cname("other.test", "mail.test")
@@ -214,7 +214,7 @@ async fn a_name_without_an_address_fails_the_check_as_dns() {
 }
 
 #[tokio::test]
-async fn a_silent_resolver_is_waited_for_no_longer_than_the_check_may_take() {
+async fn a_silent_name_server_ends_with_the_timeout_of_the_check() {
     let dns = DnsServer::serve(Zone::new().silent("silent.test"));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     for parameters in [json!({"target": "silent.test"}), json!({"target": null, "to": "a@silent.test"})] {
@@ -231,7 +231,7 @@ async fn a_silent_resolver_is_waited_for_no_longer_than_the_check_may_take() {
 }
 
 #[tokio::test]
-async fn a_resolver_that_is_not_there_is_a_dns_failure_for_now() {
+async fn an_unreachable_name_server_is_a_temporary_dns_failure() {
     let gone = DnsServer::serve(Zone::new()).addr();
     let app = TestApp::builder().dns_server(gone).start().await;
     let report = app.check(json!({"target": "mail.test", "timeout_ms": 1000})).await;
@@ -241,7 +241,7 @@ async fn a_resolver_that_is_not_there_is_a_dns_failure_for_now() {
 }
 
 #[tokio::test]
-async fn a_name_server_that_fails_is_passed_over_for_the_next() {
+async fn failover_to_the_next_name_server() {
     let broken = DnsServer::serve(Zone::new().servfail("mail.test"));
     let good = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")));
     let app = TestApp::builder().dns_server(broken.addr()).dns_server(good.addr()).start().await;
@@ -252,7 +252,7 @@ async fn a_name_server_that_fails_is_passed_over_for_the_next() {
 }
 
 #[tokio::test]
-async fn what_was_judged_is_what_is_dialled() {
+async fn the_checked_address_is_the_one_connected_to() {
     let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4("127.0.0.3").into());
     let dns = DnsServer::serve(zone);
     let app = TestApp::builder().deny(&["127.0.0.3/32"]).dns_server(dns.addr()).start().await;
@@ -269,7 +269,7 @@ async fn what_was_judged_is_what_is_dialled() {
 }
 
 #[tokio::test]
-async fn a_long_answer_comes_over_tcp_and_is_bounded() {
+async fn a_long_dns_answer_comes_over_tcp_and_is_bounded() {
     let zone =
         (0..=255).fold(Zone::new().truncated("many.test"), |zone, last| zone.a("many.test", [127, 1, 0, last].into()));
     let dns = DnsServer::serve(zone);
@@ -283,7 +283,7 @@ async fn a_long_answer_comes_over_tcp_and_is_bounded() {
 }
 
 #[tokio::test]
-async fn a_slow_name_server_is_not_a_silent_one() {
+async fn a_slow_name_server_is_waited_for() {
     let zone = Zone::new().a("slow.test", [127, 0, 0, 1].into()).delayed("slow.test", Duration::from_millis(2300));
     let dns = DnsServer::serve(zone);
     let app = TestApp::builder().dns_server(dns.addr()).start().await;

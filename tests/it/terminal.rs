@@ -17,7 +17,7 @@ async fn sandbox() -> Sandbox {
     Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox")
 }
 
-/// `run`, for a terminal that can do all that is asked of it. CI is there as on the machines that test, where it must change nothing.
+/// `run` for a terminal with all features. `CI` is set as on CI machines, where it must change nothing.
 fn run(port: u16, arguments: &[&str]) -> Command {
     let mut command = interruptible_program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
     command.args(arguments).env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("CI", "true");
@@ -27,13 +27,13 @@ fn run(port: u16, arguments: &[&str]) -> Command {
     command
 }
 
-/// Exit code, and what was written to the terminal, with its line ends made plain.
+/// Exit code, and the output on the terminal with LF as line end.
 fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
     let output = in_terminal(command, columns, lines).output().expect("script, which tests/install brings");
     (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }
 
-/// What a terminal that was cleared before shows of this text in the end, without colour.
+/// The final screen of a terminal that was clear before this output, without colour.
 fn left(text: &str) -> String {
     let (mut rows, mut row, mut column) = (vec![Vec::new()], 0_usize, 0);
     let mut characters = text.chars();
@@ -53,7 +53,7 @@ fn left(text: &str) -> String {
                         rows.truncate(row + 1);
                         rows[row].truncate(column);
                     }
-                    // Colours, and whether lines wrap.
+                    // Colours, and line wrapping.
                     _ => {}
                 }
             }
@@ -76,7 +76,7 @@ const PHASES: [&str; 11] =
     ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_gets_a_picture_and_a_report_to_read() {
+async fn a_terminal_gets_a_diagram_and_a_readable_report() {
     let sandbox = sandbox().await;
     let port = sandbox.addr().port();
     let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--starttls"]), 120, 40);
@@ -111,7 +111,7 @@ async fn a_terminal_gets_a_picture_and_a_report_to_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn less_of_a_terminal_gets_less_of_a_picture() {
+async fn a_limited_terminal_gets_a_simpler_diagram() {
     let sandbox = sandbox().await;
     let run = |name: &str, value: &str| {
         let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--starttls"]);
@@ -121,7 +121,7 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
     let (_, text) = on_a_terminal(&run("NO_COLOR", "1"), 100, 40);
     assert!(text.contains("\x1b[K") && !text.contains("\x1b[32m"), "{text}");
 
-    // Nothing moves the cursor, and each phase is a line.
+    // No cursor movements: each phase is a line.
     for (command, columns, lines) in [(run("TERM", "dumb"), 100, 40), (run("NO_COLOR", "1"), 100, 10)] {
         let (code, text) = on_a_terminal(&command, columns, lines);
         assert_eq!((code, text.contains('\x1b')), (0, false), "{text}");
@@ -136,7 +136,7 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phase_is_on_the_terminal_before_the_next_is_over() {
+async fn each_phase_is_shown_when_it_ends() {
     let server = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
     let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
     terminal.until("mailfrom");
@@ -159,7 +159,7 @@ impl Terminal {
         Self { script, shown: String::new() }
     }
 
-    /// Reads until this is shown. A program that never shows it is ended by its own timeout.
+    /// Reads until this text is shown. A program that never shows it is ended by its own timeout.
     fn until(&mut self, text: &str) {
         self.until_so_often(text, 1);
     }
@@ -197,7 +197,7 @@ impl Drop for Terminal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_on_a_terminal_ends_with_a_summary() {
+async fn watch_on_a_terminal_ends_with_a_summary() {
     let sandbox = sandbox().await;
     let arguments = ["--to=you@sandbox.test", "--watch=50ms"];
     let mut terminal = Terminal::start(&run(sandbox.addr().port(), &arguments));
@@ -213,7 +213,7 @@ async fn watching_on_a_terminal_ends_with_a_summary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_in_a_pipe_is_a_report_a_line() {
+async fn watch_in_a_pipe_prints_one_json_report_per_line() {
     let sandbox = sandbox().await;
     let mut command = run(sandbox.addr().port(), &["--to=nobody@sandbox.test", "--watch=50ms"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -236,7 +236,7 @@ async fn watching_in_a_pipe_is_a_report_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_without_a_check_that_ended_is_no_success() {
+async fn watch_without_a_finished_check_exits_with_code_1() {
     let server = SmtpServer::serve(Script::compliant().on(Step::Greeting, Action::silence()));
     let arguments = ["--to=a@example.test", "--timeout-ms=60000", "--watch=50ms"];
     let mut child = run(server.port(), &arguments)
@@ -258,7 +258,7 @@ fn interrupt(child: &Child) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_ends_when_nobody_reads_it_or_it_may_not_go_on() {
+async fn watch_ends_on_a_closed_pipe_and_on_a_forbidden_target() {
     let sandbox = sandbox().await;
     let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--watch=10ms"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");

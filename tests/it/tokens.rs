@@ -1,4 +1,4 @@
-//! Who may ask, how often, and what the log calls them: with the program itself, and by signals.
+//! Tokens: access, rate limits, names in the log, and reload by SIGHUP. With the program itself.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ fn status(served: &ServiceProcess, made: &Made) -> u16 {
     status_and_json(&served.get("/openapi.json", &made.header())).0
 }
 
-/// A mail server by hand: it greets when told to.
+/// A mail server that sends its greeting when told to.
 struct Slow(TcpListener);
 
 impl Slow {
@@ -58,7 +58,7 @@ impl Slow {
         Self(TcpListener::bind("127.0.0.1:0").expect("a port"))
     }
 
-    /// A check of it, up to the greeting.
+    /// A check of it with `stop_after` banner.
     fn check(&self) -> Value {
         let port = self.0.local_addr().expect("bound").port();
         json!({"target": "127.0.0.1", "port": port, "stop_after": "banner", "timeout_ms": 50_000})
@@ -95,7 +95,7 @@ fn lines<'a>(log: &'a str, message: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_token_is_made_with_its_line() {
+fn token_command_prints_a_token_and_its_line() {
     let (one, other) = (make("ci.eu-1_a"), make("ci.eu-1_a"));
     assert!(one.token.starts_with("smtpc_") && one.token.len() == 6 + 43, "{}", one.token);
     assert!(one.token != other.token && one.line != other.line);
@@ -105,7 +105,7 @@ fn a_token_is_made_with_its_line() {
 }
 
 #[test]
-fn a_name_that_a_log_could_stumble_over_is_refused_with_the_rule() {
+fn token_names_with_odd_characters_are_rejected() {
     for name in ["", "two words", "a:b", "a\"b", "é", "a\nb", &"x".repeat(65)] {
         let output = program(&["token", name]).output().expect("the program starts");
         assert_eq!(code(&output), 2, "{name:?}");
@@ -116,7 +116,7 @@ fn a_name_that_a_log_could_stumble_over_is_refused_with_the_rule() {
 }
 
 #[test]
-fn sighup_exchanges_the_tokens_and_cuts_no_check() {
+fn sighup_reloads_the_tokens_and_ends_no_check() {
     let scratch = TempDir::new();
     let (old, kept, new) = (make("old"), make("kept"), make("new"));
     let file = write_tokens(&scratch, &[&old, &kept]);
@@ -141,7 +141,7 @@ fn sighup_exchanges_the_tokens_and_cuts_no_check() {
 }
 
 #[test]
-fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
+fn a_bad_tokens_file_keeps_the_old_tokens_and_is_logged() {
     let scratch = TempDir::new();
     let (old, new) = (make("old"), make("new"));
     let file = write_tokens(&scratch, &[&old]);
@@ -162,7 +162,7 @@ fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
     fs::remove_file(&file).expect("it was there");
     served.signal("HUP");
     assert_eq!(served.wait_for_log("tokens not read again")["file"], json!(file));
-    // A pipe without a writer, which whoever opens it waits for.
+    // A pipe without a writer: to open it blocks.
     assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo is there").success());
     served.signal("HUP");
     let kept = served.wait_for_log("tokens not read again");
@@ -177,7 +177,7 @@ fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
 }
 
 #[test]
-fn sighup_ends_no_service_that_has_nothing_to_read_again() {
+fn sighup_does_not_end_a_service_without_tokens() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
     served.wait_for_log("nothing to read again on SIGHUP");
@@ -186,7 +186,7 @@ fn sighup_ends_no_service_that_has_nothing_to_read_again() {
 }
 
 #[test]
-fn a_caller_that_hangs_up_leaves_a_line_that_says_whom_it_had_checked() {
+fn an_abandoned_check_is_logged_with_its_target() {
     let scratch = TempDir::new();
     let one = make("team-one");
     let served = guarded(&write_tokens(&scratch, &[&one]), &[]);
@@ -205,7 +205,7 @@ fn a_caller_that_hangs_up_leaves_a_line_that_says_whom_it_had_checked() {
 }
 
 #[test]
-fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
+fn log_lines_have_the_token_name_and_never_the_token() {
     let scratch = TempDir::new();
     let (one, unknown) = (make("team-one"), make("unknown"));
     let file = write_tokens(&scratch, &[&one]);
@@ -236,7 +236,7 @@ fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
 }
 
 #[test]
-fn two_tokens_have_two_budgets() {
+fn each_token_has_its_own_rate_limit() {
     let scratch = TempDir::new();
     let (one, two) = (make("one"), make("two"));
     let file = write_tokens(&scratch, &[&one, &two]);
@@ -247,13 +247,13 @@ fn two_tokens_have_two_budgets() {
     }
     let (_, problem) = served.post(&one.header(), &json!({}));
     assert_eq!(problem["type"], "urn:smtp-check:problem:rate-limited");
-    // To read the tokens again gives nobody a new budget.
+    // Reloading the tokens does not reset the rate limit.
     served.signal("HUP");
     served.wait_for_log("tokens read again");
     assert_eq!(served.post(&one.header(), &json!({})).0, 429);
 }
 
-/// As it is where a page's own name was made to lead to the loopback address.
+/// As in DNS rebinding: a page's host name leads to the loopback address.
 fn ask_as(served: &ServiceProcess, host: &str, path: &str) -> u16 {
     let mut caller = TcpStream::connect(served.address).expect("it listens");
     caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
@@ -264,7 +264,7 @@ fn ask_as(served: &ServiceProcess, host: &str, path: &str) -> u16 {
 }
 
 #[test]
-fn a_page_with_another_name_is_turned_away_where_nobody_needs_a_token() {
+fn without_tokens_another_host_name_is_rejected_with_421() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     for (host, path, status) in [
         ("evil.example", "/", 421),
@@ -287,7 +287,7 @@ fn a_page_with_another_name_is_turned_away_where_nobody_needs_a_token() {
 }
 
 #[test]
-fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
+fn forwarded_addresses_count_only_from_trusted_proxies() {
     for (arguments, expected) in [
         (&["--rate-limit=1/h"][..], [(422, Value::Null), (429, Value::Null), (429, Value::Null)]),
         (

@@ -1,4 +1,4 @@
-//! Traces: what a collector gets of a check.
+//! Traces: what a collector receives about a check.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,8 @@ fn failed(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32)
 }
 
-/// Runs one check by a service that sends its traces to a collector, and ends both: the report, and what the collector got.
+/// Runs one check by a service that exports traces to a collector, ends both, and returns the report and what the
+/// collector received.
 async fn traced(headers: &str, parameters: Value) -> (Value, BTreeMap<String, String>, Vec<Span>) {
     traced_with(&[], headers, parameters).await
 }
@@ -45,7 +46,7 @@ async fn traced_with(
     let headers = headers.to_owned();
     let report = tokio::task::spawn_blocking(move || {
         let (_, report) = served.post(&headers, &parameters);
-        // What is left is sent at the end.
+        // The rest is exported at shutdown.
         served.signal("TERM");
         assert_eq!(served.end(), 0);
         report
@@ -56,7 +57,7 @@ async fn traced_with(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
+async fn a_check_and_its_phases_are_spans_of_the_callers_trace() {
     let server = SmtpServer::serve(Script::compliant());
     let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\n");
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
@@ -89,7 +90,7 @@ async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
 async fn a_failure_marks_the_check_and_the_phase() {
     let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
-    // A header that is none is as if it were not there.
+    // An invalid header is ignored.
     let (_, _, spans) = traced("traceparent: nonsense\r\n", parameters).await;
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
     let (check, phase) = (span("smtp check"), span("smtp rcptto"));
@@ -103,7 +104,7 @@ async fn a_failure_marks_the_check_and_the_phase() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_is_refused_has_its_span() {
+async fn a_rejected_check_has_a_span() {
     let parameters = json!({"to": "a@example.test", "target": "169.254.169.254"});
     let (_, _, spans) = traced("", parameters).await;
     assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["smtp check"]);
@@ -112,7 +113,7 @@ async fn a_check_that_is_refused_has_its_span() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opentelemetrys_own_variables_count_but_where_the_service_says_otherwise() {
+async fn otel_variables_apply_unless_the_service_overrides_them() {
     let server = SmtpServer::serve(Script::compliant());
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     let variables = [

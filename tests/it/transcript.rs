@@ -1,4 +1,4 @@
-//! The transcript: the dialogue as it was, line by line, secrets masked.
+//! The transcript: the dialogue line by line, with secrets masked.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn lines(report: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn there_is_none_unless_asked_for() {
+async fn no_transcript_unless_requested() {
     let (app, server) = (TestApp::start().await, SmtpServer::serve(Script::compliant()));
     for parameters in [json!({}), json!({"transcript": false})] {
         let mut parameters = parameters;
@@ -26,7 +26,7 @@ async fn there_is_none_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn it_has_both_sides_in_order() {
+async fn transcript_has_both_sides_in_order() {
     let server = SmtpServer::serve(
         Script::compliant()
             .with_starttls(Ca::new("Test CA").issue(Leaf::for_name("mx.test")).server_config_tls13())
@@ -76,7 +76,7 @@ async fn it_has_both_sides_in_order() {
 }
 
 #[tokio::test]
-async fn the_message_is_there_by_its_size() {
+async fn transcript_has_only_the_size_of_the_message() {
     let server = SmtpServer::serve(Script::compliant());
     let parameters =
         json!({"port": server.port(), "transcript": true, "payload": "Subject: x\n\nnobody needs this twice"});
@@ -88,7 +88,7 @@ async fn the_message_is_there_by_its_size() {
 }
 
 #[tokio::test]
-async fn the_proxy_header_is_in_it() {
+async fn transcript_has_the_proxy_header() {
     for (version, beginning) in [
         (1, "PROXY TCP4 192.0.2.1 127.0.0.1 4242 25"),
         (2, "(PROXY header, version 2: 0d0a0d0a000d0a515549540a2111000c"),
@@ -105,7 +105,7 @@ async fn the_proxy_header_is_in_it() {
 }
 
 #[tokio::test]
-async fn the_last_words_of_a_server_are_in_it() {
+async fn transcript_has_the_last_reply_of_the_server() {
     let app = TestApp::start().await;
     let (hello, quote) = ("250-mx\r\n250-SIZE 1", "\"250-SIZE 1\"");
     for (step, act, message, words) in [
@@ -158,7 +158,7 @@ async fn the_last_words_of_a_server_are_in_it() {
 }
 
 #[tokio::test]
-async fn the_last_words_are_masked() {
+async fn the_last_reply_is_masked() {
     let echo = "535-bad Y29ycmVjdCB\r\n535 ob3JzZQ== correct horse";
     let server = SmtpServer::serve(
         Script::compliant()

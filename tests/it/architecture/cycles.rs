@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Names, library};
 
-/// Files that are on a cycle.
+/// Files on a cycle that is still to be removed.
 const KNOWN: [&str; 4] = [
-    // The journal is read while it is written, for the live events, and it is read in the way of the fold: there is one reading of
-    // phases for both. To move the events out of the journal is not enough: the fold takes the journal itself.
+    // The journal is read while it is written, for the live events, and it is read in the way of the fold: there is one
+    // reading of phases for both. To move the events out of the journal is not enough: the fold takes the journal
+    // itself.
     "report::fold",
     "report::fold::phases",
     "report::journal",

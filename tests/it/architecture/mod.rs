@@ -7,8 +7,8 @@ mod source;
 
 use self::source::{Source, library};
 
-/// The layers that `src/lib.rs` describes, from the lowest to the highest, each with its modules. The interfaces are in two parts: the
-/// command line starts all the others.
+/// The layers that `src/lib.rs` describes, from the lowest to the highest, each with its modules. The interfaces are in
+/// two parts: the command line starts all the others.
 const LAYERS: [(&str, &[&str]); 7] = [
     ("values and wire", &["destination", "escape", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"]),
     ("check and report", &["check", "report"]),

@@ -49,7 +49,8 @@ impl Source {
         &self.module[0]
     }
 
-    /// All paths that it names by `crate::`, `super::` and `self::`. What begins with a capital at the crate's root is no module.
+    /// All paths that it names by `crate::`, `super::` and `self::`. What begins with a capital at the crate's root is
+    /// no module.
     pub(super) fn names(&self) -> Vec<Names> {
         let mut named = Vec::new();
         for (at, _) in ["crate::", "super::", "self::"].iter().flat_map(|word| self.code.match_indices(word)) {

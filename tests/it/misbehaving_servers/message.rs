@@ -1,4 +1,4 @@
-//! Servers that do not hear the message out.
+//! Servers that reply before the end of the message, or stop reading it.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::support::{
     smtpd::{Action, End, Gate, Script, Session, SmtpServer, Step},
 };
 
-/// What is said to a message before its end came.
+/// The early reply.
 const EARLY: &str = "250 2.0.0 Ok: queued as EARLY1\r\n";
-/// More octets than the server's kernel takes, and fewer than ours takes at once.
+/// More octets than the server's receive buffer takes, and fewer than ours takes at once.
 const LONG: usize = 100_000;
-/// More octets than ours takes at once.
+/// More octets than our send buffer takes at once.
 const HUGE: usize = 8 * 1024 * 1024;
 
-/// A message of lines, so many octets or a few less.
+/// A message of lines, of about this many octets.
 fn payload(octets: usize) -> String {
     ("x".repeat(70) + "\r\n").repeat(octets / 72)
 }
 
-/// A server that reads the beginning of the message, which has more than fits into its buffers, and then does this.
+/// A server that reads the beginning of a message that is larger than its buffers, and then does this.
 fn after_the_beginning(implicit_tls: bool, act: Action) -> Script {
     let beginning = Action::reply("354 go on\r\n").then(Action::wait_for_client());
     let script = Script::compliant().with_receive_buffer(4096).on(Step::Data, beginning.then(act));
@@ -35,7 +35,7 @@ async fn app_for_huge_payloads() -> TestApp {
     TestApp::builder().body_limits(BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100)).start().await
 }
 
-/// Runs a check against a server that says this early, and reads on only when the check is over.
+/// Runs a check of a server that sends this early, and reads the rest only after the check.
 async fn told_early(app: &TestApp, implicit_tls: bool, octets: usize, reply: &str) -> (Value, Session) {
     let gate = Gate::default();
     let act = Action::reply(reply).then(Action::silence().after_gate(&gate));
@@ -59,7 +59,7 @@ fn assert_not_taken(report: &Value) {
 }
 
 #[tokio::test]
-async fn a_verdict_before_the_end_of_the_message_is_none() {
+async fn an_acceptance_during_the_message_is_not_delivery() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
@@ -71,7 +71,7 @@ async fn a_verdict_before_the_end_of_the_message_is_none() {
 }
 
 #[tokio::test]
-async fn a_verdict_before_the_end_of_the_message_is_none_even_when_the_rest_is_taken() {
+async fn an_acceptance_during_the_message_is_not_delivery_even_if_the_rest_is_read() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
@@ -83,7 +83,7 @@ async fn a_verdict_before_the_end_of_the_message_is_none_even_when_the_rest_is_t
 }
 
 #[tokio::test]
-async fn a_refusal_before_the_end_of_the_message_is_one() {
+async fn a_rejection_during_the_message_is_reported() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
@@ -97,7 +97,7 @@ async fn a_refusal_before_the_end_of_the_message_is_one() {
 }
 
 #[tokio::test]
-async fn a_long_message_that_is_heard_out_is_delivered() {
+async fn a_long_message_that_is_read_to_its_end_is_delivered() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::default());
@@ -109,7 +109,7 @@ async fn a_long_message_that_is_heard_out_is_delivered() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_in_the_middle_of_the_message_has_closed() {
+async fn a_close_during_the_message_fails_as_closed() {
     let app = TestApp::start().await;
     for end in [Action::close(), Action::reset()] {
         let (report, _) = met(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;

@@ -1,5 +1,5 @@
-//! Servers that fall silent, hang up or babble, in every phase: the check fails there and as it should, and what was measured until
-//! then stands. What is merely odd is put up with.
+//! Servers that stop answering, close the connection or send garbage, in every phase: the check fails in that phase
+//! with the right kind, and keeps all earlier measurements. What is only unusual is accepted.
 
 mod message;
 mod tls;
@@ -20,7 +20,7 @@ use super::support::{
 const ORDER: [&str; 11] =
     ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "sasl_auth", "mailfrom", "rcptto", "data", "body"];
 
-/// Where a server can go wrong, and the phase that the check is in then.
+/// The steps at which a server can fail, and the phase of the check at that step.
 const STEPS: [(Step, &str); 9] = [
     (Step::Greeting, "banner"),
     (Step::Ehlo, "ehlo"),
@@ -35,7 +35,7 @@ const STEPS: [(Step, &str); 9] = [
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// A check that has every phase of the conversation.
+/// A check with every phase.
 fn every_phase() -> Value {
     json!({"starttls": true, "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse",
         "timeout_ms": 30_000})
@@ -45,12 +45,12 @@ fn identity() -> Identity {
     Ca::new("Test CA").issue(Leaf::for_name("mx.test"))
 }
 
-/// A server that does well in every phase.
+/// A server that succeeds in every phase.
 fn compliant(identity: &Identity) -> Script {
     Script::compliant().with_starttls(identity).with_credentials("probe", "correct horse")
 }
 
-/// What a phase that ends well is answered with.
+/// The reply with which a phase succeeds.
 fn expected_reply(step: Step) -> &'static str {
     match step {
         Step::Greeting => "220 mx.test ESMTP\r\n",
@@ -62,7 +62,7 @@ fn expected_reply(step: Step) -> &'static str {
     }
 }
 
-/// Runs a check against this script, and returns its report and what the server saw.
+/// Runs a check of a server with this script, and returns the report and what the server recorded.
 async fn met(app: &TestApp, script: Script, parameters: Value) -> (Value, Session) {
     let server = SmtpServer::serve(script);
     let mut check = parameters;
@@ -71,7 +71,7 @@ async fn met(app: &TestApp, script: Script, parameters: Value) -> (Value, Sessio
     (report, server.next_session().await)
 }
 
-/// Lets every phase in its turn fail by this act, all at once, and looks at what the reports say.
+/// Fails every phase in turn by this action, all at once, and checks the reports.
 async fn fails_in_each_phase(act: Action, kind: &'static str, temporary: bool, timeout_ms: u64) {
     let (app, identity) = (Arc::new(TestApp::start().await), identity());
     let mut checks = JoinSet::new();
@@ -90,7 +90,7 @@ async fn fails_in_each_phase(act: Action, kind: &'static str, temporary: bool, t
     }
 }
 
-/// The check failed in this phase, which began and never ended; all phases before it went well and are measured.
+/// The check failed in this phase, which never ended; all phases before it succeeded and are measured.
 fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
     assert_eq!(failure(report), (phase, kind, temporary), "{report:#}");
     let ended = ORDER.iter().position(|name| *name == phase).expect("a phase");
@@ -105,7 +105,7 @@ fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
     assert_eq!(last, (&json!(phase), &Value::Null, &Value::Null));
 }
 
-/// These phases ended well; they and no others have a metric, and all else that a report is made of goes with them.
+/// These phases succeeded; they and no others have a metric, and the rest of the report is consistent with that.
 fn assert_ended(report: &Value, ended: &[&str]) {
     assert_eq!(phase_names(report).get(..ended.len()), Some(ended), "{report:#}");
     let metrics = report["metrics"].as_object().expect("an object");
@@ -134,57 +134,58 @@ fn assert_ended(report: &Value, ended: &[&str]) {
 
 #[tokio::test]
 async fn silence_in_any_phase_is_a_timeout() {
-    // Long enough for a handshake on a machine that is busy with nine.
+    // Long enough for a handshake on a machine that runs nine of these checks.
     fails_in_each_phase(Action::silence(), "timeout", true, 4000).await;
 }
 
 #[tokio::test]
-async fn a_reply_that_never_ends_its_line_is_a_timeout() {
+async fn an_unfinished_line_in_any_phase_is_a_timeout() {
     fails_in_each_phase(Action::reply("250-one\r\n250 tw").then(Action::silence()), "timeout", true, 4000).await;
 }
 
 #[tokio::test]
-async fn a_server_that_closes_in_any_phase_has_hung_up() {
+async fn close_in_any_phase_fails_as_closed() {
     fails_in_each_phase(Action::close(), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_in_any_phase_is_closed() {
+async fn truncation_in_any_phase_fails_as_closed() {
     fails_in_each_phase(Action::fin(), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn half_a_reply_and_an_end_is_no_reply() {
+async fn close_after_half_a_reply_fails_as_closed() {
     fails_in_each_phase(Action::reply("250-one\r\n250 tw").then(Action::close()), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn garbage_in_any_phase_is_not_smtp() {
+async fn garbage_in_any_phase_fails_as_protocol() {
     fails_in_each_phase(Action::garbage(), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn an_endless_line_in_any_phase_is_cut_off() {
+async fn an_endless_line_in_any_phase_fails_as_protocol() {
     fails_in_each_phase(Action::endless_line("250 "), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn an_endless_reply_in_any_phase_is_cut_off() {
+async fn an_endless_reply_in_any_phase_fails_as_protocol() {
     fails_in_each_phase(Action::endless_reply(250), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn lines_of_one_reply_that_differ_in_code_are_not_smtp() {
+async fn mixed_codes_in_one_reply_fail_as_protocol() {
     fails_in_each_phase(Action::reply("250-one\r\n550 two\r\n"), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn a_reset_in_any_phase_is_closed() {
+async fn reset_in_any_phase_fails_as_closed() {
     let (app, identity) = (TestApp::start().await, identity());
     for (step, phase) in STEPS {
         let (mut script, mut check) = (compliant(&identity).on(step, Action::reset()), every_phase());
         if step == Step::Greeting {
-            // A RST right behind the TCP handshake may be met while still connecting; so the server waits for the PROXY header.
+            // A RST right after the TCP handshake can arrive while the client is still connecting; so the server waits
+            // for the PROXY header.
             check["proxy_protocol"] = true.into();
             script = script.with_greeting(Action::wait_for_client().then(Action::reset()));
         }
@@ -195,7 +196,7 @@ async fn a_reset_in_any_phase_is_closed() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_refuses() {
+async fn a_closed_port_fails_as_refused() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let report = TestApp::start().await.check(json!({"port": free.port()})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
@@ -205,7 +206,7 @@ async fn a_port_where_nobody_listens_refuses() {
 }
 
 #[tokio::test]
-async fn silence_behind_a_challenge_keeps_its_code() {
+async fn timeout_after_a_challenge_keeps_its_code() {
     let (report, session) =
         met(&TestApp::start().await, compliant(&identity()).on(Step::SaslResponse(1), Action::close()), every_phase())
             .await;
@@ -217,7 +218,7 @@ async fn silence_behind_a_challenge_keeps_its_code() {
 }
 
 #[tokio::test]
-async fn challenges_without_end_are_a_rejection() {
+async fn endless_challenges_fail_as_rejected() {
     for (mechanism, responses) in [("plain", 1), ("login", 2)] {
         let mut script = compliant(&identity()).on(Step::Auth, "334 \r\n");
         for number in 1..=4 {
@@ -234,7 +235,7 @@ async fn challenges_without_end_are_a_rejection() {
 }
 
 #[tokio::test]
-async fn one_byte_at_a_time_is_a_conversation_all_the_same() {
+async fn replies_byte_by_byte_are_understood() {
     let identity = identity();
     let mut script = compliant(&identity).on(Step::StartTls, Action::byte_by_byte("220 go\r\n").then_tls(&identity));
     for step in [
@@ -259,7 +260,7 @@ async fn one_byte_at_a_time_is_a_conversation_all_the_same() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_text_all_the_same() {
+async fn replies_that_are_not_utf8_are_reported() {
     let identity = identity();
     let odd = |step| [expected_reply(step).trim_end().as_bytes(), b" \xff\xc3\x28\r\n"].concat();
     let mut script = compliant(&identity)
@@ -280,7 +281,7 @@ async fn text_that_is_not_utf8_is_text_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_answer_as_large_as_may_be_is_read() {
+async fn a_reply_of_maximum_size_is_read() {
     let keywords: String = (0..5900).map(|number| format!("250-X{number:04}\r\n")).collect();
     let line = format!("220 {}\r\n", "x".repeat(8 * 1024 - 5));
     let script = Script::compliant().with_greeting(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
@@ -290,7 +291,7 @@ async fn an_answer_as_large_as_may_be_is_read() {
 }
 
 #[tokio::test]
-async fn bounds_are_those_of_the_contract() {
+async fn reply_size_limits_are_the_documented_ones() {
     let app = TestApp::start().await;
     let rows = [
         (format!("220 {}\r\n", "x".repeat(8 * 1024)), "banner", "a line of over 8192 octets"),
@@ -306,7 +307,7 @@ async fn bounds_are_those_of_the_contract() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_its_own_side_behind_an_answer_has_hung_up_on_the_next_command() {
+async fn close_after_a_reply_fails_the_next_phase() {
     let app = TestApp::start().await;
     for (step, phase, ended) in [(Step::Greeting, "ehlo", 2), (Step::MailFrom, "rcptto", 8), (Step::RcptTo, "data", 9)]
     {
@@ -320,7 +321,7 @@ async fn a_server_that_closes_its_own_side_behind_an_answer_has_hung_up_on_the_n
 }
 
 #[tokio::test]
-async fn nothing_that_quit_is_answered_with_fails_a_check() {
+async fn no_answer_to_quit_fails_a_check() {
     let app = TestApp::start().await;
     let rows = [
         (Action::close(), false),

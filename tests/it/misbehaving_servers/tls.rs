@@ -1,4 +1,4 @@
-//! Servers that spoil the TLS handshake, or the session.
+//! Servers that break the TLS handshake or the TLS session.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -15,7 +15,7 @@ const NO_COMMON_VERSION: &[u8] = b"\x15\x03\x01\x00\x02\x02\x46";
 /// A record of application data without any data.
 const EMPTY_RECORD: &[u8] = b"\x17\x03\x03\x00\x00";
 
-/// Instead of a ServerHello: an act, and how the check fails by it.
+/// Actions in place of a ServerHello, and the failure of the check.
 fn instead_of_hello() -> Vec<(Action, &'static str, bool)> {
     vec![
         (Action::garbage(), "tls", false),
@@ -32,7 +32,7 @@ fn instead_of_hello() -> Vec<(Action, &'static str, bool)> {
     ]
 }
 
-/// The handshake failed; who was answered has a time, who was left alone has none.
+/// The handshake failed; a phase with an answer has a time, one without has none.
 fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&str], open: &[&str]) {
     assert_eq!(failure(report), ("tls", kind, temporary), "{report:#}");
     let answered = kind == "tls";
@@ -55,7 +55,7 @@ fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&s
 }
 
 #[tokio::test]
-async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
+async fn a_bad_handshake_after_starttls_fails_as_tls() {
     let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let act = Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act);
@@ -70,7 +70,7 @@ async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
 }
 
 #[tokio::test]
-async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
+async fn a_bad_implicit_tls_handshake_fails_as_tls() {
     let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let script = Script::new().with_greeting(Action::wait_for_client().then(act));
@@ -81,13 +81,12 @@ async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_in_clear_text_on_a_tls_port_fails_as_tls() {
+async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
     const TRIES: usize = 50;
     let app = TestApp::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    // It greets as fast as it can. Whether the greeting is there before our handshake begins is a matter of luck, and the report is
-    // the same.
+    // It is chance whether the greeting arrives before our handshake begins, and the report is the same.
     let server = thread::spawn(move || {
         let greet = || {
             let (mut tcp, _) = listener.accept()?;
@@ -109,7 +108,7 @@ async fn a_server_in_clear_text_on_a_tls_port_fails_as_tls() {
 }
 
 #[tokio::test]
-async fn bytes_injected_behind_the_starttls_answer_end_the_check() {
+async fn bytes_injected_after_the_starttls_reply_end_the_check() {
     let app = TestApp::start().await;
     let identity = identity();
     for injected in ["250 injected\r\n", "250-half", "\n", "x"] {
@@ -126,7 +125,7 @@ async fn bytes_injected_behind_the_starttls_answer_end_the_check() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_by_close_notify_between_two_commands_is_closed() {
+async fn close_notify_between_two_commands_fails_as_closed() {
     let app = TestApp::start().await;
     for end in [Action::close(), Action::fin()] {
         let identity = identity();
@@ -178,7 +177,7 @@ impl Drop for OpensslServer {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_only_tls_1_1_is_told_so() {
+async fn a_server_with_only_tls_1_1_is_reported() {
     let server = OpensslServer::start(&identity(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
     let report = TestApp::start().await.check(json!({"implicit_tls": true, "port": server.port})).await;
     assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
@@ -187,7 +186,7 @@ async fn a_server_that_knows_only_tls_1_1_is_told_so() {
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_server_that_wants_a_client_certificate_is_reported() {
+async fn a_server_that_requires_a_client_certificate_is_reported() {
     let ca = Ca::new("Test CA");
     let app = TestApp::builder().trust(&ca).start().await;
     let arguments = ["-tls1_2", "-Verify", "1"];

@@ -1,10 +1,10 @@
-//! Servers that talk out of turn.
+//! Servers that send replies that no command asked for.
 
 use super::*;
 
-/// An answer is given twice: the second one is nobody's, and the next phase must not take it.
+/// A reply is sent twice: the next phase must not take the second one for its own.
 #[tokio::test]
-async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() {
+async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
     let (app, identity) = (Arc::new(TestApp::start().await), identity());
     let rows = [
         (Step::Greeting, "ehlo", 2, "EHLO"),
@@ -45,7 +45,7 @@ async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() 
 }
 
 #[tokio::test]
-async fn a_challenge_that_nobody_asked_for_gets_no_password() {
+async fn an_unsolicited_challenge_gets_no_password() {
     for act in [Action::reply("334 \r\n334 \r\n"), Action::many_replies("334 \r\n", 2 * MEBIBYTE)] {
         let (report, session) =
             met(&TestApp::start().await, compliant(&identity()).on(Step::Auth, act), every_phase()).await;
@@ -57,7 +57,7 @@ async fn a_challenge_that_nobody_asked_for_gets_no_password() {
 }
 
 #[tokio::test]
-async fn a_reply_behind_the_last_answer_costs_the_goodbye_and_no_more() {
+async fn an_extra_reply_at_the_end_only_prevents_quit() {
     for act in [Action::reply("250 ok\r\n250 again\r\n"), Action::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
         let (report, session) =
             met(&TestApp::start().await, compliant(&identity()).on(Step::Body, act), every_phase()).await;

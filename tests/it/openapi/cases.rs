@@ -1,8 +1,8 @@
-//! Checks that end in every way, whose reports have every property between them.
+//! Checks with every outcome. Together their reports have every property.
 
 use super::*;
 
-/// A check of a server that follows this script, and what comes of it: outcome, and phase and kind of a failure.
+/// A check of a server with this script: outcome, and phase and kind of a failure.
 pub(super) type Case = (Script, Value, &'static str, &'static str, &'static str);
 
 pub(super) fn cases(ca: &Ca) -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! Whom a check may talk to: what the operator denies is never connected to, whatever name or spelling it comes under.
+//! The destination policy: what the operator denies is never connected to, in whatever spelling or by whatever name.
 
 mod names;
 mod resolved;
@@ -26,7 +26,7 @@ async fn post_mail(app: &TestApp, to: &str, port: u16) -> TestResponse {
     app.post(&json!({"to": to, "port": port, "stop_after": "ehlo"})).await
 }
 
-/// The answer is a 403 that says of which network the target is, or which port is forbidden.
+/// The response is 403 and names the network of the target, or the forbidden port.
 fn assert_forbidden(answer: &TestResponse, rule: &str, of: &str) {
     assert_eq!(answer.status, 403, "{of}: {:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{of}");
@@ -45,7 +45,8 @@ fn v6(text: &str) -> Ipv6Addr {
     text.parse().expect("an IPv6 address")
 }
 
-/// Every network that is denied unless allowed, and its addresses in every spelling that somebody may take for another one.
+/// Every network that is denied unless allowed, and its addresses in every spelling that a parser may take for another
+/// address.
 const BUILT_IN: [(&str, &[&str]); 12] = [
     (
         "169.254.0.0/16",
@@ -117,7 +118,7 @@ async fn the_built_in_networks_are_denied_in_every_spelling() {
 }
 
 #[test]
-fn the_network_policy_of_kubernetes_makes_the_same_exceptions() {
+fn the_kubernetes_network_policy_has_the_same_networks() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/smtp-check.yaml"));
     let text = text.expect("the manifests");
     for net in TargetPolicy::CLOUD_METADATA.into_iter().chain(["169.254.0.0/16", "fe80::/10"]) {
@@ -144,7 +145,7 @@ async fn loopback_and_private_networks_are_allowed_unless_denied() {
         ("::ffff:127.0.0.1", "127.0.0.0/8"),
         ("64:ff9b::7f00:1", "127.0.0.0/8"),
         ("2002:7f00:1::", "127.0.0.0/8"),
-        // Both of its addresses are denied; either rule will do.
+        // Both of its addresses are denied; the detail can name either rule.
         ("localhost", ""),
         ("LOCALHOST.", ""),
         ("anything.localhost", ""),
@@ -158,7 +159,7 @@ async fn loopback_and_private_networks_are_allowed_unless_denied() {
 }
 
 #[tokio::test]
-async fn a_spelling_that_is_no_address_is_no_way_around() {
+async fn odd_spellings_of_addresses_do_not_bypass_the_policy() {
     let app = TestApp::builder().deny(&["127.0.0.0/8", "::1/128"]).start().await;
     let server = SmtpServer::serve(Script::compliant());
     for target in [
@@ -200,7 +201,7 @@ async fn a_spelling_that_is_no_address_is_no_way_around() {
 }
 
 #[tokio::test]
-async fn a_recipient_s_address_literal_is_judged_too() {
+async fn address_literals_of_recipients_are_checked() {
     let app = TestApp::builder().deny(&["127.0.0.0/8"]).start().await;
     let server = SmtpServer::serve(Script::compliant());
     for (to, net) in [
@@ -216,7 +217,7 @@ async fn a_recipient_s_address_literal_is_judged_too() {
 }
 
 #[tokio::test]
-async fn allow_wins_over_deny_and_over_the_built_in_list() {
+async fn allow_overrides_deny_and_the_built_in_list() {
     let allow = ["127.0.0.2/32", "::ffff:127.0.0.4/128", "::1/128", "0.0.0.0/32"];
     let app = TestApp::builder().deny(&["0.0.0.0/0", "::/0"]).allow(&allow).start().await;
     let port = Port::new();
@@ -238,6 +239,6 @@ async fn allow_wins_over_deny_and_over_the_built_in_list() {
         assert_eq!(answer.status.as_u16(), if allowed { 200 } else { 403 }, "{target}: {:?}", answer.body);
     }
     assert_eq!(servers.each_ref().map(SmtpServer::connections), [0, 3, 0, 1, 1]);
-    // Built in, and yet allowed; where it leads is the system's affair.
+    // Built in, and yet allowed; where it leads to depends on the system.
     assert_eq!(post(&app, "0.0.0.0", port.number()).await.status, 200);
 }

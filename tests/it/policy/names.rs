@@ -1,4 +1,4 @@
-//! Which names a check may ask for: those that are denied never, and where some are allowed no others.
+//! Rules about host names: denied names are never resolved, and an allow list forbids all others.
 
 use serde_json::{Value, json};
 use smtp_check::destination::policy::HostRules;
@@ -22,7 +22,7 @@ const UNLISTED: &str = "the target's name is none of those";
 const NAMELESS: &str = "an address without a name";
 
 #[tokio::test]
-async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
+async fn a_denied_name_is_forbidden_in_every_spelling_and_never_resolved() {
     let zone = Zone::new()
         .a("bad.test", v4("127.0.0.1"))
         .a("mx.bad.test", v4("127.0.0.1"))
@@ -63,7 +63,7 @@ async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
 }
 
 #[tokio::test]
-async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
+async fn denied_mx_hosts_are_skipped() {
     let zone = Zone::new()
         .mx("domain.test", 10, "mx.bad.test")
         .mx("domain.test", 20, "mx.good.test")
@@ -83,7 +83,7 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
     let skipped = json!([{"host": "mx.bad.test", "address": null, "error": error}]);
     assert_eq!(report["target"]["attempts"], skipped, "{report:#}");
 
-    // The third never existed: of what is forbidden not even that is told.
+    // The third name does not exist: about forbidden names not even that is disclosed.
     for domain in ["hopeless.test", "curious.test"] {
         assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, DENIED, domain);
     }
@@ -91,7 +91,7 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
 }
 
 #[tokio::test]
-async fn where_some_names_are_allowed_no_others_are() {
+async fn an_allow_list_of_names_forbids_all_others() {
     let zone = Zone::new()
         .a("good.test", v4("127.0.0.1"))
         .a("mx.good.test", v4("127.0.0.1"))
@@ -119,19 +119,19 @@ async fn where_some_names_are_allowed_no_others_are() {
         ("::1", NAMELESS),
         ("2130706433", NAMELESS),
         ("::ffff:127.0.0.1", NAMELESS),
-        // An allowed name opens no denied address.
+        // An allowed name does not allow a denied address.
         ("meta.good.test", "169.254.0.0/16"),
         ("169.254.169.254", "169.254.0.0/16"),
     ] {
         assert_forbidden(&post(&app, target, port.number()).await, rule, target);
     }
-    // An allowed domain speaks for its mail servers, and an allowed mail server takes mail for any domain.
+    // An allowed domain allows its MX hosts, and an allowed MX host takes mail for any domain.
     for to in ["a@good.test", "a@customer.test", "a@[127.0.0.2]"] {
         assert_eq!(post_mail(&app, to, port.number()).await.status, 200, "{to}");
     }
     for (to, rule) in [
         ("a@stranger.test", UNLISTED),
-        // It has no MX record, and so is its own mail server.
+        // It has no MX record: the domain itself is the host.
         ("a@other.test", UNLISTED),
         ("a@[127.0.0.1]", NAMELESS),
         ("a@[IPv6:::1]", NAMELESS),
@@ -141,7 +141,7 @@ async fn where_some_names_are_allowed_no_others_are() {
 }
 
 #[tokio::test]
-async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
+async fn the_longest_rule_wins_and_allow_wins_a_tie() {
     let names = ["good.test", "secret.good.test", "open.secret.good.test", "same.test"];
     let zone = names.into_iter().fold(Zone::new(), |zone, name| zone.a(name, v4("127.0.0.1")));
     let dns = DnsServer::serve(zone);
@@ -154,7 +154,7 @@ async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
 }
 
 #[tokio::test]
-async fn no_other_parameter_says_where_to_go() {
+async fn no_other_parameter_changes_the_destination() {
     let zone = Zone::new().a("good.test", v4("127.0.0.1")).a("bad.test", v4("127.0.0.2"));
     let dns = DnsServer::serve(zone);
     let builder = with_rules(&["bad.test"], &["good.test", "bad.test.good.test"]).deny(&["127.0.0.2/32"]);

@@ -1,4 +1,4 @@
-//! What a name leads to is judged, whatever way DNS takes to get there.
+//! The addresses of a name are checked by the policy, in whatever way DNS returns them.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_name_is_judged_by_its_addresses() {
+async fn a_name_is_checked_by_its_addresses() {
     let zone = Zone::new()
         .a("a.test", v4("127.0.0.1"))
         .aaaa("aaaa.test", v6("::1"))
@@ -55,7 +55,7 @@ async fn a_name_is_judged_by_its_addresses() {
 }
 
 #[tokio::test]
-async fn of_several_addresses_the_denied_ones_are_skipped() {
+async fn denied_addresses_of_a_name_are_skipped() {
     let zone = Zone::new()
         .a("mixed.test", v4("127.0.0.2"))
         .a("mixed.test", v4("127.0.0.3"))
@@ -86,7 +86,7 @@ async fn of_several_addresses_the_denied_ones_are_skipped() {
     }
     assert_eq!((two.connections(), three.connections(), six.connections()), (0, 0, 2));
 
-    // A denied address is no second choice where the allowed one refuses.
+    // A denied address is not tried after the allowed one refused.
     drop(six);
     let report = app.check(json!({"target": "mixed.test", "port": port.number()})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
@@ -94,7 +94,7 @@ async fn of_several_addresses_the_denied_ones_are_skipped() {
 }
 
 #[tokio::test]
-async fn another_port_is_forbidden_before_anything_is_asked() {
+async fn a_forbidden_port_is_rejected_before_dns() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")).nxdomain("no.test").silent("silent.test"));
     let port = Port::new();
     let [server, other] = [port, Port::new()].map(|port| port.serve("127.0.0.1", Script::compliant()));
@@ -115,7 +115,7 @@ async fn another_port_is_forbidden_before_anything_is_asked() {
 }
 
 #[tokio::test]
-async fn nothing_is_looked_up_for_parameters_that_are_no_check() {
+async fn invalid_parameters_cause_no_dns_query() {
     let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")));
     let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let answer = app.post(&json!({"to": "a@mail.test", "target": "mail.test", "ehlo": "a\r\nb"})).await;
@@ -124,7 +124,7 @@ async fn nothing_is_looked_up_for_parameters_that_are_no_check() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged() {
+async fn dns_rebinding_is_prevented() {
     for (then, by_mx) in
         [("169.254.169.254", false), ("127.0.0.3", false), ("169.254.169.254", true), ("127.0.0.3", true)]
     {
@@ -145,7 +145,7 @@ async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged()
         assert_eq!(app.post(&check).await.json()["target"]["address"], "127.0.0.2", "{then} by MX: {by_mx}");
         let asked = dns.queries().into_iter().filter(|(name, _)| name == "turncoat.test").count();
         assert_eq!(asked, 1, "{then} by MX: {by_mx}");
-        // The next check looks anew, and judges anew.
+        // The next check resolves the name again, and checks it again.
         let net = if then == "127.0.0.3" { "127.0.0.3/32" } else { "169.254.0.0/16" };
         assert_forbidden(&app.post(&check).await, net, then);
         assert_eq!((first.connections(), second.connections()), (1, 0));
@@ -153,7 +153,7 @@ async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged()
 }
 
 #[tokio::test]
-async fn a_chain_of_aliases_is_judged_by_its_end() {
+async fn a_cname_chain_is_checked_by_its_final_address() {
     let zone = (0..6)
         .fold(Zone::new(), |zone, at| zone.cname(&format!("alias{at}.test"), &format!("alias{}.test", at + 1)))
         .a("alias6.test", v4("169.254.169.254"))
@@ -166,7 +166,7 @@ async fn a_chain_of_aliases_is_judged_by_its_end() {
 }
 
 #[tokio::test]
-async fn an_mx_record_that_names_an_address_is_no_way_to_it() {
+async fn an_mx_record_with_an_address_does_not_bypass_the_policy() {
     let spellings = ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0x7f.1"];
     let zone = spellings.into_iter().enumerate().fold(Zone::new(), |zone, (at, exchange)| {
         zone.mx(&format!("domain{at}.test"), 10, exchange).a(exchange, v4("127.0.0.1"))

@@ -1,4 +1,4 @@
-//! What a report says of a certificate is what openssl says of it.
+//! The certificate facts of a report are those that openssl prints.
 
 use serde_json::{Value, json};
 
@@ -10,11 +10,11 @@ use crate::support::{
     temp_dir::TempDir,
 };
 
-/// How openssl is to write a name: in the certificate's order, in UTF-8, escaped as in RFC 4514.
+/// How openssl writes a name: in the order of the certificate, in UTF-8, escaped as in RFC 4514.
 const FORM: &str = "-nameopt sname,sep_comma_plus_space,esc_2253,utf8 -dateopt iso_8601";
 
 #[tokio::test]
-async fn its_facts_are_those_that_openssl_reads() {
+async fn certificate_facts_match_openssl() {
     let app = TestApp::start().await;
     let (root, scratch) = (Ca::new("smtp-check test root"), TempDir::new());
     let below = root.intermediate("An authority, \"below\" + <äh>");
@@ -39,7 +39,7 @@ async fn of(app: &TestApp, files: &PemFiles) -> Value {
     app.check(with(parameters, json!({"starttls": true}))).await
 }
 
-/// Each certificate of the chain, as the report is to show it.
+/// Each certificate of the chain, in the form of the report.
 fn facts_by_openssl(scratch: &TempDir, identity: &Identity) -> Vec<Value> {
     let one = |der: &[u8]| {
         scratch.write("one.der", der);
@@ -66,7 +66,7 @@ fn facts_by_openssl(scratch: &TempDir, identity: &Identity) -> Vec<Value> {
     identity.chain.iter().map(|der| one(der)).collect()
 }
 
-/// Behind a heading, `DNS:…, IP Address:…` in one line.
+/// The line after a heading: `DNS:…, IP Address:…`.
 fn names(text: &str) -> Vec<String> {
     let line = text.lines().nth(1).unwrap_or_default().trim();
     let names = line.split(", ").filter_map(|name| name.split_once(':'));

@@ -9,7 +9,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn a_message_is_delivered_and_its_queue_id_is_known() {
+async fn a_delivered_message_has_a_queue_id() {
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     let payload = "Subject: grün\n\n..dot\nLF alone\r\nand CR LF";
     let report = app.check(json!({"port": exim.plain(), "payload": payload, "from": "alice@example.com"})).await;
@@ -28,7 +28,7 @@ async fn a_message_is_delivered_and_its_queue_id_is_known() {
 }
 
 #[tokio::test]
-async fn an_address_beyond_ascii_and_one_without_domain_get_through() {
+async fn non_ascii_and_domainless_addresses_are_delivered() {
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for to in ["pröbe@example.test", "postmaster"] {
         let report = app.check(json!({"port": exim.plain(), "to": to, "transcript": true})).await;
@@ -40,7 +40,7 @@ async fn an_address_beyond_ascii_and_one_without_domain_get_through() {
 }
 
 #[tokio::test]
-async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
+async fn every_mechanism_delivers_with_starttls_and_implicit_tls() {
     let certificate = Certificate::valid();
     let (app, exim) =
         tokio::join!(TestApp::builder().trust(&certificate.ca).start(), Exim::start(Some(&certificate.files)));
@@ -68,7 +68,7 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
 }
 
 #[tokio::test]
-async fn what_exim_refuses_is_reported_in_its_own_words() {
+async fn rejections_of_exim_are_reported_with_its_text() {
     let certificate = Certificate::valid();
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(Some(&certificate.files)));
     let credentials = json!({"starttls": false});
@@ -124,7 +124,7 @@ fn proxied(port: u16, version: u8, family: &str, source: &str, destination: &str
 }
 
 #[tokio::test]
-async fn exim_takes_the_client_that_a_proxy_header_names_for_its_own() {
+async fn exim_logs_the_client_of_the_proxy_header() {
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for (version, family, source, destination) in [
         (1, "TCP4", "203.0.113.7", "192.0.2.1"),
@@ -143,11 +143,11 @@ async fn exim_takes_the_client_that_a_proxy_header_names_for_its_own() {
 }
 
 #[tokio::test]
-async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
+async fn a_wrong_proxy_header_is_rejected() {
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for (family, source) in [("TCP4", "nonsense"), ("TCP4", "999.0.0.1"), ("TCP6", "[2001:db8::7]")] {
         let report = app.check(proxied(exim.proxy(), 1, family, source, "192.0.2.1")).await;
-        // It greets all the same, and has this one answer to every command but QUIT.
+        // It greets nevertheless, and has the same reply to every command except QUIT.
         assert_eq!(rejection(&report), json!(["ehlo", "rejected", false, 503, null]), "{report:#}");
         assert_eq!(report["failure"]["message"], "Command refused, required Proxy negotiation failed");
         assert_eq!((phase_names(&report), not_ok(&report)), (vec!["connect", "banner", "ehlo", "quit"], vec!["ehlo"]));
@@ -156,7 +156,7 @@ async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
 }
 
 #[tokio::test]
-async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo() {
+async fn an_unexpected_proxy_header_is_not_reported_as_ehlo() {
     let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for version in [1, 2] {
         for round in 0..30 {
@@ -164,9 +164,9 @@ async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo(
             let expected = json!(["proxy", "rejected", false, 500, null]);
             assert_eq!(rejection(&report), expected, "version {version}, round {round}: {report:#}");
             assert_eq!(report["failure"]["message"], "unrecognized command");
-            // If EHLO was written before the refusal came, it has an answer of its own to version 1.
+            // If EHLO was sent before the error reply came, it has its own reply with version 1.
             assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
-            // One line was answered: the dialogue is in step, and ends as it should.
+            // One line was answered: the dialogue is in sync, and ends with QUIT.
             assert!(version == 2 || said(&report).contains(&"QUIT"), "{report:#}");
         }
     }

@@ -1,4 +1,4 @@
-//! A real Prometheus, with the settings that are shipped, scrapes the started program; promtool looks at what the doors write.
+//! A real Prometheus with the shipped settings scrapes the program; promtool reads its metrics.
 
 use serde_json::json;
 
@@ -19,7 +19,7 @@ const TOKEN: &str = "open sesame";
 const TOKENS: &[u8] = b"prometheus:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 const BEARER: &str = "Authorization: Bearer open sesame\r\n";
 
-/// The started program, which asks for a token.
+/// The program with tokens.
 fn served(directory: &TempDir, more: &[&str]) -> ServiceProcess {
     let tokens = directory.write("tokens", TOKENS);
     let tokens = tokens.to_str().expect("UTF-8");
@@ -42,7 +42,7 @@ async fn check_both(served: &ServiceProcess, servers: &[SmtpServer; 2]) {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("a body").1
 }
@@ -56,7 +56,7 @@ fn assert_clean(arguments: &[&str], stdin: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
+async fn every_panel_about_the_service_has_data() {
     let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
@@ -79,19 +79,19 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
     }
 }
 
-/// The started program with the modules that are shipped.
+/// The program with the shipped modules.
 fn served_with_modules(directory: &TempDir) -> ServiceProcess {
     served(directory, &["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/smtp-check.toml")])
 }
 
-/// A server that upgrades by STARTTLS.
+/// A server with STARTTLS.
 fn secured(identity: &Identity) -> SmtpServer {
     let handshake = Action::reply("220 go\r\n").then(Action::handshake(identity));
     SmtpServer::serve(Script::compliant().on(Step::StartTls, handshake))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn targets_are_probed_and_every_panel_about_them_draws_something() {
+async fn every_panel_about_targets_has_data() {
     let directory = TempDir::new();
     let server = secured(&Ca::new("test CA").issue(Leaf::for_name("mx.test")));
     let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
@@ -109,7 +109,7 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     let banner = "quantile_over_time(0.95, probe_smtp_duration_seconds{phase=\"banner\"}[1m]) > 0";
     assert_eq!(prometheus.eventually(banner).await.len(), 1);
     for outcome in ["completed", "failed"] {
-        // A probe is a check like any other.
+        // Probes are counted as checks.
         prometheus.eventually(&format!("smtp_check_checks_total{{outcome=\"{outcome}\"}} > 0")).await;
     }
     for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
@@ -122,7 +122,7 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_shipped() {
+async fn an_expired_certificate_fires_the_shipped_alert() {
     let directory = TempDir::new();
     let ca = Ca::new("test CA");
     let good = secured(&ca.issue(Leaf::for_name("mx.test")));
@@ -166,7 +166,7 @@ async fn the_stacked_phases_are_no_longer_than_the_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
+async fn promtool_accepts_the_metrics_of_the_service() {
     let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
@@ -175,7 +175,7 @@ async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
 }
 
 #[test]
-fn promtool_finds_nothing_wrong_with_the_settings_and_the_alerts_fire_when_they_should() {
+fn promtool_accepts_the_shipped_settings_and_alert_tests() {
     assert_clean(&["check", "config", "prometheus.yml"], "");
     assert_clean(&["test", "rules", "rules.test.yml"], "");
 }

@@ -1,4 +1,4 @@
-//! What `/probe` writes, read by Prometheus's own `promtool`.
+//! The responses of `/probe`, read by `promtool` of Prometheus.
 
 use std::{
     io::Write,
@@ -30,7 +30,7 @@ fn assert_no_complaint(metrics: &[u8]) {
 }
 
 #[tokio::test]
-async fn promtool_has_nothing_against_any_answer() {
+async fn promtool_accepts_every_probe_response() {
     let ca = Ca::new("A \"quoted\" \\ root, {in} braces");
     let good = ca.issue(Leaf::for_name("mx.test")).server_config();
     let expired = Leaf::for_name("elsewhere.test").expired().self_signed().server_config();

@@ -1,4 +1,4 @@
-//! The end of the service: running checks finish, new ones are sent elsewhere, and nobody waits for nothing.
+//! Graceful shutdown: running checks finish, new ones are rejected, and idle connections do not delay it.
 
 mod under_load;
 
@@ -34,7 +34,7 @@ fn assert_shutting_down(answer: &TestResponse) {
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{answer:?}");
 }
 
-/// The rest of an answer, until the service closes the connection.
+/// The rest of a response, until the service closes the connection.
 async fn answer_on(mut caller: TcpStream) -> String {
     let mut answer = String::new();
     let read = tokio::time::timeout(WAIT_TIMEOUT, caller.read_to_string(&mut answer)).await;
@@ -43,7 +43,7 @@ async fn answer_on(mut caller: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn running_checks_finish_while_new_ones_are_refused() {
+async fn running_checks_finish_while_new_ones_are_rejected() {
     let mut app = TestApp::start().await;
     let gate = Gate::default();
     let slow = SmtpServer::serve(
@@ -61,7 +61,7 @@ async fn running_checks_finish_while_new_ones_are_refused() {
     for path in ["/healthz", "/version", "/openapi.json"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
-    // What is wrong with a check is told while there is time; none of this ends the drain.
+    // Other errors are still reported; none of this ends the shutdown.
     assert_eq!(app.get("/nothing").await.status, 404);
     assert_eq!(app.lifecycle.running(), 1, "all of this while the check was running");
 
@@ -90,7 +90,7 @@ async fn an_idle_service_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_check_that_outlasts_the_grace_is_cut_and_its_server_let_go() {
+async fn a_check_longer_than_shutdown_grace_is_aborted() {
     let mut app = TestApp::builder().shutdown_grace(Duration::from_millis(300)).start().await;
     let silent = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
     let running = app.start_check(check(silent.port(), 60_000)).await;
@@ -102,7 +102,7 @@ async fn a_check_that_outlasts_the_grace_is_cut_and_its_server_let_go() {
 }
 
 #[tokio::test]
-async fn a_check_whose_caller_has_gone_keeps_nobody() {
+async fn disconnected_checks_do_not_delay_shutdown() {
     let mut app = TestApp::start().await;
     let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let running = app.start_check(check(silent.port(), 60_000)).await;
@@ -113,7 +113,7 @@ async fn a_check_whose_caller_has_gone_keeps_nobody() {
     assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
-/// A mail server by hand, which goes on only when told.
+/// A mail server that continues only when told to.
 struct Slow(TcpListener);
 
 impl Slow {
@@ -125,7 +125,7 @@ impl Slow {
         self.0.local_addr().expect("bound").port()
     }
 
-    /// The next client; it has had no greeting.
+    /// The next client; no greeting was sent.
     fn client(&self) -> StdTcpStream {
         let (client, _) = self.0.accept().expect("a client");
         client.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
@@ -144,7 +144,7 @@ fn read_all(mut caller: StdTcpStream) -> String {
 }
 
 #[test]
-fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
+fn sigterm_lets_running_checks_finish_and_exits_with_code_0() {
     for signal in ["TERM", "INT"] {
         let (served, slow) = (started("1m"), Slow::bind());
         let mut parameters = check(slow.port(), 50_000);
@@ -154,7 +154,7 @@ fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
 
         served.signal(signal);
         assert_eq!(served.wait_for_log("shutting down")["running"], 1);
-        // The log line comes a moment before the state.
+        // The log line comes a moment before the state changes.
         let deadline = Instant::now() + WAIT_TIMEOUT;
         while status_and_json(&served.get("/readyz", "")).0 == 200 {
             assert!(Instant::now() < deadline, "still ready");
@@ -179,7 +179,7 @@ fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
 }
 
 #[test]
-fn a_grace_that_is_over_ends_with_code_1() {
+fn shutdown_after_the_grace_exits_with_code_1() {
     let (served, slow) = (started("200ms"), Slow::bind());
     let running = served.start_check("", &check(slow.port(), 50_000));
     let client = slow.client();
@@ -191,7 +191,7 @@ fn a_grace_that_is_over_ends_with_code_1() {
 }
 
 #[test]
-fn a_second_signal_is_not_waited_for() {
+fn a_second_signal_aborts_the_check() {
     let (served, slow) = (started("1h"), Slow::bind());
     let running = served.start_check("", &check(slow.port(), 50_000));
     let client = slow.client();

@@ -1,4 +1,4 @@
-//! The end of the program in the midst of hundreds of checks: told to stop, told twice, and killed.
+//! Shutdown with hundreds of checks in flight: one signal, two signals, and SIGKILL.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::support::{
 
 /// Checks in flight at each server.
 const EACH: usize = 75;
-/// All of them, at four servers.
+/// All checks, at four servers.
 const CHECKS: usize = 4 * EACH;
 
 fn started(listen: &str, grace: &str) -> ServiceProcess {
@@ -28,7 +28,7 @@ fn started(listen: &str, grace: &str) -> ServiceProcess {
     ServiceProcess::start(command)
 }
 
-/// Polite servers that make every check wait for the gate, each somewhere else.
+/// Compliant servers, each of which makes every check wait for the gate in another phase.
 fn slow_servers(gate: &Gate) -> Vec<(SmtpServer, Value)> {
     let compliant = Script::compliant;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
@@ -56,7 +56,7 @@ async fn ask(service: &ServiceProcess, check: &Value) -> TcpStream {
     caller
 }
 
-/// Asks each server for its share of checks, and waits until all of them wait.
+/// Starts the checks of each server, and waits until all of them are held.
 async fn occupy(service: &ServiceProcess, servers: &[(SmtpServer, Value)]) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for (server, check) in servers {
@@ -68,7 +68,7 @@ async fn occupy(service: &ServiceProcess, servers: &[(SmtpServer, Value)]) -> Ve
     callers
 }
 
-/// All that comes until the service closes the connection, and how that ended.
+/// Everything received until the service closes the connection, and how it ended.
 async fn rest(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
     let mut answer = String::new();
     let end = timeout(WAIT_TIMEOUT, caller.read_to_string(&mut answer)).await.expect("an end in time");
@@ -88,7 +88,7 @@ async fn every_check_in_flight_finishes_after_sigterm() {
     while status_and_json(&service.get("/readyz", "")).0 == 200 {
         assert!(Instant::now() < deadline, "still ready");
     }
-    // Many new ones meanwhile, none of which is begun.
+    // Many new requests meanwhile, all of them rejected.
     for (_, check) in servers.iter().cycle().take(EACH) {
         let (status, problem) = service.post("", check);
         assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));
@@ -113,7 +113,7 @@ async fn every_check_in_flight_finishes_after_sigterm() {
     assert!(log.last().is_some_and(|line| line.contains("stopped: every check has finished")), "{log:#?}");
 }
 
-/// What the program has in flight is cut: its callers' connections end, those to the servers too, and it says how many there were.
+/// Everything in flight is aborted: the connections of the clients and to the servers end, and the log has the counts.
 async fn is_cut(service: ServiceProcess, servers: &[(SmtpServer, Value)], callers: Vec<TcpStream>) {
     for caller in callers {
         assert_eq!(rest(caller).await.0, "", "no half of an answer");
@@ -126,7 +126,7 @@ async fn is_cut(service: ServiceProcess, servers: &[(SmtpServer, Value)], caller
     assert_eq!(service.end(), 1);
 }
 
-/// Servers that leave every check waiting for ever. A session that waits for a gate would not see its client go.
+/// Servers that never answer. A session that waits for a gate would not notice that its client disconnects.
 fn silent_servers() -> Vec<(SmtpServer, Value)> {
     let silent_at = |step| {
         let server = SmtpServer::serve(Script::compliant().on(step, Action::silence()));
@@ -137,7 +137,7 @@ fn silent_servers() -> Vec<(SmtpServer, Value)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_grace_is_too_short_for_is_cut_and_counted() {
+async fn checks_longer_than_shutdown_grace_are_aborted_and_counted() {
     let (service, servers) = (started("127.0.0.1:0", "300ms"), silent_servers());
     let callers = occupy(&service, &servers).await;
     service.signal("TERM");
@@ -145,7 +145,7 @@ async fn what_the_grace_is_too_short_for_is_cut_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_cuts_at_once() {
+async fn a_second_signal_aborts_all_checks_at_once() {
     for (first, second) in [("INT", "INT"), ("TERM", "INT")] {
         let (service, servers) = (started("127.0.0.1:0", "1h"), silent_servers());
         let callers = occupy(&service, &servers).await;
@@ -156,9 +156,9 @@ async fn a_second_signal_cuts_at_once() {
     }
 }
 
-/// No state is written, so that none can be left half-written; the port is free again, whatever its connections did.
+/// The program writes no state, so that nothing can be corrupt; the port is free again, whatever its connections did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigkill_leaves_nothing_to_repair() {
+async fn restart_after_sigkill_works_at_once() {
     let listen = format!("127.0.0.1:{}", Port::new().number());
     let servers = silent_servers();
     let compliant = SmtpServer::serve(Script::compliant());
@@ -173,7 +173,7 @@ async fn sigkill_leaves_nothing_to_repair() {
             }
             server.wait_for_open(EACH).await;
         }
-        // Killed with every connection open, and started again with all its callers still holding on to theirs.
+        // Killed with every connection open, and restarted while all clients still hold theirs.
         service.kill();
         let killed = Instant::now();
         let again = started(&listen, "1m");

@@ -27,8 +27,8 @@ use tokio::{
 
 use super::pki::Ca;
 
-/// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted and no name
-/// server is asked.
+/// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted
+/// and no name server is asked.
 pub(crate) struct TestAppBuilder {
     limits: Limits,
     deny: Vec<IpNet>,

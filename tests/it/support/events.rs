@@ -1,4 +1,4 @@
-//! A check as a stream of server-sent events, read as they come.
+//! A check as a stream of server-sent events.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
 use super::app::{TestApp, TestResponse, with_defaults};
 
-/// How long a test waits for an event before it fails.
+/// Timeout for each event.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A check that is told live. To drop it is to hang up.
+/// A live check. Dropping it disconnects.
 pub(crate) struct Events {
     pub(crate) headers: HeaderMap,
     body: Incoming,
@@ -23,10 +23,10 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Asks for the events of a check, filled in as by [`TestApp::check`].
+    /// Requests the events of a check. Parameters: see [`with_defaults`].
     ///
     /// # Errors
-    /// What was answered in place of a stream.
+    /// The response that came instead of a stream.
     pub(crate) async fn of(app: &TestApp, parameters: Value) -> Result<Self, TestResponse> {
         let stream = TcpStream::connect(app.addr()).await.expect("a connection");
         let (mut sender, connection) =
@@ -46,7 +46,7 @@ impl Events {
         Ok(Self { headers, body, unread: Vec::new(), connection })
     }
 
-    /// The next event, by its name and data; `None` at the end of the stream.
+    /// The next event: name and data; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
@@ -70,7 +70,7 @@ impl Events {
         }
     }
 
-    /// All that is left.
+    /// All remaining events.
     pub(crate) async fn rest(mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -91,7 +91,7 @@ pub(crate) fn named(events: &[(String, Value)], name: &str) -> Value {
     events.iter().filter(|(event, _)| event == name).map(|(_, data)| data).cloned().collect::<Vec<_>>().into()
 }
 
-/// The one report at the end of the stream, which has the phases that were told.
+/// The report at the end of the stream, whose phases are those of the phase events.
 #[track_caller]
 pub(crate) fn report_of(events: &[(String, Value)]) -> Value {
     let Some((last, report)) = events.last() else { panic!("no event") };

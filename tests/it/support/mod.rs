@@ -1,4 +1,5 @@
-//! Fixtures: the peers that a check meets. Each listens on a free loopback port, bounds every wait, and is gone when dropped.
+//! Fixtures: the service under test, and the servers that a check talks to. Each listens on a free loopback port,
+//! limits every wait, and ends when dropped.
 
 pub(crate) mod app;
 pub(crate) mod collector;

@@ -1,4 +1,4 @@
-//! The program itself, started as a user starts it.
+//! The program, started as a user starts it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,21 +11,21 @@ use std::{
 
 use serde_json::Value;
 
-/// Far longer than anything here may take.
+/// Timeout of every wait: much longer than any of them takes.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the environment may set for the program: its own settings, its log, its traces and its trust anchors.
+/// Prefixes of the variables that the program reads: its settings, log, traces and trust anchors.
 const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_smtp-check");
 
-/// The program, with no setting from the environment of the tests.
+/// The program, without settings from the environment of the tests.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     without_settings(Command::new(PROGRAM), arguments)
 }
 
-/// The same, where signals do what they do by default. Of a shell without job control, background jobs inherit that SIGINT and SIGQUIT
-/// are ignored.
+/// The same with default signal dispositions. A shell without job control starts background jobs with SIGINT and
+/// SIGQUIT ignored, and they inherit that.
 pub(crate) fn interruptible_program(arguments: &[&str]) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal=INT,QUIT,HUP,TERM", PROGRAM]);
@@ -50,7 +50,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A service that was started on a free port, and is killed with the test.
+/// A running `serve` on a free port. Dropping it kills it.
 pub(crate) struct ServiceProcess {
     child: Child,
     pub(crate) log: Receiver<String>,
@@ -67,7 +67,7 @@ impl ServiceProcess {
         Self::start_logging_to(command, stdout, log, move |line| sender.send(line).is_ok())
     }
 
-    /// Nobody reads more of its log than the test takes.
+    /// The log is read only as far as the test takes lines.
     pub(crate) fn start_unread(command: Command) -> Self {
         let (sender, log) = sync_channel(0);
         Self::start_logging_to(command, Stdio::null(), log, move |line| sender.send(line).is_ok())
@@ -110,7 +110,7 @@ impl ServiceProcess {
         answer
     }
 
-    /// Begins a check: sends the request, and returns the connection on which its answer will come.
+    /// Requests a check, and returns the connection for the response.
     pub(crate) fn start_check(&self, headers: &str, parameters: &Value) -> TcpStream {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
         caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
@@ -131,24 +131,24 @@ impl ServiceProcess {
         status_and_json(&answer)
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.id().to_string();
-        // The shell has a kill of its own; the program is a package that not every machine has.
+        // `kill` is built into the shell; the program is in a package that not every machine has.
         let kill = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
         assert!(kill.expect("/bin/sh is there").success());
     }
 
-    /// SIGKILL; returns once it is gone.
+    /// SIGKILL; returns when the process has ended.
     pub(crate) fn kill(self) {
         drop(self);
     }
 
-    /// Its exit code, and what it logged that nobody has taken yet.
+    /// The exit code, and the log lines that no test has taken.
     pub(crate) fn end_with_log(mut self) -> (i32, Vec<String>) {
         let code = self.exit_code();
         (code, self.log.iter().collect())
@@ -177,21 +177,21 @@ impl Drop for ServiceProcess {
     }
 }
 
-/// Status and JSON document of an HTTP/1.1 answer.
+/// Status and JSON document of an HTTP/1.1 response.
 pub(crate) fn status_and_json(answer: &str) -> (u16, Value) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let document = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
     (status.unwrap_or_else(|| panic!("no status: {answer}")), document.unwrap_or_else(|| panic!("no JSON: {answer}")))
 }
 
-/// A command line for script(1), which runs the command on a terminal of this size.
+/// script(1), which runs the command on a terminal of this size.
 pub(crate) fn in_terminal(command: &Command, columns: u16, lines: u16) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
     let line = format!("stty cols {columns} rows {lines}; exec {}", line.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
-    // It runs the line by the login shell of whoever runs the tests.
+    // script(1) runs the line by the user's login shell.
     script.env("SHELL", "/bin/sh");
     for (name, value) in command.get_envs() {
         match value {

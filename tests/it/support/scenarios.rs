@@ -1,4 +1,4 @@
-//! Mail servers of every kind, healthy and hostile, each with what a check of it has to report.
+//! Scenarios: mail servers, healthy and hostile, each with the expected report of a check.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,13 @@ use super::{
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// A kind of server, what is asked of it, and what comes of that.
+/// A server, the parameters of the check, and the expected report.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) script: Script,
     parameters: Value,
-    /// Every member of it has to be in the report.
+    /// The report has to have each of these members.
     expected: Value,
 }
 
@@ -22,12 +22,12 @@ impl Scenario {
         Self { name, script, parameters, expected }
     }
 
-    /// Whether the server lets a check wait until its time is over.
+    /// Whether a check of this server ends by its timeout.
     pub(crate) fn times_out(&self) -> bool {
         self.expected["failure"]["kind"] == "timeout"
     }
 
-    /// The body of a check of such a server, that may last so long.
+    /// The request body of a check of this server.
     pub(crate) fn check(&self, server: &SmtpServer, timeout_ms: u64) -> Value {
         let mut check = json!({"to": "probe@example.test", "target": "127.0.0.1", "tls_server_name": "mx.test"});
         let fields = check.as_object_mut().expect("an object");
@@ -37,7 +37,7 @@ impl Scenario {
         check
     }
 
-    /// What is wrong with the report of such a check; nothing if it is right.
+    /// How the report differs from the expected one; `None` if it does not.
     pub(crate) fn mismatch(&self, report: &Value) -> Option<String> {
         let missed = missed(&self.expected, report, String::new())?;
         let (outcome, failure, metrics) = (&report["outcome"], &report["failure"], &report["metrics"]);
@@ -49,7 +49,7 @@ impl Scenario {
     }
 }
 
-/// Where a document differs from what is expected of it. It may have more members.
+/// The first difference from the expected document. Additional members are allowed.
 fn missed(expected: &Value, found: &Value, at: String) -> Option<String> {
     match expected {
         Value::Object(members) => {
@@ -77,7 +77,7 @@ fn failed(phase: &str, kind: &str) -> Value {
 fn with_tls(mut report: Value, errors: &[&str]) -> Value {
     report["tls"] = json!({"verified": errors.is_empty(), "errors": errors});
     if !errors.is_empty() {
-        // Its words are another test's matter.
+        // The text of `cert_error` is tested elsewhere.
         report["metrics"] = json!({});
     }
     report
@@ -91,7 +91,7 @@ fn login(mechanism: &str) -> Value {
     json!({"sasl_authentication": mechanism, "sasl_user": "probe", "sasl_password": "correct horse"})
 }
 
-/// Servers that do what they should. The authority is one that the service trusts.
+/// Compliant servers. The service has to trust the authority.
 pub(crate) fn healthy(ca: &Ca) -> Vec<Scenario> {
     let identity = ca.issue(Leaf::for_name("mx.test"));
     let compliant = Script::compliant;
@@ -128,7 +128,7 @@ pub(crate) fn healthy(ca: &Ca) -> Vec<Scenario> {
     ]
 }
 
-/// Servers that do not.
+/// Servers that violate the protocol, stop answering or have bad certificates.
 pub(crate) fn hostile(ca: &Ca) -> Vec<Scenario> {
     let mut scenarios = silent();
     scenarios.extend(breaking_off());
@@ -139,7 +139,7 @@ pub(crate) fn hostile(ca: &Ca) -> Vec<Scenario> {
     scenarios
 }
 
-/// A compliant server up to the moment where the TLS handshake should be.
+/// A compliant server that does this in place of the TLS handshake.
 fn instead_of_hello(act: Action) -> Script {
     Script::compliant().on(Step::StartTls, Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act))
 }
@@ -304,7 +304,7 @@ fn with_bad_certificates(ca: &Ca) -> Vec<Scenario> {
     ]
 }
 
-/// All of them.
+/// All scenarios.
 pub(crate) fn all(ca: &Ca) -> Vec<Scenario> {
     let mut scenarios = healthy(ca);
     scenarios.extend(hostile(ca));

@@ -16,7 +16,7 @@ use hickory_resolver::{
 
 use crate::support::dns::{DnsServer, Zone};
 
-/// A resolver that asks this server and nobody else, and keeps nothing.
+/// A resolver that asks only this server, without a cache.
 fn resolver(dns: &DnsServer) -> TokioResolver {
     let mut server = NameServerConfig::udp_and_tcp(dns.addr().ip());
     for connection in &mut server.connections {
@@ -72,7 +72,7 @@ async fn records_are_found_and_questions_remembered() {
 }
 
 #[tokio::test]
-async fn every_kind_of_no_is_told_from_the_others() {
+async fn negative_answers_differ() {
     let zone = Zone::new()
         .a("four.test", Ipv4Addr::LOCALHOST)
         .empty("empty.test")
@@ -102,7 +102,7 @@ async fn every_kind_of_no_is_told_from_the_others() {
 }
 
 #[tokio::test]
-async fn silence_is_silence() {
+async fn a_silent_name_gets_no_answer() {
     let dns = DnsServer::serve(Zone::new().silent("silent.test"));
     let error = resolver(&dns).lookup("silent.test.", RecordType::A).await.expect_err("nobody answers");
     assert!(matches!(error, NetError::Timeout), "{error:?}");
@@ -122,7 +122,7 @@ async fn a_rebinding_name_changes_its_address_after_the_first_question() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp() {
+async fn a_truncated_answer_is_complete_over_tcp() {
     let dns = DnsServer::serve(Zone::new().a("long.test", Ipv4Addr::LOCALHOST).truncated("long.test"));
     let found = ask(&resolver(&dns), "long.test", RecordType::A).await.expect("there is one");
     assert_eq!(texts(&found), texts_of(&["127.0.0.1"]));

@@ -24,14 +24,14 @@ use crate::support::{
     temp_dir::TempDir,
 };
 
-/// No run of openssl takes longer.
+/// Timeout of openssl.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn mx() -> Leaf {
     Leaf::for_name("mx.test")
 }
 
-/// What rustls makes of a chain, the handshake left aside.
+/// The verdict of rustls on a chain, without a handshake.
 fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier =
@@ -40,7 +40,7 @@ fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), 
     verifier.verify_server_cert(&identity.chain[0], &identity.chain[1..], &name, &[], UnixTime::now()).map(|_| ())
 }
 
-/// A handshake with a client that verifies; the version agreed upon, or what the client objected to.
+/// A handshake with a verifying client: the TLS version, or the client's error.
 async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -> Result<String, Error> {
     let server = SmtpServer::serve(Script::compliant().with_implicit_tls(server));
     match Client::connect(server.addr()).await.upgrade(strict(roots), "mx.test").await {
@@ -106,7 +106,7 @@ async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_certificate_says_what_its_leaf_said() {
+async fn a_certificate_has_the_fields_of_its_leaf() {
     let (from, to) = (date_time_ymd(2021, 2, 3), date_time_ymd(2031, 4, 5));
     let usages = [ExtendedKeyUsagePurpose::EmailProtection];
     let leaf =
@@ -143,7 +143,7 @@ async fn every_kind_of_key_serves_both_versions() {
 }
 
 #[tokio::test]
-async fn a_foreign_key_is_found_out_in_the_handshake() {
+async fn a_foreign_key_fails_the_handshake() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(mx()).with_foreign_key();
     for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
@@ -197,7 +197,7 @@ async fn files_hold_what_was_issued() {
     assert!(fs::metadata(path).is_err(), "a scratch directory outlives its test");
 }
 
-/// Another implementation completes the handshake and verifies all of it: chain, name and the server's proof of its key.
+/// Another implementation completes the handshake and verifies all of it: chain, name and signature.
 async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
     let directory = TempDir::new();
     let anchor = ca.write_pem(directory.path());

@@ -19,7 +19,7 @@ async fn greeted(server: &SmtpServer) -> Client {
 }
 
 #[tokio::test]
-async fn a_polite_server_takes_a_message_and_tells_all_about_it() {
+async fn a_compliant_server_takes_a_message_and_records_it() {
     let server = SmtpServer::serve(Script::compliant());
     let mut client = greeted(&server).await;
     let capabilities = client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
@@ -67,7 +67,7 @@ async fn an_empty_message_is_one() {
 }
 
 #[tokio::test]
-async fn authentication_is_truly_checked() {
+async fn credentials_are_verified() {
     let server = SmtpServer::serve(Script::compliant().with_credentials("user", "secret"));
     let mut client = greeted(&server).await;
     client.ask("EHLO me.test", "250 AUTH PLAIN LOGIN").await;
@@ -102,7 +102,7 @@ async fn a_single_sasl_answer_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn starttls_goes_over_to_tls_and_starts_anew() {
+async fn starttls_upgrades_and_resets_the_session() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(Leaf::for_name("mx.test"));
     let script = Script::compliant().with_starttls(identity.server_config_tls12()).with_credentials("user", "secret");
@@ -166,7 +166,7 @@ async fn a_proxy_header_of_either_version_is_taken_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_script_of_ones_own_knows_nothing_else() {
+async fn an_empty_script_answers_502() {
     let script = Script::new()
         .with_greeting("220 hi\r\n")
         .on(Step::Ehlo, "250-hi\r\n250 SIZE 1000\r\n")
@@ -190,7 +190,7 @@ async fn a_script_of_ones_own_knows_nothing_else() {
 }
 
 #[tokio::test]
-async fn talk_before_the_answer_is_noticed() {
+async fn pipelining_before_the_reply_is_a_violation() {
     let server = SmtpServer::serve(Script::compliant());
     let mut client = greeted(&server).await;
     client.send("EHLO me.test\r\nMAIL FROM:<>\r\n").await;
@@ -200,7 +200,7 @@ async fn talk_before_the_answer_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_answer_waits_as_long_as_it_is_told() {
+async fn an_action_can_be_delayed() {
     let delay = Duration::from_millis(150);
     let server = SmtpServer::serve(Script::compliant().with_greeting(Action::reply("220 late\r\n").after(delay)));
     let start = Instant::now();
@@ -210,7 +210,7 @@ async fn an_answer_waits_as_long_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn every_answer_can_wait() {
+async fn every_action_can_be_delayed() {
     let delay = Duration::from_millis(50);
     let server = SmtpServer::serve(Script::compliant().with_delay(delay));
     let begun = Instant::now();
@@ -220,7 +220,7 @@ async fn every_answer_can_wait() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_back_until_it_is_open_and_no_longer() {
+async fn a_gate_holds_clients_until_it_is_open() {
     let gate = Gate::default();
     let server = SmtpServer::serve(Script::compliant().with_greeting(Action::reply("220 hi\r\n").after_gate(&gate)));
     let mut clients = [Client::connect(server.addr()).await, Client::connect(server.addr()).await];

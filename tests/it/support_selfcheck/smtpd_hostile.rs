@@ -9,7 +9,7 @@ use crate::support::{
     smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
-/// Connects to a server that does this instead of greeting.
+/// Connects to a server with this action in place of the greeting.
 async fn met_with(act: impl Into<Action>) -> (SmtpServer, Client) {
     let server = SmtpServer::serve(Script::compliant().with_greeting(act));
     let client = Client::connect(server.addr()).await;
@@ -33,7 +33,7 @@ async fn close_is_a_fin_and_reset_is_a_rst() {
 }
 
 #[tokio::test]
-async fn inside_tls_a_cut_is_a_truncation_and_a_close_is_not() {
+async fn inside_tls_fin_is_a_truncation_and_close_is_not() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     for (act, seen) in [(Action::close(), Ok(Vec::new())), (Action::fin(), Err(io::ErrorKind::UnexpectedEof))] {
         let server = SmtpServer::serve(Script::compliant().with_implicit_tls(&identity).on(Step::Ehlo, act));
@@ -74,7 +74,7 @@ async fn garbage_is_neither_smtp_nor_utf8() {
 }
 
 #[tokio::test]
-async fn a_drip_comes_whole_and_the_conversation_goes_on() {
+async fn byte_by_byte_sends_the_whole_reply() {
     let (server, mut client) = met_with(Action::byte_by_byte("220-one\r\n220 byte at a time\r\n")).await;
     assert_eq!(client.read_until(" time\r\n").await, "220-one\r\n220 byte at a time\r\n");
     client.ask("QUIT", "221 2.0.0 Bye").await;
@@ -117,7 +117,7 @@ async fn many_replies_are_as_many_bytes_as_asked_for() {
 }
 
 #[tokio::test]
-async fn bytes_behind_the_starttls_answer_arrive_with_it() {
+async fn bytes_after_the_starttls_reply_arrive_with_it() {
     let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, "220 go\r\n250 injected\r\n"));
     let mut client = Client::connect(server.addr()).await;
     client.read_until("220 mx.test ESMTP\r\n").await;
@@ -127,7 +127,7 @@ async fn bytes_behind_the_starttls_answer_arrive_with_it() {
 }
 
 #[tokio::test]
-async fn a_handshake_can_be_met_with_garbage_or_an_end() {
+async fn a_handshake_can_be_answered_with_garbage_or_close() {
     for (act, kind) in [
         (Action::garbage(), io::ErrorKind::InvalidData),
         (Action::close(), io::ErrorKind::UnexpectedEof),

@@ -1,11 +1,11 @@
-//! Logins, and the certificate before them.
+//! Logins, and the check of the certificate before them.
 
 use super::*;
 
 const WRONG_PASSWORD: &str = "wrong horse, battery";
 
 #[tokio::test]
-async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
+async fn every_mechanism_delivers_with_starttls_and_implicit_tls() {
     let certificate = Certificate::valid();
     let (app, postfix) =
         tokio::join!(TestApp::builder().trust(&certificate.ca).start(), Postfix::start(Some(&certificate.files)));
@@ -61,7 +61,7 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_and_nowhere_to_be_read() {
+async fn a_wrong_password_is_rejected_and_not_in_the_report() {
     let certificate = Certificate::valid();
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
     for (nth, mechanism) in ["plain", "login"].into_iter().enumerate() {
@@ -79,10 +79,10 @@ async fn a_wrong_password_is_refused_and_nowhere_to_be_read() {
 }
 
 #[tokio::test]
-async fn an_authorization_identity_goes_along_with_plain_and_no_other() {
+async fn authorization_identity_is_sent_only_with_plain() {
     let certificate = Certificate::valid();
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
-    // Dovecot lets nobody act for another.
+    // Dovecot lets no user act for another.
     for (mechanism, identity, outcome) in [
         ("plain", USER, json!([null, null, null, null, null])),
         ("plain", "someone", json!(["sasl_auth", "rejected", false, 535, "5.7.8"])),
@@ -96,7 +96,7 @@ async fn an_authorization_identity_goes_along_with_plain_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential() {
+async fn tls_verify_decides_whether_credentials_go_to_a_bad_certificate() {
     let expired = Certificate::of(Leaf::for_name(HOST).expired());
     let good = Certificate::valid();
     let stranger = Ca::new("an authority of no account");
@@ -128,7 +128,7 @@ async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential(
             let (went, went_wrong): (&[&str], &[&str]) = if starttls {
                 (&["connect", "banner", "ehlo", "starttls", "tls", "quit"], &["tls"])
             } else {
-                // The greeting, which would have come next, was not waited for.
+                // The greeting, the next phase, was not waited for.
                 (&["connect", "tls", "banner"], &["tls", "banner"])
             };
             assert_eq!((&phase_names(&report)[..], &not_ok(&report)[..]), (went, went_wrong), "{report:#}");
@@ -136,7 +136,7 @@ async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential(
             assert_no_secret(&report, PASSWORD);
         }
     }
-    // Four checks of each server delivered, and each of its four others said no more than this.
+    // Four checks of each server delivered, and each of the four others sent no more than this.
     for postfix in [&with_good, &with_expired] {
         let lines = postfix.wait_for_log_lines("disconnect from unknown[127.0.0.1] ", 8 + 3).await;
         let logins = lines.iter().filter(|line| line.contains(" auth=")).count();
@@ -145,7 +145,7 @@ async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential(
     }
 }
 
-/// The facts of a certificate are in the metrics, whatever is wrong with it.
+/// The facts of a certificate are in the metrics, whatever errors it has.
 fn assert_certificate(report: &Value, has_expired: bool) {
     let metrics = &report["metrics"];
     assert_eq!(metrics["cert_subject"], format!("CN={HOST}"), "{report:#}");

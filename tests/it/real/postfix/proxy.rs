@@ -10,7 +10,7 @@ fn proxied(postfix: &Postfix, version: u8, family: &str) -> Value {
 }
 
 #[tokio::test]
-async fn postfix_takes_the_client_that_a_proxy_header_names_for_its_own() {
+async fn postfix_logs_the_client_of_the_proxy_header() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (version, family, source, destination) in [
         (1, "TCP4", "203.0.113.7", "192.0.2.1"),
@@ -34,7 +34,7 @@ async fn postfix_takes_the_client_that_a_proxy_header_names_for_its_own() {
 }
 
 #[tokio::test]
-async fn a_proxy_header_names_the_connection_itself_where_nothing_else_is_given() {
+async fn proxy_header_defaults_to_the_connection_addresses() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (version, family, own) in
         [(1, "TCP4", "127.0.0.1"), (1, "TCP6", "::ffff:127.0.0.1"), (2, "TCP4", ""), (2, "TCP6", "")]
@@ -56,9 +56,9 @@ async fn a_proxy_header_names_the_connection_itself_where_nothing_else_is_given(
 }
 
 #[tokio::test]
-async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo() {
+async fn an_unexpected_proxy_header_is_not_reported_as_ehlo() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
-    // Version 2 has a line QUIT in it: Postfix answers the lines before, says goodbye and hangs up.
+    // Version 2 contains a line `QUIT`: Postfix answers the lines before it, replies 221 and closes.
     for (version, words) in [(1, "Error: command not recognized"), (2, "Error: bad syntax")] {
         for round in 0..40 {
             let parameters = with(proxied(&postfix, version, "TCP4"), json!({"port": postfix.plain()}));
@@ -66,12 +66,12 @@ async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo(
             let expected = json!(["proxy", "rejected", false, 500, "5.5.2"]);
             assert_eq!(rejection(&report), expected, "version {version}, round {round}: {report:#}");
             assert_eq!(report["failure"]["message"], words);
-            // If EHLO was written before the refusal came, it has an answer of its own to version 1.
+            // If EHLO was sent before the error reply came, it has its own reply with version 1.
             assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
             let ehlo = report["phases"].as_array().into_iter().flatten().find(|phase| phase["name"] == "ehlo");
             assert!(ehlo.is_none_or(|ehlo| ehlo["code"] == 250 || ehlo["time_ms"].is_null()), "{report:#}");
             assert!(report["metrics"]["banner_time"].is_f64());
-            // The one line of version 1 is answered, so the dialogue is in step and ends as it should.
+            // The one line of version 1 is answered, so the dialogue is in sync and ends with QUIT.
             if version == 1 {
                 assert_eq!(phase_names(&report).iter().filter(|phase| **phase == "quit").count(), 1, "{report:#}");
                 assert!(!not_ok(&report).contains(&"quit"), "{report:#}");
@@ -82,7 +82,7 @@ async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo(
 }
 
 #[tokio::test]
-async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
+async fn a_wrong_proxy_header_is_rejected() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let headers = [
         ("TCP4", "nonsense", "192.0.2.1"),
@@ -107,7 +107,7 @@ async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
 }
 
 #[tokio::test]
-async fn a_server_that_waits_for_a_proxy_header_says_nothing_without_one() {
+async fn without_proxy_header_the_server_stays_silent() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.proxy(), "timeout_ms": 2000})).await;
     assert_eq!(failure(&report), ("banner", "timeout", true), "{report:#}");

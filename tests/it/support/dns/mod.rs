@@ -1,7 +1,7 @@
-//! A name server that says what a [`Zone`] says, over UDP and TCP on one port of 127.0.0.1, and remembers what it was asked.
+//! A scripted DNS server: answers from a [`Zone`], over UDP and TCP on one port of 127.0.0.1, and records the queries.
 //!
-//! Answers carry a time to live of zero, so that no resolver keeps them; negative ones carry the SOA by which resolvers tell them
-//! from broken ones (RFC 2308).
+//! Answers have a TTL of zero, so that no resolver caches them. Negative answers have the SOA record that makes them
+//! valid (RFC 2308).
 
 mod zone;
 
@@ -26,14 +26,14 @@ use tokio::{
 pub(crate) use self::zone::Zone;
 use self::zone::{Answer, normal};
 
-/// The longest query over UDP that is read (RFC 6891 suggests 4096).
+/// Maximum size of a query over UDP, in octets (RFC 6891 suggests 4096).
 const MAX_DATAGRAM_SIZE: usize = 4096;
-/// No test's TCP connection lasts longer.
+/// No TCP connection of a test lasts longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a port that is free for UDP and taken for TCP is changed for another.
+/// Attempts to find a port that is free for UDP and TCP.
 const ATTEMPTS: usize = 50;
 
-/// A running name server; dropping it closes its port.
+/// A running DNS server. Dropping it closes its port.
 #[derive(Debug)]
 pub(crate) struct DnsServer {
     addr: SocketAddr,
@@ -69,13 +69,13 @@ impl DnsServer {
         self.addr
     }
 
-    /// Every question so far: the name in lower case without its last dot, and the type.
+    /// All queries so far: the name in lower case without its last dot, and the type.
     pub(crate) fn queries(&self) -> Vec<(String, RecordType)> {
         let queries = self.shared.queries.lock().expect("no writer panics");
         queries.iter().map(|query| (query.name.clone(), query.record_type)).collect()
     }
 
-    /// How many of them came over TCP.
+    /// The number of queries over TCP.
     pub(crate) fn queries_over_tcp(&self) -> usize {
         self.shared.queries.lock().expect("no writer panics").iter().filter(|query| query.over_tcp).count()
     }
@@ -109,7 +109,7 @@ async fn serve_udp(socket: UdpSocket, shared: Arc<Shared>) {
     loop {
         tokio::select! {
             received = socket.recv_from(&mut datagram) => {
-                // An ICMP error of an earlier answer is nothing to stop for.
+                // An ICMP error of an earlier answer does not stop the server.
                 let Ok((length, peer)) = received else { continue };
                 let (query, socket, shared) = (datagram[..length].to_vec(), socket.clone(), shared.clone());
                 answering.spawn(async move {
@@ -150,7 +150,7 @@ async fn serve_connection(mut tcp: TcpStream, shared: Arc<Shared>) -> io::Result
 }
 
 impl Shared {
-    /// The answer's bytes; none for what isn't a query, and where the zone is silent.
+    /// The answer's bytes; `None` if the message is not a query, or the zone is silent about it.
     async fn answer(&self, query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
         let query = Message::from_vec(query).ok()?;
         let question = query.queries.first()?.clone();

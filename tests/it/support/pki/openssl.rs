@@ -1,4 +1,4 @@
-//! What the Rust libraries rightly refuse to make, made by the `openssl` command (3.0 or newer).
+//! Keys and certificates that the Rust libraries refuse to make, by the `openssl` command (3.0 or newer).
 
 use std::{
     fmt,
@@ -51,7 +51,7 @@ impl OpenSslRsa {
         private_key(self.private.clone())
     }
 
-    /// Signs with SHA-256, the padding given by options of `openssl`.
+    /// Signs with SHA-256 and the padding of these `openssl` options.
     fn sign_sha256(&self, padding: &str, message: &[u8]) -> Vec<u8> {
         let arguments = format!("dgst -sha256 -keyform DER -sign key.der {padding}");
         openssl(&self.directory, &arguments, message)
@@ -106,7 +106,7 @@ impl Signer for PssSigner {
     }
 }
 
-/// A certificate of version 1 for a fresh P-256 key, valid for a year from now.
+/// A certificate of version 1 for a new P-256 key, valid for a year from now.
 pub(super) fn x509_v1(
     common_name: &str,
     ca_certificate: &str,
@@ -120,7 +120,7 @@ pub(super) fn x509_v1(
     directory.write("ca.key", ca_key.as_bytes());
     let request = format!("req -new -key key.der -keyform DER -subj /CN={common_name}");
     directory.write("request.pem", &run(&request));
-    // No extension is asked for, so openssl writes no version field: that is version 1.
+    // Without extensions openssl writes no version field: that is version 1.
     let certificate = run("x509 -req -in request.pem -CA ca.pem -CAkey ca.key \
                            -set_serial 4660 -days 365 -sha256 -outform DER");
     (CertificateDer::from(certificate), private_key(key))
@@ -130,8 +130,7 @@ fn private_key(der: Vec<u8>) -> PrivateKeyDer<'static> {
     PrivateKeyDer::try_from(der).expect("openssl writes a private key that can be told by its form")
 }
 
-/// Runs `openssl` in a directory, to its end, and returns what it wrote. White space separates the
-/// arguments.
+/// Runs `openssl` in a directory to its end, and returns its output. White space separates the arguments.
 pub(crate) fn openssl(directory: &TempDir, arguments: &str, input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("openssl")
         .current_dir(directory.path())

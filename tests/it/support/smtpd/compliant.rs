@@ -1,32 +1,32 @@
-//! What a well-behaved server answers (RFC 5321, RFC 3207, RFC 4954).
+//! The replies of a compliant server (RFC 5321, RFC 3207, RFC 4954).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::script::{Action, Script, Step};
 
-/// The name under which it speaks.
+/// The host name in its replies.
 const NAME: &str = "mx.test";
-/// `Username:` and `Password:`, as everybody writes them.
+/// `Username:` and `Password:` in base64, the usual challenges of LOGIN.
 const LOGIN_USER: &str = "334 VXNlcm5hbWU6\r\n";
 const LOGIN_PASSWORD: &str = "334 UGFzc3dvcmQ6\r\n";
 
-/// An AUTH exchange under way.
+/// The state of an AUTH exchange.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SaslExchange {
     mechanism: String,
-    /// What the client has sent so far, its initial response included, as it came: base64.
+    /// The responses of the client so far, the initial response included, in base64.
     responses: Vec<String>,
 }
 
 impl SaslExchange {
-    /// Begins with the AUTH command.
+    /// Starts with the AUTH command.
     pub(super) fn begin(command: &str) -> Self {
         let mut words = command.split_ascii_whitespace().skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
         Self { mechanism, responses: words.map(str::to_owned).collect() }
     }
 
-    /// Goes on with a line.
+    /// Adds a response.
     pub(super) fn push(&mut self, line: &str) {
         self.responses.push(line.to_owned());
     }
@@ -56,7 +56,7 @@ impl SaslExchange {
     }
 }
 
-/// The answer of a compliant server.
+/// The action of a compliant server at a step.
 pub(super) fn act(script: &Script, step: Step, exchange: &SaslExchange) -> Action {
     match step {
         Step::Greeting => Action::reply(format!("220 {NAME} ESMTP\r\n")),

@@ -1,4 +1,4 @@
-//! One connection: listens to the client, finds the step it has come to, and performs the act for it.
+//! One connection: reads from the client, finds the step, and performs its action.
 
 use std::{
     convert::Infallible,
@@ -22,7 +22,7 @@ use super::{
     stream::RecordedStream,
 };
 
-/// No test's connection lasts longer.
+/// No connection of a test lasts longer.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Serves one client to the end.
@@ -51,7 +51,7 @@ struct Connection {
     record: Arc<Record>,
     next: Next,
     exchange: SaslExchange,
-    /// The commands accepted so far, of those that others need before them.
+    /// The accepted commands that other commands require before them.
     accepted: Accepted,
     lines: Vec<Line>,
     message: Option<Vec<u8>>,
@@ -60,7 +60,7 @@ struct Connection {
     violations: Vec<String>,
 }
 
-/// What the client's next bytes are.
+/// What the client sends next.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Command,
@@ -92,7 +92,7 @@ impl Connection {
         }
     }
 
-    /// Goes on until there is an end, which is the error.
+    /// Runs until the end of the connection, which is the error.
     async fn run(&mut self) -> Result<Infallible, End> {
         if self.script.expects_proxy {
             self.proxy_header = self.stream.read_proxy_header().await?;
@@ -116,7 +116,7 @@ impl Connection {
         }
     }
 
-    /// Reads what the client says next, and tells which step that is.
+    /// Reads the next line or message, and returns its step.
     async fn listen(&mut self) -> Result<Step, End> {
         if let Next::Message = self.next {
             self.message = Some(self.stream.read_message().await?);
@@ -155,7 +155,7 @@ impl Connection {
         }
     }
 
-    /// Performs the act for a step, and notes what the answer makes of the conversation.
+    /// Performs the action of a step, and updates the state of the session.
     async fn act_at(&mut self, step: Step) -> Result<(), End> {
         if self.stream.has_unread().await {
             self.violations.push(format!("talk before the answer to {step:?}"));
@@ -256,7 +256,7 @@ impl Connection {
     }
 }
 
-/// The code that an act begins to answer with; 0 if it doesn't.
+/// The code of the first reply of an action; 0 if it sends none.
 fn reply_code(act: &Action) -> u16 {
     let sent = act.0.iter().find_map(|operation| match operation {
         Operation::Send(bytes) | Operation::ByteByByte(bytes) => Some(bytes),

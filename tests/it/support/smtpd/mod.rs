@@ -1,4 +1,4 @@
-//! A mail server that does what a [`Script`] says, and tells afterwards what each client did to it.
+//! A scripted SMTP server: follows a [`Script`], and records what each client did.
 //!
 //! ```ignore
 //! let server = SmtpServer::serve(Script::compliant().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
@@ -36,11 +36,11 @@ pub(crate) use self::{
     session::{End, Session, Tls},
 };
 
-/// How long a test waits for a server to see something before it fails.
+/// Timeout of every wait for the server.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What each further connection adds to it, where many are waited for.
+/// Added to the timeout for each connection, where many are waited for.
 const WAIT_TIMEOUT_PER_CONNECTION: Duration = Duration::from_millis(20);
-/// The longest queue of connections not yet accepted; the kernel may cut it to its own limit.
+/// The accept queue; the kernel can reduce it to its own limit.
 const BACKLOG: i32 = 4096;
 
 /// A running server. Dropping it closes the port and every connection.
@@ -66,7 +66,7 @@ struct Counts {
 }
 
 impl Record {
-    /// A client has come to where the script lets it wait: before a gate, or in silence.
+    /// Records that a client is held: before a gate, or in silence.
     fn hold(&self) {
         self.counts.send_modify(|counts| counts.held += 1);
     }
@@ -78,7 +78,7 @@ impl SmtpServer {
         Self::serve_at((Ipv4Addr::LOCALHOST, 0).into(), script)
     }
 
-    /// Serves at an address of one's own choice, `[::1]:0` or a second loopback address with the port of the first.
+    /// Serves at this address, for example `[::1]:0`, or a second loopback address with the port of the first.
     pub(crate) fn serve_at(addr: SocketAddr, script: Script) -> Self {
         allow_many_connections();
         let listener = listen(addr, script.receive_buffer);
@@ -88,7 +88,7 @@ impl SmtpServer {
         Self { addr, record, delivered: AtomicUsize::new(0), accepting }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -98,34 +98,34 @@ impl SmtpServer {
         self.addr.port()
     }
 
-    /// How many connections have been accepted since the start.
+    /// The number of connections accepted since the start.
     pub(crate) fn connections(&self) -> usize {
         self.record.counts.borrow().accepted
     }
 
-    /// Every session that has ended so far, in the order in which they ended.
+    /// All sessions that have ended, in the order of their ends.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         self.record.sessions.lock().expect("no writer panics").clone()
     }
 
-    /// The next session in the order in which they end; waits for its end.
+    /// Waits for the next session to end, and returns it.
     pub(crate) async fn next_session(&self) -> Session {
         let index = self.delivered.fetch_add(1, Ordering::Relaxed);
         self.wait_for_sessions(index + 1).await.swap_remove(index)
     }
 
-    /// Waits until `count` sessions have ended, and returns all that have.
+    /// Waits until `count` sessions have ended, and returns all that have ended.
     pub(crate) async fn wait_for_sessions(&self, count: usize) -> Vec<Session> {
         self.wait_for("ended", count, |counts| counts.ended).await;
         self.sessions()
     }
 
-    /// Waits until `count` clients have come to where the script lets them wait: before a [`Gate`], or in silence.
+    /// Waits until `count` clients are held: before a [`Gate`], or in silence.
     pub(crate) async fn wait_for_held(&self, count: usize) {
         self.wait_for("are held back", count, |counts| counts.held).await;
     }
 
-    /// The sessions that have ended since this was last asked, for a server with so many that it must not remember them all.
+    /// Takes the sessions that have ended since the last call, for a server with too many sessions to keep.
     pub(crate) fn take_sessions(&self) -> Vec<Session> {
         std::mem::take(&mut self.record.sessions.lock().expect("no writer panics"))
     }
@@ -150,7 +150,8 @@ impl Drop for SmtpServer {
     }
 }
 
-/// Raises this process's limit of open files as far as it may: often it is 1024, and thousands of connections take two each.
+/// Raises the limit of open files of this process: the default is often 1024, and thousands of connections take two
+/// each.
 fn allow_many_connections() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -170,7 +171,7 @@ fn listen(addr: SocketAddr, receive_buffer: Option<usize>) -> TcpListener {
     TcpListener::from_std(socket.into()).expect("a fixture starts inside a tokio runtime")
 }
 
-/// Owns the tasks of all connections, so that aborting this one ends them too.
+/// Owns the tasks of all connections, so that aborting this task ends them too.
 async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Record>) {
     let mut open = JoinSet::new();
     loop {
