@@ -73,12 +73,12 @@ async fn report(mut stream: TcpStream) -> Result<Value, String> {
 }
 
 /// How slow the service is under this load: the longest time of a response of `/healthz`.
-struct Pulse {
+struct HealthMonitor {
     slowest_ms: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
-impl Pulse {
+impl HealthMonitor {
     fn start(addr: SocketAddr) -> Self {
         let slowest_ms = Arc::new(AtomicU64::new(0));
         let slowest = Arc::clone(&slowest_ms);
@@ -102,17 +102,17 @@ impl Pulse {
     }
 }
 
-impl Drop for Pulse {
+impl Drop for HealthMonitor {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 /// An error in a report: it is not the expected one, or it came too late after its timeout. On a busy machine every
-/// task is late; the pulse shows by how much.
-fn complaint(scenario: &Scenario, report: &Value, pulse_ms: u64) -> Option<String> {
+/// task is late; the slowest health response shows by how much.
+fn error_of(scenario: &Scenario, report: &Value, slowest_ms: u64) -> Option<String> {
     let late = report["metrics"]["duration"].as_f64().expect("always there") - TIMEOUT_MS as f64;
-    let is_late = scenario.times_out() && late > 1000.0 + 2.0 * pulse_ms as f64;
+    let is_late = scenario.times_out() && late > 1000.0 + 2.0 * slowest_ms as f64;
     let wrong = scenario.mismatch(report);
     wrong.or_else(|| is_late.then(|| format!("{}: {late} ms late: {report}", scenario.name)))
 }
@@ -205,21 +205,25 @@ async fn two_thousand_checks_at_once() {
     report(ask(addr, &check_of(&scenarios[0])).await).await.expect("a first report");
     let idle = timeout(WAIT_TIMEOUT, open_files_at_rest(process)).await.expect("it comes to rest");
 
-    let pulse = Pulse::start(addr);
+    let monitor = HealthMonitor::start(addr);
     let answers = answers_of_all(addr, &scenarios, each).await;
     assert_eq!(answers.len(), each * scenarios.len());
-    let pulse_ms = pulse.slowest_ms();
-    drop(pulse);
-    let complaints = answers.iter().filter_map(|(which, answer)| {
+    let slowest_ms = monitor.slowest_ms();
+    drop(monitor);
+    let errors = answers.iter().filter_map(|(which, answer)| {
         let scenario = &scenarios[*which].1;
         answer.as_ref().map_or_else(
             |lost| Some(format!("{}: {lost}", scenario.name)),
-            |report| complaint(scenario, report, pulse_ms),
+            |report| error_of(scenario, report, slowest_ms),
         )
     });
-    let complaints: Vec<_> = complaints.collect();
+    let errors: Vec<_> = errors.collect();
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    assert!(complaints.is_empty(), "{} are wrong; pulse {pulse_ms} ms, load {load}: {complaints:#?}", complaints.len());
+    assert!(
+        errors.is_empty(),
+        "{} are wrong; slowest health response {slowest_ms} ms, load {load}: {errors:#?}",
+        errors.len()
+    );
 
     // Every connection is closed, at both ends.
     for (which, (server, scenario)) in scenarios.iter().enumerate() {
@@ -251,6 +255,6 @@ async fn two_thousand_checks_at_once() {
     service.signal("TERM");
     let (code, log) = service.end_with_log();
     assert_eq!(code, 0, "{log:#?}");
-    let complaints: Vec<_> = log.iter().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    let errors: Vec<_> = log.iter().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
 }

@@ -14,7 +14,7 @@ use smtp_check::http::Guard;
 use super::support::app::TestApp;
 
 /// The response to these bytes, read until the service closes the connection or the problem document is complete.
-async fn told(app: &TestApp, head: &str, body: &[u8]) -> String {
+async fn response(app: &TestApp, head: &str, body: &[u8]) -> String {
     let caller = TcpStream::connect(app.addr()).await.expect("a connection");
     let (mut reading, mut writing) = caller.into_split();
     let head = format!("POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n");
@@ -55,13 +55,13 @@ async fn bad_bodies_are_rejected_with_content_length_and_with_chunks() {
         let length = format!("Content-Length: {}\r\n", body.len());
         let chunks = chunked(body.as_bytes());
         for (head, bytes) in [(&length[..], body.as_bytes()), ("Transfer-Encoding: chunked\r\n", &chunks)] {
-            let answer = told(&app, head, bytes).await;
+            let answer = response(&app, head, bytes).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer:.300}");
             assert!(answer.contains("application/problem+json") && answer.len() < 2000, "{answer:.300}");
         }
     }
     for encoding in ["gzip", "br", "identity"] {
-        let answer = told(&app, &format!("Content-Encoding: {encoding}\r\nContent-Length: 2\r\n"), b"{}").await;
+        let answer = response(&app, &format!("Content-Encoding: {encoding}\r\nContent-Length: 2\r\n"), b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
     }
 }
@@ -75,16 +75,16 @@ async fn ambiguous_content_length_is_rejected() {
         "Content-Length: -1\r\n",
         "Transfer-Encoding: gzip\r\n",
     ] {
-        let answer = told(&app, head, b"{}").await;
+        let answer = response(&app, head, b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{head}: {answer}");
     }
 }
 
 /// A request whose response would have the name of the program.
-const HIDDEN: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
+const SMUGGLED: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
 
 /// All responses until the service closes the connection. The second half is sent after the first response.
-async fn told_in_all(addr: SocketAddr, halves: [String; 2]) -> String {
+async fn all_responses(addr: SocketAddr, halves: [String; 2]) -> String {
     let mut caller = TcpStream::connect(addr).await.expect("a connection");
     caller.write_all(halves[0].as_bytes()).await.expect("a caller that is read");
     let mut answers = vec![0; 4096];
@@ -97,16 +97,16 @@ async fn told_in_all(addr: SocketAddr, halves: [String; 2]) -> String {
 }
 
 /// Request heads and what follows them: a request hidden in a body, or after the last chunk.
-fn hiding_places() -> Vec<(String, String)> {
-    let size = HIDDEN.len();
+fn smuggled_requests() -> Vec<(String, String)> {
+    let size = SMUGGLED.len();
     vec![
-        (format!("Content-Length: {size}\r\n"), HIDDEN.to_owned()),
-        (format!("Content-Length: {}\r\n", 2 * size), HIDDEN.repeat(2)),
-        (format!("Expect: 100-continue\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
-        ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{size:x}\r\n{HIDDEN}\r\n0\r\nX: y\r\n\r\n")),
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{HIDDEN}")),
-        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
-        ("Connection: close\r\n".to_owned(), HIDDEN.to_owned()),
+        (format!("Content-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        (format!("Content-Length: {}\r\n", 2 * size), SMUGGLED.repeat(2)),
+        (format!("Expect: 100-continue\r\nContent-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{size:x}\r\n{SMUGGLED}\r\n0\r\nX: y\r\n\r\n")),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{SMUGGLED}")),
+        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        ("Connection: close\r\n".to_owned(), SMUGGLED.to_owned()),
     ]
 }
 
@@ -125,13 +125,13 @@ async fn request_smuggling_is_prevented() {
         (&open, "DELETE /v1/checks/smtp HTTP/1.1", 405),
         (&open, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: text/plain", 415),
     ] {
-        for (head, body) in hiding_places() {
+        for (head, body) in smuggled_requests() {
             let head = format!("{begin}\r\nHost: x\r\n{head}\r\n");
             let sent = head.clone() + &body;
             for cut in [head.len(), head.len() + 4, sent.len()] {
                 let halves = [sent[..cut].to_owned(), sent[cut..].to_owned()];
                 let addr = app.addr();
-                callers.spawn(async move { (status, halves.clone(), told_in_all(addr, halves).await) });
+                callers.spawn(async move { (status, halves.clone(), all_responses(addr, halves).await) });
             }
         }
     }

@@ -27,13 +27,13 @@ fn mx() -> Leaf {
 
 /// All errors that a certificate can have, for a check of `mx.test` that trusts `ca`.
 fn cases(ca: &Ca) -> Vec<Case> {
-    let mut cases = proven(ca);
-    cases.extend(unproven(ca));
+    let mut cases = with_valid_signature(ca);
+    cases.extend(with_invalid_signature(ca));
     cases
 }
 
-fn proven(ca: &Ca) -> Vec<Case> {
-    let (below, stranger) = (ca.intermediate("Intermediate"), Ca::new("Stranger"));
+fn with_valid_signature(ca: &Ca) -> Vec<Case> {
+    let (below, other_ca) = (ca.intermediate("Intermediate"), Ca::new("Stranger"));
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: true };
     vec![
         case("good", ca.issue(mx()), &[], &[]),
@@ -47,7 +47,7 @@ fn proven(ca: &Ca) -> Vec<Case> {
             &["wrong name: ", "other.test", "mx.test"],
         ),
         case("without names", ca.issue(mx().without_alternative_names()), &["wrong_name"], &["wrong name: "]),
-        case("of a stranger", stranger.issue(mx()), &["unknown_issuer"], &["unknown issuer: ", "CN=Stranger"]),
+        case("of another authority", other_ca.issue(mx()), &["unknown_issuer"], &["unknown issuer: ", "CN=Stranger"]),
         case(
             "without its intermediate",
             below.issue(mx()).without_intermediates(),
@@ -80,7 +80,7 @@ fn proven(ca: &Ca) -> Vec<Case> {
 }
 
 /// The server's signature cannot be verified, or is wrong.
-fn unproven(ca: &Ca) -> Vec<Case> {
+fn with_invalid_signature(ca: &Ca) -> Vec<Case> {
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: false };
     let everything = Leaf::for_name("other.test").expired().client_only();
     vec![
@@ -94,19 +94,19 @@ fn unproven(ca: &Ca) -> Vec<Case> {
             "with the key of another",
             ca.issue(mx()).with_foreign_key(),
             &["unproven_key"],
-            &["unproven key: ", "ECDSA P-256"],
+            &["with_invalid_signature key: ", "ECDSA P-256"],
         ),
         case(
             "RSA of 1024 bits, with the key of another",
             ca.issue(mx().key_type(KeyType::Rsa1024)).with_foreign_key(),
             &["weak_key", "unproven_key"],
-            &["weak key: ", "unproven key: ", "is not for the certificate's key (RSA 1024)"],
+            &["weak key: ", "with_invalid_signature key: ", "is not for the certificate's key (RSA 1024)"],
         ),
         case(
             "all at once",
             Ca::new("Stranger").issue(everything).with_foreign_key(),
             &["expired", "wrong_name", "unknown_issuer", "wrong_key_usage", "unproven_key"],
-            &["expired: ", "wrong name: ", "unknown issuer: ", "wrong key usage: ", "unproven key: "],
+            &["expired: ", "wrong name: ", "unknown issuer: ", "wrong key usage: ", "with_invalid_signature key: "],
         ),
     ]
 }
@@ -210,7 +210,7 @@ async fn credentials_go_only_to_a_server_that_proves_its_key() {
                 let message = report["failure"]["message"].as_str().expect("words");
                 let why = message.strip_prefix("no credential is sent to the server: ").expect("what is not done");
                 let cert_error = report["metrics"]["cert_error"].as_str().expect("words");
-                assert!(cert_error.ends_with(&format!("unproven key: {why}")), "{what}: {message}");
+                assert!(cert_error.ends_with(&format!("with_invalid_signature key: {why}")), "{what}: {message}");
             }
         }
     }

@@ -19,16 +19,16 @@ use super::support::{
 /// `timeout_ms` of the checks.
 const TIMEOUT: u32 = 400;
 /// Tolerance after the deadline, in ms.
-pub(crate) const GRACE: f64 = 100.0;
+pub(crate) const TOLERANCE_MS: f64 = 100.0;
 /// On a busy machine a process can be late by more than the tolerance. That does not happen every time; a defect does.
-pub(crate) const TRIES: usize = 20;
+pub(crate) const MAX_TRIES: usize = 20;
 
 /// Repeats the check until a report is in time. No report may be early, and the failure is always a timeout.
 async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
     let mut parameters = with_defaults(parameters);
     parameters["timeout_ms"] = json!(TIMEOUT);
     let (timeout, mut tries) = (f64::from(TIMEOUT), Vec::new());
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let (asked, wall_clock) = (Instant::now(), OffsetDateTime::now_utc());
         let report = app.check(parameters.clone()).await;
         let answered = asked.elapsed().as_secs_f64() * 1000.0 - before_it_began(&parameters, &report, wall_clock);
@@ -37,7 +37,7 @@ async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
         assert_eq!((kind, temporary), ("timeout", true), "{report:#}");
         // `started_at` is of the wall clock, which is not monotonic: one millisecond of tolerance.
         assert!(duration >= timeout && answered >= timeout - 1.0, "{duration} ms, {answered} ms: {report:#}");
-        if failed_in == phase && answered.max(duration) <= timeout + GRACE {
+        if failed_in == phase && answered.max(duration) <= timeout + TOLERANCE_MS {
             assert_left_open(&report, phase);
             return report;
         }
@@ -203,8 +203,8 @@ async fn unanswered_quit_costs_at_most_one_second() {
             let server = SmtpServer::serve(script);
             let check = json!({"port": server.port(), "timeout_ms": timeout_ms});
             let (bound, mut durations) = (f64::from(bound), Vec::new());
-            while durations.iter().all(|duration| *duration > bound + GRACE) {
-                assert!(durations.len() < TRIES, "{durations:?}");
+            while durations.iter().all(|duration| *duration > bound + TOLERANCE_MS) {
+                assert!(durations.len() < MAX_TRIES, "{durations:?}");
                 let report = app.check(check.clone()).await;
                 if failure(&report).1 == "timeout" {
                     // The time was over before QUIT: that happens now and then on a busy machine, and is not the fault

@@ -30,9 +30,9 @@ use super::support::{
 };
 
 /// The timeout for the handshake, and then for the header.
-const BOUND: Duration = Duration::from_millis(400);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(400);
 /// The same where the handshake has to succeed, which takes time in a debug build.
-const AMPLE: Duration = Duration::from_secs(2);
+const LONG_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A certificate authority, a certificate for `localhost`, and its files.
 struct Pki {
@@ -283,7 +283,7 @@ async fn open_connections_keep_their_certificate_after_reload() {
 #[tokio::test]
 async fn bad_handshakes_are_closed_while_others_are_served() {
     let pki = Pki::new();
-    for header_timeout in [BOUND, WAIT_TIMEOUT * 2] {
+    for header_timeout in [SHORT_TIMEOUT, WAIT_TIMEOUT * 2] {
         let app = pki.builder().header_timeout(header_timeout).start().await;
         let begun = Instant::now();
         let mut silent = TcpStream::connect(app.addr()).await.expect("a connection");
@@ -295,10 +295,10 @@ async fn bad_handshakes_are_closed_while_others_are_served() {
             caller.write_all(garbage).await.expect("sent");
             closed(&mut caller).await;
         }
-        if header_timeout == BOUND {
+        if header_timeout == SHORT_TIMEOUT {
             closed(&mut silent).await;
             closed(&mut halfway).await;
-            assert!(begun.elapsed() >= BOUND);
+            assert!(begun.elapsed() >= SHORT_TIMEOUT);
         } else {
             assert!(ask(&mut pki.connect(&app, &[b"http/1.1"]).await, HEALTH).await.starts_with("HTTP/1.1 200 "));
         }
@@ -308,7 +308,7 @@ async fn bad_handshakes_are_closed_while_others_are_served() {
 #[tokio::test]
 async fn slow_headers_and_idle_connections_are_closed() {
     let pki = Pki::new();
-    let app = pki.builder().header_timeout(AMPLE).start().await;
+    let app = pki.builder().header_timeout(LONG_TIMEOUT).start().await;
     let mut callers = Vec::new();
     for beginning in [&b""[..], b"GET /healthz HTTP/1.1\r\nHost:"] {
         let mut caller = pki.connect(&app, &[b"http/1.1"]).await;

@@ -23,7 +23,7 @@ async fn post(app: &TestApp, parameters: Value) -> TestResponse {
     timeout(REFUSAL_TIMEOUT, app.post(&with_defaults(parameters))).await.expect("an answer at once")
 }
 
-fn is_refused(answer: &TestResponse, status: StatusCode, slug: &str) {
+fn assert_rejected(answer: &TestResponse, status: StatusCode, slug: &str) {
     assert_eq!(answer.status, status, "{:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
@@ -33,7 +33,7 @@ fn is_refused(answer: &TestResponse, status: StatusCode, slug: &str) {
     assert_eq!(problem["status"], status.as_u16());
 }
 
-fn is_report(answer: &TestResponse) {
+fn assert_report(answer: &TestResponse) {
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
 }
 
@@ -45,7 +45,7 @@ fn silent_at(addr: &str) -> SmtpServer {
 }
 
 /// Starts `count` checks of a server that does not answer, and waits until all of them run.
-async fn occupy(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStream> {
+async fn start_checks(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for _ in 0..count {
         let check = json!({"target": server.addr().ip().to_string(), "port": server.port(), "timeout_ms": 60_000});
@@ -59,9 +59,13 @@ async fn occupy(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStre
 async fn global_limit_rejects_the_next_check() {
     let app = builder(3, 16).start().await;
     let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
-    let callers = occupy(&app, &silent, 3).await;
+    let callers = start_checks(&app, &silent, 3).await;
     for _ in 0..3 {
-        is_refused(&post(&app, json!({"port": compliant.port()})).await, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+        assert_rejected(
+            &post(&app, json!({"port": compliant.port()})).await,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+        );
     }
     assert_eq!(compliant.connections(), 0, "nothing was connected to");
     assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (StatusCode::OK, StatusCode::OK));
@@ -71,15 +75,15 @@ async fn global_limit_rejects_the_next_check() {
 
     drop(callers);
     silent.wait_for_sessions(3).await;
-    frees(&app, 3).await;
+    assert_all_slots_free(&app, 3).await;
 }
 
 /// Waits until no check runs, and then starts as many as the limit allows.
-async fn frees(app: &TestApp, places: usize) {
+async fn assert_all_slots_free(app: &TestApp, slots: usize) {
     timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let server = silent_at("127.0.0.3:0");
-    drop(occupy(app, &server, places).await);
-    server.wait_for_sessions(places).await;
+    drop(start_checks(app, &server, slots).await);
+    server.wait_for_sessions(slots).await;
 }
 
 #[tokio::test]
@@ -91,37 +95,37 @@ async fn per_address_limit_rejects_the_next_check() {
         SmtpServer::serve(Script::compliant()),
         SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant()),
     );
-    let callers = occupy(&app, &silent, 2).await;
+    let callers = start_checks(&app, &silent, 2).await;
     // The limit is per address: another port or another spelling is the same target.
     for target in ["127.0.0.1", "[127.0.0.1]", "::ffff:127.0.0.1", "::ffff:7f00:1", "mx.test"] {
         for port in [silent.port(), same.port()] {
             let answer = post(&app, json!({"target": target, "port": port})).await;
-            is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+            assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
         }
     }
     assert_eq!((silent.connections(), same.connections()), (2, 0), "nothing more was connected to");
 
     // Another address has its own limit.
-    is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+    assert_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
 
     drop(callers);
     silent.wait_for_sessions(2).await;
-    frees(&app, 2).await;
-    is_report(&post(&app, json!({"port": same.port()})).await);
+    assert_all_slots_free(&app, 2).await;
+    assert_report(&post(&app, json!({"port": same.port()})).await);
 }
 
 /// Clients at the same time, and requests of each: many more than the limit.
-const RUSH: usize = 200;
-const TIMES: usize = 3;
+const CLIENTS: usize = 200;
+const REQUESTS_PER_CLIENT: usize = 3;
 
 /// Many clients request this check, and all of them are rejected; meanwhile the health routes answer. Nobody waits for
 /// a slot: none becomes free.
-async fn rush(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str) {
+async fn reject_many(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str) {
     let running = app.lifecycle.running();
     let callers = async {
-        for _ in 0..TIMES {
+        for _ in 0..REQUESTS_PER_CLIENT {
             let mut callers = Vec::new();
-            for _ in 0..RUSH {
+            for _ in 0..CLIENTS {
                 callers.push(app.start_check(parameters.clone()).await);
             }
             for mut caller in callers {
@@ -135,7 +139,7 @@ async fn rush(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str)
         for _ in 0..10 {
             let answers = [app.get("/healthz").await.status, app.get("/readyz").await.status];
             assert_eq!(answers, [StatusCode::OK; 2], "busy is not broken");
-            is_refused(&post(app, parameters.clone()).await, status, slug);
+            assert_rejected(&post(app, parameters.clone()).await, status, slug);
         }
     };
     let both = async { tokio::join!(callers, meanwhile) };
@@ -147,12 +151,12 @@ async fn rush(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str)
 async fn many_checks_over_the_limit_are_rejected_at_once() {
     let app = builder(20, 20).start().await;
     let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
-    let callers = occupy(&app, &silent, 20).await;
-    rush(&app, &json!({"port": compliant.port()}), StatusCode::SERVICE_UNAVAILABLE, "overloaded").await;
+    let callers = start_checks(&app, &silent, 20).await;
+    reject_many(&app, &json!({"port": compliant.port()}), StatusCode::SERVICE_UNAVAILABLE, "overloaded").await;
     assert_eq!((compliant.connections(), silent.connections()), (0, 20));
     drop(callers);
     silent.wait_for_sessions(20).await;
-    frees(&app, 20).await;
+    assert_all_slots_free(&app, 20).await;
 }
 
 #[tokio::test]
@@ -160,14 +164,14 @@ async fn one_slow_target_does_not_use_up_the_global_limit() {
     let app = builder(20, 16).start().await;
     let silent = silent_at("127.0.0.1:0");
     let others = SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant());
-    let callers = occupy(&app, &silent, 16).await;
+    let callers = start_checks(&app, &silent, 16).await;
     let elsewhere = async {
         for _ in 0..20 {
-            is_report(&post(&app, json!({"target": "127.0.0.2", "port": others.port()})).await);
+            assert_report(&post(&app, json!({"target": "127.0.0.2", "port": others.port()})).await);
         }
     };
     let parameters = json!({"port": silent.port()});
-    tokio::join!(rush_of_one(&app, &parameters), elsewhere);
+    tokio::join!(reject_one_by_one(&app, &parameters), elsewhere);
     assert_eq!((silent.connections(), others.connections()), (16, 20));
     drop(callers);
 }
@@ -191,9 +195,9 @@ async fn one_slow_name_does_not_use_up_the_global_limit() {
     timeout(REFUSAL_TIMEOUT, all_run).await.expect("all of them begin");
     for target in ["silent.test", "SILENT.test."] {
         let answer = post(&app, json!({"target": target, "timeout_ms": 60_000})).await;
-        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+        assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     }
-    is_report(&post(&app, json!({"target": "mx.test", "port": compliant.port()})).await);
+    assert_report(&post(&app, json!({"target": "mx.test", "port": compliant.port()})).await);
 
     drop(callers);
     timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
@@ -221,12 +225,12 @@ async fn one_slow_zone_does_not_use_up_the_global_limit() {
     timeout(REFUSAL_TIMEOUT, all_wait).await.expect("all of them are asked for");
     for name in &slow[5..] {
         let answer = post(&app, json!({"target": name, "timeout_ms": 60_000})).await;
-        is_refused(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+        assert_rejected(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
     }
     // The other half is for checks with a known address.
     let mut silent = vec![silent_at("127.0.0.2:0")];
-    callers.extend(occupy(&app, &silent[0], 4).await);
-    is_report(&post(&app, json!({"target": "127.0.0.1", "port": compliant.port()})).await);
+    callers.extend(start_checks(&app, &silent[0], 4).await);
+    assert_report(&post(&app, json!({"target": "127.0.0.1", "port": compliant.port()})).await);
 
     // A resolved name releases its slot, however long its check runs.
     drop(callers);
@@ -243,9 +247,9 @@ async fn one_slow_zone_does_not_use_up_the_global_limit() {
 }
 
 /// One client that repeats its request.
-async fn rush_of_one(app: &TestApp, parameters: &Value) {
-    for _ in 0..RUSH {
-        is_refused(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+async fn reject_one_by_one(app: &TestApp, parameters: &Value) {
+    for _ in 0..CLIENTS {
+        assert_rejected(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     }
 }
 
@@ -295,10 +299,14 @@ async fn a_rejected_check_uses_no_slot() {
         silent_at("127.0.0.1:0"),
         SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant()),
     );
-    let callers = occupy(&app, &silent, 1).await;
+    let callers = start_checks(&app, &silent, 1).await;
     for _ in 0..5 {
-        is_refused(&post(&app, json!({"port": silent.port()})).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
-        is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+        assert_rejected(
+            &post(&app, json!({"port": silent.port()})).await,
+            StatusCode::TOO_MANY_REQUESTS,
+            "target-busy",
+        );
+        assert_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
     }
     drop(callers);
 }
@@ -312,8 +320,8 @@ async fn a_failed_address_is_released_before_the_next_is_tried() {
     let waiting = app.start_check(json!({"target": "mx.test", "port": second.port(), "timeout_ms": 60_000})).await;
     second.wait_for_open(1).await;
     let first = SmtpServer::serve_at("127.0.0.4:0".parse().expect("an address"), Script::compliant());
-    is_report(&post(&app, json!({"target": "127.0.0.4", "port": first.port()})).await);
+    assert_report(&post(&app, json!({"target": "127.0.0.4", "port": first.port()})).await);
     let answer = post(&app, json!({"target": "127.0.0.5", "port": second.port()})).await;
-    is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     drop(waiting);
 }

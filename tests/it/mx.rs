@@ -20,7 +20,7 @@ async fn visit(app: &TestApp, to: &str, port: u16, more: Value) -> Value {
     app.check(parameters).await
 }
 
-async fn asking(dns: &DnsServer) -> TestApp {
+async fn app_with_dns(dns: &DnsServer) -> TestApp {
     TestApp::builder().dns_server(dns.addr()).start().await
 }
 
@@ -51,7 +51,7 @@ async fn the_most_preferred_mx_host_is_used() {
         .a("last.test", v4("127.0.0.4"))
         .a("domain.test", v4("127.0.0.5"));
     let dns = DnsServer::serve(zone);
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let servers = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"].map(|at| port.serve(at, Script::compliant()));
     let report = app.check(json!({"to": "someone@Domain.test", "target": null, "port": port.number()})).await;
@@ -72,7 +72,7 @@ async fn the_most_preferred_mx_host_is_used() {
 async fn mx_hosts_of_equal_preference_are_shuffled() {
     let zone = Zone::new().mx("domain.test", 10, "a.test").mx("domain.test", 10, "b.test");
     let dns = DnsServer::serve(zone.a("a.test", v4("127.0.0.2")).a("b.test", v4("127.0.0.3")));
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let _servers = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
     let mut used = HashSet::new();
@@ -103,7 +103,7 @@ async fn failover_to_the_next_mx_host() {
         .a("good.test", v4("127.0.0.4"))
         .mx("domain.test", 70, "unneeded.test");
     let dns = DnsServer::serve(zone);
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let server = port.serve("127.0.0.4", Script::compliant());
     let report = visit(&app, "a@domain.test", port.number(), json!({})).await;
@@ -127,7 +127,7 @@ async fn failover_to_the_next_mx_host() {
 async fn no_failover_after_a_mx_host_was_reached() {
     let zone = Zone::new().mx("domain.test", 10, "first.test").mx("domain.test", 20, "second.test");
     let dns = DnsServer::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let first = port.serve("127.0.0.2", Script::compliant().on(Step::Greeting, "554 5.3.2 no mail here\r\n"));
     let second = port.serve("127.0.0.3", Script::compliant());
@@ -142,7 +142,7 @@ async fn failed_attempts_of_all_mx_hosts_are_listed() {
     let zone = Zone::new().mx("domain.test", 10, "no.test").mx("domain.test", 20, "mail.test");
     let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
     let port = Port::new().number();
-    let report = visit(&asking(&dns).await, "a@domain.test", port, json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port, json!({})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
     assert_eq!(report["target"]["address"], Value::Null);
     let attempts = [
@@ -157,7 +157,7 @@ async fn failed_attempts_of_all_mx_hosts_are_listed() {
 async fn a_domain_without_mx_uses_its_address_records() {
     let zone = Zone::new().a("four.test", v4("127.0.0.1")).aaaa("six.test", "::1".parse().expect("an address"));
     let dns = DnsServer::serve(zone.empty("nothing.test"));
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (domain, address) in [("four.test", "127.0.0.1"), ("six.test", "::1")] {
@@ -173,7 +173,7 @@ async fn a_domain_without_mx_uses_its_address_records() {
 async fn null_mx_is_reported() {
     let dns = DnsServer::serve(Zone::new().null_mx("nomail.test").a("nomail.test", v4("127.0.0.1")));
     let server = SmtpServer::serve(Script::compliant());
-    let report = visit(&asking(&dns).await, "a@nomail.test", server.port(), json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@nomail.test", server.port(), json!({})).await;
     assert_eq!(failure(&report), ("dns", "dns", false), "{report:#}");
     assert_eq!(report["failure"]["message"], "nomail.test accepts no mail: its MX record is the null MX");
     assert_eq!(report["target"], json!({"host": "nomail.test", "address": null, "port": server.port(), "via": "mx"}));
@@ -193,7 +193,7 @@ async fn a_domain_that_cannot_be_resolved_fails_the_check_as_dns() {
         .mx("later.test", 10, "no.test")
         .mx("later.test", 20, "broken.test");
     let dns = DnsServer::serve(zone);
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let no = attempt("no.test", None, "there is no domain no.test");
     let nothing = attempt("nothing.test", None, "nothing.test has no address");
     let broken = attempt("broken.test", None, "the DNS server answered SERVFAIL when asked for broken.test");
@@ -219,7 +219,7 @@ async fn an_international_domain_is_resolved_in_punycode() {
     let zone = Zone::new().mx("xn--bcher-kva.test", 10, "mail.test").a("mail.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone);
     let server = SmtpServer::serve(Script::compliant());
-    let report = visit(&asking(&dns).await, "a@bücher.test", server.port(), json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@bücher.test", server.port(), json!({})).await;
     assert_eq!(report["target"], target("mail.test", "127.0.0.1", server.port()), "{report:#}");
     assert_eq!(dns.queries()[0], ("xn--bcher-kva.test".to_owned(), RecordType::MX));
 }
@@ -227,7 +227,7 @@ async fn an_international_domain_is_resolved_in_punycode() {
 #[tokio::test]
 async fn a_domain_literal_is_connected_to_directly() {
     let dns = DnsServer::serve(Zone::new());
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
     let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (to, address) in [("a@[127.0.0.1]", "127.0.0.1"), ("a@[IPv6:::1]", "::1")] {
@@ -243,7 +243,7 @@ async fn a_domain_literal_is_connected_to_directly() {
 async fn mail_for_localhost_goes_to_loopback() {
     let dns = DnsServer::serve(Zone::new());
     let server = SmtpServer::serve(Script::compliant());
-    let report = visit(&asking(&dns).await, "root@localhost", server.port(), json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "root@localhost", server.port(), json!({})).await;
     assert_eq!(report["target"], target("localhost", "127.0.0.1", server.port()), "{report:#}");
 }
 
@@ -256,7 +256,7 @@ async fn cname_records_are_followed() {
         .a("mail.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone);
     let server = SmtpServer::serve(Script::compliant());
-    let report = visit(&asking(&dns).await, "a@alias.test", server.port(), json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@alias.test", server.port(), json!({})).await;
     assert_eq!(report["target"], target("mx.test", "127.0.0.1", server.port()), "{report:#}");
 }
 
@@ -266,7 +266,7 @@ async fn ip_family_applies_to_every_mx_host() {
     let zone = zone.a("four.test", v4("127.0.0.1")).a("both.test", v4("127.0.0.1"));
     let dns = DnsServer::serve(zone.aaaa("both.test", "::1".parse().expect("an address")));
     let server = SmtpServer::serve_at("[::1]:0".parse().expect("an address"), Script::compliant());
-    let report = visit(&asking(&dns).await, "a@domain.test", server.port(), json!({"ip_family": "ipv6"})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"ip_family": "ipv6"})).await;
     let mut expected = target("both.test", "::1", server.port());
     expected["attempts"] = json!([attempt("four.test", None, "four.test has no IPv6 address")]);
     assert_eq!(report["target"], expected, "{report:#}");
@@ -310,7 +310,8 @@ async fn an_unresolvable_mx_host_does_not_use_up_the_deadline() {
         let zone = Zone::new().mx("domain.test", silent_at, "silent.test").mx("domain.test", good_at, "good.test");
         let dns = DnsServer::serve(zone.silent("silent.test").a("good.test", v4("127.0.0.1")));
         let server = SmtpServer::serve(Script::compliant());
-        let report = visit(&asking(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 1000})).await;
+        let report =
+            visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 1000})).await;
         assert_eq!(report["outcome"], "completed", "{report:#}");
         let mut expected = target("good.test", "127.0.0.1", server.port());
         if silent_at < good_at {
@@ -328,7 +329,7 @@ async fn an_unreachable_mx_host_leaves_time_for_the_next() {
     let port = Port::new();
     let _swallower = port.blackhole("127.0.0.2");
     let _server = port.serve("127.0.0.3", Script::compliant());
-    let report = visit(&asking(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 1500})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 1500})).await;
     let mut expected = target("second.test", "127.0.0.3", port.number());
     let error = "no answer to the connection attempt";
     expected["attempts"] = json!([attempt("first.test", Some("127.0.0.2"), error)]);
@@ -344,7 +345,7 @@ async fn a_domain_with_a_hundred_mx_hosts_is_tried_within_limits() {
         zone = (0..10u8).fold(zone, |zone, last| zone.a(&name, Ipv4Addr::new(127, 2, host, last + 1)));
     }
     let dns = DnsServer::serve(zone);
-    let app = asking(&dns).await;
+    let app = app_with_dns(&dns).await;
     let port = Port::new().number();
     let report = visit(&app, "a@huge.test", port, json!({"timeout_ms": 5000})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
@@ -360,6 +361,6 @@ async fn a_domain_with_a_hundred_mx_hosts_is_tried_within_limits() {
 async fn a_duplicate_mx_host_is_tried_once() {
     let zone = Zone::new().mx("domain.test", 10, "mail.test").mx("domain.test", 20, "MAIL.test");
     let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
-    let report = visit(&asking(&dns).await, "a@domain.test", Port::new().number(), json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", Port::new().number(), json!({})).await;
     assert_eq!(report["target"]["attempts"].as_array().map(Vec::len), Some(1), "{report:#}");
 }

@@ -24,7 +24,7 @@ const PHASES: [(&str, Option<Step>); 11] = [
 ];
 
 /// A check with every phase.
-fn everything(server: &SmtpServer) -> Value {
+fn every_phase(server: &SmtpServer) -> Value {
     json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"})
 }
@@ -43,7 +43,7 @@ async fn rejected_at_every_phase(said: Said) {
         let Some(step) = step else { continue };
         let compliant = Script::compliant().with_starttls(&identity).with_credentials("user", "correct horse");
         let server = SmtpServer::serve(compliant.on(step, said.reply));
-        let report = app.check(everything(&server)).await;
+        let report = app.check(every_phase(&server)).await;
 
         assert_eq!((&report["success"], &report["outcome"]), (&json!(false), &json!("failed")), "{report:#}");
         assert_eq!(

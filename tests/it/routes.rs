@@ -13,7 +13,7 @@ use super::support::{
 const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 
 /// Every route and its method.
-const DOORS: [(Method, &str); 9] = [
+const ROUTES: [(Method, &str); 9] = [
     (Method::POST, "/v1/checks/smtp"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),
@@ -26,7 +26,7 @@ const DOORS: [(Method, &str); 9] = [
 ];
 
 /// Paths that are no routes, although some look like one.
-const NO_DOORS: [&str; 12] = [
+const UNKNOWN_PATHS: [&str; 12] = [
     "/console",
     "/v1",
     "/v1/checks",
@@ -73,7 +73,7 @@ fn assert_problem(answer: &TestResponse, status: u16, slug: &str) -> Value {
 #[tokio::test]
 async fn an_unknown_path_is_404_with_every_method() {
     let app = TestApp::start().await;
-    for path in NO_DOORS {
+    for path in UNKNOWN_PATHS {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
             if method != Method::GET && path.starts_with("/docs/") {
                 continue;
@@ -86,7 +86,7 @@ async fn an_unknown_path_is_404_with_every_method() {
 #[tokio::test]
 async fn a_wrong_method_is_405_with_allow() {
     let app = TestApp::start().await;
-    for (own, path) in DOORS {
+    for (own, path) in ROUTES {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
             let answer = answer(&app, request(method.clone(), path)).await;
             if method == own {
@@ -103,7 +103,7 @@ async fn a_wrong_method_is_405_with_allow() {
 #[tokio::test]
 async fn head_is_get_without_the_body() {
     let app = TestApp::start().await;
-    for (_, path) in DOORS.iter().filter(|(method, _)| method == Method::GET) {
+    for (_, path) in ROUTES.iter().filter(|(method, _)| method == Method::GET) {
         let (get, head) = (app.get(path).await, answer(&app, request(Method::HEAD, path)).await);
         assert_eq!((head.status, head.header("content-type")), (get.status, get.header("content-type")), "{path}");
         assert!(head.body.is_empty(), "{path}");
@@ -115,7 +115,7 @@ async fn head_is_get_without_the_body() {
 #[tokio::test]
 async fn without_a_token_only_three_routes_are_open() {
     let app = with_tokens().await;
-    for (method, path) in DOORS {
+    for (method, path) in ROUTES {
         let open = ["/healthz", "/readyz", "/version"].contains(&path);
         for wrong in [None, Some("Bearer open sesam"), Some("Basic b3Blbjpz"), Some("Bearer"), Some("open sesame")] {
             let mut request = request(method.clone(), path);
@@ -135,10 +135,10 @@ async fn without_a_token_only_three_routes_are_open() {
         assert_ne!(right.status, 401, "{path}");
     }
     // Without a token neither status nor method shows which routes exist.
-    for path in NO_DOORS {
+    for path in UNKNOWN_PATHS {
         assert_problem(&app.get(path).await, 401, "unauthorized");
     }
-    for (_, path) in DOORS.iter().filter(|(_, path)| !["/healthz", "/readyz", "/version"].contains(path)) {
+    for (_, path) in ROUTES.iter().filter(|(_, path)| !["/healthz", "/readyz", "/version"].contains(path)) {
         let refused = answer(&app, request(Method::PATCH, path)).await;
         assert_problem(&refused, 401, "unauthorized");
         assert_eq!(refused.header("allow"), None);

@@ -161,13 +161,13 @@ async fn the_password_of_a_module_goes_to_no_other_server() {
         let script = Script::compliant().with_starttls(ca.issue(Leaf::for_name(name)).server_config());
         SmtpServer::serve(script.with_credentials("probe", "open sesame"))
     };
-    let (own, strangers) = (serve("smtp.example.test"), serve("stranger.test"));
+    let (own, other) = (serve("smtp.example.test"), serve("stranger.test"));
     let module = json!({
         "starttls": true, "tls_verify": "require", "tls_server_name": "smtp.example.test", "stop_after": "sasl_auth",
         "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "open sesame",
     });
     let app = with_modules(json!({"submission": module})).trust(&ca).start().await;
-    for (server, success) in [(&own, 1.0), (&strangers, 0.0)] {
+    for (server, success) in [(&own, 1.0), (&other, 0.0)] {
         let samples = samples(&ask(&app, &format!("module=submission&target=127.0.0.1:{}", server.port()), &[]).await);
         assert_eq!(samples["probe_success"], success);
         assert_eq!(samples.contains_key("probe_smtp_failure_info{phase=\"tls\",kind=\"certificate\"}"), success == 0.0);

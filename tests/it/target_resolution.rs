@@ -253,16 +253,16 @@ async fn failover_to_the_next_name_server() {
 
 #[tokio::test]
 async fn the_checked_address_is_the_one_connected_to() {
-    let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4("127.0.0.3").into());
+    let zone = Zone::new().rebind("rebind.test", v4("127.0.0.2").into(), v4("127.0.0.3").into());
     let dns = DnsServer::serve(zone);
     let app = TestApp::builder().deny(&["127.0.0.3/32"]).dns_server(dns.addr()).start().await;
     let port = Port::new();
     let [allowed, denied] = ["127.0.0.2", "127.0.0.3"].map(|address| port.serve(address, Script::compliant()));
-    let report = visit(&app, "turncoat.test", port.number(), json!({"ip_family": "ipv4"})).await;
-    assert_eq!(report["target"], target("turncoat.test", "127.0.0.2", port.number()), "{report:#}");
-    assert_eq!(dns.queries(), [("turncoat.test".to_owned(), RecordType::A)], "one look-up");
+    let report = visit(&app, "rebind.test", port.number(), json!({"ip_family": "ipv4"})).await;
+    assert_eq!(report["target"], target("rebind.test", "127.0.0.2", port.number()), "{report:#}");
+    assert_eq!(dns.queries(), [("rebind.test".to_owned(), RecordType::A)], "one look-up");
 
-    let again = json!({"to": "a@b.test", "target": "turncoat.test", "port": port.number(), "ip_family": "ipv4"});
+    let again = json!({"to": "a@b.test", "target": "rebind.test", "port": port.number(), "ip_family": "ipv4"});
     assert_eq!(app.post(&again).await.status, 403, "each check looks anew");
     assert_eq!(dns.queries().len(), 2);
     assert_eq!((allowed.connections(), denied.connections()), (1, 0));

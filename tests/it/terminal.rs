@@ -34,7 +34,7 @@ fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
 }
 
 /// The final screen of a terminal that was clear before this output, without colour.
-fn left(text: &str) -> String {
+fn final_screen(text: &str) -> String {
     let (mut rows, mut row, mut column) = (vec![Vec::new()], 0_usize, 0);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -81,10 +81,10 @@ async fn a_terminal_gets_a_diagram_and_a_readable_report() {
     let port = sandbox.addr().port();
     let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--starttls"]), 120, 40);
     assert_eq!(code, 0, "{text}");
-    let left = left(&text);
-    let first_words: Vec<_> = left.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(first_words[..11], PHASES, "{left}");
-    for line in left.lines().take(11) {
+    let final_screen = final_screen(&text);
+    let first_words: Vec<_> = final_screen.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(first_words[..11], PHASES, "{final_screen}");
+    for line in final_screen.lines().take(11) {
         assert!(line.contains(" ms  ") && line.contains(['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉']), "{line}");
         assert!(line.chars().count() <= 120, "{line}");
     }
@@ -96,14 +96,14 @@ async fn a_terminal_gets_a_diagram_and_a_readable_report() {
         "unknown issuer",
         "queue id",
     ] {
-        assert!(left.contains(part), "{part} in {left}");
+        assert!(final_screen.contains(part), "{part} in {final_screen}");
     }
     assert!(text.contains("\x1b[32m") && !text.contains("\x1b[31m"), "green, and nothing red: {text}");
 
     let (code, text) = on_a_terminal(&run(port, &["--to=nobody@sandbox.test"]), 120, 40);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("\x1b[31m! rcptto"), "{text}");
-    assert!(self::left(&text).contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
+    assert!(self::final_screen(&text).contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
 
     let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--json", "--stop-after=ehlo"]), 80, 24);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -130,17 +130,20 @@ async fn a_limited_terminal_gets_a_simpler_diagram() {
     }
 
     let (_, text) = on_a_terminal(&run("LC_ALL", "C"), 100, 40);
-    assert!(text.contains('#') && left(&text).lines().take(11).all(|line| line.is_ascii()), "{text}");
+    assert!(text.contains('#') && final_screen(&text).lines().take(11).all(|line| line.is_ascii()), "{text}");
     let (_, text) = on_a_terminal(&run("LC_ALL", "C.UTF-8"), 40, 40);
-    assert!(left(&text).lines().take(11).all(|line| line.chars().count() <= 40 && !line.contains('█')), "{text}");
+    assert!(
+        final_screen(&text).lines().take(11).all(|line| line.chars().count() <= 40 && !line.contains('█')),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_phase_is_shown_when_it_ends() {
     let server = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
     let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
-    terminal.until("mailfrom");
-    let shown = left(&terminal.shown);
+    terminal.wait_for_text("mailfrom");
+    let shown = final_screen(&terminal.shown);
     assert!(shown.contains("ehlo") && shown.contains(" 250 ") && shown.contains("..."), "{shown}");
     terminal.interrupt();
     server.next_session().await;
@@ -160,11 +163,11 @@ impl Terminal {
     }
 
     /// Reads until this text is shown. A program that never shows it is ended by its own timeout.
-    fn until(&mut self, text: &str) {
-        self.until_so_often(text, 1);
+    fn wait_for_text(&mut self, text: &str) {
+        self.wait_for_texts(text, 1);
     }
 
-    fn until_so_often(&mut self, text: &str, times: usize) {
+    fn wait_for_texts(&mut self, text: &str, times: usize) {
         let stdout = self.script.stdout.as_mut().expect("piped");
         let mut some = [0; 4096];
         while self.shown.matches(text).count() < times {
@@ -201,10 +204,10 @@ async fn watch_on_a_terminal_ends_with_a_summary() {
     let sandbox = sandbox().await;
     let arguments = ["--to=you@sandbox.test", "--watch=50ms"];
     let mut terminal = Terminal::start(&run(sandbox.addr().port(), &arguments));
-    terminal.until_so_often("  \x1b[32mdelivered", 3);
+    terminal.wait_for_texts("  \x1b[32mdelivered", 3);
     terminal.interrupt();
     let (code, text) = terminal.end();
-    let summary = left(&text);
+    let summary = final_screen(&text);
     assert_eq!(code, 0, "{text}");
     assert!(summary.contains(" checks, none failed\n") && summary.contains("median"), "{text}");
     for name in ["connect", "banner", "body", "duration"] {

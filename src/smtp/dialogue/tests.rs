@@ -211,7 +211,12 @@ fn a_leading_dot_is_warned_of() {
 proptest! {
     /// Whatever a server answers, a conversation ends, says QUIT at most once, and never shows the password unasked.
     #[test]
-    fn every_conversation_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
+    fn every_conversation_ends(
+        codes in proptest::collection::vec(
+            prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600],
+            0..40,
+        ),
+    ) {
         let script = Script { credentials: credentials(Mechanism::Login), ..script() };
         let (mut dialogue, mut action) = Dialogue::begin(&script);
         let (mut quits, mut challenges, mut responses) = (0, 0, 0);

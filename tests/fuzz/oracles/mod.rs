@@ -7,8 +7,9 @@
 //! ```sh
 //! cargo install --locked cargo-fuzz
 //! cargo +nightly fuzz list --fuzz-dir tests/fuzz
-//! mkdir bred
-//! cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none dialogue bred tests/fuzz/corpus/dialogue -- -dict=tests/fuzz/words.dict -max_total_time=3600
+//! mkdir generated
+//! cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none dialogue generated tests/fuzz/corpus/dialogue -- \
+//!     -dict=tests/fuzz/words.dict -max_total_time=3600
 //! ```
 //!
 //! Generated inputs go into the first folder, failing ones into `tests/fuzz/artifacts`. `-s none`: no sanitizer,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use smtp_check::http::BodyLimits;
 
-use super::{identity, met};
+use super::{identity, run_check};
 use crate::support::{
     app::{TestApp, failure, phase_names},
     smtpd::{Action, End, Gate, Script, Session, SmtpServer, Step},
@@ -76,7 +76,7 @@ async fn an_acceptance_during_the_message_is_not_delivery_even_if_the_rest_is_re
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
         let (report, session) =
-            met(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
+            run_check(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
         assert_not_taken(&report);
         assert!(session.message.is_none() && session.end != End::Quit, "{:?}", session.end);
     }
@@ -102,7 +102,7 @@ async fn a_long_message_that_is_read_to_its_end_is_delivered() {
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::default());
         let check = json!({"payload": payload(HUGE), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
-        let (report, session) = met(&app, script, check).await;
+        let (report, session) = run_check(&app, script, check).await;
         assert_eq!(report["outcome"], "delivered", "{:#}", report["failure"]);
         assert_eq!(session.end, End::Quit);
     }
@@ -112,7 +112,7 @@ async fn a_long_message_that_is_read_to_its_end_is_delivered() {
 async fn a_close_during_the_message_fails_as_closed() {
     let app = TestApp::start().await;
     for end in [Action::close(), Action::reset()] {
-        let (report, _) = met(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;
+        let (report, _) = run_check(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;
         assert_eq!(failure(&report), ("body", "closed", true), "{report:#}");
         assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
         assert_eq!(report["metrics"].get("body_time"), None);

@@ -63,7 +63,7 @@ fn expected_reply(step: Step) -> &'static str {
 }
 
 /// Runs a check of a server with this script, and returns the report and what the server recorded.
-async fn met(app: &TestApp, script: Script, parameters: Value) -> (Value, Session) {
+async fn run_check(app: &TestApp, script: Script, parameters: Value) -> (Value, Session) {
     let server = SmtpServer::serve(script);
     let mut check = parameters;
     check["port"] = server.port().into();
@@ -79,7 +79,7 @@ async fn fails_in_each_phase(act: Action, kind: &'static str, temporary: bool, t
         let (app, script, mut check) = (app.clone(), compliant(&identity).on(step, act.clone()), every_phase());
         check["timeout_ms"] = timeout_ms.into();
         checks.spawn(async move {
-            let (report, session) = met(&app, script, check).await;
+            let (report, session) = run_check(&app, script, check).await;
             assert_unanswered(&report, phase, kind, temporary);
             assert!(!session.has_command("QUIT"), "the dialogue is not in step: {session:?}");
             assert!(session.violations.is_empty(), "{session:?}");
@@ -189,7 +189,7 @@ async fn reset_in_any_phase_fails_as_closed() {
             check["proxy_protocol"] = true.into();
             script = script.with_greeting(Action::wait_for_client().then(Action::reset()));
         }
-        let (report, session) = met(&app, script, check).await;
+        let (report, session) = run_check(&app, script, check).await;
         assert_unanswered(&report, phase, "closed", true);
         assert_eq!(session.end, End::Script);
     }
@@ -207,9 +207,12 @@ async fn a_closed_port_fails_as_refused() {
 
 #[tokio::test]
 async fn timeout_after_a_challenge_keeps_its_code() {
-    let (report, session) =
-        met(&TestApp::start().await, compliant(&identity()).on(Step::SaslResponse(1), Action::close()), every_phase())
-            .await;
+    let (report, session) = run_check(
+        &TestApp::start().await,
+        compliant(&identity()).on(Step::SaslResponse(1), Action::close()),
+        every_phase(),
+    )
+    .await;
     assert_eq!(failure(&report), ("sasl_auth", "closed", true), "{report:#}");
     assert_ended(&report, &ORDER[..6]);
     assert_eq!(phase_names(&report)[6..], ["sasl_auth"]);
@@ -226,7 +229,7 @@ async fn endless_challenges_fail_as_rejected() {
         }
         let mut check = every_phase();
         check["sasl_authentication"] = mechanism.into();
-        let (report, session) = met(&TestApp::start().await, script, check).await;
+        let (report, session) = run_check(&TestApp::start().await, script, check).await;
         assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(334), &json!("more")));
         let behind = session.commands().iter().rev().take_while(|line| !line.starts_with("AUTH")).count();
@@ -253,7 +256,8 @@ async fn replies_byte_by_byte_are_understood() {
         script = script.on(step, Action::byte_by_byte(format!("{}-first\r\n{reply}", &reply[..3])));
     }
     let (report, session) =
-        met(&TestApp::start().await, script.on(Step::Quit, Action::byte_by_byte("221 bye\r\n")), every_phase()).await;
+        run_check(&TestApp::start().await, script.on(Step::Quit, Action::byte_by_byte("221 bye\r\n")), every_phase())
+            .await;
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
     assert_eq!(phase_names(&report), [&ORDER[..], &["quit"]].concat());
     assert!(session.violations.is_empty() && session.end == End::Quit, "{session:?}");
@@ -269,12 +273,12 @@ async fn replies_that_are_not_utf8_are_reported() {
     for step in [Step::Greeting, Step::Ehlo, Step::EhloTls, Step::MailFrom, Step::RcptTo, Step::Data, Step::Body] {
         script = script.on(step, odd(step));
     }
-    let (report, _) = met(&TestApp::start().await, script.clone(), every_phase()).await;
+    let (report, _) = run_check(&TestApp::start().await, script.clone(), every_phase()).await;
     assert_eq!(report["success"], true, "{report:#}");
     assert_eq!(report["phases"][1]["message"], "mx.test ESMTP \u{fffd}\u{fffd}(");
 
     let script = script.on(Step::RcptTo, b"550 5.1.1 \xe9t\xe9\r\n");
-    let (report, session) = met(&TestApp::start().await, script, every_phase()).await;
+    let (report, session) = run_check(&TestApp::start().await, script, every_phase()).await;
     assert_eq!(failure(&report), ("rcptto", "rejected", false), "{report:#}");
     assert_eq!(report["failure"]["message"], "\u{fffd}t\u{fffd}");
     assert_eq!(session.end, End::Quit);
@@ -285,7 +289,7 @@ async fn a_reply_of_maximum_size_is_read() {
     let keywords: String = (0..5900).map(|number| format!("250-X{number:04}\r\n")).collect();
     let line = format!("220 {}\r\n", "x".repeat(8 * 1024 - 5));
     let script = Script::compliant().with_greeting(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
-    let (report, _) = met(&TestApp::start().await, script, json!({"stop_after": "ehlo"})).await;
+    let (report, _) = run_check(&TestApp::start().await, script, json!({"stop_after": "ehlo"})).await;
     assert_eq!(report["outcome"], "completed", "{:#}", report["failure"]);
     assert_eq!(report["capabilities"]["before_tls"].as_object().map(serde_json::Map::len), Some(5900));
 }
@@ -298,9 +302,12 @@ async fn reply_size_limits_are_the_documented_ones() {
         (format!("220-{}\r\n", "x".repeat(1000)).repeat(66), "banner", "a reply of over 65536 octets"),
     ];
     for (greeting, phase, message) in rows {
-        let (report, _) =
-            met(&app, Script::compliant().with_greeting(Action::reply(greeting).then(Action::silence())), json!({}))
-                .await;
+        let (report, _) = run_check(
+            &app,
+            Script::compliant().with_greeting(Action::reply(greeting).then(Action::silence())),
+            json!({}),
+        )
+        .await;
         assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
         assert_eq!(report["failure"]["message"], message);
     }
@@ -313,7 +320,7 @@ async fn close_after_a_reply_fails_the_next_phase() {
     {
         for end in [Action::fin(), Action::close()] {
             let script = compliant(&identity()).on(step, Action::reply(expected_reply(step)).then(end));
-            let (report, _) = met(&app, script, every_phase()).await;
+            let (report, _) = run_check(&app, script, every_phase()).await;
             assert_unanswered(&report, phase, "closed", true);
             assert_eq!(phase_names(&report).len(), ended + 1);
         }
@@ -335,7 +342,7 @@ async fn no_answer_to_quit_fails_a_check() {
         (Action::many_replies("250 ok\r\n", 2 * MEBIBYTE), true),
     ];
     for (act, answered) in rows {
-        let (report, session) = met(&app, Script::compliant().on(Step::Quit, act), json!({})).await;
+        let (report, session) = run_check(&app, Script::compliant().on(Step::Quit, act), json!({})).await;
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
         assert_eq!(report["failure"], Value::Null);
         let quit = &report["phases"][7];

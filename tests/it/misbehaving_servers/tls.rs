@@ -61,7 +61,7 @@ async fn a_bad_handshake_after_starttls_fails_as_tls() {
         let act = Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act);
         let mut check = every_phase();
         check["timeout_ms"] = 2000.into();
-        let (report, session) = met(&app, Script::compliant().on(Step::StartTls, act), check).await;
+        let (report, session) = run_check(&app, Script::compliant().on(Step::StartTls, act), check).await;
         assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
         assert_eq!(report["metrics"]["last_cmd"], "starttls");
         assert_eq!(report["metrics"]["last_code"], 220);
@@ -74,7 +74,7 @@ async fn a_bad_implicit_tls_handshake_fails_as_tls() {
     let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let script = Script::new().with_greeting(Action::wait_for_client().then(act));
-        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
+        let (report, _) = run_check(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
         assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
     }
@@ -113,7 +113,7 @@ async fn bytes_injected_after_the_starttls_reply_end_the_check() {
     let identity = identity();
     for injected in ["250 injected\r\n", "250-half", "\n", "x"] {
         let act = Action::reply(format!("220 go\r\n{injected}")).then_tls(&identity);
-        let (report, session) = met(&app, compliant(&identity).on(Step::StartTls, act), every_phase()).await;
+        let (report, session) = run_check(&app, compliant(&identity).on(Step::StartTls, act), every_phase()).await;
         assert_eq!(failure(&report), ("starttls", "protocol", false), "{report:#}");
         assert_eq!(phase_names(&report), ORDER[..4]);
         let starttls = &report["phases"][3];
@@ -131,7 +131,7 @@ async fn close_notify_between_two_commands_fails_as_closed() {
         let identity = identity();
         let script =
             Script::compliant().with_implicit_tls(&identity).on(Step::Ehlo, Action::reply("250 mx.test\r\n").then(end));
-        let (report, session) = met(&app, script, json!({"implicit_tls": true})).await;
+        let (report, session) = run_check(&app, script, json!({"implicit_tls": true})).await;
         assert_eq!(failure(&report), ("mailfrom", "closed", true), "{report:#}");
         assert_eq!(phase_names(&report), ["connect", "tls", "banner", "ehlo", "mailfrom"]);
         assert!(report["tls"]["version"].is_string() && report["metrics"]["ehlo_time"].is_number());

@@ -26,7 +26,7 @@ async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
         ] {
             let (app, script) = (app.clone(), compliant(&identity).on(step, act));
             checks.spawn(async move {
-                let (report, session) = met(&app, script, every_phase()).await;
+                let (report, session) = run_check(&app, script, every_phase()).await;
                 assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
                 assert_ended(&report, &ORDER[..ended]);
                 assert_eq!(phase_names(&report).len(), ended, "the command was not written: {report:#}");
@@ -48,7 +48,7 @@ async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
 async fn an_unsolicited_challenge_gets_no_password() {
     for act in [Action::reply("334 \r\n334 \r\n"), Action::many_replies("334 \r\n", 2 * MEBIBYTE)] {
         let (report, session) =
-            met(&TestApp::start().await, compliant(&identity()).on(Step::Auth, act), every_phase()).await;
+            run_check(&TestApp::start().await, compliant(&identity()).on(Step::Auth, act), every_phase()).await;
         assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
         assert_ended(&report, &ORDER[..6]);
         assert_eq!(report["failure"]["message"], "the server spoke before the SASL response was sent: 334 ");
@@ -60,7 +60,7 @@ async fn an_unsolicited_challenge_gets_no_password() {
 async fn an_extra_reply_at_the_end_only_prevents_quit() {
     for act in [Action::reply("250 ok\r\n250 again\r\n"), Action::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
         let (report, session) =
-            met(&TestApp::start().await, compliant(&identity()).on(Step::Body, act), every_phase()).await;
+            run_check(&TestApp::start().await, compliant(&identity()).on(Step::Body, act), every_phase()).await;
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
         assert_eq!(phase_names(&report), ORDER);
         assert!(!session.has_command("QUIT"), "{session:?}");

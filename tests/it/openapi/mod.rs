@@ -203,7 +203,7 @@ async fn other_routes_match_their_schemas() {
 #[test]
 fn examples_match_their_schemas() {
     let document = document();
-    let operation = document.pointer(CHECKS).expect("the main door");
+    let operation = document.pointer(CHECKS).expect("the main route");
     let request = sealed("CheckRequest");
     let examples = operation.pointer("/requestBody/content/application~1json/examples").expect("examples");
     for (name, example) in examples.as_object().expect("named") {
@@ -259,9 +259,9 @@ fn assert_plausible(report: &Value) {
 #[tokio::test]
 async fn problem_examples_are_real_responses() {
     let document = document();
-    let of_door = |door| document.pointer(door).expect("a door")["responses"].as_object().expect("responses");
-    let (responses, problem) = (of_door(CHECKS), sealed("Problem"));
-    for (status, response) in responses.iter().chain(of_door(PROBE)).filter(|(status, _)| *status != "200") {
+    let responses_of = |route| document.pointer(route).expect("a route")["responses"].as_object().expect("responses");
+    let (responses, problem) = (responses_of(CHECKS), sealed("Problem"));
+    for (status, response) in responses.iter().chain(responses_of(PROBE)).filter(|(status, _)| *status != "200") {
         let content = &response["content"]["application/problem+json"];
         let alone = content.get("example").into_iter();
         let named = content["examples"].as_object().into_iter().flatten().map(|(_, example)| &example["value"]);

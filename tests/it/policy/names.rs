@@ -101,7 +101,7 @@ async fn an_allow_list_of_names_forbids_all_others() {
         .cname("www.good.test", "other.test")
         .mx("good.test", 10, "mx.elsewhere.test")
         .mx("customer.test", 10, "mx.good.test")
-        .mx("stranger.test", 10, "mx.elsewhere.test")
+        .mx("unlisted.test", 10, "mx.elsewhere.test")
         .a("meta.good.test", v4("169.254.169.254"));
     let dns = DnsServer::serve(zone);
     let app = with_rules(&[], &["good.test"]).allow(&["127.0.0.2/32"]).dns_server(dns.addr()).start().await;
@@ -130,7 +130,7 @@ async fn an_allow_list_of_names_forbids_all_others() {
         assert_eq!(post_mail(&app, to, port.number()).await.status, 200, "{to}");
     }
     for (to, rule) in [
-        ("a@stranger.test", UNLISTED),
+        ("a@unlisted.test", UNLISTED),
         // It has no MX record: the domain itself is the host.
         ("a@other.test", UNLISTED),
         ("a@[127.0.0.1]", NAMELESS),

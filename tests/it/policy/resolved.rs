@@ -128,10 +128,10 @@ async fn dns_rebinding_is_prevented() {
     for (then, by_mx) in
         [("169.254.169.254", false), ("127.0.0.3", false), ("169.254.169.254", true), ("127.0.0.3", true)]
     {
-        let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4(then).into()).mx(
+        let zone = Zone::new().rebind("rebind.test", v4("127.0.0.2").into(), v4(then).into()).mx(
             "domain.test",
             10,
-            "turncoat.test",
+            "rebind.test",
         );
         let dns = DnsServer::serve(zone);
         let app = TestApp::builder().deny(&["127.0.0.3/32"]).dns_server(dns.addr()).start().await;
@@ -140,10 +140,10 @@ async fn dns_rebinding_is_prevented() {
         let mut check =
             json!({"to": "a@domain.test", "port": port.number(), "ip_family": "ipv4", "stop_after": "ehlo"});
         if !by_mx {
-            check["target"] = "turncoat.test".into();
+            check["target"] = "rebind.test".into();
         }
         assert_eq!(app.post(&check).await.json()["target"]["address"], "127.0.0.2", "{then} by MX: {by_mx}");
-        let asked = dns.queries().into_iter().filter(|(name, _)| name == "turncoat.test").count();
+        let asked = dns.queries().into_iter().filter(|(name, _)| name == "rebind.test").count();
         assert_eq!(asked, 1, "{then} by MX: {by_mx}");
         // The next check resolves the name again, and checks it again.
         let net = if then == "127.0.0.3" { "127.0.0.3/32" } else { "169.254.0.0/16" };

@@ -18,9 +18,9 @@ use crate::support::{
 };
 
 /// Checks in flight at each server.
-const EACH: usize = 75;
+const CHECKS_PER_SERVER: usize = 75;
 /// All checks, at four servers.
-const CHECKS: usize = 4 * EACH;
+const CHECKS: usize = 4 * CHECKS_PER_SERVER;
 
 fn started(listen: &str, grace: &str) -> ServiceProcess {
     let mut command = program(&["serve", "--listen", listen, "--shutdown-grace", grace]);
@@ -57,19 +57,19 @@ async fn ask(service: &ServiceProcess, check: &Value) -> TcpStream {
 }
 
 /// Starts the checks of each server, and waits until all of them are held.
-async fn occupy(service: &ServiceProcess, servers: &[(SmtpServer, Value)]) -> Vec<TcpStream> {
+async fn start_checks(service: &ServiceProcess, servers: &[(SmtpServer, Value)]) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for (server, check) in servers {
-        for _ in 0..EACH {
+        for _ in 0..CHECKS_PER_SERVER {
             callers.push(ask(service, check).await);
         }
-        server.wait_for_held(EACH).await;
+        server.wait_for_held(CHECKS_PER_SERVER).await;
     }
     callers
 }
 
 /// Everything received until the service closes the connection, and how it ended.
-async fn rest(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
+async fn read_to_end(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
     let mut answer = String::new();
     let end = timeout(WAIT_TIMEOUT, caller.read_to_string(&mut answer)).await.expect("an end in time");
     (answer, end)
@@ -79,7 +79,7 @@ async fn rest(mut caller: TcpStream) -> (String, std::io::Result<usize>) {
 async fn every_check_in_flight_finishes_after_sigterm() {
     let (service, gate) = (started("127.0.0.1:0", "1h"), Gate::default());
     let servers = slow_servers(&gate);
-    let callers = occupy(&service, &servers).await;
+    let callers = start_checks(&service, &servers).await;
 
     service.signal("TERM");
     assert_eq!(service.wait_for_log("shutting down")["running"], CHECKS);
@@ -89,7 +89,7 @@ async fn every_check_in_flight_finishes_after_sigterm() {
         assert!(Instant::now() < deadline, "still ready");
     }
     // Many new requests meanwhile, all of them rejected.
-    for (_, check) in servers.iter().cycle().take(EACH) {
+    for (_, check) in servers.iter().cycle().take(CHECKS_PER_SERVER) {
         let (status, problem) = service.post("", check);
         assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));
     }
@@ -97,16 +97,16 @@ async fn every_check_in_flight_finishes_after_sigterm() {
 
     gate.open();
     for caller in callers {
-        let (answer, end) = rest(caller).await;
+        let (answer, end) = read_to_end(caller).await;
         assert!(end.is_ok(), "{end:?}: {answer}");
         let (status, report) = status_and_json(&answer);
         assert_eq!((status, &report["outcome"]), (200, &json!("delivered")), "{report}");
     }
     for (server, _) in &servers {
-        let sessions = server.wait_for_sessions(EACH).await;
+        let sessions = server.wait_for_sessions(CHECKS_PER_SERVER).await;
         assert!(sessions.iter().all(|session| session.end == End::Quit && session.violations.is_empty()));
         assert!(sessions.iter().all(|session| session.message.is_some()), "every message came whole");
-        assert_eq!(server.connections(), EACH, "no new check was begun");
+        assert_eq!(server.connections(), CHECKS_PER_SERVER, "no new check was begun");
     }
     let (code, log) = service.end_with_log();
     assert_eq!(code, 0, "long before the grace was over: {log:#?}");
@@ -114,12 +114,12 @@ async fn every_check_in_flight_finishes_after_sigterm() {
 }
 
 /// Everything in flight is aborted: the connections of the clients and to the servers end, and the log has the counts.
-async fn is_cut(service: ServiceProcess, servers: &[(SmtpServer, Value)], callers: Vec<TcpStream>) {
+async fn assert_aborted(service: ServiceProcess, servers: &[(SmtpServer, Value)], callers: Vec<TcpStream>) {
     for caller in callers {
-        assert_eq!(rest(caller).await.0, "", "no half of an answer");
+        assert_eq!(read_to_end(caller).await.0, "", "no half of an answer");
     }
     for (server, _) in servers {
-        let sessions = server.wait_for_sessions(EACH).await;
+        let sessions = server.wait_for_sessions(CHECKS_PER_SERVER).await;
         assert!(sessions.iter().all(|session| matches!(session.end, End::Eof | End::Reset)));
     }
     service.wait_for_log(&format!("stopped: cut off {CHECKS} running checks and {CHECKS} connections"));
@@ -139,20 +139,20 @@ fn silent_servers() -> Vec<(SmtpServer, Value)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_longer_than_shutdown_grace_are_aborted_and_counted() {
     let (service, servers) = (started("127.0.0.1:0", "300ms"), silent_servers());
-    let callers = occupy(&service, &servers).await;
+    let callers = start_checks(&service, &servers).await;
     service.signal("TERM");
-    is_cut(service, &servers, callers).await;
+    assert_aborted(service, &servers, callers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_aborts_all_checks_at_once() {
     for (first, second) in [("INT", "INT"), ("TERM", "INT")] {
         let (service, servers) = (started("127.0.0.1:0", "1h"), silent_servers());
-        let callers = occupy(&service, &servers).await;
+        let callers = start_checks(&service, &servers).await;
         service.signal(first);
         assert_eq!(service.wait_for_log("shutting down")["running"], CHECKS);
         service.signal(second);
-        is_cut(service, &servers, callers).await;
+        assert_aborted(service, &servers, callers).await;
     }
 }
 
@@ -168,10 +168,10 @@ async fn restart_after_sigkill_works_at_once() {
         assert_eq!(service.post("", &check).0, 200, "in its life number {life}");
         let mut callers = Vec::new();
         for (server, check) in &servers {
-            for _ in 0..EACH {
+            for _ in 0..CHECKS_PER_SERVER {
                 callers.push(ask(&service, check).await);
             }
-            server.wait_for_open(EACH).await;
+            server.wait_for_open(CHECKS_PER_SERVER).await;
         }
         // Killed with every connection open, and restarted while all clients still hold theirs.
         service.kill();
@@ -180,10 +180,10 @@ async fn restart_after_sigkill_works_at_once() {
         assert_eq!(again.post("", &check).0, 200);
         assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
         for caller in callers {
-            assert_eq!(rest(caller).await.0, "");
+            assert_eq!(read_to_end(caller).await.0, "");
         }
         for (server, _) in &servers {
-            server.wait_for_sessions(life * EACH).await;
+            server.wait_for_sessions(life * CHECKS_PER_SERVER).await;
         }
         again.signal("TERM");
         assert_eq!(again.end(), 0);

@@ -106,21 +106,16 @@ pub(crate) fn healthy(ca: &Ca) -> Vec<Scenario> {
             starttls(),
             with_tls(delivered(), &[]),
         ),
-        Scenario::new("logging in", known(), login("plain"), delivered()),
+        Scenario::new("AUTH", known(), login("plain"), delivered()),
+        Scenario::new("AUTH with TLS", known().with_starttls(&identity), login_in_tls, with_tls(delivered(), &[])),
         Scenario::new(
-            "logging in with TLS",
-            known().with_starttls(&identity),
-            login_in_tls,
-            with_tls(delivered(), &[]),
-        ),
-        Scenario::new(
-            "rejecting",
+            "550",
             compliant().on(Step::RcptTo, "550 5.1.1 no\r\n"),
             json!({}),
             rejected("rcptto", false, 550, "5.1.1"),
         ),
         Scenario::new(
-            "busy",
+            "421",
             compliant().with_greeting("421 4.3.2 busy\r\n"),
             json!({}),
             rejected("banner", true, 421, "4.3.2"),
@@ -131,10 +126,10 @@ pub(crate) fn healthy(ca: &Ca) -> Vec<Scenario> {
 /// Servers that violate the protocol, stop answering or have bad certificates.
 pub(crate) fn hostile(ca: &Ca) -> Vec<Scenario> {
     let mut scenarios = silent();
-    scenarios.extend(breaking_off());
-    scenarios.extend(talking_nonsense());
-    scenarios.extend(without_end());
-    scenarios.extend(false_in_tls());
+    scenarios.extend(closing());
+    scenarios.extend(malformed());
+    scenarios.extend(endless());
+    scenarios.extend(with_bad_handshake());
     scenarios.extend(with_bad_certificates(ca));
     scenarios
 }
@@ -149,13 +144,13 @@ fn silent() -> Vec<Scenario> {
     vec![
         Scenario::new("silent", Script::new().with_greeting(Action::silence()), json!({}), failed("banner", "timeout")),
         Scenario::new(
-            "silent behind half a reply",
+            "silent after half a reply",
             compliant().on(Step::Ehlo, Action::reply("250-mx.test\r\n250 SI").then(Action::silence())),
             json!({}),
             failed("ehlo", "timeout"),
         ),
         Scenario::new(
-            "silent behind MAIL",
+            "silent after MAIL",
             compliant().on(Step::MailFrom, Action::silence()),
             json!({}),
             failed("mailfrom", "timeout"),
@@ -167,30 +162,30 @@ fn silent() -> Vec<Scenario> {
             failed("tls", "timeout"),
         ),
         Scenario::new(
-            "swallowing",
+            "silent after the message",
             compliant().on(Step::Body, Action::silence()),
             json!({}),
             failed("body", "timeout"),
         ),
-        Scenario::new("silent goodbye", compliant().on(Step::Quit, Action::silence()), json!({}), delivered()),
+        Scenario::new("no reply to QUIT", compliant().on(Step::Quit, Action::silence()), json!({}), delivered()),
     ]
 }
 
-fn breaking_off() -> Vec<Scenario> {
+fn closing() -> Vec<Scenario> {
     let compliant = Script::compliant;
     let large = json!({"payload": ("x".repeat(70) + "\r\n").repeat(300)});
     let reset_message = Action::reply("354 go\r\n").then(Action::wait_for_client()).then(Action::reset());
     vec![
-        Scenario::new("hanging up", compliant().on(Step::Ehlo, Action::close()), json!({}), failed("ehlo", "closed")),
-        Scenario::new("resetting", compliant().on(Step::Data, Action::reset()), json!({}), failed("data", "closed")),
+        Scenario::new("close", compliant().on(Step::Ehlo, Action::close()), json!({}), failed("ehlo", "closed")),
+        Scenario::new("reset", compliant().on(Step::Data, Action::reset()), json!({}), failed("data", "closed")),
         Scenario::new(
-            "resetting the message",
+            "reset during the message",
             compliant().with_receive_buffer(4096).on(Step::Data, reset_message),
             large,
             failed("body", "closed"),
         ),
         Scenario::new(
-            "goodbye before its time",
+            "close after RCPT",
             compliant().on(Step::RcptTo, Action::reply("250 ok\r\n").then(Action::fin())),
             json!({}),
             failed("data", "closed"),
@@ -198,7 +193,7 @@ fn breaking_off() -> Vec<Scenario> {
     ]
 }
 
-fn talking_nonsense() -> Vec<Scenario> {
+fn malformed() -> Vec<Scenario> {
     let compliant = Script::compliant;
     vec![
         Scenario::new(
@@ -208,7 +203,7 @@ fn talking_nonsense() -> Vec<Scenario> {
             failed("banner", "protocol"),
         ),
         Scenario::new(
-            "injecting",
+            "reply after STARTTLS",
             compliant().on(Step::StartTls, "220 go\r\n250 ok\r\n"),
             starttls(),
             failed("starttls", "protocol"),
@@ -222,7 +217,7 @@ fn talking_nonsense() -> Vec<Scenario> {
     ]
 }
 
-fn without_end() -> Vec<Scenario> {
+fn endless() -> Vec<Scenario> {
     let compliant = Script::compliant;
     let keywords: String = (0..1000).map(|number| format!("250-X{number:04}\r\n")).collect();
     vec![
@@ -257,7 +252,7 @@ fn without_end() -> Vec<Scenario> {
             failed("sasl_auth", "rejected"),
         ),
         Scenario::new(
-            "endless goodbye",
+            "endless reply to QUIT",
             compliant().on(Step::Quit, Action::endless_line("221 ")),
             json!({}),
             delivered(),
@@ -265,7 +260,7 @@ fn without_end() -> Vec<Scenario> {
     ]
 }
 
-fn false_in_tls() -> Vec<Scenario> {
+fn with_bad_handshake() -> Vec<Scenario> {
     vec![
         Scenario::new("garbled handshake", instead_of_hello(Action::garbage()), starttls(), failed("tls", "tls")),
         Scenario::new(
@@ -296,7 +291,7 @@ fn with_bad_certificates(ca: &Ca) -> Vec<Scenario> {
         ),
         Scenario::new("self-signed", self_signed, starttls(), with_tls(delivered(), &["self_signed"])),
         Scenario::new(
-            "expired where that counts",
+            "expired with tls_verify",
             serving(expired),
             json!({"starttls": true, "tls_verify": "require"}),
             with_tls(failed("tls", "certificate"), &["expired"]),

@@ -64,7 +64,7 @@ async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -
 
 #[tokio::test]
 async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
-    let (ca, stranger) = (Ca::new("Test CA"), Ca::new("Stranger"));
+    let (ca, other_ca) = (Ca::new("Test CA"), Ca::new("Stranger"));
     let below = ca.intermediate("Intermediate");
     let judge = |identity: &Identity| {
         verdict(identity, ca.roots(), "mx.test").map_err(|error| match error {
@@ -94,7 +94,7 @@ async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
         let unnamed = judge(&unnamed);
         assert!(matches!(unnamed, Err(CertificateError::NotValidForNameContext { .. })), "{unnamed:?}");
     }
-    for unknown in [stranger.issue(mx()), mx().self_signed(), below.issue(mx()).without_intermediates()] {
+    for unknown in [other_ca.issue(mx()), mx().self_signed(), below.issue(mx()).without_intermediates()] {
         assert_eq!(judge(&unknown), Err(CertificateError::UnknownIssuer));
     }
     let purpose = judge(&ca.issue(mx().client_only()));

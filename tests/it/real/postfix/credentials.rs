@@ -99,14 +99,14 @@ async fn authorization_identity_is_sent_only_with_plain() {
 async fn tls_verify_decides_whether_credentials_go_to_a_bad_certificate() {
     let expired = Certificate::of(Leaf::for_name(HOST).expired());
     let good = Certificate::valid();
-    let stranger = Ca::new("an authority of no account");
+    let other_ca = Ca::new("an authority of no account");
     let (with_good, with_expired) =
         tokio::join!(Postfix::start(Some(&good.files)), Postfix::start(Some(&expired.files)));
     for (postfix, trusted, name, errors) in [
-        (&with_good, &stranger, HOST, json!(["unknown_issuer"])),
+        (&with_good, &other_ca, HOST, json!(["unknown_issuer"])),
         (&with_good, &good.ca, "other.example.test", json!(["wrong_name"])),
         (&with_expired, &expired.ca, HOST, json!(["expired"])),
-        (&with_expired, &stranger, "other.example.test", json!(["expired", "wrong_name", "unknown_issuer"])),
+        (&with_expired, &other_ca, "other.example.test", json!(["expired", "wrong_name", "unknown_issuer"])),
     ] {
         let app = TestApp::builder().trust(trusted).start().await;
         let has_expired = errors[0] == "expired";

@@ -1,7 +1,8 @@
 //! A scripted SMTP server: follows a [`Script`], and records what each client did.
 //!
 //! ```ignore
-//! let server = SmtpServer::serve(Script::compliant().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+//! let script = Script::compliant().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n");
+//! let server = SmtpServer::serve(script);
 //! // … run a check against server.addr() …
 //! let session = server.next_session().await;
 //! assert_eq!(session.end, End::Quit);
