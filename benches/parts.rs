@@ -1,4 +1,4 @@
-//! The pure parts of a check, each by itself: `cargo bench --bench parts`.
+//! The pure parts of a check, each separately: `cargo bench --bench parts`.
 
 use std::{
     hint::black_box,
@@ -59,7 +59,7 @@ fn certificate(criterion: &mut Criterion) {
     });
 }
 
-/// A delivery without TLS, as a conversation writes it down.
+/// The journal of a delivery without TLS.
 fn delivery(replies: &[(Phase, Reply)], started: Instant) -> Journal {
     let heading = Heading {
         id: Uuid::nil(),

@@ -256,7 +256,10 @@ mod tests {
         fn another_implementation_parses_the_header(
             is_v2: bool, v6: bool, a: [u8; 16], b: [u8; 16], source_port: u16, destination_port: u16,
         ) {
-            let ip = |octets: [u8; 16]| if v6 { IpAddr::from(octets) } else { IpAddr::from([octets[0], octets[1], octets[2], octets[3]]) };
+            let ip = |octets: [u8; 16]| match octets {
+                [a, b, c, d, ..] if !v6 => IpAddr::from([a, b, c, d]),
+                _ => IpAddr::from(octets),
+            };
             let header = ProxyHeader {
                 is_v2,
                 family: if v6 { ProxyFamily::Tcp6 } else { ProxyFamily::Tcp4 },

@@ -1,6 +1,8 @@
-//! The oracles of the fuzz targets (`tests/fuzz`), over their corpus and for a second over mutations of it, on the stable toolchain.
+//! Runs the oracles of the fuzz targets (`tests/fuzz`) over their corpus, and for a second over mutations of it, on the
+//! stable toolchain.
 //!
-//! An input that breaks a promise is written to `target/tmp`. Mended, it goes into the corpus under a name that says what it shows.
+//! An input that fails is written to `target/tmp`. After the fix it goes into the corpus, under a name that says what
+//! it shows.
 
 #[path = "fuzz/oracles/mod.rs"]
 pub mod oracles;
@@ -12,55 +14,55 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The same mutations every time; another number by `CORPUS_SEED=…`.
+/// The seed: the same mutations every time. `CORPUS_SEED=…` sets another one.
 const SEED: u64 = 0x5eed;
-/// For mutations, for each target. One long input may take longer.
+/// Time for mutations, for each target. One long input can take longer.
 const TIME: Duration = Duration::from_secs(1);
-/// Longest mutated input, in octets.
+/// Maximum size of a mutated input, in octets.
 const LONGEST: usize = 4096;
 
 #[test]
-fn replies_are_heard() {
+fn replies_are_parsed() {
     over_the_corpus("reply", oracles::reply);
 }
 
 #[test]
-fn capabilities_are_found() {
+fn ehlo_keywords_are_parsed() {
     over_the_corpus("capabilities", oracles::capabilities);
 }
 
 #[test]
-fn dialogues_end() {
+fn dialogue_ends_whatever_the_server_answers() {
     over_the_corpus("dialogue", oracles::dialogue);
 }
 
 #[test]
-fn certificates_are_read() {
+fn certificate_facts_are_bounded_and_printable() {
     over_the_corpus("certificate", oracles::certificate);
 }
 
 #[test]
-fn proxy_headers_are_read_back() {
+fn proxy_headers_are_parsed_back() {
     over_the_corpus("proxy", oracles::proxy);
 }
 
 #[test]
-fn parameters_are_valid_or_told() {
+fn parameters_are_valid_or_rejected() {
     over_the_corpus("check", oracles::check);
 }
 
 #[test]
-fn addresses_are_one_word() {
+fn address_parser_accepts_only_one_argument() {
     over_the_corpus("address", oracles::address);
 }
 
 #[test]
-fn messages_end_at_their_end() {
+fn message_ends_only_at_its_end() {
     over_the_corpus("payload", oracles::payload);
 }
 
 #[test]
-fn secrets_are_masked() {
+fn echoed_secrets_are_masked() {
     over_the_corpus("mask", oracles::mask);
 }
 
@@ -84,7 +86,7 @@ fn over_the_corpus(target: &str, oracle: fn(&[u8])) {
 }
 
 fn holds(oracle: fn(&[u8]), input: &[u8], otherwise: impl FnOnce()) {
-    // Nothing is used after a panic but the input, which nobody changes.
+    // After a panic only the input is used, and nothing changes it.
     if panic::catch_unwind(AssertUnwindSafe(|| oracle(input))).is_err() {
         otherwise();
     }
@@ -94,7 +96,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
     let mut paths: Vec<PathBuf> =
         fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("an entry").path()).collect();
-    // Whatever order the file system has them in, a seed gives the same mutations.
+    // Sorted, so that a seed gives the same mutations on every file system.
     paths.sort();
     let read = |path: PathBuf| {
         let input = fs::read(&path).expect("a readable file");
@@ -103,7 +105,7 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(read).collect()
 }
 
-/// Some input of the corpus with a few changes.
+/// A random input of the corpus with a few changes.
 fn mutation(random: &mut fastrand::Rng, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8> {
     let mut input = corpus[random.usize(..corpus.len())].1.clone();
     for _ in 0..random.usize(1..5) {
@@ -125,7 +127,7 @@ fn mutation(random: &mut fastrand::Rng, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8
     input
 }
 
-/// Some part of so many octets.
+/// A random range of this many octets.
 fn range(random: &mut fastrand::Rng, length: usize) -> (usize, usize) {
     let (a, b) = (random.usize(..=length), random.usize(..=length));
     (a.min(b), a.max(b))

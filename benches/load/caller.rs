@@ -1,4 +1,4 @@
-//! A caller with a connection that it keeps.
+//! A client with a persistent connection.
 
 use std::{
     net::SocketAddr,
@@ -12,15 +12,15 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any answer here may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Timeout of a response.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug)]
 pub(crate) struct Caller(BufReader<TcpStream>);
 
-/// What came back, and how long that took.
+/// The response, and how long it took.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u32>,
     pub(crate) document: Value,
@@ -34,19 +34,19 @@ impl Caller {
         Self(BufReader::new(stream))
     }
 
-    /// Sends what `check` or `HEALTH` made, and waits for nothing.
-    pub(crate) async fn say(&mut self, request: &[u8]) {
+    /// Sends a request of `check` or `HEALTH`, and does not wait.
+    pub(crate) async fn send(&mut self, request: &[u8]) {
         self.0.get_mut().write_all(request).await.expect("the service reads");
     }
 
-    /// Sends it and waits for the answer.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> Answer {
+    /// Sends a request and waits for the response.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Response {
         let asked = Instant::now();
-        self.say(request).await;
-        timeout(PATIENCE, self.answer(asked)).await.expect("an answer in time")
+        self.send(request).await;
+        timeout(WAIT_TIMEOUT, self.answer(asked)).await.expect("an answer in time")
     }
 
-    async fn answer(&mut self, asked: Instant) -> Answer {
+    async fn answer(&mut self, asked: Instant) -> Response {
         let (mut status, mut length, mut retry_after) = (0, 0, None);
         loop {
             let mut line = String::new();
@@ -64,7 +64,7 @@ impl Caller {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).await.expect("a whole body");
         let ms = asked.elapsed().as_secs_f64() * 1000.0;
-        Answer { status, retry_after, document: serde_json::from_slice(&body).expect("JSON"), ms }
+        Response { status, retry_after, document: serde_json::from_slice(&body).expect("JSON"), ms }
     }
 }
 

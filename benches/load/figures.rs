@@ -1,6 +1,6 @@
-//! What was measured, as a Markdown table.
+//! The results as a Markdown table.
 
-/// One line after the other.
+/// The lines of the table.
 #[derive(Debug, Default)]
 pub(crate) struct Figures(Vec<Figure>);
 
@@ -13,12 +13,12 @@ struct Figure {
 }
 
 impl Figures {
-    /// A figure that has to meet a goal.
+    /// A figure with a goal.
     pub(crate) fn held_to(&mut self, what: impl Into<String>, measured: impl Into<String>, goal: &str, met: bool) {
         self.0.push(Figure { what: what.into(), measured: measured.into(), goal: goal.to_owned(), met });
     }
 
-    /// A figure to look at.
+    /// A figure without a goal.
     pub(crate) fn told(&mut self, what: impl Into<String>, measured: impl Into<String>) {
         self.held_to(what, measured, "", true);
     }
@@ -57,7 +57,7 @@ impl Times {
         self.0.len()
     }
 
-    /// The least of them that so many hundredths do not exceed; 0 where there are none.
+    /// The percentile: the smallest time that this share does not exceed; 0 where there are no times.
     pub(crate) fn percentile(&self, hundredths: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f32::total_cmp);
@@ -65,7 +65,7 @@ impl Times {
         sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default().into()
     }
 
-    /// Median and 99th percentile, for people.
+    /// Median and 99th percentile as text.
     pub(crate) fn shown(&self) -> String {
         format!("p50 {:.2} ms, p99 {:.2} ms", self.percentile(50), self.percentile(99))
     }

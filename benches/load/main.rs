@@ -1,14 +1,14 @@
-//! The service under load, by the program itself in processes of its own. `benches/soak` and `benches/fairness` start it.
+//! Load benchmarks of the program in processes of its own. `benches/soak` and `benches/fairness` start it.
 
 #[path = "../../tests/it/support"]
 #[expect(dead_code, unused_imports, reason = "the fixtures are there for all tests, and this is none")]
 mod support {
-    pub(crate) mod kinds;
     pub(crate) mod pki;
     pub(crate) mod process;
     pub(crate) mod program;
-    pub(crate) mod scratch;
+    pub(crate) mod scenarios;
     pub(crate) mod smtpd;
+    pub(crate) mod temp_dir;
 }
 
 mod caller;
@@ -24,7 +24,7 @@ const USAGE: &str = "usage: cargo bench --bench load -- soak [MINUTES] | fairnes
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
-    // Cargo adds a flag of its own.
+    // Cargo adds a flag.
     let words: Vec<_> = env::args().skip(1).filter(|word| word != "--bench").collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let figures: Figures = match words[..] {
@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
             Ok(Ok(duration)) => soak::run(duration).await,
             _ => return usage(),
         },
-        // All benches of the crate were asked for; this one is too long for that.
+        // All benches of the crate were requested; this one takes too long for that.
         [] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

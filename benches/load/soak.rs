@@ -1,4 +1,5 @@
-//! A full house for a long time, a third of the servers hostile: no report is wrong, nothing is left behind.
+//! Soak test: the service at its limit for a long time, a third of the servers hostile. No report may be wrong, and
+//! nothing may leak.
 
 use std::{
     collections::HashMap,
@@ -17,62 +18,62 @@ use crate::{
     caller::{Caller, check},
     figures::{Figures, Times},
     support::{
-        kinds::{self, Kind},
         pki::Ca,
         process::Process,
-        program::{Served, program},
-        scratch::Scratch,
-        smtpd::{End, Smtpd},
+        program::{ServiceProcess, program},
+        scenarios::{self, Scenario},
+        smtpd::{End, SmtpServer},
+        temp_dir::TempDir,
     },
 };
 
-/// Checks in flight, as many as the service holds.
+/// Checks in flight, as many as the limit allows.
 const CHECKS: usize = 1024;
-/// How long healthy servers let a client wait for each reply, one server each.
+/// The delay of healthy servers before each reply, in ms: one server each.
 const DELAYS: [u64; 5] = [100, 200, 300, 400, 500];
-/// The same for hostile ones: without it, their checks would be over in no time, and there would be nothing but those.
+/// The same for hostile servers: without it their checks would end at once, and nearly all checks would be theirs.
 const HOSTILE_DELAY: u64 = 300;
-/// A silent server's check gets through five replies first, on a machine that may be busy with other things.
+/// A check of a silent server gets five replies first, on a machine that can be busy.
 const TIMEOUT_MS: u64 = 10_000;
-/// For the others: a timeout there would be wrong.
-const LONG_MS: u64 = 60_000;
-/// How long after its timeout a check may last, or a healthy server's reply may count as its own, in ms.
-const LATE_MS: f64 = 250.0;
-/// What the memory may grow by after a fifth of the time; in a short run it is growing to its size still.
-const MORE_MEMORY: f64 = 1.1;
-const SHORT: Duration = Duration::from_secs(300);
-/// So many wrong reports are shown.
-const SHOWN: usize = 20;
+/// `timeout_ms` of the others: a timeout would be wrong.
+const LONG_TIMEOUT_MS: u64 = 60_000;
+/// How late, in ms, a check may end after its timeout, or a reply of a healthy server may be measured.
+const MAX_LATENESS_MS: f64 = 250.0;
+/// The maximum growth of memory after a fifth of the time; a short run is still growing then.
+const MAX_MEMORY_GROWTH: f64 = 1.1;
+const SHORT_RUN: Duration = Duration::from_secs(300);
+/// Maximum number of errors that are shown.
+const MAX_SHOWN: usize = 20;
 
-/// A server with what there is to know about it.
+/// A server and its scenario.
 #[derive(Debug)]
 struct Opened {
-    server: Smtpd,
-    kind: Kind,
+    server: SmtpServer,
+    scenario: Scenario,
     delay_ms: u64,
     request: Vec<u8>,
 }
 
 impl Opened {
-    fn new(kind: Kind, delay_ms: u64) -> Self {
-        let server = Smtpd::serve(kind.script.clone().with_delay(Duration::from_millis(delay_ms)));
-        let request = check(&kind.check(&server, if kind.waits() { TIMEOUT_MS } else { LONG_MS }));
-        Self { server, kind, delay_ms, request }
+    fn new(scenario: Scenario, delay_ms: u64) -> Self {
+        let server = SmtpServer::serve(scenario.script.clone().with_delay(Duration::from_millis(delay_ms)));
+        let request = check(&scenario.check(&server, if scenario.times_out() { TIMEOUT_MS } else { LONG_TIMEOUT_MS }));
+        Self { server, scenario, delay_ms, request }
     }
 
-    /// Sessions of healthy servers that did not go as they should, and any that did not end.
+    /// Sessions of healthy servers with violations or without QUIT, and all that exceeded the limits.
     fn odd_sessions(&self, healthy: bool) -> Vec<String> {
         let sessions = self.server.take_sessions().into_iter();
         let odd = sessions.filter(|session| {
             session.end == End::Limit || healthy && (session.end != End::Quit || !session.violations.is_empty())
         });
-        odd.map(|session| format!("{}: {:?}, {:?}", self.kind.name, session.end, session.violations)).collect()
+        odd.map(|session| format!("{}: {:?}, {:?}", self.scenario.name, session.end, session.violations)).collect()
     }
 }
 
 #[derive(Debug, Default)]
 struct Tally {
-    /// How often the log has named the id of a report; of each report there has to be one line.
+    /// How often the log has the id of a report: there has to be one line for each.
     ids: HashMap<String, u8>,
     hostile: usize,
     wrong: Vec<String>,
@@ -84,7 +85,7 @@ struct Tally {
 impl Tally {
     fn complain(&mut self, complaint: String) {
         self.wrong_count += 1;
-        if self.wrong.len() < SHOWN {
+        if self.wrong.len() < MAX_SHOWN {
             self.wrong.push(complaint);
         }
     }
@@ -93,22 +94,22 @@ impl Tally {
         let id = report["id"].as_str().unwrap_or_default().to_owned();
         self.ids.entry(id).or_default();
         self.hostile += usize::from(!healthy);
-        if let Some(complaint) = opened.kind.complaint(report) {
+        if let Some(complaint) = opened.scenario.mismatch(report) {
             self.complain(complaint);
         }
         let duration = report["metrics"]["duration"].as_f64().unwrap_or_default();
         if healthy {
             self.durations.push(duration);
             self.time_phases(opened, report);
-        } else if opened.kind.waits() {
+        } else if opened.scenario.times_out() {
             self.lateness.push(duration - TIMEOUT_MS as f64);
             if duration < TIMEOUT_MS as f64 {
-                self.complain(format!("{}: over after {duration} ms", opened.kind.name));
+                self.complain(format!("{}: over after {duration} ms", opened.scenario.name));
             }
         }
     }
 
-    /// A phase that is one reply lasts as long as its server holds that back.
+    /// A phase with one reply lasts as long as the delay of its server.
     fn time_phases(&mut self, opened: &Opened, report: &Value) {
         for phase in report["phases"].as_array().into_iter().flatten() {
             let one_reply = !phase["code"].is_null() && phase["name"] != "sasl_auth";
@@ -116,13 +117,13 @@ impl Tally {
                 let late = time - opened.delay_ms as f64;
                 self.lateness.push(late);
                 if late < 0.0 {
-                    self.complain(format!("{}: {} took {time} ms", opened.kind.name, phase["name"]));
+                    self.complain(format!("{}: {} took {time} ms", opened.scenario.name, phase["name"]));
                 }
             }
         }
     }
 
-    /// Takes lines of the log: one per check, and none that complains.
+    /// Reads log lines: one for each check, and no warning or error.
     fn read_log(&mut self, lines: impl Iterator<Item = String>) {
         for line in lines {
             let line: Value = serde_json::from_str(&line).unwrap_or(Value::String(line));
@@ -138,7 +139,7 @@ impl Tally {
     }
 }
 
-/// One caller after another in the place of one: its next check begins when the one before is over.
+/// One client after another in one slot: its next check starts when the one before is over.
 async fn occupy(
     place: usize,
     service: SocketAddr,
@@ -158,7 +159,7 @@ async fn occupy(
         if answer.status == 200 {
             tally.take(opened, &answer.document, healthy);
         } else {
-            tally.complain(format!("{}: {} {}", opened.kind.name, answer.status, answer.document));
+            tally.complain(format!("{}: {} {}", opened.scenario.name, answer.status, answer.document));
         }
         drop(tally);
         next += 1;
@@ -166,21 +167,24 @@ async fn occupy(
 }
 
 pub(crate) async fn run(duration: Duration) -> Figures {
-    let (ca, scratch) = (Ca::new("Test CA"), Scratch::new());
+    let (ca, scratch) = (Ca::new("Test CA"), TempDir::new());
     let places = CHECKS.to_string();
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--log-format=json"]);
     command.args(["--max-checks", &places, "--max-checks-per-target", &places]);
     command.arg("--ca-file").arg(ca.write_pem(scratch.path()));
-    let service = Served::start(command);
+    let service = ServiceProcess::start(command);
     let process = Process::of(service.id());
 
-    let healthy = DELAYS.iter().flat_map(|delay| kinds::healthy(&ca).into_iter().map(|kind| Opened::new(kind, *delay)));
+    let healthy = DELAYS
+        .iter()
+        .flat_map(|delay| scenarios::healthy(&ca).into_iter().map(|scenario| Opened::new(scenario, *delay)));
     let healthy = Arc::new(healthy.collect::<Vec<_>>());
-    let hostile =
-        Arc::new(kinds::hostile(&ca).into_iter().map(|kind| Opened::new(kind, HOSTILE_DELAY)).collect::<Vec<_>>());
+    let hostile = Arc::new(
+        scenarios::hostile(&ca).into_iter().map(|scenario| Opened::new(scenario, HOSTILE_DELAY)).collect::<Vec<_>>(),
+    );
     let tally = Arc::new(Mutex::new(Tally::default()));
 
-    // What is opened once and stays is open now.
+    // Files that stay open are open now.
     Caller::open(service.address).await.ask(&healthy[0].request).await;
     sleep(Duration::from_secs(2)).await;
     let files_before = process.open_files();
@@ -212,7 +216,7 @@ pub(crate) async fn run(duration: Duration) -> Figures {
     }
     let lasted = begun.elapsed();
     let processor = process.processor_time() as f64 / 100.0;
-    let files_after = lets_go(process, files_before).await;
+    let files_after = wait_for_open_files(process, files_before).await;
     service.signal("TERM");
     let (code, log) = service.end_with_log();
     let mut tally = Arc::into_inner(tally).expect("all callers are gone").into_inner().expect("no panic");
@@ -223,8 +227,8 @@ pub(crate) async fn run(duration: Duration) -> Figures {
     figures(&tally, lasted, (early, late), (files_before, files_after), processor, code)
 }
 
-/// Waits, not for ever, until no more files are open than these, and says how many are.
-async fn lets_go(process: Process, files: usize) -> usize {
+/// Waits, with a timeout, until at most this many files are open, and returns their number.
+async fn wait_for_open_files(process: Process, files: usize) -> usize {
     let deadline = Instant::now() + Duration::from_secs(20);
     while process.open_files() > files && Instant::now() < deadline {
         sleep(Duration::from_millis(50)).await;
@@ -259,16 +263,16 @@ fn figures(
     figures.held_to(
         "memory after a fifth of the time, and at the end",
         format!("{early:.1} MiB, {late:.1} MiB"),
-        if lasted < SHORT { "" } else { "≤ 1.1 ×" },
-        late <= early * MORE_MEMORY || lasted < SHORT,
+        if lasted < SHORT_RUN { "" } else { "≤ 1.1 ×" },
+        late <= early * MAX_MEMORY_GROWTH || lasted < SHORT_RUN,
     );
     figures.held_to("open files before and after", format!("{}, {}", files.0, files.1), "no more", files.1 <= files.0);
     figures.told("a healthy server's check, its servers' delays included", tally.durations.shown());
     figures.held_to(
         format!("lateness of {} timed phases and timeouts", tally.lateness.count()),
         tally.lateness.shown(),
-        &format!("p99 ≤ {LATE_MS:.0} ms"),
-        tally.lateness.percentile(99) <= LATE_MS,
+        &format!("p99 ≤ {MAX_LATENESS_MS:.0} ms"),
+        tally.lateness.percentile(99) <= MAX_LATENESS_MS,
     );
     figures.told("processor time", format!("{processor:.1} s, {:.2} ms per check", processor * 1000.0 / checks as f64));
     figures.held_to("exit code after SIGTERM", code.to_string(), "0", code == 0);

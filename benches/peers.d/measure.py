@@ -1,4 +1,4 @@
-"""What smtp-check needs and how exact it is: lines of the table that benches/peers prints.
+"""Resource use and accuracy of smtp-check: lines of the table of benches/peers.
 
 measure.py memory PID HTTP_PORT CHECKS
 measure.py memory-http2 PID HTTP_PORT CHECKS
@@ -51,7 +51,7 @@ def resident(pid):
 
 
 async def silent_server():
-    """A server that never says a word, its port, and who is connected to it."""
+    """A silent server, its port, and its connections."""
     held = []
 
     async def silent(_, writer):
@@ -70,7 +70,7 @@ async def until_held(held, checks):
 
 
 async def memory(pid, http_port, checks):
-    """The checks are all in flight against a silent server. Each has a caller, whose connection is there first."""
+    """All checks are in flight at a silent server. The connections of their clients are opened before."""
     callers = []
     server, port, held = await silent_server()
     empty = resident(pid)
@@ -91,7 +91,7 @@ async def memory(pid, http_port, checks):
 
 
 async def memory_http2(pid, http_port, checks):
-    """The same with callers that share connections, as HTTP/2 has it."""
+    """The same with clients that share connections over HTTP/2."""
     server, port, held = await silent_server()
     with tempfile.NamedTemporaryFile("w") as body:
         json.dump({"to": "probe@example.com", "target": "127.0.0.1", "port": port, "timeout_ms": 60000}, body)
@@ -115,7 +115,7 @@ async def memory_http2(pid, http_port, checks):
 
 
 async def accuracy(http_port, slow_port, in_flight, checks):
-    """Each reply says how long it was held back, in µs; the rest of a phase's time is error."""
+    """Each reply has its delay in µs; the rest of the time of a phase is the error."""
     errors, left = [], iter(range(checks))
 
     async def work():

@@ -1,7 +1,7 @@
-//! A mail server that is slow by a known time, and says so: each reply bears the microseconds that it was held back, measured between
-//! the arrival of the command and the moment of writing. What a checker reports beyond that is its error, and the kernel's.
+//! A mail server with a known delay: each reply has the microseconds that it was delayed, measured between the arrival
+//! of the command and the write. What a checker reports beyond that is its own error, and the kernel's.
 //!
-//! Built by `rustc` alone. A thread per connection, since a thread's sleep is the most exact there is.
+//! Built by `rustc` alone. A thread per connection: the sleep of a thread is the most precise one.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let address = env::args().nth(1).expect("usage: slow_server ADDRESS:PORT");
     for stream in TcpListener::bind(address)?.incoming() {
         let (stream, accepted) = (stream?, Instant::now());
-        // Whoever hangs up early has had enough.
+        // A client that disconnects early ends its connection only.
         thread::Builder::new().stack_size(64 * 1024).spawn(move || drop(serve(stream, accepted)))?;
     }
     Ok(())

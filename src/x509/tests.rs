@@ -154,7 +154,9 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_certificate_is_parsed_without_a_panic(changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+    fn a_changed_certificate_is_parsed_without_a_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
         let mut bytes = SAMPLE.with(Clone::clone);
         for (index, byte) in changes {
             let at = index.index(bytes.len());

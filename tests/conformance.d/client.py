@@ -1,5 +1,4 @@
-"""What a user of the generated Python client writes. `mypy --strict` reads it, too: each `type: ignore` is an error where nothing is
-to be ignored."""
+"""Code of a user of the generated Python client. `mypy --strict` checks it too: an unneeded `type: ignore` is an error."""
 
 import json
 import os

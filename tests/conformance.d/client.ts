@@ -1,4 +1,4 @@
-// What a user of the generated TypeScript types writes. Each `@ts-expect-error` is an error where there is none to expect.
+// Code of a user of the generated TypeScript types. An unneeded `@ts-expect-error` is an error.
 
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
@@ -11,7 +11,7 @@ type Violation = components["schemas"]["Violation"];
 const baseUrl = process.env["CONFORMANCE_URL"]!;
 const check: components["schemas"]["CheckRequest"] = JSON.parse(process.env["CONFORMANCE_CHECK"]!);
 const headers = { Authorization: `Bearer ${process.env["CONFORMANCE_TOKEN"]}` };
-// The answers that are read whole: the live one is a stream of text.
+// Responses in JSON: a live check is a stream of text.
 type Json = "application/json" | "application/problem+json";
 const client = createClient<paths, Json>({ baseUrl, headers });
 
@@ -59,10 +59,10 @@ async function invalid(): Promise<void> {
 }
 
 async function unauthorized(): Promise<void> {
-    const stranger = createClient<paths, Json>({ baseUrl });
-    const { error: problem, response } = await stranger.POST("/v1/checks/smtp", { body: check });
+    const anonymous = createClient<paths, Json>({ baseUrl });
+    const { error: problem, response } = await anonymous.POST("/v1/checks/smtp", { body: check });
     assert(response.status === 401 && problem?.type === "urn:smtp-check:problem:unauthorized", problem);
-    const { data: version } = await stranger.GET("/version");
+    const { data: version } = await anonymous.GET("/version");
     assert(version?.name === "smtp-check", version);
 }
 

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: which values lead to the sandbox, so that checks really run, and what the events of a stream hold."""
+"""Hooks of schemathesis: values that lead to the sandbox, so that checks really run, and the validation of event streams."""
 
 import atexit
 import json
@@ -17,7 +17,7 @@ CHECKS_DOOR = "POST /v1/checks/smtp"
 RECIPIENTS = ["you", "nobody", "later", "full", "hangup"]
 FORBIDDEN = "192.0.2.1"
 
-# Of events, by their names.
+# Validators of events, by name.
 DATA = {"begin": "PhaseStart", "phase": "PhaseReport", "report": "Report"}
 
 # Validators: of the document's schemas, and of the parameters of a check.
@@ -30,15 +30,15 @@ atexit.register(lambda: Path(os.environ["CONFORMANCE_ANSWERS"]).write_text(json.
 @schemathesis.hook
 def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
     if GUARDED:
-        # The document says that a token may be asked for. This service does ask.
-        doors = [door for methods in raw_schema["paths"].values() for door in methods.values()]
-        for secured in [raw_schema, *doors]:
+        # In the document a token is optional. This service requires it.
+        operations = [operation for methods in raw_schema["paths"].values() for operation in methods.values()]
+        for secured in [raw_schema, *operations]:
             if len(secured.get("security", [])) > 1:
                 secured["security"].remove({})
     for methods in raw_schema["paths"].values():
-        for door in methods.values():
-            if stream := door["responses"].get("200", {}).get("content", {}).get("text/event-stream"):
-                # Here it is event by event; to OpenAPI 3.1, a stream is one string.
+        for operation in methods.values():
+            if stream := operation["responses"].get("200", {}).get("content", {}).get("text/event-stream"):
+                # Here a stream is checked event by event; in OpenAPI 3.1 it is one string.
                 stream["schema"] = {"type": "object", "required": ["event", "data"]}
     for name, schema in raw_schema["components"]["schemas"].items():
         schemas[name] = jsonschema_rs.validator_for({**schema, "components": raw_schema["components"]})
@@ -50,7 +50,7 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     chance = Random(json.dumps([case.body, case.query], default=str))
     accept(case, chance)
-    # The other half stays as it was made up.
+    # The other half stays as generated.
     if chance.random() < 0.5:
         return
     if case.operation.label == CHECKS_DOOR and isinstance(case.body, dict):
@@ -60,24 +60,24 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
 
 
 def accept(case: Any, chance: Random) -> None:
-    """Asks for each form of the answer that the door has."""
+    """Requests each media type of the response."""
     responses = case.operation.definition.raw["responses"]
     forms = [form for status, response in responses.items() if status == "200" for form in response.get("content", {})]
-    # A touched header would make schemathesis forget which header it had left out.
+    # After a change to the headers schemathesis no longer knows which header it had left out.
     if len(forms) > 1 and not case.meta.generation.mode.is_negative:
         case.headers["Accept"] = chance.choice(forms)
 
 
 def lead_to_sandbox(body: dict[str, Any], chance: Random) -> None:
-    """Gives every parameter that fits its schema a value that fits all other rules as well. What does not fit stays, and is then
-    the only thing that can be wrong."""
+    """Replaces every parameter that matches its schema by a value that matches all other rules too. One that does not match is kept,
+    and is then the only error."""
 
     def fits(name: str) -> bool:
         return name not in body or properties[name].is_valid(body[name])
 
     def put(name: str, value: Any) -> None:
         if fits(name):
-            # Numbers and booleans are taken as strings, too. The document has to say so, or this is a wrong that is let pass.
+            # Numbers and booleans are accepted as strings too. The document has to say so.
             as_text = isinstance(value, (bool, int)) and chance.random() < 0.2
             body[name] = str(value).lower() if as_text else value
 

@@ -1,4 +1,4 @@
-"""Holds the document against the started service, and runs the clients generated of it."""
+"""Tests the document against the running service, and runs the clients that are generated from it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ GENERATED = HERE / ".generated"
 PYTHON = Path(sys.executable).parent
 NODE = HERE / "node_modules/.bin"
 CHECKS_DOOR = "POST /v1/checks/smtp"
-# Of a hundred answers of the main door, so many at the least: else what was sent was not worth sending.
+# Minimum share of each status, in percent of the responses of the main route: otherwise the requests were not useful.
 FAIR_SHARE = {"200": 15, "403": 3, "422": 15}
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         total = sum(count for answer, count in with_token.items() if answer.startswith(CHECKS_DOOR))
         for status, share in FAIR_SHARE.items():
             assert 100 * with_token[f"{CHECKS_DOOR} {status}"] >= share * total, f"too few answers were {status}"
-        # Without a token nobody learns which methods a door has.
+        # Without a token, the methods of a route are not disclosed.
         without = schemathesis(service, "--max-examples=10", "--exclude-checks=unsupported_method")
         assert not without[f"{CHECKS_DOOR} 200"]
     with serve(guarded=False) as service:
@@ -37,12 +37,12 @@ def main() -> None:
 
 
 def run(*command: Any, **environment: str) -> None:
-    # Whatever proxy other hosts may need, the service is here.
+    # The service is local: no proxy.
     subprocess.run(command, check=True, cwd=HERE, env={**os.environ, "no_proxy": "*", "NO_PROXY": "*", **environment})
 
 
 def schemathesis(service: Service, *options: str, guarded: bool = False) -> Counter[str]:
-    """Sends what the document describes and what it excludes to every door, and returns how often each door gave which status."""
+    """Sends valid and invalid requests to every route, and returns how often each route gave which status."""
     with tempfile.NamedTemporaryFile() as file:
         run(
             *(PYTHON / "st", "--config-file=schemathesis.toml", "run", DOCUMENT, f"--url={service.url}", *options),
@@ -58,13 +58,13 @@ def schemathesis(service: Service, *options: str, guarded: bool = False) -> Coun
 
 
 def generate_clients() -> None:
-    """Generates both, and has the types of those who use them checked."""
+    """Generates both clients, and checks the types of the code that uses them."""
     generator = [PYTHON / "openapi-python-client", "generate", "--meta=none", "--overwrite", "--fail-on-warning"]
-    # It asks for ruff by its name.
+    # It calls ruff by its name.
     path = f"{PYTHON}:{os.environ['PATH']}"
     run(*generator, f"--path={DOCUMENT}", f"--output-path={GENERATED / 'smtp_check_client'}", PATH=path)
     run(PYTHON / "mypy", "--strict", "--follow-imports=silent", "--no-incremental", "client.py", MYPYPATH=str(GENERATED))
-    # By default it takes a parameter that has a default for one that has to be given.
+    # By default it makes a parameter with a default a required one.
     run(NODE / "openapi-typescript", DOCUMENT, f"--output={GENERATED / 'schema.d.ts'}", "--default-non-nullable=false")
     run(NODE / "tsc")
 

@@ -26,7 +26,7 @@ class Service:
 
 @contextmanager
 def serve(*, guarded: bool) -> Iterator[Service]:
-    """Whatever names and addresses callers invent, nothing leaves loopback: no name is known, and all else is forbidden."""
+    """Nothing leaves loopback, whatever names and addresses are generated: no name exists, and all other networks are forbidden."""
     with nowhere() as dns, tempfile.NamedTemporaryFile("w") as tokens:
         command = [PROGRAM, "demo", "--listen=127.0.0.1:0", f"--dns-server={dns}", "--log-format=json"]
         command += ["--target-deny=0.0.0.0/0,::/0", "--target-allow=127.0.0.0/8", "--max-timeout=5s"]
@@ -39,7 +39,7 @@ def serve(*, guarded: bool) -> Iterator[Service]:
             check = json.loads(first(program.stdout, r" -d '(.*)'$"))
             url = "http://" + first(program.stderr, r'"listening","address":"([^"]+)"')
             for stream in (program.stdout, program.stderr):
-                # Nobody reads the log; nor may it ever fill its pipe.
+                # The log is not read, and must not fill a pipe.
                 threading.Thread(target=stream.read, daemon=True).start()
             yield Service(url, check)
         finally:
@@ -56,7 +56,7 @@ def first(lines: Any, pattern: str) -> str:
 
 @contextmanager
 def nowhere() -> Iterator[str]:
-    """A DNS server that knows no name at all."""
+    """A DNS server without names."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as dns:
         dns.bind(("127.0.0.1", 0))
 
@@ -66,7 +66,7 @@ def nowhere() -> Iterator[str]:
                 end = 12
                 while query[end]:
                     end += 1 + query[end]
-                # The id; an answer, NXDOMAIN; one question and nothing else; the question (RFC 1035, section 4.1).
+                # The id; flags of a response with NXDOMAIN; one question and no records; the question (RFC 1035, section 4.1).
                 dns.sendto(query[:2] + b"\x81\x83\0\1" + bytes(6) + query[12 : end + 5], caller)
 
         threading.Thread(target=answer, daemon=True).start()

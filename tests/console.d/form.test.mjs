@@ -1,11 +1,11 @@
-// What a person fills in, and carries away from the form.
+// Tests of the form: input, errors at the fields, links, and the curl command.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 
-import { PHONE, fill, house, isSeen, verdict, violations, visit } from './page.mjs';
+import { PHONE, fill, app, isSeen, verdict, violations, visit } from './page.mjs';
 import { smtpd } from './smtpd.mjs';
 
 const SHELLS = ['bash', 'sh'];
@@ -20,7 +20,7 @@ async function copied(page) {
   return page.evaluate(() => navigator.clipboard.readText());
 }
 
-test('a violation is shown at its field, and goes when it is mended', async () => {
+test('a violation is shown at its field, and removed when it is corrected', async () => {
   const server = await smtpd();
   await visit(async (page) => {
     await fill(page, { to: 'nobody', target: '127.0.0.1', port: '99999', proxy_version: '2', proxy_protocol: true, proxy_source_address: 'here' });
@@ -55,7 +55,7 @@ for (const [what, parameters, told] of [
   ['a binary PROXY header', { target: '127.0.0.1', stop_after: 'ehlo', proxy_protocol: true, proxy_version: '2', proxy_source_address: 'here' },
     ['must be an IP address of the family TCP4 with “Version” 2']],
 ]) {
-  test(`a violation speaks of the form as its labels do: ${what}`, async () => {
+  test(`a violation names fields by their labels: ${what}`, async () => {
     await visit(async (page) => {
       await fill(page, parameters);
       await page.click('#run');
@@ -65,7 +65,7 @@ for (const [what, parameters, told] of [
   });
 }
 
-test('blanks that came along with a copied value are taken off, but not of a password', async () => {
+test('blanks around a pasted value are removed, except in a password', async () => {
   const server = await smtpd();
   await visit(async (page) => {
     const given = { to: ' probe@example.test ', target: '127.0.0.1 ', port: ` ${server.port}`, sasl_user: ' me ', sasl_password: ' my ' };
@@ -77,7 +77,7 @@ test('blanks that came along with a copied value are taken off, but not of a pas
   });
 });
 
-test('a link fills the form in, holds no password, and runs nothing', async () => {
+test('a link fills in the form, contains no password, and starts no check', async () => {
   let link;
   await visit(async (page) => {
     await fill(page, { to: 'you@sandbox.test', port: '587', sasl_authentication: 'plain', sasl_user: 'probe', sasl_password: 'correct horse', payload: 'Subject: a\n\nb' });
@@ -97,7 +97,7 @@ test('a link fills the form in, holds no password, and runs nothing', async () =
   }, { fragment: link.slice(link.indexOf('#')) });
 });
 
-test('what a link has beyond the form is left out', async () => {
+test('unknown parameters of a link are ignored', async () => {
   await visit(async (page) => {
     const value = (name) => page.locator(`[name="${name}"]`).inputValue();
     assert.deepEqual(
@@ -110,18 +110,18 @@ test('what a link has beyond the form is left out', async () => {
   }, { fragment: '#length=1&item=2&elements=3&sasl_password=x&encryption=starttls&sasl_authentication=bogus&stop_after=ehlo&to=you@sandbox.test' });
 });
 
-test('the page works where its address holds a user name and a token', async () => {
+test('the page works with user name and token in its address', async () => {
   await visit(async (page) => {
     await page.locator('#version', { hasText: /\d/ }).waitFor();
-    await fill(page, { target: '127.0.0.1', port: house.sandbox, stop_after: 'ehlo' });
+    await fill(page, { target: '127.0.0.1', port: app.sandbox, stop_after: 'ehlo' });
     await page.click('#run');
     await verdict(page).waitFor();
   }, { login: 'anybody:token@' });
 });
 
-test('the copied curl line runs the same check', async () => {
+test('the copied curl command runs the same check', async () => {
   await visit(async (page) => {
-    await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: house.sandbox, ehlo: '[IPv6:::1]', stop_after: 'rcptto', payload: 'a "b" \\ %s\nc' });
+    await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: app.sandbox, ehlo: '[IPv6:::1]', stop_after: 'rcptto', payload: 'a "b" \\ %s\nc' });
     const { outcome, transcript } = JSON.parse(await shell(await copied(page)));
     assert.equal(outcome, 'completed');
     assert.ok(transcript.some(({ text }) => text === "RCPT TO:<o'brien@sandbox.test>"));
@@ -129,15 +129,15 @@ test('the copied curl line runs the same check', async () => {
 });
 
 for (const password of ['pa"ss\\word', 'tab\\there', "it's $HOME %s `id` \\\\", '密码"']) {
-  test(`the copied curl line logs in with ${password}`, async () => {
+  test(`the copied curl command logs in with ${password}`, async () => {
     const server = await smtpd();
     await visit(async (page) => {
       await fill(page, { to: "o'brien@sandbox.test", target: '127.0.0.1', port: server.port, sasl_authentication: 'plain', sasl_user: 'de"mo', sasl_password: password });
       const line = await copied(page);
       assert.ok(!line.includes(password), line);
-      // In place of curl, for once: what it is started with, which everybody on the machine can read.
+      // A stand-in for curl that prints its arguments: every user of the machine can read those.
       const seen = await shell(`curl() { printf '%s ' "$@"; }; ${line}`, password);
-      assert.equal(seen, `-sS ${house.origin}/v1/checks/smtp -H Content-Type: application/json -d @- `);
+      assert.equal(seen, `-sS ${app.origin}/v1/checks/smtp -H Content-Type: application/json -d @- `);
       for (const kind of SHELLS) {
         assert.equal(JSON.parse(await shell(line, password, kind)).outcome, 'delivered', kind);
         assert.equal(server.logins.at(-1), `\0de"mo\0${password}`);
@@ -158,7 +158,7 @@ test('the form has every parameter of the document', async () => {
   });
 });
 
-test('the keyboard alone is enough', async () => {
+test('the page can be used by keyboard alone', async () => {
   const server = await smtpd();
   await visit(async (page) => {
     await page.keyboard.press('Tab');
@@ -176,7 +176,7 @@ test('the keyboard alone is enough', async () => {
 });
 
 for (const [where, device] of [['in a small window', { viewport: { width: 1280, height: 700 } }], ['on a phone', PHONE]]) {
-  test(`${where}, what has the focus is seen`, async () => {
+  test(`${where}, the focused element is visible`, async () => {
     await visit(async (page) => {
       await page.locator('details').evaluateAll((groups) => groups.forEach((group) => group.setAttribute('open', '')));
       await page.focus('#to');

@@ -1,4 +1,4 @@
-// The console in a Chromium that can reach no host but the service, and what a person does there. For the tests of a file that imports it.
+// The console in a Chromium that can reach no host but the service, and the actions of a user. For test files that import it.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -15,11 +15,11 @@ const DESKTOP = { viewport: { width: 1280, height: 900 } };
 export const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true };
 
 let browser;
-/** The service that the page comes from. */
-export let house;
+/** The service with the console. */
+export let app;
 
 before(async () => {
-  house = await service();
+  app = await service();
   browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
@@ -28,11 +28,11 @@ before(async () => {
 
 after(async () => {
   await browser?.close();
-  house?.stop();
+  app?.stop();
   stopAll();
 });
 
-/** Opens the console, hands it to `use`, and then asks whether the page was good: no complaint, no request elsewhere. */
+/** Opens the console, runs `use` with it, and then checks the page: no error, and no request to another host. */
 export async function visit(use, { login = '', fragment = '', device = DESKTOP, colorScheme = 'light', expected = [] } = {}) {
   const context = await browser.newContext({ ...device, colorScheme, permissions: ['clipboard-read', 'clipboard-write'] });
   const page = await context.newPage();
@@ -43,12 +43,12 @@ export async function visit(use, { login = '', fragment = '', device = DESKTOP, 
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('request', (request) => asked.add(request.url()));
   try {
-    await page.goto(`${house.origin.replace('//', `//${login}`)}/${fragment}`);
+    await page.goto(`${app.origin.replace('//', `//${login}`)}/${fragment}`);
     await use(page);
-    // The browser itself reports an answer such as 422 as an error of the page.
+    // The browser reports a response such as 422 as an error of the page.
     const unexpected = complaints.filter((complaint) => !expected.some((status) => complaint.includes(`status of ${status}`)));
     assert.deepEqual(unexpected, []);
-    assert.deepEqual([...asked].filter((url) => new URL(url).origin !== house.origin), []);
+    assert.deepEqual([...asked].filter((url) => new URL(url).origin !== app.origin), []);
   } finally {
     await context.close();
   }
@@ -64,9 +64,9 @@ export async function fill(page, parameters) {
   }
 }
 
-/** What axe-core finds wrong with the page as it is now. */
+/** The findings of axe-core on the page as it is now. */
 export async function violations(page) {
-  // Into the page by the browser's own door: its policy lets no foreign script in.
+  // Through the debugging interface of the browser: the content security policy allows no other script.
   await page.evaluate(`(() => { ${readFileSync(AXE, 'utf8')} })()`);
   return page.evaluate(async () => {
     const { violations } = await window.axe.run(document);
@@ -77,7 +77,7 @@ export async function violations(page) {
 export const phaseRow = (page, phase, state) => page.locator(`.phase[data-phase="${phase}"].${state}`);
 export const verdict = (page) => page.locator('.verdict');
 
-/** Whether a person sees it, or the first line of something high: on the screen, and with nothing before it. */
+/** Whether the element, or the first line of a tall one, is visible: on the screen, and not covered. */
 export const isSeen = (locator) => locator.evaluate((element) => {
   const { left, top, width, height } = element.getBoundingClientRect();
   return [top + 2, top + Math.min(height, 40) / 2].every((y) => {

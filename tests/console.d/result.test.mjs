@@ -1,16 +1,16 @@
-// What a person sees of a check, while it runs and when it is over.
+// Tests of the display of a check, while it runs and when it has ended.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { PHONE, fill, house, isSeen, phaseRow, verdict, violations, visit } from './page.mjs';
+import { PHONE, fill, app, isSeen, phaseRow, verdict, violations, visit } from './page.mjs';
 import { Gates, smtpd } from './smtpd.mjs';
 
-/** A report of a real check, from the document. */
+/** The report of a real check, from the OpenAPI document. */
 const example = (name) => JSON.parse(readFileSync(new URL(`../../openapi/examples/${name}.json`, import.meta.url)));
 
-/** The events that tell of it. */
+/** Its events. */
 const stream = (report) => [...report.phases.map((phase) => ['phase', phase]), ['report', report]]
   .map(([event, data]) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`).join('');
 
@@ -42,7 +42,7 @@ test('a check runs, and its phases appear one by one', async () => {
   });
 });
 
-test('the phase under way is shown while the server thinks', async () => {
+test('the running phase is shown while the server does not reply', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
   await visit(async (page) => {
@@ -57,7 +57,7 @@ test('the phase under way is shown while the server thinks', async () => {
   });
 });
 
-test('a rejection is shown in the words of the server, and never as HTML', async () => {
+test('a rejection is shown with the text of the server, and never as HTML', async () => {
   const server = await smtpd({ replies: { rcptto: '550 5.1.1 <img src=x onerror=document.title=1> unknown' } });
   await visit(async (page) => {
     await fill(page, { to: 'nobody@example.test', target: '127.0.0.1', port: server.port });
@@ -75,7 +75,7 @@ test('a rejection is shown in the words of the server, and never as HTML', async
 for (const colorScheme of ['light', 'dark']) {
   test(`a bad certificate: what is wrong, in the ${colorScheme} theme, on a phone`, async () => {
     await visit(async (page) => {
-      await fill(page, { to: 'you@sandbox.test', target: '127.0.0.1', port: house.sandbox, tls_server_name: 'mail.example.org' });
+      await fill(page, { to: 'you@sandbox.test', target: '127.0.0.1', port: app.sandbox, tls_server_name: 'mail.example.org' });
       await page.locator('.segments label', { hasText: 'STARTTLS' }).click();
       await page.click('#run');
       await verdict(page).waitFor();
@@ -92,7 +92,7 @@ for (const colorScheme of ['light', 'dark']) {
   });
 }
 
-test('a certificate that was good enough only because nobody insisted', async () => {
+test('a bad certificate without tls_verify require', async () => {
   const report = example('delivered');
   Object.assign(report.tls, { verified: false, errors: ['expired', 'self_signed', 'wrong_name'] });
   report.metrics.cert_end_in = -3.5 * 24 * 60 * 60;
@@ -107,7 +107,7 @@ test('a certificate that was good enough only because nobody insisted', async ()
   });
 });
 
-test('a server that falls silent: the phase without an answer', async () => {
+test('a server that stops answering: the phase without a reply', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
   gates.open('banner');
@@ -120,7 +120,7 @@ test('a server that falls silent: the phase without an answer', async () => {
   });
 });
 
-test('a verdict says a thing once', async () => {
+test('a verdict does not repeat itself', async () => {
   const server = await smtpd();
   server.close();
   await visit(async (page) => {
@@ -141,7 +141,7 @@ test('the axis ends with the check, not with its last phase', async () => {
   });
 });
 
-test('a server that offers nothing', async () => {
+test('a server without capabilities', async () => {
   const server = await smtpd({ replies: { ehlo: '250 mx.example.test' } });
   await visit(async (page) => {
     await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
@@ -154,7 +154,7 @@ test('a server that offers nothing', async () => {
 
 const height = async (locator) => (await locator.boundingBox()).height;
 
-test('a long reply takes a line beside the form, and more when it is opened', async () => {
+test('a long reply is one line beside the form, and complete when it is opened', async () => {
   const server = await smtpd({ replies: { banner: `220 mx.example.test ${'and so on '.repeat(18)}` } });
   await visit(async (page) => {
     await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
@@ -169,17 +169,17 @@ test('a long reply takes a line beside the form, and more when it is opened', as
   }, { device: { viewport: { width: 1024, height: 768 } } });
 });
 
-test('no keyword of EHLO is broken on a phone, and no keys are spoken of', async () => {
+test('on a phone, no EHLO keyword is broken and no keyboard shortcut is mentioned', async () => {
   await visit(async (page) => {
     assert.equal(await page.locator('.keys').isVisible(), false);
-    await fill(page, { target: '127.0.0.1', port: house.sandbox, stop_after: 'ehlo' });
+    await fill(page, { target: '127.0.0.1', port: app.sandbox, stop_after: 'ehlo' });
     await page.click('#run');
     await verdict(page).waitFor();
     assert.ok((await height(page.locator('th', { hasText: 'ENHANCEDSTATUSCODES' }))) < 35);
   }, { device: PHONE });
 });
 
-test('on a phone the phases come into view when the check begins', async () => {
+test('on a phone, the phases are scrolled into view when the check starts', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
   gates.open('banner');
@@ -192,7 +192,7 @@ test('on a phone the phases come into view when the check begins', async () => {
   }, { device: PHONE });
 });
 
-test('on a phone, why no check was run is seen', async () => {
+test('on a phone, the reason why no check was run is visible', async () => {
   await visit(async (page) => {
     await fill(page, { to: 'probe@example.test', target: '169.254.1.1' });
     await page.click('#run');
@@ -204,7 +204,7 @@ test('on a phone, why no check was run is seen', async () => {
   }, { device: PHONE, expected: [403] });
 });
 
-test('when to try again is said', async () => {
+test('the retry time is shown', async () => {
   await visit(async (page) => {
     await page.route(CHECKS, (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { title: 'Too many requests', detail: 'wait a little' } }));
     await page.click('#run');
@@ -212,10 +212,10 @@ test('when to try again is said', async () => {
   }, { expected: [429] });
 });
 
-test('the last verdict goes when another check begins, and when the form is cleared', async () => {
+test('the verdict is removed when another check starts, and when the form is cleared', async () => {
   await visit(async (page) => {
     const deliver = async () => {
-      await fill(page, { to: 'you@sandbox.test', target: '127.0.0.1', port: house.sandbox });
+      await fill(page, { to: 'you@sandbox.test', target: '127.0.0.1', port: app.sandbox });
       await page.click('#run');
       await verdict(page).waitFor();
     };
@@ -257,7 +257,7 @@ for (const [how, end, words] of [
   });
 }
 
-test('no answer at all', async () => {
+test('no response', async () => {
   await visit(async (page) => {
     await page.route(CHECKS, (route) => route.fulfill({ status: 502, body: 'Bad gateway' }));
     await page.click('#run');
@@ -265,7 +265,7 @@ test('no answer at all', async () => {
   }, { expected: [502] });
 });
 
-test('to stop a check is no failure of the server, and leaves the keyboard where it was', async () => {
+test('a stopped check is no failure of the server, and keeps the keyboard focus', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
   gates.open('banner');
@@ -285,7 +285,7 @@ test('to stop a check is no failure of the server, and leaves the keyboard where
   });
 });
 
-test('the Esc key ends the check, and with it the connection to the mail server', async () => {
+test('the Esc key ends the check and the connection to the mail server', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
   gates.open('banner');

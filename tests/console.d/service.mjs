@@ -1,4 +1,4 @@
-// The service with its sandbox mail server, as `smtp-check demo` starts it, on ports of the system's choice.
+// The service with its sandbox mail server, as `smtp-check demo` starts it, on free ports.
 
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,4 +1,4 @@
-// A mail server on loopback that says each reply only when the test lets it.
+// A scripted SMTP server on loopback that sends each reply only when the test allows it.
 
 import net from 'node:net';
 
@@ -16,8 +16,8 @@ export const stopAll = () => servers.forEach((server) => server.close());
 const PHASES = { EHLO: 'ehlo', MAIL: 'mailfrom', RCPT: 'rcptto', DATA: 'data', QUIT: 'quit', AUTH: 'auth' };
 
 /**
- * Starts a server. `replies` replace the polite ones; before each, `gate(phase)` is awaited. `ended` is a promise for the end of the
- * first connection, `logins` what came in answer to each AUTH PLAIN.
+ * Starts a server. `replies` replace the default ones; before each, `gate(phase)` is awaited. `ended` is a promise for the end of the
+ * first connection, `logins` has the responses to AUTH PLAIN.
  */
 export async function smtpd({ replies = {}, gate = async () => {} } = {}) {
   const words = { ...POLITE, ...replies };

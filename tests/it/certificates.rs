@@ -1,22 +1,23 @@
-//! Certificates: every error is named, none stops a check that only records them, and no credential goes to whom is not trusted.
+//! Certificates: every error is reported, `record` continues the check, and credentials never go to an untrusted
+//! server.
 
 use rcgen::{KeyUsagePurpose, date_time_ymd};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::support::{
-    app::{App, House, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Identity, KeyType, Leaf},
-    smtpd::{End, Script, Session, Smtpd},
+    smtpd::{End, Script, Session, SmtpServer},
 };
 
-/// An identity, what is wrong with it, and words that `cert_error` has.
+/// An identity, its errors, and words that have to be in `cert_error`.
 struct Case {
     what: &'static str,
     identity: Identity,
     errors: &'static [&'static str],
     words: &'static [&'static str],
-    /// The server proves that the key is its own.
+    /// The server proves possession of the key.
     key_proven: bool,
 }
 
@@ -24,15 +25,15 @@ fn mx() -> Leaf {
     Leaf::for_name("mx.test")
 }
 
-/// Everything that can be wrong, for a check that asks for `mx.test` and trusts `ca`.
+/// All errors that a certificate can have, for a check of `mx.test` that trusts `ca`.
 fn cases(ca: &Ca) -> Vec<Case> {
-    let mut cases = proven(ca);
-    cases.extend(unproven(ca));
+    let mut cases = with_valid_signature(ca);
+    cases.extend(with_invalid_signature(ca));
     cases
 }
 
-fn proven(ca: &Ca) -> Vec<Case> {
-    let (below, stranger) = (ca.intermediate("Intermediate"), Ca::new("Stranger"));
+fn with_valid_signature(ca: &Ca) -> Vec<Case> {
+    let (below, other_ca) = (ca.intermediate("Intermediate"), Ca::new("Stranger"));
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: true };
     vec![
         case("good", ca.issue(mx()), &[], &[]),
@@ -46,7 +47,7 @@ fn proven(ca: &Ca) -> Vec<Case> {
             &["wrong name: ", "other.test", "mx.test"],
         ),
         case("without names", ca.issue(mx().without_alternative_names()), &["wrong_name"], &["wrong name: "]),
-        case("of a stranger", stranger.issue(mx()), &["unknown_issuer"], &["unknown issuer: ", "CN=Stranger"]),
+        case("of another authority", other_ca.issue(mx()), &["unknown_issuer"], &["unknown issuer: ", "CN=Stranger"]),
         case(
             "without its intermediate",
             below.issue(mx()).without_intermediates(),
@@ -78,8 +79,8 @@ fn proven(ca: &Ca) -> Vec<Case> {
     ]
 }
 
-/// Where the server's proof of its key cannot be checked, or is none.
-fn unproven(ca: &Ca) -> Vec<Case> {
+/// The server's signature cannot be verified, or is wrong.
+fn with_invalid_signature(ca: &Ca) -> Vec<Case> {
     let case = |what, identity, errors, words| Case { what, identity, errors, words, key_proven: false };
     let everything = Leaf::for_name("other.test").expired().client_only();
     vec![
@@ -93,26 +94,26 @@ fn unproven(ca: &Ca) -> Vec<Case> {
             "with the key of another",
             ca.issue(mx()).with_foreign_key(),
             &["unproven_key"],
-            &["unproven key: ", "ECDSA P-256"],
+            &["with_invalid_signature key: ", "ECDSA P-256"],
         ),
         case(
             "RSA of 1024 bits, with the key of another",
             ca.issue(mx().key_type(KeyType::Rsa1024)).with_foreign_key(),
             &["weak_key", "unproven_key"],
-            &["weak key: ", "unproven key: ", "is not for the certificate's key (RSA 1024)"],
+            &["weak key: ", "with_invalid_signature key: ", "is not for the certificate's key (RSA 1024)"],
         ),
         case(
             "all at once",
             Ca::new("Stranger").issue(everything).with_foreign_key(),
             &["expired", "wrong_name", "unknown_issuer", "wrong_key_usage", "unproven_key"],
-            &["expired: ", "wrong name: ", "unknown issuer: ", "wrong key usage: ", "unproven key: "],
+            &["expired: ", "wrong name: ", "unknown issuer: ", "wrong key usage: ", "with_invalid_signature key: "],
         ),
     ]
 }
 
-/// A check of a server that shows this identity, and what the server saw of it.
-async fn check(app: &App, script: Script, more: Value) -> (Value, Session) {
-    let server = Smtpd::serve(script.with_credentials("user", "correct horse"));
+/// Checks a server with this identity, and returns the report and what the server recorded.
+async fn check(app: &TestApp, script: Script, more: Value) -> (Value, Session) {
+    let server = SmtpServer::serve(script.with_credentials("user", "correct horse"));
     let mut parameters = json!({"port": server.port(), "starttls": true, "tls_server_name": "mx.test"});
     let (Some(all), Some(more)) = (parameters.as_object_mut(), more.as_object()) else { panic!("objects") };
     all.extend(more.clone());
@@ -131,12 +132,12 @@ fn errors(report: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_error_is_named_and_the_check_goes_on() {
+async fn every_certificate_error_is_reported_and_the_check_continues() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     for Case { what, identity, errors: expected, words, .. } in cases(&ca) {
         for config in [identity.server_config_tls13(), identity.server_config_tls12()] {
-            let (report, session) = check(&app, Script::polite().with_starttls(config), json!({})).await;
+            let (report, session) = check(&app, Script::compliant().with_starttls(config), json!({})).await;
             assert_eq!(report["outcome"], "delivered", "{what}: {report:#}");
             assert_eq!(errors(&report), expected, "{what}: {report:#}");
             assert_eq!(report["tls"]["verified"], expected.is_empty(), "{what}");
@@ -153,24 +154,24 @@ async fn every_error_is_named_and_the_check_goes_on() {
 }
 
 #[tokio::test]
-async fn whoever_requires_a_good_certificate_sends_nothing_to_a_bad_one() {
+async fn tls_verify_require_sends_nothing_to_a_server_with_a_bad_certificate() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     for Case { what, identity, errors: expected, words, .. } in cases(&ca) {
         let mut parameters = credentials();
         parameters["tls_verify"] = json!("require");
-        let (report, session) = check(&app, Script::polite().with_starttls(&identity), parameters).await;
+        let (report, session) = check(&app, Script::compliant().with_starttls(&identity), parameters).await;
         assert_eq!(errors(&report), expected, "{what}: {report:#}");
         if expected.is_empty() {
             assert_eq!(report["outcome"], "delivered", "{what}: {report:#}");
-            assert!(session.said("AUTH"), "{what}");
+            assert!(session.has_command("AUTH"), "{what}");
             continue;
         }
         assert_eq!(failure(&report), ("tls", "certificate", false), "{what}: {report:#}");
         let message = report["failure"]["message"].as_str().expect("words");
         assert!(words.iter().all(|word| message.contains(word)), "{what}: {message}");
         assert_eq!(report["metrics"]["cert_error"], message);
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "starttls", "tls", "quit"], "{what}");
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "starttls", "tls", "quit"], "{what}");
         assert_eq!(report["phases"][4]["ok"], false);
         assert!(report["metrics"]["cert_end"].is_i64() && report["metrics"]["tls_time"].is_number(), "{report:#}");
         assert_eq!(session.commands(), ["EHLO noit.local", "STARTTLS", "QUIT"], "{what}");
@@ -181,12 +182,12 @@ async fn whoever_requires_a_good_certificate_sends_nothing_to_a_bad_one() {
 #[tokio::test]
 async fn a_bad_certificate_of_implicit_tls_fails_before_the_greeting() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
-    let script = |leaf| Script::polite().with_implicit_tls(ca.issue(leaf));
+    let app = TestApp::builder().trust(&ca).start().await;
+    let script = |leaf| Script::compliant().with_implicit_tls(ca.issue(leaf));
     let parameters = json!({"implicit_tls": true, "tls_verify": "require"});
     let (report, session) = check(&app, script(mx().expired()), parameters.clone()).await;
     assert_eq!(failure(&report), ("tls", "certificate", false), "{report:#}");
-    assert_eq!(phases(&report), ["connect", "tls", "banner"], "{report:#}");
+    assert_eq!(phase_names(&report), ["connect", "tls", "banner"], "{report:#}");
     assert!(session.lines.is_empty(), "{session:?}");
     let (report, _) = check(&app, script(mx()), parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
@@ -195,11 +196,11 @@ async fn a_bad_certificate_of_implicit_tls_fails_before_the_greeting() {
 #[tokio::test]
 async fn credentials_go_only_to_a_server_that_proves_its_key() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     for Case { what, identity, key_proven, .. } in cases(&ca) {
         for config in [identity.server_config_tls13(), identity.server_config_tls12()] {
-            let (report, session) = check(&app, Script::polite().with_starttls(config), credentials()).await;
-            assert_eq!(session.said("AUTH"), key_proven, "{what}: {session:?}");
+            let (report, session) = check(&app, Script::compliant().with_starttls(config), credentials()).await;
+            assert_eq!(session.has_command("AUTH"), key_proven, "{what}: {session:?}");
             assert_eq!(session.end, End::Quit, "{what}");
             if key_proven {
                 assert_eq!(report["outcome"], "delivered", "{what}: {report:#}");
@@ -209,12 +210,12 @@ async fn credentials_go_only_to_a_server_that_proves_its_key() {
                 let message = report["failure"]["message"].as_str().expect("words");
                 let why = message.strip_prefix("no credential is sent to the server: ").expect("what is not done");
                 let cert_error = report["metrics"]["cert_error"].as_str().expect("words");
-                assert!(cert_error.ends_with(&format!("unproven key: {why}")), "{what}: {message}");
+                assert!(cert_error.ends_with(&format!("with_invalid_signature key: {why}")), "{what}: {message}");
             }
         }
     }
-    // Where the check ends before AUTH, no credential would be sent.
-    let script = Script::polite().with_starttls(ca.issue(mx()).with_foreign_key());
+    // A check that ends before AUTH would send no credentials anyway.
+    let script = Script::compliant().with_starttls(ca.issue(mx()).with_foreign_key());
     let mut parameters = credentials();
     parameters["stop_after"] = json!("starttls");
     let (report, _) = check(&app, script, parameters).await;
@@ -228,7 +229,7 @@ fn epoch(report: &Value, name: &str) -> i64 {
 #[tokio::test]
 async fn certificate_metrics_are_exact() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     for (from, to) in [
         (date_time_ymd(2021, 2, 3), date_time_ymd(2040, 4, 5)),
         (date_time_ymd(2011, 2, 3), date_time_ymd(2012, 4, 5)),
@@ -236,7 +237,7 @@ async fn certificate_metrics_are_exact() {
     ] {
         let leaf =
             mx().and_name("mail.test").and_name("192.0.2.7").and_name("2001:db8::7").not_before(from).not_after(to);
-        let script = Script::polite().with_starttls(ca.issue(leaf));
+        let script = Script::compliant().with_starttls(ca.issue(leaf));
         let (report, _) = check(&app, script, json!({"stop_after": "starttls"})).await;
         assert_eq!(epoch(&report, "cert_start"), from.unix_timestamp());
         assert_eq!(epoch(&report, "cert_end"), to.unix_timestamp());
@@ -252,24 +253,24 @@ async fn certificate_metrics_are_exact() {
 }
 
 #[tokio::test]
-async fn certificate_metrics_are_there_with_tls_and_only_then() {
-    let (app, ca) = (App::start().await, Ca::new("Test CA"));
-    let (report, _) = check(&app, Script::polite(), json!({"starttls": false})).await;
+async fn certificate_metrics_exist_only_with_tls() {
+    let (app, ca) = (TestApp::start().await, Ca::new("Test CA"));
+    let (report, _) = check(&app, Script::compliant(), json!({"starttls": false})).await;
     let metrics = report["metrics"].as_object().expect("metrics");
     let certificate: Vec<_> = metrics.keys().filter(|name| name.starts_with("cert_")).collect();
     assert_eq!(certificate, ["cert_error"], "{report:#}");
     assert_eq!((&metrics["cert_error"], &report["tls"]), (&json!(null), &json!(null)));
 
-    let (report, _) = check(&app, Script::polite().with_starttls(ca.issue_x509_v1("mx.test")), json!({})).await;
+    let (report, _) = check(&app, Script::compliant().with_starttls(ca.issue_x509_v1("mx.test")), json!({})).await;
     assert_eq!(report["metrics"]["cert_subject_alternative_names"], "", "{report:#}");
 }
 
 #[tokio::test]
-async fn the_chain_is_shown_certificate_by_certificate() {
+async fn the_report_has_every_certificate_of_the_chain() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     let identity = ca.intermediate("Intermediate").issue(mx().key_type(KeyType::Rsa2048).and_name("mail.test"));
-    let (report, _) = check(&app, Script::polite().with_starttls(&identity), json!({})).await;
+    let (report, _) = check(&app, Script::compliant().with_starttls(&identity), json!({})).await;
     let chain = report["tls"]["chain"].as_array().expect("a chain");
     let facts = |at: usize| json!([chain[at]["subject"], chain[at]["issuer"], chain[at]["names"], chain[at]["key"]]);
     assert_eq!(facts(0), json!(["CN=mx.test", "CN=Intermediate", ["mx.test", "mail.test"], "RSA 2048"]));
@@ -287,10 +288,10 @@ async fn the_chain_is_shown_certificate_by_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_may_be_trusted_by_its_address() {
+async fn a_certificate_for_the_ip_address_is_trusted() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
-    let server = Smtpd::serve(Script::polite().with_starttls(ca.issue(Leaf::for_name("127.0.0.1"))));
+    let app = TestApp::builder().trust(&ca).start().await;
+    let server = SmtpServer::serve(Script::compliant().with_starttls(ca.issue(Leaf::for_name("127.0.0.1"))));
     let report = app.check(json!({"port": server.port(), "starttls": true, "tls_verify": "require"})).await;
     assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&json!("delivered"), &json!(true)), "{report:#}");
 }

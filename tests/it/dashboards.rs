@@ -1,5 +1,5 @@
-//! What is shipped for Grafana and Prometheus fits together, and fits what the doors write. Grafana itself is not to be had as a
-//! package; whether Prometheus understands the expressions is tried in `real::prometheus`.
+//! The files for Grafana and Prometheus match each other and the metrics of the service. There is no package of Grafana
+//! to test with; `real::prometheus` tests the expressions with Prometheus.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::support::{
-    app::App,
-    program::{Served, program},
-    scratch::Scratch,
-    smtpd::{Script, Smtpd, Step},
+    app::TestApp,
+    program::{ServiceProcess, program},
+    smtpd::{Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 fn shipped(path: &str) -> String {
@@ -33,7 +33,7 @@ fn variables(dashboard: &Value) -> &Vec<Value> {
     dashboard["templating"]["list"].as_array().expect("variables")
 }
 
-/// The expressions of the panels with such a title, as they are written.
+/// The expressions of the panels with this title, as they are in the file.
 fn written(has_title: impl Fn(&str) -> bool) -> Vec<String> {
     let dashboard = dashboard();
     let panels = panels(&dashboard).iter().filter(|panel| panel["title"].as_str().is_some_and(&has_title));
@@ -41,37 +41,37 @@ fn written(has_title: impl Fn(&str) -> bool) -> Vec<String> {
     targets.map(|target| target["expr"].as_str().expect("an expression").to_owned()).collect()
 }
 
-/// With the values that Grafana would put in for its variables, had somebody chosen this mail server.
-fn filled_in(expression: &str, target: &str) -> String {
+/// With the values that Grafana puts in for its variables when this mail server is selected.
+fn with_variables(expression: &str, target: &str) -> String {
     let variables = [("$job", "smtp"), ("$target", target), ("$service", ".*"), ("$__rate_interval", "1m")];
     variables.iter().fold(expression.to_owned(), |expression, (name, value)| expression.replace(name, value))
 }
 
 /// The expressions of all panels, about all mail servers.
 pub(crate) fn expressions() -> Vec<String> {
-    written(|_| true).iter().map(|expression| filled_in(expression, ".*")).collect()
+    written(|_| true).iter().map(|expression| with_variables(expression, ".*")).collect()
 }
 
-/// The one expression of this panel, about this mail server.
+/// The only expression of this panel, about this mail server.
 pub(crate) fn expression(title: &str, target: &str) -> String {
     let written = written(|of_a_panel| of_a_panel == title);
     assert_eq!(written.len(), 1, "{title}");
-    filled_in(&written[0], target)
+    with_variables(&written[0], target)
 }
 
-/// What may be chosen: for each variable that asks Prometheus, the label, and an expression that has it.
+/// For each variable that queries Prometheus: the label, and an expression that has it.
 pub(crate) fn choices() -> Vec<(String, String)> {
     let dashboard = dashboard();
     let queries = variables(&dashboard).iter().filter_map(|variable| variable["query"]["query"].as_str());
     let choice = |query: &str| {
         let series_and_label = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
         let (series, label) = series_and_label.and_then(|both| both.rsplit_once(", ")).expect("a label of series");
-        (label.to_owned(), format!("group by ({label}) ({})", filled_in(series, ".*")))
+        (label.to_owned(), format!("group by ({label}) ({})", with_variables(series, ".*")))
     };
     queries.map(choice).collect()
 }
 
-/// Words that begin as the names of our metrics do. The names of recording rules have a colon within, and are none.
+/// Words that begin like the names of our metrics. The names of recording rules contain a colon and are left out.
 fn metrics_named_in(text: &str) -> BTreeSet<String> {
     let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
     let words = text.split(|c| !is_of_a_word(c)).filter(|word| !word.contains(':'));
@@ -86,11 +86,11 @@ fn samples(text: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
+async fn every_service_metric_used_by_panels_and_alerts_is_exported() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
     app.check(json!({"port": server.port()})).await;
-    // A request is counted once it is answered.
+    // A request is counted after its response.
     app.get("/metrics").await;
     let answer = app.get("/metrics").await;
     let written = samples(str::from_utf8(&answer.body).expect("UTF-8"));
@@ -106,7 +106,7 @@ async fn every_metric_of_the_service_that_a_panel_or_an_alert_names_is_written()
 }
 
 #[test]
-fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_the_document_shows() {
+fn every_probe_metric_used_by_panels_and_alerts_is_in_the_example_response() {
     let written = samples(&shipped("../openapi/examples/probe.prom"));
     let text = expressions().join("\n") + &shipped("prometheus/rules.yml") + &shipped("prometheus/rules.test.yml");
     for name in metrics_named_in(&text).iter().filter(|name| name.starts_with("probe_")) {
@@ -114,9 +114,9 @@ fn every_metric_of_a_probe_that_a_panel_or_an_alert_names_is_in_the_answer_that_
     }
 }
 
-/// The blackbox_exporter's metrics have the same names, and its failures are no mail server's.
+/// The blackbox_exporter's metrics have the same names, and its failures are not failures of a mail server.
 #[test]
-fn no_panel_and_no_alert_is_about_the_probes_of_others() {
+fn panels_and_alerts_select_only_our_probes() {
     let rules = shipped("prometheus/rules.yml");
     let is_prose =
         |line: &&str| ["#", "summary:", "description:"].iter().any(|start| line.trim_start().starts_with(start));
@@ -138,7 +138,7 @@ fn no_panel_and_no_alert_is_about_the_probes_of_others() {
 }
 
 #[test]
-fn every_panel_has_its_own_number_its_place_and_the_datasource_that_is_chosen() {
+fn every_panel_has_an_id_a_position_and_the_datasource_variable() {
     let dashboard = dashboard();
     let datasource = shipped("grafana/provisioning/datasources/prometheus.yml");
     let provisioned = datasource.lines().find_map(|line| line.trim().strip_prefix("uid: ")).expect("a uid");
@@ -183,18 +183,18 @@ fn every_variable_in_an_expression_is_declared_and_used() {
 }
 
 #[test]
-fn the_module_that_is_shipped_as_a_comment_is_a_good_one() {
+fn the_example_module_in_the_settings_file_is_valid() {
     let uncommented = |line: &str| match line.strip_prefix('#') {
         Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
         _ => format!("{line}\n"),
     };
     let settings: String = shipped("smtp-check.toml").lines().map(uncommented).collect();
     assert!(settings.contains("\n[modules.submission]\n"), "{settings}");
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let settings = directory.write("smtp-check.toml", settings.as_bytes());
     let settings = settings.to_str().expect("UTF-8");
-    // It listens, which it does not with a bad module.
-    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
+    // It listens: with a bad module it would not.
+    ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--config", settings]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A check is over when its time is over, wherever the server leaves it waiting.
+//! The deadline of a check holds in every phase, whatever the server does.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream as StdTcpStream},
@@ -10,34 +10,34 @@ use socket2::{Domain, Socket, Type};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::support::{
-    app::{App, House, failure, filled_in, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names, with_defaults},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// The time that a check is given, in ms.
+/// `timeout_ms` of the checks.
 const TIMEOUT: u32 = 400;
-/// How much later its report may be there, in ms.
-pub(crate) const GRACE: f64 = 100.0;
-/// A machine under load may let any process wait for longer than that. It does not do so every time; a defect does.
-pub(crate) const TRIES: usize = 20;
+/// Tolerance after the deadline, in ms.
+pub(crate) const TOLERANCE_MS: f64 = 100.0;
+/// On a busy machine a process can be late by more than the tolerance. That does not happen every time; a defect does.
+pub(crate) const MAX_TRIES: usize = 20;
 
-/// Asks until a report is in time. Too early it is never, and its failure is always a timeout.
-async fn timed_out_in(app: &App, phase: &str, parameters: Value) -> Value {
-    let mut parameters = filled_in(parameters);
+/// Repeats the check until a report is in time. No report may be early, and the failure is always a timeout.
+async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
+    let mut parameters = with_defaults(parameters);
     parameters["timeout_ms"] = json!(TIMEOUT);
     let (timeout, mut tries) = (f64::from(TIMEOUT), Vec::new());
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let (asked, wall_clock) = (Instant::now(), OffsetDateTime::now_utc());
         let report = app.check(parameters.clone()).await;
         let answered = asked.elapsed().as_secs_f64() * 1000.0 - before_it_began(&parameters, &report, wall_clock);
         let duration = report["metrics"]["duration"].as_f64().expect("always there");
         let (failed_in, kind, temporary) = failure(&report);
         assert_eq!((kind, temporary), ("timeout", true), "{report:#}");
-        // The wall clock is in it, which is no stopwatch: a millisecond for that.
+        // `started_at` is of the wall clock, which is not monotonic: one millisecond of tolerance.
         assert!(duration >= timeout && answered >= timeout - 1.0, "{duration} ms, {answered} ms: {report:#}");
-        if failed_in == phase && answered.max(duration) <= timeout + GRACE {
+        if failed_in == phase && answered.max(duration) <= timeout + TOLERANCE_MS {
             assert_left_open(&report, phase);
             return report;
         }
@@ -46,8 +46,8 @@ async fn timed_out_in(app: &App, phase: &str, parameters: Value) -> Value {
     panic!("{phase}: not once in time: {tries:#?}");
 }
 
-/// How long, in ms, a large request was under way before its check began: to write and to read it takes a debug build longer than the
-/// grace. A small one gets no such allowance.
+/// How long, in ms, a large request was in transit before its check began: in a debug build, to write and to read it
+/// takes longer than the tolerance. A small request gets no such allowance.
 fn before_it_began(parameters: &Value, report: &Value, asked: OffsetDateTime) -> f64 {
     if parameters.get("payload").is_none() {
         return 0.0;
@@ -65,16 +65,17 @@ fn assert_left_open(report: &Value, phase: &str) {
 }
 
 #[tokio::test]
-async fn a_name_server_that_is_silent() {
-    let dns = Dns::serve(Zone::new().silent("mx.test").silent("example.test"));
-    let app = House::default().asking(dns.addr()).open().await;
+async fn timeout_in_dns() {
+    let dns = DnsServer::serve(Zone::new().silent("mx.test").silent("example.test"));
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let report = timed_out_in(&app, "dns", json!({"target": "mx.test"})).await;
-    assert_eq!(phases(&report), ["dns"]);
+    assert_eq!(phase_names(&report), ["dns"]);
     assert_eq!((&report["target"]["address"], &report["metrics"]["last_cmd"]), (&Value::Null, &Value::Null));
     timed_out_in(&app, "dns", json!({"target": null, "to": "probe@example.test"})).await;
 }
 
-/// A listener whose queue is full: the system drops every further SYN. Whoever fills the queue is kept along.
+/// A listener with a full accept queue: the kernel drops every further SYN. The connections that fill the queue are
+/// kept open.
 struct Deaf {
     listener: Socket,
     _queue: Vec<StdTcpStream>,
@@ -99,16 +100,16 @@ impl Deaf {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_answer() {
+async fn timeout_in_connect() {
     let deaf = Deaf::new();
-    let report = timed_out_in(&App::start().await, "connect", json!({"port": deaf.addr().port()})).await;
-    assert_eq!(phases(&report), ["connect"]);
+    let report = timed_out_in(&TestApp::start().await, "connect", json!({"port": deaf.addr().port()})).await;
+    assert_eq!(phase_names(&report), ["connect"]);
     assert_eq!((&report["target"]["address"], &report["metrics"]["last_cmd"]), (&Value::Null, &Value::Null));
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_in_clear() {
-    let app = App::start().await;
+async fn timeout_in_every_phase_without_tls() {
+    let app = TestApp::start().await;
     let credentials = json!({"sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"});
     for (step, phase) in [
         (Step::Greeting, "banner"),
@@ -120,8 +121,8 @@ async fn a_server_that_is_silent_in_clear() {
         (Step::Data, "data"),
         (Step::Body, "body"),
     ] {
-        let script = Script::polite().with_credentials("probe", "correct horse").on(step, Act::silence());
-        let server = Smtpd::serve(script);
+        let script = Script::compliant().with_credentials("probe", "correct horse").on(step, Action::silence());
+        let server = SmtpServer::serve(script);
         let mut check = credentials.clone();
         check["port"] = server.port().into();
         timed_out_in(&app, phase, check).await;
@@ -129,82 +130,85 @@ async fn a_server_that_is_silent_in_clear() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_silent_around_tls() {
-    let app = App::start().await;
+async fn timeout_around_tls() {
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    let deaf = |reply: &str| Act::reply(reply).then(Act::silence());
+    let deaf = |reply: &str| Action::reply(reply).then(Action::silence());
     for (script, implicit_tls, phase) in [
-        (Script::new().greets(Act::silence()), true, "tls"),
-        (Script::polite().on(Step::StartTls, Act::silence()), false, "starttls"),
-        (Script::polite().on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
-        (Script::polite().with_starttls(&identity).on(Step::EhloTls, Act::silence()), false, "ehlo_tls"),
-        (Script::polite().with_implicit_tls(&identity).greets(Act::silence()), true, "banner"),
-        (Script::polite().with_implicit_tls(&identity).on(Step::Body, Act::silence()), true, "body"),
+        (Script::new().with_greeting(Action::silence()), true, "tls"),
+        (Script::compliant().on(Step::StartTls, Action::silence()), false, "starttls"),
+        (Script::compliant().on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
+        (Script::compliant().with_starttls(&identity).on(Step::EhloTls, Action::silence()), false, "ehlo_tls"),
+        (Script::compliant().with_implicit_tls(&identity).with_greeting(Action::silence()), true, "banner"),
+        (Script::compliant().with_implicit_tls(&identity).on(Step::Body, Action::silence()), true, "body"),
     ] {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let check = json!({"port": server.port(), "implicit_tls": implicit_tls, "starttls": !implicit_tls});
         timed_out_in(&app, phase, check).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_expects_no_proxy_header_and_says_nothing() {
-    let server = Smtpd::serve(Script::new().greets(Act::silence()));
+async fn timeout_after_the_proxy_header() {
+    let server = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let check = json!({"port": server.port(), "proxy_protocol": true});
-    let report = timed_out_in(&App::start().await, "banner", check).await;
-    assert_eq!(phases(&report), ["connect", "banner"]);
+    let report = timed_out_in(&TestApp::start().await, "banner", check).await;
+    assert_eq!(phase_names(&report), ["connect", "banner"]);
 }
 
 #[tokio::test]
-async fn a_server_that_stops_reading() {
-    let app = App::start().await;
+async fn timeout_while_the_server_does_not_read() {
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let payload = ("x".repeat(70) + "\r\n").repeat(12_000);
     for implicit_tls in [false, true] {
-        let mut script = Script::polite()
+        let mut script = Script::compliant()
             .with_receive_buffer(4096)
-            .on(Step::Data, Act::reply("354 go on\r\n").then(Act::stop_reading()));
+            .on(Step::Data, Action::reply("354 go on\r\n").then(Action::stop_reading()));
         if implicit_tls {
             script = script.with_implicit_tls(&identity);
         }
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let check = json!({"port": server.port(), "payload": payload, "implicit_tls": implicit_tls});
         timed_out_in(&app, "body", check).await;
     }
 }
 
-/// Neither a byte now and then nor a flood of them keeps a check from its end.
+/// Neither a byte now and then nor a flood of bytes extends the deadline.
 #[tokio::test]
-async fn a_server_that_never_stops_talking() {
-    let app = App::start().await;
-    let trickle = (0..300).fold(Act::reply("250-"), |act, _| act.then(Act::reply("x").after(Duration::from_millis(5))));
+async fn timeout_although_the_server_keeps_sending() {
+    let app = TestApp::start().await;
+    let trickle =
+        (0..300).fold(Action::reply("250-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
     for (step, phase) in [(Step::Greeting, "banner"), (Step::MailFrom, "mailfrom")] {
-        let server = Smtpd::serve(Script::polite().on(step, trickle.clone()));
+        let server = SmtpServer::serve(Script::compliant().on(step, trickle.clone()));
         timed_out_in(&app, phase, json!({"port": server.port()})).await;
     }
-    let hello = Act::await_client().then(Act::reply("\x16\x03\x03\x3f\x7f"));
-    let server = Smtpd::serve(Script::new().greets(hello.then(trickle)));
+    let hello = Action::wait_for_client().then(Action::reply("\x16\x03\x03\x3f\x7f"));
+    let server = SmtpServer::serve(Script::new().with_greeting(hello.then(trickle)));
     timed_out_in(&app, "tls", json!({"port": server.port(), "implicit_tls": true})).await;
 }
 
-/// A mail server that never answers QUIT costs a second, or what is left of the check's time, and fails nothing.
+/// An unanswered QUIT costs at most a second, or the rest of the time, and fails nothing.
 #[tokio::test]
-async fn a_quit_that_is_never_answered() {
-    let app = App::start().await;
-    let trickle = (0..600).fold(Act::reply("221-"), |act, _| act.then(Act::reply("x").after(Duration::from_millis(5))));
-    for act in [Act::silence(), trickle] {
+async fn unanswered_quit_costs_at_most_one_second() {
+    let app = TestApp::start().await;
+    let trickle =
+        (0..600).fold(Action::reply("221-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
+    for act in [Action::silence(), trickle] {
         for (timeout_ms, rcpt, bound) in
             [(TIMEOUT, "250 ok\r\n", TIMEOUT), (TIMEOUT, "550 no such user\r\n", TIMEOUT), (30_000, "250 ok\r\n", 1000)]
         {
-            let script = Script::polite().on(Step::RcptTo, rcpt).on(Step::Quit, act.clone());
-            let server = Smtpd::serve(script);
+            let script = Script::compliant().on(Step::RcptTo, rcpt).on(Step::Quit, act.clone());
+            let server = SmtpServer::serve(script);
             let check = json!({"port": server.port(), "timeout_ms": timeout_ms});
             let (bound, mut durations) = (f64::from(bound), Vec::new());
-            while durations.iter().all(|duration| *duration > bound + GRACE) {
-                assert!(durations.len() < TRIES, "{durations:?}");
+            while durations.iter().all(|duration| *duration > bound + TOLERANCE_MS) {
+                assert!(durations.len() < MAX_TRIES, "{durations:?}");
                 let report = app.check(check.clone()).await;
                 if failure(&report).1 == "timeout" {
-                    // The time was over before QUIT: a busy machine does that now and then, a silent QUIT must not.
+                    // The time was over before QUIT: that happens now and then on a busy machine, and is not the fault
+                    // of QUIT.
                     durations.push(f64::INFINITY);
                     continue;
                 }
@@ -215,7 +219,8 @@ async fn a_quit_that_is_never_answered() {
                 }
                 assert_left_open(&report, "quit");
                 let duration = report["metrics"]["duration"].as_f64().expect("always there");
-                // The check's time begins with the check, the second for QUIT with QUIT. To the millisecond: it is stamped by itself.
+                // The deadline counts from the start of the check, the second for QUIT from QUIT. Tolerance of 1 ms:
+                // both are stamped separately.
                 let quit = report["phases"].as_array().and_then(|phases| phases.last()?["started_ms"].as_f64());
                 let begun = if timeout_ms == TIMEOUT { 0.0 } else { quit.expect("begun") };
                 assert!(duration - begun >= bound - 1.0, "{duration} - {begun}");

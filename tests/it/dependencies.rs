@@ -1,5 +1,5 @@
-//! What the program is made of is what `.ci/deny.toml` lets it be. `cargo deny` reads that file too and knows more, but takes minutes
-//! to build and needs the internet for it; this is sure to run.
+//! The packages of the program comply with `.ci/deny.toml`. `cargo deny` reads that file too and checks more, but takes
+//! minutes to build and needs the internet; this test always runs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,16 +11,16 @@ use std::{
 use spdx::{Expression, ParseMode};
 use toml::{Table, Value};
 
-/// A package that is built into the program, its build or its tests.
+/// A package of the program, of its build or of its tests.
 struct Package {
     name: String,
     version: String,
     licence: String,
 }
 
-/// The packages that are built here, those of the tests included.
+/// All packages, those of the tests included.
 fn packages() -> Vec<Package> {
-    // Where cargo and its registry were when the tests were built, whatever HOME is now.
+    // The paths of cargo and its registry at build time: HOME can be another one now.
     let homes = [("CARGO_HOME", option_env!("CARGO_HOME")), ("RUSTUP_HOME", option_env!("RUSTUP_HOME"))];
     let output = Command::new(env!("CARGO"))
         .envs(homes.into_iter().filter_map(|(name, home)| Some((name, home?))))
@@ -49,19 +49,19 @@ fn policy() -> Table {
     fs::read_to_string(path).expect("the file").parse().expect("TOML")
 }
 
-/// The texts of a list: its strings, or what its tables have under `crate`.
+/// The texts of a list: its strings, or the `crate` member of its tables.
 fn texts<'p>(policy: &'p Table, section: &str, list: &str) -> BTreeSet<&'p str> {
     let items = policy[section][list].as_array().expect("a list");
     items.iter().map(|item| item.get("crate").unwrap_or(item)).filter_map(Value::as_str).collect()
 }
 
 #[test]
-fn every_licence_is_one_of_those_allowed() {
+fn every_license_is_allowed() {
     let policy = policy();
     let allowed = texts(&policy, "licenses", "allow");
     let is_allowed = |licence: &str| {
         let expression = Expression::parse_mode(licence, ParseMode::LAX).ok();
-        // An exception takes nothing away from what a licence allows.
+        // An exception adds to the allowed licenses.
         expression.is_some_and(|expression| {
             expression.evaluate(|term| term.license.id().is_some_and(|id| allowed.contains(id.name)))
         })
@@ -74,7 +74,7 @@ fn every_licence_is_one_of_those_allowed() {
 }
 
 #[test]
-fn no_package_is_a_banned_one() {
+fn no_package_is_banned() {
     let policy = policy();
     let banned = texts(&policy, "bans", "deny");
     assert!(banned.contains("ring"));
@@ -84,7 +84,7 @@ fn no_package_is_a_banned_one() {
 }
 
 #[test]
-fn no_package_is_there_twice_without_a_reason() {
+fn no_duplicate_package_without_a_reason() {
     let policy = policy();
     let accepted = texts(&policy, "bans", "skip");
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -97,7 +97,7 @@ fn no_package_is_there_twice_without_a_reason() {
 }
 
 #[test]
-fn every_package_comes_from_the_one_registry() {
+fn every_package_comes_from_crates_io() {
     let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("the file");
     let lock: Table = lock.parse().expect("TOML");
     for package in lock["package"].as_array().expect("a list") {

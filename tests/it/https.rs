@@ -1,4 +1,4 @@
-//! HTTPS with real callers: curl, and rustls by hand.
+//! HTTPS with real clients: curl, and rustls.
 
 use std::{
     path::Path,
@@ -21,35 +21,35 @@ use tokio_rustls::{
 };
 
 use super::support::{
-    app::{App, House, filled_in},
+    app::{TestApp, TestAppBuilder, with_defaults},
     curl::curl,
     pki::{Ca, Identity, Leaf, PemFiles},
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
-    smtpd::{Act, End, Script, Smtpd, Step},
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    smtpd::{Action, End, Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
-/// What a caller is given for its handshake, and then for its header.
-const BOUND: Duration = Duration::from_millis(400);
-/// The same where callers are to come through the handshake, which takes a debug build its time.
-const AMPLE: Duration = Duration::from_secs(2);
+/// The timeout for the handshake, and then for the header.
+const SHORT_TIMEOUT: Duration = Duration::from_millis(400);
+/// The same where the handshake has to succeed, which takes time in a debug build.
+const LONG_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An authority, a certificate for `localhost`, and its files.
+/// A certificate authority, a certificate for `localhost`, and its files.
 struct Pki {
     ca: Ca,
-    folder: Scratch,
+    folder: TempDir,
     files: PemFiles,
 }
 
 impl Pki {
     fn new() -> Self {
-        let (ca, folder) = (Ca::new("Test CA"), Scratch::new());
+        let (ca, folder) = (Ca::new("Test CA"), TempDir::new());
         let files = ca.issue(Leaf::for_name("localhost")).write_pem(folder.path());
         ca.write_pem(folder.path());
         Self { ca, folder, files }
     }
 
-    /// Puts a new certificate in the place of the old one.
+    /// Replaces the certificate by a new one.
     fn renew(&self) -> Identity {
         let identity = self.ca.issue(Leaf::for_name("localhost"));
         identity.write_pem(self.folder.path());
@@ -60,16 +60,15 @@ impl Pki {
         Reloadable::open(None, Some((self.files.chain.clone(), self.files.key.clone()))).expect("good files")
     }
 
-    fn house(&self) -> House {
-        let mut house = House::default();
-        house.server.identity = self.reloadable().identity();
-        house
+    /// An HTTPS service in this process.
+    fn builder(&self) -> TestAppBuilder {
+        TestApp::builder().identity(self.reloadable().identity().expect("files"))
     }
 
     /// `serve` with the files.
-    fn serve(&self) -> Served {
+    fn serve(&self) -> ServiceProcess {
         let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
-        Served::start({
+        ServiceProcess::start({
             command.args(flags(&self.files.chain, &self.files.key));
             command
         })
@@ -87,8 +86,8 @@ impl Pki {
         curl
     }
 
-    /// A caller that trusts the authority.
-    async fn connect(&self, app: &App, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    /// A client that trusts the authority.
+    async fn connect(&self, app: &TestApp, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -120,25 +119,22 @@ async fn ask(caller: &mut TlsStream<TcpStream>, request: &[u8]) -> String {
     caller.write_all(request).await.expect("sent");
     let mut answer = String::new();
     while !answer.ends_with('}') {
-        answer.push(char::from(timeout(PATIENCE, caller.read_u8()).await.expect("in time").expect("more to read")));
+        answer.push(char::from(timeout(WAIT_TIMEOUT, caller.read_u8()).await.expect("in time").expect("more to read")));
     }
     answer
 }
 
 async fn closed(caller: &mut (impl AsyncReadExt + Unpin)) {
     let mut rest = Vec::new();
-    // Whether the end is clean depends on what was under way.
-    let _ = timeout(PATIENCE, caller.read_to_end(&mut rest)).await.expect("closed in time");
+    // A clean end or not: that depends on what was in flight.
+    let _ = timeout(WAIT_TIMEOUT, caller.read_to_end(&mut rest)).await.expect("closed in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
+async fn an_early_response_reaches_curl_over_http2() {
     let pki = Pki::new();
-    let mut house = pki.house();
-    house.access.tokens = Some(TokenStore::new(
-        "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens"),
-    ));
-    let app = house.open().await;
+    let tokens = "nobody:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8".parse().expect("tokens");
+    let app = pki.builder().tokens(TokenStore::new(tokens)).start().await;
     let large = pki.folder.path().join("large");
     std::fs::write(&large, vec![b' '; 900_000]).expect("written");
     let large = format!("@{}", large.display());
@@ -151,11 +147,11 @@ async fn an_answer_before_the_end_of_the_body_reaches_curl_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
-    let (pki, server) = (Pki::new(), Smtpd::serve(Script::polite()));
+async fn curl_works_with_http_1_and_2_over_tls_1_2_and_1_3() {
+    let (pki, server) = (Pki::new(), SmtpServer::serve(Script::compliant()));
     let served = pki.serve();
     let port = served.address.port();
-    let body = filled_in(json!({"port": server.port()})).to_string();
+    let body = with_defaults(json!({"port": server.port()})).to_string();
     for (http, version) in [("--http2", "2"), ("--http1.1", "1.1")] {
         for tls in [&["--tlsv1.3"][..], &["--tlsv1.2", "--tls-max", "1.2"]] {
             let mut arguments =
@@ -170,14 +166,14 @@ async fn curl_speaks_both_versions_of_http_over_both_of_tls() {
     }
     let headers = text(&pki.curl(port, &["-D", "-", "-o", "/dev/null"], "/healthz"));
     assert!(headers.contains("strict-transport-security: max-age=31536000"), "{headers}");
-    // TLS 1.1 is refused, and so is clear text.
+    // TLS 1.1 is rejected, and so is clear text.
     assert!(!pki.curl(port, &["--tls-max", "1.1"], "/healthz").status.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
-    let slow = Script::polite().on(Step::MailFrom, Act::from("250 ok\r\n").after(Duration::from_secs(1)));
-    let (pki, server) = (Pki::new(), Smtpd::serve(slow));
+async fn sighup_reloads_the_certificate_for_new_connections() {
+    let slow = Script::compliant().on(Step::MailFrom, Action::from("250 ok\r\n").after(Duration::from_secs(1)));
+    let (pki, server) = (Pki::new(), SmtpServer::serve(slow));
     let served = pki.serve();
     let port = served.address.port();
     let serial = |text: String| text.lines().find(|line| line.contains("Serial Number")).map(str::to_owned);
@@ -185,7 +181,7 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     let first = certificate();
     assert!(first.is_some());
 
-    // Bad files, one of which would never end: the old certificate stays.
+    // Bad files, one of them without an end: the old certificate stays.
     let pipe = || {
         std::fs::remove_file(&pki.files.key).expect("there");
         assert!(Command::new("mkfifo").arg(&pki.files.key).status().expect("of coreutils").success());
@@ -194,18 +190,18 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
     for spoil in spoil {
         spoil();
         served.signal("HUP");
-        served.logged("certificate and key not read again");
+        served.wait_for_log("certificate and key not read again");
         assert_eq!(certificate(), first);
     }
     std::fs::remove_file(&pki.files.key).expect("there");
 
-    let body = filled_in(json!({"port": server.port()})).to_string();
+    let body = with_defaults(json!({"port": server.port()})).to_string();
     let arguments = ["-H", "Content-Type: application/json", "-d", &body];
     let running = pki.curl_command(port, &arguments, "/v1/checks/smtp").stdout(Stdio::piped()).spawn().expect("curl");
-    server.connected(1).await;
+    server.wait_for_open(1).await;
     pki.renew();
     served.signal("HUP");
-    served.logged("certificate and key read again");
+    served.wait_for_log("certificate and key read again");
     assert_ne!(certificate(), first);
     let report = text(&running.wait_with_output().expect("curl ends"));
     assert!(report.contains(r#""outcome":"delivered""#), "the check was not dropped: {report}");
@@ -215,10 +211,10 @@ async fn a_hang_up_signal_brings_the_new_certificate_to_new_connections() {
 }
 
 #[test]
-fn a_hang_up_signal_ends_no_service_in_clear_text() {
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+fn sighup_does_not_end_a_service_without_tls() {
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
-    served.logged("nothing to read again on SIGHUP");
+    served.wait_for_log("nothing to read again on SIGHUP");
     assert!(served.get("/healthz", "").starts_with("HTTP/1.1 200 "));
 }
 
@@ -237,13 +233,13 @@ fn healthcheck_asks_over_tls() {
 }
 
 #[test]
-fn files_that_are_no_identity_stop_the_start() {
+fn bad_certificate_files_stop_the_start() {
     let (pki, other) = (Pki::new(), Pki::new());
     let empty = pki.folder.write("empty.pem", b"");
     let junk = pki.folder.write("junk.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let missing = Path::new("/nonexistent.pem");
     let (chain, key) = (pki.files.chain.as_path(), pki.files.key.as_path());
-    // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
+    // A port in use: a program that gets as far as binding it would complain about the port, with code 1.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = format!("--listen={}", taken.local_addr().expect("bound"));
     for (arguments, complaint) in [
@@ -264,11 +260,10 @@ fn files_that_are_no_identity_stop_the_start() {
 }
 
 #[tokio::test]
-async fn a_connection_goes_on_with_the_certificate_it_began_with() {
+async fn open_connections_keep_their_certificate_after_reload() {
     let pki = Pki::new();
-    let (reloadable, mut house) = (pki.reloadable(), House::default());
-    house.server.identity = reloadable.identity();
-    let app = house.open().await;
+    let reloadable = pki.reloadable();
+    let app = TestApp::builder().identity(reloadable.identity().expect("files")).start().await;
     let mut old = pki.connect(&app, &[]).await;
     assert!(ask(&mut old, HEALTH).await.starts_with("HTTP/1.1 200 "));
 
@@ -286,12 +281,10 @@ async fn a_connection_goes_on_with_the_certificate_it_began_with() {
 }
 
 #[tokio::test]
-async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_served() {
+async fn bad_handshakes_are_closed_while_others_are_served() {
     let pki = Pki::new();
-    for (header_timeout, max_connections) in [(BOUND, 100), (PATIENCE * 2, 1)] {
-        let mut house = pki.house();
-        (house.server.header_timeout, house.server.max_connections) = (header_timeout, max_connections);
-        let app = house.open().await;
+    for (header_timeout, max_connections) in [(SHORT_TIMEOUT, 100), (WAIT_TIMEOUT * 2, 1)] {
+        let app = pki.builder().header_timeout(header_timeout).max_connections(max_connections).start().await;
         let begun = Instant::now();
         let mut silent = TcpStream::connect(app.addr()).await.expect("a connection");
         let mut halfway = TcpStream::connect(app.addr()).await.expect("a connection");
@@ -304,9 +297,9 @@ async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_
         }
         // At the limit, it is closed for one of the connections after it.
         closed(&mut silent).await;
-        if header_timeout == BOUND {
+        if header_timeout == SHORT_TIMEOUT {
             closed(&mut halfway).await;
-            assert!(begun.elapsed() >= BOUND);
+            assert!(begun.elapsed() >= SHORT_TIMEOUT);
         } else {
             assert!(ask(&mut pki.connect(&app, &[b"http/1.1"]).await, HEALTH).await.starts_with("HTTP/1.1 200 "));
         }
@@ -314,11 +307,9 @@ async fn silence_and_garbage_instead_of_a_handshake_are_closed_while_others_are_
 }
 
 #[tokio::test]
-async fn a_slow_header_and_an_idle_connection_are_closed() {
+async fn slow_headers_and_idle_connections_are_closed() {
     let pki = Pki::new();
-    let mut house = pki.house();
-    house.server.header_timeout = AMPLE;
-    let app = house.open().await;
+    let app = pki.builder().header_timeout(LONG_TIMEOUT).start().await;
     let mut callers = Vec::new();
     for beginning in [&b""[..], b"GET /healthz HTTP/1.1\r\nHost:"] {
         let mut caller = pki.connect(&app, &[b"http/1.1"]).await;
@@ -335,7 +326,7 @@ async fn a_slow_header_and_an_idle_connection_are_closed() {
     }
 }
 
-/// How a caller goes.
+/// How a client disconnects.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     CloseNotify,
@@ -344,7 +335,7 @@ enum Leave {
 }
 
 impl Leave {
-    /// What is left of the connection: a caller that only says that it has gone still holds it.
+    /// The rest of the connection: after a shutdown of one side it is still held.
     async fn go(self, mut caller: TlsStream<TcpStream>) -> Option<TlsStream<TcpStream>> {
         match self {
             Self::CloseNotify => caller.shutdown().await.expect("sent"),
@@ -361,31 +352,32 @@ impl Leave {
 #[tokio::test]
 async fn to_hang_up_ends_the_check() {
     let pki = Pki::new();
-    let app = pki.house().open().await;
+    let app = pki.builder().start().await;
     for leave in [Leave::CloseNotify, Leave::Fin, Leave::Rst] {
         for protocol in ["http/1.1", "h2"] {
-            let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-            let body = filled_in(json!({"port": silent.port(), "timeout_ms": 60_000}));
+            let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+            let body = with_defaults(json!({"port": silent.port(), "timeout_ms": 60_000}));
             let mut caller = pki.connect(&app, &[protocol.as_bytes()]).await;
             caller.write_all(&request(protocol, &body.to_string())).await.expect("sent");
-            silent.connected(1).await;
+            silent.wait_for_open(1).await;
             let kept = leave.go(caller).await;
-            let session = timeout(PATIENCE, silent.next_session()).await.expect("the check ends with its caller");
+            let session = timeout(WAIT_TIMEOUT, silent.next_session()).await.expect("the check ends with its caller");
             assert!(matches!(session.end, End::Eof | End::Reset), "{leave:?} {protocol}: {:?}", session.end);
             drop(kept);
         }
     }
-    timeout(PATIENCE, app.lifecycle.idle()).await.expect("over");
+    timeout(WAIT_TIMEOUT, app.lifecycle.idle()).await.expect("over");
 }
 
-/// A check asked for over HTTP/1.1 or HTTP/2.
+/// The request for a check, over HTTP/1.1 or HTTP/2.
 fn request(protocol: &str, body: &str) -> Vec<u8> {
     if protocol == "http/1.1" {
         let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
         return format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes();
     }
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    // POST and https are entries of HPACK's static table; path, authority and content type are literals (RFC 7541, appendix A).
+    // `POST` and `https` are entries of HPACK's static table; path, authority and content type are literals (RFC 7541,
+    // appendix A).
     let mut header = vec![0x83, 0x87];
     for (name, value) in [(&[0x04][..], "/v1/checks/smtp"), (&[0x01], "x"), (&[0x0f, 0x10], "application/json")] {
         header.extend_from_slice(name);

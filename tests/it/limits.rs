@@ -1,4 +1,4 @@
-//! So many checks at once and no more: who comes too many is told so at once, and every place is given back.
+//! Concurrency limits: a check over the limit is rejected at once, and every finished check releases its slot.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,25 +7,23 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use super::support::{
-    app::{Answer, App, House, filled_in},
-    dns::{Dns, Zone},
-    smtpd::{Act, Script, Smtpd, Step},
+    app::{TestApp, TestAppBuilder, TestResponse, with_defaults},
+    dns::{DnsServer, Zone},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// Far longer than a refusal may take, and far shorter than the checks that are in its way.
-const AT_ONCE: Duration = Duration::from_secs(10);
+/// Much longer than a rejection takes, and much shorter than the running checks.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn house(checks: usize, checks_per_target: usize) -> House {
-    let mut house = House::default();
-    (house.limits.checks, house.limits.checks_per_target) = (checks, checks_per_target);
-    house
+fn builder(max_checks: usize, max_checks_per_target: usize) -> TestAppBuilder {
+    TestApp::builder().max_checks(max_checks).max_checks_per_target(max_checks_per_target)
 }
 
-async fn post(app: &App, parameters: Value) -> Answer {
-    timeout(AT_ONCE, app.post(&filled_in(parameters))).await.expect("an answer at once")
+async fn post(app: &TestApp, parameters: Value) -> TestResponse {
+    timeout(REFUSAL_TIMEOUT, app.post(&with_defaults(parameters))).await.expect("an answer at once")
 }
 
-fn is_refused(answer: &Answer, status: StatusCode, slug: &str) {
+fn assert_rejected(answer: &TestResponse, status: StatusCode, slug: &str) {
     assert_eq!(answer.status, status, "{:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
@@ -35,91 +33,100 @@ fn is_refused(answer: &Answer, status: StatusCode, slug: &str) {
     assert_eq!(problem["status"], status.as_u16());
 }
 
-fn is_report(answer: &Answer) {
+fn assert_report(answer: &TestResponse) {
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
 }
 
-fn silent_at(addr: &str) -> Smtpd {
-    Smtpd::serve_at(addr.parse::<SocketAddr>().expect("an address"), Script::new().greets(Act::silence()))
+fn silent_at(addr: &str) -> SmtpServer {
+    SmtpServer::serve_at(
+        addr.parse::<SocketAddr>().expect("an address"),
+        Script::new().with_greeting(Action::silence()),
+    )
 }
 
-/// Checks of a server that doesn't answer, `count` of them and all under way.
-async fn occupy(app: &App, server: &Smtpd, count: usize) -> Vec<TcpStream> {
+/// Starts `count` checks of a server that does not answer, and waits until all of them run.
+async fn start_checks(app: &TestApp, server: &SmtpServer, count: usize) -> Vec<TcpStream> {
     let mut callers = Vec::new();
     for _ in 0..count {
         let check = json!({"target": server.addr().ip().to_string(), "port": server.port(), "timeout_ms": 60_000});
-        callers.push(app.begin(check).await);
+        callers.push(app.start_check(check).await);
     }
-    server.connected(count).await;
+    server.wait_for_open(count).await;
     callers
 }
 
 #[tokio::test]
-async fn one_check_more_than_the_house_holds_is_refused_at_once() {
-    let app = house(3, 16).open().await;
-    let (silent, polite) = (silent_at("127.0.0.1:0"), Smtpd::serve(Script::polite()));
-    let callers = occupy(&app, &silent, 3).await;
+async fn global_limit_rejects_the_next_check() {
+    let app = builder(3, 16).start().await;
+    let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
+    let callers = start_checks(&app, &silent, 3).await;
     for _ in 0..3 {
-        is_refused(&post(&app, json!({"port": polite.port()})).await, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+        assert_rejected(
+            &post(&app, json!({"port": compliant.port()})).await,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+        );
     }
-    assert_eq!(polite.connections(), 0, "nothing was connected to");
+    assert_eq!(compliant.connections(), 0, "nothing was connected to");
     assert_eq!((app.get("/healthz").await.status, app.get("/readyz").await.status), (StatusCode::OK, StatusCode::OK));
 
-    // What is wrong with the parameters is told even then: no place is needed for that.
+    // Invalid parameters are still reported: validation needs no slot.
     assert_eq!(post(&app, json!({"port": 0})).await.status, StatusCode::UNPROCESSABLE_ENTITY);
 
     drop(callers);
-    silent.ended(3).await;
-    frees(&app, 3).await;
+    silent.wait_for_sessions(3).await;
+    assert_all_slots_free(&app, 3).await;
 }
 
-/// Waits until the house is empty, and fills it with as many checks as it holds.
-async fn frees(app: &App, places: usize) {
-    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
+/// Waits until no check runs, and then starts as many as the limit allows.
+async fn assert_all_slots_free(app: &TestApp, slots: usize) {
+    timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let server = silent_at("127.0.0.3:0");
-    drop(occupy(app, &server, places).await);
-    server.ended(places).await;
+    drop(start_checks(app, &server, slots).await);
+    server.wait_for_sessions(slots).await;
 }
 
 #[tokio::test]
-async fn one_check_more_than_an_address_may_have_is_refused_at_once() {
-    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()));
-    let app = house(16, 2).asking(dns.addr()).open().await;
+async fn per_address_limit_rejects_the_next_check() {
+    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()));
+    let app = builder(16, 2).dns_server(dns.addr()).start().await;
     let silent = silent_at("127.0.0.1:0");
-    let (same, other) =
-        (Smtpd::serve(Script::polite()), Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite()));
-    let callers = occupy(&app, &silent, 2).await;
-    // The address counts: neither another port of it nor another spelling is another target.
+    let (same, other) = (
+        SmtpServer::serve(Script::compliant()),
+        SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant()),
+    );
+    let callers = start_checks(&app, &silent, 2).await;
+    // The limit is per address: another port or another spelling is the same target.
     for target in ["127.0.0.1", "[127.0.0.1]", "::ffff:127.0.0.1", "::ffff:7f00:1", "mx.test"] {
         for port in [silent.port(), same.port()] {
             let answer = post(&app, json!({"target": target, "port": port})).await;
-            is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+            assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
         }
     }
     assert_eq!((silent.connections(), same.connections()), (2, 0), "nothing more was connected to");
 
-    // Another address is as free as ever.
-    is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+    // Another address has its own limit.
+    assert_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
 
     drop(callers);
-    silent.ended(2).await;
-    frees(&app, 2).await;
-    is_report(&post(&app, json!({"port": same.port()})).await);
+    silent.wait_for_sessions(2).await;
+    assert_all_slots_free(&app, 2).await;
+    assert_report(&post(&app, json!({"port": same.port()})).await);
 }
 
-/// So many callers at once, of whom each asks so often: far more than there are places.
-const RUSH: usize = 200;
-const TIMES: usize = 3;
+/// Clients at the same time, and requests of each: many more than the limit.
+const CLIENTS: usize = 200;
+const REQUESTS_PER_CLIENT: usize = 3;
 
-/// A rush of callers who ask for this check, all refused; the service tells meanwhile that it is well. Nobody has to wait for a place:
-/// nobody leaves one.
-async fn rush(app: &App, parameters: &Value, status: StatusCode, slug: &str) {
+/// Many clients request this check, and all of them are rejected; meanwhile the health routes answer. Nobody waits for
+/// a slot: none becomes free.
+async fn reject_many(app: &TestApp, parameters: &Value, status: StatusCode, slug: &str) {
     let running = app.lifecycle.running();
     let callers = async {
-        for _ in 0..TIMES {
+        for _ in 0..REQUESTS_PER_CLIENT {
             let mut callers = Vec::new();
-            for _ in 0..RUSH {
-                callers.push(app.begin(parameters.clone()).await);
+            for _ in 0..CLIENTS {
+                callers.push(app.start_check(parameters.clone()).await);
             }
             for mut caller in callers {
                 let mut head = [0; 12];
@@ -132,144 +139,143 @@ async fn rush(app: &App, parameters: &Value, status: StatusCode, slug: &str) {
         for _ in 0..10 {
             let answers = [app.get("/healthz").await.status, app.get("/readyz").await.status];
             assert_eq!(answers, [StatusCode::OK; 2], "busy is not broken");
-            is_refused(&post(app, parameters.clone()).await, status, slug);
+            assert_rejected(&post(app, parameters.clone()).await, status, slug);
         }
     };
     let both = async { tokio::join!(callers, meanwhile) };
-    timeout(AT_ONCE, both).await.expect("answers at once");
+    timeout(REFUSAL_TIMEOUT, both).await.expect("answers at once");
     assert_eq!(app.lifecycle.running(), running, "the checks in their way are there still");
 }
 
 #[tokio::test]
-async fn a_rush_at_a_full_house_is_refused_without_a_wait() {
-    let app = house(20, 20).open().await;
-    let (silent, polite) = (silent_at("127.0.0.1:0"), Smtpd::serve(Script::polite()));
-    let callers = occupy(&app, &silent, 20).await;
-    rush(&app, &json!({"port": polite.port()}), StatusCode::SERVICE_UNAVAILABLE, "overloaded").await;
-    assert_eq!((polite.connections(), silent.connections()), (0, 20));
+async fn many_checks_over_the_limit_are_rejected_at_once() {
+    let app = builder(20, 20).start().await;
+    let (silent, compliant) = (silent_at("127.0.0.1:0"), SmtpServer::serve(Script::compliant()));
+    let callers = start_checks(&app, &silent, 20).await;
+    reject_many(&app, &json!({"port": compliant.port()}), StatusCode::SERVICE_UNAVAILABLE, "overloaded").await;
+    assert_eq!((compliant.connections(), silent.connections()), (0, 20));
     drop(callers);
-    silent.ended(20).await;
-    frees(&app, 20).await;
+    silent.wait_for_sessions(20).await;
+    assert_all_slots_free(&app, 20).await;
 }
 
 #[tokio::test]
-async fn one_slow_target_does_not_take_the_house() {
-    let app = house(20, 16).open().await;
+async fn one_slow_target_does_not_use_up_the_global_limit() {
+    let app = builder(20, 16).start().await;
     let silent = silent_at("127.0.0.1:0");
-    let others = Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite());
-    let callers = occupy(&app, &silent, 16).await;
+    let others = SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant());
+    let callers = start_checks(&app, &silent, 16).await;
     let elsewhere = async {
         for _ in 0..20 {
-            is_report(&post(&app, json!({"target": "127.0.0.2", "port": others.port()})).await);
+            assert_report(&post(&app, json!({"target": "127.0.0.2", "port": others.port()})).await);
         }
     };
     let parameters = json!({"port": silent.port()});
-    tokio::join!(rush_of_one(&app, &parameters), elsewhere);
+    tokio::join!(reject_one_by_one(&app, &parameters), elsewhere);
     assert_eq!((silent.connections(), others.connections()), (16, 20));
     drop(callers);
 }
 
-/// A name whose servers are silent is a slow target too, although it has no address yet.
+/// A name with silent name servers is a slow target too, although it has no address yet.
 #[tokio::test]
-async fn one_slow_name_does_not_take_the_house() {
-    let dns = Dns::serve(Zone::new().silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
-    let app = house(20, 4).asking(dns.addr()).open().await;
-    let polite = Smtpd::serve(Script::polite());
+async fn one_slow_name_does_not_use_up_the_global_limit() {
+    let dns = DnsServer::serve(Zone::new().silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
+    let app = builder(20, 4).dns_server(dns.addr()).start().await;
+    let compliant = SmtpServer::serve(Script::compliant());
     let slow = json!({"target": "silent.test", "timeout_ms": 60_000});
     let mut callers = Vec::new();
     for _ in 0..4 {
-        callers.push(app.begin(slow.clone()).await);
+        callers.push(app.start_check(slow.clone()).await);
     }
     let all_run = async {
         while app.lifecycle.running() < 4 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(AT_ONCE, all_run).await.expect("all of them begin");
+    timeout(REFUSAL_TIMEOUT, all_run).await.expect("all of them begin");
     for target in ["silent.test", "SILENT.test."] {
         let answer = post(&app, json!({"target": target, "timeout_ms": 60_000})).await;
-        is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+        assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     }
-    is_report(&post(&app, json!({"target": "mx.test", "port": polite.port()})).await);
+    assert_report(&post(&app, json!({"target": "mx.test", "port": compliant.port()})).await);
 
     drop(callers);
-    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
+    timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let report = post(&app, json!({"target": "silent.test", "timeout_ms": 100})).await;
     assert_eq!(report.json()["failure"]["kind"], "timeout", "there is a place again");
 }
 
-/// All the names below one whose servers are silent are no more than half of the house.
+/// Names below one zone with silent name servers use at most half of the global limit.
 #[tokio::test]
-async fn one_slow_zone_does_not_take_the_house() {
+async fn one_slow_zone_does_not_use_up_the_global_limit() {
     let slow: Vec<String> = (0..10).map(|number| format!("a{number}.slow.test")).collect();
     let zone = slow.iter().fold(Zone::new(), |zone, name| zone.silent(name));
-    let dns = Dns::serve(zone.a("one.test", [127, 0, 0, 3].into()).a("two.test", [127, 0, 0, 4].into()));
-    let app = house(10, 4).asking(dns.addr()).open().await;
-    let polite = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone.a("one.test", [127, 0, 0, 3].into()).a("two.test", [127, 0, 0, 4].into()));
+    let app = builder(10, 4).dns_server(dns.addr()).start().await;
+    let compliant = SmtpServer::serve(Script::compliant());
     let mut callers = Vec::new();
     for name in &slow[..5] {
-        callers.push(app.begin(json!({"target": name, "timeout_ms": 60_000})).await);
+        callers.push(app.start_check(json!({"target": name, "timeout_ms": 60_000})).await);
     }
     let all_wait = async {
         while slow[..5].iter().any(|name| !dns.queries().iter().any(|(asked, _)| asked == name)) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(AT_ONCE, all_wait).await.expect("all of them are asked for");
+    timeout(REFUSAL_TIMEOUT, all_wait).await.expect("all of them are asked for");
     for name in &slow[5..] {
         let answer = post(&app, json!({"target": name, "timeout_ms": 60_000})).await;
-        is_refused(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
+        assert_rejected(&answer, StatusCode::SERVICE_UNAVAILABLE, "overloaded");
     }
-    // The other half is for those whose address is known.
+    // The other half is for checks with a known address.
     let mut silent = vec![silent_at("127.0.0.2:0")];
-    callers.extend(occupy(&app, &silent[0], 4).await);
-    is_report(&post(&app, json!({"target": "127.0.0.1", "port": polite.port()})).await);
+    callers.extend(start_checks(&app, &silent[0], 4).await);
+    assert_report(&post(&app, json!({"target": "127.0.0.1", "port": compliant.port()})).await);
 
-    // A name that is resolved leaves its room to the next, however long its check goes on.
+    // A resolved name releases its slot, however long its check runs.
     drop(callers);
-    timeout(AT_ONCE, app.lifecycle.idle()).await.expect("every check ends");
+    timeout(REFUSAL_TIMEOUT, app.lifecycle.idle()).await.expect("every check ends");
     let mut callers = Vec::new();
     for (name, at) in [("one.test", "127.0.0.3:0"), ("two.test", "127.0.0.4:0")] {
         let server = silent_at(at);
         for _ in 0..4 {
-            callers.push(app.begin(json!({"target": name, "port": server.port(), "timeout_ms": 60_000})).await);
+            callers.push(app.start_check(json!({"target": name, "port": server.port(), "timeout_ms": 60_000})).await);
         }
-        server.connected(4).await;
+        server.wait_for_open(4).await;
         silent.push(server);
     }
 }
 
-/// One caller who does not let go.
-async fn rush_of_one(app: &App, parameters: &Value) {
-    for _ in 0..RUSH {
-        is_refused(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+/// One client that repeats its request.
+async fn reject_one_by_one(app: &TestApp, parameters: &Value) {
+    for _ in 0..CLIENTS {
+        assert_rejected(&post(app, parameters.clone()).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     }
 }
 
 #[tokio::test]
-async fn every_ending_gives_the_place_back() {
-    let dns =
-        Dns::serve(Zone::new().nxdomain("nowhere.test").silent("silent.test").a("mx.test", [127, 0, 0, 1].into()));
-    let mut house = house(1, 1).asking(dns.addr());
-    house.deny.push("127.0.0.9/32".parse().expect("a network"));
-    let app = house.open().await;
-    let polite = Smtpd::serve(Script::polite());
-    let rejecting = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 no\r\n"));
-    let closing = Smtpd::serve(Script::new().greets(Act::close()));
-    let resetting = Smtpd::serve(Script::polite().on(Step::Ehlo, Act::reset()));
-    let babbling = Smtpd::serve(Script::new().greets(Act::endless_line("220 ")));
+async fn every_outcome_releases_the_slot() {
+    let dns = DnsServer::serve(
+        Zone::new().nxdomain("nowhere.test").silent("silent.test").a("mx.test", [127, 0, 0, 1].into()),
+    );
+    let app = builder(1, 1).deny(&["127.0.0.9/32"]).dns_server(dns.addr()).start().await;
+    let compliant = SmtpServer::serve(Script::compliant());
+    let rejecting = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 no\r\n"));
+    let closing = SmtpServer::serve(Script::new().with_greeting(Action::close()));
+    let resetting = SmtpServer::serve(Script::compliant().on(Step::Ehlo, Action::reset()));
+    let babbling = SmtpServer::serve(Script::new().with_greeting(Action::endless_line("220 ")));
     let silent = silent_at("127.0.0.1:0");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     let rows = [
-        (json!({"port": polite.port()}), 200, None),
-        (json!({"port": polite.port(), "stop_after": "ehlo"}), 200, None),
-        (json!({"port": polite.port(), "target": "mx.test"}), 200, None),
+        (json!({"port": compliant.port()}), 200, None),
+        (json!({"port": compliant.port(), "stop_after": "ehlo"}), 200, None),
+        (json!({"port": compliant.port(), "target": "mx.test"}), 200, None),
         (json!({"port": rejecting.port()}), 200, Some("rejected")),
         (json!({"port": closing.port()}), 200, Some("closed")),
         (json!({"port": resetting.port()}), 200, Some("closed")),
         (json!({"port": babbling.port()}), 200, Some("protocol")),
         (json!({"port": silent.port(), "timeout_ms": 100}), 200, Some("timeout")),
-        (json!({"port": polite.port(), "implicit_tls": true}), 200, Some("tls")),
+        (json!({"port": compliant.port(), "implicit_tls": true}), 200, Some("tls")),
         (json!({"port": nobody.port()}), 200, Some("refused")),
         (json!({"target": "nowhere.test"}), 200, Some("dns")),
         (json!({"target": "silent.test", "timeout_ms": 100}), 200, Some("timeout")),
@@ -287,29 +293,35 @@ async fn every_ending_gives_the_place_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_takes_no_place() {
-    let app = house(2, 1).open().await;
-    let (silent, other) =
-        (silent_at("127.0.0.1:0"), Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::polite()));
-    let callers = occupy(&app, &silent, 1).await;
+async fn a_rejected_check_uses_no_slot() {
+    let app = builder(2, 1).start().await;
+    let (silent, other) = (
+        silent_at("127.0.0.1:0"),
+        SmtpServer::serve_at("127.0.0.2:0".parse().expect("an address"), Script::compliant()),
+    );
+    let callers = start_checks(&app, &silent, 1).await;
     for _ in 0..5 {
-        is_refused(&post(&app, json!({"port": silent.port()})).await, StatusCode::TOO_MANY_REQUESTS, "target-busy");
-        is_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
+        assert_rejected(
+            &post(&app, json!({"port": silent.port()})).await,
+            StatusCode::TOO_MANY_REQUESTS,
+            "target-busy",
+        );
+        assert_report(&post(&app, json!({"target": "127.0.0.2", "port": other.port()})).await);
     }
     drop(callers);
 }
 
-/// A check that goes on to its next address has left the one before.
+/// A check that moves to its next address has released the one before.
 #[tokio::test]
-async fn an_address_that_was_tried_in_vain_is_free_again() {
-    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 4].into()).a("mx.test", [127, 0, 0, 5].into()));
-    let app = house(8, 1).asking(dns.addr()).open().await;
+async fn a_failed_address_is_released_before_the_next_is_tried() {
+    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 4].into()).a("mx.test", [127, 0, 0, 5].into()));
+    let app = builder(8, 1).dns_server(dns.addr()).start().await;
     let second = silent_at("127.0.0.5:0");
-    let waiting = app.begin(json!({"target": "mx.test", "port": second.port(), "timeout_ms": 60_000})).await;
-    second.connected(1).await;
-    let first = Smtpd::serve_at("127.0.0.4:0".parse().expect("an address"), Script::polite());
-    is_report(&post(&app, json!({"target": "127.0.0.4", "port": first.port()})).await);
+    let waiting = app.start_check(json!({"target": "mx.test", "port": second.port(), "timeout_ms": 60_000})).await;
+    second.wait_for_open(1).await;
+    let first = SmtpServer::serve_at("127.0.0.4:0".parse().expect("an address"), Script::compliant());
+    assert_report(&post(&app, json!({"target": "127.0.0.4", "port": first.port()})).await);
     let answer = post(&app, json!({"target": "127.0.0.5", "port": second.port()})).await;
-    is_refused(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
+    assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     drop(waiting);
 }

@@ -1,20 +1,20 @@
-//! The log of the program, and who does not read it.
+//! The log of the program, when nobody reads it.
 
-use super::support::program::{Served, program};
+use super::support::program::{ServiceProcess, program};
 
-/// How many lines were lost so far.
-fn lost(served: &Served) -> u64 {
+/// The number of dropped lines so far.
+fn lost(served: &ServiceProcess) -> u64 {
     let metrics = served.get("/metrics", "");
     let count = metrics.lines().find_map(|line| line.strip_prefix("smtp_check_log_lines_lost_total "));
     count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no figure: {metrics}"))
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_nobody() {
+fn a_log_that_nobody_reads_does_not_block_the_service() {
     let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
-    // So much that the pipe, and then the lines that may wait, are full in no time.
+    // More than the pipe and the queue of log lines can hold.
     command.env("RUST_LOG", "trace");
-    let served = Served::start_unread(command);
+    let served = ServiceProcess::start_unread(command);
     while lost(&served) == 0 {
         assert!(served.get("/healthz", "").starts_with("HTTP/1.1 200 "));
     }

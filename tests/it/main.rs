@@ -1,43 +1,60 @@
-//! What the service promises, tried from outside: one binary, a file per behaviour.
+//! Integration tests: the promises of the service, tested from outside. One binary, one file for each behaviour.
 
-mod architecture;
+// A check and its report.
 mod auth;
-mod callers;
 mod certificates;
-mod checks;
-mod command_line;
-mod dashboards;
 mod deadlines;
-mod dependencies;
-mod document;
-mod doors;
-mod draining;
-mod endings;
-mod enum_names;
-mod hang_up;
-mod hostile;
-mod https;
-mod hygiene;
-mod limits;
-mod live;
-mod log;
-mod manual;
-mod metrics;
+mod delivery;
 mod mx;
-mod nagios;
-mod own_metrics;
-mod parameters;
-mod policy;
-mod proxy;
-mod real;
+mod phase_times;
+mod proxy_protocol;
 mod rejections;
-mod scrape;
-mod settings;
-mod shell;
 mod starttls;
+mod target_failover;
+mod target_resolution;
+mod transcript;
+
+// Servers that break the protocol, stop answering or close the connection.
+mod misbehaving_servers;
+
+// HTTP: requests, access, limits, and the life of the service.
+mod body_framing;
+mod client_disconnect;
+mod https;
+mod limits;
+mod live_events;
+mod policy;
+mod routes;
+mod scrape;
+mod shutdown;
+mod tokens;
+mod validation;
+
+// The OpenAPI document.
+mod openapi;
+
+// What operators see: log, metrics, traces, dashboards.
+mod dashboards;
+mod log;
+mod service_metrics;
+mod traces;
+
+// The program: subcommands, settings, terminal.
+mod cli;
+mod cli_run;
+mod nagios;
+mod settings;
+mod terminal;
+
+// Postfix, Exim, Prometheus and Chromium instead of our own fixtures.
+mod real;
+
+// The repository: layers and sizes of the code, dependencies, names of enums, the manual.
+mod architecture;
+mod dependencies;
+mod enum_names;
+mod manual;
+
+// Fixtures, and the tests of the fixtures.
 mod support;
 mod support_selfcheck;
-mod targets;
-mod terminal;
-mod traces;
-mod transcript;

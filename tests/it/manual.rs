@@ -1,4 +1,4 @@
-//! The threat model names tests; each of them exists, and each threat has some.
+//! Every test that the threat model names exists, and every threat has at least one.
 
 use std::{fs, path::Path};
 
@@ -7,23 +7,23 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The threats: heading and text.
+/// The threats: heading and text of each.
 fn threats(manual: &str) -> Vec<(&str, &str)> {
     manual.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect()
 }
 
-/// What a section has after this word and before the next empty line.
+/// The text of a section from this word to the next empty line.
 fn paragraph<'s>(section: &'s str, word: &str) -> &'s str {
     let found = section.split("\n\n").find_map(|paragraph| paragraph.trim_start().strip_prefix(word));
     found.unwrap_or_default()
 }
 
-/// What stands between backquotes.
+/// The texts in backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// Whether this is a test of that file, and not a word in a comment.
+/// Whether the file has a test of this name, not only a comment about it.
 fn has_test(file: &str, name: &str) -> bool {
     let start = format!("fn {name}(");
     let lines: Vec<_> = file.lines().map(str::trim_start).collect();

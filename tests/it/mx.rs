@@ -1,4 +1,4 @@
-//! Without a target, a check goes where a mail server would: to the mail exchangers of the recipient's domain.
+//! Without `target`, a check goes to the MX hosts of the recipient's domain (RFC 5321, section 5.1).
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
@@ -6,22 +6,22 @@ use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, House, failure, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
     port::Port,
-    smtpd::{End, Script, Smtpd, Step},
+    smtpd::{End, Script, SmtpServer, Step},
 };
 
-/// A check of this recipient's mail server that ends after EHLO.
-async fn visit(app: &App, to: &str, port: u16, more: Value) -> Value {
+/// A check of this recipient's mail server with `stop_after` EHLO.
+async fn visit(app: &TestApp, to: &str, port: u16, more: Value) -> Value {
     let mut parameters = json!({"to": to, "target": null, "port": port, "stop_after": "ehlo"});
     parameters.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
     app.check(parameters).await
 }
 
-async fn asking(dns: &Dns) -> App {
-    House::default().asking(dns.addr()).open().await
+async fn app_with_dns(dns: &DnsServer) -> TestApp {
+    TestApp::builder().dns_server(dns.addr()).start().await
 }
 
 fn v4(text: &str) -> Ipv4Addr {
@@ -41,7 +41,7 @@ fn metric(report: &Value, name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn the_message_goes_to_the_most_preferred_host() {
+async fn the_most_preferred_mx_host_is_used() {
     let zone = Zone::new()
         .mx("domain.test", 20, "backup.test")
         .mx("domain.test", 10, "MX1.test")
@@ -50,30 +50,33 @@ async fn the_message_goes_to_the_most_preferred_host() {
         .a("backup.test", v4("127.0.0.3"))
         .a("last.test", v4("127.0.0.4"))
         .a("domain.test", v4("127.0.0.5"));
-    let dns = Dns::serve(zone);
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone);
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let servers = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"].map(|at| port.serve(at, Script::polite()));
+    let servers = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"].map(|at| port.serve(at, Script::compliant()));
     let report = app.check(json!({"to": "someone@Domain.test", "target": null, "port": port.number()})).await;
 
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert_eq!(report["target"], target("mx1.test", "127.0.0.2", port.number()));
-    assert_eq!(phases(&report), ["dns", "connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]);
+    assert_eq!(
+        phase_names(&report),
+        ["dns", "connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]
+    );
     assert!(metric(&report, "dns_time").is_some());
-    assert_eq!(servers.each_ref().map(Smtpd::connections), [1, 0, 0, 0]);
-    assert!(servers[0].next_session().await.said("RCPT TO:<someone@Domain.test>"));
+    assert_eq!(servers.each_ref().map(SmtpServer::connections), [1, 0, 0, 0]);
+    assert!(servers[0].next_session().await.has_command("RCPT TO:<someone@Domain.test>"));
     assert_eq!(dns.queries()[0], ("domain.test".to_owned(), RecordType::MX));
 }
 
 #[tokio::test]
-async fn hosts_of_equal_preference_take_turns_by_chance() {
+async fn mx_hosts_of_equal_preference_are_shuffled() {
     let zone = Zone::new().mx("domain.test", 10, "a.test").mx("domain.test", 10, "b.test");
-    let dns = Dns::serve(zone.a("a.test", v4("127.0.0.2")).a("b.test", v4("127.0.0.3")));
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone.a("a.test", v4("127.0.0.2")).a("b.test", v4("127.0.0.3")));
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let _servers = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+    let _servers = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
     let mut used = HashSet::new();
-    // That forty throws of a coin are all alike happens once in 10^11 times.
+    // The probability that forty random orders are all the same is about 10^-12.
     for _ in 0..40 {
         let report = visit(&app, "a@domain.test", port.number(), json!({})).await;
         used.insert(report["target"]["host"].as_str().expect("a host").to_owned());
@@ -83,7 +86,7 @@ async fn hosts_of_equal_preference_take_turns_by_chance() {
 }
 
 #[tokio::test]
-async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
+async fn failover_to_the_next_mx_host() {
     let zone = Zone::new()
         .mx("domain.test", 10, "two.test")
         .a("two.test", v4("127.0.0.2"))
@@ -94,15 +97,15 @@ async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
         .nxdomain("no.test")
         .mx("domain.test", 40, "broken.test")
         .servfail("broken.test")
-        // A mistake that is often made: an address where a name should be.
+        // A common mistake: an address in place of a name.
         .mx("domain.test", 50, "127.0.0.9")
         .mx("domain.test", 60, "good.test")
         .a("good.test", v4("127.0.0.4"))
         .mx("domain.test", 70, "unneeded.test");
-    let dns = Dns::serve(zone);
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone);
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let server = port.serve("127.0.0.4", Script::polite());
+    let server = port.serve("127.0.0.4", Script::compliant());
     let report = visit(&app, "a@domain.test", port.number(), json!({})).await;
 
     assert_eq!(report["outcome"], "completed", "{report:#}");
@@ -116,18 +119,18 @@ async fn the_next_host_is_tried_where_one_cannot_be_connected_to() {
         attempt("127.0.0.9", None, "the MX record names 127.0.0.9, which is not a host name"),
     ]);
     assert_eq!(report["target"], expected);
-    assert_eq!(phases(&report), ["dns", "connect", "banner", "ehlo", "quit"]);
+    assert_eq!(phase_names(&report), ["dns", "connect", "banner", "ehlo", "quit"]);
     assert_eq!(server.next_session().await.end, End::Quit);
 }
 
 #[tokio::test]
-async fn a_host_that_was_reached_is_the_one_whatever_it_says() {
+async fn no_failover_after_a_mx_host_was_reached() {
     let zone = Zone::new().mx("domain.test", 10, "first.test").mx("domain.test", 20, "second.test");
-    let dns = Dns::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let first = port.serve("127.0.0.2", Script::polite().on(Step::Greeting, "554 5.3.2 no mail here\r\n"));
-    let second = port.serve("127.0.0.3", Script::polite());
+    let first = port.serve("127.0.0.2", Script::compliant().on(Step::Greeting, "554 5.3.2 no mail here\r\n"));
+    let second = port.serve("127.0.0.3", Script::compliant());
     let report = visit(&app, "a@domain.test", port.number(), json!({})).await;
     assert_eq!(failure(&report), ("banner", "rejected", false), "{report:#}");
     assert_eq!(report["target"], target("first.test", "127.0.0.2", port.number()));
@@ -135,11 +138,11 @@ async fn a_host_that_was_reached_is_the_one_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn where_no_host_can_be_connected_to_all_are_listed() {
+async fn failed_attempts_of_all_mx_hosts_are_listed() {
     let zone = Zone::new().mx("domain.test", 10, "no.test").mx("domain.test", 20, "mail.test");
-    let dns = Dns::serve(zone.a("mail.test", v4("127.0.0.2")));
+    let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
     let port = Port::new().number();
-    let report = visit(&asking(&dns).await, "a@domain.test", port, json!({})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port, json!({})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
     assert_eq!(report["target"]["address"], Value::Null);
     let attempts = [
@@ -147,16 +150,16 @@ async fn where_no_host_can_be_connected_to_all_are_listed() {
         attempt("mail.test", Some("127.0.0.2"), "connection refused"),
     ];
     assert_eq!(report["target"]["attempts"], json!(attempts));
-    assert_eq!(phases(&report), ["dns", "connect"]);
+    assert_eq!(phase_names(&report), ["dns", "connect"]);
 }
 
 #[tokio::test]
-async fn a_domain_without_mx_is_its_own_mail_server() {
+async fn a_domain_without_mx_uses_its_address_records() {
     let zone = Zone::new().a("four.test", v4("127.0.0.1")).aaaa("six.test", "::1".parse().expect("an address"));
-    let dns = Dns::serve(zone.empty("nothing.test"));
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone.empty("nothing.test"));
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
+    let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (domain, address) in [("four.test", "127.0.0.1"), ("six.test", "::1")] {
         let report = visit(&app, &format!("a@{domain}"), port.number(), json!({})).await;
         assert_eq!(report["target"], target(domain, address, port.number()), "{report:#}");
@@ -167,10 +170,10 @@ async fn a_domain_without_mx_is_its_own_mail_server() {
 }
 
 #[tokio::test]
-async fn a_domain_that_takes_no_mail_says_so() {
-    let dns = Dns::serve(Zone::new().null_mx("nomail.test").a("nomail.test", v4("127.0.0.1")));
-    let server = Smtpd::serve(Script::polite());
-    let report = visit(&asking(&dns).await, "a@nomail.test", server.port(), json!({})).await;
+async fn null_mx_is_reported() {
+    let dns = DnsServer::serve(Zone::new().null_mx("nomail.test").a("nomail.test", v4("127.0.0.1")));
+    let server = SmtpServer::serve(Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "a@nomail.test", server.port(), json!({})).await;
     assert_eq!(failure(&report), ("dns", "dns", false), "{report:#}");
     assert_eq!(report["failure"]["message"], "nomail.test accepts no mail: its MX record is the null MX");
     assert_eq!(report["target"], json!({"host": "nomail.test", "address": null, "port": server.port(), "via": "mx"}));
@@ -189,8 +192,8 @@ async fn a_domain_that_cannot_be_resolved_fails_the_check_as_dns() {
         .empty("nothing.test")
         .mx("later.test", 10, "no.test")
         .mx("later.test", 20, "broken.test");
-    let dns = Dns::serve(zone);
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone);
+    let app = app_with_dns(&dns).await;
     let no = attempt("no.test", None, "there is no domain no.test");
     let nothing = attempt("nothing.test", None, "nothing.test has no address");
     let broken = attempt("broken.test", None, "the DNS server answered SERVFAIL when asked for broken.test");
@@ -206,64 +209,64 @@ async fn a_domain_that_cannot_be_resolved_fails_the_check_as_dns() {
         assert_eq!(report["failure"]["message"], message, "{domain}");
         assert_eq!(report["target"]["attempts"], attempts, "{domain}");
         assert_eq!((&report["target"]["host"], &report["target"]["via"]), (&json!(domain), &json!("mx")));
-        assert_eq!(phases(&report), ["dns"], "{domain}");
+        assert_eq!(phase_names(&report), ["dns"], "{domain}");
         assert!(metric(&report, "dns_time").is_some(), "it was answered: {report:#}");
     }
 }
 
 #[tokio::test]
-async fn an_international_domain_is_asked_for_in_ascii() {
+async fn an_international_domain_is_resolved_in_punycode() {
     let zone = Zone::new().mx("xn--bcher-kva.test", 10, "mail.test").a("mail.test", v4("127.0.0.1"));
-    let dns = Dns::serve(zone);
-    let server = Smtpd::serve(Script::polite());
-    let report = visit(&asking(&dns).await, "a@bücher.test", server.port(), json!({})).await;
+    let dns = DnsServer::serve(zone);
+    let server = SmtpServer::serve(Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "a@bücher.test", server.port(), json!({})).await;
     assert_eq!(report["target"], target("mail.test", "127.0.0.1", server.port()), "{report:#}");
     assert_eq!(dns.queries()[0], ("xn--bcher-kva.test".to_owned(), RecordType::MX));
 }
 
 #[tokio::test]
-async fn an_address_literal_is_its_own_mail_server() {
-    let dns = Dns::serve(Zone::new());
-    let app = asking(&dns).await;
+async fn a_domain_literal_is_connected_to_directly() {
+    let dns = DnsServer::serve(Zone::new());
+    let app = app_with_dns(&dns).await;
     let port = Port::new();
-    let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
+    let _servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (to, address) in [("a@[127.0.0.1]", "127.0.0.1"), ("a@[IPv6:::1]", "::1")] {
         let report = visit(&app, to, port.number(), json!({})).await;
         let expected = json!({"host": address, "address": address, "port": port.number(), "via": "request"});
         assert_eq!(report["target"], expected, "{to}: {report:#}");
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "quit"], "{to}");
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "quit"], "{to}");
     }
     assert_eq!(dns.queries(), []);
 }
 
 #[tokio::test]
-async fn mail_for_localhost_stays_on_this_machine() {
-    let dns = Dns::serve(Zone::new());
-    let server = Smtpd::serve(Script::polite());
-    let report = visit(&asking(&dns).await, "root@localhost", server.port(), json!({})).await;
+async fn mail_for_localhost_goes_to_loopback() {
+    let dns = DnsServer::serve(Zone::new());
+    let server = SmtpServer::serve(Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "root@localhost", server.port(), json!({})).await;
     assert_eq!(report["target"], target("localhost", "127.0.0.1", server.port()), "{report:#}");
 }
 
 #[tokio::test]
-async fn aliases_on_the_way_are_followed() {
+async fn cname_records_are_followed() {
     let zone = Zone::new()
         .cname("alias.test", "domain.test")
         .mx("domain.test", 10, "mx.test")
         .cname("mx.test", "mail.test")
         .a("mail.test", v4("127.0.0.1"));
-    let dns = Dns::serve(zone);
-    let server = Smtpd::serve(Script::polite());
-    let report = visit(&asking(&dns).await, "a@alias.test", server.port(), json!({})).await;
+    let dns = DnsServer::serve(zone);
+    let server = SmtpServer::serve(Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "a@alias.test", server.port(), json!({})).await;
     assert_eq!(report["target"], target("mx.test", "127.0.0.1", server.port()), "{report:#}");
 }
 
 #[tokio::test]
-async fn ip_family_counts_for_every_host() {
+async fn ip_family_applies_to_every_mx_host() {
     let zone = Zone::new().mx("domain.test", 10, "four.test").mx("domain.test", 20, "both.test");
     let zone = zone.a("four.test", v4("127.0.0.1")).a("both.test", v4("127.0.0.1"));
-    let dns = Dns::serve(zone.aaaa("both.test", "::1".parse().expect("an address")));
-    let server = Smtpd::serve_at("[::1]:0".parse().expect("an address"), Script::polite());
-    let report = visit(&asking(&dns).await, "a@domain.test", server.port(), json!({"ip_family": "ipv6"})).await;
+    let dns = DnsServer::serve(zone.aaaa("both.test", "::1".parse().expect("an address")));
+    let server = SmtpServer::serve_at("[::1]:0".parse().expect("an address"), Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"ip_family": "ipv6"})).await;
     let mut expected = target("both.test", "::1", server.port());
     expected["attempts"] = json!([attempt("four.test", None, "four.test has no IPv6 address")]);
     assert_eq!(report["target"], expected, "{report:#}");
@@ -271,17 +274,17 @@ async fn ip_family_counts_for_every_host() {
 }
 
 #[tokio::test]
-async fn the_certificate_must_bear_the_name_of_the_mx_host() {
+async fn the_certificate_is_verified_for_the_name_of_the_mx_host() {
     let ca = Ca::new("Test CA");
     let zone = Zone::new()
         .mx("good.test", 10, "mail.test")
         .mx("bad.test", 10, "other.test")
         .a("mail.test", v4("127.0.0.1"))
         .a("other.test", v4("127.0.0.1"));
-    let dns = Dns::serve(zone);
-    let app = House::default().asking(dns.addr()).trusting(&ca).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().dns_server(dns.addr()).trust(&ca).start().await;
     let identity = ca.issue(Leaf::for_name("mail.test").and_name("bad.test"));
-    let server = Smtpd::serve(Script::polite().with_starttls(identity.server_config()));
+    let server = SmtpServer::serve(Script::compliant().with_starttls(identity.server_config()));
     for (domain, host, errors) in
         [("good.test", "mail.test", json!([])), ("bad.test", "other.test", json!(["wrong_name"]))]
     {
@@ -302,12 +305,13 @@ async fn the_certificate_must_bear_the_name_of_the_mx_host() {
 }
 
 #[tokio::test]
-async fn a_host_that_dns_is_silent_about_does_not_use_up_the_check() {
+async fn an_unresolvable_mx_host_does_not_use_up_the_deadline() {
     for (silent_at, good_at) in [(20, 10), (10, 20)] {
         let zone = Zone::new().mx("domain.test", silent_at, "silent.test").mx("domain.test", good_at, "good.test");
-        let dns = Dns::serve(zone.silent("silent.test").a("good.test", v4("127.0.0.1")));
-        let server = Smtpd::serve(Script::polite());
-        let report = visit(&asking(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 1000})).await;
+        let dns = DnsServer::serve(zone.silent("silent.test").a("good.test", v4("127.0.0.1")));
+        let server = SmtpServer::serve(Script::compliant());
+        let report =
+            visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 1000})).await;
         assert_eq!(report["outcome"], "completed", "{report:#}");
         let mut expected = target("good.test", "127.0.0.1", server.port());
         if silent_at < good_at {
@@ -319,13 +323,13 @@ async fn a_host_that_dns_is_silent_about_does_not_use_up_the_check() {
 }
 
 #[tokio::test]
-async fn a_host_that_never_answers_leaves_time_for_the_next() {
+async fn an_unreachable_mx_host_leaves_time_for_the_next() {
     let zone = Zone::new().mx("domain.test", 10, "first.test").mx("domain.test", 20, "second.test");
-    let dns = Dns::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
+    let dns = DnsServer::serve(zone.a("first.test", v4("127.0.0.2")).a("second.test", v4("127.0.0.3")));
     let port = Port::new();
-    let _swallower = port.swallow("127.0.0.2");
-    let _server = port.serve("127.0.0.3", Script::polite());
-    let report = visit(&asking(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 1500})).await;
+    let _swallower = port.blackhole("127.0.0.2");
+    let _server = port.serve("127.0.0.3", Script::compliant());
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 1500})).await;
     let mut expected = target("second.test", "127.0.0.3", port.number());
     let error = "no answer to the connection attempt";
     expected["attempts"] = json!([attempt("first.test", Some("127.0.0.2"), error)]);
@@ -333,15 +337,15 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_domain_of_a_hundred_hosts_is_tried_within_bounds() {
+async fn a_domain_with_a_hundred_mx_hosts_is_tried_within_limits() {
     let mut zone = Zone::new().truncated("huge.test");
     for host in 0..100u8 {
         let name = format!("mx{host}.huge.test");
         zone = zone.mx("huge.test", host.into(), &name);
         zone = (0..10u8).fold(zone, |zone, last| zone.a(&name, Ipv4Addr::new(127, 2, host, last + 1)));
     }
-    let dns = Dns::serve(zone);
-    let app = asking(&dns).await;
+    let dns = DnsServer::serve(zone);
+    let app = app_with_dns(&dns).await;
     let port = Port::new().number();
     let report = visit(&app, "a@huge.test", port, json!({"timeout_ms": 5000})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
@@ -354,9 +358,9 @@ async fn a_domain_of_a_hundred_hosts_is_tried_within_bounds() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_listed_twice_is_tried_once() {
+async fn a_duplicate_mx_host_is_tried_once() {
     let zone = Zone::new().mx("domain.test", 10, "mail.test").mx("domain.test", 20, "MAIL.test");
-    let dns = Dns::serve(zone.a("mail.test", v4("127.0.0.2")));
-    let report = visit(&asking(&dns).await, "a@domain.test", Port::new().number(), json!({})).await;
+    let dns = DnsServer::serve(zone.a("mail.test", v4("127.0.0.2")));
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", Port::new().number(), json!({})).await;
     assert_eq!(report["target"]["attempts"].as_array().map(Vec::len), Some(1), "{report:#}");
 }

@@ -7,7 +7,7 @@ use smtp_check::sandbox::Sandbox;
 use crate::support::{
     pki::{Ca, Leaf},
     program::{code, program, stderr},
-    smtpd::{Script, Smtpd, Step},
+    smtpd::{Script, SmtpServer, Step},
 };
 
 /// Exit code and line.
@@ -27,7 +27,7 @@ fn plugin(port: u16, arguments: &[&str]) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_answers_by_its_thresholds() {
+async fn thresholds_decide_the_plugin_status() {
     let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox");
     let port = sandbox.addr().port();
     for (arguments, status, text) in [
@@ -48,9 +48,9 @@ async fn a_plugin_answers_by_its_thresholds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_watches_certificates_expire() {
+async fn certificate_expiry_decides_the_plugin_status() {
     let expired =
-        Smtpd::serve(Script::polite().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
+        SmtpServer::serve(Script::compliant().with_starttls(Ca::new("CA").issue(Leaf::for_name("mx.test").expired())));
     for thresholds in [&[][..], &["--cert-warning=14"]] {
         let (code, line) = answer(plugin(expired.port(), &["--starttls"]).args(thresholds));
         assert_eq!(code, 2, "{line}");
@@ -64,15 +64,15 @@ async fn a_plugin_watches_certificates_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_says_stays_in_the_line() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550-5.1.1 a|b=1\r\n550 5.1.1 \x1b[2Jc\r\n"));
+async fn server_text_cannot_break_the_plugin_line() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550-5.1.1 a|b=1\r\n550 5.1.1 \x1b[2Jc\r\n"));
     let (code, line) = answer(&mut plugin(server.port(), &[]));
     assert_eq!(code, 2);
     assert!(line.starts_with("SMTP CRITICAL - rejected at rcptto: 550 5.1.1 a/b=1 \\u{1b}[2Jc|"), "{line}");
 }
 
 #[test]
-fn a_plugin_that_is_of_no_use_is_unknown() {
+fn bad_usage_is_plugin_status_unknown() {
     for (arguments, named) in [
         (&["run", "--nagios", "--port=0"][..], "--port: "),
         (&["run", "--nagios", "--to=a@example.test", "--warning=banner"], "banner=500"),
@@ -96,7 +96,7 @@ fn a_plugin_that_is_of_no_use_is_unknown() {
         assert_eq!(code, 3, "{line}");
         assert!(line.starts_with("SMTP UNKNOWN - ") && line.contains(named), "{named} in {line}");
     }
-    // Whoever asks for help still knows nothing of the server, and thresholds are for plugins only.
+    // `--help` says nothing about the server, and thresholds need `--nagios`.
     let help = program(&["run", "--nagios", "--help"]).output().expect("the program starts");
     assert_eq!((code(&help), stderr(&help).as_str()), (3, ""));
     assert!(String::from_utf8_lossy(&help.stdout).contains("--cert-warning <DAYS>"));

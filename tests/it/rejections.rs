@@ -1,14 +1,14 @@
-//! A server that says no: at every phase, in its own words, and with a polite goodbye.
+//! Rejections: in every phase, with the text of the server, and with QUIT.
 
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Leaf},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
-/// The phases of the check below, in order, with the step at which the server answers each.
+/// The phases of the check below, in order, and the step at which the server replies in each.
 const PHASES: [(&str, Option<Step>); 11] = [
     ("connect", None),
     ("banner", Some(Step::Greeting)),
@@ -23,8 +23,8 @@ const PHASES: [(&str, Option<Step>); 11] = [
     ("body", Some(Step::Body)),
 ];
 
-/// A check with every phase that there is.
-fn everything(server: &Smtpd) -> Value {
+/// A check with every phase.
+fn every_phase(server: &SmtpServer) -> Value {
     json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"})
 }
@@ -36,14 +36,14 @@ struct Said {
     message: &'static str,
 }
 
-/// Rejects at each phase in turn, and looks at all that the report and the server tell of it.
+/// Rejects in each phase in turn, and checks the report and what the server recorded.
 async fn rejected_at_every_phase(said: Said) {
-    let (app, identity) = (App::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
+    let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
     for (index, (phase, step)) in PHASES.into_iter().enumerate() {
         let Some(step) = step else { continue };
-        let polite = Script::polite().with_starttls(&identity).with_credentials("user", "correct horse");
-        let server = Smtpd::serve(polite.on(step, said.reply));
-        let report = app.check(everything(&server)).await;
+        let compliant = Script::compliant().with_starttls(&identity).with_credentials("user", "correct horse");
+        let server = SmtpServer::serve(compliant.on(step, said.reply));
+        let report = app.check(every_phase(&server)).await;
 
         assert_eq!((&report["success"], &report["outcome"]), (&json!(false), &json!("failed")), "{report:#}");
         assert_eq!(
@@ -51,11 +51,11 @@ async fn rejected_at_every_phase(said: Said) {
             json!({"phase": phase, "kind": "rejected", "temporary": said.code / 100 == 4, "code": said.code,
                 "enhanced_code": said.enhanced_code, "message": said.message})
         );
-        // A server that answers 3yz waits for more than a command; QUIT would be taken for that.
+        // After 3yz the server waits for more of the same command, and would take QUIT for that.
         let in_step = said.code / 100 != 3;
         let mut expected: Vec<_> = PHASES[..=index].iter().map(|(name, _)| *name).collect();
         expected.extend(in_step.then_some("quit"));
-        assert_eq!(phases(&report), expected);
+        assert_eq!(phase_names(&report), expected);
         let entry = &report["phases"][index];
         let words = |value: &Value| json!([value["ok"], value["code"], value["enhanced_code"], value["message"]]);
         assert_eq!(words(entry), json!([false, said.code, said.enhanced_code, said.message]));
@@ -71,7 +71,7 @@ async fn rejected_at_every_phase(said: Said) {
 
         let session = server.next_session().await;
         assert_eq!(session.end, if in_step { End::Quit } else { End::Eof }, "{phase}: {session:?}");
-        assert_eq!(session.said("QUIT"), in_step, "{session:?}");
+        assert_eq!(session.has_command("QUIT"), in_step, "{session:?}");
         assert_eq!(session.message.is_some(), phase == "body");
         assert!(session.violations.is_empty(), "{session:?}");
         assert_eq!(server.connections(), 1, "nobody tries again");
@@ -93,20 +93,20 @@ async fn a_permanent_rejection_is_not_temporary() {
 }
 
 #[tokio::test]
-async fn success_in_other_words_is_a_rejection() {
+async fn an_unexpected_2yz_reply_is_a_rejection() {
     let (reply, message) = ("252 2.5.0 Cannot VRFY\r\n", "Cannot VRFY");
     rejected_at_every_phase(Said { reply, code: 252, enhanced_code: Some("2.5.0"), message }).await;
 }
 
 #[tokio::test]
-async fn a_question_that_nobody_expects_is_a_rejection() {
+async fn an_unexpected_3yz_reply_is_a_rejection() {
     rejected_at_every_phase(Said { reply: "399 And now?\r\n", code: 399, enhanced_code: None, message: "And now?" })
         .await;
 }
 
 #[tokio::test]
 async fn the_expected_reply_of_one_phase_is_not_that_of_another() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     for (step, phase, reply) in [
         (Step::Greeting, "banner", "250 hello\r\n"),
         (Step::Ehlo, "ehlo", "220 hello\r\n"),
@@ -117,7 +117,7 @@ async fn the_expected_reply_of_one_phase_is_not_that_of_another() {
         (Step::Body, "body", "251 hello\r\n"),
         (Step::Body, "body", "354 hello\r\n"),
     ] {
-        let server = Smtpd::serve(Script::polite().on(step, reply));
+        let server = SmtpServer::serve(Script::compliant().on(step, reply));
         let report = app.check(json!({"port": server.port()})).await;
         assert_eq!(failure(&report), (phase, "rejected", false), "{reply}: {report:#}");
         assert_eq!(report["failure"]["message"], "hello");
@@ -126,30 +126,31 @@ async fn the_expected_reply_of_one_phase_is_not_that_of_another() {
 
 #[tokio::test]
 async fn a_recipient_may_be_forwarded() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "251 2.1.5 User not local; will forward\r\n"));
-    let report = App::start().await.check(json!({"port": server.port()})).await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "251 2.1.5 User not local; will forward\r\n"));
+    let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
 }
 
 #[tokio::test]
 async fn a_failing_quit_never_fails_a_check() {
-    let app = App::start().await;
-    // How it fails, and whether that is an answer which takes time.
+    let app = TestApp::start().await;
+    // How it fails, and whether there is a reply, which has a time.
     let failing = || {
         [
-            (Act::reply("500 5.5.1 Never heard of it\r\n"), Some(500)),
-            (Act::reply("421 4.3.0 Busy\r\n"), Some(421)),
-            (Act::reply("250 2.0.0 Fine\r\n"), Some(250)),
-            (Act::close(), None),
-            (Act::reset(), None),
-            (Act::garbage(), None),
-            (Act::silence(), None),
+            (Action::reply("500 5.5.1 Never heard of it\r\n"), Some(500)),
+            (Action::reply("421 4.3.0 Busy\r\n"), Some(421)),
+            (Action::reply("250 2.0.0 Fine\r\n"), Some(250)),
+            (Action::close(), None),
+            (Action::reset(), None),
+            (Action::garbage(), None),
+            (Action::silence(), None),
         ]
     };
-    for (script, success) in [(Script::polite(), true), (Script::polite().on(Step::RcptTo, "550 no\r\n"), false)] {
+    for (script, success) in [(Script::compliant(), true), (Script::compliant().on(Step::RcptTo, "550 no\r\n"), false)]
+    {
         for (act, code) in failing() {
             let shown = format!("{act:?}");
-            let server = Smtpd::serve(script.clone().on(Step::Quit, act));
+            let server = SmtpServer::serve(script.clone().on(Step::Quit, act));
             let report = app.check(json!({"port": server.port()})).await;
             assert_eq!(report["success"], success, "{shown}: {report:#}");
             assert_eq!(failure(&report), if success { ("", "", false) } else { ("rcptto", "rejected", false) });
@@ -159,15 +160,15 @@ async fn a_failing_quit_never_fails_a_check() {
             assert_eq!(quit["time_ms"].is_number(), code.is_some(), "{shown}: {quit}");
             assert_eq!(report["metrics"].get("quit_time").is_some(), code.is_some(), "{shown}: {report:#}");
             assert_eq!(report["metrics"]["last_cmd"], if success { "body" } else { "rcptto" });
-            assert!(server.next_session().await.said("QUIT"), "{shown}");
+            assert!(server.next_session().await.has_command("QUIT"), "{shown}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_quit_without_an_answer_is_waited_for_one_second_at_the_most() {
-    let server = Smtpd::serve(Script::polite().on(Step::Quit, Act::silence()));
-    let report = App::start().await.check(json!({"port": server.port(), "timeout_ms": 30000})).await;
+async fn an_unanswered_quit_is_awaited_for_at_most_one_second() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::Quit, Action::silence()));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "timeout_ms": 30000})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let duration = report["metrics"]["duration"].as_f64().expect("a number");
     assert!((1000.0..5000.0).contains(&duration), "{duration}");

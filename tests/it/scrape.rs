@@ -1,4 +1,4 @@
-//! `GET /probe`: what Prometheus asks, and reads.
+//! `GET /probe`: the checks that Prometheus requests, and their metrics.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use smtp_check::check::Modules;
 
 use super::support::{
-    app::{Answer, App, House},
+    app::{TestApp, TestAppBuilder, TestResponse},
     pki::{Ca, Leaf},
-    program::{Served, code, program, stderr},
-    scratch::Scratch,
-    smtpd::{Act, End, Script, Smtpd, Step},
+    program::{ServiceProcess, code, program, stderr},
+    smtpd::{Action, End, Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 /// The service with these modules.
-fn house(modules: Value) -> House {
+fn with_modules(modules: Value) -> TestAppBuilder {
     let Value::Object(modules) = modules else { panic!("tables") };
     let tables = modules.into_iter().map(|(name, table)| (name, table.as_object().expect("a table").clone()));
-    House { modules: Modules::parse(tables, Duration::from_secs(60)).expect("good modules"), ..House::default() }
+    TestApp::builder().modules(Modules::parse(tables, Duration::from_secs(60)).expect("good modules"))
 }
 
-/// The samples of an answer: name and labels as they are written, and the value.
-fn samples(answer: &Answer) -> BTreeMap<String, f64> {
+/// The samples of a response: name and labels as they are written, and the value.
+fn samples(answer: &TestResponse) -> BTreeMap<String, f64> {
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let text = std::str::from_utf8(&answer.body).expect("UTF-8");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -32,7 +32,7 @@ fn samples(answer: &Answer) -> BTreeMap<String, f64> {
         .collect()
 }
 
-async fn ask(app: &App, query: &str, headers: &[(&str, &str)]) -> Answer {
+async fn ask(app: &TestApp, query: &str, headers: &[(&str, &str)]) -> TestResponse {
     let request = Request::get(format!("/probe?{query}")).header("host", "test");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     app.send(request.body(Default::default()).expect("a request")).await
@@ -44,8 +44,8 @@ fn has(samples: &BTreeMap<String, f64>, start: &str) -> bool {
 
 #[tokio::test]
 async fn without_a_module_the_check_ends_after_ehlo() {
-    let server = Smtpd::serve(Script::polite());
-    let app = App::start().await;
+    let server = SmtpServer::serve(Script::compliant());
+    let app = TestApp::start().await;
     let answer = ask(&app, &format!("target=127.0.0.1:{}", server.port()), &[]).await;
     let samples = samples(&answer);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
@@ -62,9 +62,9 @@ async fn without_a_module_the_check_ends_after_ehlo() {
 }
 
 #[tokio::test]
-async fn who_prefers_open_metrics_gets_it() {
-    let server = Smtpd::serve(Script::polite());
-    let app = App::start().await;
+async fn accept_openmetrics_gets_openmetrics() {
+    let server = SmtpServer::serve(Script::compliant());
+    let app = TestApp::start().await;
     let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                       text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     for (accept, media_type) in [
@@ -78,9 +78,9 @@ async fn who_prefers_open_metrics_gets_it() {
 }
 
 #[tokio::test]
-async fn a_rejection_is_a_200_without_success() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 no \"such\" user\r\n"));
-    let app = house(json!({"mail": {"to": "probe@example.test", "from": "a@b.test"}})).open().await;
+async fn a_rejected_check_is_200_with_probe_success_0() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 no \"such\" user\r\n"));
+    let app = with_modules(json!({"mail": {"to": "probe@example.test", "from": "a@b.test"}})).start().await;
     let query = format!("module=mail&target=127.0.0.1:{}&to=nobody%2Bx@example.test", server.port());
     let samples = samples(&ask(&app, &query, &[]).await);
     assert_eq!(samples["probe_success"], 0.0);
@@ -92,13 +92,14 @@ async fn a_rejection_is_a_200_without_success() {
 }
 
 #[tokio::test]
-async fn certificates_are_told_good_or_bad() {
+async fn probe_reports_good_and_bad_certificates() {
     let ca = Ca::new("Example Root");
-    let good = Smtpd::serve(Script::polite().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config()));
+    let good =
+        SmtpServer::serve(Script::compliant().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config()));
     let expired = Leaf::for_name("elsewhere.test").expired().self_signed().server_config();
-    let bad = Smtpd::serve(Script::polite().with_starttls(expired));
+    let bad = SmtpServer::serve(Script::compliant().with_starttls(expired));
     let tls = json!({"tls": {"starttls": true, "tls_server_name": "mx.test", "stop_after": "starttls"}});
-    let app = house(tls).trusting(&ca).open().await;
+    let app = with_modules(tls).trust(&ca).start().await;
 
     let of_good = samples(&ask(&app, &format!("module=tls&target=127.0.0.1:{}", good.port()), &[]).await);
     assert_eq!((of_good["probe_success"], of_good["probe_smtp_certificate_verified"]), (1.0, 1.0));
@@ -122,9 +123,9 @@ async fn certificates_are_told_good_or_bad() {
 }
 
 #[tokio::test]
-async fn prometheus_has_its_answer_before_it_gives_up() {
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let app = App::start().await;
+async fn the_scrape_timeout_header_limits_the_check() {
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let app = TestApp::start().await;
     let query = format!("target=127.0.0.1:{}", silent.port());
     let samples = samples(&ask(&app, &query, &[("x-prometheus-scrape-timeout-seconds", "0.8")]).await);
     assert_eq!((samples["probe_success"], samples["probe_timeout_seconds"]), (0.0, 0.3));
@@ -134,12 +135,12 @@ async fn prometheus_has_its_answer_before_it_gives_up() {
 }
 
 #[tokio::test]
-async fn the_secrets_of_a_module_are_shown_to_nobody() {
+async fn the_secrets_of_a_module_are_never_shown() {
     let (user, password) = ("probe", "open sesame");
     let server =
-        Smtpd::serve(Script::polite().with_credentials(user, password).on(Step::RcptTo, "550 open sesame\r\n"));
+        SmtpServer::serve(Script::compliant().with_credentials(user, password).on(Step::RcptTo, "550 open sesame\r\n"));
     let sasl = json!({"sasl_authentication": "plain", "sasl_user": user, "sasl_password": password, "to": "a@b.test"});
-    let app = house(json!({"submission": sasl})).open().await;
+    let app = with_modules(json!({"submission": sasl})).start().await;
     for debug in ["", "&debug=true"] {
         let query = format!("module=submission&target=127.0.0.1:{}{debug}", server.port());
         let answer = ask(&app, &query, &[]).await;
@@ -149,36 +150,36 @@ async fn the_secrets_of_a_module_are_shown_to_nobody() {
             assert!(!text.contains(secret), "{text}");
         }
         let session = server.next_session().await;
-        assert!(session.said("AUTH") && session.said("RCPT"), "{session:?}");
+        assert!(session.has_command("AUTH") && session.has_command("RCPT"), "{session:?}");
     }
 }
 
 #[tokio::test]
-async fn a_module_gives_its_password_to_no_other_server() {
+async fn the_password_of_a_module_goes_to_no_other_server() {
     let ca = Ca::new("Example Root");
     let serve = |name| {
-        let script = Script::polite().with_starttls(ca.issue(Leaf::for_name(name)).server_config());
-        Smtpd::serve(script.with_credentials("probe", "open sesame"))
+        let script = Script::compliant().with_starttls(ca.issue(Leaf::for_name(name)).server_config());
+        SmtpServer::serve(script.with_credentials("probe", "open sesame"))
     };
-    let (own, strangers) = (serve("smtp.example.test"), serve("stranger.test"));
+    let (own, other) = (serve("smtp.example.test"), serve("stranger.test"));
     let module = json!({
         "starttls": true, "tls_verify": "require", "tls_server_name": "smtp.example.test", "stop_after": "sasl_auth",
         "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "open sesame",
     });
-    let app = house(json!({"submission": module})).trusting(&ca).open().await;
-    for (server, success) in [(&own, 1.0), (&strangers, 0.0)] {
+    let app = with_modules(json!({"submission": module})).trust(&ca).start().await;
+    for (server, success) in [(&own, 1.0), (&other, 0.0)] {
         let samples = samples(&ask(&app, &format!("module=submission&target=127.0.0.1:{}", server.port()), &[]).await);
         assert_eq!(samples["probe_success"], success);
         assert_eq!(samples.contains_key("probe_smtp_failure_info{phase=\"tls\",kind=\"certificate\"}"), success == 0.0);
-        assert_eq!(server.next_session().await.said("AUTH"), success == 1.0);
+        assert_eq!(server.next_session().await.has_command("AUTH"), success == 1.0);
     }
 }
 
 #[tokio::test]
 async fn debug_explains_the_check() {
-    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, "250-mx\r\n250 X \u{1b}[31m\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, "250-mx\r\n250 X \u{1b}[31m\r\n"));
     let sasl = json!({"m": {"stop_after": "ehlo", "ehlo": "probe.test", "sasl_password": "open sesame"}});
-    let app = house(sasl).open().await;
+    let app = with_modules(sasl).start().await;
     let answer = ask(&app, &format!("debug=true&module=m&target=127.0.0.1:{}", server.port()), &[]).await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, Some("text/plain; charset=utf-8")));
     let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -197,8 +198,8 @@ async fn debug_explains_the_check() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_query_is_a_400_that_names_it() {
-    let app = App::start().await;
+async fn an_invalid_query_is_400_with_the_parameter() {
+    let app = TestApp::start().await;
     for (query, headers, pointers) in [
         ("", &[][..], &["/target"][..]),
         ("module=nothing", &[], &["/target", "/module"]),
@@ -226,18 +227,18 @@ async fn what_is_wrong_with_a_query_is_a_400_that_names_it() {
 }
 
 #[tokio::test]
-async fn the_document_shows_what_is_answered() {
+async fn the_documented_example_is_a_real_response() {
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("JSON");
     let responses = &document["paths"]["/probe"]["get"]["responses"];
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let shown = &responses["400"]["content"]["application/problem+json"]["example"];
     assert_eq!(ask(&app, "module=submision", &[]).await.json(), *shown);
 
     let ca = Ca::new("Example Root");
-    let server = Script::polite().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config());
-    let server = Smtpd::serve(server.on(Step::RcptTo, "550 5.1.1 User unknown\r\n"));
+    let server = Script::compliant().with_starttls(ca.issue(Leaf::for_name("mx.test")).server_config());
+    let server = SmtpServer::serve(server.on(Step::RcptTo, "550 5.1.1 User unknown\r\n"));
     let module = json!({"starttls": true, "tls_server_name": "mx.test", "to": "a@b.test", "stop_after": "rcptto"});
-    let app = house(json!({"default": module})).trusting(&ca).open().await;
+    let app = with_modules(json!({"default": module})).trust(&ca).start().await;
     let answer = ask(&app, &format!("target=127.0.0.1:{}", server.port()), &[]).await;
     let described =
         |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
@@ -248,21 +249,18 @@ async fn the_document_shows_what_is_answered() {
 }
 
 #[tokio::test]
-async fn a_check_that_did_not_run_is_no_metric() {
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let mut house = House::default();
-    house.limits.checks_per_target = 1;
-    house.deny = vec!["127.9.0.0/16".parse().expect("a network")];
-    let mut app = house.open().await;
+async fn a_rejected_check_gives_no_metrics() {
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let mut app = TestApp::builder().max_checks_per_target(1).deny(&["127.9.0.0/16"]).start().await;
     assert_eq!(ask(&app, "target=127.9.9.9", &[]).await.status, StatusCode::FORBIDDEN);
 
-    let held = app.hold(&json!({"to": "a@b.test", "target": "127.0.0.1", "port": silent.port()})).await;
-    silent.connected(1).await;
+    let held = app.start_check(json!({"to": "a@b.test", "port": silent.port()})).await;
+    silent.wait_for_open(1).await;
     let query = format!("target=127.0.0.1:{}", silent.port());
     let busy = ask(&app, &query, &[]).await;
     assert_eq!((busy.status, busy.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, Some("1")));
 
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     let draining = ask(&app, &query, &[]).await;
     assert_eq!(draining.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -271,11 +269,9 @@ async fn a_check_that_did_not_run_is_no_metric() {
 }
 
 #[tokio::test]
-async fn checks_of_both_doors_have_one_budget() {
-    let server = Smtpd::serve(Script::polite());
-    let mut house = House::default();
-    house.access.rate_limit = Some("2/h".parse().expect("a rate"));
-    let app = house.open().await;
+async fn probes_and_checks_share_the_rate_limit() {
+    let server = SmtpServer::serve(Script::compliant());
+    let app = TestApp::builder().rate_limit("2/h").start().await;
     let query = format!("target=127.0.0.1:{}", server.port());
     let first = ask(&app, &query, &[]).await;
     assert_eq!((first.status, first.header("ratelimit-policy").is_some()), (StatusCode::OK, true));
@@ -285,13 +281,13 @@ async fn checks_of_both_doors_have_one_budget() {
 
 #[test]
 fn modules_are_read_from_the_settings_file() {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let text = "max_timeout = '5s'\n[modules.mx]\nstop_after = 'banner'\ntimeout_ms = 100\n[modules.login]\n\
                 sasl_authentication = 'plain'\nsasl_user = 'probe'\nsasl_password = 'open sesame'\n";
     let file = scratch.write("settings.toml", text.as_bytes());
     let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
     command.arg("--config").arg(file);
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
     let answer = served.get(&format!("/probe?module=mx&target=127.0.0.1:{port}"), "");
@@ -302,8 +298,8 @@ fn modules_are_read_from_the_settings_file() {
 }
 
 #[test]
-fn a_bad_module_stops_the_start_and_is_named_and_no_password_is() {
-    let scratch = Scratch::new();
+fn a_bad_module_stops_the_start_without_showing_its_password() {
+    let scratch = TempDir::new();
     for (text, parts) in [
         ("[modules.mx]\nprot = 25", &["[modules.mx]", "`prot`", "`port`"][..]),
         ("max_timeout = '1s'\n[modules.mx]\ntimeout_ms = 2000", &["[modules.mx]", "`timeout_ms`", "from 100 to 1000"]),

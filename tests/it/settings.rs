@@ -1,4 +1,4 @@
-//! The layers of the settings, seen from outside: for each kind of setting, which value the running service goes by.
+//! The sources of settings, from outside: for each kind of setting, which value the running service uses.
 
 use std::{
     io::{BufRead, BufReader, ErrorKind, Read, Write},
@@ -11,11 +11,11 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    program::{PATIENCE, Served, code, parts, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, status_and_json, stderr},
+    temp_dir::TempDir,
 };
 
-/// One setting with a value for file, environment and flag, each weaker than the next.
+/// One setting with a value in the file, the environment and the flags; each overrides the one before.
 struct Layered<'a> {
     name: &'a str,
     /// In TOML.
@@ -25,8 +25,8 @@ struct Layered<'a> {
 }
 
 impl Layered<'_> {
-    /// `serve` on a free port with the first so many layers set; with none it has its default.
-    fn command(&self, layers: usize, scratch: &Scratch) -> Command {
+    /// `serve` on a free port with the first `count` sources set; with none it uses the default.
+    fn command(&self, layers: usize, scratch: &TempDir) -> Command {
         let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
         if layers > 0 {
             let file = scratch.write("settings.toml", format!("{} = {}\n", self.name, self.file).as_bytes());
@@ -41,10 +41,10 @@ impl Layered<'_> {
         command
     }
 
-    /// What is seen of the service with its default, with the file, the environment too, and the flag too.
-    fn seen(&self, see: impl Fn(&Served) -> String) -> [String; 4] {
-        let scratch = Scratch::new();
-        [0, 1, 2, 3].map(|layers| see(&Served::start(self.command(layers, &scratch))))
+    /// What the service shows with the default, with the file, with the environment too, and with the flag too.
+    fn seen(&self, see: impl Fn(&ServiceProcess) -> String) -> [String; 4] {
+        let scratch = TempDir::new();
+        [0, 1, 2, 3].map(|layers| see(&ServiceProcess::start(self.command(layers, &scratch))))
     }
 }
 
@@ -57,7 +57,7 @@ fn flag(name: &str) -> String {
 }
 
 #[test]
-fn a_size_is_taken_from_the_strongest_layer() {
+fn size_setting_takes_the_strongest_source() {
     let max_body = Layered { name: "max_body", file: "'2KiB'", environment: "3KiB", flag: "4KiB" };
     let seen = max_body.seen(|served| {
         let mut caller = TcpStream::connect(served.address).expect("it listens");
@@ -66,13 +66,13 @@ fn a_size_is_taken_from_the_strongest_layer() {
         write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\n\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");
-        parts(&answer).1["detail"].as_str().unwrap_or_default().to_owned()
+        status_and_json(&answer).1["detail"].as_str().unwrap_or_default().to_owned()
     });
     assert_eq!(seen, [1_048_576, 2048, 3072, 4096].map(|bytes| format!("the body may have {bytes} bytes")));
 }
 
 #[test]
-fn a_duration_is_taken_from_the_strongest_layer() {
+fn duration_setting_takes_the_strongest_source() {
     let max_timeout = Layered { name: "max_timeout", file: "'1s'", environment: "2s", flag: "3500ms" };
     let seen = max_timeout.seen(|served| {
         let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
@@ -82,7 +82,7 @@ fn a_duration_is_taken_from_the_strongest_layer() {
 }
 
 #[test]
-fn a_list_is_taken_from_the_strongest_layer_as_a_whole() {
+fn list_setting_takes_the_whole_list_of_the_strongest_source() {
     let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     let ports = listeners.each_ref().map(|listener| listener.local_addr().expect("bound").port());
     let [one, two, three, four] = ports;
@@ -92,7 +92,7 @@ fn a_list_is_taken_from_the_strongest_layer_as_a_whole() {
         environment: &format!("{two},{three}"),
         flag: &four.to_string(),
     };
-    let allowed = |served: &Served, port: u16| {
+    let allowed = |served: &ServiceProcess, port: u16| {
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 100});
         served.post("", &check).0 != 403
     };
@@ -102,23 +102,23 @@ fn a_list_is_taken_from_the_strongest_layer_as_a_whole() {
 }
 
 #[test]
-fn a_number_is_taken_from_the_strongest_layer() {
+fn number_setting_takes_the_strongest_source() {
     let most = Layered { name: "max_checks_per_target", file: "1", environment: "2", flag: "3" };
     let seen = most.seen(|served| {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = silent.local_addr().expect("bound").port();
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 60_000});
-        let callers: Vec<TcpStream> = (0..5).map(|_| served.begin("", &check)).collect();
+        let callers: Vec<TcpStream> = (0..5).map(|_| served.start_check("", &check)).collect();
         running(&silent, callers).to_string()
     });
     assert_eq!(seen, ["5", "1", "2", "3"]);
 }
 
-/// How many of the callers' checks run, once every other one has been refused.
+/// How many checks run after all others were rejected.
 fn running(silent: &TcpListener, callers: Vec<TcpStream>) -> usize {
     silent.set_nonblocking(true).expect("settable");
     callers.iter().for_each(|caller| caller.set_nonblocking(true).expect("settable"));
-    let (mut clients, deadline) = (Vec::new(), Instant::now() + PATIENCE);
+    let (mut clients, deadline) = (Vec::new(), Instant::now() + WAIT_TIMEOUT);
     loop {
         clients.extend(silent.accept().ok());
         let is_answered =
@@ -133,8 +133,8 @@ fn running(silent: &TcpListener, callers: Vec<TcpStream>) -> usize {
 }
 
 #[test]
-fn a_path_is_taken_from_the_strongest_layer() {
-    let scratch = Scratch::new();
+fn path_setting_takes_the_strongest_source() {
+    let scratch = TempDir::new();
     // SHA-256 of `alpha`, `beta`, and `open sesame`.
     let tokens = [
         ("alpha", "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8"),
@@ -144,7 +144,7 @@ fn a_path_is_taken_from_the_strongest_layer() {
     let files = tokens.map(|(token, digest)| scratch.write(token, format!("one:{digest}\n").as_bytes()));
     let [file, environment, flag] = files.each_ref().map(|path| path.to_str().expect("UTF-8"));
     let tokens_file = Layered { name: "tokens_file", file: &format!("'{file}'"), environment, flag };
-    let opens = |served: &Served, token: &str| {
+    let opens = |served: &ServiceProcess, token: &str| {
         served.get("/openapi.json", &format!("Authorization: Bearer {token}\r\n")).starts_with("HTTP/1.1 200 ")
     };
     let seen = tokens_file
@@ -153,9 +153,9 @@ fn a_path_is_taken_from_the_strongest_layer() {
 }
 
 #[test]
-fn a_word_is_taken_from_the_strongest_layer() {
+fn word_setting_takes_the_strongest_source() {
     let log_format = Layered { name: "log_format", file: "'text'", environment: "json", flag: "text" };
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let seen = [0, 1, 2, 3].map(|layers| {
         let lines = logged_at_the_start(log_format.command(layers, &scratch));
         serde_json::from_str::<Value>(lines.last().expect("it listens")).is_ok()
@@ -163,7 +163,7 @@ fn a_word_is_taken_from_the_strongest_layer() {
     assert_eq!(seen, [true, false, true, false], "JSON is what a pipe gets");
 }
 
-/// What is logged, up to the line that says that the service listens.
+/// The log up to the line that says that the service listens.
 fn logged_at_the_start(mut command: Command) -> Vec<String> {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let mut lines = Vec::new();
@@ -180,8 +180,8 @@ fn logged_at_the_start(mut command: Command) -> Vec<String> {
 }
 
 #[test]
-fn a_switch_is_taken_from_the_strongest_layer() {
-    let scratch = Scratch::new();
+fn switch_setting_takes_the_strongest_source() {
+    let scratch = TempDir::new();
     for (file, environment, flag, allowed) in [
         (None, None, false, false),
         (Some("true"), None, false, true),
@@ -189,7 +189,7 @@ fn a_switch_is_taken_from_the_strongest_layer() {
         (Some("false"), Some("true"), false, true),
         (Some("false"), Some("off"), true, true),
     ] {
-        // Whoever is allowed gets as far as to the certificates, and no port is bound.
+        // With permission the start gets as far as the certificates, and no port is bound.
         let mut command = program(&["--listen", "0.0.0.0:2580", "--ca-file", "/nonexistent.pem"]);
         if let Some(value) = file {
             let path = scratch.write("settings.toml", format!("allow_unauthenticated = {value}\n").as_bytes());
@@ -204,7 +204,7 @@ fn a_switch_is_taken_from_the_strongest_layer() {
     }
 }
 
-/// Every setting with a value that it cannot have.
+/// Every setting with an invalid value.
 const BAD: &[(&str, &str)] = &[
     ("listen", "localhost"),
     ("allow_unauthenticated", "perhaps"),
@@ -234,9 +234,9 @@ const BAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
-    let scratch = Scratch::new();
-    // A port that is taken: whoever got as far as to bind it would complain about that, and with code 1.
+fn a_bad_value_in_any_source_is_named_and_no_port_is_bound() {
+    let scratch = TempDir::new();
+    // A port in use: a program that gets as far as binding it would complain about the port, with code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = taken.local_addr().expect("bound").to_string();
     for (name, bad) in BAD.iter().copied().chain([("log_format", "xml")]) {
@@ -260,7 +260,7 @@ fn a_bad_value_is_named_in_whatever_layer_it_is_and_no_port_is_bound() {
 }
 
 #[test]
-fn help_does_not_show_what_may_hold_a_password() {
+fn help_shows_no_value_of_secret_variables() {
     let mut command = program(&["serve", "--help"]);
     command.env("SMTP_CHECK_OTLP_ENDPOINT", "http://user:kestrel-nine@127.0.0.1:4317");
     let output = command.output().expect("the program starts");
@@ -269,20 +269,20 @@ fn help_does_not_show_what_may_hold_a_password() {
 }
 
 #[test]
-fn an_empty_variable_is_an_unset_one() {
-    let scratch = Scratch::new();
+fn an_empty_variable_counts_as_unset() {
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"max_timeout = '2s'\n");
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--config", file.to_str().expect("UTF-8")]);
     let settings = BAD.iter().map(|(name, _)| *name);
     command.envs(settings.chain(["log_format", "config", "sasl_password"]).map(|name| (variable(name), "")));
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let (_, problem) = served.post("", &json!({"to": "a@example.test", "timeout_ms": 0}));
     let detail = &problem["errors"][0]["detail"];
     assert_eq!(*detail, json!("must be a whole number from 100 to 2000"), "a weaker layer counts then");
 }
 
 #[test]
-fn a_misspelt_variable_is_warned_of_by_name() {
+fn a_misspelt_variable_gives_a_warning() {
     let warnings = |variables: &[(&str, &str)]| -> Vec<Value> {
         let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
         command.envs(variables.iter().copied());
@@ -299,7 +299,7 @@ fn a_misspelt_variable_is_warned_of_by_name() {
         (&json!("SMTP_CHECK_TOKEN_FILE"), &json!("SMTP_CHECK_TOKENS_FILE"))
     );
 
-    // What Kubernetes sets for a Service called smtp-check, and what is unset.
+    // What Kubernetes sets for a Service called smtp-check, and variables with empty values.
     let warned = warnings(&[
         ("SMTP_CHECK_SERVICE_HOST", "192.0.2.1"),
         ("SMTP_CHECK_SERVICE_PORT", "80"),
@@ -312,8 +312,8 @@ fn a_misspelt_variable_is_warned_of_by_name() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_with_the_nearest_name() {
-    let scratch = Scratch::new();
+fn an_unknown_key_is_rejected_with_a_suggestion() {
+    let scratch = TempDir::new();
     for (text, named) in [
         ("max_chekcs = 5", &["`max_chekcs`", "`max_checks`"][..]),
         ("target-ports = [25]", &["`target-ports`", "`target_ports`"]),
@@ -331,7 +331,7 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn an_address_beyond_loopback_needs_tokens_or_a_word_that_it_is_meant() {
+fn listening_beyond_loopback_needs_tokens_or_allow_unauthenticated() {
     for address in ["0.0.0.0:2580", "[::]:2580", "192.0.2.1:2580"] {
         let output = program(&["serve", "--listen", address]).output().expect("the program starts");
         assert_eq!(code(&output), 2);

@@ -1,14 +1,14 @@
-//! STARTTLS and implicit TLS: what is in clear, what is inside, and that nothing is in clear which should be inside.
+//! STARTTLS and implicit TLS: what is sent in clear text and what inside TLS, and that secrets are never in clear text.
 
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, House, failure, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names},
+    dns::{DnsServer, Zone},
     pki::{Ca, Identity, Leaf},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
 fn identity() -> Identity {
@@ -17,13 +17,13 @@ fn identity() -> Identity {
 
 #[tokio::test]
 async fn a_message_is_delivered_inside_tls() {
-    let server = Smtpd::serve(Script::polite().with_starttls(identity()));
-    let report = App::start().await.check(json!({"port": server.port(), "starttls": true})).await;
+    let server = SmtpServer::serve(Script::compliant().with_starttls(identity()));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "starttls": true})).await;
 
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let expected =
         ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"];
-    assert_eq!(phases(&report), expected);
+    assert_eq!(phase_names(&report), expected);
     for phase in report["phases"].as_array().expect("phases") {
         assert_eq!(phase["ok"], true, "{phase}");
         let name = phase["name"].as_str().expect("a name");
@@ -38,12 +38,12 @@ async fn a_message_is_delivered_inside_tls() {
 
 #[tokio::test]
 async fn a_message_is_delivered_by_implicit_tls() {
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(identity()));
-    let report = App::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(identity()));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
 
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let expected = ["connect", "tls", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"];
-    assert_eq!(phases(&report), expected);
+    assert_eq!(phase_names(&report), expected);
     let metrics = report["metrics"].as_object().expect("metrics");
     assert!(!metrics.contains_key("starttls_time") && !metrics.contains_key("ehlo_tls_time"), "{report:#}");
     let session = server.next_session().await;
@@ -52,22 +52,22 @@ async fn a_message_is_delivered_by_implicit_tls() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_never_goes_on_in_clear() {
-    let app = App::start().await;
+async fn a_rejected_starttls_never_continues_in_clear_text() {
+    let app = TestApp::start().await;
     for (reply, code, temporary) in [
         ("454 4.7.0 TLS not available\r\n", 454, true),
         ("502 5.5.1 Not implemented\r\n", 502, false),
         ("250 2.0.0 Whatever\r\n", 250, false),
     ] {
-        let polite = Script::polite().with_starttls(identity()).with_credentials("user", "correct horse");
-        let server = Smtpd::serve(polite.on(Step::StartTls, reply));
+        let compliant = Script::compliant().with_starttls(identity()).with_credentials("user", "correct horse");
+        let server = SmtpServer::serve(compliant.on(Step::StartTls, reply));
         let report = app
             .check(json!({"port": server.port(), "starttls": true,
                 "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"}))
             .await;
         assert_eq!(failure(&report), ("starttls", "rejected", temporary), "{report:#}");
         assert_eq!(report["failure"]["code"], code);
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "starttls", "quit"]);
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "starttls", "quit"]);
         assert_eq!((&report["tls"], &report["metrics"]["cert_error"]), (&json!(null), &json!(null)));
         assert_eq!(server.next_session().await.commands(), ["EHLO noit.local", "STARTTLS", "QUIT"]);
     }
@@ -75,14 +75,14 @@ async fn a_refused_upgrade_never_goes_on_in_clear() {
 
 #[tokio::test]
 async fn starttls_is_tried_though_it_is_not_offered() {
-    let app = App::start().await;
-    let refusing = Smtpd::serve(Script::polite());
+    let app = TestApp::start().await;
+    let refusing = SmtpServer::serve(Script::compliant());
     let report = app.check(json!({"port": refusing.port(), "starttls": true})).await;
     assert_eq!(failure(&report), ("starttls", "rejected", false), "{report:#}");
     assert_eq!(report["failure"]["code"], 502);
 
-    let upgrading = Act::reply("220 2.0.0 Surprise\r\n").then_tls(identity());
-    let server = Smtpd::serve(Script::polite().on(Step::StartTls, upgrading));
+    let upgrading = Action::reply("220 2.0.0 Surprise\r\n").then_tls(identity());
+    let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, upgrading));
     let report = app.check(json!({"port": server.port(), "starttls": true})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert_eq!(report["capabilities"]["before_tls"].get("STARTTLS"), None);
@@ -90,38 +90,38 @@ async fn starttls_is_tried_though_it_is_not_offered() {
 }
 
 #[tokio::test]
-async fn bytes_behind_the_answer_to_starttls_are_not_carried_into_tls() {
-    let injected = Act::reply("220 2.0.0 Go\r\n250-mx.test\r\n250 X-INJECTED\r\n").then_tls(identity());
-    let server = Smtpd::serve(Script::polite().on(Step::StartTls, injected));
-    let report = App::start().await.check(json!({"port": server.port(), "starttls": true})).await;
+async fn bytes_after_the_starttls_reply_are_not_carried_into_tls() {
+    let injected = Action::reply("220 2.0.0 Go\r\n250-mx.test\r\n250 X-INJECTED\r\n").then_tls(identity());
+    let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, injected));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "starttls": true})).await;
     assert_eq!(failure(&report), ("starttls", "protocol", false), "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "starttls"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "starttls"]);
     assert_eq!(report["phases"][3]["ok"], false);
     assert!(!report.to_string().contains("X-INJECTED"), "{report:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_that_speaks_in_clear_where_tls_was_expected_fails_the_handshake() {
-    let server = Smtpd::serve(Script::polite());
-    let app = App::start().await;
-    // Whether the greeting is there before the handshake begins is chance.
+async fn plain_text_instead_of_implicit_tls_fails_the_handshake() {
+    let server = SmtpServer::serve(Script::compliant());
+    let app = TestApp::start().await;
+    // It is chance whether the greeting arrives before the handshake begins.
     for _ in 0..200 {
         let report = app.check(json!({"port": server.port(), "implicit_tls": true})).await;
         assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
-        assert_eq!(phases(&report), ["connect", "tls", "banner"], "{report:#}");
+        assert_eq!(phase_names(&report), ["connect", "tls", "banner"], "{report:#}");
         assert_eq!(report["tls"], json!(null));
         assert_eq!(report["metrics"].get("banner_time"), None);
     }
 }
 
 #[tokio::test]
-async fn capabilities_are_kept_apart_and_as_the_server_wrote_them() {
+async fn capabilities_before_and_after_tls_are_reported_apart() {
     let before = "250-mx.test at your service\r\n250-size 10240000\r\n250-X-UNKNOWN  two  words\r\n250-AUTH=LOGIN\r\n\
                   250-\r\n250-AUTH PLAIN\r\n250-AUTH LOGIN\r\n250 STARTTLS\r\n";
     let inside = "250-mx.test at your service\r\n250-XCLIENT NAME ADDR\r\n250 SIZE\r\n";
-    let script = Script::polite().with_starttls(identity()).on(Step::Ehlo, before).on(Step::EhloTls, inside);
-    let server = Smtpd::serve(script);
-    let report = App::start().await.check(json!({"port": server.port(), "starttls": true})).await;
+    let script = Script::compliant().with_starttls(identity()).on(Step::Ehlo, before).on(Step::EhloTls, inside);
+    let server = SmtpServer::serve(script);
+    let report = TestApp::start().await.check(json!({"port": server.port(), "starttls": true})).await;
     assert_eq!(
         report["capabilities"],
         json!({
@@ -132,43 +132,44 @@ async fn capabilities_are_kept_apart_and_as_the_server_wrote_them() {
 }
 
 #[tokio::test]
-async fn capabilities_stand_on_the_side_of_the_handshake_where_they_were_said() {
-    let app = App::start().await;
+async fn capabilities_are_assigned_to_their_side_of_the_handshake() {
+    let app = TestApp::start().await;
     let ehlo = "250-mx.test\r\n250 X-HELLO\r\n";
     let offered = json!({"X-HELLO": ""});
     let cases: [(Script, Value, Value); 4] = [
-        (Script::polite(), json!({}), json!({"before_tls": offered, "after_tls": null})),
+        (Script::compliant(), json!({}), json!({"before_tls": offered, "after_tls": null})),
         (
-            Script::polite().with_implicit_tls(identity()),
+            Script::compliant().with_implicit_tls(identity()),
             json!({"implicit_tls": true}),
             json!({"before_tls": null, "after_tls": offered}),
         ),
         (
-            Script::polite().on(Step::StartTls, "454 no\r\n"),
+            Script::compliant().on(Step::StartTls, "454 no\r\n"),
             json!({"starttls": true}),
             json!({"before_tls": offered, "after_tls": null}),
         ),
         (
-            Script::polite().with_starttls(identity()).on(Step::EhloTls, "250 mx.test\r\n"),
+            Script::compliant().with_starttls(identity()).on(Step::EhloTls, "250 mx.test\r\n"),
             json!({"starttls": true}),
             json!({"before_tls": offered, "after_tls": {}}),
         ),
     ];
     for (script, mut parameters, capabilities) in cases {
-        let server = Smtpd::serve(script.on(Step::Ehlo, ehlo));
+        let server = SmtpServer::serve(script.on(Step::Ehlo, ehlo));
         parameters["port"] = json!(server.port());
         let report = app.check(parameters).await;
         assert_eq!(report["capabilities"], capabilities, "{report:#}");
     }
-    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, "550 no\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, "550 no\r\n"));
     let report = app.check(json!({"port": server.port()})).await;
     assert_eq!(report["capabilities"], json!({"before_tls": null, "after_tls": null}));
 }
 
 #[tokio::test]
-async fn the_name_asked_for_is_the_targets_or_the_given_one_and_never_an_address() {
-    let dns = Dns::serve(Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).a("xn--bcher-kva.test", Ipv4Addr::LOCALHOST));
-    let app = House::default().asking(dns.addr()).open().await;
+async fn sni_is_the_target_or_tls_server_name_and_never_an_address() {
+    let dns =
+        DnsServer::serve(Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).a("xn--bcher-kva.test", Ipv4Addr::LOCALHOST));
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let cases = [
         (json!({"target": "mx.test"}), Some("mx.test"), "mx.test"),
         (json!({"target": "mx.test", "tls_server_name": "other.test"}), Some("other.test"), "other.test"),
@@ -180,9 +181,10 @@ async fn the_name_asked_for_is_the_targets_or_the_given_one_and_never_an_address
     ];
     for implicit in [false, true] {
         for (parameters, sni, server_name) in &cases {
-            let polite = Script::polite();
-            let script = if implicit { polite.with_implicit_tls(identity()) } else { polite.with_starttls(identity()) };
-            let server = Smtpd::serve(script);
+            let compliant = Script::compliant();
+            let script =
+                if implicit { compliant.with_implicit_tls(identity()) } else { compliant.with_starttls(identity()) };
+            let server = SmtpServer::serve(script);
             let mut parameters = parameters.clone();
             parameters["port"] = json!(server.port());
             parameters[if implicit { "implicit_tls" } else { "starttls" }] = json!(true);
@@ -196,12 +198,12 @@ async fn the_name_asked_for_is_the_targets_or_the_given_one_and_never_an_address
 
 #[tokio::test]
 async fn the_report_names_version_and_cipher() {
-    let (app, identity) = (App::start().await, identity());
+    let (app, identity) = (TestApp::start().await, identity());
     for (config, version, cipher) in [
         (identity.server_config_tls13(), "TLSv1.3", "TLS_AES_256_GCM_SHA384"),
         (identity.server_config_tls12(), "TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
     ] {
-        let server = Smtpd::serve(Script::polite().with_starttls(config));
+        let server = SmtpServer::serve(Script::compliant().with_starttls(config));
         let report = app.check(json!({"port": server.port(), "starttls": true})).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         assert_eq!((&report["tls"]["version"], &report["tls"]["cipher"]), (&json!(version), &json!(cipher)));
@@ -209,11 +211,11 @@ async fn the_report_names_version_and_cipher() {
 }
 
 #[tokio::test]
-async fn the_name_asked_for_is_that_of_the_mail_exchanger() {
+async fn sni_is_the_name_of_the_mx_host() {
     let zone = Zone::new().mx("example.test", 10, "mx.test").a("mx.test", Ipv4Addr::LOCALHOST);
-    let (dns, ca) = (Dns::serve(zone), Ca::new("Test CA"));
-    let app = House::default().asking(dns.addr()).trusting(&ca).open().await;
-    let server = Smtpd::serve(Script::polite().with_starttls(ca.issue(Leaf::for_name("mx.test"))));
+    let (dns, ca) = (DnsServer::serve(zone), Ca::new("Test CA"));
+    let app = TestApp::builder().dns_server(dns.addr()).trust(&ca).start().await;
+    let server = SmtpServer::serve(Script::compliant().with_starttls(ca.issue(Leaf::for_name("mx.test"))));
     let parameters = json!({"to": "a@example.test", "port": server.port(), "starttls": true, "tls_verify": "require"});
     let report = app.post(&parameters).await.json();
     assert_eq!(
@@ -226,12 +228,12 @@ async fn the_name_asked_for_is_that_of_the_mail_exchanger() {
 }
 
 #[tokio::test]
-async fn talk_before_the_command_is_found_out_inside_tls_too() {
-    let server = Smtpd::serve(
-        Script::polite().with_starttls(identity()).on(Step::MailFrom, "250 2.1.0 Ok\r\n250 2.1.5 Ok in advance\r\n"),
+async fn an_unsolicited_reply_inside_tls_is_detected() {
+    let server = SmtpServer::serve(
+        Script::compliant().with_starttls(identity()).on(Step::MailFrom, "250 2.1.0 Ok\r\n250 2.1.5 Ok in advance\r\n"),
     );
-    let report = App::start().await.check(json!({"port": server.port(), "starttls": true})).await;
+    let report = TestApp::start().await.check(json!({"port": server.port(), "starttls": true})).await;
     assert_eq!(failure(&report), ("rcptto", "protocol", false), "{report:#}");
     let session = server.next_session().await;
-    assert!(!session.said("RCPT") && !session.said("QUIT"), "{session:?}");
+    assert!(!session.has_command("RCPT") && !session.has_command("QUIT"), "{session:?}");
 }

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use smtp_check::sandbox::Sandbox;
 
 use crate::support::{
-    program::{code, program, scripted, stderr},
-    smtpd::{Act, Script, Smtpd, Step},
+    program::{code, in_terminal, interruptible_program, stderr},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 async fn sandbox() -> Sandbox {
     Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox")
 }
 
-/// `run`, for a terminal that can do all that is asked of it. CI is there as on the machines that test, where it must change nothing.
+/// `run` for a terminal with all features. `CI` is set as on CI machines, where it must change nothing.
 fn run(port: u16, arguments: &[&str]) -> Command {
-    let mut command = program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
+    let mut command = interruptible_program(&["run", "--target=127.0.0.1", &format!("--port={port}")]);
     command.args(arguments).env("TERM", "xterm").env("LC_ALL", "C.UTF-8").env("CI", "true");
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(name);
@@ -27,14 +27,14 @@ fn run(port: u16, arguments: &[&str]) -> Command {
     command
 }
 
-/// Exit code, and what was written to the terminal, with its line ends made plain.
+/// Exit code, and the output on the terminal with LF as line end.
 fn on_a_terminal(command: &Command, columns: u16, lines: u16) -> (i32, String) {
-    let output = scripted(command, columns, lines).output().expect("script, which tests/install brings");
+    let output = in_terminal(command, columns, lines).output().expect("script, which tests/install brings");
     (code(&output), String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n"))
 }
 
-/// What a terminal that was cleared before shows of this text in the end, without colour.
-fn left(text: &str) -> String {
+/// The final screen of a terminal that was clear before this output, without colour.
+fn final_screen(text: &str) -> String {
     let (mut rows, mut row, mut column) = (vec![Vec::new()], 0_usize, 0);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -53,7 +53,7 @@ fn left(text: &str) -> String {
                         rows.truncate(row + 1);
                         rows[row].truncate(column);
                     }
-                    // Colours, and whether lines wrap.
+                    // Colours, and line wrapping.
                     _ => {}
                 }
             }
@@ -76,15 +76,15 @@ const PHASES: [&str; 11] =
     ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "mailfrom", "rcptto", "data", "body", "quit"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_terminal_gets_a_picture_and_a_report_to_read() {
+async fn a_terminal_gets_a_diagram_and_a_readable_report() {
     let sandbox = sandbox().await;
     let port = sandbox.addr().port();
     let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--starttls"]), 120, 40);
     assert_eq!(code, 0, "{text}");
-    let left = left(&text);
-    let first_words: Vec<_> = left.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(first_words[..11], PHASES, "{left}");
-    for line in left.lines().take(11) {
+    let final_screen = final_screen(&text);
+    let first_words: Vec<_> = final_screen.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(first_words[..11], PHASES, "{final_screen}");
+    for line in final_screen.lines().take(11) {
         assert!(line.contains(" ms  ") && line.contains(['█', '▏', '▎', '▍', '▌', '▋', '▊', '▉']), "{line}");
         assert!(line.chars().count() <= 120, "{line}");
     }
@@ -96,14 +96,14 @@ async fn a_terminal_gets_a_picture_and_a_report_to_read() {
         "unknown issuer",
         "queue id",
     ] {
-        assert!(left.contains(part), "{part} in {left}");
+        assert!(final_screen.contains(part), "{part} in {final_screen}");
     }
     assert!(text.contains("\x1b[32m") && !text.contains("\x1b[31m"), "green, and nothing red: {text}");
 
     let (code, text) = on_a_terminal(&run(port, &["--to=nobody@sandbox.test"]), 120, 40);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("\x1b[31m! rcptto"), "{text}");
-    assert!(self::left(&text).contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
+    assert!(self::final_screen(&text).contains("rejected at rcptto, permanent: 550 5.1.1"), "{text}");
 
     let (code, text) = on_a_terminal(&run(port, &["--to=you@sandbox.test", "--json", "--stop-after=ehlo"]), 80, 24);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -111,7 +111,7 @@ async fn a_terminal_gets_a_picture_and_a_report_to_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn less_of_a_terminal_gets_less_of_a_picture() {
+async fn a_limited_terminal_gets_a_simpler_diagram() {
     let sandbox = sandbox().await;
     let run = |name: &str, value: &str| {
         let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--starttls"]);
@@ -121,7 +121,7 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
     let (_, text) = on_a_terminal(&run("NO_COLOR", "1"), 100, 40);
     assert!(text.contains("\x1b[K") && !text.contains("\x1b[32m"), "{text}");
 
-    // Nothing moves the cursor, and each phase is a line.
+    // No cursor movements: each phase is a line.
     for (command, columns, lines) in [(run("TERM", "dumb"), 100, 40), (run("NO_COLOR", "1"), 100, 10)] {
         let (code, text) = on_a_terminal(&command, columns, lines);
         assert_eq!((code, text.contains('\x1b')), (0, false), "{text}");
@@ -130,17 +130,20 @@ async fn less_of_a_terminal_gets_less_of_a_picture() {
     }
 
     let (_, text) = on_a_terminal(&run("LC_ALL", "C"), 100, 40);
-    assert!(text.contains('#') && left(&text).lines().take(11).all(|line| line.is_ascii()), "{text}");
+    assert!(text.contains('#') && final_screen(&text).lines().take(11).all(|line| line.is_ascii()), "{text}");
     let (_, text) = on_a_terminal(&run("LC_ALL", "C.UTF-8"), 40, 40);
-    assert!(left(&text).lines().take(11).all(|line| line.chars().count() <= 40 && !line.contains('█')), "{text}");
+    assert!(
+        final_screen(&text).lines().take(11).all(|line| line.chars().count() <= 40 && !line.contains('█')),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phase_is_on_the_terminal_before_the_next_is_over() {
-    let server = Smtpd::serve(Script::polite().on(Step::MailFrom, Act::silence()));
+async fn each_phase_is_shown_when_it_ends() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
     let mut terminal = Terminal::start(&run(server.port(), &["--to=a@example.test", "--timeout-ms=60000"]));
-    terminal.until("mailfrom");
-    let shown = left(&terminal.shown);
+    terminal.wait_for_text("mailfrom");
+    let shown = final_screen(&terminal.shown);
     assert!(shown.contains("ehlo") && shown.contains(" 250 ") && shown.contains("..."), "{shown}");
     terminal.interrupt();
     server.next_session().await;
@@ -154,17 +157,17 @@ struct Terminal {
 
 impl Terminal {
     fn start(command: &Command) -> Self {
-        let mut script = scripted(command, 100, 40);
+        let mut script = in_terminal(command, 100, 40);
         let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
         Self { script, shown: String::new() }
     }
 
-    /// Reads until this is shown. A program that never shows it is ended by its own timeout.
-    fn until(&mut self, text: &str) {
-        self.until_so_often(text, 1);
+    /// Reads until this text is shown. A program that never shows it is ended by its own timeout.
+    fn wait_for_text(&mut self, text: &str) {
+        self.wait_for_texts(text, 1);
     }
 
-    fn until_so_often(&mut self, text: &str, times: usize) {
+    fn wait_for_texts(&mut self, text: &str, times: usize) {
         let stdout = self.script.stdout.as_mut().expect("piped");
         let mut some = [0; 4096];
         while self.shown.matches(text).count() < times {
@@ -197,14 +200,14 @@ impl Drop for Terminal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_on_a_terminal_ends_with_a_summary() {
+async fn watch_on_a_terminal_ends_with_a_summary() {
     let sandbox = sandbox().await;
     let arguments = ["--to=you@sandbox.test", "--watch=50ms"];
     let mut terminal = Terminal::start(&run(sandbox.addr().port(), &arguments));
-    terminal.until_so_often("  \x1b[32mdelivered", 3);
+    terminal.wait_for_texts("  \x1b[32mdelivered", 3);
     terminal.interrupt();
     let (code, text) = terminal.end();
-    let summary = left(&text);
+    let summary = final_screen(&text);
     assert_eq!(code, 0, "{text}");
     assert!(summary.contains(" checks, none failed\n") && summary.contains("median"), "{text}");
     for name in ["connect", "banner", "body", "duration"] {
@@ -213,7 +216,7 @@ async fn watching_on_a_terminal_ends_with_a_summary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_in_a_pipe_is_a_report_a_line() {
+async fn watch_in_a_pipe_prints_one_json_report_per_line() {
     let sandbox = sandbox().await;
     let mut command = run(sandbox.addr().port(), &["--to=nobody@sandbox.test", "--watch=50ms"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -236,15 +239,15 @@ async fn watching_in_a_pipe_is_a_report_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_without_a_check_that_ended_is_no_success() {
-    let server = Smtpd::serve(Script::polite().on(Step::Greeting, Act::silence()));
+async fn watch_without_a_finished_check_exits_with_code_1() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::Greeting, Action::silence()));
     let arguments = ["--to=a@example.test", "--timeout-ms=60000", "--watch=50ms"];
     let mut child = run(server.port(), &arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-    server.connected(1).await;
+    server.wait_for_open(1).await;
     interrupt(&child);
     let mut summary = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut summary).expect("UTF-8");
@@ -258,7 +261,7 @@ fn interrupt(child: &Child) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_ends_when_nobody_reads_it_or_it_may_not_go_on() {
+async fn watch_ends_on_a_closed_pipe_and_on_a_forbidden_target() {
     let sandbox = sandbox().await;
     let mut command = run(sandbox.addr().port(), &["--to=you@sandbox.test", "--watch=10ms"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");

@@ -1,4 +1,4 @@
-//! Traces: what a collector gets of a check.
+//! Traces: what a collector receives about a check.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::support::{
     collector::{Collector, texts},
-    program::{Served, program},
-    smtpd::{Script, Smtpd, Step},
+    program::{ServiceProcess, program},
+    smtpd::{Script, SmtpServer, Step},
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -26,7 +26,8 @@ fn failed(span: &Span) -> bool {
     span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32)
 }
 
-/// Runs one check by a service that sends its traces to a collector, and ends both: the report, and what the collector got.
+/// Runs one check by a service that exports traces to a collector, ends both, and returns the report and what the
+/// collector received.
 async fn traced(headers: &str, parameters: Value) -> (Value, BTreeMap<String, String>, Vec<Span>) {
     traced_with(&[], headers, parameters).await
 }
@@ -41,11 +42,11 @@ async fn traced_with(
     let endpoint = format!("http://{}", collector.address);
     let mut command = program(&["serve", "--listen", "127.0.0.1:0", "--log-format=json", "--otlp-endpoint", &endpoint]);
     command.envs(variables.iter().copied());
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let headers = headers.to_owned();
     let report = tokio::task::spawn_blocking(move || {
         let (_, report) = served.post(&headers, &parameters);
-        // What is left is sent at the end.
+        // The rest is exported at shutdown.
         served.signal("TERM");
         assert_eq!(served.end(), 0);
         report
@@ -56,8 +57,8 @@ async fn traced_with(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
-    let server = Smtpd::serve(Script::polite());
+async fn a_check_and_its_phases_are_spans_of_the_callers_trace() {
+    let server = SmtpServer::serve(Script::compliant());
     let headers = format!("traceparent: 00-{TRACE}-{CALLER}-01\r\n");
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     let (report, resource, spans) = traced(&headers, parameters).await;
@@ -87,9 +88,9 @@ async fn a_check_is_a_span_of_its_callers_trace_and_each_phase_a_span_in_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_marks_the_check_and_the_phase() {
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
-    // A header that is none is as if it were not there.
+    // An invalid header is ignored.
     let (_, _, spans) = traced("traceparent: nonsense\r\n", parameters).await;
     let span = |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
     let (check, phase) = (span("smtp check"), span("smtp rcptto"));
@@ -103,7 +104,7 @@ async fn a_failure_marks_the_check_and_the_phase() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_is_refused_has_its_span() {
+async fn a_rejected_check_has_a_span() {
     let parameters = json!({"to": "a@example.test", "target": "169.254.169.254"});
     let (_, _, spans) = traced("", parameters).await;
     assert_eq!(spans.iter().map(|span| &*span.name).collect::<Vec<_>>(), ["smtp check"]);
@@ -112,8 +113,8 @@ async fn a_check_that_is_refused_has_its_span() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opentelemetrys_own_variables_count_but_where_the_service_says_otherwise() {
-    let server = Smtpd::serve(Script::polite());
+async fn otel_variables_apply_unless_the_service_overrides_them() {
+    let server = SmtpServer::serve(Script::compliant());
     let parameters = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     let variables = [
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"),

@@ -1,11 +1,11 @@
-//! The transcript: the dialogue as it was, line by line, secrets masked.
+//! The transcript: the dialogue line by line, with secrets masked.
 
 use serde_json::{Value, json};
 
 use super::support::{
-    app::App,
+    app::TestApp,
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 fn lines(report: &Value) -> Vec<(&str, &str)> {
@@ -16,8 +16,8 @@ fn lines(report: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
-async fn there_is_none_unless_asked_for() {
-    let (app, server) = (App::start().await, Smtpd::serve(Script::polite()));
+async fn no_transcript_unless_requested() {
+    let (app, server) = (TestApp::start().await, SmtpServer::serve(Script::compliant()));
     for parameters in [json!({}), json!({"transcript": false})] {
         let mut parameters = parameters;
         parameters["port"] = json!(server.port());
@@ -26,9 +26,9 @@ async fn there_is_none_unless_asked_for() {
 }
 
 #[tokio::test]
-async fn it_has_both_sides_in_order() {
-    let server = Smtpd::serve(
-        Script::polite()
+async fn transcript_has_both_sides_in_order() {
+    let server = SmtpServer::serve(
+        Script::compliant()
             .with_starttls(Ca::new("Test CA").issue(Leaf::for_name("mx.test")).server_config_tls13())
             .with_credentials("user", "correct horse")
             .with_capabilities(&["SIZE 1000"])
@@ -36,7 +36,7 @@ async fn it_has_both_sides_in_order() {
     );
     let parameters = json!({"port": server.port(), "transcript": true, "starttls": true,
         "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(
         lines(&report),
         [
@@ -76,11 +76,11 @@ async fn it_has_both_sides_in_order() {
 }
 
 #[tokio::test]
-async fn the_message_is_there_by_its_size() {
-    let server = Smtpd::serve(Script::polite());
+async fn transcript_has_only_the_size_of_the_message() {
+    let server = SmtpServer::serve(Script::compliant());
     let parameters =
         json!({"port": server.port(), "transcript": true, "payload": "Subject: x\n\nnobody needs this twice"});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert!(!report.to_string().contains("nobody needs this twice"), "{report:#}");
     let said: Vec<_> = lines(&report).into_iter().filter(|(from, _)| *from == "client").map(|(_, text)| text).collect();
     assert_eq!(said[3], "DATA");
@@ -88,15 +88,15 @@ async fn the_message_is_there_by_its_size() {
 }
 
 #[tokio::test]
-async fn the_proxy_header_is_in_it() {
+async fn transcript_has_the_proxy_header() {
     for (version, beginning) in [
         (1, "PROXY TCP4 192.0.2.1 127.0.0.1 4242 25"),
         (2, "(PROXY header, version 2: 0d0a0d0a000d0a515549540a2111000c"),
     ] {
-        let server = Smtpd::serve(Script::polite().expecting_proxy_header());
+        let server = SmtpServer::serve(Script::compliant().expecting_proxy_header());
         let parameters = json!({"port": server.port(), "transcript": true, "proxy_protocol": true, "proxy_version": version,
             "proxy_source_address": "192.0.2.1", "proxy_source_port": 4242, "proxy_dest_port": 25});
-        let report = App::start().await.check(parameters).await;
+        let report = TestApp::start().await.check(parameters).await;
         let (from, text) = lines(&report)[0];
         assert_eq!(from, "client", "{report:#}");
         assert!(text.starts_with(beginning), "{text}");
@@ -105,49 +105,49 @@ async fn the_proxy_header_is_in_it() {
 }
 
 #[tokio::test]
-async fn the_last_words_of_a_server_are_in_it() {
-    let app = App::start().await;
+async fn transcript_has_the_last_reply_of_the_server() {
+    let app = TestApp::start().await;
     let (hello, quote) = ("250-mx\r\n250-SIZE 1", "\"250-SIZE 1\"");
     for (step, act, message, words) in [
         (
             Step::Greeting,
-            Act::reply("554 blocked by policy").then(Act::close()),
+            Action::reply("554 blocked by policy").then(Action::close()),
             "the server closed the connection after \"554 blocked by policy\"".to_owned(),
             &["554 blocked by policy"][..],
         ),
         (
             Step::Ehlo,
-            Act::reply(hello).then(Act::close()),
+            Action::reply(hello).then(Action::close()),
             format!("the server closed the connection after {quote}"),
             &["250-mx", "250-SIZE 1"],
         ),
         (
             Step::Ehlo,
-            Act::reply(format!("{hello}\r\n")).then(Act::silence()),
+            Action::reply(format!("{hello}\r\n")).then(Action::silence()),
             format!("no reply in time after {quote}"),
             &["250-mx", "250-SIZE 1"],
         ),
         (
             Step::Ehlo,
-            Act::reply("250-mx\r\n550 go away\r\n"),
+            Action::reply("250-mx\r\n550 go away\r\n"),
             "the lines of one reply have different codes: 250, then 550, in \"550 go away\"".to_owned(),
             &["250-mx", "550 go away"],
         ),
         (
             Step::Ehlo,
-            Act::reply(format!("{hello}\r\ngarbage here\r\n")),
+            Action::reply(format!("{hello}\r\ngarbage here\r\n")),
             "not an SMTP reply: \"garbage here\"".to_owned(),
             &["250-mx", "250-SIZE 1", "garbage here"],
         ),
         (
             Step::Ehlo,
-            Act::reply("250 mx\r\n250-and then").then(Act::close()),
+            Action::reply("250 mx\r\n250-and then").then(Action::close()),
             "the server spoke before MAIL FROM:<> was sent: \"250-and then\"".to_owned(),
             &["250 mx", "250-and then"],
         ),
-        (Step::Ehlo, Act::close(), "the server closed the connection".to_owned(), &[]),
+        (Step::Ehlo, Action::close(), "the server closed the connection".to_owned(), &[]),
     ] {
-        let server = Smtpd::serve(Script::polite().on(step, act));
+        let server = SmtpServer::serve(Script::compliant().on(step, act));
         let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 2000})).await;
         assert_eq!(report["failure"]["message"], message, "{report:#}");
         let greeting = if step == Step::Greeting { &[][..] } else { &["220 mx.test ESMTP"] };
@@ -158,16 +158,16 @@ async fn the_last_words_of_a_server_are_in_it() {
 }
 
 #[tokio::test]
-async fn the_last_words_are_masked() {
+async fn the_last_reply_is_masked() {
     let echo = "535-bad Y29ycmVjdCB\r\n535 ob3JzZQ== correct horse";
-    let server = Smtpd::serve(
-        Script::polite()
+    let server = SmtpServer::serve(
+        Script::compliant()
             .with_credentials("user", "correct horse")
-            .on(Step::SaslResponse(2), Act::reply(echo).then(Act::close())),
+            .on(Step::SaslResponse(2), Action::reply(echo).then(Action::close())),
     );
     let parameters = json!({"port": server.port(), "transcript": true,
         "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["failure"]["message"], "the server closed the connection after \"535 *** ***\"", "{report:#}");
     assert_eq!(lines(&report)[lines(&report).len() - 2..], [("server", "535-bad ***"), ("server", "535 *** ***")]);
 }

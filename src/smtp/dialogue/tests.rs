@@ -211,7 +211,12 @@ fn a_leading_dot_gives_a_warning() {
 proptest! {
     /// With any replies a session ends, has at most one QUIT, and sends no response without a challenge.
     #[test]
-    fn every_session_ends(codes in proptest::collection::vec(prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600], 0..40)) {
+    fn every_session_ends(
+        codes in proptest::collection::vec(
+            prop_oneof![Just(220), Just(250), Just(334), Just(235), Just(354), 200..600],
+            0..40,
+        ),
+    ) {
         let script = Script { credentials: credentials(Mechanism::Login), ..script() };
         let (mut dialogue, mut action) = Dialogue::begin(&script);
         let (mut quits, mut challenges, mut responses) = (0, 0, 0);

@@ -177,7 +177,9 @@ fn server_bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_split_gives_the_same_replies(input in server_bytes(), sizes in proptest::collection::vec(1_usize..50, 1..20)) {
+    fn any_split_gives_the_same_replies(
+        input in server_bytes(), sizes in proptest::collection::vec(1_usize..50, 1..20),
+    ) {
         prop_assert_eq!(parse_in_pieces(&input, &sizes), parse_in_pieces(&input, &[]));
     }
 

@@ -1,4 +1,4 @@
-//! Addresses, EHLO names and targets: what is taken for one is one, in every spelling.
+//! Addresses, EHLO names and targets: what the parsers accept is valid in every spelling.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use smtp_check::{
 
 use super::{assert_no_control, assert_printable};
 
-/// `data` is a text that a caller gives for an address or a host.
+/// `data` is a text that a client gives as an address or a host.
 pub fn address(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match text.parse::<Mailbox>() {
@@ -57,7 +57,7 @@ fn assert_mailbox(text: &str, mailbox: &Mailbox) {
     assert_eq!(end_of_path(path), None, "the path ends early: {}", wire.escape_ascii());
 }
 
-/// Where a server would find the end of the path: the first `>` that no quotes hold.
+/// The end of the path as a server finds it: the first `>` outside quotes.
 fn end_of_path(path: &[u8]) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     path.iter().position(|octet| {

@@ -1,9 +1,9 @@
-//! The EHLO reply: every keyword is found, every parameter stays as the server wrote it, however odd both are.
+//! The EHLO reply: every keyword is found, and every parameter is kept as the server wrote it.
 
 use serde_json::{Map, Value};
 use smtp_check::smtp::{Capabilities, Reply, ReplyParser};
 
-/// `data` is what a server sends; every reply in it is taken for an answer to EHLO.
+/// `data` is what a server sends; every reply in it is read as a reply to EHLO.
 pub fn capabilities(mut data: &[u8]) {
     let mut parser = ReplyParser::default();
     while let Ok(Some(reply)) = parser.parse(&mut data) {
@@ -26,7 +26,7 @@ fn assert_all_offered(reply: &Reply) {
     assert_eq!(shown, expected, "each keyword once, in the server's order, with all its parameters");
 }
 
-/// Keywords in upper case, each with the parameters of all its lines: slowly, and so differently from the real one.
+/// Keywords in upper case, each with the parameters of all its lines: by a slower algorithm than the real one.
 fn read_naively(reply: &Reply) -> Vec<(String, Vec<String>)> {
     let mut offered: Vec<(String, Vec<String>)> = Vec::new();
     for line in reply.lines().skip(1) {

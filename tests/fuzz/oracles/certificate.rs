@@ -1,4 +1,4 @@
-//! The facts of a certificate: readable whatever a server shows, bounded, and fit to be printed.
+//! The facts of a certificate: bounded and printable, whatever a server sends.
 
 use smtp_check::x509::{
     Certificate, Malformed, SignatureCheck,
@@ -7,10 +7,10 @@ use smtp_check::x509::{
 
 use super::assert_printable;
 
-/// More than a server can show: a TLS handshake message of certificates is refused by rustls at this size.
+/// More than a server can send: rustls rejects a TLS message of certificates at this size.
 const LIMIT: usize = 64 * 1024;
 
-/// `data` is a certificate in DER, or says it is.
+/// `data` is a certificate in DER, or anything else.
 pub fn certificate(data: &[u8]) {
     let der = &data[..data.len().min(LIMIT)];
     let Ok(certificate) = Certificate::from_der(der) else { return };
@@ -21,7 +21,7 @@ pub fn certificate(data: &[u8]) {
         assert_printable(text);
         octets += text.len();
     }
-    // The longest that an octet becomes is hexadecimal of a replacement character, or its share of an attribute's name.
+    // The longest form of an octet: hexadecimal of a replacement character, or its share of an attribute's name.
     assert!(octets <= 16 * der.len() + 1024, "{octets} octets of text out of {}", der.len());
     assert_eq!(certificate.facts(), facts, "the same facts every time");
     assert_eq!((certificate.subject(), certificate.names()), (facts.subject.clone(), facts.names.clone()));
@@ -44,7 +44,7 @@ pub fn certificate(data: &[u8]) {
     assert_eq!(Certificate::from_der(&der[..der.len() - 1]).err(), Some(Malformed), "without its last octet");
 }
 
-/// What a verdict asks of it.
+/// What the verdict reads from it.
 fn judge(certificate: &Certificate<'_>) {
     assert!(certificate.version() > 0, "versions are counted from 1");
     assert_eq!(certificate.is_self_issued(), certificate.raw_subject() == certificate.raw_issuer());

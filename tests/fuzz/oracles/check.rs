@@ -1,4 +1,5 @@
-//! The parameters of a check: every JSON is either a valid check or told all that is wrong with it, and nothing of it leaks.
+//! The parameters of a check: every JSON is either a valid check or gets all its violations, and no value is repeated
+//! in them.
 
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use smtp_check::{
 use super::{PASSWORD, assert_framed, assert_no_control, assert_secretive, knows_password, wire_line};
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
-/// The parameters that can be wrong by being absent.
+/// The parameters that can be missing.
 const REQUIRED: [&str; 4] = ["to", "target", "sasl_user", "sasl_password"];
-/// More fields than that may have more unknown ones among them than are told.
+/// With more fields than this, not all unknown ones may be reported.
 const ALL_ARE_TOLD: usize = 32;
 
-/// `data` is JSON objects, one behind the other: one for all but those inputs that give a field twice.
+/// `data` is a sequence of JSON objects: one, except for inputs that give a field twice.
 ///
-/// A password in it, whatever it was, is replaced by one that can be looked for.
+/// A password in it is replaced by one that can be searched for.
 pub fn check(data: &[u8]) {
     if knows_password(data) {
         return;
@@ -75,13 +76,13 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
     check.tls_server_name.iter().for_each(|name| assert_no_control(name));
 }
 
-/// Every violation is about a field that is given, or about one that should be.
+/// Every violation is about a field that is given, or about a required one.
 fn assert_told(invalid: &Invalid, fields: &[(String, Value)]) {
     assert!(!invalid.violations().is_empty(), "refused for no reason");
     for violation in invalid.violations() {
         let name = violation.pointer.strip_prefix('/').expect("a JSON pointer to a member").to_owned();
         let name = name.replace("~1", "/").replace("~0", "~");
-        // Of a long name the beginning is told.
+        // A long name is truncated.
         let is_given = fields.iter().any(|(given, _)| given.chars().take(64).eq(name.chars()));
         assert!(is_given || REQUIRED.contains(&&*name), "points at nothing: {violation:?}");
         assert!(!violation.detail.is_empty());

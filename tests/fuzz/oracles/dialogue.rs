@@ -1,4 +1,4 @@
-//! The whole conversation: whatever a server answers, it ends, in order, and gives no secret away.
+//! The whole dialogue: it ends in order whatever the server replies, and sends no secret too early.
 
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use smtp_check::{
 
 use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_password, wire_line};
 
-/// The greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL, RCPT, DATA, the message, QUIT, and the end.
+/// The maximum number of actions: greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL,
+/// RCPT, DATA, the message, QUIT, and the end.
 const MOST_ACTIONS: usize = 14;
 
-/// `data` is a line of words that choose the script, as [`parameter`] knows them, and behind it all that the server says.
+/// `data` is a line of words that choose the script, see [`parameter`], and after it what the server sends.
 ///
-/// With the word `untrusted` the handshake shows a certificate that won't do; with `refused` the first refusal is taken for one of the
-/// PROXY header.
+/// With the word `untrusted` the certificate is not good enough; with `refused` the first error reply counts as one to
+/// the PROXY header.
 pub fn dialogue(data: &[u8]) {
     if knows_password(data) {
         return;
@@ -61,7 +62,7 @@ pub fn dialogue(data: &[u8]) {
     panic!("no end of it: {}", data.escape_ascii());
 }
 
-/// The parameters of a check with a recipient and a target, and what the words add.
+/// The parameters of a check with a recipient and a target, and those of the words.
 fn parameters(words: &str) -> Vec<(String, Value)> {
     let mut parameters = Map::new();
     for (name, value) in [("to", json!("to@mx.test")), ("target", json!("mx.test"))] {
@@ -73,7 +74,7 @@ fn parameters(words: &str) -> Vec<(String, Value)> {
     parameters.into_iter().collect()
 }
 
-/// What a word means; nothing, if it is none.
+/// The parameter of a word; `None` if it has none.
 fn parameter(word: &str) -> Vec<(&'static str, Value)> {
     match word {
         "implicit_tls" => vec![("implicit_tls", json!(true))],
@@ -91,13 +92,13 @@ fn parameter(word: &str) -> Vec<(&'static str, Value)> {
     }
 }
 
-/// Sits at the wire and knows the RFCs, but not the code.
+/// An observer of the connection that knows the RFCs, but not the code.
 struct Witness {
     phases: Vec<Phase>,
     mechanism: Option<Mechanism>,
     tls_is_wanted: bool,
     in_tls: bool,
-    /// The phases that ended well, in order.
+    /// The phases that succeeded, in order.
     passed: Vec<Phase>,
     phase: Phase,
     /// Keywords of the last EHLO.
@@ -155,7 +156,7 @@ impl Witness {
         }
     }
 
-    /// Each phase once and in its turn: only after all before it went well.
+    /// Each phase happens once and in order: only after all before it succeeded.
     fn begins(&mut self, phase: Phase) {
         assert!(!self.failed && !self.has_quit, "{phase} after the end");
         let before: Vec<Phase> = self.phases.iter().copied().take_while(|other| *other != phase).collect();
@@ -243,7 +244,7 @@ impl Witness {
         self.offered.iter().any(|offered| offered == keyword)
     }
 
-    /// How often the server has to ask.
+    /// The number of challenges of the server.
     fn challenges(&self) -> usize {
         match self.mechanism {
             Some(Mechanism::Login) => 2,

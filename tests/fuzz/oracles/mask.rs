@@ -1,4 +1,4 @@
-//! The mask: no secret is left in what a server echoes, in whichever form it does.
+//! The mask: no form of a secret is left in the server's replies.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::{
@@ -6,7 +6,7 @@ use smtp_check::{
     smtp::{Credentials, Mechanism},
 };
 
-/// `data` is three texts, an LF between: the password, the user, and what the server says.
+/// `data` is three texts, separated by LF: the password, the user, and what the server sends.
 pub fn mask(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut parts = text.splitn(3, '\n');
@@ -22,7 +22,7 @@ pub fn mask(data: &[u8]) {
         };
         let mask = credentials.mask();
         let response = credentials.responses().pop().expect("the password is in the last one");
-        // Alone, between the server's words, and inside of what is encoded with it.
+        // Alone, between other text, and inside encoded text.
         let echoes = [
             said.to_owned(),
             format!("{said}{password}{said}"),
@@ -47,17 +47,17 @@ pub fn mask(data: &[u8]) {
     assert_eq!(Mask::default().apply(said), said, "nothing is hidden where there is no secret");
 }
 
-/// Where a server goes on with the next line of its reply.
+/// The start of the next line of a reply.
 const WRAP: &str = "\n5.7.8 ";
 
-/// Cut into lines, so many characters and one in each.
+/// Broken into lines of this many characters.
 fn wrapped(text: &str, characters: usize) -> String {
     let characters = characters + 1;
     let lines = text.as_bytes().chunks(characters).map(String::from_utf8_lossy);
     lines.collect::<Vec<_>>().join(WRAP)
 }
 
-/// No eight characters of the base64 in a row, and no six of the password with a digit or a sign among them.
+/// No eight consecutive characters of the base64, and no six of the password with a digit or a sign among them.
 fn assert_no_part(password: &str, response: &str, shown: &str) {
     let response: Vec<char> = response.trim_end_matches('=').chars().collect();
     for part in response.windows(8) {
@@ -66,7 +66,7 @@ fn assert_no_part(password: &str, response: &str, shown: &str) {
     }
     let password: Vec<char> = password.chars().collect();
     for part in password.windows(6) {
-        // White space is not looked at, and a mask in place of one part may complete another.
+        // White space is ignored, and a mask in place of one part can complete another.
         let is_sought = part.iter().any(|c| !c.is_alphabetic()) && !part.iter().any(|c| c.is_whitespace() || *c == '*');
         let part: String = part.iter().collect();
         assert!(!is_sought || !shown.contains(&part), "{part:?}, a part of the password, is shown: {shown:?}");

@@ -1,19 +1,20 @@
-//! What must hold for whatever a stranger sends, as one function of bytes for each part that reads strangers' words.
+//! Fuzzing oracles: one function of bytes for each part that reads untrusted input.
 //!
-//! Every function takes any input at all and panics where a promise is broken. `cargo test --test corpus` calls them with the corpus
-//! (`tests/fuzz/corpus`) and for a second with mutations of it; `cargo fuzz` with inputs that it breeds, for as long as you like (it needs
-//! a nightly toolchain and a C++ compiler):
+//! Every function takes any input, and panics where a property does not hold. `cargo test --test corpus` calls them
+//! with the corpus (`tests/fuzz/corpus`), and for a second with mutations of it; `cargo fuzz` calls them with inputs
+//! that it generates, for as long as you like (it needs a nightly toolchain and a C++ compiler):
 //!
 //! ```sh
 //! cargo install --locked cargo-fuzz
 //! cargo +nightly fuzz list --fuzz-dir tests/fuzz
-//! mkdir bred
-//! cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none dialogue bred tests/fuzz/corpus/dialogue -- -dict=tests/fuzz/words.dict -max_total_time=3600
+//! mkdir generated
+//! cargo +nightly fuzz run --fuzz-dir tests/fuzz -s none dialogue generated tests/fuzz/corpus/dialogue -- \
+//!     -dict=tests/fuzz/words.dict -max_total_time=3600
 //! ```
 //!
-//! What it breeds goes into the first folder, an input that breaks a promise into `tests/fuzz/artifacts`. `-s none`: no sanitizer, since
-//! nothing that is fuzzed is `unsafe`, and without one it is several times as fast. A finding that is mended goes into the corpus, under a
-//! name that says what it shows.
+//! Generated inputs go into the first folder, failing ones into `tests/fuzz/artifacts`. `-s none`: no sanitizer,
+//! because nothing here is `unsafe`, and without one it is several times as fast. After a fix the input goes into the
+//! corpus, under a name that says what it shows.
 
 mod address;
 mod capabilities;
@@ -38,38 +39,39 @@ pub use reply::reply;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::smtp::Command;
 
-/// What stands in for a password, so that it can be looked for everywhere.
+/// Replaces the password, so that it can be searched for.
 const PASSWORD: &str = "Zq7!correct-horse";
 
-/// What keeps a line of the wire one line, and its words words: no control character at all.
+/// No control character, so that a line stays one line and its words stay apart.
 fn assert_no_control(text: &str) {
     assert!(!text.contains(char::is_control), "a control character: {text:?}");
 }
 
-/// What can be shown on a terminal or in a log as it is.
+/// Whether a text can be shown on a terminal or in a log as it is.
 fn assert_printable(text: &str) {
     assert!(!text.contains(smtp_check::escape::is_harmful), "does harm when shown: {text:?}");
 }
 
-/// The password, and what LOGIN makes of it.
+/// The password, and its base64 as in LOGIN.
 fn forms_of_password() -> [String; 2] {
     [PASSWORD.to_owned(), STANDARD.encode(PASSWORD)]
 }
 
-/// A fuzzer sees what its input is compared with and says it before us: then it tells nothing where it is found.
+/// A fuzzer learns the values that its input is compared with, and can contain the password itself: then finding it
+/// means nothing.
 fn knows_password(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     forms_of_password().iter().any(|form| text.contains(form))
 }
 
-/// No password in what is shown of a value.
+/// Checks that `Debug` of a value shows no password.
 fn assert_secretive(shown: &str) {
     for form in forms_of_password() {
         assert!(!shown.contains(&form), "shows the password: {shown}");
     }
 }
 
-/// The line that a command is on the wire, which ends in CR LF and holds nothing that could begin another.
+/// The line of a command: it ends in CR LF, and contains nothing that could start another one.
 fn wire_line(command: &Command) -> String {
     let line = String::from_utf8(command.to_wire()).expect("all its parts are text");
     let line = line.strip_suffix("\r\n").expect("a command ends in CR LF");
@@ -77,7 +79,7 @@ fn wire_line(command: &Command) -> String {
     line.to_owned()
 }
 
-/// The octets of a message: it ends at its end and nowhere before, whichever line ends a server believes in.
+/// The octets of a message: it ends at its end and nowhere before, whichever line ends a server accepts.
 fn assert_framed(wire: &[u8]) {
     let framed = [b"\r\n", wire].concat();
     let end = framed.windows(5).position(|window| window == b"\r\n.\r\n");

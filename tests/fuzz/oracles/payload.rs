@@ -1,4 +1,4 @@
-//! The message: it reaches the server whole, and cannot end before its end (SMTP smuggling).
+//! The message: it arrives complete, and cannot end before its end (SMTP smuggling).
 
 use smtp_check::smtp::{InvalidPayload, Payload};
 
@@ -7,7 +7,7 @@ use super::assert_framed;
 /// `data` is the text of a message.
 pub fn payload(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    // Nothing is left of the one kind of line end that is changed; what is wrong is wrong in this form as well.
+    // The one kind of line end that is changed is gone; other errors are errors in this form too.
     let normal = text.replace("\r\n", "\n");
     let lines: Vec<&str> = normal.split('\n').collect();
     match Payload::parse(&text) {

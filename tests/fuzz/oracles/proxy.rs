@@ -1,4 +1,5 @@
-//! The PROXY header: an independent parser reads back what was written, and no header is longer or more than one line.
+//! The PROXY header: an independent parser reads back what was written, and no header is too long or more than one
+//! line.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,8 +15,8 @@ use smtp_check::{
 
 use super::assert_no_control;
 
-/// `data` is words, a space between: `v2`, `TCP6`, `source=`, `dest=`, `source_port=`, `dest_port=` for the parameters, and `local=` and
-/// `peer=` for the connection's two ends. A word that says nothing is left out.
+/// `data` is words, separated by spaces: `v2`, `TCP6`, `source=`, `dest=`, `source_port=`, `dest_port=` for the
+/// parameters, and `local=` and `peer=` for the two ends of the connection. Other words are ignored.
 pub fn proxy(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let given = |name: &str| text.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -85,7 +86,7 @@ fn assert_line(header: &ProxyHeader, octets: &[u8]) {
     assert_eq!((words.len(), words[0], words[1]), (6, "PROXY", header.family.name()), "{line}");
 }
 
-/// The address that a parser should find, if what is written is one.
+/// The address that a parser should find, if the text is one.
 fn expected(address: &ProxyAddress, own: SocketAddr, family: ProxyFamily) -> Option<IpAddr> {
     let found = match address {
         ProxyAddress::Ip(ip) => Some(*ip),

@@ -1,4 +1,4 @@
-//! The reply parser: whatever a server sends, and in whatever pieces.
+//! The reply parser: whatever a server sends, in pieces of any size.
 
 use smtp_check::{
     secret::Mask,
@@ -11,16 +11,16 @@ use smtp_check::{
 
 use super::assert_printable;
 
-/// Stands in an input for a kibibyte of the octet before it, so that a short input can reach the limits.
+/// In an input: a kibibyte of the octet before it, so that a short input can reach the limits.
 const KIBIBYTE: u8 = 0x01;
-/// Stands in an input for all that is before it, once more.
+/// In an input: everything before it, once more.
 const AGAIN: u8 = 0x02;
-/// At the start of an input: the server has said nearly all that it may, already.
+/// At the start of an input: the server has nearly reached the limit already.
 const NEARLY_ALL_SAID: u8 = 0x03;
 /// Octets that are left then.
 const LEFT: usize = 1000;
 
-/// `data` is what a server sends, but for the three octets above.
+/// `data` is what a server sends, except for the three octets above.
 pub fn reply(data: &[u8]) {
     let (said, data) = match data {
         [NEARLY_ALL_SAID, rest @ ..] => (MAX_DIALOGUE_SIZE - LEFT, rest),
@@ -28,7 +28,7 @@ pub fn reply(data: &[u8]) {
     };
     let input = expanded(data);
     let whole = heard(said, &input, input.len().max(1));
-    // A long input in single octets takes longer than it finds more.
+    // For a long input, single octets take longer and find nothing more.
     let smallest = 1 + input.len() / 4096;
     let odd = smallest + 1 + data.iter().fold(0_usize, |sum, octet| sum.wrapping_mul(31) + usize::from(*octet)) % 61;
     for size in [smallest, odd] {
@@ -49,12 +49,12 @@ fn expanded(data: &[u8]) -> Vec<u8> {
     input
 }
 
-/// All replies up to the first error, heard in pieces of a size, each held against the octets that it came from.
+/// All replies up to the first error, read in pieces of this size, each compared with its octets.
 fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyError>) {
     let mut parser = ReplyParser::default();
     chat(&mut parser, said);
     let mut replies = Vec::new();
-    // Where the reply and the line under way begin, and how far all is read.
+    // The start of the reply and of the line, and the end of what is read.
     let (mut reply_begin, mut line_begin, mut end) = (0, 0, 0);
     for mut piece in input.chunks(size) {
         while !piece.is_empty() {
@@ -88,11 +88,11 @@ fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyErr
     (replies, None)
 }
 
-/// Lets the server say so many octets of nothing in particular.
+/// Lets the server send this many octets without meaning.
 fn chat(parser: &mut ReplyParser, octets: usize) {
     let mut left = octets;
     while left > 0 {
-        // No rest is ever shorter than the shortest line.
+        // No rest is shorter than the shortest line.
         let length = match left {
             0..=MAX_LINE_SIZE => left,
             _ if left < 2 * MAX_LINE_SIZE => MAX_LINE_SIZE / 2,
@@ -104,7 +104,7 @@ fn chat(parser: &mut ReplyParser, octets: usize) {
     }
 }
 
-/// The reply says what its octets say: no line lost, none made up.
+/// The reply has exactly the lines of its octets.
 fn assert_faithful(reply: &Reply, octets: &[u8]) {
     assert!(octets.len() <= MAX_REPLY_SIZE, "longer than a reply may be");
     let code = reply.code().value();

@@ -1,35 +1,29 @@
-//! The house keeps its floors: a room knows only those on its own floor and below.
+//! The architecture: modules form layers, and no module names one of a layer above its own.
 
 mod cycles;
+mod layout;
 mod sizes;
 mod source;
 
 use self::source::{Source, library};
 
-/// The floor of each room. A room that is not listed here fails the test: it has to be given a floor first.
-const FLOORS: [(&str, u8); 18] = [
-    ("phase", 0),
-    ("escape", 0),
-    ("proxy_header", 0),
-    ("secret", 0),
-    ("smtp", 0),
-    ("suggest", 0),
-    ("destination", 0),
-    ("x509", 0),
-    ("check", 1),
-    ("report", 1),
-    ("net", 2),
-    ("tls", 2),
-    ("probe", 3),
-    ("http", 4),
-    ("config", 5),
-    ("telemetry", 5),
-    ("sandbox", 5),
-    ("cli", 6),
+/// The layers that `src/lib.rs` describes, from the lowest to the highest, each with its modules. The interfaces are in
+/// two parts: the command line starts all the others.
+const LAYERS: [(&str, &[&str]); 7] = [
+    ("values and wire", &["destination", "escape", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"]),
+    ("check and report", &["check", "report"]),
+    ("I/O", &["net", "tls"]),
+    ("service", &["probe"]),
+    ("HTTP interface", &["http"]),
+    ("beside the layers", &["config", "sandbox", "telemetry"]),
+    ("command line", &["cli"]),
 ];
 
-/// Pairs that are on reachable floors, and still strangers.
-const STRANGERS: [(&str, &str); 8] = [
+/// How many of the layers, from the lowest, are pure: no runtime, no clock, no I/O.
+const PURE_LAYERS: usize = 2;
+
+/// Imports that the order of the layers would allow.
+const FORBIDDEN_IMPORTS: [(&str, &str); 8] = [
     ("check", "report"),
     ("report", "check"),
     ("http", "smtp"),
@@ -40,19 +34,24 @@ const STRANGERS: [(&str, &str); 8] = [
     ("sandbox", "smtp"),
 ];
 
-fn floor(room: &str) -> u8 {
-    let known = FLOORS.iter().find(|(name, _)| *name == room);
-    known.unwrap_or_else(|| panic!("the room `{room}` has no floor in tests/it/architecture.rs")).1
+fn layer(module: &str) -> usize {
+    let layer = LAYERS.iter().position(|(_, modules)| modules.contains(&module));
+    layer.unwrap_or_else(|| panic!("the module `{module}` has no layer in tests/it/architecture/mod.rs"))
 }
 
 #[test]
-fn nobody_imports_upward() {
+fn no_module_imports_from_a_higher_layer() {
     let mut wrong = Vec::new();
     for source in library() {
-        for named in source.names().iter().filter_map(|path| path.first()) {
-            let is_stranger = STRANGERS.contains(&(source.room(), named));
-            if named != source.room() && (is_stranger || floor(named) > floor(source.room())) {
-                wrong.push(format!("{} names {named}", source.path));
+        let module = source.top_module();
+        for named in source.names().iter().filter_map(|path| path.first()).filter(|named| *named != module) {
+            if FORBIDDEN_IMPORTS.contains(&(module, named)) || layer(named) > layer(module) {
+                wrong.push(format!(
+                    "{} ({}) names {named} ({})",
+                    source.path,
+                    LAYERS[layer(module)].0,
+                    LAYERS[layer(named)].0
+                ));
             }
         }
     }
@@ -60,8 +59,8 @@ fn nobody_imports_upward() {
 }
 
 #[test]
-fn the_ground_floors_do_no_io() {
-    for source in library().iter().filter(|source| floor(source.room()) <= 1) {
+fn pure_layers_do_no_io() {
+    for source in library().iter().filter(|source| layer(source.top_module()) < PURE_LAYERS) {
         for word in
             ["tokio", "std::fs", "TcpStream", "UdpSocket", "Instant::now", "SystemTime::now", "now_utc", "Uuid::now"]
         {
@@ -71,10 +70,11 @@ fn the_ground_floors_do_no_io() {
 }
 
 #[test]
-fn names_are_found() {
-    let text = "use crate::{\n    a::{B, c as x},\n    d,\n};\nlet x = crate::e::f::<T>();\n// crate::no\nuse crate::Upper;\n\
-                use super::{super::g::H, i};\n#[cfg(test)]\nmod tests {\n    use crate::no;\n}\nuse self::j;\n";
-    let source = Source::new("room/file.rs", text);
+fn imported_names_are_parsed() {
+    let text = "use crate::{\n    a::{B, c as x},\n    d,\n};\nlet x = crate::e::f::<T>();\n// crate::no\n\
+                use crate::Upper;\nuse super::{super::g::H, i};\n#[cfg(test)]\nmod tests {\n    use crate::no;\n}\n\
+                use self::j;\n";
+    let source = Source::new("module/file.rs", text);
     let names: Vec<String> = source.names().iter().map(|path| path.join("::")).collect();
-    assert_eq!(names, ["a::B", "a::c", "d", "e::f", "g::H", "room::i", "room::file::j"]);
+    assert_eq!(names, ["a::B", "a::c", "d", "e::f", "g::H", "module::i", "module::file::j"]);
 }

@@ -1,4 +1,4 @@
-//! The library's files, read no further than to know what each of them names.
+//! The source files of the library, parsed as far as needed to know which modules each of them names.
 
 use std::{
     fs,
@@ -10,15 +10,15 @@ pub(super) type Names = Vec<String>;
 
 /// One file.
 pub(super) struct Source {
-    /// Below `src`.
+    /// The path below `src`.
     pub(super) path: String,
     /// The module that it is.
     pub(super) module: Names,
-    /// What it says, comments and unit tests left out.
+    /// Its text without comments and unit tests.
     pub(super) code: String,
 }
 
-/// Every file of the library. Tests may look wherever they like, and so may what binds it all together.
+/// Every file of the library except unit tests, `lib.rs` and `main.rs`: these may name any module.
 pub(super) fn library() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = files(&root).into_iter().map(|path| {
@@ -26,10 +26,10 @@ pub(super) fn library() -> Vec<Source> {
         Source::new(&below, &fs::read_to_string(path).expect("a file"))
     });
     let is_tests = |source: &Source| source.module.iter().any(|name| name.ends_with("tests"));
-    let rooms: Vec<_> =
-        sources.filter(|source| !is_tests(source) && !["lib", "main"].contains(&source.room())).collect();
-    assert!(rooms.len() > 40, "the library was found");
-    rooms
+    let checked: Vec<_> =
+        sources.filter(|source| !is_tests(source) && !["lib", "main"].contains(&source.top_module())).collect();
+    assert!(checked.len() > 40, "the library was found");
+    checked
 }
 
 /// Every file of Rust below this folder.
@@ -45,11 +45,12 @@ impl Source {
         Self { path: path.to_owned(), module, code: code(text) }
     }
 
-    pub(super) fn room(&self) -> &str {
+    pub(super) fn top_module(&self) -> &str {
         &self.module[0]
     }
 
-    /// All that it names by `crate::`, `super::` and `self::`. What begins with a capital at the crate's root is no room.
+    /// All paths that it names by `crate::`, `super::` and `self::`. What begins with a capital at the crate's root is
+    /// no module.
     pub(super) fn names(&self) -> Vec<Names> {
         let mut named = Vec::new();
         for (at, _) in ["crate::", "super::", "self::"].iter().flat_map(|word| self.code.match_indices(word)) {
@@ -67,7 +68,7 @@ impl Source {
             .collect()
     }
 
-    /// Whether this is part of a list, as in `super::{super::a, b}`: then it has been read with that.
+    /// Whether this is part of a list, as in `super::{super::a, b}`: it is parsed with the list.
     fn is_inside_a_list(&self, at: usize) -> bool {
         let statement = self.code[..at].rsplit(';').next().unwrap_or_default();
         statement.rfind("::{").is_some_and(|list| {
@@ -102,13 +103,13 @@ fn code(text: &str) -> String {
     code
 }
 
-/// Reads a path with its lists, such as `a::{b, c::d}`, and gives what is behind it.
+/// Parses a path with its lists, such as `a::{b, c::d}`, and returns the rest of the text.
 fn tree<'t>(text: &'t str, prefix: &[&'t str], into: &mut Vec<Vec<&'t str>>) -> &'t str {
     let text = text.trim_start();
     if let Some(mut list) = text.strip_prefix('{') {
         loop {
             list = tree(list, prefix, into);
-            // What it is to be called here, and white space.
+            // `as x`, and white space.
             list = list.trim_start_matches(|c| c != ',' && c != '}');
             match list.strip_prefix(',') {
                 Some(rest) if !rest.trim_start().starts_with('}') => list = rest,

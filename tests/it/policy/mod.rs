@@ -1,4 +1,4 @@
-//! Whom a check may talk to: what the operator denies is never connected to, whatever name or spelling it comes under.
+//! The destination policy: what the operator denies is never connected to, in whatever spelling or by whatever name.
 
 mod names;
 mod resolved;
@@ -13,21 +13,21 @@ use serde_json::json;
 use smtp_check::destination::policy::TargetPolicy;
 
 use super::support::{
-    app::{Answer, App, House},
+    app::{TestApp, TestResponse},
     port::Port,
-    smtpd::{Script, Smtpd},
+    smtpd::{Script, SmtpServer},
 };
 
-async fn post(app: &App, target: &str, port: u16) -> Answer {
+async fn post(app: &TestApp, target: &str, port: u16) -> TestResponse {
     app.post(&json!({"to": "a@b.test", "target": target, "port": port, "stop_after": "ehlo"})).await
 }
 
-async fn post_mail(app: &App, to: &str, port: u16) -> Answer {
+async fn post_mail(app: &TestApp, to: &str, port: u16) -> TestResponse {
     app.post(&json!({"to": to, "port": port, "stop_after": "ehlo"})).await
 }
 
-/// The answer is a 403 that says of which network the target is, or which port is forbidden.
-fn assert_forbidden(answer: &Answer, rule: &str, of: &str) {
+/// The response is 403 and names the network of the target, or the forbidden port.
+fn assert_forbidden(answer: &TestResponse, rule: &str, of: &str) {
     assert_eq!(answer.status, 403, "{of}: {:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{of}");
     let problem = answer.json();
@@ -35,11 +35,6 @@ fn assert_forbidden(answer: &Answer, rule: &str, of: &str) {
     assert_eq!((&problem["status"], &problem["title"]), (&json!(403), &json!("The target is forbidden")), "{of}");
     let detail = problem["detail"].as_str().expect("a text");
     assert!(detail.contains(rule), "{of}: {detail:?} should name {rule}");
-}
-
-fn denying(nets: &[&str]) -> House {
-    let deny = nets.iter().map(|net| net.parse().expect("a network")).collect();
-    House { deny, ..House::default() }
 }
 
 fn v4(text: &str) -> Ipv4Addr {
@@ -50,7 +45,8 @@ fn v6(text: &str) -> Ipv6Addr {
     text.parse().expect("an IPv6 address")
 }
 
-/// Every network that is denied unless allowed, and its addresses in every spelling that somebody may take for another one.
+/// Every network that is denied unless allowed, and its addresses in every spelling that a parser may take for another
+/// address.
 const BUILT_IN: [(&str, &[&str]); 12] = [
     (
         "169.254.0.0/16",
@@ -109,20 +105,20 @@ const BUILT_IN: [(&str, &[&str]); 12] = [
 
 #[tokio::test]
 async fn the_built_in_networks_are_denied_in_every_spelling() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     // On Linux 0.0.0.0 and :: lead to this machine.
     let port = Port::new();
-    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
+    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (net, targets) in BUILT_IN {
         for target in targets {
             assert_forbidden(&post(&app, target, port.number()).await, net, target);
         }
     }
-    assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 0]);
+    assert_eq!(servers.each_ref().map(SmtpServer::connections), [0, 0]);
 }
 
 #[test]
-fn the_network_policy_of_kubernetes_makes_the_same_exceptions() {
+fn the_kubernetes_network_policy_has_the_same_networks() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/smtp-check.yaml"));
     let text = text.expect("the manifests");
     for net in TargetPolicy::CLOUD_METADATA.into_iter().chain(["169.254.0.0/16", "fe80::/10"]) {
@@ -133,12 +129,12 @@ fn the_network_policy_of_kubernetes_makes_the_same_exceptions() {
 #[tokio::test]
 async fn loopback_and_private_networks_are_allowed_unless_denied() {
     let port = Port::new();
-    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
-    let open = App::start().await;
+    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
+    let open = TestApp::start().await;
     for target in ["127.0.0.1", "::1"] {
         assert_eq!(post(&open, target, port.number()).await.status, 200, "{target}");
     }
-    let closed = denying(&["127.0.0.0/8", "::1/128"]).open().await;
+    let closed = TestApp::builder().deny(&["127.0.0.0/8", "::1/128"]).start().await;
     for (target, net) in [
         ("127.0.0.1", "127.0.0.0/8"),
         ("127.1", "127.0.0.0/8"),
@@ -149,7 +145,7 @@ async fn loopback_and_private_networks_are_allowed_unless_denied() {
         ("::ffff:127.0.0.1", "127.0.0.0/8"),
         ("64:ff9b::7f00:1", "127.0.0.0/8"),
         ("2002:7f00:1::", "127.0.0.0/8"),
-        // Both of its addresses are denied; either rule will do.
+        // Both of its addresses are denied; the detail can name either rule.
         ("localhost", ""),
         ("LOCALHOST.", ""),
         ("anything.localhost", ""),
@@ -159,13 +155,13 @@ async fn loopback_and_private_networks_are_allowed_unless_denied() {
     ] {
         assert_forbidden(&post(&closed, target, port.number()).await, net, target);
     }
-    assert_eq!(servers.each_ref().map(Smtpd::connections), [1, 1], "by the open house");
+    assert_eq!(servers.each_ref().map(SmtpServer::connections), [1, 1], "by the service that denies nothing");
 }
 
 #[tokio::test]
-async fn a_spelling_that_is_no_address_is_no_way_around() {
-    let app = denying(&["127.0.0.0/8", "::1/128"]).open().await;
-    let server = Smtpd::serve(Script::polite());
+async fn odd_spellings_of_addresses_do_not_bypass_the_policy() {
+    let app = TestApp::builder().deny(&["127.0.0.0/8", "::1/128"]).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for target in [
         "127.0.0.1\0",
         "127.0.0.1\0.good.test",
@@ -205,9 +201,9 @@ async fn a_spelling_that_is_no_address_is_no_way_around() {
 }
 
 #[tokio::test]
-async fn a_recipient_s_address_literal_is_judged_too() {
-    let app = denying(&["127.0.0.0/8"]).open().await;
-    let server = Smtpd::serve(Script::polite());
+async fn address_literals_of_recipients_are_checked() {
+    let app = TestApp::builder().deny(&["127.0.0.0/8"]).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for (to, net) in [
         ("a@[127.0.0.1]", "127.0.0.0/8"),
         ("a@[IPv6:::ffff:127.0.0.1]", "127.0.0.0/8"),
@@ -221,14 +217,12 @@ async fn a_recipient_s_address_literal_is_judged_too() {
 }
 
 #[tokio::test]
-async fn allow_wins_over_deny_and_over_the_built_in_list() {
+async fn allow_overrides_deny_and_the_built_in_list() {
     let allow = ["127.0.0.2/32", "::ffff:127.0.0.4/128", "::1/128", "0.0.0.0/32"];
-    let allow = allow.map(|net| net.parse().expect("a network")).to_vec();
-    let house = House { allow, ..denying(&["0.0.0.0/0", "::/0"]) };
-    let app = house.open().await;
+    let app = TestApp::builder().deny(&["0.0.0.0/0", "::/0"]).allow(&allow).start().await;
     let port = Port::new();
     let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "::1"];
-    let servers = addresses.map(|at| port.serve(at, Script::polite()));
+    let servers = addresses.map(|at| port.serve(at, Script::compliant()));
     for (target, allowed) in [
         ("127.0.0.2", true),
         ("0x7f.2", true),
@@ -244,7 +238,7 @@ async fn allow_wins_over_deny_and_over_the_built_in_list() {
         let answer = post(&app, target, port.number()).await;
         assert_eq!(answer.status.as_u16(), if allowed { 200 } else { 403 }, "{target}: {:?}", answer.body);
     }
-    assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 3, 0, 1, 1]);
-    // Built in, and yet allowed; where it leads is the system's affair.
+    assert_eq!(servers.each_ref().map(SmtpServer::connections), [0, 3, 0, 1, 1]);
+    // Built in, and yet allowed; where it leads to depends on the system.
     assert_eq!(post(&app, "0.0.0.0", port.number()).await.status, 200);
 }

@@ -1,20 +1,20 @@
-//! Which names a check may ask for: those that are denied never, and where some are allowed no others.
+//! Rules about host names: denied names are never resolved, and an allow list forbids all others.
 
 use serde_json::{Value, json};
 use smtp_check::destination::policy::HostRules;
 
 use super::{assert_forbidden, post, post_mail, v4};
 use crate::support::{
-    app::House,
-    dns::{Dns, Zone},
+    app::{TestApp, TestAppBuilder},
+    dns::{DnsServer, Zone},
     port::Port,
-    smtpd::{Script, Smtpd},
+    smtpd::{Script, SmtpServer},
 };
 
-/// A house with rules about names, some denied and some allowed.
-fn ruled_by(deny: &[&str], allow: &[&str]) -> House {
+/// A service that denies some names and allows others.
+fn with_rules(deny: &[&str], allow: &[&str]) -> TestAppBuilder {
     let rules = |names: &[&str]| names.iter().map(|name| name.parse().expect("a rule")).collect::<Vec<_>>();
-    House { hosts: HostRules::new(rules(deny), rules(allow)), ..House::default() }
+    TestApp::builder().host_rules(HostRules::new(rules(deny), rules(allow)))
 }
 
 const DENIED: &str = "the target's name falls under";
@@ -22,16 +22,16 @@ const UNLISTED: &str = "the target's name is not one of those";
 const NAMELESS: &str = "an address without a name";
 
 #[tokio::test]
-async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
+async fn a_denied_name_is_forbidden_in_every_spelling_and_never_resolved() {
     let zone = Zone::new()
         .a("bad.test", v4("127.0.0.1"))
         .a("mx.bad.test", v4("127.0.0.1"))
         .a("notbad.test", v4("127.0.0.1"))
         .a("xn--bcher-kva.test", v4("127.0.0.1"))
         .mx("bad.test", 10, "notbad.test");
-    let dns = Dns::serve(zone);
-    let app = ruled_by(&["bad.test", "bücher.test", "localhost"], &[]).asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&["bad.test", "bücher.test", "localhost"], &[]).dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for target in [
         "bad.test",
         "BAD.Test",
@@ -63,7 +63,7 @@ async fn a_denied_name_is_forbidden_in_every_spelling_and_never_looked_up() {
 }
 
 #[tokio::test]
-async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
+async fn denied_mx_hosts_are_skipped() {
     let zone = Zone::new()
         .mx("domain.test", 10, "mx.bad.test")
         .mx("domain.test", 20, "mx.good.test")
@@ -72,10 +72,10 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
         .mx("curious.test", 10, "no-such-host.bad.test")
         .a("mx.bad.test", v4("127.0.0.2"))
         .a("mx.good.test", v4("127.0.0.3"));
-    let dns = Dns::serve(zone);
-    let app = ruled_by(&["bad.test"], &[]).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&["bad.test"], &[]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let [bad, good] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+    let [bad, good] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
     let parameters = json!({"to": "a@domain.test", "target": null, "port": port.number(), "stop_after": "ehlo"});
     let report = app.check(parameters).await;
     assert_eq!((&report["outcome"], &report["target"]["host"]), (&json!("completed"), &json!("mx.good.test")));
@@ -83,7 +83,7 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
     let skipped = json!([{"host": "mx.bad.test", "address": null, "error": error}]);
     assert_eq!(report["target"]["attempts"], skipped, "{report:#}");
 
-    // The third never existed: of what is forbidden not even that is told.
+    // The third name does not exist: about forbidden names not even that is disclosed.
     for domain in ["hopeless.test", "curious.test"] {
         assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, DENIED, domain);
     }
@@ -91,7 +91,7 @@ async fn of_several_mail_exchangers_the_denied_ones_are_skipped() {
 }
 
 #[tokio::test]
-async fn where_some_names_are_allowed_no_others_are() {
+async fn an_allow_list_of_names_forbids_all_others() {
     let zone = Zone::new()
         .a("good.test", v4("127.0.0.1"))
         .a("mx.good.test", v4("127.0.0.1"))
@@ -101,13 +101,12 @@ async fn where_some_names_are_allowed_no_others_are() {
         .cname("www.good.test", "other.test")
         .mx("good.test", 10, "mx.elsewhere.test")
         .mx("customer.test", 10, "mx.good.test")
-        .mx("stranger.test", 10, "mx.elsewhere.test")
+        .mx("unlisted.test", 10, "mx.elsewhere.test")
         .a("meta.good.test", v4("169.254.169.254"));
-    let dns = Dns::serve(zone);
-    let house = House { allow: vec!["127.0.0.2/32".parse().expect("a network")], ..ruled_by(&[], &["good.test"]) };
-    let app = house.asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = with_rules(&[], &["good.test"]).allow(&["127.0.0.2/32"]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let _servers = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    let _servers = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::compliant()));
     for target in ["good.test", "mx.good.test", "MX.GOOD.TEST.", "www.good.test", "127.0.0.2", "0x7f.2"] {
         assert_eq!(post(&app, target, port.number()).await.status, 200, "{target}");
     }
@@ -120,19 +119,19 @@ async fn where_some_names_are_allowed_no_others_are() {
         ("::1", NAMELESS),
         ("2130706433", NAMELESS),
         ("::ffff:127.0.0.1", NAMELESS),
-        // An allowed name opens no denied address.
+        // An allowed name does not allow a denied address.
         ("meta.good.test", "169.254.0.0/16"),
         ("169.254.169.254", "169.254.0.0/16"),
     ] {
         assert_forbidden(&post(&app, target, port.number()).await, rule, target);
     }
-    // An allowed domain speaks for its mail servers, and an allowed mail server takes mail for any domain.
+    // An allowed domain allows its MX hosts, and an allowed MX host takes mail for any domain.
     for to in ["a@good.test", "a@customer.test", "a@[127.0.0.2]"] {
         assert_eq!(post_mail(&app, to, port.number()).await.status, 200, "{to}");
     }
     for (to, rule) in [
-        ("a@stranger.test", UNLISTED),
-        // It has no MX record, and so is its own mail server.
+        ("a@unlisted.test", UNLISTED),
+        // It has no MX record: the domain itself is the host.
         ("a@other.test", UNLISTED),
         ("a@[127.0.0.1]", NAMELESS),
         ("a@[IPv6:::1]", NAMELESS),
@@ -142,29 +141,26 @@ async fn where_some_names_are_allowed_no_others_are() {
 }
 
 #[tokio::test]
-async fn the_longest_rule_counts_and_an_allowing_one_among_equals() {
+async fn the_longest_rule_wins_and_allow_wins_a_tie() {
     let names = ["good.test", "secret.good.test", "open.secret.good.test", "same.test"];
     let zone = names.into_iter().fold(Zone::new(), |zone, name| zone.a(name, v4("127.0.0.1")));
-    let dns = Dns::serve(zone);
-    let house = ruled_by(&["secret.good.test", "same.test"], &["good.test", "open.secret.good.test", "same.test"]);
-    let app = house.asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let builder = with_rules(&["secret.good.test", "same.test"], &["good.test", "open.secret.good.test", "same.test"]);
+    let app = builder.dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for (target, status) in names.into_iter().zip([200, 403, 200, 200]) {
         assert_eq!(post(&app, target, server.port()).await.status, status, "{target}");
     }
 }
 
 #[tokio::test]
-async fn no_other_parameter_says_where_to_go() {
+async fn no_other_parameter_changes_the_destination() {
     let zone = Zone::new().a("good.test", v4("127.0.0.1")).a("bad.test", v4("127.0.0.2"));
-    let dns = Dns::serve(zone);
-    let house = House {
-        deny: vec!["127.0.0.2/32".parse().expect("a network")],
-        ..ruled_by(&["bad.test"], &["good.test", "bad.test.good.test"])
-    };
-    let app = house.asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let builder = with_rules(&["bad.test"], &["good.test", "bad.test.good.test"]).deny(&["127.0.0.2/32"]);
+    let app = builder.dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let [good, bad] = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::polite()));
+    let [good, bad] = ["127.0.0.1", "127.0.0.2"].map(|at| port.serve(at, Script::compliant()));
     let parameters = |target: &str, elsewhere: &str, address: &str| {
         json!({
             "to": format!("a@{elsewhere}"), "from": format!("a@{elsewhere}"), "ehlo": elsewhere, "target": target,

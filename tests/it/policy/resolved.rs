@@ -1,17 +1,17 @@
-//! What a name leads to is judged, whatever way DNS takes to get there.
+//! The addresses of a name are checked by the policy, in whatever way DNS returns them.
 
 use serde_json::{Value, json};
 
-use super::{assert_forbidden, denying, post, post_mail, v4, v6};
+use super::{assert_forbidden, post, post_mail, v4, v6};
 use crate::support::{
-    app::{House, failure, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names},
+    dns::{DnsServer, Zone},
     port::Port,
-    smtpd::{Script, Smtpd},
+    smtpd::{Script, SmtpServer},
 };
 
 #[tokio::test]
-async fn a_name_is_judged_by_its_addresses() {
+async fn a_name_is_checked_by_its_addresses() {
     let zone = Zone::new()
         .a("a.test", v4("127.0.0.1"))
         .aaaa("aaaa.test", v6("::1"))
@@ -29,10 +29,10 @@ async fn a_name_is_judged_by_its_addresses() {
         .mx("local.test", 10, "localhost")
         .mx("half.test", 10, "nowhere.test")
         .mx("half.test", 20, "alias.test");
-    let dns = Dns::serve(zone);
-    let app = denying(&["127.0.0.0/8", "::1/128"]).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().deny(&["127.0.0.0/8", "::1/128"]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::polite()));
+    let servers = ["127.0.0.1", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (name, net) in [
         ("a.test", "127.0.0.0/8"),
         ("aaaa.test", "::1/128"),
@@ -51,11 +51,11 @@ async fn a_name_is_judged_by_its_addresses() {
     for domain in ["mail.test", "twice.test", "local.test", "half.test", "a.test"] {
         assert_forbidden(&post_mail(&app, &format!("a@{domain}"), port.number()).await, "", domain);
     }
-    assert_eq!(servers.each_ref().map(Smtpd::connections), [0, 0]);
+    assert_eq!(servers.each_ref().map(SmtpServer::connections), [0, 0]);
 }
 
 #[tokio::test]
-async fn of_several_addresses_the_denied_ones_are_skipped() {
+async fn denied_addresses_of_a_name_are_skipped() {
     let zone = Zone::new()
         .a("mixed.test", v4("127.0.0.2"))
         .a("mixed.test", v4("127.0.0.3"))
@@ -64,10 +64,10 @@ async fn of_several_addresses_the_denied_ones_are_skipped() {
         .mx("domain.test", 10, "denied.test")
         .mx("domain.test", 20, "mixed.test")
         .a("denied.test", v4("127.0.0.2"));
-    let dns = Dns::serve(zone);
-    let app = denying(&["127.0.0.2/31"]).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().deny(&["127.0.0.2/31"]).dns_server(dns.addr()).start().await;
     let port = Port::new();
-    let [two, three, six] = ["127.0.0.2", "127.0.0.3", "::1"].map(|at| port.serve(at, Script::polite()));
+    let [two, three, six] = ["127.0.0.2", "127.0.0.3", "::1"].map(|at| port.serve(at, Script::compliant()));
     for (parameters, host) in [
         (json!({"target": "mixed.test"}), "mixed.test"),
         (json!({"target": null, "to": "a@domain.test"}), "mixed.test"),
@@ -82,11 +82,11 @@ async fn of_several_addresses_the_denied_ones_are_skipped() {
         assert!(
             attempts.iter().all(|attempt| attempt["error"].as_str().is_some_and(|error| error.contains("may not")))
         );
-        assert_eq!(phases(&report)[..2], ["dns", "connect"]);
+        assert_eq!(phase_names(&report)[..2], ["dns", "connect"]);
     }
     assert_eq!((two.connections(), three.connections(), six.connections()), (0, 0, 2));
 
-    // A denied address is no second choice where the allowed one refuses.
+    // A denied address is not tried after the allowed one refused.
     drop(six);
     let report = app.check(json!({"target": "mixed.test", "port": port.number()})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
@@ -94,13 +94,12 @@ async fn of_several_addresses_the_denied_ones_are_skipped() {
 }
 
 #[tokio::test]
-async fn another_port_is_forbidden_before_anything_is_asked() {
-    let dns = Dns::serve(Zone::new().a("mail.test", v4("127.0.0.1")).nxdomain("no.test").silent("silent.test"));
+async fn a_forbidden_port_is_rejected_before_dns() {
+    let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")).nxdomain("no.test").silent("silent.test"));
     let port = Port::new();
-    let [server, other] = [port, Port::new()].map(|port| port.serve("127.0.0.1", Script::polite()));
-    let allow = vec!["127.0.0.0/8".parse().expect("a network")];
-    let house = House { allow, ports: vec![25, server.port()], ..House::default() };
-    let app = house.asking(dns.addr()).open().await;
+    let [server, other] = [port, Port::new()].map(|port| port.serve("127.0.0.1", Script::compliant()));
+    let builder = TestApp::builder().allow(&["127.0.0.0/8"]).ports(&[25, server.port()]);
+    let app = builder.dns_server(dns.addr()).start().await;
     let rule = format!("port {}", other.port());
     for target in ["127.0.0.1", "mail.test", "no.test", "silent.test"] {
         assert_forbidden(&post(&app, target, other.port()).await, &rule, target);
@@ -116,37 +115,37 @@ async fn another_port_is_forbidden_before_anything_is_asked() {
 }
 
 #[tokio::test]
-async fn nothing_is_looked_up_for_parameters_that_are_no_check() {
-    let dns = Dns::serve(Zone::new().a("mail.test", v4("127.0.0.1")));
-    let app = House::default().asking(dns.addr()).open().await;
+async fn invalid_parameters_cause_no_dns_query() {
+    let dns = DnsServer::serve(Zone::new().a("mail.test", v4("127.0.0.1")));
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
     let answer = app.post(&json!({"to": "a@mail.test", "target": "mail.test", "ehlo": "a\r\nb"})).await;
     assert_eq!(answer.status, 422);
     assert_eq!(dns.queries(), []);
 }
 
 #[tokio::test]
-async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged() {
+async fn dns_rebinding_is_prevented() {
     for (then, by_mx) in
         [("169.254.169.254", false), ("127.0.0.3", false), ("169.254.169.254", true), ("127.0.0.3", true)]
     {
-        let zone = Zone::new().rebind("turncoat.test", v4("127.0.0.2").into(), v4(then).into()).mx(
+        let zone = Zone::new().rebind("rebind.test", v4("127.0.0.2").into(), v4(then).into()).mx(
             "domain.test",
             10,
-            "turncoat.test",
+            "rebind.test",
         );
-        let dns = Dns::serve(zone);
-        let app = denying(&["127.0.0.3/32"]).asking(dns.addr()).open().await;
+        let dns = DnsServer::serve(zone);
+        let app = TestApp::builder().deny(&["127.0.0.3/32"]).dns_server(dns.addr()).start().await;
         let port = Port::new();
-        let [first, second] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::polite()));
+        let [first, second] = ["127.0.0.2", "127.0.0.3"].map(|at| port.serve(at, Script::compliant()));
         let mut check =
             json!({"to": "a@domain.test", "port": port.number(), "ip_family": "ipv4", "stop_after": "ehlo"});
         if !by_mx {
-            check["target"] = "turncoat.test".into();
+            check["target"] = "rebind.test".into();
         }
         assert_eq!(app.post(&check).await.json()["target"]["address"], "127.0.0.2", "{then} by MX: {by_mx}");
-        let asked = dns.queries().into_iter().filter(|(name, _)| name == "turncoat.test").count();
+        let asked = dns.queries().into_iter().filter(|(name, _)| name == "rebind.test").count();
         assert_eq!(asked, 1, "{then} by MX: {by_mx}");
-        // The next check looks anew, and judges anew.
+        // The next check resolves the name again, and checks it again.
         let net = if then == "127.0.0.3" { "127.0.0.3/32" } else { "169.254.0.0/16" };
         assert_forbidden(&app.post(&check).await, net, then);
         assert_eq!((first.connections(), second.connections()), (1, 0));
@@ -154,27 +153,27 @@ async fn a_name_that_turns_its_coat_is_asked_once_and_dialled_as_it_was_judged()
 }
 
 #[tokio::test]
-async fn a_chain_of_aliases_is_judged_by_its_end() {
+async fn a_cname_chain_is_checked_by_its_final_address() {
     let zone = (0..6)
         .fold(Zone::new(), |zone, at| zone.cname(&format!("alias{at}.test"), &format!("alias{}.test", at + 1)))
         .a("alias6.test", v4("169.254.169.254"))
         .aaaa("alias6.test", v6("64:ff9b::a9fe:a9fe"))
         .mx("domain.test", 10, "alias0.test");
-    let dns = Dns::serve(zone);
-    let app = House::default().asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
     assert_forbidden(&post(&app, "alias0.test", 80).await, "169.254.0.0/16", "a chain");
     assert_forbidden(&post_mail(&app, "a@domain.test", 80).await, "169.254.0.0/16", "a chain behind an MX record");
 }
 
 #[tokio::test]
-async fn an_mx_record_that_names_an_address_is_no_way_to_it() {
+async fn an_mx_record_with_an_address_does_not_bypass_the_policy() {
     let spellings = ["127.0.0.1", "127.1", "2130706433", "0x7f000001", "017700000001", "0x7f.1"];
     let zone = spellings.into_iter().enumerate().fold(Zone::new(), |zone, (at, exchange)| {
         zone.mx(&format!("domain{at}.test"), 10, exchange).a(exchange, v4("127.0.0.1"))
     });
-    let dns = Dns::serve(zone);
-    let app = denying(&["127.0.0.0/8"]).asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().deny(&["127.0.0.0/8"]).dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for (at, exchange) in spellings.into_iter().enumerate() {
         let check = json!({"to": format!("a@domain{at}.test"), "port": server.port()});
         let report = app.post(&check).await.json();

@@ -1,4 +1,4 @@
-//! The policy as the program is told it.
+//! The destination policy from the settings of the program.
 
 use std::{net::SocketAddr, process::Output};
 
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::v4;
 use crate::support::{
-    dns::{Dns, Zone},
-    program::{PATIENCE, Served, program},
-    scratch::Scratch,
-    smtpd::{Script, Smtpd},
+    dns::{DnsServer, Zone},
+    program::{ServiceProcess, WAIT_TIMEOUT, program},
+    smtpd::{Script, SmtpServer},
+    temp_dir::TempDir,
 };
 
-/// Where a setting of the program is given.
+/// A source of settings.
 #[derive(Clone, Copy, Debug)]
 enum Layer {
     Flag,
@@ -20,9 +20,9 @@ enum Layer {
     File,
 }
 
-/// One check by `smtp-check run`, with these settings given in one layer.
+/// One check by `smtp-check run`, with these settings given in one source.
 async fn run(layer: Layer, settings: &[(&str, String)], parameters: &[&str]) -> Output {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let mut command = program(&["run", "--stop-after", "ehlo"]);
     command.args(parameters);
     match layer {
@@ -44,8 +44,8 @@ async fn run(layer: Layer, settings: &[(&str, String)], parameters: &[&str]) -> 
 }
 
 #[tokio::test]
-async fn run_heeds_the_policy_in_every_layer_of_the_settings() {
-    let server = Smtpd::serve(Script::polite());
+async fn run_applies_the_policy_of_every_settings_source() {
+    let server = SmtpServer::serve(Script::compliant());
     let number = server.port().to_string();
     let (deny, local) = ("target-deny", "127.0.0.0/8".to_owned());
     let other_port = format!("port {number}");
@@ -67,7 +67,7 @@ async fn run_heeds_the_policy_in_every_layer_of_the_settings() {
             let output = run(layer, &settings, &["--target", "127.0.0.1", "--port", &number]).await;
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(code), "{layer:?} {settings:?}: {stderr}");
-            // In a file a setting's name has underscores.
+            // Names in the file have underscores.
             assert!(stderr.replace('_', "-").contains(complaint), "{layer:?} {settings:?}: {stderr}");
             let connected = usize::from(code == 0);
             assert_eq!(server.connections() - before, connected, "{layer:?} {settings:?}");
@@ -79,11 +79,11 @@ async fn run_heeds_the_policy_in_every_layer_of_the_settings() {
 #[tokio::test]
 async fn run_asks_the_name_server_that_it_was_given() {
     let zone = Zone::new().mx("domain.test", 10, "mail.test").a("mail.test", v4("127.0.0.1")).null_mx("nomail.test");
-    let dns = Dns::serve(zone.mx("bad.test", 10, "metadata.test").a("metadata.test", v4("169.254.169.254")));
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone.mx("bad.test", 10, "metadata.test").a("metadata.test", v4("169.254.169.254")));
+    let server = SmtpServer::serve(Script::compliant());
     let number = server.port().to_string();
-    // The first of the two is there and refuses; the second knows.
-    let lame = Dns::serve(Zone::new().servfail("domain.test").servfail("mail.test"));
+    // The first of the two answers REFUSED; the second has the name.
+    let lame = DnsServer::serve(Zone::new().servfail("domain.test").servfail("mail.test"));
     let both = |a: SocketAddr, b: SocketAddr| format!("{a},{b}");
     for layer in [Layer::Flag, Layer::Environment, Layer::File] {
         for (to, dns_server, code, expected) in [
@@ -112,8 +112,8 @@ async fn run_asks_the_name_server_that_it_was_given() {
 }
 
 #[tokio::test]
-async fn run_heeds_the_rules_about_names_in_every_layer_of_the_settings() {
-    let server = Smtpd::serve(Script::polite());
+async fn run_applies_the_name_rules_of_every_settings_source() {
+    let server = SmtpServer::serve(Script::compliant());
     let number = server.port().to_string();
     let (deny, allow) = ("target-deny-host", "target-allow-host");
     for layer in [Layer::Flag, Layer::Environment, Layer::File] {
@@ -138,12 +138,12 @@ async fn run_heeds_the_rules_about_names_in_every_layer_of_the_settings() {
 }
 
 #[tokio::test]
-async fn each_refusal_leaves_one_line_in_the_log() {
+async fn each_forbidden_target_is_logged_in_one_line() {
     let zone = (1..=60).fold(Zone::new(), |zone, last| zone.a("many.test", [169, 254, 1, last].into()));
     let zone = zone.mx("domain.test", 10, "mx.bad.test").a("mx.bad.test", v4("127.0.0.1"));
     let zone = zone.mx("mixed.test", 10, "many.test").mx("mixed.test", 20, "good.test").a("good.test", v4("127.0.0.1"));
-    let dns = Dns::serve(zone);
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let server = SmtpServer::serve(Script::compliant());
     let (port, resolver) = (server.port(), dns.addr().to_string());
     // The servers of this test live on this thread.
     let served = tokio::task::spawn_blocking(move || refused_and_logged(port, &resolver));
@@ -165,16 +165,16 @@ async fn each_refusal_leaves_one_line_in_the_log() {
     }
 }
 
-/// Asks for five forbidden checks and one whose first mail exchanger is forbidden, and returns what was logged of refusals.
+/// Requests five forbidden checks and one with a forbidden first MX host, and returns the log lines about them.
 fn refused_and_logged(port: u16, resolver: &str) -> Vec<Value> {
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     // SHA-256 of `open sesame`.
     let digest = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
     let tokens = scratch.write("tokens", format!("one:{digest}\n").as_bytes());
     let mut command =
         program(&["serve", "--listen=127.0.0.1:0", "--dns-server", resolver, "--target-deny-host=bad.test"]);
     command.arg("--tokens-file").arg(tokens).arg(format!("--target-ports={port}"));
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let checks = [
         (403, json!({"to": "a@b.test", "target": "169.254.169.254", "port": port})),
         (403, json!({"to": "a@b.test", "target": "many.test", "port": port})),
@@ -190,7 +190,7 @@ fn refused_and_logged(port: u16, resolver: &str) -> Vec<Value> {
     let mut lines = Vec::new();
     let mut answered = 0;
     while answered < checks.len() {
-        let line = served.log.recv_timeout(PATIENCE).expect("as many answers as requests");
+        let line = served.log.recv_timeout(WAIT_TIMEOUT).expect("as many answers as requests");
         let line: Value = serde_json::from_str(&line).expect("JSON");
         answered += usize::from(line["message"] == "answered");
         if line["level"] != "INFO" || line["message"] == "refused" {

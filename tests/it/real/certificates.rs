@@ -1,22 +1,22 @@
-//! What a report says of a certificate is what openssl says of it.
+//! The certificate facts of a report are those that openssl prints.
 
 use serde_json::{Value, json};
 
 use super::with;
 use crate::support::{
-    app::App,
+    app::TestApp,
     mta::{HOST, PemFiles, Postfix},
     pki::{Ca, Identity, KeyType, Leaf, openssl},
-    scratch::Scratch,
+    temp_dir::TempDir,
 };
 
-/// How openssl is to write a name: in the certificate's order, in UTF-8, escaped as in RFC 4514.
+/// How openssl writes a name: in the order of the certificate, in UTF-8, escaped as in RFC 4514.
 const FORM: &str = "-nameopt sname,sep_comma_plus_space,esc_2253,utf8 -dateopt iso_8601";
 
 #[tokio::test]
-async fn its_facts_are_those_that_openssl_reads() {
-    let app = App::start().await;
-    let (root, scratch) = (Ca::new("smtp-check test root"), Scratch::new());
+async fn certificate_facts_match_openssl() {
+    let app = TestApp::start().await;
+    let (root, scratch) = (Ca::new("smtp-check test root"), TempDir::new());
     let below = root.intermediate("An authority, \"below\" + <äh>");
     let named = Leaf::for_name(HOST).and_name("*.example.test").and_name("192.0.2.7").and_name("2001:db8::7");
     for identity in [
@@ -33,14 +33,14 @@ async fn its_facts_are_those_that_openssl_reads() {
     }
 }
 
-async fn of(app: &App, files: &PemFiles) -> Value {
+async fn of(app: &TestApp, files: &PemFiles) -> Value {
     let postfix = Postfix::start(Some(files)).await;
     let parameters = json!({"port": postfix.submission(), "tls_server_name": HOST, "stop_after": "starttls"});
     app.check(with(parameters, json!({"starttls": true}))).await
 }
 
-/// Each certificate of the chain, as the report is to show it.
-fn facts_by_openssl(scratch: &Scratch, identity: &Identity) -> Vec<Value> {
+/// Each certificate of the chain, in the form of the report.
+fn facts_by_openssl(scratch: &TempDir, identity: &Identity) -> Vec<Value> {
     let one = |der: &[u8]| {
         scratch.write("one.der", der);
         let read = |what: &str| {
@@ -66,7 +66,7 @@ fn facts_by_openssl(scratch: &Scratch, identity: &Identity) -> Vec<Value> {
     identity.chain.iter().map(|der| one(der)).collect()
 }
 
-/// Behind a heading, `DNS:…, IP Address:…` in one line.
+/// The line after a heading: `DNS:…, IP Address:…`.
 fn names(text: &str) -> Vec<String> {
     let line = text.lines().nth(1).unwrap_or_default().trim();
     let names = line.split(", ").filter_map(|name| name.split_once(':'));

@@ -1,4 +1,4 @@
-//! `/docs` in a real browser, which can reach no host but this service.
+//! `/docs` in a real browser that can reach no host but this service.
 
 use std::{
     collections::BTreeSet,
@@ -8,22 +8,22 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{app::App, scratch::Scratch};
+use crate::support::{app::TestApp, temp_dir::TempDir};
 
-/// What the browser made of a page.
+/// The result of loading a page in the browser.
 struct Page {
     /// The document after its scripts have run.
     dom: String,
     /// What they wrote to the console.
     console: Vec<String>,
-    /// Every address that the page itself asked for. The browser's own errands are not among them.
+    /// Every address that the page requested. Requests of the browser itself are left out.
     asked: BTreeSet<String>,
 }
 
-/// Opens a page in Chromium and lets its scripts run to their end.
+/// Opens a page in Chromium and runs its scripts to their end.
 async fn open(url: String) -> Page {
     let opened = tokio::task::spawn_blocking(move || {
-        let profile = Scratch::new();
+        let profile = TempDir::new();
         let net_log = profile.path().join("net-log.json");
         let output = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync", "--no-first-run"])
@@ -60,16 +60,16 @@ fn asked(net_log: &[u8], url: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_every_door_and_asks_no_other_host() {
-    let app = App::start().await;
+async fn docs_page_shows_every_route_and_requests_no_other_host() {
+    let app = TestApp::start().await;
     let origin = format!("http://{}", app.addr());
-    // Deep into the operation, so that its parameters, examples and answers are drawn too.
+    // The link into the operation, so that its parameters, examples and responses are rendered too.
     let page = open(format!("{origin}/docs/#/checks/run_check")).await;
 
     for text in ["/v1/checks/smtp", "Run one check, now", "/healthz", "/readyz", "/version", "OAS 3.1"] {
         assert!(page.dom.contains(text), "{text} is not on the page");
     }
-    // The operation is open: its body, its examples, each status that it answers with.
+    // The operation is open: its body, its examples, every status.
     for text in
         ["Request body", "Ask one server whether it takes the recipient", "The recipient was rejected", "Execute"]
     {

@@ -4,17 +4,17 @@ use serde_json::{Value, json};
 
 use super::{Certificate, assert_no_secret, login, not_ok, rejection, said, with};
 use crate::support::{
-    app::{App, House, phases},
+    app::{TestApp, phase_names},
     mta::{Exim, PASSWORD, USER},
 };
 
 #[tokio::test]
-async fn a_message_is_delivered_and_its_queue_id_is_known() {
-    let (app, exim) = tokio::join!(App::start(), Exim::start(None));
+async fn a_delivered_message_has_a_queue_id() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     let payload = "Subject: grün\n\n..dot\nLF alone\r\nand CR LF";
     let report = app.check(json!({"port": exim.plain(), "payload": payload, "from": "alice@example.com"})).await;
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]);
     assert!(not_ok(&report).is_empty(), "{report:#}");
     let offered = &report["capabilities"]["before_tls"];
     for keyword in ["8BITMIME", "PIPELINING", "SMTPUTF8", "SIZE", "HELP"] {
@@ -28,8 +28,8 @@ async fn a_message_is_delivered_and_its_queue_id_is_known() {
 }
 
 #[tokio::test]
-async fn an_address_beyond_ascii_and_one_without_domain_get_through() {
-    let (app, exim) = tokio::join!(App::start(), Exim::start(None));
+async fn non_ascii_and_domainless_addresses_are_delivered() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for to in ["pröbe@example.test", "postmaster"] {
         let report = app.check(json!({"port": exim.plain(), "to": to, "transcript": true})).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
@@ -40,10 +40,10 @@ async fn an_address_beyond_ascii_and_one_without_domain_get_through() {
 }
 
 #[tokio::test]
-async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
+async fn every_mechanism_delivers_with_starttls_and_implicit_tls() {
     let certificate = Certificate::valid();
     let (app, exim) =
-        tokio::join!(House::default().trusting(&certificate.ca).open(), Exim::start(Some(&certificate.files)));
+        tokio::join!(TestApp::builder().trust(&certificate.ca).start(), Exim::start(Some(&certificate.files)));
     for (mechanism, implicit_tls, identity, logged) in [
         ("plain", false, "", format!("A=plain:{USER}")),
         ("plain", true, "someone", format!("A=plain:{USER} as someone")),
@@ -61,16 +61,16 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
         assert_eq!(report["capabilities"]["after_tls"]["AUTH"], "PLAIN LOGIN");
         assert_no_secret(&report, PASSWORD);
         let queue_id = report["queue_id"].as_str().expect("a queue id");
-        let line = exim.logged(&format!("{queue_id} <= ")).await;
+        let line = exim.wait_for_log(&format!("{queue_id} <= ")).await;
         assert!(line.contains(&format!(" {logged} S=")), "{line}");
         assert_eq!(exim.delivered(queue_id).await.message, b"Subject: Testing\n\n");
     }
 }
 
 #[tokio::test]
-async fn what_exim_refuses_is_reported_in_its_own_words() {
+async fn rejections_of_exim_are_reported_with_its_text() {
     let certificate = Certificate::valid();
-    let (app, exim) = tokio::join!(App::start(), Exim::start(Some(&certificate.files)));
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(Some(&certificate.files)));
     let credentials = json!({"starttls": false});
     let wrong = json!({"sasl_password": "wrong horse, battery"});
     for (parameters, expected, words) in [
@@ -110,7 +110,7 @@ async fn what_exim_refuses_is_reported_in_its_own_words() {
         assert_eq!(report["failure"]["message"], words);
         let phase = expected[0].as_str().expect("a phase");
         assert_eq!(not_ok(&report), [phase]);
-        assert_eq!(phases(&report)[phases(&report).len() - 2..], [phase, "quit"]);
+        assert_eq!(phase_names(&report)[phase_names(&report).len() - 2..], [phase, "quit"]);
         assert!(report["metrics"][format!("{phase}_time")].is_f64() && report["metrics"]["quit_time"].is_f64());
         assert_no_secret(&report, "wrong horse, battery");
     }
@@ -124,8 +124,8 @@ fn proxied(port: u16, version: u8, family: &str, source: &str, destination: &str
 }
 
 #[tokio::test]
-async fn exim_takes_the_client_that_a_proxy_header_names_for_its_own() {
-    let (app, exim) = tokio::join!(App::start(), Exim::start(None));
+async fn exim_logs_the_client_of_the_proxy_header() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for (version, family, source, destination) in [
         (1, "TCP4", "203.0.113.7", "192.0.2.1"),
         (1, "TCP6", "2001:db8::7", "2001:db8::1"),
@@ -135,38 +135,38 @@ async fn exim_takes_the_client_that_a_proxy_header_names_for_its_own() {
         let report = app.check(proxied(exim.proxy(), version, family, source, destination)).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         let queue_id = report["queue_id"].as_str().expect("a queue id");
-        let line = exim.logged(&format!("{queue_id} <= <>")).await;
+        let line = exim.wait_for_log(&format!("{queue_id} <= <>")).await;
         assert!(line.contains(&format!(" H=(noit.local) [{source}]:5555 P=esmtp PRX=127.0.0.1 ")), "{line}");
-        let line = exim.logged(&format!("proxied to [{destination}]")).await;
+        let line = exim.wait_for_log(&format!("proxied to [{destination}]")).await;
         assert!(line.ends_with(":2525"), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
-    let (app, exim) = tokio::join!(App::start(), Exim::start(None));
+async fn a_wrong_proxy_header_is_rejected() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for (family, source) in [("TCP4", "nonsense"), ("TCP4", "999.0.0.1"), ("TCP6", "[2001:db8::7]")] {
         let report = app.check(proxied(exim.proxy(), 1, family, source, "192.0.2.1")).await;
-        // It greets all the same, and has this one answer to every command but QUIT.
+        // It greets nevertheless, and has the same reply to every command except QUIT.
         assert_eq!(rejection(&report), json!(["ehlo", "rejected", false, 503, null]), "{report:#}");
         assert_eq!(report["failure"]["message"], "Command refused, required Proxy negotiation failed");
-        assert_eq!((phases(&report), not_ok(&report)), (vec!["connect", "banner", "ehlo", "quit"], vec!["ehlo"]));
+        assert_eq!((phase_names(&report), not_ok(&report)), (vec!["connect", "banner", "ehlo", "quit"], vec!["ehlo"]));
         assert_eq!(said(&report)[0], format!("PROXY {family} {source} 192.0.2.1 5555 2525"));
     }
 }
 
 #[tokio::test]
-async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo() {
-    let (app, exim) = tokio::join!(App::start(), Exim::start(None));
+async fn an_unexpected_proxy_header_is_not_reported_as_ehlo() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
     for version in [1, 2] {
         for round in 0..30 {
             let report = app.check(proxied(exim.plain(), version, "TCP4", "203.0.113.7", "192.0.2.1")).await;
             let expected = json!(["proxy", "rejected", false, 500, null]);
             assert_eq!(rejection(&report), expected, "version {version}, round {round}: {report:#}");
             assert_eq!(report["failure"]["message"], "unrecognized command");
-            // If EHLO was written before the refusal came, it has an answer of its own to version 1.
+            // If EHLO was sent before the error reply came, it has its own reply with version 1.
             assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
-            // One line was answered: the dialogue is in step, and ends as it should.
+            // One line was answered: the dialogue is in sync, and ends with QUIT.
             assert!(version == 2 || said(&report).contains(&"QUIT"), "{report:#}");
         }
     }

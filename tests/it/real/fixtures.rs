@@ -1,4 +1,4 @@
-//! The mail servers themselves: what a test reads off them is what a client did.
+//! Tests of the mail servers as fixtures: what a test reads from them is what a client did.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::support::mta::{Delivered, Ended, Exim, Postfix, free_port};
 
 const MESSAGE: &str = "Subject: as sent\r\n\r\nOne line, grün\r\n..dot\r\n\tend  \r\n";
 
-/// What lies in the mailbox then: no CR, and the dot that SMTP needs is gone.
+/// The message in the mailbox: no CR, and without dot-stuffing.
 const STORED: &[u8] = "Subject: as sent\n\nOne line, grün\n.dot\n\tend  \n".as_bytes();
 
-/// Sends one mail in clear text behind a preface and returns the last reply to it.
+/// Sends one mail in clear text after a preface, and returns the last reply to it.
 async fn send(port: u16, preface: &str) -> String {
     let mut stream = BufReader::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the server listens"));
     let body = format!("{MESSAGE}.");
@@ -61,21 +61,21 @@ async fn exim_keeps_a_message_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn both_log_the_client_that_a_proxy_header_names() {
+async fn both_servers_log_the_client_of_the_proxy_header() {
     let (postfix, exim) = tokio::join!(Postfix::start(None), Exim::start(None));
     send(postfix.proxy(), "PROXY TCP4 203.0.113.7 192.0.2.1 5555 25\r\n").await;
     send(exim.proxy(), "PROXY TCP6 2001:db8::7 2001:db8::1 5555 25\r\n").await;
-    assert!(postfix.logged("client=").await.ends_with("[203.0.113.7]:5555"));
-    let line = exim.logged("<= <>").await;
+    assert!(postfix.wait_for_log("client=").await.ends_with("[203.0.113.7]:5555"));
+    let line = exim.wait_for_log("<= <>").await;
     assert!(line.contains("H=(noit.local) [2001:db8::7]:5555 P=esmtp PRX=127.0.0.1"), "{line}");
 }
 
 #[tokio::test]
-async fn a_server_ends_with_its_value_and_no_other_does() {
+async fn dropping_a_server_ends_it_and_no_other() {
     let (one, other) = tokio::join!(Postfix::start(None), Postfix::start(None));
     let (gone, there) = (one.plain(), other.plain());
     drop(one);
-    // Its master is dead by now; a child that shares the socket may take a moment longer.
+    // Its master is dead by now; a child that shares the socket can live a moment longer.
     let closed = async { while TcpStream::connect((Ipv4Addr::LOCALHOST, gone)).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(10), closed).await.expect("the end of all its processes");
     TcpStream::connect((Ipv4Addr::LOCALHOST, there)).await.expect("the other lives");

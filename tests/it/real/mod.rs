@@ -1,5 +1,5 @@
-//! Checks against the mail servers that the world runs, and the page in a real browser. Every test that needs one is in here:
-//! `tests/run` leaves `real::` out where they cannot be installed.
+//! Tests with real mail servers, Prometheus and Chromium. `tests/run` leaves `real::` out where they cannot be
+//! installed.
 
 mod certificates;
 mod docs;
@@ -15,37 +15,37 @@ use serde_json::{Value, json};
 use super::support::{
     mta::{HOST, PASSWORD, USER},
     pki::{Ca, Leaf, PemFiles},
-    scratch::Scratch,
+    temp_dir::TempDir,
 };
 
-/// A server's certificate, as files that it reads, and the authority behind it.
+/// A server's certificate as files, and its authority.
 struct Certificate {
     ca: Ca,
     files: PemFiles,
-    _directory: Scratch,
+    _directory: TempDir,
 }
 
 impl Certificate {
-    /// One that is as it should be, for the name that every server here has.
+    /// A valid one, for the name of every server here.
     fn valid() -> Self {
         Self::of(Leaf::for_name(HOST))
     }
 
     fn of(leaf: Leaf) -> Self {
-        let (ca, directory) = (Ca::new("smtp-check test CA"), Scratch::new());
+        let (ca, directory) = (Ca::new("smtp-check test CA"), TempDir::new());
         let files = ca.issue(leaf).write_pem(directory.path());
         Self { ca, files, _directory: directory }
     }
 }
 
-/// Both objects' members; the second's where both have one.
+/// The members of both objects; those of the second one win.
 fn with(mut parameters: Value, more: Value) -> Value {
     let (Value::Object(all), Value::Object(more)) = (&mut parameters, more) else { panic!("two objects") };
     all.extend(more);
     parameters
 }
 
-/// What logs in as the one user whom the servers know, by STARTTLS, with a transcript.
+/// The parameters to log in as the known user, by STARTTLS, with a transcript.
 fn login(port: u16, mechanism: &str) -> Value {
     json!({
         "port": port, "starttls": true, "tls_server_name": HOST, "transcript": true,
@@ -53,7 +53,7 @@ fn login(port: u16, mechanism: &str) -> Value {
     })
 }
 
-/// What a reply says of a failure: phase, kind, `temporary`, code and enhanced code.
+/// The failure of a report: phase, kind, `temporary`, code and enhanced code.
 fn rejection(report: &Value) -> Value {
     let failure = &report["failure"];
     json!([failure["phase"], failure["kind"], failure["temporary"], failure["code"], failure["enhanced_code"]])
@@ -69,13 +69,13 @@ fn metric_names(report: &Value) -> Vec<&str> {
     report["metrics"].as_object().expect("metrics").keys().map(String::as_str).collect()
 }
 
-/// Phases that ended as they should not, or never.
+/// Phases that failed or never ended.
 fn not_ok(report: &Value) -> Vec<&str> {
     let phases = report["phases"].as_array().expect("phases").iter();
     phases.filter(|phase| phase["ok"] != true).filter_map(|phase| phase["name"].as_str()).collect()
 }
 
-/// No form in which a password travels is anywhere in the report.
+/// No form of the password is anywhere in the report.
 fn assert_no_secret(report: &Value, password: &str) {
     let text = report.to_string();
     let plain = |identity: &str| STANDARD.encode(format!("{identity}\0{USER}\0{password}"));

@@ -1,4 +1,4 @@
-//! A real Prometheus, with the settings that are shipped, scrapes the started program; promtool looks at what the doors write.
+//! A real Prometheus with the shipped settings scrapes the program; promtool reads its metrics.
 
 use serde_json::json;
 
@@ -7,10 +7,10 @@ use crate::{
     support::{
         pki::{Ca, Identity, Leaf},
         port::Port,
-        program::{Served, program},
+        program::{ServiceProcess, program},
         prometheus::{Prometheus, promtool},
-        scratch::Scratch,
-        smtpd::{Act, Script, Smtpd, Step},
+        smtpd::{Action, Script, SmtpServer, Step},
+        temp_dir::TempDir,
     },
 };
 
@@ -19,19 +19,22 @@ const TOKEN: &str = "open sesame";
 const TOKENS: &[u8] = b"prometheus:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 const BEARER: &str = "Authorization: Bearer open sesame\r\n";
 
-/// The started program, which asks for a token.
-fn served(directory: &Scratch, more: &[&str]) -> Served {
+/// The program with tokens.
+fn served(directory: &TempDir, more: &[&str]) -> ServiceProcess {
     let tokens = directory.write("tokens", TOKENS);
     let tokens = tokens.to_str().expect("UTF-8");
-    Served::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
+    ServiceProcess::start(program(&[&["serve", "--listen", "127.0.0.1:0", "--tokens-file", tokens], more].concat()))
 }
 
 /// Two servers: one takes all mail, one rejects every recipient.
-fn servers() -> [Smtpd; 2] {
-    [Smtpd::serve(Script::polite()), Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"))]
+fn servers() -> [SmtpServer; 2] {
+    [
+        SmtpServer::serve(Script::compliant()),
+        SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n")),
+    ]
 }
 
-async fn check_both(served: &Served, servers: &[Smtpd; 2]) {
+async fn check_both(served: &ServiceProcess, servers: &[SmtpServer; 2]) {
     for server in servers {
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
         let (status, report) = tokio::task::block_in_place(|| served.post(BEARER, &check));
@@ -39,7 +42,7 @@ async fn check_both(served: &Served, servers: &[Smtpd; 2]) {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").expect("a body").1
 }
@@ -53,8 +56,8 @@ fn assert_clean(arguments: &[&str], stdin: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
-    let (directory, servers) = (Scratch::new(), servers());
+async fn every_panel_about_the_service_has_data() {
+    let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let prometheus = Prometheus::start(&served.address.to_string(), TOKEN, &[]).await;
@@ -76,20 +79,20 @@ async fn the_service_is_scraped_and_every_panel_about_it_draws_something() {
     }
 }
 
-/// The started program with the modules that are shipped.
-fn served_with_modules(directory: &Scratch) -> Served {
+/// The program with the shipped modules.
+fn served_with_modules(directory: &TempDir) -> ServiceProcess {
     served(directory, &["--config", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/smtp-check.toml")])
 }
 
-/// A server that upgrades by STARTTLS.
-fn secured(identity: &Identity) -> Smtpd {
-    let handshake = Act::reply("220 go\r\n").then(Act::handshake(identity));
-    Smtpd::serve(Script::polite().on(Step::StartTls, handshake))
+/// A server with STARTTLS.
+fn secured(identity: &Identity) -> SmtpServer {
+    let handshake = Action::reply("220 go\r\n").then(Action::handshake(identity));
+    SmtpServer::serve(Script::compliant().on(Step::StartTls, handshake))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn targets_are_probed_and_every_panel_about_them_draws_something() {
-    let directory = Scratch::new();
+async fn every_panel_about_targets_has_data() {
+    let directory = TempDir::new();
     let server = secured(&Ca::new("test CA").issue(Leaf::for_name("mx.test")));
     let (well, away) = (server.addr().to_string(), format!("127.0.0.1:{}", Port::new().number()));
     let served = served_with_modules(&directory);
@@ -106,7 +109,7 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
     let banner = "quantile_over_time(0.95, probe_smtp_duration_seconds{phase=\"banner\"}[1m]) > 0";
     assert_eq!(prometheus.eventually(banner).await.len(), 1);
     for outcome in ["completed", "failed"] {
-        // A probe is a check like any other.
+        // Probes are counted as checks.
         prometheus.eventually(&format!("smtp_check_checks_total{{outcome=\"{outcome}\"}} > 0")).await;
     }
     for expression in expressions().iter().filter(|expression| expression.contains("probe_")) {
@@ -119,12 +122,12 @@ async fn targets_are_probed_and_every_panel_about_them_draws_something() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_shipped() {
-    let directory = Scratch::new();
+async fn an_expired_certificate_fires_the_shipped_alert() {
+    let directory = TempDir::new();
     let ca = Ca::new("test CA");
     let good = secured(&ca.issue(Leaf::for_name("mx.test")));
     let expired = ca.issue(Leaf::for_name("mx.test").expired());
-    let expired = Smtpd::serve(Script::polite().with_implicit_tls(&expired));
+    let expired = SmtpServer::serve(Script::compliant().with_implicit_tls(&expired));
     let (good, expired) = (good.addr().to_string(), expired.addr().to_string());
     let served = served_with_modules(&directory);
     let targets = [("postfix:25", &*good), ("mx1.example.com:465", &*expired)];
@@ -140,9 +143,10 @@ async fn an_expired_certificate_raises_the_alert_with_the_files_as_they_are_ship
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stacked_phases_are_no_longer_than_the_check() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let identity = Ca::new("test CA").issue(Leaf::for_name("mx.test"));
-    let (upgraded, implicit) = (secured(&identity), Smtpd::serve(Script::polite().with_implicit_tls(&identity)));
+    let (upgraded, implicit) =
+        (secured(&identity), SmtpServer::serve(Script::compliant().with_implicit_tls(&identity)));
     let (upgraded, implicit) = (upgraded.addr().to_string(), implicit.addr().to_string());
     let served = served_with_modules(&directory);
     let targets = [("postfix:25", &*upgraded), ("mx1.example.com:465", &*implicit)];
@@ -162,8 +166,8 @@ async fn the_stacked_phases_are_no_longer_than_the_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
-    let (directory, servers) = (Scratch::new(), servers());
+async fn promtool_accepts_the_metrics_of_the_service() {
+    let (directory, servers) = (TempDir::new(), servers());
     let served = served(&directory, &[]);
     check_both(&served, &servers).await;
     let answer = tokio::task::block_in_place(|| served.get("/metrics", BEARER));
@@ -171,7 +175,7 @@ async fn promtool_finds_nothing_wrong_with_what_the_service_writes() {
 }
 
 #[test]
-fn promtool_finds_nothing_wrong_with_the_settings_and_the_alerts_fire_when_they_should() {
+fn promtool_accepts_the_shipped_settings_and_alert_tests() {
     assert_clean(&["check", "config", "prometheus.yml"], "");
     assert_clean(&["test", "rules", "rules.test.yml"], "");
 }

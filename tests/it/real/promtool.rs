@@ -1,4 +1,4 @@
-//! What `/probe` writes, read by Prometheus's own `promtool`.
+//! The responses of `/probe`, read by `promtool` of Prometheus.
 
 use std::{
     io::Write,
@@ -10,11 +10,11 @@ use serde_json::{Map, json};
 use smtp_check::check::Modules;
 
 use crate::support::{
-    app::House,
+    app::TestApp,
     pki::{Ca, Leaf},
     port::Port,
     program::code,
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// `promtool check metrics`: the parser of Prometheus, and its advice about names.
@@ -30,25 +30,25 @@ fn assert_no_complaint(metrics: &[u8]) {
 }
 
 #[tokio::test]
-async fn promtool_has_nothing_against_any_answer() {
+async fn promtool_accepts_every_probe_response() {
     let ca = Ca::new("A \"quoted\" \\ root, {in} braces");
     let good = ca.issue(Leaf::for_name("mx.test")).server_config();
     let expired = Leaf::for_name("elsewhere.test").expired().self_signed().server_config();
     let servers = [
-        Script::polite().with_starttls(good),
-        Script::polite().with_starttls(expired),
-        Script::polite().on(Step::StartTls, Act::from("220 go\r\n").then(Act::garbage())),
-        Script::polite().on(Step::Ehlo, "550-5.7.1 \"no\"\r\n550 5.7.1 {never}\r\n"),
-        Script::new().greets(Act::silence()),
-        Script::new().greets(Act::garbage()),
+        Script::compliant().with_starttls(good),
+        Script::compliant().with_starttls(expired),
+        Script::compliant().on(Step::StartTls, Action::from("220 go\r\n").then(Action::garbage())),
+        Script::compliant().on(Step::Ehlo, "550-5.7.1 \"no\"\r\n550 5.7.1 {never}\r\n"),
+        Script::new().with_greeting(Action::silence()),
+        Script::new().with_greeting(Action::garbage()),
     ];
-    let servers = servers.map(Smtpd::serve);
+    let servers = servers.map(SmtpServer::serve);
     let refusing = Port::new();
     let fields = json!({"starttls": true, "tls_server_name": "mx.test", "stop_after": "starttls", "timeout_ms": 500});
     let fields: Map<_, _> = fields.as_object().expect("a table").clone();
     let modules = Modules::parse([("tls".to_owned(), fields)], Duration::from_secs(60)).expect("a good module");
-    let app = House { modules, ..House::default() }.trusting(&ca).open().await;
-    for port in servers.iter().map(Smtpd::port).chain([refusing.number()]) {
+    let app = TestApp::builder().modules(modules).trust(&ca).start().await;
+    for port in servers.iter().map(SmtpServer::port).chain([refusing.number()]) {
         let answer = app.get(&format!("/probe?module=tls&target=127.0.0.1:{port}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_no_complaint(&answer.body);

@@ -1,4 +1,4 @@
-//! The service itself: the real router behind the real server loop, on a free port.
+//! The service under test: the real router and the real server loop, on a free port of this process.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,7 +11,9 @@ use serde_json::Value;
 use smtp_check::{
     check::Modules,
     destination::policy::{HostRules, TargetPolicy},
-    http::{AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, router, serve},
+    http::{
+        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerIdentity, ServerSettings, TokenStore, router, serve,
+    },
     net::resolve::Resolver,
     probe::{Limits, probe},
     tls::{TlsClient, TrustAnchors},
@@ -25,35 +27,35 @@ use tokio::{
 
 use super::pki::Ca;
 
-/// How the service is to be set up. The defaults are the program's own, but that no certificate authority is trusted and no name
-/// server is asked.
-pub(crate) struct House {
-    pub(crate) limits: Limits,
-    pub(crate) deny: Vec<IpNet>,
-    pub(crate) allow: Vec<IpNet>,
-    pub(crate) hosts: HostRules,
-    pub(crate) ports: Vec<u16>,
-    pub(crate) dns: Vec<SocketAddr>,
-    pub(crate) anchors: TrustAnchors,
-    pub(crate) access: AccessConfig,
-    pub(crate) body: BodyLimits,
-    pub(crate) server: ServerSettings,
-    pub(crate) modules: Modules,
+/// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted
+/// and no name server is asked.
+pub(crate) struct TestAppBuilder {
+    limits: Limits,
+    deny: Vec<IpNet>,
+    allow: Vec<IpNet>,
+    host_rules: HostRules,
+    ports: Vec<u16>,
+    dns_servers: Vec<SocketAddr>,
+    trust_anchors: TrustAnchors,
+    access: AccessConfig,
+    body_limits: BodyLimits,
+    server: ServerSettings,
+    modules: Modules,
 }
 
-impl Default for House {
+impl Default for TestAppBuilder {
     fn default() -> Self {
         Self {
             limits: Limits { checks: 1024, checks_per_target: 16, max_timeout: Duration::from_secs(60) },
             deny: Vec::new(),
             allow: Vec::new(),
-            hosts: HostRules::default(),
+            host_rules: HostRules::default(),
             ports: Vec::new(),
-            dns: Vec::new(),
-            anchors: TrustAnchors::none(),
+            dns_servers: Vec::new(),
+            trust_anchors: TrustAnchors::none(),
             access: AccessConfig::default(),
             modules: Modules::none(Duration::from_secs(60)),
-            body: BodyLimits::new(1 << 20, Duration::from_secs(30), 1024),
+            body_limits: BodyLimits::new(1 << 20, Duration::from_secs(30), 1024),
             server: ServerSettings {
                 identity: None,
                 max_connections: 4096,
@@ -66,59 +68,143 @@ impl Default for House {
     }
 }
 
-impl House {
-    /// Trusts this authority beside those that it trusts already.
-    pub(crate) fn trusting(mut self, ca: &Ca) -> Self {
-        self.anchors.add(ca.der().clone()).expect("a certificate");
+impl TestAppBuilder {
+    /// `--max-checks`.
+    pub(crate) fn max_checks(mut self, checks: usize) -> Self {
+        self.limits.checks = checks;
         self
     }
 
-    /// Asks this name server.
-    pub(crate) fn asking(mut self, dns: SocketAddr) -> Self {
-        self.dns.push(dns);
+    /// `--max-checks-per-target`.
+    pub(crate) fn max_checks_per_target(mut self, checks: usize) -> Self {
+        self.limits.checks_per_target = checks;
         self
     }
 
-    /// Opens the doors.
-    pub(crate) async fn open(self) -> App {
-        let resolver = Resolver::with_servers(&self.dns).expect("a resolver");
-        let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.hosts);
+    /// `--target-deny`.
+    pub(crate) fn deny(mut self, networks: &[&str]) -> Self {
+        self.deny.extend(networks.iter().map(|network| network.parse::<IpNet>().expect("a network")));
+        self
+    }
+
+    /// `--target-allow`.
+    pub(crate) fn allow(mut self, networks: &[&str]) -> Self {
+        self.allow.extend(networks.iter().map(|network| network.parse::<IpNet>().expect("a network")));
+        self
+    }
+
+    /// Rules about host names.
+    pub(crate) fn host_rules(mut self, rules: HostRules) -> Self {
+        self.host_rules = rules;
+        self
+    }
+
+    /// `--target-ports`.
+    pub(crate) fn ports(mut self, ports: &[u16]) -> Self {
+        self.ports = ports.to_vec();
+        self
+    }
+
+    /// Asks this name server, after those that were added before.
+    pub(crate) fn dns_server(mut self, address: SocketAddr) -> Self {
+        self.dns_servers.push(address);
+        self
+    }
+
+    /// Trusts this certificate authority too.
+    pub(crate) fn trust(mut self, ca: &Ca) -> Self {
+        self.trust_anchors.add(ca.der().clone()).expect("a certificate");
+        self
+    }
+
+    /// Requires tokens.
+    pub(crate) fn tokens(mut self, tokens: TokenStore) -> Self {
+        self.access.tokens = Some(tokens);
+        self
+    }
+
+    /// `--rate-limit`.
+    pub(crate) fn rate_limit(mut self, rate: &str) -> Self {
+        self.access.rate_limit = Some(rate.parse().expect("a rate"));
+        self
+    }
+
+    /// Limits on request bodies.
+    pub(crate) fn body_limits(mut self, limits: BodyLimits) -> Self {
+        self.body_limits = limits;
+        self
+    }
+
+    /// The modules of `GET /probe`.
+    pub(crate) fn modules(mut self, modules: Modules) -> Self {
+        self.modules = modules;
+        self
+    }
+
+    /// Serves HTTPS with this identity.
+    pub(crate) fn identity(mut self, identity: ServerIdentity) -> Self {
+        self.server.identity = Some(identity);
+        self
+    }
+
+    /// `--max-connections`.
+    pub(crate) fn max_connections(mut self, connections: usize) -> Self {
+        self.server.max_connections = connections;
+        self
+    }
+
+    /// `--header-timeout`.
+    pub(crate) fn header_timeout(mut self, timeout: Duration) -> Self {
+        self.server.header_timeout = timeout;
+        self
+    }
+
+    /// `--shutdown-grace`.
+    pub(crate) fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.server.shutdown_grace = grace;
+        self
+    }
+
+    /// Starts the service on a free port of 127.0.0.1.
+    pub(crate) async fn start(self) -> TestApp {
+        let resolver = Resolver::with_servers(&self.dns_servers).expect("a resolver");
+        let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.host_rules);
         let lifecycle = Lifecycle::default();
-        let doors = AppState {
+        let state = AppState {
             lifecycle: lifecycle.clone(),
-            body_limits: self.body,
-            probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.anchors)),
+            body_limits: self.body_limits,
+            probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.trust_anchors)),
             max_timeout: self.limits.max_timeout,
             modules: self.modules,
             dropped_lines: None,
         };
-        let router = router(doors, self.access).expect("a router");
+        let router = router(state, self.access).expect("a router");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
         let ended = tokio::spawn(serve(listener, router, lifecycle.clone(), shutdown, self.server));
-        App { addr, lifecycle, stop: Some(stop), ended }
+        TestApp { addr, lifecycle, stop: Some(stop), ended }
     }
 }
 
-/// A running service; gone when dropped.
-pub(crate) struct App {
+/// A running service. Dropping it ends it.
+pub(crate) struct TestApp {
     addr: SocketAddr,
     pub(crate) lifecycle: Lifecycle,
     stop: Option<oneshot::Sender<()>>,
     ended: JoinHandle<Ended>,
 }
 
-/// What a door answered.
+/// The response to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     /// The body, which has to be JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
@@ -137,10 +223,15 @@ impl Answer {
     }
 }
 
-impl App {
-    /// The service with its defaults.
+impl TestApp {
+    /// The service with other settings than the defaults.
+    pub(crate) fn builder() -> TestAppBuilder {
+        TestAppBuilder::default()
+    }
+
+    /// The service with the default settings.
     pub(crate) async fn start() -> Self {
-        House::default().open().await
+        Self::builder().start().await
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -148,7 +239,7 @@ impl App {
     }
 
     /// Sends a request on a connection of its own.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> TestResponse {
         let stream = TcpStream::connect(self.addr).await.expect("a connection");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
@@ -157,69 +248,59 @@ impl App {
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         connection.abort();
-        Answer { status: parts.status, headers: parts.headers, body }
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 
     /// `GET path`.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         let request = Request::builder().method(Method::GET).uri(path).header("host", "test");
         self.send(request.body(Full::default()).expect("a request")).await
     }
 
     /// `POST /v1/checks/smtp` with these parameters.
-    pub(crate) async fn post(&self, parameters: &Value) -> Answer {
+    pub(crate) async fn post(&self, parameters: &Value) -> TestResponse {
         let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
         let body = Full::from(parameters.to_string());
         self.send(request.header(CONTENT_TYPE, "application/json").body(body).expect("a request")).await
     }
 
-    /// Begins a check and leaves it running; its answer comes over the connection.
-    pub(crate) async fn hold(&self, parameters: &Value) -> TcpStream {
-        let mut caller = TcpStream::connect(self.addr).await.expect("a connection");
-        let (body, json) = (parameters.to_string(), "Host: test\r\nContent-Type: application/json");
-        let length = body.len();
-        let request = format!("POST /v1/checks/smtp HTTP/1.1\r\n{json}\r\nContent-Length: {length}\r\n\r\n{body}");
-        caller.write_all(request.as_bytes()).await.expect("sent");
-        caller
-    }
-
-    /// Runs a check that is to run, and returns its report. What is not given is filled in: a recipient, and 127.0.0.1 as target.
+    /// Runs a check, which has to be answered by 200, and returns its report. Parameters: see [`with_defaults`].
     pub(crate) async fn check(&self, parameters: Value) -> Value {
-        let answer = self.post(&filled_in(parameters)).await;
+        let answer = self.post(&with_defaults(parameters)).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         answer.json()
     }
 
-    /// Asks for a check and does not wait for the answer: the connection that the answer would come on. To drop it is to hang up.
-    pub(crate) async fn begin(&self, parameters: Value) -> TcpStream {
+    /// Requests a check without waiting for the response, and returns the connection. To drop it is to hang up.
+    pub(crate) async fn start_check(&self, parameters: Value) -> TcpStream {
         let mut stream = TcpStream::connect(self.addr).await.expect("a connection");
-        let body = filled_in(parameters).to_string();
+        let body = with_defaults(parameters).to_string();
         let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
         let request = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(request.as_bytes()).await.expect("the service reads");
         stream
     }
 
-    /// Tells the service to stop, as SIGTERM does.
-    pub(crate) fn terminate(&mut self) {
+    /// Begins the shutdown, as SIGTERM does.
+    pub(crate) fn shut_down(&mut self) {
         drop(self.stop.take());
     }
 
     /// Waits for the service to end.
-    pub(crate) async fn ended(mut self) -> Ended {
+    pub(crate) async fn join(mut self) -> Ended {
         let ended = tokio::time::timeout(Duration::from_secs(20), &mut self.ended).await;
         ended.expect("the service ends in time").expect("no panic")
     }
 }
 
-impl Drop for App {
+impl Drop for TestApp {
     fn drop(&mut self) {
         self.ended.abort();
     }
 }
 
 /// Parameters with a recipient, and 127.0.0.1 as target, where these are not given.
-pub(crate) fn filled_in(parameters: Value) -> Value {
+pub(crate) fn with_defaults(parameters: Value) -> Value {
     let mut body = serde_json::json!({"to": "probe@example.test", "target": "127.0.0.1"});
     let Value::Object(parameters) = parameters else { panic!("an object") };
     body.as_object_mut().expect("an object").extend(parameters);
@@ -227,7 +308,7 @@ pub(crate) fn filled_in(parameters: Value) -> Value {
 }
 
 /// The names of a report's phases, in order.
-pub(crate) fn phases(report: &Value) -> Vec<&str> {
+pub(crate) fn phase_names(report: &Value) -> Vec<&str> {
     report["phases"].as_array().into_iter().flatten().filter_map(|phase| phase["name"].as_str()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! A collector of traces that keeps what it is sent: the receiving end of OTLP over gRPC.
+//! A collector of traces: receives OTLP over gRPC and keeps it.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -16,7 +16,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use super::program::PATIENCE;
+use super::program::WAIT_TIMEOUT;
 
 pub(crate) struct Collector {
     pub(crate) address: SocketAddr,
@@ -46,9 +46,9 @@ impl Collector {
         Self { address, received }
     }
 
-    /// The next spans that arrive, with the attributes of whoever sent them.
+    /// The next spans that arrive, with the resource attributes of their sender.
     pub(crate) async fn next(&mut self) -> (BTreeMap<String, String>, Vec<Span>) {
-        let request = timeout(PATIENCE, self.received.recv()).await.expect("spans arrive").expect("it runs");
+        let request = timeout(WAIT_TIMEOUT, self.received.recv()).await.expect("spans arrive").expect("it runs");
         let mut resource = BTreeMap::new();
         let mut spans = Vec::new();
         for batch in request.resource_spans {

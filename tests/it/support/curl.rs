@@ -1,16 +1,16 @@
-//! curl, as all tests call it: past every proxy that whoever runs the tests may need for other hosts.
+//! curl with the options of all tests. No proxy of the environment is used.
 
 use std::process::Command;
 
-/// Quiet but for errors, bounded in time, and without a settings file.
+/// Silent except for errors, with a timeout, and without a settings file.
 pub(crate) fn curl() -> Command {
     let mut curl = Command::new("curl");
-    // It heeds the first of these only where it comes first.
+    // `--disable` has to be the first option.
     curl.args(["--disable", "-sS", "--noproxy", "*", "--max-time", "15"]);
     curl
 }
 
-/// A line with curl in it, as it was printed.
+/// A printed command line with curl.
 pub(crate) fn pasted(line: &str) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", line]).env("no_proxy", "*");

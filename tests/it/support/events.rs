@@ -1,4 +1,4 @@
-//! A check as a stream of server-sent events, read as they come.
+//! A check as a stream of server-sent events.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 
-use super::app::{Answer, App, filled_in};
+use super::app::{TestApp, TestResponse, with_defaults};
 
-/// How long a test waits for an event before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for each event.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A check that is told live. To drop it is to hang up.
+/// A live check. Dropping it disconnects.
 pub(crate) struct Events {
     pub(crate) headers: HeaderMap,
     body: Incoming,
@@ -23,30 +23,30 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Asks for the events of a check, filled in as by [`App::check`].
+    /// Requests the events of a check. Parameters: see [`with_defaults`].
     ///
     /// # Errors
-    /// What was answered in place of a stream.
-    pub(crate) async fn of(app: &App, parameters: Value) -> Result<Self, Answer> {
+    /// The response that came instead of a stream.
+    pub(crate) async fn of(app: &TestApp, parameters: Value) -> Result<Self, TestResponse> {
         let stream = TcpStream::connect(app.addr()).await.expect("a connection");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         let connection = tokio::spawn(connection);
         let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
         let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream");
-        let body = Full::<Bytes>::from(filled_in(parameters).to_string());
+        let body = Full::<Bytes>::from(with_defaults(parameters).to_string());
         let answer = sender.send_request(request.body(body).expect("a request"));
-        let (head, body) = timeout(PATIENCE, answer).await.expect("in time").expect("an answer").into_parts();
+        let (head, body) = timeout(WAIT_TIMEOUT, answer).await.expect("in time").expect("an answer").into_parts();
         let (status, headers) = (head.status, head.headers);
         if headers[CONTENT_TYPE] != "text/event-stream" {
             let body = body.collect().await.expect("a body").to_bytes();
-            return Err(Answer { status, headers, body });
+            return Err(TestResponse { status, headers, body });
         }
         assert_eq!(status, 200);
         Ok(Self { headers, body, unread: Vec::new(), connection })
     }
 
-    /// The next event, by its name and data; `None` at the end of the stream.
+    /// The next event: name and data; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some(end) = self.unread.windows(2).position(|two| two == b"\n\n") {
@@ -61,7 +61,7 @@ impl Events {
                 let data = data.strip_prefix("data: ").expect("data");
                 return Some((name, serde_json::from_str(data).expect("JSON")));
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.expect("an event in time");
+            let frame = timeout(WAIT_TIMEOUT, self.body.frame()).await.expect("an event in time");
             let Some(frame) = frame else {
                 assert!(self.unread.is_empty(), "half an event");
                 return None;
@@ -70,7 +70,7 @@ impl Events {
         }
     }
 
-    /// All that is left.
+    /// All remaining events.
     pub(crate) async fn rest(mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
@@ -91,7 +91,7 @@ pub(crate) fn named(events: &[(String, Value)], name: &str) -> Value {
     events.iter().filter(|(event, _)| event == name).map(|(_, data)| data).cloned().collect::<Vec<_>>().into()
 }
 
-/// The one report at the end of the stream, which has the phases that were told.
+/// The report at the end of the stream, whose phases are those of the phase events.
 #[track_caller]
 pub(crate) fn report_of(events: &[(String, Value)]) -> Value {
     let Some((last, report)) = events.last() else { panic!("no event") };

@@ -1,4 +1,5 @@
-//! Fixtures: the peers that a check meets. Each listens on a free loopback port, bounds every wait, and is gone when dropped.
+//! Fixtures: the service under test, and the servers that a check talks to. Each listens on a free loopback port,
+//! limits every wait, and ends when dropped.
 
 pub(crate) mod app;
 pub(crate) mod collector;
@@ -10,5 +11,5 @@ pub(crate) mod pki;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod prometheus;
-pub(crate) mod scratch;
 pub(crate) mod smtpd;
+pub(crate) mod temp_dir;

@@ -1,4 +1,4 @@
-//! One port at several loopback addresses: hosts with more than one address, and domains with more than one host.
+//! A port on several loopback addresses: for hosts with several addresses, and domains with several hosts.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
@@ -8,18 +8,18 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::smtpd::{Script, Smtpd};
+use super::smtpd::{Script, SmtpServer};
 
-/// Below the ports that the kernel gives out by itself, so that nobody takes one by chance.
+/// Below the ephemeral ports of the kernel, so that nobody gets one of them by chance.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 
-/// A port that is this test's own at 127.0.0.1 to 127.0.0.9 and at `::1`. Where it serves nothing, connections are refused.
+/// A port reserved for one test on 127.0.0.1 to 127.0.0.9 and `::1`. Where nothing listens, connections are refused.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Port(u16);
 
 impl Port {
-    /// One that is free.
+    /// A free port.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let start = (process::id().wrapping_mul(97) % u32::from(COUNT)) as u16;
@@ -40,17 +40,17 @@ impl Port {
     }
 
     /// A mail server at this address.
-    pub(crate) fn serve(self, address: &str, script: Script) -> Smtpd {
-        Smtpd::serve_at(self.at(address), script)
+    pub(crate) fn serve(self, address: &str, script: Script) -> SmtpServer {
+        SmtpServer::serve_at(self.at(address), script)
     }
 
-    /// A host at this address that answers no connection attempt, neither yes nor no.
-    pub(crate) fn swallow(self, address: &str) -> Swallower {
+    /// A host at this address that does not answer connection attempts.
+    pub(crate) fn blackhole(self, address: &str) -> Blackhole {
         let listener = bound(self.at(address)).expect("a free port");
         listener.listen(0).expect("a bound socket can listen");
-        // With one connection in it the queue is full, and the kernel drops what comes after.
+        // One connection fills the queue, and the kernel drops further SYNs.
         let filling = TcpStream::connect(self.at(address)).expect("there is room for one");
-        Swallower { _listener: listener, _filling: filling }
+        Blackhole { _listener: listener, _filling: filling }
     }
 
     fn at(self, address: &str) -> SocketAddr {
@@ -58,9 +58,9 @@ impl Port {
     }
 }
 
-/// Swallows what is sent to its address until it is dropped.
+/// Drops connection attempts to its address, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Swallower {
+pub(crate) struct Blackhole {
     _listener: Socket,
     _filling: TcpStream,
 }

@@ -1,8 +1,8 @@
-//! What the system says of a running process.
+//! Resource use of a running process, from `/proc`.
 
 use std::fs;
 
-/// A process of ours, which lives.
+/// A running process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Process(u32);
 
@@ -12,22 +12,22 @@ impl Process {
         Self(id)
     }
 
-    /// How many files, sockets among them, it has open.
+    /// The number of open files, sockets included.
     pub(crate) fn open_files(self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.0)).expect("the process lives").count()
     }
 
-    /// The memory that it has now, in KiB.
+    /// Resident memory, in KiB.
     pub(crate) fn memory(self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it ever had, in KiB.
+    /// Peak resident memory, in KiB.
     pub(crate) fn peak_memory(self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// The processor time that it has used, in ticks of 10 ms.
+    /// Processor time used, in ticks of 10 ms.
     pub(crate) fn processor_time(self) -> u64 {
         let stat = self.read("stat");
         let fields: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! The program itself, started as a user starts it.
+//! The program, started as a user starts it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,15 +11,28 @@ use std::{
 
 use serde_json::Value;
 
-/// Far longer than anything here may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of every wait: much longer than any of them takes.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the environment may set for the program: its own settings, its log, its traces and its trust anchors.
+/// Prefixes of the variables that the program reads: its settings, log, traces and trust anchors.
 const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];
 
-/// The program, with no setting from the environment of the tests.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_smtp-check");
+
+/// The program, without settings from the environment of the tests.
 pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_smtp-check"));
+    without_settings(Command::new(PROGRAM), arguments)
+}
+
+/// The same with default signal dispositions. A shell without job control starts background jobs with SIGINT and
+/// SIGQUIT ignored, and they inherit that.
+pub(crate) fn interruptible_program(arguments: &[&str]) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,QUIT,HUP,TERM", PROGRAM]);
+    without_settings(command, arguments)
+}
+
+fn without_settings(mut command: Command, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os() {
         if SETTINGS.iter().any(|setting| name.to_string_lossy().starts_with(setting)) {
             command.env_remove(name);
@@ -37,14 +50,14 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A service that was started on a free port, and is killed with the test.
-pub(crate) struct Served {
+/// A running `serve` on a free port. Dropping it kills it.
+pub(crate) struct ServiceProcess {
     child: Child,
     pub(crate) log: Receiver<String>,
     pub(crate) address: SocketAddr,
 }
 
-impl Served {
+impl ServiceProcess {
     pub(crate) fn start(command: Command) -> Self {
         Self::start_printing_to(command, Stdio::null())
     }
@@ -54,7 +67,7 @@ impl Served {
         Self::start_logging_to(command, stdout, log, move |line| sender.send(line).is_ok())
     }
 
-    /// Nobody reads more of its log than the test takes.
+    /// The log is read only as far as the test takes lines.
     pub(crate) fn start_unread(command: Command) -> Self {
         let (sender, log) = sync_channel(0);
         Self::start_logging_to(command, Stdio::null(), log, move |line| sender.send(line).is_ok())
@@ -70,14 +83,14 @@ impl Served {
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
         thread::spawn(move || lines.all(&mut send));
         let mut served = Self { child, log, address: SocketAddr::from(([0, 0, 0, 0], 0)) };
-        let listening = served.logged("listening");
+        let listening = served.wait_for_log("listening");
         served.address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
         served
     }
 
     /// The next line of the log with this message.
-    pub(crate) fn logged(&self, message: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) fn wait_for_log(&self, message: &str) -> Value {
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.log.recv_timeout(left).unwrap_or_else(|_| panic!("nothing logged with {message:?}"));
@@ -90,17 +103,17 @@ impl Served {
 
     pub(crate) fn get(&self, path: &str, headers: &str) -> String {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
-        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         write!(caller, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n").expect("sent");
         let mut answer = String::new();
         caller.read_to_string(&mut answer).expect("an answer");
         answer
     }
 
-    /// Begins a check: sends the request, and returns the connection on which its answer will come.
-    pub(crate) fn begin(&self, headers: &str, parameters: &Value) -> TcpStream {
+    /// Requests a check, and returns the connection for the response.
+    pub(crate) fn start_check(&self, headers: &str, parameters: &Value) -> TcpStream {
         let mut caller = TcpStream::connect(self.address).expect("it listens");
-        caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+        caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         let (body, json) = (parameters.to_string(), "Content-Type: application/json\r\nConnection: close\r\n");
         let length = body.len();
         write!(
@@ -114,28 +127,28 @@ impl Served {
     /// `POST /v1/checks/smtp` with these parameters: status and document.
     pub(crate) fn post(&self, headers: &str, parameters: &Value) -> (u16, Value) {
         let mut answer = String::new();
-        self.begin(headers, parameters).read_to_string(&mut answer).expect("an answer");
-        parts(&answer)
+        self.start_check(headers, parameters).read_to_string(&mut answer).expect("an answer");
+        status_and_json(&answer)
     }
 
-    /// Its process id.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     pub(crate) fn signal(&self, name: &str) {
         let id = self.id().to_string();
-        // The shell has a kill of its own; the program is a package that not every machine has.
+        // `kill` is built into the shell; the program is in a package that not every machine has.
         let kill = Command::new("/bin/sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status();
         assert!(kill.expect("/bin/sh is there").success());
     }
 
-    /// SIGKILL; returns once it is gone.
+    /// SIGKILL; returns when the process has ended.
     pub(crate) fn kill(self) {
         drop(self);
     }
 
-    /// Its exit code, and what it logged that nobody has taken yet.
+    /// The exit code, and the log lines that no test has taken.
     pub(crate) fn end_with_log(mut self) -> (i32, Vec<String>) {
         let code = self.exit_code();
         (code, self.log.iter().collect())
@@ -146,7 +159,7 @@ impl Served {
     }
 
     fn exit_code(&mut self) -> i32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status.code().expect("ended by itself");
@@ -157,28 +170,28 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for ServiceProcess {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// Status and JSON document of an HTTP/1.1 answer.
-pub(crate) fn parts(answer: &str) -> (u16, Value) {
+/// Status and JSON document of an HTTP/1.1 response.
+pub(crate) fn status_and_json(answer: &str) -> (u16, Value) {
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let document = answer.split_once("\r\n\r\n").and_then(|(_, body)| serde_json::from_str(body).ok());
     (status.unwrap_or_else(|| panic!("no status: {answer}")), document.unwrap_or_else(|| panic!("no JSON: {answer}")))
 }
 
-/// A command line for script(1), which runs the command on a terminal of this size.
-pub(crate) fn scripted(command: &Command, columns: u16, lines: u16) -> Command {
+/// script(1), which runs the command on a terminal of this size.
+pub(crate) fn in_terminal(command: &Command, columns: u16, lines: u16) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line: Vec<String> = words.map(|word| format!("'{}'", word.to_str().expect("UTF-8"))).collect();
     let line = format!("stty cols {columns} rows {lines}; exec {}", line.join(" "));
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null());
-    // It runs the line by the login shell of whoever runs the tests.
+    // script(1) runs the line by the user's login shell.
     script.env("SHELL", "/bin/sh");
     for (name, value) in command.get_envs() {
         match value {

@@ -20,14 +20,14 @@ use tokio::{
 };
 use url::form_urlencoded::byte_serialize;
 
-use super::{port::Port, scratch::Scratch};
+use super::{port::Port, temp_dir::TempDir};
 
-/// How long anything may take that depends on scrapes, of which there are several per second.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often it is asked again: it tells nobody when it has scraped.
-const GLANCE: Duration = Duration::from_millis(50);
+/// Timeout for what depends on scrapes, of which there are several per second.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval between two queries: a scrape sends no notification.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The files that are shipped for it.
+/// The shipped files.
 pub(crate) fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/prometheus")
 }
@@ -35,19 +35,19 @@ pub(crate) fn shipped() -> PathBuf {
 /// A sample: its labels and its value.
 pub(crate) type Sample = (BTreeMap<String, String>, f64);
 
-/// A Prometheus with the shipped files, but for addresses and intervals; gone when dropped.
+/// A Prometheus with the shipped files, except for addresses and intervals. Dropping it ends it.
 pub(crate) struct Prometheus {
     child: Child,
     port: u16,
-    home: Scratch,
+    home: TempDir,
 }
 
 impl Prometheus {
-    /// Scrapes this service with this token, and has it check these of the shipped targets, each at an address of ours.
+    /// Scrapes this service with this token, and probes these of the shipped targets, each at a local address.
     pub(crate) async fn start(service: &str, token: &str, targets: &[(&str, &str)]) -> Self {
-        let (home, port) = (Scratch::new(), Port::new().number());
+        let (home, port) = (TempDir::new(), Port::new().number());
         let settings = fs::read_to_string(shipped().join("prometheus.yml")).expect("it is shipped");
-        // A check has half a second less than a scrape.
+        // The timeout of a check is half a second below that of the scrape.
         let settings = [("smtp-check:2580", service), (": 15s", ": 200ms"), (": 1m", ": 1s"), (": 30s", ": 1s")]
             .into_iter()
             .fold(settings, |settings, (shipped, ours)| {
@@ -71,18 +71,18 @@ impl Prometheus {
         let prometheus = Self { child, port, home };
         let ready = async {
             while prometheus.get("/-/ready").await.is_none_or(|(status, _)| status != 200) {
-                sleep(GLANCE).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        let started = timeout(PATIENCE, ready).await;
+        let started = timeout(WAIT_TIMEOUT, ready).await;
         assert!(started.is_ok(), "{}", prometheus.log());
         prometheus
     }
 
-    /// What this expression is at the moment.
+    /// The current value of this expression.
     ///
     /// # Errors
-    /// What Prometheus has against it.
+    /// The error message of Prometheus.
     pub(crate) async fn query(&self, expression: &str) -> Result<Vec<Sample>, String> {
         let query: String = byte_serialize(expression.as_bytes()).collect();
         let answer = self.get(&format!("/api/v1/query?query={query}")).await;
@@ -94,7 +94,7 @@ impl Prometheus {
         }
     }
 
-    /// Waits until this expression gives something.
+    /// Waits until this expression has samples.
     pub(crate) async fn eventually(&self, expression: &str) -> Vec<Sample> {
         let found = async {
             loop {
@@ -102,10 +102,10 @@ impl Prometheus {
                 if !samples.is_empty() {
                     break samples;
                 }
-                sleep(GLANCE).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        let found = timeout(PATIENCE, found).await;
+        let found = timeout(WAIT_TIMEOUT, found).await;
         found.unwrap_or_else(|_| panic!("{expression} gives nothing: {}", self.log()))
     }
 
@@ -133,7 +133,7 @@ impl Drop for Prometheus {
     }
 }
 
-/// The shipped list of targets: examples that have an address here are no longer comments.
+/// The shipped list of targets, with those examples enabled that have a local address here.
 fn moved(targets: &[(&str, &str)]) -> String {
     if targets.is_empty() {
         return "[]".to_owned();

@@ -1,4 +1,4 @@
-//! The plainest of clients: raw bytes, in clear or inside TLS.
+//! A minimal client: raw bytes, in clear text or inside TLS.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,8 +18,8 @@ use tokio_rustls::{
     },
 };
 
-/// No answer of a fixture takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of every read.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) enum Client {
@@ -32,11 +32,11 @@ impl Client {
         Self::Plain(TcpStream::connect(addr).await.expect("the fixture listens"))
     }
 
-    /// TLS over what is so far a plain connection.
+    /// Starts TLS on a plain connection.
     pub(super) async fn upgrade(self, config: Arc<ClientConfig>, name: &str) -> io::Result<Self> {
         let Self::Plain(tcp) = self else { panic!("a test upgrades once") };
         let name = ServerName::try_from(name.to_owned()).expect("a name of a test is well-formed");
-        let handshake = timeout(PATIENCE, TlsConnector::from(config).connect(name, tcp));
+        let handshake = timeout(WAIT_TIMEOUT, TlsConnector::from(config).connect(name, tcp));
         Ok(Self::Tls(Box::new(handshake.await.expect("a handshake ends in time")?)))
     }
 
@@ -55,18 +55,18 @@ impl Client {
         sent.expect("the fixture reads");
     }
 
-    /// Some bytes; none at the end.
+    /// Some bytes; empty at the end.
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 * 1024];
         let length = match self {
-            Self::Plain(tcp) => timeout(PATIENCE, tcp.read(&mut bytes)).await,
-            Self::Tls(tls) => timeout(PATIENCE, tls.read(&mut bytes)).await,
+            Self::Plain(tcp) => timeout(WAIT_TIMEOUT, tcp.read(&mut bytes)).await,
+            Self::Tls(tls) => timeout(WAIT_TIMEOUT, tls.read(&mut bytes)).await,
         };
         bytes.truncate(length.expect("the fixture answers in time")?);
         Ok(bytes)
     }
 
-    /// Reads until what has come ends with `end`.
+    /// Reads until the received bytes end with `end`.
     pub(super) async fn read_until(&mut self, end: impl AsRef<[u8]>) -> String {
         let mut all = Vec::new();
         while !all.ends_with(end.as_ref()) {
@@ -77,21 +77,21 @@ impl Client {
         String::from_utf8_lossy(&all).into_owned()
     }
 
-    /// Sends a command and reads its answer, of which the last line is known.
+    /// Sends a command and reads its reply, whose last line is known.
     pub(super) async fn ask(&mut self, command: &str, last_line: &str) -> String {
         self.send(format!("{command}\r\n")).await;
         self.read_until(format!("{last_line}\r\n")).await
     }
 }
 
-/// Trusts these roots and nothing else.
+/// A verifier that trusts only these roots.
 pub(super) fn strict(roots: RootCertStore) -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions();
     Arc::new(config.expect("aws-lc has suites for both versions").with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Takes any certificate and any proof.
+/// A verifier that accepts any certificate and any signature.
 pub(super) fn blind() -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();

@@ -14,10 +14,10 @@ use hickory_resolver::{
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
 };
 
-use crate::support::dns::{Dns, Zone};
+use crate::support::dns::{DnsServer, Zone};
 
-/// A resolver that asks this server and nobody else, and keeps nothing.
-fn resolver(dns: &Dns) -> TokioResolver {
+/// A resolver that asks only this server, without a cache.
+fn resolver(dns: &DnsServer) -> TokioResolver {
     let mut server = NameServerConfig::udp_and_tcp(dns.addr().ip());
     for connection in &mut server.connections {
         connection.port = dns.addr().port();
@@ -51,7 +51,7 @@ async fn records_are_found_and_questions_remembered() {
         .a("mx1.example.test", Ipv4Addr::new(127, 0, 0, 1))
         .aaaa("mx1.example.test", Ipv6Addr::LOCALHOST)
         .cname("alias.test", "mx1.example.test");
-    let dns = Dns::serve(zone);
+    let dns = DnsServer::serve(zone);
     let resolver = resolver(&dns);
     let mx = ask(&resolver, "EXAMPLE.test", RecordType::MX).await.expect("there are two");
     assert_eq!(texts(&mx), texts_of(&["10 mx1.example.test.", "20 mx2.example.test."]));
@@ -72,14 +72,14 @@ async fn records_are_found_and_questions_remembered() {
 }
 
 #[tokio::test]
-async fn every_kind_of_no_is_told_from_the_others() {
+async fn negative_answers_differ() {
     let zone = Zone::new()
         .a("four.test", Ipv4Addr::LOCALHOST)
         .empty("empty.test")
         .nxdomain("none.test")
         .servfail("fails.test")
         .refused("refuses.test");
-    let dns = Dns::serve(zone);
+    let dns = DnsServer::serve(zone);
     let resolver = resolver(&dns);
     for (name, code) in [
         ("four.test", ResponseCode::NoError),
@@ -102,8 +102,8 @@ async fn every_kind_of_no_is_told_from_the_others() {
 }
 
 #[tokio::test]
-async fn silence_is_silence() {
-    let dns = Dns::serve(Zone::new().silent("silent.test"));
+async fn a_silent_name_gets_no_answer() {
+    let dns = DnsServer::serve(Zone::new().silent("silent.test"));
     let error = resolver(&dns).lookup("silent.test.", RecordType::A).await.expect_err("nobody answers");
     assert!(matches!(error, NetError::Timeout), "{error:?}");
     assert!(dns.queries().contains(&("silent.test".to_owned(), RecordType::A)));
@@ -112,7 +112,7 @@ async fn silence_is_silence() {
 #[tokio::test]
 async fn a_rebinding_name_changes_its_address_after_the_first_question() {
     let [first, then]: [IpAddr; 2] = [Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::LOCALHOST.into()];
-    let dns = Dns::serve(Zone::new().rebind("rebind.test", first, then));
+    let dns = DnsServer::serve(Zone::new().rebind("rebind.test", first, then));
     let resolver = resolver(&dns);
     for expected in ["192.0.2.1", "127.0.0.1", "127.0.0.1"] {
         let found = ask(&resolver, "rebind.test", RecordType::A).await.expect("there is one");
@@ -122,8 +122,8 @@ async fn a_rebinding_name_changes_its_address_after_the_first_question() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp() {
-    let dns = Dns::serve(Zone::new().a("long.test", Ipv4Addr::LOCALHOST).truncated("long.test"));
+async fn a_truncated_answer_is_complete_over_tcp() {
+    let dns = DnsServer::serve(Zone::new().a("long.test", Ipv4Addr::LOCALHOST).truncated("long.test"));
     let found = ask(&resolver(&dns), "long.test", RecordType::A).await.expect("there is one");
     assert_eq!(texts(&found), texts_of(&["127.0.0.1"]));
     assert_eq!((dns.queries().len(), dns.queries_over_tcp()), (2, 1));
@@ -132,7 +132,7 @@ async fn a_truncated_answer_is_whole_over_tcp() {
 #[tokio::test]
 async fn a_delayed_answer_takes_its_time() {
     let delay = Duration::from_millis(120);
-    let dns = Dns::serve(Zone::new().a("slow.test", Ipv4Addr::LOCALHOST).delayed("slow.test", delay));
+    let dns = DnsServer::serve(Zone::new().a("slow.test", Ipv4Addr::LOCALHOST).delayed("slow.test", delay));
     let start = Instant::now();
     ask(&resolver(&dns), "slow.test", RecordType::A).await.expect("there is one");
     assert!(start.elapsed() >= delay, "{:?}", start.elapsed());

@@ -1,4 +1,4 @@
-//! The fixtures do what they claim. A test that leans on a fixture is worth no more than this.
+//! Tests of the fixtures: other tests rely on them.
 
 mod client;
 mod dns;

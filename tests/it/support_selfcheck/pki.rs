@@ -20,18 +20,18 @@ use x509_parser::{parse_x509_certificate, public_key::PublicKey, x509::X509Versi
 use super::client::{Client, blind, strict};
 use crate::support::{
     pki::{Ca, Identity, KeyType, Leaf},
-    scratch::Scratch,
-    smtpd::{End, Script, Smtpd},
+    smtpd::{End, Script, SmtpServer},
+    temp_dir::TempDir,
 };
 
-/// No run of openssl takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout of openssl.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn mx() -> Leaf {
     Leaf::for_name("mx.test")
 }
 
-/// What rustls makes of a chain, the handshake left aside.
+/// The verdict of rustls on a chain, without a handshake.
 fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier =
@@ -40,9 +40,9 @@ fn verdict(identity: &Identity, roots: RootCertStore, name: &str) -> Result<(), 
     verifier.verify_server_cert(&identity.chain[0], &identity.chain[1..], &name, &[], UnixTime::now()).map(|_| ())
 }
 
-/// A handshake with a client that verifies; the version agreed upon, or what the client objected to.
+/// A handshake with a verifying client: the TLS version, or the client's error.
 async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -> Result<String, Error> {
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(server));
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(server));
     match Client::connect(server.addr()).await.upgrade(strict(roots), "mx.test").await {
         Ok(mut client) => {
             client.ask("QUIT", "221 2.0.0 Bye").await;
@@ -64,7 +64,7 @@ async fn handshake(server: impl Into<Arc<ServerConfig>>, roots: RootCertStore) -
 
 #[tokio::test]
 async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
-    let (ca, stranger) = (Ca::new("Test CA"), Ca::new("Stranger"));
+    let (ca, other_ca) = (Ca::new("Test CA"), Ca::new("Stranger"));
     let below = ca.intermediate("Intermediate");
     let judge = |identity: &Identity| {
         verdict(identity, ca.roots(), "mx.test").map_err(|error| match error {
@@ -94,7 +94,7 @@ async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
         let unnamed = judge(&unnamed);
         assert!(matches!(unnamed, Err(CertificateError::NotValidForNameContext { .. })), "{unnamed:?}");
     }
-    for unknown in [stranger.issue(mx()), mx().self_signed(), below.issue(mx()).without_intermediates()] {
+    for unknown in [other_ca.issue(mx()), mx().self_signed(), below.issue(mx()).without_intermediates()] {
         assert_eq!(judge(&unknown), Err(CertificateError::UnknownIssuer));
     }
     let purpose = judge(&ca.issue(mx().client_only()));
@@ -106,7 +106,7 @@ async fn certificates_have_the_fault_they_are_made_with_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_certificate_says_what_its_leaf_said() {
+async fn a_certificate_has_the_fields_of_its_leaf() {
     let (from, to) = (date_time_ymd(2021, 2, 3), date_time_ymd(2031, 4, 5));
     let usages = [ExtendedKeyUsagePurpose::EmailProtection];
     let leaf =
@@ -143,7 +143,7 @@ async fn every_kind_of_key_serves_both_versions() {
 }
 
 #[tokio::test]
-async fn a_foreign_key_is_found_out_in_the_handshake() {
+async fn a_foreign_key_fails_the_handshake() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(mx()).with_foreign_key();
     for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
@@ -181,7 +181,7 @@ async fn an_rsa_key_of_1024_bits_is_one_and_can_be_served() {
 
 #[tokio::test]
 async fn files_hold_what_was_issued() {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let ca = Ca::new("Test CA");
     let identity = ca.intermediate("Intermediate").issue(mx());
     let files = identity.write_pem(directory.path());
@@ -197,18 +197,18 @@ async fn files_hold_what_was_issued() {
     assert!(fs::metadata(path).is_err(), "a scratch directory outlives its test");
 }
 
-/// Another implementation completes the handshake and verifies all of it: chain, name and the server's proof of its key.
+/// Another implementation completes the handshake and verifies all of it: chain, name and signature.
 async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let anchor = ca.write_pem(directory.path());
     for config in [identity.server_config_tls12(), identity.server_config_tls13()] {
-        let server = Smtpd::serve(Script::polite().with_implicit_tls(config.clone()));
+        let server = SmtpServer::serve(Script::compliant().with_implicit_tls(config.clone()));
         let anchor = anchor.to_str().expect("a plain name").to_owned();
         let output = s_client(server.addr(), anchor).await;
         assert!(output.contains("Verification: OK"), "{output}");
         assert!(output.contains("220 mx.test"), "{output}");
 
-        let server = Smtpd::serve(Script::polite().with_implicit_tls(config));
+        let server = SmtpServer::serve(Script::compliant().with_implicit_tls(config));
         let mut client = Client::connect(server.addr())
             .await
             .upgrade(blind(), "mx.test")
@@ -219,9 +219,9 @@ async fn assert_openssl_accepts(ca: &Ca, identity: &Identity) {
 }
 
 async fn assert_openssl_accepts_anchor(identity: &Identity) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let anchor = identity.write_pem(directory.path()).chain;
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(identity));
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(identity));
     let output = s_client(server.addr(), anchor.to_str().expect("a plain name").to_owned()).await;
     assert!(output.contains("Verification: OK"), "{output}");
 }
@@ -246,6 +246,6 @@ async fn s_client(addr: SocketAddr, anchor: String) -> String {
         let (said, errors) = (output.stdout, output.stderr);
         format!("{}{}", String::from_utf8_lossy(&said), String::from_utf8_lossy(&errors))
     };
-    let output = timeout(PATIENCE, tokio::task::spawn_blocking(run)).await;
+    let output = timeout(WAIT_TIMEOUT, tokio::task::spawn_blocking(run)).await;
     output.expect("openssl ends in time").expect("openssl was started")
 }

@@ -9,18 +9,18 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::client::{Client, blind, strict};
 use crate::support::{
     pki::{Ca, Leaf},
-    smtpd::{Act, End, Gate, Script, Smtpd, Step, Tls},
+    smtpd::{Action, End, Gate, Script, SmtpServer, Step, Tls},
 };
 
-async fn greeted(server: &Smtpd) -> Client {
+async fn greeted(server: &SmtpServer) -> Client {
     let mut client = Client::connect(server.addr()).await;
     assert_eq!(client.read_until("\r\n").await, "220 mx.test ESMTP\r\n");
     client
 }
 
 #[tokio::test]
-async fn a_polite_server_takes_a_message_and_tells_all_about_it() {
-    let server = Smtpd::serve(Script::polite());
+async fn a_compliant_server_takes_a_message_and_records_it() {
+    let server = SmtpServer::serve(Script::compliant());
     let mut client = greeted(&server).await;
     let capabilities = client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
     assert_eq!(capabilities.lines().next(), Some("250-mx.test"));
@@ -44,13 +44,13 @@ async fn a_polite_server_takes_a_message_and_tells_all_about_it() {
     assert_eq!(session.violations, [""; 0]);
     assert!(session.received.ends_with(b"DATA\r\nSubject: x\r\n\r\n..\r\n.\r\nquit\r\n"));
     assert!(session.lines.windows(2).all(|pair| pair[0].at <= pair[1].at && !pair[0].in_tls));
-    assert!(session.said("QUIT") && !session.said("RSET"));
+    assert!(session.has_command("QUIT") && !session.has_command("RSET"));
     assert_eq!((session.tls, session.proxy_header), (None, None));
 }
 
 #[tokio::test]
 async fn an_empty_message_is_one() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     for ending in [".\r\n", "\r\n.\r\n"] {
         let mut client = greeted(&server).await;
         client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
@@ -67,8 +67,8 @@ async fn an_empty_message_is_one() {
 }
 
 #[tokio::test]
-async fn authentication_is_truly_checked() {
-    let server = Smtpd::serve(Script::polite().with_credentials("user", "secret"));
+async fn credentials_are_verified() {
+    let server = SmtpServer::serve(Script::compliant().with_credentials("user", "secret"));
     let mut client = greeted(&server).await;
     client.ask("EHLO me.test", "250 AUTH PLAIN LOGIN").await;
     for (password, verdict) in
@@ -91,8 +91,9 @@ async fn authentication_is_truly_checked() {
 
 #[tokio::test]
 async fn a_single_sasl_answer_can_be_replaced() {
-    let script = Script::polite().with_credentials("user", "secret").on(Step::SaslResponse(2), "454 4.7.0 not now\r\n");
-    let server = Smtpd::serve(script);
+    let script =
+        Script::compliant().with_credentials("user", "secret").on(Step::SaslResponse(2), "454 4.7.0 not now\r\n");
+    let server = SmtpServer::serve(script);
     let mut client = greeted(&server).await;
     client.ask("EHLO me.test", "250 AUTH PLAIN LOGIN").await;
     client.ask("AUTH LOGIN", "334 VXNlcm5hbWU6").await;
@@ -101,11 +102,11 @@ async fn a_single_sasl_answer_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn starttls_goes_over_to_tls_and_starts_anew() {
+async fn starttls_upgrades_and_resets_the_session() {
     let ca = Ca::new("Test CA");
     let identity = ca.issue(Leaf::for_name("mx.test"));
-    let script = Script::polite().with_starttls(identity.server_config_tls12()).with_credentials("user", "secret");
-    let server = Smtpd::serve(script.on(Step::EhloTls, "250-mx.test\r\n250 AUTH PLAIN\r\n"));
+    let script = Script::compliant().with_starttls(identity.server_config_tls12()).with_credentials("user", "secret");
+    let server = SmtpServer::serve(script.on(Step::EhloTls, "250-mx.test\r\n250 AUTH PLAIN\r\n"));
     let mut client = greeted(&server).await;
     let before = client.ask("EHLO me.test", "250 AUTH PLAIN LOGIN").await;
     assert!(before.contains("250-STARTTLS\r\n"), "{before}");
@@ -128,7 +129,7 @@ async fn starttls_goes_over_to_tls_and_starts_anew() {
 #[tokio::test]
 async fn a_handshake_that_the_client_gives_up_is_recorded() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    let server = Smtpd::serve(Script::polite().with_implicit_tls(&identity));
+    let server = SmtpServer::serve(Script::compliant().with_implicit_tls(&identity));
     let client = Client::connect(server.addr()).await;
     let refused = client.upgrade(strict(Ca::new("Another CA").roots()), "mx.test").await;
     assert_eq!(refused.map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
@@ -140,7 +141,7 @@ async fn a_handshake_that_the_client_gives_up_is_recorded() {
 #[tokio::test]
 async fn a_proxy_header_of_either_version_is_taken_and_recorded() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header().with_implicit_tls(&identity));
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().with_implicit_tls(&identity));
     let mut second = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c".to_vec();
     second.extend([192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 0, 25]);
     for header in [b"PROXY TCP4 192.0.2.1 192.0.2.2 258 25\r\n".as_slice(), b"PROXY UNKNOWN\r\n", &second] {
@@ -165,12 +166,12 @@ async fn a_proxy_header_of_either_version_is_taken_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_script_of_ones_own_knows_nothing_else() {
+async fn an_empty_script_answers_502() {
     let script = Script::new()
-        .greets("220 hi\r\n")
+        .with_greeting("220 hi\r\n")
         .on(Step::Ehlo, "250-hi\r\n250 SIZE 1000\r\n")
         .on(Step::MailFrom, "452 4.3.1 full\r\n");
-    let server = Smtpd::serve_at((Ipv6Addr::LOCALHOST, 0).into(), script);
+    let server = SmtpServer::serve_at((Ipv6Addr::LOCALHOST, 0).into(), script);
     assert!(server.addr().is_ipv6());
     let mut client = Client::connect(server.addr()).await;
     client.read_until("220 hi\r\n").await;
@@ -189,8 +190,8 @@ async fn a_script_of_ones_own_knows_nothing_else() {
 }
 
 #[tokio::test]
-async fn talk_before_the_answer_is_noticed() {
-    let server = Smtpd::serve(Script::polite());
+async fn pipelining_before_the_reply_is_a_violation() {
+    let server = SmtpServer::serve(Script::compliant());
     let mut client = greeted(&server).await;
     client.send("EHLO me.test\r\nMAIL FROM:<>\r\n").await;
     client.read_until("250 2.1.0 Ok\r\n").await;
@@ -199,9 +200,9 @@ async fn talk_before_the_answer_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_answer_waits_as_long_as_it_is_told() {
+async fn an_action_can_be_delayed() {
     let delay = Duration::from_millis(150);
-    let server = Smtpd::serve(Script::polite().greets(Act::reply("220 late\r\n").after(delay)));
+    let server = SmtpServer::serve(Script::compliant().with_greeting(Action::reply("220 late\r\n").after(delay)));
     let start = Instant::now();
     let mut client = Client::connect(server.addr()).await;
     client.read_until("220 late\r\n").await;
@@ -209,9 +210,9 @@ async fn an_answer_waits_as_long_as_it_is_told() {
 }
 
 #[tokio::test]
-async fn every_answer_can_wait() {
+async fn every_action_can_be_delayed() {
     let delay = Duration::from_millis(50);
-    let server = Smtpd::serve(Script::polite().with_delay(delay));
+    let server = SmtpServer::serve(Script::compliant().with_delay(delay));
     let begun = Instant::now();
     let mut client = greeted(&server).await;
     client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
@@ -219,11 +220,11 @@ async fn every_answer_can_wait() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_back_until_it_is_open_and_no_longer() {
+async fn a_gate_holds_clients_until_it_is_open() {
     let gate = Gate::default();
-    let server = Smtpd::serve(Script::polite().greets(Act::reply("220 hi\r\n").behind(&gate)));
+    let server = SmtpServer::serve(Script::compliant().with_greeting(Action::reply("220 hi\r\n").after_gate(&gate)));
     let mut clients = [Client::connect(server.addr()).await, Client::connect(server.addr()).await];
-    server.holds_back(2).await;
+    server.wait_for_held(2).await;
     gate.open();
     for client in &mut clients {
         client.read_until("220 hi\r\n").await;
@@ -233,19 +234,21 @@ async fn a_gate_holds_back_until_it_is_open_and_no_longer() {
 
 #[tokio::test]
 async fn sessions_can_be_taken_away() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     for _ in 0..2 {
         drop(greeted(&server).await);
     }
-    server.ended(2).await;
+    server.wait_for_sessions(2).await;
     assert_eq!((server.take_sessions().len(), server.take_sessions().len()), (2, 0));
 }
 
 #[tokio::test]
 async fn several_servers_share_a_port_on_addresses_of_their_own() {
-    let first = Smtpd::serve(Script::polite());
-    let second =
-        Smtpd::serve_at((Ipv4Addr::new(127, 0, 0, 2), first.port()).into(), Script::new().greets("554 no\r\n"));
+    let first = SmtpServer::serve(Script::compliant());
+    let second = SmtpServer::serve_at(
+        (Ipv4Addr::new(127, 0, 0, 2), first.port()).into(),
+        Script::new().with_greeting("554 no\r\n"),
+    );
     Client::connect(second.addr()).await.read_until("554 no\r\n").await;
     assert_eq!((first.connections(), second.connections()), (0, 1));
 }
@@ -253,23 +256,23 @@ async fn several_servers_share_a_port_on_addresses_of_their_own() {
 #[tokio::test]
 async fn two_thousand_connections_are_held_at_once() {
     const MANY: usize = 2000;
-    let server = Smtpd::serve(Script::polite().greets(Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().with_greeting(Action::silence()));
     let mut clients = Vec::with_capacity(MANY);
     for _ in 0..MANY {
         clients.push(Client::connect(server.addr()).await);
     }
-    server.connected(MANY).await;
+    server.wait_for_open(MANY).await;
     assert_eq!((server.connections(), server.sessions().len()), (MANY, 0));
     drop(clients);
-    assert!(server.ended(MANY).await.iter().all(|session| session.end == End::Eof));
+    assert!(server.wait_for_sessions(MANY).await.iter().all(|session| session.end == End::Eof));
 }
 
 #[tokio::test]
 async fn dropping_a_server_ends_its_connections() {
-    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, Action::silence()));
     let mut client = greeted(&server).await;
     client.send("EHLO me.test\r\n").await;
-    server.connected(1).await;
+    server.wait_for_open(1).await;
     let addr = server.addr();
     drop(server);
     assert!(matches!(client.read().await.as_deref(), Ok([]) | Err(_)));

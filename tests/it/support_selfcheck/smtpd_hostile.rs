@@ -6,25 +6,26 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::client::{Client, blind};
 use crate::support::{
     pki::{Ca, Leaf},
-    smtpd::{Act, End, Script, Smtpd, Step},
+    smtpd::{Action, End, Script, SmtpServer, Step},
 };
 
-/// Connects to a server that does this instead of greeting.
-async fn met_with(act: impl Into<Act>) -> (Smtpd, Client) {
-    let server = Smtpd::serve(Script::polite().greets(act));
+/// Connects to a server with this action in place of the greeting.
+async fn met_with(act: impl Into<Action>) -> (SmtpServer, Client) {
+    let server = SmtpServer::serve(Script::compliant().with_greeting(act));
     let client = Client::connect(server.addr()).await;
     (server, client)
 }
 
 #[tokio::test]
 async fn close_is_a_fin_and_reset_is_a_rst() {
-    for act in [Act::close(), Act::cut()] {
+    for act in [Action::close(), Action::fin()] {
         let (server, mut client) = met_with(act).await;
         assert_eq!(client.read().await.expect("FIN"), b"");
         drop(client);
         assert_eq!(server.next_session().await.end, End::Script);
     }
-    let (server, mut client) = met_with(Act::reply("220 hi\r\n").then(Act::await_client()).then(Act::reset())).await;
+    let (server, mut client) =
+        met_with(Action::reply("220 hi\r\n").then(Action::wait_for_client()).then(Action::reset())).await;
     client.read_until("220 hi\r\n").await;
     client.send("EHLO me.test\r\n").await;
     assert_eq!(client.read().await.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
@@ -32,10 +33,10 @@ async fn close_is_a_fin_and_reset_is_a_rst() {
 }
 
 #[tokio::test]
-async fn inside_tls_a_cut_is_a_truncation_and_a_close_is_not() {
+async fn inside_tls_fin_is_a_truncation_and_close_is_not() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
-    for (act, seen) in [(Act::close(), Ok(Vec::new())), (Act::cut(), Err(io::ErrorKind::UnexpectedEof))] {
-        let server = Smtpd::serve(Script::polite().with_implicit_tls(&identity).on(Step::Ehlo, act));
+    for (act, seen) in [(Action::close(), Ok(Vec::new())), (Action::fin(), Err(io::ErrorKind::UnexpectedEof))] {
+        let server = SmtpServer::serve(Script::compliant().with_implicit_tls(&identity).on(Step::Ehlo, act));
         let mut client = Client::connect(server.addr())
             .await
             .upgrade(blind(), "mx.test")
@@ -50,9 +51,9 @@ async fn inside_tls_a_cut_is_a_truncation_and_a_close_is_not() {
 #[tokio::test]
 async fn silence_records_on_and_tells_eof_from_reset() {
     for (linger, end) in [(None, End::Eof), (Some(Duration::ZERO), End::Reset)] {
-        let (server, mut client) = met_with(Act::silence()).await;
+        let (server, mut client) = met_with(Action::silence()).await;
         client.send("anybody?").await;
-        server.connected(1).await;
+        server.wait_for_open(1).await;
         if linger.is_none() {
             let Client::Plain(tcp) = &mut client else { panic!("a plain connection") };
             tcp.shutdown().await.expect("the server reads");
@@ -67,14 +68,14 @@ async fn silence_records_on_and_tells_eof_from_reset() {
 
 #[tokio::test]
 async fn garbage_is_neither_smtp_nor_utf8() {
-    let (_server, mut client) = met_with(Act::garbage()).await;
+    let (_server, mut client) = met_with(Action::garbage()).await;
     let bytes = client.read().await.expect("the server writes");
     assert!(std::str::from_utf8(&bytes).is_err() && bytes.ends_with(b"\r\n"), "{bytes:?}");
 }
 
 #[tokio::test]
-async fn a_drip_comes_whole_and_the_conversation_goes_on() {
-    let (server, mut client) = met_with(Act::drip("220-one\r\n220 byte at a time\r\n")).await;
+async fn byte_by_byte_sends_the_whole_reply() {
+    let (server, mut client) = met_with(Action::byte_by_byte("220-one\r\n220 byte at a time\r\n")).await;
     assert_eq!(client.read_until(" time\r\n").await, "220-one\r\n220 byte at a time\r\n");
     client.ask("QUIT", "221 2.0.0 Bye").await;
     drop(client);
@@ -84,7 +85,7 @@ async fn a_drip_comes_whole_and_the_conversation_goes_on() {
 #[tokio::test]
 async fn endless_answers_end_with_the_client() {
     const ENOUGH: usize = 1024 * 1024;
-    for act in [Act::endless_line("220 "), Act::endless_reply(220)] {
+    for act in [Action::endless_line("220 "), Action::endless_reply(220)] {
         let (server, mut client) = met_with(act).await;
         let mut all = Vec::new();
         while all.len() < ENOUGH {
@@ -102,7 +103,7 @@ async fn endless_answers_end_with_the_client() {
 #[tokio::test]
 async fn many_replies_are_as_many_bytes_as_asked_for() {
     const MEBIBYTE: usize = 1024 * 1024;
-    let (_server, mut client) = met_with(Act::many_replies("220 hi\r\n", MEBIBYTE + 1).then(Act::close())).await;
+    let (_server, mut client) = met_with(Action::many_replies("220 hi\r\n", MEBIBYTE + 1).then(Action::close())).await;
     let mut all = Vec::new();
     loop {
         let bytes = client.read().await.expect("FIN");
@@ -116,8 +117,8 @@ async fn many_replies_are_as_many_bytes_as_asked_for() {
 }
 
 #[tokio::test]
-async fn bytes_behind_the_starttls_answer_arrive_with_it() {
-    let server = Smtpd::serve(Script::polite().on(Step::StartTls, "220 go\r\n250 injected\r\n"));
+async fn bytes_after_the_starttls_reply_arrive_with_it() {
+    let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, "220 go\r\n250 injected\r\n"));
     let mut client = Client::connect(server.addr()).await;
     client.read_until("220 mx.test ESMTP\r\n").await;
     client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
@@ -126,14 +127,14 @@ async fn bytes_behind_the_starttls_answer_arrive_with_it() {
 }
 
 #[tokio::test]
-async fn a_handshake_can_be_met_with_garbage_or_an_end() {
+async fn a_handshake_can_be_answered_with_garbage_or_close() {
     for (act, kind) in [
-        (Act::garbage(), io::ErrorKind::InvalidData),
-        (Act::close(), io::ErrorKind::UnexpectedEof),
-        (Act::reset(), io::ErrorKind::ConnectionReset),
+        (Action::garbage(), io::ErrorKind::InvalidData),
+        (Action::close(), io::ErrorKind::UnexpectedEof),
+        (Action::reset(), io::ErrorKind::ConnectionReset),
     ] {
-        let act = Act::reply("220 go\r\n").then(Act::await_client()).then(act);
-        let server = Smtpd::serve(Script::polite().on(Step::StartTls, act));
+        let act = Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act);
+        let server = SmtpServer::serve(Script::compliant().on(Step::StartTls, act));
         let mut client = Client::connect(server.addr()).await;
         client.read_until("220 mx.test ESMTP\r\n").await;
         client.ask("EHLO me.test", "250 ENHANCEDSTATUSCODES").await;
@@ -146,9 +147,9 @@ async fn a_handshake_can_be_met_with_garbage_or_an_end() {
 #[tokio::test]
 async fn a_server_that_stops_reading_blocks_the_client() {
     let message = vec![b'x'; 1024 * 1024];
-    for (act, reads) in [(Act::silence(), true), (Act::stop_reading(), false)] {
-        let script = Script::polite().with_receive_buffer(4096).greets(Act::reply("220 hi\r\n").then(act));
-        let server = Smtpd::serve(script);
+    for (act, reads) in [(Action::silence(), true), (Action::stop_reading(), false)] {
+        let script = Script::compliant().with_receive_buffer(4096).with_greeting(Action::reply("220 hi\r\n").then(act));
+        let server = SmtpServer::serve(script);
         let mut client = Client::connect(server.addr()).await;
         client.read_until("220 hi\r\n").await;
         SockRef::from(client.tcp()).set_send_buffer_size(4096).expect("the socket is open");

@@ -1,14 +1,14 @@
-//! Logins, and the certificate before them.
+//! Logins, and the check of the certificate before them.
 
 use super::*;
 
 const WRONG_PASSWORD: &str = "wrong horse, battery";
 
 #[tokio::test]
-async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
+async fn every_mechanism_delivers_with_starttls_and_implicit_tls() {
     let certificate = Certificate::valid();
     let (app, postfix) =
-        tokio::join!(House::default().trusting(&certificate.ca).open(), Postfix::start(Some(&certificate.files)));
+        tokio::join!(TestApp::builder().trust(&certificate.ca).start(), Postfix::start(Some(&certificate.files)));
     for (nth, (mechanism, implicit_tls)) in
         [("plain", false), ("login", false), ("plain", true), ("login", true)].into_iter().enumerate()
     {
@@ -23,7 +23,7 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
             &["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls"]
         };
         let rest = ["sasl_auth", "mailfrom", "rcptto", "data", "body", "quit"];
-        assert_eq!(phases(&report), [into_tls, &rest].concat());
+        assert_eq!(phase_names(&report), [into_tls, &rest].concat());
         assert!(not_ok(&report).is_empty());
         assert_eq!(report["warnings"], json!([]));
         assert_eq!(
@@ -43,7 +43,7 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
         }
 
         let queue_id = report["queue_id"].as_str().expect("a queue id");
-        let line = postfix.logged(&format!("{queue_id}: client=")).await;
+        let line = postfix.wait_for_log(&format!("{queue_id}: client=")).await;
         let method = mechanism.to_uppercase();
         assert!(line.ends_with(&format!("sasl_method={method}, sasl_username={USER}")), "{line}");
         let delivered = postfix.delivered(queue_id).await;
@@ -61,28 +61,28 @@ async fn a_login_delivers_by_every_mechanism_and_both_ways_into_tls() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_and_nowhere_to_be_read() {
+async fn a_wrong_password_is_rejected_and_not_in_the_report() {
     let certificate = Certificate::valid();
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(Some(&certificate.files)));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
     for (nth, mechanism) in ["plain", "login"].into_iter().enumerate() {
         let wrong = json!({"sasl_password": WRONG_PASSWORD});
         let report = app.check(with(login(postfix.submission(), mechanism), wrong)).await;
         assert_eq!(rejection(&report), json!(["sasl_auth", "rejected", false, 535, "5.7.8"]), "{report:#}");
         assert_eq!(not_ok(&report), ["sasl_auth"]);
-        assert_eq!(phases(&report)[6..], ["sasl_auth", "quit"]);
+        assert_eq!(phase_names(&report)[6..], ["sasl_auth", "quit"]);
         assert!(report["metrics"]["sasl_auth_time"].is_f64() && report["metrics"]["quit_time"].is_f64());
         assert_no_secret(&report, WRONG_PASSWORD);
         let refused = format!("SASL {} authentication failed", mechanism.to_uppercase());
-        assert!(postfix.logged(&refused).await.contains("warning: unknown[127.0.0.1]"));
+        assert!(postfix.wait_for_log(&refused).await.contains("warning: unknown[127.0.0.1]"));
         assert_eq!(last_commands(&postfix, nth + 1).await, "2 starttls=1 auth=0/1 quit=1 commands=4/5");
     }
 }
 
 #[tokio::test]
-async fn an_authorization_identity_goes_along_with_plain_and_no_other() {
+async fn authorization_identity_is_sent_only_with_plain() {
     let certificate = Certificate::valid();
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(Some(&certificate.files)));
-    // Dovecot lets nobody act for another.
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
+    // Dovecot lets no user act for another.
     for (mechanism, identity, outcome) in [
         ("plain", USER, json!([null, null, null, null, null])),
         ("plain", "someone", json!(["sasl_auth", "rejected", false, 535, "5.7.8"])),
@@ -96,19 +96,19 @@ async fn an_authorization_identity_goes_along_with_plain_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential() {
+async fn tls_verify_decides_whether_credentials_go_to_a_bad_certificate() {
     let expired = Certificate::of(Leaf::for_name(HOST).expired());
     let good = Certificate::valid();
-    let stranger = Ca::new("an authority of no account");
+    let other_ca = Ca::new("an authority of no account");
     let (with_good, with_expired) =
         tokio::join!(Postfix::start(Some(&good.files)), Postfix::start(Some(&expired.files)));
     for (postfix, trusted, name, errors) in [
-        (&with_good, &stranger, HOST, json!(["unknown_issuer"])),
+        (&with_good, &other_ca, HOST, json!(["unknown_issuer"])),
         (&with_good, &good.ca, "other.example.test", json!(["wrong_name"])),
         (&with_expired, &expired.ca, HOST, json!(["expired"])),
-        (&with_expired, &stranger, "other.example.test", json!(["expired", "wrong_name", "unknown_issuer"])),
+        (&with_expired, &other_ca, "other.example.test", json!(["expired", "wrong_name", "unknown_issuer"])),
     ] {
-        let app = House::default().trusting(trusted).open().await;
+        let app = TestApp::builder().trust(trusted).start().await;
         let has_expired = errors[0] == "expired";
         for (port, starttls) in [(postfix.submission(), true), (postfix.smtps(), false)] {
             let way = json!({"starttls": starttls, "implicit_tls": !starttls, "tls_server_name": name});
@@ -128,24 +128,24 @@ async fn a_bad_certificate_is_recorded_or_stops_the_check_before_any_credential(
             let (went, went_wrong): (&[&str], &[&str]) = if starttls {
                 (&["connect", "banner", "ehlo", "starttls", "tls", "quit"], &["tls"])
             } else {
-                // The greeting, which would have come next, was not waited for.
+                // The greeting, the next phase, was not waited for.
                 (&["connect", "tls", "banner"], &["tls", "banner"])
             };
-            assert_eq!((&phases(&report)[..], &not_ok(&report)[..]), (went, went_wrong), "{report:#}");
+            assert_eq!((&phase_names(&report)[..], &not_ok(&report)[..]), (went, went_wrong), "{report:#}");
             assert!(!said(&report).contains(&"AUTH PLAIN"), "{report:#}");
             assert_no_secret(&report, PASSWORD);
         }
     }
-    // Four checks of each server delivered, and each of its four others said no more than this.
+    // Four checks of each server delivered, and each of the four others sent no more than this.
     for postfix in [&with_good, &with_expired] {
-        let lines = postfix.logged_times("disconnect from unknown[127.0.0.1] ", 8 + 3).await;
+        let lines = postfix.wait_for_log_lines("disconnect from unknown[127.0.0.1] ", 8 + 3).await;
         let logins = lines.iter().filter(|line| line.contains(" auth=")).count();
-        let polite = lines.iter().filter(|line| line.ends_with(" ehlo=1 starttls=1 quit=1 commands=3")).count();
-        assert_eq!((logins, polite), (4, 2), "{lines:#?}");
+        let compliant = lines.iter().filter(|line| line.ends_with(" ehlo=1 starttls=1 quit=1 commands=3")).count();
+        assert_eq!((logins, compliant), (4, 2), "{lines:#?}");
     }
 }
 
-/// The facts of a certificate are in the metrics, whatever is wrong with it.
+/// The facts of a certificate are in the metrics, whatever errors it has.
 fn assert_certificate(report: &Value, has_expired: bool) {
     let metrics = &report["metrics"];
     assert_eq!(metrics["cert_subject"], format!("CN={HOST}"), "{report:#}");

@@ -7,15 +7,14 @@ use serde_json::{Value, json};
 
 use super::{Certificate, assert_no_secret, login, metric_names, not_ok, rejection, said, with};
 use crate::support::{
-    app::{App, House, failure, phases},
+    app::{TestApp, failure, phase_names},
     mta::{HOST, PASSWORD, Postfix, RECIPIENT, USER},
     pki::{Ca, Leaf},
 };
 
-/// The commands of every session that got as far as QUIT, as Postfix counts them; a connection that only fetched the greeting has
-/// none.
+/// The commands of every session up to QUIT, as Postfix counts them; a connection that only read the greeting has none.
 async fn commands(postfix: &Postfix, count: usize) -> Vec<String> {
-    let lines = postfix.logged_times(" quit=1 commands=", count).await;
+    let lines = postfix.wait_for_log_lines(" quit=1 commands=", count).await;
     lines.iter().map(|line| line.split_once(" ehlo=").map_or(line.as_str(), |(_, rest)| rest).to_owned()).collect()
 }
 
@@ -24,13 +23,13 @@ async fn last_commands(postfix: &Postfix, count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_delivery_in_clear_text_has_all_its_phases_and_nothing_else() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn a_delivery_without_tls_has_exactly_its_phases() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.plain(), "transcript": true})).await;
 
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
     let names = ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"];
-    assert_eq!(phases(&report), names);
+    assert_eq!(phase_names(&report), names);
     assert!(not_ok(&report).is_empty(), "{report:#}");
     let codes: Vec<_> = report["phases"].as_array().expect("phases").iter().map(|phase| &phase["code"]).collect();
     assert_eq!(json!(codes), json!([null, 220, 250, 250, 250, 354, 250, 221]));
@@ -79,8 +78,8 @@ async fn a_delivery_in_clear_text_has_all_its_phases_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_message_is_read_back_byte_for_byte() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn a_delivered_message_is_unchanged() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let line = format!("{}\r\n", "0123456789 grün ".repeat(40));
     let long = format!("Subject: long\r\n\r\n{}", line.repeat(200_000 / line.len() + 1));
     let long_stored = long.replace("\r\n", "\n");
@@ -115,8 +114,8 @@ async fn a_message_is_read_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn an_empty_payload_is_a_message_too() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn an_empty_payload_is_delivered() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.plain(), "payload": ""})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let delivered = postfix.delivered(report["queue_id"].as_str().expect("a queue id")).await;
@@ -124,8 +123,8 @@ async fn an_empty_payload_is_a_message_too() {
 }
 
 #[tokio::test]
-async fn the_envelope_is_the_one_that_was_asked_for() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn the_envelope_is_the_requested_one() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (envelope, mail, rcpt, return_path, to) in [
         (json!({"from": ""}), "MAIL FROM:<>", "RCPT TO:<probe@example.test>", "<>", "probe@example.test"),
         (
@@ -164,8 +163,8 @@ async fn the_envelope_is_the_one_that_was_asked_for() {
 }
 
 #[tokio::test]
-async fn what_postfix_refuses_is_reported_in_its_own_words() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn rejections_of_postfix_are_reported_with_its_text() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let (plain, small) = (postfix.plain(), postfix.small());
     let over = format!("Subject: too big\n\n{}", "x".repeat(70).repeat(50).replace("xx", "x\n"));
     let cases = [
@@ -207,33 +206,33 @@ async fn what_postfix_refuses_is_reported_in_its_own_words() {
         let said_by_server = report["failure"]["message"].as_str().expect("words");
         assert!(said_by_server.contains(words) && !said_by_server.contains("5.1.1"), "{said_by_server}");
         let phase = expected[0].as_str().expect("a phase");
-        // Answered, so it has a time; and then QUIT, which went well.
+        // It was answered, so it has a time; QUIT succeeded.
         assert!(report["metrics"][format!("{phase}_time")].is_f64(), "{report:#}");
         assert_eq!(not_ok(&report), [phase], "{report:#}");
-        assert_eq!(phases(&report)[phases(&report).len() - 2..], [phase, "quit"]);
+        assert_eq!(phase_names(&report)[phase_names(&report).len() - 2..], [phase, "quit"]);
         assert_eq!(
             json!([report["metrics"]["last_cmd"], report["metrics"]["last_code"], report["metrics"]["last_message"]]),
             json!([phase, expected[3], said_by_server])
         );
         assert_eq!((&report["queue_id"], &report["tls"]), (&json!(null), &json!(null)));
         assert_eq!(last_commands(&postfix, nth + 1).await, counted);
-        // AUTH was refused before its 334: nothing of the credentials went out, nothing is to be warned of.
+        // AUTH was rejected before the challenge: no credentials were sent, and there is no warning.
         assert_eq!(report["warnings"], json!([]));
     }
 }
 
 #[tokio::test]
-async fn the_port_for_small_messages_takes_one() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn a_size_limit_of_the_server_is_reported() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.small()})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert_eq!(report["capabilities"]["before_tls"]["SIZE"], "2048");
 }
 
 #[tokio::test]
-async fn a_check_ends_after_the_phase_that_was_asked_for_and_nothing_is_delivered() {
+async fn stop_after_delivers_nothing() {
     let certificate = Certificate::valid();
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(Some(&certificate.files)));
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(Some(&certificate.files)));
     let to_ehlo = ["connect", "banner", "ehlo"];
     let to_tls = ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls"];
     let after_tls = |more: &'static [&str]| [&to_tls, more].concat();
@@ -252,22 +251,22 @@ async fn a_check_ends_after_the_phase_that_was_asked_for_and_nothing_is_delivere
     for (nth, (stop_after, mut expected, counted)) in cases.into_iter().enumerate() {
         let report = app.check(with(login(postfix.submission(), "plain"), json!({"stop_after": stop_after}))).await;
         expected.push("quit");
-        assert_eq!(phases(&report), expected, "{report:#}");
+        assert_eq!(phase_names(&report), expected, "{report:#}");
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("completed")));
         assert_eq!((&report["failure"], &report["queue_id"]), (&json!(null), &json!(null)));
         assert!(not_ok(&report).is_empty());
         assert_eq!(report["metrics"]["last_cmd"], if stop_after == "starttls" { "ehlo_tls" } else { stop_after });
-        // No `data=`: there is no message that could be delivered.
+        // No `data=`: there was no message.
         let line = last_commands(&postfix, nth + 1).await;
         assert!(line.ends_with(counted) && !line.contains("data="), "{stop_after}: {line}");
     }
 }
 
 #[tokio::test]
-async fn no_recipient_is_needed_where_the_check_ends_before_it() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn stop_after_before_rcpt_needs_no_recipient() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"to": null, "port": postfix.plain(), "stop_after": "mailfrom"})).await;
     assert_eq!(report["outcome"], "completed", "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
     assert_eq!(last_commands(&postfix, 1).await, "1 mail=1 quit=1 commands=3");
 }

@@ -10,8 +10,8 @@ fn proxied(postfix: &Postfix, version: u8, family: &str) -> Value {
 }
 
 #[tokio::test]
-async fn postfix_takes_the_client_that_a_proxy_header_names_for_its_own() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn postfix_logs_the_client_of_the_proxy_header() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (version, family, source, destination) in [
         (1, "TCP4", "203.0.113.7", "192.0.2.1"),
         (1, "TCP6", "2001:db8::7", "2001:db8::1"),
@@ -24,25 +24,25 @@ async fn postfix_takes_the_client_that_a_proxy_header_names_for_its_own() {
         });
         let report = app.check(with(proxied(&postfix, version, family), addresses)).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
-        assert_eq!(phases(&report)[..2], ["connect", "banner"]);
+        assert_eq!(phase_names(&report)[..2], ["connect", "banner"]);
         let header = said(&report)[0];
         assert_eq!(header == format!("PROXY {family} {source} {destination} 5555 2525"), version == 1, "{header}");
         let queue_id = report["queue_id"].as_str().expect("a queue id");
-        let line = postfix.logged(&format!("{queue_id}: client=")).await;
+        let line = postfix.wait_for_log(&format!("{queue_id}: client=")).await;
         assert!(line.ends_with(&format!("client=unknown[{source}]:5555")), "{line}");
     }
 }
 
 #[tokio::test]
-async fn a_proxy_header_names_the_connection_itself_where_nothing_else_is_given() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn proxy_header_defaults_to_the_connection_addresses() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     for (version, family, own) in
         [(1, "TCP4", "127.0.0.1"), (1, "TCP6", "::ffff:127.0.0.1"), (2, "TCP4", ""), (2, "TCP6", "")]
     {
         let report = app.check(proxied(&postfix, version, family)).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         let queue_id = report["queue_id"].as_str().expect("a queue id");
-        let line = postfix.logged(&format!("{queue_id}: client=")).await;
+        let line = postfix.wait_for_log(&format!("{queue_id}: client=")).await;
         // An IPv4-mapped address is the IPv4 address to Postfix.
         let (_, port) = line.split_once("client=unknown[127.0.0.1]:").expect("the service's own address");
         if version == 1 {
@@ -56,9 +56,9 @@ async fn a_proxy_header_names_the_connection_itself_where_nothing_else_is_given(
 }
 
 #[tokio::test]
-async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
-    // Version 2 has a line QUIT in it: Postfix answers the lines before, says goodbye and hangs up.
+async fn an_unexpected_proxy_header_is_not_reported_as_ehlo() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
+    // Version 2 contains a line `QUIT`: Postfix answers the lines before it, replies 221 and closes.
     for (version, words) in [(1, "Error: command not recognized"), (2, "Error: bad syntax")] {
         for round in 0..40 {
             let parameters = with(proxied(&postfix, version, "TCP4"), json!({"port": postfix.plain()}));
@@ -66,24 +66,24 @@ async fn a_proxy_header_that_the_server_does_not_expect_is_told_apart_from_ehlo(
             let expected = json!(["proxy", "rejected", false, 500, "5.5.2"]);
             assert_eq!(rejection(&report), expected, "version {version}, round {round}: {report:#}");
             assert_eq!(report["failure"]["message"], words);
-            // If EHLO was written before the refusal came, it has an answer of its own to version 1.
+            // If EHLO was sent before the error reply came, it has its own reply with version 1.
             assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
             let ehlo = report["phases"].as_array().into_iter().flatten().find(|phase| phase["name"] == "ehlo");
             assert!(ehlo.is_none_or(|ehlo| ehlo["code"] == 250 || ehlo["time_ms"].is_null()), "{report:#}");
             assert!(report["metrics"]["banner_time"].is_f64());
-            // The one line of version 1 is answered, so the dialogue is in step and ends as it should.
+            // The one line of version 1 is answered, so the dialogue is in sync and ends with QUIT.
             if version == 1 {
-                assert_eq!(phases(&report).iter().filter(|phase| **phase == "quit").count(), 1, "{report:#}");
+                assert_eq!(phase_names(&report).iter().filter(|phase| **phase == "quit").count(), 1, "{report:#}");
                 assert!(!not_ok(&report).contains(&"quit"), "{report:#}");
-                postfix.logged_times(" quit=1 unknown=0/1 ", round + 1).await;
+                postfix.wait_for_log_lines(" quit=1 unknown=0/1 ", round + 1).await;
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn a_wrong_proxy_header_is_rejected() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let headers = [
         ("TCP4", "nonsense", "192.0.2.1"),
         ("TCP4", "2001:db8::7", "192.0.2.1"),
@@ -100,17 +100,17 @@ async fn a_wrong_proxy_header_is_refused_by_a_server_that_expects_one() {
         // It greets nobody then; its 421 is all that it says.
         assert_eq!(rejection(&report), json!(["banner", "rejected", true, 421, "4.3.0"]), "{report:#}");
         assert_eq!(said(&report)[0], format!("PROXY {family} {source} {destination} 5555 2525"));
-        assert_eq!(phases(&report)[..2], ["connect", "banner"]);
+        assert_eq!(phase_names(&report)[..2], ["connect", "banner"]);
         assert!(report["metrics"]["banner_time"].is_f64());
-        postfix.logged_times("haproxy read: ", nth + 1).await;
+        postfix.wait_for_log_lines("haproxy read: ", nth + 1).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_that_waits_for_a_proxy_header_says_nothing_without_one() {
-    let (app, postfix) = tokio::join!(App::start(), Postfix::start(None));
+async fn without_proxy_header_the_server_stays_silent() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
     let report = app.check(json!({"port": postfix.proxy(), "timeout_ms": 2000})).await;
     assert_eq!(failure(&report), ("banner", "timeout", true), "{report:#}");
-    assert_eq!((phases(&report), not_ok(&report)), (vec!["connect", "banner"], vec!["banner"]));
+    assert_eq!((phase_names(&report), not_ok(&report)), (vec!["connect", "banner"], vec!["banner"]));
     assert!(report["metrics"].get("banner_time").is_none());
 }

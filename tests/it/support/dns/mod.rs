@@ -1,7 +1,7 @@
-//! A name server that says what a [`Zone`] says, over UDP and TCP on one port of 127.0.0.1, and remembers what it was asked.
+//! A scripted DNS server: answers from a [`Zone`], over UDP and TCP on one port of 127.0.0.1, and records the queries.
 //!
-//! Answers carry a time to live of zero, so that no resolver keeps them; negative ones carry the SOA by which resolvers tell them
-//! from broken ones (RFC 2308).
+//! Answers have a TTL of zero, so that no resolver caches them. Negative answers have the SOA record that makes them
+//! valid (RFC 2308).
 
 mod zone;
 
@@ -26,16 +26,16 @@ use tokio::{
 pub(crate) use self::zone::Zone;
 use self::zone::{Answer, normal};
 
-/// The longest query over UDP that is read (RFC 6891 suggests 4096).
-const LONGEST_DATAGRAM: usize = 4096;
-/// No test's TCP connection lasts longer.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
-/// How often a port that is free for UDP and taken for TCP is changed for another.
+/// Maximum size of a query over UDP, in octets (RFC 6891 suggests 4096).
+const MAX_DATAGRAM_SIZE: usize = 4096;
+/// No TCP connection of a test lasts longer.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Attempts to find a port that is free for UDP and TCP.
 const ATTEMPTS: usize = 50;
 
-/// A running name server; dropping it closes its port.
+/// A running DNS server. Dropping it closes its port.
 #[derive(Debug)]
-pub(crate) struct Dns {
+pub(crate) struct DnsServer {
     addr: SocketAddr,
     shared: Arc<Shared>,
     tasks: [JoinHandle<()>; 2],
@@ -54,7 +54,7 @@ struct Query {
     over_tcp: bool,
 }
 
-impl Dns {
+impl DnsServer {
     /// Serves a zone on a free port.
     pub(crate) fn serve(zone: Zone) -> Self {
         let (udp, tcp) = bind();
@@ -69,19 +69,19 @@ impl Dns {
         self.addr
     }
 
-    /// Every question so far: the name in lower case without its last dot, and the type.
+    /// All queries so far: the name in lower case without its last dot, and the type.
     pub(crate) fn queries(&self) -> Vec<(String, RecordType)> {
         let queries = self.shared.queries.lock().expect("no writer panics");
         queries.iter().map(|query| (query.name.clone(), query.record_type)).collect()
     }
 
-    /// How many of them came over TCP.
+    /// The number of queries over TCP.
     pub(crate) fn queries_over_tcp(&self) -> usize {
         self.shared.queries.lock().expect("no writer panics").iter().filter(|query| query.over_tcp).count()
     }
 }
 
-impl Drop for Dns {
+impl Drop for DnsServer {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -105,11 +105,11 @@ fn bind() -> (UdpSocket, TcpListener) {
 async fn serve_udp(socket: UdpSocket, shared: Arc<Shared>) {
     let socket = Arc::new(socket);
     let mut answering = JoinSet::new();
-    let mut datagram = vec![0; LONGEST_DATAGRAM];
+    let mut datagram = vec![0; MAX_DATAGRAM_SIZE];
     loop {
         tokio::select! {
             received = socket.recv_from(&mut datagram) => {
-                // An ICMP error of an earlier answer is nothing to stop for.
+                // An ICMP error of an earlier answer does not stop the server.
                 let Ok((length, peer)) = received else { continue };
                 let (query, socket, shared) = (datagram[..length].to_vec(), socket.clone(), shared.clone());
                 answering.spawn(async move {
@@ -129,7 +129,7 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((tcp, _)) = accepted else { continue };
-                open.spawn(timeout(LONGEST_CONNECTION, serve_connection(tcp, shared.clone())));
+                open.spawn(timeout(CONNECTION_TIMEOUT, serve_connection(tcp, shared.clone())));
             }
             Some(_) = open.join_next() => {}
         }
@@ -150,7 +150,7 @@ async fn serve_connection(mut tcp: TcpStream, shared: Arc<Shared>) -> io::Result
 }
 
 impl Shared {
-    /// The answer's bytes; none for what isn't a query, and where the zone is silent.
+    /// The answer's bytes; `None` if the message is not a query, or the zone is silent about it.
     async fn answer(&self, query: &[u8], over_tcp: bool) -> Option<Vec<u8>> {
         let query = Message::from_vec(query).ok()?;
         let question = query.queries.first()?.clone();

@@ -1,4 +1,4 @@
-//! What a name server knows, and how it misbehaves, name by name.
+//! The records of a DNS server, and its errors, for each name.
 
 use std::{
     collections::HashMap,
@@ -15,11 +15,11 @@ use hickory_proto::{
     },
 };
 
-/// The longest chain of aliases that is followed.
-const MOST_ALIASES: usize = 8;
+/// Maximum length of a CNAME chain.
+const MAX_ALIASES: usize = 8;
 
-/// The names of a test. A name that isn't among them doesn't exist (NXDOMAIN); one without records of the type asked for has no
-/// data (NODATA). Names are given without the last dot, in any case of letters.
+/// The names of a test. A name that is not in the zone does not exist (NXDOMAIN); a name without records of the
+/// requested type has no data (NODATA). Names are given without the last dot, in any case.
 #[derive(Debug, Default)]
 pub(crate) struct Zone {
     entries: HashMap<String, Entry>,
@@ -28,22 +28,22 @@ pub(crate) struct Zone {
 #[derive(Debug, Default)]
 struct Entry {
     records: Vec<RData>,
-    /// The first answer is the first address, every later one the second.
+    /// The first answer has the first address, every later one the second.
     rebinding: Option<(RData, RData, AtomicUsize)>,
-    conduct: Conduct,
+    mode: ResponseMode,
     delay: Duration,
     truncated: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum Conduct {
+enum ResponseMode {
     #[default]
     Answers,
     Fails(ResponseCode),
     Silent,
 }
 
-/// What is to be sent back.
+/// The parts of a DNS response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response_code: ResponseCode,
@@ -54,17 +54,17 @@ pub(super) struct Answer {
 }
 
 impl Zone {
-    /// A zone without a name in it.
+    /// An empty zone.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// An MX record; several for one name are answered in the order given, whatever their preference.
+    /// An MX record; several for one name are returned in the order given, whatever their preference.
     pub(crate) fn mx(self, name: &str, preference: u16, exchange: &str) -> Self {
         self.record(name, RData::MX(MX::new(preference, absolute(exchange))))
     }
 
-    /// The MX record that says that a domain takes no mail (RFC 7505).
+    /// The null MX record of a domain without mail (RFC 7505).
     pub(crate) fn null_mx(self, name: &str) -> Self {
         self.record(name, RData::MX(MX::new(0, Name::root())))
     }
@@ -79,7 +79,7 @@ impl Zone {
         self.record(name, RData::AAAA(AAAA(address)))
     }
 
-    /// An alias. The answer holds the target's records too, where this zone has them.
+    /// An alias. The answer has the records of its target too, if they are in this zone.
     pub(crate) fn cname(self, name: &str, target: &str) -> Self {
         self.record(name, RData::CNAME(CNAME(absolute(target))))
     }
@@ -90,45 +90,45 @@ impl Zone {
         self
     }
 
-    /// Answers NXDOMAIN. So do all names that are not in the zone; here a test says that it counts on it.
+    /// Answers NXDOMAIN, as all names do that are not in the zone; here a test states it.
     pub(crate) fn nxdomain(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::NXDomain))
+        self.mode(name, ResponseMode::Fails(ResponseCode::NXDomain))
     }
 
     /// Answers SERVFAIL.
     pub(crate) fn servfail(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::ServFail))
+        self.mode(name, ResponseMode::Fails(ResponseCode::ServFail))
     }
 
     /// Answers REFUSED.
     pub(crate) fn refused(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Fails(ResponseCode::Refused))
+        self.mode(name, ResponseMode::Fails(ResponseCode::Refused))
     }
 
     /// Never answers.
     pub(crate) fn silent(self, name: &str) -> Self {
-        self.conduct(name, Conduct::Silent)
+        self.mode(name, ResponseMode::Silent)
     }
 
-    /// One address for the first question, another for every later one (DNS rebinding). Both are of one family.
+    /// One address for the first query, another for every later one (DNS rebinding), both of one family.
     pub(crate) fn rebind(mut self, name: &str, first: IpAddr, then: IpAddr) -> Self {
         self.entry(name).rebinding = Some((address(first), address(then), AtomicUsize::new(0)));
         self
     }
 
-    /// Answers only after a time.
+    /// Answers after a delay.
     pub(crate) fn delayed(mut self, name: &str, delay: Duration) -> Self {
         self.entry(name).delay = delay;
         self
     }
 
-    /// Over UDP the answer is cut off to nothing, so that it has to be asked for over TCP.
+    /// Over UDP the answer is empty and truncated, so that the client repeats the query over TCP.
     pub(crate) fn truncated(mut self, name: &str) -> Self {
         self.entry(name).truncated = true;
         self
     }
 
-    /// The answer to a question; none where there is to be silence.
+    /// The answer to a query; `None` if the zone is silent about the name.
     pub(super) fn answer(&self, question: &Query) -> Option<Answer> {
         let entry = self.entries.get(&normal(&question.name().to_ascii()));
         let mut answer = Answer {
@@ -138,10 +138,10 @@ impl Zone {
             truncated: entry.is_some_and(|entry| entry.truncated),
             delay: entry.map_or(Duration::ZERO, |entry| entry.delay),
         };
-        match entry.map(|entry| entry.conduct) {
-            Some(Conduct::Silent) => return None,
-            Some(Conduct::Fails(code)) => answer.response_code = code,
-            Some(Conduct::Answers) => {
+        match entry.map(|entry| entry.mode) {
+            Some(ResponseMode::Silent) => return None,
+            Some(ResponseMode::Fails(code)) => answer.response_code = code,
+            Some(ResponseMode::Answers) => {
                 answer.response_code = ResponseCode::NoError;
                 answer.answers = self.records(question.name(), question.query_type());
             }
@@ -154,11 +154,11 @@ impl Zone {
         Some(answer)
     }
 
-    /// The records of a name, by way of its aliases.
+    /// The records of a name, with the aliases on the way.
     fn records(&self, name: &Name, record_type: RecordType) -> Vec<Record> {
         let mut found = Vec::new();
         let mut owner = name.clone();
-        for _ in 0..MOST_ALIASES {
+        for _ in 0..MAX_ALIASES {
             let Some(entry) = self.entries.get(&normal(&owner.to_ascii())) else {
                 break;
             };
@@ -183,8 +183,8 @@ impl Zone {
         self
     }
 
-    fn conduct(mut self, name: &str, conduct: Conduct) -> Self {
-        self.entry(name).conduct = conduct;
+    fn mode(mut self, name: &str, mode: ResponseMode) -> Self {
+        self.entry(name).mode = mode;
         self
     }
 
@@ -224,7 +224,7 @@ fn address(address: IpAddr) -> RData {
     }
 }
 
-/// The start of authority that goes with a negative answer: that of the name's last label.
+/// The SOA record of a negative answer: that of the last label.
 fn soa(name: &Name) -> Record {
     let origin = name.trim_to(1);
     let contact = absolute("hostmaster.test");

@@ -1,4 +1,4 @@
-//! A foreign server process in a directory of its own: both are gone when the test lets go, or dies.
+//! A server process with a directory. Both are removed when the test drops it, or dies.
 
 use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
@@ -13,18 +13,18 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// How long a server may take to start, to log or to deliver. It takes milliseconds; the rest is for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for a server to start, to log or to deliver. It takes milliseconds; the rest is for a busy machine.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a file that only a foreign process can change is looked at again.
-const GLANCE: Duration = Duration::from_millis(10);
+/// Interval between two looks at a file that another process writes.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often a server is started anew with other ports before the test gives up.
+/// How often a server is restarted with other ports before the test fails.
 const ATTEMPTS: u32 = 5;
 
-/// Becomes the server, in a session of its own. A watcher in another one waits for the end of the standard input, which comes when
-/// the test drops its side or dies in whatever way. Then it kills the server with all its children and removes the directory;
-/// twice, because a process that is about to die may still write a file.
+/// Runs the server in a session of its own. A watcher in another session waits for the end of standard input, which
+/// comes when the test drops its end or dies. Then it kills the server with all its children and removes the directory;
+/// twice, because a dying process can still write a file.
 const LEASH: &str = r#"
 dir=$1; shift
 exec 3<&0
@@ -36,27 +36,27 @@ setsid /bin/sh -c '
 exec setsid "$@" </dev/null >"$dir/output" 2>&1 3<&-
 "#;
 
-/// The server did not get ready: it ended, as it does when somebody else took one of its ports, or it hung up on a client, as
-/// Postfix once did on a busy machine.
+/// The server did not become ready: it ended, for example because another process took one of its ports, or it closed
+/// the connection of a client, as Postfix once did on a busy machine.
 #[derive(Debug)]
 pub(crate) struct Ended {
     story: String,
 }
 
-/// A directory that only one server uses, filled with the same modes whatever the umask is. Removed on drop.
+/// A directory of one server, filled with the same modes whatever the umask is. Removed on drop.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
 }
 
 impl Home {
-    /// Makes an empty directory that other users may pass through, as the servers give up root.
+    /// Creates an empty directory that other users can enter: the servers drop root.
     pub(super) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            // Short: a Unix socket's path has room for 107 bytes. And open to the servers' own users, without a space that would end a
-            // word of their settings: TMPDIR need not be any of these.
+            // Short, because the path of a Unix socket has at most 107 bytes; open to the servers' users; and without a
+            // space that would end a word in their settings. TMPDIR need not be any of these.
             let path = Path::new("/tmp").join(format!("{name}-{}-{count}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => {
@@ -64,35 +64,35 @@ impl Home {
                     home.open_to(&home.path, 0o755, None);
                     return home;
                 }
-                // A process of the same number had it, on a machine that lost power.
+                // A process with the same id had it, before the machine lost power.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("no directory for {name} in {}: {error}", path.display()),
             }
         }
     }
 
-    /// A path inside.
+    /// A path in the directory.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// A path inside, as text for a configuration file.
+    /// A path in the directory, as text for a configuration file.
     pub(super) fn text(&self, name: &str) -> String {
         self.join(name).display().to_string()
     }
 
-    /// Makes a directory inside, with its parents, for an owner and group by number (root where none is given).
+    /// Creates a directory in it, with its parents, for an owner and group by number (root where none is given).
     pub(super) fn dir(&self, name: &str, mode: u32, owner: Option<(u32, u32)>) {
         let path = self.join(name);
         fs::create_dir_all(&path).expect("a directory in the server's own");
         self.open_to(&path, mode, owner);
     }
 
-    /// Writes a file of root's that everybody may read.
+    /// Writes a file of root that everybody can read.
     pub(super) fn file(&self, name: &str, content: &str) {
         let path = self.join(name);
         fs::write(&path, content).expect("a file in the server's directory");
-        // Postfix reads a file again and again until two seconds lie between its change and the reading.
+        // Postfix reads a file again until it is two seconds old.
         let past = SystemTime::now() - Duration::from_secs(60);
         File::options()
             .write(true)
@@ -112,7 +112,7 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // Usually it is gone already: see LEASH.
+        // Usually the watcher has removed it: see LEASH.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
@@ -126,7 +126,7 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `program`, which must stay in the foreground and write the file `log` of its home.
+    /// Starts `program`, which must stay in the foreground and write the file `log` of its directory.
     pub(super) fn start(home: Home, log: &str, program: &Path, args: &[&str]) -> Self {
         assert!(
             program.exists(),
@@ -145,12 +145,12 @@ impl Daemon {
         Self { process: Mutex::new(process), log: home.join(log), home }
     }
 
-    /// A path in the server's directory.
+    /// A path in the directory of the server.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.home.join(name)
     }
 
-    /// Waits until the server's log says `ready`, by which it owns its ports.
+    /// Waits until the log of the server has `ready`: then it has bound its ports.
     pub(super) async fn ready(&self, ready: &str) -> Result<(), Ended> {
         self.wait_for(&format!("the log line {ready:?}"), || {
             if self.read_log().contains(ready) {
@@ -164,13 +164,13 @@ impl Daemon {
         .await
     }
 
-    /// The first complete line of the log that contains `needle`, once there is one.
-    pub(super) async fn logged(&self, needle: &str) -> String {
-        self.logged_times(needle, 1).await.remove(0)
+    /// The first complete line of the log that contains `needle`.
+    pub(super) async fn wait_for_log(&self, needle: &str) -> String {
+        self.wait_for_log_lines(needle, 1).await.remove(0)
     }
 
-    /// The first `count` complete lines of the log that contain `needle`, once there are so many.
-    pub(super) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
+    /// The first `count` complete lines of the log that contain `needle`.
+    pub(super) async fn wait_for_log_lines(&self, needle: &str, count: usize) -> Vec<String> {
         self.wait_for(&format!("log line {count} with {needle:?}"), || {
             let log = self.read_log();
             let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(needle));
@@ -180,30 +180,31 @@ impl Daemon {
         .await
     }
 
-    /// Connects to a port and waits for the first byte of the greeting, so that the first check finds a server that is warm.
-    pub(super) async fn greets(&self, port: u16) -> Result<(), Ended> {
+    /// Connects to a port and waits for the first byte of the greeting, so that the first check meets a server that is
+    /// warm.
+    pub(super) async fn wait_for_greeting(&self, port: u16) -> Result<(), Ended> {
         let greeting = async {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
             stream.read_u8().await
         };
-        match tokio::time::timeout(PATIENCE, greeting).await {
+        match tokio::time::timeout(WAIT_TIMEOUT, greeting).await {
             Ok(Ok(b'2')) => Ok(()),
             other => Err(Ended { story: format!("\nport {port} gave {other:?} for a greeting{}", self.story()) }),
         }
     }
 
-    /// Looks for something that only the server can bring about, until it is there. Panics with the log when that cannot come
-    /// any more, or takes too long.
+    /// Waits for a change that only the server can make. Panics with the log when the server has ended, or after the
+    /// timeout.
     pub(super) async fn wait_for<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        // The system's clock: a test may have stopped tokio's, and the server would not know.
-        let deadline = Instant::now() + PATIENCE;
+        // The system's clock: a test can have paused tokio's.
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         loop {
             if let Some(found) = look() {
                 return found;
             }
             assert!(!self.has_ended(), "the server ended while the test waited for {what}{}", self.story());
-            assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}{}", self.story());
-            tokio::time::sleep(GLANCE).await;
+            assert!(Instant::now() < deadline, "waited {WAIT_TIMEOUT:?} in vain for {what}{}", self.story());
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -227,13 +228,13 @@ impl Drop for Daemon {
             return;
         };
         drop(process.stdin.take());
-        // A test that ends must not leave processes behind. The wait is as long as a kill takes.
+        // A test must not leave processes behind. The wait is as long as a kill takes.
         let _ = process.wait();
     }
 }
 
-/// Calls `start` with `N` free ports until the server runs. Another process can take a port between the choice and the server's bind;
-/// whatever else is wrong is wrong every time, and told in the end.
+/// Calls `start` with `N` free ports until the server runs. Another process can take a port between the choice and the
+/// server's bind; every other error repeats and is reported in the end.
 pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N]) -> Result<T, Ended>) -> T {
     let mut last = None;
     for _ in 0..ATTEMPTS {
@@ -246,12 +247,12 @@ pub(super) async fn on_free_ports<const N: usize, T>(start: impl AsyncFn([u16; N
 }
 
 fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until the last is chosen, so that they differ.
+    // All are bound until the last is chosen, so that they differ.
     let held = [(); N].map(|()| free_port());
     held.each_ref().map(|listener| listener.local_addr().expect("the address of a bound socket").port())
 }
 
-/// A port that nobody else has while the listener lives.
+/// A port that no other process can bind while the listener lives.
 pub(crate) fn free_port() -> TcpListener {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port of 127.0.0.1")
 }
@@ -284,7 +285,7 @@ fn numbers<const N: usize>(file: &str, name: &str) -> [u32; N] {
     })
 }
 
-/// A file's text, however far it has been written.
+/// The text of a file, as far as it has been written.
 fn read(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Dovecot 2.3 as nothing but the keeper of one password, for Postfix to ask.
+//! Dovecot 2.3 as the SASL server of Postfix, with one password.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use super::{PASSWORD, USER};
 
 const PROGRAM: &str = "/usr/sbin/dovecot";
 
-/// A running auth service that offers PLAIN and LOGIN. A wrong password is answered after half a second, for no setting.
+/// A running auth service with PLAIN and LOGIN. It answers a wrong password after half a second; no setting changes
+/// that.
 #[derive(Debug)]
 pub(super) struct Dovecot {
     daemon: Daemon,

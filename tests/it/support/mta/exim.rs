@@ -1,4 +1,4 @@
-//! Exim 4.96: one instance, four ports, each with the manners of another server.
+//! Exim 4.96: one instance with four ports, each configured differently.
 
 use std::path::Path;
 
@@ -8,12 +8,13 @@ use super::{Delivered, HOST, PASSWORD, PemFiles, USER};
 /// Debian's MTA packages exclude one another, so `tests/install` unpacks this one beside the tests.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/.mta/usr/sbin/exim4");
 
-/// The account that Debian's Exim was built for. It does not start where there is no such user.
+/// The account that is compiled into Debian's Exim. Without it Exim does not start.
 const ACCOUNT: &str = "Debian-exim";
 
 /// A running Exim.
 ///
-/// In clear text its answer to QUIT comes 200 ms late: 4.96 leaves the socket corked, and the kernel opens it after that time.
+/// Without TLS its reply to QUIT comes 200 ms late: 4.96 leaves the socket corked, and the kernel opens it after that
+/// time.
 #[derive(Debug)]
 pub(crate) struct Exim {
     daemon: Daemon,
@@ -22,13 +23,14 @@ pub(crate) struct Exim {
 }
 
 impl Exim {
-    /// Starts an instance and waits until it answers on every port. With a certificate every port but [`smtps`](Self::smtps) offers
-    /// STARTTLS, and AUTH after it; without, there is no [`submission`](Self::submission) and no `smtps`.
+    /// Starts an instance and waits until it answers on every port. With a certificate every port except
+    /// [`smtps`](Self::smtps) offers STARTTLS, and AUTH after it; without, there is no [`submission`](Self::submission)
+    /// and no `smtps`.
     pub(crate) async fn start(tls: Option<&PemFiles>) -> Self {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    /// Starts an instance on these ports, all of which it needs.
+    /// Starts an instance on these ports.
     pub(crate) async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let home = Home::new("exim");
         home.dir("spool", 0o750, None);
@@ -39,16 +41,16 @@ impl Exim {
         let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
-        exim.daemon.greets(exim.plain()).await?;
+        exim.daemon.wait_for_greeting(exim.plain()).await?;
         Ok(exim)
     }
 
-    /// Mail for the known recipients only, authenticated or not.
+    /// Mail for known recipients only, with or without AUTH.
     pub(crate) fn plain(&self) -> u16 {
         self.ports[0]
     }
 
-    /// STARTTLS, and after it AUTH, without which every recipient is refused. AUTH before TLS gets 503. PLAIN takes any
+    /// STARTTLS and then AUTH; without AUTH every recipient is rejected. AUTH before TLS gets 503. PLAIN takes any
     /// authorization identity, and the log line of the mail names it: `A=plain:USER as IDENTITY`.
     pub(crate) fn submission(&self) -> u16 {
         self.with_tls(self.ports[1])
@@ -59,20 +61,21 @@ impl Exim {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, whose destination is in the log: `proxied to [ADDRESS]:PORT`. Without one the greeting comes after three seconds, and EHLO is answered with 503.
+    /// Like [`plain`](Self::plain), with a PROXY header of version 1 or 2, whose destination is in the log: `proxied to
+    /// [ADDRESS]:PORT`. Without a header the greeting comes after three seconds, and EHLO is answered with 503.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
 
-    /// The message with this queue id, once it lies in the mailbox.
+    /// The message with this queue id, when it is in the mailbox.
     pub(crate) async fn delivered(&self, queue_id: &str) -> Delivered {
         let maildir = self.daemon.join("mail");
         self.daemon.wait_for(&format!("the mail {queue_id}"), || Delivered::find(&maildir, queue_id)).await
     }
 
-    /// The first line of the main log that contains `needle`, once there is one.
-    pub(crate) async fn logged(&self, needle: &str) -> String {
-        self.daemon.logged(needle).await
+    /// The first line of the main log that contains `needle`.
+    pub(crate) async fn wait_for_log(&self, needle: &str) -> String {
+        self.daemon.wait_for_log(needle).await
     }
 
     fn with_tls(&self, port: u16) -> u16 {

@@ -1,16 +1,16 @@
-//! The maildir of a server: what arrived, parted from what the server wrote above it.
+//! The maildir of a server: the messages as sent, without what the server added.
 
 use std::fs;
 use std::path::Path;
 
-/// A message as it lies in the mailbox, where a line ends with LF alone.
+/// A message in the mailbox, with LF as line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivered {
-    /// What the server put in front, ending with its `Received` field. Postfix: `Return-Path`, `X-Original-To`, `Delivered-To`,
+    /// What the server added, up to its `Received` field. Postfix: `Return-Path`, `X-Original-To`, `Delivered-To`,
     /// `Received`. Exim: `Return-path`, `Received`.
     pub(crate) trace: String,
-    /// The rest, which is what was sent, but for these: text that does not begin with a header field gets an empty line before it;
-    /// Exim ends a message that is nothing but header with an empty line; `Return-Path` fields are taken out (by Postfix `Bcc` and
+    /// The rest: the message as sent, except for these changes. A text without a header gets an empty line before it;
+    /// Exim ends a message without a body with an empty line; `Return-Path` fields are removed (by Postfix `Bcc` and
     /// `Content-Length` as well).
     pub(crate) message: Vec<u8>,
 }

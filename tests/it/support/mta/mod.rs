@@ -1,8 +1,9 @@
-//! The mail servers that the world runs, started by the tests themselves: [`Postfix`] (with Dovecot for SASL) and [`Exim`].
+//! Real mail servers, started by the tests: [`Postfix`] (with Dovecot for SASL) and [`Exim`].
 //!
-//! Each instance has free ports of 127.0.0.1 and a directory of its own, so any number of them run side by side. Nothing they are
-//! given leaves the machine: they ask no DNS, they deliver to one maildir, and what is for elsewhere is refused or thrown away.
-//! `tests/install` brings the programs, which must be started by root. Where they are missing the tests fail and say so.
+//! Each instance has free ports of 127.0.0.1 and a directory of its own, so any number of them run side by side. No
+//! mail leaves the machine: they ask no DNS, deliver to one maildir, and reject or discard mail for other domains.
+//! `tests/install` installs the programs, which must be started by root. Where they are missing, the tests fail and say
+//! so.
 
 mod daemon;
 mod dovecot;
@@ -16,11 +17,11 @@ pub(crate) use exim::Exim;
 pub(crate) use mailbox::Delivered;
 pub(crate) use postfix::Postfix;
 
-/// The name in the greeting of every server here; a valid certificate for them bears it.
+/// The name in the greeting of every server here, and in their valid certificate.
 pub(crate) const HOST: &str = "mx.example.test";
 
-/// The recipient whose mail is kept. `postmaster@example.test` and `pröbe@example.test` end in the same mailbox, every other
-/// address of the domain is unknown, other domains are refused.
+/// The recipient whose mail is kept. `postmaster@example.test` and `pröbe@example.test` have the same mailbox; every
+/// other address of the domain is unknown, and other domains are rejected.
 pub(crate) const RECIPIENT: &str = "probe@example.test";
 
 /// The one user that AUTH accepts.

@@ -1,4 +1,4 @@
-//! Postfix 3.7: one instance, five ports, each with the manners of another server.
+//! Postfix 3.7: one instance with five ports, each configured differently.
 
 use std::path::Path;
 
@@ -13,18 +13,18 @@ const MASTER: &str = "/usr/lib/postfix/sbin/master";
 pub(crate) struct Postfix {
     daemon: Daemon,
     ports: [u16; 5],
-    /// Lives as long as the server that asks it; there only with TLS.
+    /// Dropped with the server that uses it; only with TLS.
     sasl: Option<Dovecot>,
 }
 
 impl Postfix {
-    /// Starts an instance and waits until it answers on every port. Without certificate there is no [`submission`](Self::submission)
-    /// and no [`smtps`](Self::smtps), and it starts faster.
+    /// Starts an instance and waits until it answers on every port. Without a certificate there is no
+    /// [`submission`](Self::submission) and no [`smtps`](Self::smtps), and it starts faster.
     pub(crate) async fn start(tls: Option<&PemFiles>) -> Self {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
-    /// Starts an instance on these ports, all of which it needs.
+    /// Starts an instance on these ports.
     pub(crate) async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
@@ -43,22 +43,22 @@ impl Postfix {
     }
 
     async fn greet(&self) -> Result<(), Ended> {
-        // Not the two that wait for the client to speak first; that they are bound is known already.
+        // Not the two ports where the client sends first; they are known to be bound.
         let [plain, submission, _smtps, _proxy, small] = self.ports;
-        self.daemon.greets(plain).await?;
-        self.daemon.greets(small).await?;
+        self.daemon.wait_for_greeting(plain).await?;
+        self.daemon.wait_for_greeting(small).await?;
         if self.sasl.is_some() {
-            self.daemon.greets(submission).await?;
+            self.daemon.wait_for_greeting(submission).await?;
         }
         Ok(())
     }
 
-    /// No TLS, no AUTH; mail for the known recipients only.
+    /// No TLS, no AUTH; mail for known recipients only.
     pub(crate) fn plain(&self) -> u16 {
         self.ports[0]
     }
 
-    /// STARTTLS, and after it AUTH, without which every recipient is refused. AUTH before TLS gets 503.
+    /// STARTTLS and then AUTH; without AUTH every recipient is rejected. AUTH before TLS gets 503.
     pub(crate) fn submission(&self) -> u16 {
         self.with_tls(self.ports[1])
     }
@@ -68,7 +68,8 @@ impl Postfix {
         self.with_tls(self.ports[2])
     }
 
-    /// Like [`plain`](Self::plain), behind a PROXY header of version 1 or 2, whose source port is in the log. Anything else in its place is answered with 421, silence after five seconds.
+    /// Like [`plain`](Self::plain), with a PROXY header of version 1 or 2, whose source port is in the log. Anything
+    /// else in its place is answered with 421, silence after five seconds.
     pub(crate) fn proxy(&self) -> u16 {
         self.ports[3]
     }
@@ -78,20 +79,20 @@ impl Postfix {
         self.ports[4]
     }
 
-    /// The message with this queue id, once it lies in the mailbox.
+    /// The message with this queue id, when it is in the mailbox.
     pub(crate) async fn delivered(&self, queue_id: &str) -> Delivered {
         let maildir = self.daemon.join("mail");
         self.daemon.wait_for(&format!("the mail {queue_id}"), || Delivered::find(&maildir, queue_id)).await
     }
 
-    /// The first line of the mail log that contains `needle`, once there is one.
-    pub(crate) async fn logged(&self, needle: &str) -> String {
-        self.daemon.logged(needle).await
+    /// The first line of the mail log that contains `needle`.
+    pub(crate) async fn wait_for_log(&self, needle: &str) -> String {
+        self.daemon.wait_for_log(needle).await
     }
 
-    /// The first `count` lines of the log that contain `needle`, once there are so many.
-    pub(crate) async fn logged_times(&self, needle: &str, count: usize) -> Vec<String> {
-        self.daemon.logged_times(needle, count).await
+    /// The first `count` lines of the log that contain `needle`.
+    pub(crate) async fn wait_for_log_lines(&self, needle: &str, count: usize) -> Vec<String> {
+        self.daemon.wait_for_log_lines(needle, count).await
     }
 
     fn with_tls(&self, port: u16) -> u16 {
@@ -100,7 +101,7 @@ impl Postfix {
     }
 }
 
-/// What `postfix start` would make by shell scripts, which take a second.
+/// What `postfix start` creates by shell scripts, which take a second.
 fn make_directories(home: &Home) {
     let postfix @ (user, _) = account("postfix");
     let postdrop = (user, group("postdrop"));
@@ -142,7 +143,8 @@ smtpd_peername_lookup = no
 # A message stays as it was sent: no Date, no Message-Id, no From is added.
 local_header_rewrite_clients =
 virtual_mailbox_domains = example.test
-virtual_mailbox_maps = inline:{{ {{ {RECIPIENT} = mail/ }}, {{ postmaster@example.test = mail/ }}, {{ pröbe@example.test = mail/ }} }}
+virtual_mailbox_maps = inline:{{ {{ {RECIPIENT} = mail/ }},
+    {{ postmaster@example.test = mail/ }}, {{ pröbe@example.test = mail/ }} }}
 virtual_mailbox_base = {home}
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{user}
@@ -188,7 +190,7 @@ fn master_cf(ports: &[u16; 5], tls: bool) -> String {
     text
 }
 
-/// The processes behind smtpd, none of them in a chroot. Those that only send mail away are left out.
+/// The processes that smtpd uses, none of them in a chroot. Those that only send mail to other hosts are left out.
 const SERVICES: &str = "\
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr

@@ -1,4 +1,4 @@
-//! A server's certificate, described field by field.
+//! A server certificate, described field by field.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::{Identity, openssl::OpenSslRsa};
 
-/// What a certificate is to say. Without further words: good from 2020 to 2045, for a P-256 key, fit for a TLS server.
+/// The contents of a certificate. Default: valid from 2020 to 2045, with a P-256 key, for a TLS server.
 #[derive(Debug, Clone)]
 pub(crate) struct Leaf {
     params: CertificateParams,
@@ -25,12 +25,12 @@ pub(crate) enum KeyType {
     Ed25519,
     /// RSA, 2048 bits.
     Rsa2048,
-    /// RSA, 1024 bits: below what today's libraries sign or verify with. Made by `openssl`.
+    /// RSA, 1024 bits: too short for today's libraries to sign or verify. Made by `openssl`.
     Rsa1024,
 }
 
 impl Leaf {
-    /// A certificate for one name, or IP address, which is its common name too.
+    /// A certificate for one name or IP address, which is its common name too.
     pub(crate) fn for_name(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -40,14 +40,14 @@ impl Leaf {
         Self { params, key_type: KeyType::EcdsaP256 }.common_name(name).and_name(name)
     }
 
-    /// One more name or IP address among the subject's alternative names.
+    /// Adds a name or IP address to the subject alternative names.
     pub(crate) fn and_name(mut self, name: &str) -> Self {
         let named = CertificateParams::new([name.to_owned()]).expect("a name of a test is ASCII");
         self.params.subject_alt_names.extend(named.subject_alt_names);
         self
     }
 
-    /// No subject alternative name at all: the name is in the common name only, where nobody looks any more (RFC 9525).
+    /// No subject alternative name: the name is only in the common name, which clients ignore today (RFC 9525).
     pub(crate) fn without_alternative_names(mut self) -> Self {
         self.params.subject_alt_names.clear();
         self
@@ -59,30 +59,30 @@ impl Leaf {
         self
     }
 
-    /// One more organization in the subject.
+    /// Adds an organization to the subject.
     pub(crate) fn organization(mut self, name: &str) -> Self {
         self.params.distinguished_name.push(DnType::OrganizationName, name);
         self
     }
 
-    /// When it begins to be valid.
+    /// Start of the validity.
     pub(crate) fn not_before(mut self, at: OffsetDateTime) -> Self {
         self.params.not_before = at;
         self
     }
 
-    /// When it ceases to be valid.
+    /// End of the validity.
     pub(crate) fn not_after(mut self, at: OffsetDateTime) -> Self {
         self.params.not_after = at;
         self
     }
 
-    /// Valid throughout 2020, and no longer.
+    /// Valid in 2020 only.
     pub(crate) fn expired(self) -> Self {
         self.not_before(date_time_ymd(2020, 1, 1)).not_after(date_time_ymd(2021, 1, 1))
     }
 
-    /// Valid throughout 2044, and not before.
+    /// Valid in 2044 only.
     pub(crate) fn not_yet_valid(self) -> Self {
         self.not_before(date_time_ymd(2044, 1, 1)).not_after(date_time_ymd(2045, 1, 1))
     }
@@ -93,7 +93,7 @@ impl Leaf {
         self
     }
 
-    /// Fit for a TLS client, and not for a server.
+    /// For a TLS client, not for a server.
     pub(crate) fn client_only(self) -> Self {
         self.extended_key_usages(&[ExtendedKeyUsagePurpose::ClientAuth])
     }
@@ -104,7 +104,7 @@ impl Leaf {
         self
     }
 
-    /// Marked as an authority's certificate (`CA:TRUE`), which a server's must not be.
+    /// Marked as the certificate of an authority (`CA:TRUE`), which a server's must not be.
     pub(crate) fn marked_as_ca(mut self) -> Self {
         self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         self
@@ -128,7 +128,7 @@ impl Leaf {
     }
 }
 
-/// A fresh key, as rcgen and as rustls want it.
+/// A new key, in the forms of rcgen and of rustls.
 pub(super) struct LeafKey {
     pub(super) subject: Box<dyn SigningKey>,
     pub(super) private: PrivateKeyDer<'static>,

@@ -1,6 +1,6 @@
-//! A throw-away public key infrastructure: authorities, certificates with every fault, and the TLS servers that show them.
+//! A PKI for tests: authorities, certificates with every error, and TLS servers that use them.
 //!
-//! What rcgen can't make (X.509 v1, an RSA key of 1024 bits) is made by the `openssl` command, which these tests need installed.
+//! What rcgen cannot make (X.509 v1, an RSA key of 1024 bits) is made by the `openssl` command, which these tests need.
 
 mod leaf;
 mod openssl;
@@ -33,7 +33,7 @@ pub(crate) use self::{
 #[derive(Debug)]
 pub(crate) struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// What a server shows after its own certificate: this authority's and those above it, the root left out.
+    /// The chain after the server's certificate: this authority's and those above it, without the root.
     intermediates: Vec<CertificateDer<'static>>,
 }
 
@@ -45,7 +45,7 @@ impl Ca {
         Self { issuer, intermediates: Vec::new() }
     }
 
-    /// An authority signed by this one. What it issues carries its certificate in the chain.
+    /// An authority signed by this one. Certificates that it issues have its certificate in their chain.
     pub(crate) fn intermediate(&self, common_name: &str) -> Self {
         let issuer = CertifiedIssuer::signed_by(authority(common_name), key_pair(), &self.issuer)
             .expect("rcgen signs its own parameters");
@@ -61,7 +61,7 @@ impl Ca {
         self.identity(certificate.der().clone(), key.private)
     }
 
-    /// Signs an X.509 v1 certificate (no extensions, hence no names but the common name), by `openssl`.
+    /// Signs an X.509 v1 certificate (no extensions, hence no names but the common name) by `openssl`.
     pub(crate) fn issue_x509_v1(&self, common_name: &str) -> Identity {
         let (certificate, key) =
             openssl::x509_v1(common_name, &pem("CERTIFICATE", self.der()), &self.issuer.key().serialize_pem());
@@ -80,7 +80,7 @@ impl Ca {
         roots
     }
 
-    /// Writes the authority's certificate to `ca.pem` in `dir`.
+    /// Writes the certificate of the authority to `ca.pem` in `dir`.
     pub(crate) fn write_pem(&self, dir: &Path) -> PathBuf {
         let path = dir.join("ca.pem");
         fs::write(&path, pem("CERTIFICATE", self.der())).expect("the test's directory is writable");
@@ -94,16 +94,16 @@ impl Ca {
     }
 }
 
-/// What a TLS server shows of itself: a certificate chain, leaf first, and the private key it proves itself with.
+/// The identity of a TLS server: a certificate chain, leaf first, and the private key.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// The chain as sent, the root left out.
+    /// The chain as sent, without the root.
     pub(crate) chain: Vec<CertificateDer<'static>>,
-    /// PKCS #8; from `openssl` in the older form of its kind.
+    /// PKCS #8; from `openssl` in an older form.
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// Where [`Identity::write_pem`] has written.
+/// The files of [`Identity::write_pem`].
 #[derive(Debug, Clone)]
 pub(crate) struct PemFiles {
     /// The chain, leaf first.
@@ -113,13 +113,13 @@ pub(crate) struct PemFiles {
 }
 
 impl Identity {
-    /// The same chain with another private key: the server's proof of its key is then wrong.
+    /// The same chain with another private key: the server's signature is wrong.
     pub(crate) fn with_foreign_key(mut self) -> Self {
         self.key = PrivateKeyDer::try_from(key_pair().serialize_der()).expect("rcgen writes PKCS #8");
         self
     }
 
-    /// The same chain with one bit of the authority's signature on the leaf flipped.
+    /// The same chain with one bit of the leaf's signature flipped.
     pub(crate) fn with_corrupted_signature(mut self) -> Self {
         let mut der = self.chain[0].to_vec();
         *der.last_mut().expect("a certificate has bytes") ^= 1;
@@ -127,23 +127,23 @@ impl Identity {
         self
     }
 
-    /// The leaf alone, as a server that forgot to configure its intermediates sends it.
+    /// Only the leaf, as from a server whose intermediates are not configured.
     pub(crate) fn without_intermediates(mut self) -> Self {
         self.chain.truncate(1);
         self
     }
 
-    /// A server that speaks TLS 1.2 and 1.3.
+    /// A server with TLS 1.2 and 1.3.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
         self.server_config_for(&[&version::TLS13, &version::TLS12])
     }
 
-    /// A server that speaks TLS 1.2 and nothing newer.
+    /// A server with TLS 1.2 only.
     pub(crate) fn server_config_tls12(&self) -> Arc<ServerConfig> {
         self.server_config_for(&[&version::TLS12])
     }
 
-    /// A server that speaks TLS 1.3 and nothing older.
+    /// A server with TLS 1.3 only.
     pub(crate) fn server_config_tls13(&self) -> Arc<ServerConfig> {
         self.server_config_for(&[&version::TLS13])
     }
@@ -162,7 +162,7 @@ impl Identity {
         files
     }
 
-    /// Goes by a resolver, as `with_single_cert` refuses the odd identities that these tests are about.
+    /// By a resolver: `with_single_cert` rejects the bad identities that these tests need.
     fn server_config_for(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let key: Arc<dyn SigningKey> = match aws_lc_rs::sign::any_supported_type(&self.key) {
             Ok(key) => key,

@@ -1,4 +1,4 @@
-//! What the Rust libraries rightly refuse to make, made by the `openssl` command (3.0 or newer).
+//! Keys and certificates that the Rust libraries refuse to make, by the `openssl` command (3.0 or newer).
 
 use std::{
     fmt,
@@ -15,13 +15,13 @@ use tokio_rustls::rustls::{
 };
 use x509_parser::{prelude::FromDer, x509::SubjectPublicKeyInfo};
 
-use crate::support::scratch::Scratch;
+use crate::support::temp_dir::TempDir;
 
 /// An RSA key of any length that signs certificates and handshakes by `openssl`: aws-lc signs with 2048 bits or more.
 #[derive(Clone)]
 pub(super) struct OpenSslRsa {
     /// Holds `key.der`.
-    directory: Arc<Scratch>,
+    directory: Arc<TempDir>,
     private: Vec<u8>,
     /// `RSAPublicKey` (RFC 8017, A.1.1).
     public: Vec<u8>,
@@ -31,11 +31,11 @@ impl OpenSslRsa {
     pub(super) fn generate(bits: u32) -> Self {
         let size = format!("rsa_keygen_bits:{bits}");
         let arguments = format!("genpkey -algorithm RSA -pkeyopt {size} -outform DER");
-        Self::from_der(&openssl(&Scratch::new(), &arguments, &[]))
+        Self::from_der(&openssl(&TempDir::new(), &arguments, &[]))
     }
 
     pub(super) fn from_der(private: &[u8]) -> Self {
-        let directory = Scratch::new();
+        let directory = TempDir::new();
         directory.write("key.der", private);
         let arguments = "pkey -in key.der -inform DER -pubout -outform DER";
         let public = openssl(&directory, arguments, &[]);
@@ -51,7 +51,7 @@ impl OpenSslRsa {
         private_key(self.private.clone())
     }
 
-    /// Signs with SHA-256, the padding given by options of `openssl`.
+    /// Signs with SHA-256 and the padding of these `openssl` options.
     fn sign_sha256(&self, padding: &str, message: &[u8]) -> Vec<u8> {
         let arguments = format!("dgst -sha256 -keyform DER -sign key.der {padding}");
         openssl(&self.directory, &arguments, message)
@@ -106,13 +106,13 @@ impl Signer for PssSigner {
     }
 }
 
-/// A certificate of version 1 for a fresh P-256 key, valid for a year from now.
+/// A certificate of version 1 for a new P-256 key, valid for a year from now.
 pub(super) fn x509_v1(
     common_name: &str,
     ca_certificate: &str,
     ca_key: &str,
 ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let directory = Scratch::new();
+    let directory = TempDir::new();
     let run = |arguments: &str| openssl(&directory, arguments, &[]);
     let key = run("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -outform DER");
     directory.write("key.der", &key);
@@ -120,7 +120,7 @@ pub(super) fn x509_v1(
     directory.write("ca.key", ca_key.as_bytes());
     let request = format!("req -new -key key.der -keyform DER -subj /CN={common_name}");
     directory.write("request.pem", &run(&request));
-    // No extension is asked for, so openssl writes no version field: that is version 1.
+    // Without extensions openssl writes no version field: that is version 1.
     let certificate = run("x509 -req -in request.pem -CA ca.pem -CAkey ca.key \
                            -set_serial 4660 -days 365 -sha256 -outform DER");
     (CertificateDer::from(certificate), private_key(key))
@@ -130,9 +130,8 @@ fn private_key(der: Vec<u8>) -> PrivateKeyDer<'static> {
     PrivateKeyDer::try_from(der).expect("openssl writes a private key that can be told by its form")
 }
 
-/// Runs `openssl` in a directory, to its end, and returns what it wrote. White space separates the
-/// arguments.
-pub(crate) fn openssl(directory: &Scratch, arguments: &str, input: &[u8]) -> Vec<u8> {
+/// Runs `openssl` in a directory to its end, and returns its output. White space separates the arguments.
+pub(crate) fn openssl(directory: &TempDir, arguments: &str, input: &[u8]) -> Vec<u8> {
     let mut child = Command::new("openssl")
         .current_dir(directory.path())
         .args(arguments.split_ascii_whitespace())

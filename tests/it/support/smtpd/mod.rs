@@ -1,17 +1,18 @@
-//! A mail server that does what a [`Script`] says, and tells afterwards what each client did to it.
+//! A scripted SMTP server: follows a [`Script`], and records what each client did.
 //!
 //! ```ignore
-//! let server = Smtpd::serve(Script::polite().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n"));
+//! let script = Script::compliant().with_starttls(&identity).on(Step::RcptTo, "550 5.1.1 no such user\r\n");
+//! let server = SmtpServer::serve(script);
 //! // … run a check against server.addr() …
 //! let session = server.next_session().await;
 //! assert_eq!(session.end, End::Quit);
 //! ```
 
-mod conversation;
-mod polite;
+mod compliant;
+mod connection;
 mod script;
 mod session;
-mod wire;
+mod stream;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -32,20 +33,20 @@ use tokio::{
 };
 
 pub(crate) use self::{
-    script::{Act, Gate, Script, Step},
+    script::{Action, Gate, Script, Step},
     session::{End, Session, Tls},
 };
 
-/// How long a test waits for a server to see something before it fails.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// What each further connection adds to it, where many are waited for.
-const PATIENCE_PER_CONNECTION: Duration = Duration::from_millis(20);
-/// The longest queue of connections not yet accepted; the kernel may cut it to its own limit.
+/// Timeout of every wait for the server.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Added to the timeout for each connection, where many are waited for.
+const WAIT_TIMEOUT_PER_CONNECTION: Duration = Duration::from_millis(20);
+/// The accept queue; the kernel can reduce it to its own limit.
 const BACKLOG: i32 = 4096;
 
 /// A running server. Dropping it closes the port and every connection.
 #[derive(Debug)]
-pub(crate) struct Smtpd {
+pub(crate) struct SmtpServer {
     addr: SocketAddr,
     record: Arc<Record>,
     delivered: AtomicUsize,
@@ -62,23 +63,23 @@ struct Record {
 struct Counts {
     accepted: usize,
     ended: usize,
-    held_back: usize,
+    held: usize,
 }
 
 impl Record {
-    /// A client has come to where the script lets it wait: before a gate, or in silence.
-    fn holds_back(&self) {
-        self.counts.send_modify(|counts| counts.held_back += 1);
+    /// Records that a client is held: before a gate, or in silence.
+    fn hold(&self) {
+        self.counts.send_modify(|counts| counts.held += 1);
     }
 }
 
-impl Smtpd {
+impl SmtpServer {
     /// Serves on a free port of 127.0.0.1.
     pub(crate) fn serve(script: Script) -> Self {
         Self::serve_at((Ipv4Addr::LOCALHOST, 0).into(), script)
     }
 
-    /// Serves at an address of one's own choice, `[::1]:0` or a second loopback address with the port of the first.
+    /// Serves at this address, for example `[::1]:0`, or a second loopback address with the port of the first.
     pub(crate) fn serve_at(addr: SocketAddr, script: Script) -> Self {
         allow_many_connections();
         let listener = listen(addr, script.receive_buffer);
@@ -88,7 +89,7 @@ impl Smtpd {
         Self { addr, record, delivered: AtomicUsize::new(0), accepting }
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -98,59 +99,60 @@ impl Smtpd {
         self.addr.port()
     }
 
-    /// How many connections have been accepted since the start.
+    /// The number of connections accepted since the start.
     pub(crate) fn connections(&self) -> usize {
         self.record.counts.borrow().accepted
     }
 
-    /// Every session that has ended so far, in the order in which they ended.
+    /// All sessions that have ended, in the order of their ends.
     pub(crate) fn sessions(&self) -> Vec<Session> {
         self.record.sessions.lock().expect("no writer panics").clone()
     }
 
-    /// The next session in the order in which they end; waits for its end.
+    /// Waits for the next session to end, and returns it.
     pub(crate) async fn next_session(&self) -> Session {
         let index = self.delivered.fetch_add(1, Ordering::Relaxed);
-        self.ended(index + 1).await.swap_remove(index)
+        self.wait_for_sessions(index + 1).await.swap_remove(index)
     }
 
-    /// Waits until `count` sessions have ended, and returns all that have.
-    pub(crate) async fn ended(&self, count: usize) -> Vec<Session> {
+    /// Waits until `count` sessions have ended, and returns all that have ended.
+    pub(crate) async fn wait_for_sessions(&self, count: usize) -> Vec<Session> {
         self.wait_for("ended", count, |counts| counts.ended).await;
         self.sessions()
     }
 
-    /// Waits until `count` clients have come to where the script lets them wait: before a [`Gate`], or in silence.
-    pub(crate) async fn holds_back(&self, count: usize) {
-        self.wait_for("are held back", count, |counts| counts.held_back).await;
+    /// Waits until `count` clients are held: before a [`Gate`], or in silence.
+    pub(crate) async fn wait_for_held(&self, count: usize) {
+        self.wait_for("are held back", count, |counts| counts.held).await;
     }
 
-    /// The sessions that have ended since this was last asked, for a server with so many that it must not remember them all.
+    /// Takes the sessions that have ended since the last call, for a server with too many sessions to keep.
     pub(crate) fn take_sessions(&self) -> Vec<Session> {
         std::mem::take(&mut self.record.sessions.lock().expect("no writer panics"))
     }
 
     /// Waits until `count` connections are open at the same time.
-    pub(crate) async fn connected(&self, count: usize) {
+    pub(crate) async fn wait_for_open(&self, count: usize) {
         self.wait_for("are open", count, |counts| counts.accepted - counts.ended).await;
     }
 
     async fn wait_for(&self, what: &str, count: usize, number: fn(&Counts) -> usize) {
         let patience =
-            PATIENCE + PATIENCE_PER_CONNECTION * u32::try_from(count).expect("a count of connections is small");
+            WAIT_TIMEOUT + WAIT_TIMEOUT_PER_CONNECTION * u32::try_from(count).expect("a count of connections is small");
         let mut counts = self.record.counts.subscribe();
         let reached = timeout(patience, counts.wait_for(|counts| number(counts) >= count)).await.is_ok();
         assert!(reached, "{count} connections {what}: not within {patience:?}, {:?}", *self.record.counts.borrow());
     }
 }
 
-impl Drop for Smtpd {
+impl Drop for SmtpServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-/// Raises this process's limit of open files as far as it may: often it is 1024, and thousands of connections take two each.
+/// Raises the limit of open files of this process: the default is often 1024, and thousands of connections take two
+/// each.
 fn allow_many_connections() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -170,7 +172,7 @@ fn listen(addr: SocketAddr, receive_buffer: Option<usize>) -> TcpListener {
     TcpListener::from_std(socket.into()).expect("a fixture starts inside a tokio runtime")
 }
 
-/// Owns the tasks of all connections, so that aborting this one ends them too.
+/// Owns the tasks of all connections, so that aborting this task ends them too.
 async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Record>) {
     let mut open = JoinSet::new();
     loop {
@@ -186,7 +188,7 @@ async fn accept_all(listener: TcpListener, script: Arc<Script>, record: Arc<Reco
 }
 
 async fn serve_one(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) {
-    let session = conversation::hold(tcp, peer, script, record.clone()).await;
+    let session = connection::serve(tcp, peer, script, record.clone()).await;
     record.sessions.lock().expect("no writer panics").push(session);
     record.counts.send_modify(|counts| counts.ended += 1);
 }

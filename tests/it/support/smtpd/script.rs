@@ -1,24 +1,24 @@
-//! What the server does: an [`Act`] for each [`Step`] of the conversation.
+//! The script of a server: an [`Action`] for each [`Step`] of the session.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 
-/// A moment at which the server acts: right after the connection is made, or once the client has said its part.
+/// The moment of an action: after the connection is made, or after a command of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// The client has connected.
     Greeting,
     /// EHLO outside TLS.
     Ehlo,
-    /// EHLO inside TLS. Where nothing is scripted for it, [`Step::Ehlo`] is taken.
+    /// EHLO inside TLS. Without an action for it, that of [`Step::Ehlo`] is taken.
     EhloTls,
     /// STARTTLS.
     StartTls,
     /// AUTH with its mechanism.
     Auth,
-    /// The n-th line that the client sends in answer to a 334, from 1.
+    /// The n-th response of the client to a 334 challenge, from 1.
     SaslResponse(u8),
     /// MAIL.
     MailFrom,
@@ -26,40 +26,40 @@ pub(crate) enum Step {
     RcptTo,
     /// DATA.
     Data,
-    /// The message has ended with CR LF DOT CR LF. It is read only after a 3xx answer to DATA.
+    /// The message has ended with CR LF DOT CR LF. It is read only after a 3yz reply to DATA.
     Body,
-    /// QUIT. Whatever is answered, the server closes the connection afterwards.
+    /// QUIT. The server closes the connection after its reply.
     Quit,
     /// Any other line.
     Other,
 }
 
-/// What the server does at one step: one move after the other.
+/// What the server does at one step: a sequence of operations.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Act(pub(super) Vec<Move>);
+pub(crate) struct Action(pub(super) Vec<Operation>);
 
 #[derive(Debug, Clone)]
-pub(super) enum Move {
+pub(super) enum Operation {
     Wait(Duration),
     Pass(Gate),
     Send(Vec<u8>),
-    Drip(Vec<u8>),
+    ByteByByte(Vec<u8>),
     Repeat { first: Vec<u8>, again: Vec<u8>, at_least: usize },
-    AwaitClient,
+    WaitForClient,
     Handshake(Arc<ServerConfig>),
     Silence,
     StopReading,
     Close,
-    Cut,
+    Fin,
     Reset,
 }
 
-/// Holds servers back until it is opened; for all that stand behind a clone of it, now and later.
+/// Holds clients until it is opened: all that wait for a clone of it, now and later.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate(watch::Sender<bool>);
 
 impl Gate {
-    /// Lets everybody through.
+    /// Opens the gate.
     pub(crate) fn open(&self) {
         self.0.send_replace(true);
     }
@@ -72,114 +72,115 @@ impl Gate {
 
 /// Not SMTP, not TLS, not UTF-8.
 const GARBAGE: &[u8] = b"\x00\xff\xfe\x80\xc3\x28 \x07garbage\x1b[0m\xed\xa0\x80\r\n";
-/// Written at a time where there is no end of it.
-const CHUNK: usize = 8 * 1024;
+/// Size of one write of an endless text, in octets.
+const CHUNK_SIZE: usize = 8 * 1024;
 
-impl Act {
-    /// Writes these bytes, all in one write. A second reply in them is one that nobody asked for (STARTTLS injection, talk before the command).
+impl Action {
+    /// Writes these bytes in one write. A second reply in them is unsolicited (STARTTLS injection, reply before the
+    /// command).
     pub(crate) fn reply(bytes: impl AsRef<[u8]>) -> Self {
-        Self(vec![Move::Send(bytes.as_ref().to_vec())])
+        Self(vec![Operation::Send(bytes.as_ref().to_vec())])
     }
 
-    /// Writes these bytes one at a time, each flushed.
-    pub(crate) fn drip(bytes: impl AsRef<[u8]>) -> Self {
-        Self(vec![Move::Drip(bytes.as_ref().to_vec())])
+    /// Writes these bytes one by one, each flushed.
+    pub(crate) fn byte_by_byte(bytes: impl AsRef<[u8]>) -> Self {
+        Self(vec![Operation::ByteByByte(bytes.as_ref().to_vec())])
     }
 
-    /// Writes one line of binary garbage, which isn't UTF-8 either.
+    /// Writes one line of binary garbage, which is not UTF-8 either.
     pub(crate) fn garbage() -> Self {
         Self::reply(GARBAGE)
     }
 
-    /// Writes `start` and then a line that never ends, until the client closes.
+    /// Writes `start` and then an endless line, until the client closes.
     pub(crate) fn endless_line(start: &str) -> Self {
-        Self::repeat(start.as_bytes(), &[b'x'; CHUNK], usize::MAX)
+        Self::repeat(start.as_bytes(), &[b'x'; CHUNK_SIZE], usize::MAX)
     }
 
-    /// Writes continuation lines of `code` until the client closes, and never the last one.
+    /// Writes continuation lines of `code` until the client closes, and never the last line.
     pub(crate) fn endless_reply(code: u16) -> Self {
         let line = format!("{code}-and so on, and so on, and so on\r\n");
-        Self::repeat(&[], line.repeat(CHUNK / line.len()).as_bytes(), usize::MAX)
+        Self::repeat(&[], line.repeat(CHUNK_SIZE / line.len()).as_bytes(), usize::MAX)
     }
 
-    /// Writes the same reply over and over, `at_least` that many bytes in all.
+    /// Repeats a reply, for `at_least` this many octets.
     pub(crate) fn many_replies(reply: &str, at_least: usize) -> Self {
-        Self::repeat(&[], reply.repeat(1 + CHUNK / reply.len()).as_bytes(), at_least)
+        Self::repeat(&[], reply.repeat(1 + CHUNK_SIZE / reply.len()).as_bytes(), at_least)
     }
 
-    /// Reads on, answers nothing, keeps the connection open until the client ends it.
+    /// Reads, sends nothing, and keeps the connection open until the client ends it.
     pub(crate) fn silence() -> Self {
-        Self(vec![Move::Silence])
+        Self(vec![Operation::Silence])
     }
 
-    /// Reads nothing any more and keeps the connection open until the server is dropped: the client's writes get stuck once the
-    /// buffers are full (see [`Script::with_receive_buffer`]). The session isn't delivered.
+    /// Stops reading and keeps the connection open until the server is dropped: the client's writes block when the
+    /// buffers are full (see [`Script::with_receive_buffer`]). The session is not recorded.
     pub(crate) fn stop_reading() -> Self {
-        Self(vec![Move::StopReading])
+        Self(vec![Operation::StopReading])
     }
 
-    /// Closes in good order: inside TLS with a `close_notify`, then FIN.
+    /// Closes cleanly: inside TLS with a `close_notify`, then FIN.
     pub(crate) fn close() -> Self {
-        Self(vec![Move::Close])
+        Self(vec![Operation::Close])
     }
 
-    /// Closes with a FIN alone. Inside TLS that is a truncation: no `close_notify`.
-    pub(crate) fn cut() -> Self {
-        Self(vec![Move::Cut])
+    /// Closes with FIN only. Inside TLS that is a truncation: no `close_notify`.
+    pub(crate) fn fin() -> Self {
+        Self(vec![Operation::Fin])
     }
 
-    /// Closes with a RST.
+    /// Closes with RST.
     pub(crate) fn reset() -> Self {
-        Self(vec![Move::Reset])
+        Self(vec![Operation::Reset])
     }
 
-    /// Waits until the client sends something, a ClientHello say, and throws it away.
-    pub(crate) fn await_client() -> Self {
-        Self(vec![Move::AwaitClient])
+    /// Waits until the client sends something, for example a ClientHello, and discards it.
+    pub(crate) fn wait_for_client() -> Self {
+        Self(vec![Operation::WaitForClient])
     }
 
-    /// Does the server's part of a TLS handshake; the conversation then goes on inside.
+    /// Performs the TLS handshake; the session continues inside TLS.
     pub(crate) fn handshake(config: impl Into<Arc<ServerConfig>>) -> Self {
-        Self(vec![Move::Handshake(config.into())])
+        Self(vec![Operation::Handshake(config.into())])
     }
 
-    /// This, and then that.
+    /// This action, and then the next one.
     pub(crate) fn then(mut self, next: Self) -> Self {
         self.0.extend(next.0);
         self
     }
 
-    /// This, and then a TLS handshake.
+    /// This action, and then a TLS handshake.
     pub(crate) fn then_tls(self, config: impl Into<Arc<ServerConfig>>) -> Self {
         self.then(Self::handshake(config))
     }
 
-    /// This, but only after a time.
+    /// This action after a delay.
     pub(crate) fn after(self, delay: Duration) -> Self {
-        Self(vec![Move::Wait(delay)]).then(self)
+        Self(vec![Operation::Wait(delay)]).then(self)
     }
 
-    /// This, but only once the gate is open.
-    pub(crate) fn behind(self, gate: &Gate) -> Self {
-        Self(vec![Move::Pass(gate.clone())]).then(self)
+    /// This action when the gate is open.
+    pub(crate) fn after_gate(self, gate: &Gate) -> Self {
+        Self(vec![Operation::Pass(gate.clone())]).then(self)
     }
 
     fn repeat(first: &[u8], again: &[u8], at_least: usize) -> Self {
-        Self(vec![Move::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
+        Self(vec![Operation::Repeat { first: first.to_vec(), again: again.to_vec(), at_least }])
     }
 }
 
-impl<Bytes: AsRef<[u8]>> From<Bytes> for Act {
+impl<Bytes: AsRef<[u8]>> From<Bytes> for Action {
     fn from(bytes: Bytes) -> Self {
         Self::reply(bytes)
     }
 }
 
-/// The whole behaviour of a server.
+/// The script of a server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
-    acts: HashMap<Step, Act>,
-    pub(super) polite: bool,
+    acts: HashMap<Step, Action>,
+    pub(super) compliant: bool,
     pub(super) implicit_tls: Option<Arc<ServerConfig>>,
     pub(super) starttls: Option<Arc<ServerConfig>>,
     pub(super) credentials: Option<(String, String)>,
@@ -190,25 +191,25 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// A server that knows only what is then scripted: it doesn't even greet, and answers 502 to anything else.
+    /// A server that knows only its script: without one it sends no greeting, and answers 502 to every command.
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// A complete, well-behaved server, any answer of which can be replaced by [`Script::on`].
-    pub(crate) fn polite() -> Self {
+    /// A compliant server. [`Script::on`] replaces any of its actions.
+    pub(crate) fn compliant() -> Self {
         let capabilities = ["PIPELINING", "SIZE 10240000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
-        Self { polite: true, ..Self::new() }.with_capabilities(&capabilities)
+        Self { compliant: true, ..Self::new() }.with_capabilities(&capabilities)
     }
 
-    /// What happens at a step; a text or bytes are a reply.
-    pub(crate) fn on(mut self, step: Step, act: impl Into<Act>) -> Self {
+    /// The action at a step; a text or bytes are a reply.
+    pub(crate) fn on(mut self, step: Step, act: impl Into<Action>) -> Self {
         self.acts.insert(step, act.into());
         self
     }
 
-    /// What happens as soon as the connection is made. The same as `on(Step::Greeting, …)`.
-    pub(crate) fn greets(self, act: impl Into<Act>) -> Self {
+    /// The action after the connection is made: `on(Step::Greeting, …)`.
+    pub(crate) fn with_greeting(self, act: impl Into<Action>) -> Self {
         self.on(Step::Greeting, act)
     }
 
@@ -218,43 +219,43 @@ impl Script {
         self
     }
 
-    /// A polite server that offers STARTTLS and then upgrades.
+    /// Offers STARTTLS. For a compliant server.
     pub(crate) fn with_starttls(mut self, config: impl Into<Arc<ServerConfig>>) -> Self {
         self.starttls = Some(config.into());
         self
     }
 
-    /// A polite server that offers AUTH PLAIN and LOGIN, in clear too, and accepts this user alone.
+    /// Offers AUTH PLAIN and LOGIN, with and without TLS, and accepts this user only. For a compliant server.
     pub(crate) fn with_credentials(mut self, user: &str, password: &str) -> Self {
         self.credentials = Some((user.to_owned(), password.to_owned()));
         self
     }
 
-    /// What a polite server's EHLO reply lists, STARTTLS and AUTH apart.
+    /// The keywords of the EHLO reply, without STARTTLS and AUTH. For a compliant server.
     pub(crate) fn with_capabilities(mut self, capabilities: &[&str]) -> Self {
         self.capabilities = capabilities.iter().map(|&capability| capability.to_owned()).collect();
         self
     }
 
-    /// A PROXY header, version 1 or 2, has to come first; it is recorded.
+    /// Requires a PROXY header of version 1 or 2, and records it.
     pub(crate) fn expecting_proxy_header(mut self) -> Self {
         self.expects_proxy = true;
         self
     }
 
-    /// Shrinks SO_RCVBUF to about that many bytes, so that a client notices early when nobody reads.
+    /// Sets SO_RCVBUF to about this many octets, so that a client notices early when nobody reads.
     pub(crate) fn with_receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(bytes);
         self
     }
 
-    /// Lets the client wait so long before each act.
+    /// Waits before each action.
     pub(crate) fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    pub(super) fn act(&self, step: Step) -> Option<&Act> {
+    pub(super) fn act(&self, step: Step) -> Option<&Action> {
         let clear = if step == Step::EhloTls { Step::Ehlo } else { step };
         self.acts.get(&step).or_else(|| self.acts.get(&clear))
     }

@@ -1,4 +1,4 @@
-//! The OpenAPI document tells the truth: what the doors answer has the form that it promises, and what it shows is what happens.
+//! The OpenAPI document is true: responses match their schemas, and the examples are real.
 
 mod cases;
 
@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, TokenStore};
+use smtp_check::http::TokenStore;
 
 use super::support::{
-    app::{Answer, App, House, failure},
-    dns::{Dns, Zone},
+    app::{TestApp, TestResponse, failure},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
     port::Port,
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 const CHECKS: &str = "/paths/~1v1~1checks~1smtp/post";
@@ -23,7 +23,7 @@ fn document() -> Value {
     serde_json::from_str(include_str!("../../../openapi/openapi.json")).expect("JSON")
 }
 
-/// Validates against one of the document's schemas; `date-time` and `uuid` have to be what they say.
+/// Validates against a schema of the document; the formats `date-time` and `uuid` are checked.
 fn schema(name: &str) -> Validator {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -40,7 +40,7 @@ fn assert_valid(schema: &Validator, value: &Value) {
     assert!(errors.is_empty(), "{errors:#?} in {value:#}");
 }
 
-/// The same as `schema`, but that it takes no property that the document does not name.
+/// The same as `schema`, without properties that the document does not name.
 fn sealed(name: &str) -> Validator {
     let mut components = document()["components"].clone();
     for schema in components["schemas"].as_object_mut().expect("schemas").values_mut() {
@@ -57,18 +57,18 @@ fn keys(value: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_document_in_the_repository_is_the_one_that_is_served() {
-    let served = App::start().await.get("/openapi.json").await;
+async fn openapi_json_is_the_served_document() {
+    let served = TestApp::start().await.get("/openapi.json").await;
     assert_eq!(served.header("content-type"), Some("application/json"));
     let text = std::str::from_utf8(&served.body).expect("UTF-8");
     let again = "cargo run -- openapi >openapi/openapi.json";
     assert!(served.json() == document(), "the API has changed; if it was meant to: {again}");
-    // Not only the same document: in the same order, which readers see.
+    // In the same order too: readers see it.
     assert_eq!(text, document().to_string(), "{again}");
 }
 
 #[tokio::test]
-async fn every_report_has_the_form_in_the_document() {
+async fn every_report_matches_its_schema() {
     let ca = Ca::new("Example Root");
     let zone = Zone::new()
         .nxdomain("nowhere.test")
@@ -78,12 +78,12 @@ async fn every_report_has_the_form_in_the_document() {
         .mx("example.test", 20, "mx2.example.test")
         .nxdomain("mx1.example.test")
         .a("mx2.example.test", [127, 0, 0, 1].into());
-    let dns = Dns::serve(zone);
-    let app = House::default().trusting(&ca).asking(dns.addr()).open().await;
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().trust(&ca).dns_server(dns.addr()).start().await;
     let (open, sealed) = (schema("Report"), sealed("Report"));
     let mut seen = BTreeSet::new();
     for (script, mut parameters, outcome, phase, kind) in cases::cases(&ca) {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let port = server.port().into();
         parameters.as_object_mut().expect("an object").entry("port").or_insert(port);
         let report = app.check(parameters.clone()).await;
@@ -94,7 +94,7 @@ async fn every_report_has_the_form_in_the_document() {
         assert_eq!((found_phase, found_kind), (phase, kind), "{parameters}: {report:#}");
         properties(&report, "", &mut seen);
     }
-    // What no check above has shown is not proven to be right.
+    // A property that no check above has shown is not proven.
     let unseen: Vec<String> = promised("Report").difference(&seen).cloned().collect();
     assert!(unseen.is_empty(), "{unseen:?}");
 }
@@ -114,7 +114,7 @@ fn properties(value: &Value, path: &str, into: &mut BTreeSet<String>) {
     }
 }
 
-/// The paths of the properties that the document promises.
+/// The paths of the properties in the schemas of the document.
 fn promised(name: &str) -> BTreeSet<String> {
     fn walk(document: &Value, schema: &Value, path: &str, into: &mut BTreeSet<String>) {
         if let Some(named) = schema["$ref"].as_str() {
@@ -138,18 +138,15 @@ fn promised(name: &str) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn every_problem_has_the_form_in_the_document() {
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let mut house = House::default();
-    house.limits.checks_per_target = 1;
-    house.deny = vec!["127.9.0.0/16".parse().expect("a network")];
-    let mut app = house.open().await;
-    let tokens = Some(TokenStore::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens")));
-    let guarded = House { access: AccessConfig { tokens, ..AccessConfig::default() }, ..House::default() }.open().await;
+async fn every_problem_matches_its_schema() {
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let mut app = TestApp::builder().max_checks_per_target(1).deny(&["127.9.0.0/16"]).start().await;
+    let guard = TokenStore::new(format!("one:{}", "0".repeat(64)).parse().expect("tokens"));
+    let guarded = TestApp::builder().tokens(guard).start().await;
 
     let held = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
-    let caller = app.hold(&held).await;
-    silent.connected(1).await;
+    let caller = app.start_check(held).await;
+    silent.wait_for_open(1).await;
 
     let problem = sealed("Problem");
     let check = |parameters: Value| {
@@ -168,7 +165,7 @@ async fn every_problem_has_the_form_in_the_document() {
         (403, app.post(&check(json!({"target": "127.9.9.9"}))).await),
         (429, app.post(&check(json!({}))).await),
     ];
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     answers.push((503, app.post(&check(json!({}))).await));
     answers.push((503, app.get("/readyz").await));
@@ -193,8 +190,8 @@ fn json_request(body: &str) -> axum::http::Request<http_body_util::Full<hyper::b
 }
 
 #[tokio::test]
-async fn the_other_doors_have_the_form_in_the_document() {
-    let app = App::start().await;
+async fn other_routes_match_their_schemas() {
+    let app = TestApp::start().await;
     for (path, name) in [("/healthz", "Status"), ("/readyz", "Status"), ("/version", "Version")] {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 200);
@@ -204,9 +201,9 @@ async fn the_other_doors_have_the_form_in_the_document() {
 }
 
 #[test]
-fn the_examples_are_of_the_form_that_they_show() {
+fn examples_match_their_schemas() {
     let document = document();
-    let operation = document.pointer(CHECKS).expect("the main door");
+    let operation = document.pointer(CHECKS).expect("the main route");
     let request = sealed("CheckRequest");
     let examples = operation.pointer("/requestBody/content/application~1json/examples").expect("examples");
     for (name, example) in examples.as_object().expect("named") {
@@ -230,7 +227,7 @@ fn the_examples_are_of_the_form_that_they_show() {
     }
 }
 
-/// What holds for every report of a real check.
+/// Invariants of every report.
 fn assert_plausible(report: &Value) {
     let phases = report["phases"].as_array().expect("phases");
     let metrics = report["metrics"].as_object().expect("metrics");
@@ -239,7 +236,7 @@ fn assert_plausible(report: &Value) {
     for phase in phases {
         let (name, time) = (phase["name"].as_str().expect("a name"), phase["time_ms"].as_f64().expect("it ended"));
         let end = phase["started_ms"].as_f64().expect("it began") + time;
-        // Each figure is rounded for itself.
+        // Each figure is rounded separately.
         assert!(ended <= end + 0.002 && end <= duration + 0.002, "{name} ends at {end}, after {ended}, of {duration}");
         ended = end;
         assert_eq!(metrics[&format!("{name}_time")], phase["time_ms"], "{name}");
@@ -260,11 +257,11 @@ fn assert_plausible(report: &Value) {
 }
 
 #[tokio::test]
-async fn the_examples_of_problems_are_what_the_service_says() {
+async fn problem_examples_are_real_responses() {
     let document = document();
-    let of_door = |door| document.pointer(door).expect("a door")["responses"].as_object().expect("responses");
-    let (responses, problem) = (of_door(CHECKS), sealed("Problem"));
-    for (status, response) in responses.iter().chain(of_door(PROBE)).filter(|(status, _)| *status != "200") {
+    let responses_of = |route| document.pointer(route).expect("a route")["responses"].as_object().expect("responses");
+    let (responses, problem) = (responses_of(CHECKS), sealed("Problem"));
+    for (status, response) in responses.iter().chain(responses_of(PROBE)).filter(|(status, _)| *status != "200") {
         let content = &response["content"]["application/problem+json"];
         let alone = content.get("example").into_iter();
         let named = content["examples"].as_object().into_iter().flatten().map(|(_, example)| &example["value"]);
@@ -277,9 +274,9 @@ async fn the_examples_of_problems_are_what_the_service_says() {
         assert_eq!(response["headers"].get("Retry-After").is_some(), matches!(status.as_str(), "429" | "503"));
     }
 
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let shown = |status: &str| responses[status]["content"]["application/problem+json"]["example"].clone();
-    let same = |answer: Answer, status: &str| assert_eq!(answer.json(), shown(status));
+    let same = |answer: TestResponse, status: &str| assert_eq!(answer.json(), shown(status));
     same(app.send(json_request("{\"to\": }")).await, "400");
     same(app.send(json_request(&" ".repeat(1 + (1 << 20)))).await, "413");
     same(app.send(without_type("{}")).await, "415");
@@ -299,11 +296,12 @@ fn every_parameter_is_described() {
 }
 
 #[tokio::test]
-async fn the_document_and_the_parser_know_the_same_parameters() {
-    let app = App::start().await;
+async fn the_document_and_the_parser_have_the_same_parameters() {
+    let app = TestApp::start().await;
     let names = keys(&document()["components"]["schemas"]["CheckRequest"]["properties"]);
     assert_eq!(names.len(), 25, "as many as the contract has");
-    // A list is wrong for each of them: one violation per known field, and each says something else than that it is unknown.
+    // A list is invalid for every parameter: one violation for each known field, and none says that the field is
+    // unknown.
     let all: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!([]))).collect();
     let answer = app.post(&Value::Object(all)).await;
     assert_eq!(
@@ -316,7 +314,7 @@ async fn the_document_and_the_parser_know_the_same_parameters() {
 }
 
 #[tokio::test]
-async fn a_default_in_the_document_is_what_an_absent_parameter_means() {
+async fn documented_defaults_are_the_real_ones() {
     let request = &document()["components"]["schemas"]["CheckRequest"];
     let defaults: serde_json::Map<String, Value> = request["properties"]
         .as_object()
@@ -334,7 +332,7 @@ async fn a_default_in_the_document_is_what_an_absent_parameter_means() {
 }
 
 #[test]
-fn a_number_is_taken_within_its_limits_in_the_document_and_not_beyond() {
+fn documented_number_limits_are_the_real_ones() {
     let request = &document()["components"]["schemas"]["CheckRequest"];
     for (name, property) in request["properties"].as_object().expect("properties") {
         let limits = [("minimum", -1), ("maximum", 1)].map(|(key, step)| (property[key].as_i64(), step));

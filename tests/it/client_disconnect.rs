@@ -1,4 +1,5 @@
-//! A caller that hangs up ends its check at once: the mail server sees the end of the connection, and the check's place is free again.
+//! A client that disconnects ends its check at once: the connection to the mail server is closed and the limit is
+//! released.
 
 use std::time::Duration;
 
@@ -11,29 +12,29 @@ use tokio::{
 };
 
 use super::support::{
-    app::{App, House},
-    dns::{Dns, Zone},
-    smtpd::{Script, Smtpd},
+    app::TestApp,
+    dns::{DnsServer, Zone},
+    smtpd::{Script, SmtpServer},
 };
 
-/// Far longer than an end may take, and far shorter than the check would go on.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is looked again for what tells nobody.
-const GLANCE: Duration = Duration::from_millis(2);
+/// Much longer than the end of a check takes, and much shorter than the check would run.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interval between two looks at a state that sends no notification.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Where the caller hangs up.
+/// When the client disconnects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Moment {
     Banner,
     Handshake,
     Rcpt,
-    /// The server reads slowly, and the message is stuck half-way.
+    /// The server does not read, and the message is partly written.
     Message,
-    /// The server has read the message and thinks about it.
+    /// The server has read the message and has not replied.
     Verdict,
 }
 
-/// A mail server that is met by one client, brings it to this moment, and says nothing more.
+/// Accepts one client, brings it to this moment, and sends nothing more.
 async fn bring_to(moment: Moment, listener: &TcpListener) -> BufReader<TcpStream> {
     let (tcp, _) = listener.accept().await.expect("a client");
     let mut tcp = BufReader::new(tcp);
@@ -62,51 +63,45 @@ async fn bring_to(moment: Moment, listener: &TcpListener) -> BufReader<TcpStream
     }
 }
 
-/// Waits for the end of a connection, however much was under way before it.
+/// Waits for the end of a connection, and discards what is still received.
 async fn ends(tcp: &mut BufReader<TcpStream>) {
     let mut rest = Vec::new();
-    // Whether it ends by FIN or by RST depends on what was under way.
-    let end = timeout(PATIENCE, tcp.read_to_end(&mut rest)).await;
+    // FIN or RST: that depends on what was in flight.
+    let end = timeout(WAIT_TIMEOUT, tcp.read_to_end(&mut rest)).await;
     assert!(end.is_ok(), "the connection outlives its caller");
 }
 
-/// A house with room for one check is free: it delivers a message. The mail server may see the end of its connection a moment before
-/// the place is given back, and a refusal comes at once.
-async fn has_room(app: &App) {
-    let server = Smtpd::serve(Script::polite());
-    let check = super::support::app::filled_in(json!({"port": server.port()}));
+/// The one check of `max_checks(1)` is over: the next check is run. It is requested again and again, because the mail
+/// server can see the end of its connection a moment before the limit is released.
+async fn accepts_next_check(app: &TestApp) {
+    let server = SmtpServer::serve(Script::compliant());
+    let check = super::support::app::with_defaults(json!({"port": server.port()}));
     let free = async {
         loop {
             let answer = app.post(&check).await;
             if answer.status != 503 {
                 return answer;
             }
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
-    let answer = timeout(PATIENCE, free).await.expect("the place is given back");
+    let answer = timeout(WAIT_TIMEOUT, free).await.expect("the place is given back");
     assert_eq!(answer.json()["outcome"], "delivered");
     assert_eq!(app.lifecycle.running(), 0);
 }
 
-fn house() -> House {
-    let mut house = House::default();
-    (house.limits.checks, house.limits.checks_per_target) = (1, 1);
-    house
-}
-
 async fn hangs_up(moment: Moment, parameters: Value, hang_up: fn(TcpStream)) {
-    let app = house().open().await;
+    let app = TestApp::builder().max_checks(1).start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let mut check = parameters;
     check["port"] = listener.local_addr().expect("bound").port().into();
     check["timeout_ms"] = 60_000.into();
-    let caller = app.begin(check).await;
-    let mut server = timeout(PATIENCE, bring_to(moment, &listener)).await.expect("the check gets there");
+    let caller = app.start_check(check).await;
+    let mut server = timeout(WAIT_TIMEOUT, bring_to(moment, &listener)).await.expect("the check gets there");
     assert_eq!(app.lifecycle.running(), 1);
     hang_up(caller);
     ends(&mut server).await;
-    has_room(&app).await;
+    accepts_next_check(&app).await;
 }
 
 fn by_fin(caller: TcpStream) {
@@ -119,7 +114,7 @@ fn by_rst(caller: TcpStream) {
 }
 
 #[tokio::test]
-async fn to_hang_up_ends_the_check_wherever_it_is() {
+async fn disconnect_ends_the_check_in_every_phase() {
     let message = json!({"payload": "line of a message\r\n".repeat(40_000)});
     for (moment, parameters) in [
         (Moment::Banner, json!({})),
@@ -135,32 +130,33 @@ async fn to_hang_up_ends_the_check_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn to_hang_up_while_the_name_is_looked_up_ends_the_check() {
-    let dns = Dns::serve(Zone::new().silent("mx.test"));
-    let app = house().asking(dns.addr()).open().await;
-    let caller = app.begin(json!({"target": "mx.test", "timeout_ms": 60_000})).await;
+async fn disconnect_during_name_resolution_ends_the_check() {
+    let dns = DnsServer::serve(Zone::new().silent("mx.test"));
+    let app = TestApp::builder().max_checks(1).dns_server(dns.addr()).start().await;
+    let caller = app.start_check(json!({"target": "mx.test", "timeout_ms": 60_000})).await;
     let asked = async {
         while dns.queries().is_empty() {
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
-    timeout(PATIENCE, asked).await.expect("the name is asked for");
+    timeout(WAIT_TIMEOUT, asked).await.expect("the name is asked for");
     drop(caller);
-    has_room(&app).await;
+    accepts_next_check(&app).await;
 }
 
-/// Some clients write a line too many behind the body; some send the next request before they have this one's answer.
+/// Some clients send an extra line after the body, or the next request before they have the response (pipelining).
 #[tokio::test]
-async fn to_hang_up_behind_more_bytes_than_the_request_ends_the_check() {
+async fn disconnect_after_extra_bytes_ends_the_check() {
     for more in ["\r\n", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"] {
-        let app = house().open().await;
+        let app = TestApp::builder().max_checks(1).start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let mut caller = app.begin(json!({"port": port, "timeout_ms": 60_000})).await;
+        let mut caller = app.start_check(json!({"port": port, "timeout_ms": 60_000})).await;
         caller.write_all(more.as_bytes()).await.expect("the service reads");
-        let mut server = timeout(PATIENCE, bring_to(Moment::Banner, &listener)).await.expect("the check gets there");
+        let mut server =
+            timeout(WAIT_TIMEOUT, bring_to(Moment::Banner, &listener)).await.expect("the check gets there");
         drop(caller);
         ends(&mut server).await;
-        has_room(&app).await;
+        accepts_next_check(&app).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The main job: a check that delivers, and what its report says.
+//! A check that delivers a message, and its report.
 
 use std::{net::Ipv6Addr, time::Duration};
 
@@ -6,27 +6,27 @@ use serde_json::{Value, json};
 use smtp_check::http::BodyLimits;
 
 use super::support::{
-    app::{App, House, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Leaf},
-    smtpd::{Act, End, Script, Session, Smtpd, Step},
+    smtpd::{Action, End, Script, Session, SmtpServer, Step},
 };
 
-/// A check of this server, and what the server saw of it.
+/// Runs a check of this server, and returns the report and what the server recorded.
 async fn check(script: Script, mut parameters: Value) -> (Value, Session) {
-    let server = Smtpd::serve(script);
+    let server = SmtpServer::serve(script);
     parameters["port"] = json!(server.port());
-    (App::start().await.check(parameters).await, server.next_session().await)
+    (TestApp::start().await.check(parameters).await, server.next_session().await)
 }
 
 #[tokio::test]
 async fn a_message_is_delivered() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite());
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant());
     let report = app.check(json!({"port": server.port(), "payload": "Subject: hello\n\nworld\n"})).await;
 
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
     assert_eq!(report["failure"], json!(null));
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"]);
     assert_eq!(
         report["target"],
         json!({"host": "127.0.0.1", "address": "127.0.0.1", "port": server.port(), "via": "request"})
@@ -38,7 +38,7 @@ async fn a_message_is_delivered() {
 }
 
 #[tokio::test]
-async fn the_payload_goes_out_as_it_stands() {
+async fn the_payload_is_sent_unchanged() {
     for (payload, message) in [
         (None, "Subject: Testing\r\n"),
         (Some(""), "\r\n"),
@@ -49,7 +49,7 @@ async fn the_payload_goes_out_as_it_stands() {
         (Some("MAIL FROM:<x>\nQUIT"), "MAIL FROM:<x>\r\nQUIT\r\n"),
     ] {
         let parameters = payload.map_or(json!({}), |payload| json!({"payload": payload}));
-        let (report, session) = check(Script::polite(), parameters).await;
+        let (report, session) = check(Script::compliant(), parameters).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         let sent = session.message.as_deref().map(String::from_utf8_lossy);
         assert_eq!(sent.as_deref(), Some(message), "{payload:?}");
@@ -59,22 +59,22 @@ async fn the_payload_goes_out_as_it_stands() {
 }
 
 #[tokio::test]
-async fn a_dot_that_the_server_takes_off_is_warned_of() {
+async fn a_leading_dot_in_the_payload_gives_a_warning() {
     for (payload, line) in [("a\nb\n..\n", Some("line 3")), (".x", Some("line 1")), ("a.\nb", None)] {
-        let (report, _) = check(Script::polite(), json!({"payload": payload})).await;
+        let (report, _) = check(Script::compliant(), json!({"payload": payload})).await;
         let warnings = report["warnings"].as_array().expect("warnings");
         assert_eq!(warnings.len(), usize::from(line.is_some()), "{report:#}");
         if let Some(line) = line {
             assert!(warnings[0].as_str().is_some_and(|text| text.contains(line)), "{report:#}");
         }
     }
-    // What was not sent is not warned of.
-    let (report, _) = check(Script::polite(), json!({"payload": "..", "stop_after": "rcptto"})).await;
+    // No warning about what was not sent.
+    let (report, _) = check(Script::compliant(), json!({"payload": "..", "stop_after": "rcptto"})).await;
     assert_eq!(report["warnings"], json!([]));
 }
 
 #[tokio::test]
-async fn the_envelope_is_that_of_the_parameters() {
+async fn the_envelope_is_the_one_of_the_parameters() {
     for (parameters, commands) in [
         (json!({}), ["EHLO noit.local", "MAIL FROM:<>", "RCPT TO:<probe@example.test>"]),
         (
@@ -86,15 +86,15 @@ async fn the_envelope_is_that_of_the_parameters() {
             ["EHLO [192.0.2.1]", "MAIL FROM:<>", "RCPT TO:<\"a b\"@example.test>"],
         ),
     ] {
-        let (report, session) = check(Script::polite(), parameters).await;
+        let (report, session) = check(Script::compliant(), parameters).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         assert_eq!(session.commands(), [&commands[..], &["DATA", "QUIT"]].concat());
     }
 }
 
 #[tokio::test]
-async fn eight_bits_are_announced_where_that_is_offered() {
-    let offers = |keywords: &[&str]| Script::polite().with_capabilities(keywords);
+async fn body_8bitmime_is_announced_where_it_is_offered() {
+    let offers = |keywords: &[&str]| Script::compliant().with_capabilities(keywords);
     for (script, parameters, mail_from, warnings) in [
         (offers(&["8BITMIME"]), json!({"payload": "grüße"}), "MAIL FROM:<> BODY=8BITMIME", 0),
         (offers(&["8bitmime"]), json!({"payload": "grüße"}), "MAIL FROM:<> BODY=8BITMIME", 0),
@@ -127,25 +127,25 @@ async fn eight_bits_are_announced_where_that_is_offered() {
 }
 
 #[tokio::test]
-async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
+async fn a_non_ascii_address_needs_smtputf8() {
     for parameters in [json!({"from": "jürgen@example.test"}), json!({"to": "jürgen@example.test"})] {
-        let (report, session) = check(Script::polite().with_capabilities(&["8BITMIME"]), parameters).await;
+        let (report, session) = check(Script::compliant().with_capabilities(&["8BITMIME"]), parameters).await;
         assert_eq!(failure(&report), ("mailfrom", "unsupported", false), "{report:#}");
         assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains("SMTPUTF8")), "{report:#}");
         assert_eq!(report["failure"]["code"], json!(null));
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "quit"]);
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "quit"]);
         assert_eq!(session.commands(), ["EHLO noit.local", "QUIT"]);
     }
 }
 
 #[tokio::test]
-async fn what_counts_is_offered_inside_tls() {
+async fn capabilities_after_tls_replace_those_before() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     for (outside, inside, mail_from) in [
         ("250-mx.test\r\n250 8BITMIME\r\n", "250 mx.test\r\n", "MAIL FROM:<>"),
         ("250 mx.test\r\n", "250-mx.test\r\n250 8BITMIME\r\n", "MAIL FROM:<> BODY=8BITMIME"),
     ] {
-        let script = Script::polite().with_starttls(&identity).on(Step::Ehlo, outside).on(Step::EhloTls, inside);
+        let script = Script::compliant().with_starttls(&identity).on(Step::Ehlo, outside).on(Step::EhloTls, inside);
         let (_, session) = check(script, json!({"starttls": true, "payload": "grüße"})).await;
         assert_eq!(session.commands()[3], mail_from);
     }
@@ -153,8 +153,8 @@ async fn what_counts_is_offered_inside_tls() {
 
 #[tokio::test]
 async fn a_server_on_ipv6_is_checked() {
-    let server = Smtpd::serve_at((Ipv6Addr::LOCALHOST, 0).into(), Script::polite());
-    let app = App::start().await;
+    let server = SmtpServer::serve_at((Ipv6Addr::LOCALHOST, 0).into(), Script::compliant());
+    let app = TestApp::start().await;
     for target in ["::1", "[::1]", "0:0:0:0:0:0:0:1"] {
         let report = app.check(json!({"port": server.port(), "target": target, "ip_family": "ipv6"})).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
@@ -167,7 +167,7 @@ async fn a_server_on_ipv6_is_checked() {
 }
 
 #[tokio::test]
-async fn a_check_ends_where_stop_after_says() {
+async fn stop_after_ends_the_check_after_that_phase() {
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     let commands = [
         "EHLO noit.local",
@@ -187,13 +187,13 @@ async fn a_check_ends_where_stop_after_says() {
         ("mailfrom", 8, 7),
         ("rcptto", 9, 8),
     ] {
-        let script = Script::polite().with_starttls(&identity).with_credentials("user", "correct horse");
+        let script = Script::compliant().with_starttls(&identity).with_credentials("user", "correct horse");
         let parameters = json!({"stop_after": stop_after, "starttls": true,
             "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
         let (report, session) = check(script, parameters).await;
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("completed")), "{report:#}");
         assert_eq!((&report["failure"], &report["queue_id"]), (&json!(null), &json!(null)));
-        assert_eq!(phases(&report), [&names[..phases_done], &["quit"]].concat());
+        assert_eq!(phase_names(&report), [&names[..phases_done], &["quit"]].concat());
         assert_eq!(report["metrics"]["last_cmd"], if stop_after == "starttls" { "ehlo_tls" } else { stop_after });
         let all = [&commands[..], &["RCPT TO:<probe@example.test>"]].concat();
         assert_eq!(session.commands(), [&all[..commands_sent], &["QUIT"]].concat());
@@ -203,33 +203,32 @@ async fn a_check_ends_where_stop_after_says() {
 
 #[tokio::test]
 async fn a_check_that_ends_before_the_recipient_needs_none() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite());
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for stop_after in ["banner", "ehlo", "mailfrom"] {
         let answer = app.post(&json!({"target": "127.0.0.1", "port": server.port(), "stop_after": stop_after})).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["outcome"]), (200, &json!("completed")), "{answer:?}");
     }
 }
 
-/// A check whose message is more than the buffers of both ends can take, so that writing it fails: the server says `last_word` in the
-/// middle of it, reads no more, and resets the connection a while later.
+/// A check with a message larger than the buffers of both ends, so that writing it fails: the server sends `last_word`
+/// during the message, stops reading, and resets the connection later.
 async fn cut_off(last_word: &str) -> Value {
     let size = 12 << 20;
-    let house = House { body: BodyLimits::new(2 * size, Duration::from_secs(30), 100), ..House::default() };
-    let app = house.open().await;
-    let in_the_middle = Act::reply("354 go\r\n").then(Act::await_client()).then(Act::reply(last_word));
-    let hangs_up = in_the_middle.then(Act::reset().after(Duration::from_millis(200)));
-    let server = Smtpd::serve(Script::polite().on(Step::Data, hangs_up).with_receive_buffer(4096));
+    let app = TestApp::builder().body_limits(BodyLimits::new(2 * size, Duration::from_secs(30), 100)).start().await;
+    let in_the_middle = Action::reply("354 go\r\n").then(Action::wait_for_client()).then(Action::reply(last_word));
+    let hangs_up = in_the_middle.then(Action::reset().after(Duration::from_millis(200)));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Data, hangs_up).with_receive_buffer(4096));
     let line = "x".repeat(78) + "\r\n";
     app.check(json!({"port": server.port(), "payload": line.repeat(size / line.len())})).await
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_on_a_message_has_its_last_word() {
+async fn the_reply_of_a_server_that_closes_during_the_message_is_reported() {
     let report = cut_off("552 5.3.4 too large\r\n").await;
     assert_eq!(failure(&report), ("body", "rejected", false), "{report:#}");
     assert_eq!((&report["failure"]["code"], &report["failure"]["enhanced_code"]), (&json!(552), &json!("5.3.4")));
-    assert!(!phases(&report).contains(&"quit"), "in the middle of a message, QUIT would be part of it");
+    assert!(!phase_names(&report).contains(&"quit"), "in the middle of a message, QUIT would be part of it");
     assert!(report["metrics"]["body_time"].as_f64().expect("a time") > 0.0, "{report:#}");
 }
 

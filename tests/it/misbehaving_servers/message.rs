@@ -1,45 +1,45 @@
-//! Servers that do not hear the message out.
+//! Servers that reply before the end of the message, or stop reading it.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use smtp_check::http::BodyLimits;
 
-use super::{identity, met};
+use super::{identity, run_check};
 use crate::support::{
-    app::{App, House, failure, phases},
-    smtpd::{Act, End, Gate, Script, Session, Smtpd, Step},
+    app::{TestApp, failure, phase_names},
+    smtpd::{Action, End, Gate, Script, Session, SmtpServer, Step},
 };
 
-/// What is said to a message before its end came.
+/// The early reply.
 const EARLY: &str = "250 2.0.0 Ok: queued as EARLY1\r\n";
-/// More octets than the server's kernel takes, and fewer than ours takes at once.
+/// More octets than the server's receive buffer takes, and fewer than ours takes at once.
 const LONG: usize = 100_000;
-/// More octets than ours takes at once.
+/// More octets than our send buffer takes at once.
 const HUGE: usize = 8 * 1024 * 1024;
 
-/// A message of lines, so many octets or a few less.
+/// A message of lines, of about this many octets.
 fn payload(octets: usize) -> String {
     ("x".repeat(70) + "\r\n").repeat(octets / 72)
 }
 
-/// A server that reads the beginning of the message, which has more than fits into its buffers, and then does this.
-fn after_the_beginning(implicit_tls: bool, act: Act) -> Script {
-    let beginning = Act::reply("354 go on\r\n").then(Act::await_client());
-    let script = Script::polite().with_receive_buffer(4096).on(Step::Data, beginning.then(act));
+/// A server that reads the beginning of a message that is larger than its buffers, and then does this.
+fn after_the_beginning(implicit_tls: bool, act: Action) -> Script {
+    let beginning = Action::reply("354 go on\r\n").then(Action::wait_for_client());
+    let script = Script::compliant().with_receive_buffer(4096).on(Step::Data, beginning.then(act));
     if implicit_tls { script.with_implicit_tls(identity()) } else { script }
 }
 
-async fn spacious() -> App {
-    let body = BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100);
-    House { body, ..House::default() }.open().await
+/// A service that takes a request with a payload of [`HUGE`] bytes.
+async fn app_for_huge_payloads() -> TestApp {
+    TestApp::builder().body_limits(BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100)).start().await
 }
 
-/// Runs a check against a server that says this early, and reads on only when the check is over.
-async fn told_early(app: &App, implicit_tls: bool, octets: usize, reply: &str) -> (Value, Session) {
+/// Runs a check of a server that sends this early, and reads the rest only after the check.
+async fn told_early(app: &TestApp, implicit_tls: bool, octets: usize, reply: &str) -> (Value, Session) {
     let gate = Gate::default();
-    let act = Act::reply(reply).then(Act::silence().behind(&gate));
-    let server = Smtpd::serve(after_the_beginning(implicit_tls, act));
+    let act = Action::reply(reply).then(Action::silence().after_gate(&gate));
+    let server = SmtpServer::serve(after_the_beginning(implicit_tls, act));
     let check =
         json!({"port": server.port(), "payload": payload(octets), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
     let report = app.check(check).await;
@@ -59,8 +59,8 @@ fn assert_not_taken(report: &Value) {
 }
 
 #[tokio::test]
-async fn a_verdict_before_the_end_of_the_message_is_none() {
-    let app = spacious().await;
+async fn an_acceptance_during_the_message_is_not_delivery() {
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
             let (report, session) = told_early(&app, implicit_tls, octets, EARLY).await;
@@ -71,20 +71,20 @@ async fn a_verdict_before_the_end_of_the_message_is_none() {
 }
 
 #[tokio::test]
-async fn a_verdict_before_the_end_of_the_message_is_none_even_when_the_rest_is_taken() {
-    let app = spacious().await;
+async fn an_acceptance_during_the_message_is_not_delivery_even_if_the_rest_is_read() {
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        let script = after_the_beginning(implicit_tls, Act::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
+        let script = after_the_beginning(implicit_tls, Action::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
         let (report, session) =
-            met(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
+            run_check(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
         assert_not_taken(&report);
         assert!(session.message.is_none() && session.end != End::Quit, "{:?}", session.end);
     }
 }
 
 #[tokio::test]
-async fn a_refusal_before_the_end_of_the_message_is_one() {
-    let app = spacious().await;
+async fn a_rejection_during_the_message_is_reported() {
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         for octets in [LONG, HUGE] {
             let (report, session) = told_early(&app, implicit_tls, octets, "552 5.3.4 Too big\r\n").await;
@@ -97,24 +97,24 @@ async fn a_refusal_before_the_end_of_the_message_is_one() {
 }
 
 #[tokio::test]
-async fn a_long_message_that_is_heard_out_is_delivered() {
-    let app = spacious().await;
+async fn a_long_message_that_is_read_to_its_end_is_delivered() {
+    let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        let script = after_the_beginning(implicit_tls, Act::default());
+        let script = after_the_beginning(implicit_tls, Action::default());
         let check = json!({"payload": payload(HUGE), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
-        let (report, session) = met(&app, script, check).await;
+        let (report, session) = run_check(&app, script, check).await;
         assert_eq!(report["outcome"], "delivered", "{:#}", report["failure"]);
         assert_eq!(session.end, End::Quit);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_in_the_middle_of_the_message_has_closed() {
-    let app = App::start().await;
-    for end in [Act::close(), Act::reset()] {
-        let (report, _) = met(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;
+async fn a_close_during_the_message_fails_as_closed() {
+    let app = TestApp::start().await;
+    for end in [Action::close(), Action::reset()] {
+        let (report, _) = run_check(&app, after_the_beginning(false, end), json!({"payload": payload(720_000)})).await;
         assert_eq!(failure(&report), ("body", "closed", true), "{report:#}");
-        assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
+        assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body"]);
         assert_eq!(report["metrics"].get("body_time"), None);
     }
 }

@@ -1,9 +1,9 @@
-//! Servers that fall silent, hang up or babble, in every phase: the check fails there and as it should, and what was measured until
-//! then stands. What is merely odd is put up with.
+//! Servers that stop answering, close the connection or send garbage, in every phase: the check fails in that phase
+//! with the right kind, and keeps all earlier measurements. What is only unusual is accepted.
 
 mod message;
 mod tls;
-mod unasked;
+mod unsolicited_replies;
 
 use std::{net::TcpListener, sync::Arc};
 
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Identity, Leaf},
-    smtpd::{Act, End, Script, Session, Smtpd, Step},
+    smtpd::{Action, End, Script, Session, SmtpServer, Step},
 };
 
 /// The phases of [`every_phase`] but QUIT, in the order in which they end.
 const ORDER: [&str; 11] =
     ["connect", "banner", "ehlo", "starttls", "tls", "ehlo_tls", "sasl_auth", "mailfrom", "rcptto", "data", "body"];
 
-/// Where a server can go wrong, and the phase that the check is in then.
+/// The steps at which a server can fail, and the phase of the check at that step.
 const STEPS: [(Step, &str); 9] = [
     (Step::Greeting, "banner"),
     (Step::Ehlo, "ehlo"),
@@ -35,7 +35,7 @@ const STEPS: [(Step, &str); 9] = [
 
 const MEBIBYTE: usize = 1024 * 1024;
 
-/// A check that has every phase of the conversation.
+/// A check with every phase.
 fn every_phase() -> Value {
     json!({"starttls": true, "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse",
         "timeout_ms": 30_000})
@@ -45,12 +45,12 @@ fn identity() -> Identity {
     Ca::new("Test CA").issue(Leaf::for_name("mx.test"))
 }
 
-/// A server that does well in every phase.
-fn polite(identity: &Identity) -> Script {
-    Script::polite().with_starttls(identity).with_credentials("probe", "correct horse")
+/// A server that succeeds in every phase.
+fn compliant(identity: &Identity) -> Script {
+    Script::compliant().with_starttls(identity).with_credentials("probe", "correct horse")
 }
 
-/// What a phase that ends well is answered with.
+/// The reply with which a phase succeeds.
 fn expected_reply(step: Step) -> &'static str {
     match step {
         Step::Greeting => "220 mx.test ESMTP\r\n",
@@ -62,26 +62,26 @@ fn expected_reply(step: Step) -> &'static str {
     }
 }
 
-/// Runs a check against this script, and returns its report and what the server saw.
-async fn met(app: &App, script: Script, parameters: Value) -> (Value, Session) {
-    let server = Smtpd::serve(script);
+/// Runs a check of a server with this script, and returns the report and what the server recorded.
+async fn run_check(app: &TestApp, script: Script, parameters: Value) -> (Value, Session) {
+    let server = SmtpServer::serve(script);
     let mut check = parameters;
     check["port"] = server.port().into();
     let report = app.check(check).await;
     (report, server.next_session().await)
 }
 
-/// Lets every phase in its turn fail by this act, all at once, and looks at what the reports say.
-async fn fails_in_each_phase(act: Act, kind: &'static str, temporary: bool, timeout_ms: u64) {
-    let (app, identity) = (Arc::new(App::start().await), identity());
+/// Fails every phase in turn by this action, all at once, and checks the reports.
+async fn fails_in_each_phase(act: Action, kind: &'static str, temporary: bool, timeout_ms: u64) {
+    let (app, identity) = (Arc::new(TestApp::start().await), identity());
     let mut checks = JoinSet::new();
     for (step, phase) in STEPS {
-        let (app, script, mut check) = (app.clone(), polite(&identity).on(step, act.clone()), every_phase());
+        let (app, script, mut check) = (app.clone(), compliant(&identity).on(step, act.clone()), every_phase());
         check["timeout_ms"] = timeout_ms.into();
         checks.spawn(async move {
-            let (report, session) = met(&app, script, check).await;
+            let (report, session) = run_check(&app, script, check).await;
             assert_unanswered(&report, phase, kind, temporary);
-            assert!(!session.said("QUIT"), "the dialogue is not in step: {session:?}");
+            assert!(!session.has_command("QUIT"), "the dialogue is not in step: {session:?}");
             assert!(session.violations.is_empty(), "{session:?}");
         });
     }
@@ -90,12 +90,12 @@ async fn fails_in_each_phase(act: Act, kind: &'static str, temporary: bool, time
     }
 }
 
-/// The check failed in this phase, which began and never ended; all phases before it went well and are measured.
+/// The check failed in this phase, which never ended; all phases before it succeeded and are measured.
 fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
     assert_eq!(failure(report), (phase, kind, temporary), "{report:#}");
     let ended = ORDER.iter().position(|name| *name == phase).expect("a phase");
     assert_ended(report, &ORDER[..ended]);
-    assert_eq!(phases(report)[ended..], [phase], "{report:#}");
+    assert_eq!(phase_names(report)[ended..], [phase], "{report:#}");
     let open = json!({"ok": false, "time_ms": null, "code": null, "enhanced_code": null, "message": null, "name": phase,
         "started_ms": report["phases"][ended]["started_ms"]});
     assert_eq!(report["phases"][ended], open);
@@ -105,9 +105,9 @@ fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
     assert_eq!(last, (&json!(phase), &Value::Null, &Value::Null));
 }
 
-/// These phases ended well; they and no others have a metric, and all else that a report is made of goes with them.
+/// These phases succeeded; they and no others have a metric, and the rest of the report is consistent with that.
 fn assert_ended(report: &Value, ended: &[&str]) {
-    assert_eq!(phases(report).get(..ended.len()), Some(ended), "{report:#}");
+    assert_eq!(phase_names(report).get(..ended.len()), Some(ended), "{report:#}");
     let metrics = report["metrics"].as_object().expect("an object");
     let mut timed: Vec<_> = metrics.keys().filter_map(|name| name.strip_suffix("_time")).collect();
     timed.sort_by_key(|name| ORDER.iter().position(|phase| phase == name));
@@ -134,97 +134,102 @@ fn assert_ended(report: &Value, ended: &[&str]) {
 
 #[tokio::test]
 async fn silence_in_any_phase_is_a_timeout() {
-    // Long enough for a handshake on a machine that is busy with nine.
-    fails_in_each_phase(Act::silence(), "timeout", true, 4000).await;
+    // Long enough for a handshake on a machine that runs nine of these checks.
+    fails_in_each_phase(Action::silence(), "timeout", true, 4000).await;
 }
 
 #[tokio::test]
-async fn a_reply_that_never_ends_its_line_is_a_timeout() {
-    fails_in_each_phase(Act::reply("250-one\r\n250 tw").then(Act::silence()), "timeout", true, 4000).await;
+async fn an_unfinished_line_in_any_phase_is_a_timeout() {
+    fails_in_each_phase(Action::reply("250-one\r\n250 tw").then(Action::silence()), "timeout", true, 4000).await;
 }
 
 #[tokio::test]
-async fn a_server_that_closes_in_any_phase_has_hung_up() {
-    fails_in_each_phase(Act::close(), "closed", true, 30_000).await;
+async fn close_in_any_phase_fails_as_closed() {
+    fails_in_each_phase(Action::close(), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_in_any_phase_is_closed() {
-    fails_in_each_phase(Act::cut(), "closed", true, 30_000).await;
+async fn truncation_in_any_phase_fails_as_closed() {
+    fails_in_each_phase(Action::fin(), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn half_a_reply_and_an_end_is_no_reply() {
-    fails_in_each_phase(Act::reply("250-one\r\n250 tw").then(Act::close()), "closed", true, 30_000).await;
+async fn close_after_half_a_reply_fails_as_closed() {
+    fails_in_each_phase(Action::reply("250-one\r\n250 tw").then(Action::close()), "closed", true, 30_000).await;
 }
 
 #[tokio::test]
-async fn garbage_in_any_phase_is_not_smtp() {
-    fails_in_each_phase(Act::garbage(), "protocol", false, 30_000).await;
+async fn garbage_in_any_phase_fails_as_protocol() {
+    fails_in_each_phase(Action::garbage(), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn an_endless_line_in_any_phase_is_cut_off() {
-    fails_in_each_phase(Act::endless_line("250 "), "protocol", false, 30_000).await;
+async fn an_endless_line_in_any_phase_fails_as_protocol() {
+    fails_in_each_phase(Action::endless_line("250 "), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn an_endless_reply_in_any_phase_is_cut_off() {
-    fails_in_each_phase(Act::endless_reply(250), "protocol", false, 30_000).await;
+async fn an_endless_reply_in_any_phase_fails_as_protocol() {
+    fails_in_each_phase(Action::endless_reply(250), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn lines_of_one_reply_that_differ_in_code_are_not_smtp() {
-    fails_in_each_phase(Act::reply("250-one\r\n550 two\r\n"), "protocol", false, 30_000).await;
+async fn mixed_codes_in_one_reply_fail_as_protocol() {
+    fails_in_each_phase(Action::reply("250-one\r\n550 two\r\n"), "protocol", false, 30_000).await;
 }
 
 #[tokio::test]
-async fn a_reset_in_any_phase_is_closed() {
-    let (app, identity) = (App::start().await, identity());
+async fn reset_in_any_phase_fails_as_closed() {
+    let (app, identity) = (TestApp::start().await, identity());
     for (step, phase) in STEPS {
-        let (mut script, mut check) = (polite(&identity).on(step, Act::reset()), every_phase());
+        let (mut script, mut check) = (compliant(&identity).on(step, Action::reset()), every_phase());
         if step == Step::Greeting {
-            // A RST right behind the TCP handshake may be met while still connecting; so the server waits for the PROXY header.
+            // A RST right after the TCP handshake can arrive while the client is still connecting; so the server waits
+            // for the PROXY header.
             check["proxy_protocol"] = true.into();
-            script = script.greets(Act::await_client().then(Act::reset()));
+            script = script.with_greeting(Action::wait_for_client().then(Action::reset()));
         }
-        let (report, session) = met(&app, script, check).await;
+        let (report, session) = run_check(&app, script, check).await;
         assert_unanswered(&report, phase, "closed", true);
         assert_eq!(session.end, End::Script);
     }
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_refuses() {
+async fn a_closed_port_fails_as_refused() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    let report = App::start().await.check(json!({"port": free.port()})).await;
+    let report = TestApp::start().await.check(json!({"port": free.port()})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
-    assert_eq!(phases(&report), ["connect"]);
+    assert_eq!(phase_names(&report), ["connect"]);
     assert_eq!((&report["phases"][0]["ok"], &report["target"]["address"]), (&json!(false), &Value::Null));
     assert_eq!(report["metrics"]["last_cmd"], Value::Null);
 }
 
 #[tokio::test]
-async fn silence_behind_a_challenge_keeps_its_code() {
-    let (report, session) =
-        met(&App::start().await, polite(&identity()).on(Step::SaslResponse(1), Act::close()), every_phase()).await;
+async fn timeout_after_a_challenge_keeps_its_code() {
+    let (report, session) = run_check(
+        &TestApp::start().await,
+        compliant(&identity()).on(Step::SaslResponse(1), Action::close()),
+        every_phase(),
+    )
+    .await;
     assert_eq!(failure(&report), ("sasl_auth", "closed", true), "{report:#}");
     assert_ended(&report, &ORDER[..6]);
-    assert_eq!(phases(&report)[6..], ["sasl_auth"]);
+    assert_eq!(phase_names(&report)[6..], ["sasl_auth"]);
     assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("sasl_auth"), &json!(334)));
-    assert!(!session.said("MAIL"), "{session:?}");
+    assert!(!session.has_command("MAIL"), "{session:?}");
 }
 
 #[tokio::test]
-async fn challenges_without_end_are_a_rejection() {
+async fn endless_challenges_fail_as_rejected() {
     for (mechanism, responses) in [("plain", 1), ("login", 2)] {
-        let mut script = polite(&identity()).on(Step::Auth, "334 \r\n");
+        let mut script = compliant(&identity()).on(Step::Auth, "334 \r\n");
         for number in 1..=4 {
             script = script.on(Step::SaslResponse(number), "334 more\r\n");
         }
         let mut check = every_phase();
         check["sasl_authentication"] = mechanism.into();
-        let (report, session) = met(&App::start().await, script, check).await;
+        let (report, session) = run_check(&TestApp::start().await, script, check).await;
         assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(334), &json!("more")));
         let behind = session.commands().iter().rev().take_while(|line| !line.starts_with("AUTH")).count();
@@ -233,9 +238,9 @@ async fn challenges_without_end_are_a_rejection() {
 }
 
 #[tokio::test]
-async fn one_byte_at_a_time_is_a_conversation_all_the_same() {
+async fn replies_byte_by_byte_are_understood() {
     let identity = identity();
-    let mut script = polite(&identity).on(Step::StartTls, Act::drip("220 go\r\n").then_tls(&identity));
+    let mut script = compliant(&identity).on(Step::StartTls, Action::byte_by_byte("220 go\r\n").then_tls(&identity));
     for step in [
         Step::Greeting,
         Step::Ehlo,
@@ -248,91 +253,96 @@ async fn one_byte_at_a_time_is_a_conversation_all_the_same() {
         Step::Body,
     ] {
         let reply = expected_reply(step);
-        script = script.on(step, Act::drip(format!("{}-first\r\n{reply}", &reply[..3])));
+        script = script.on(step, Action::byte_by_byte(format!("{}-first\r\n{reply}", &reply[..3])));
     }
     let (report, session) =
-        met(&App::start().await, script.on(Step::Quit, Act::drip("221 bye\r\n")), every_phase()).await;
+        run_check(&TestApp::start().await, script.on(Step::Quit, Action::byte_by_byte("221 bye\r\n")), every_phase())
+            .await;
     assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
-    assert_eq!(phases(&report), [&ORDER[..], &["quit"]].concat());
+    assert_eq!(phase_names(&report), [&ORDER[..], &["quit"]].concat());
     assert!(session.violations.is_empty() && session.end == End::Quit, "{session:?}");
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_text_all_the_same() {
+async fn replies_that_are_not_utf8_are_reported() {
     let identity = identity();
     let odd = |step| [expected_reply(step).trim_end().as_bytes(), b" \xff\xc3\x28\r\n"].concat();
-    let mut script = polite(&identity)
-        .on(Step::StartTls, Act::reply(odd(Step::StartTls)).then_tls(&identity))
+    let mut script = compliant(&identity)
+        .on(Step::StartTls, Action::reply(odd(Step::StartTls)).then_tls(&identity))
         .on(Step::Quit, b"221 \xff\r\n");
     for step in [Step::Greeting, Step::Ehlo, Step::EhloTls, Step::MailFrom, Step::RcptTo, Step::Data, Step::Body] {
         script = script.on(step, odd(step));
     }
-    let (report, _) = met(&App::start().await, script.clone(), every_phase()).await;
+    let (report, _) = run_check(&TestApp::start().await, script.clone(), every_phase()).await;
     assert_eq!(report["success"], true, "{report:#}");
     assert_eq!(report["phases"][1]["message"], "mx.test ESMTP \u{fffd}\u{fffd}(");
 
     let script = script.on(Step::RcptTo, b"550 5.1.1 \xe9t\xe9\r\n");
-    let (report, session) = met(&App::start().await, script, every_phase()).await;
+    let (report, session) = run_check(&TestApp::start().await, script, every_phase()).await;
     assert_eq!(failure(&report), ("rcptto", "rejected", false), "{report:#}");
     assert_eq!(report["failure"]["message"], "\u{fffd}t\u{fffd}");
     assert_eq!(session.end, End::Quit);
 }
 
 #[tokio::test]
-async fn an_answer_as_large_as_may_be_is_read() {
+async fn a_reply_of_maximum_size_is_read() {
     let keywords: String = (0..5900).map(|number| format!("250-X{number:04}\r\n")).collect();
     let line = format!("220 {}\r\n", "x".repeat(8 * 1024 - 5));
-    let script = Script::polite().greets(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
-    let (report, _) = met(&App::start().await, script, json!({"stop_after": "ehlo"})).await;
+    let script = Script::compliant().with_greeting(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
+    let (report, _) = run_check(&TestApp::start().await, script, json!({"stop_after": "ehlo"})).await;
     assert_eq!(report["outcome"], "completed", "{:#}", report["failure"]);
     assert_eq!(report["capabilities"]["before_tls"].as_object().map(serde_json::Map::len), Some(5900));
 }
 
 #[tokio::test]
-async fn bounds_are_those_of_the_contract() {
-    let app = App::start().await;
+async fn reply_size_limits_are_the_documented_ones() {
+    let app = TestApp::start().await;
     let rows = [
         (format!("220 {}\r\n", "x".repeat(8 * 1024)), "banner", "a line of more than 8192 octets"),
         (format!("220-{}\r\n", "x".repeat(1000)).repeat(66), "banner", "a reply of more than 65536 octets"),
     ];
     for (greeting, phase, message) in rows {
-        let (report, _) =
-            met(&app, Script::polite().greets(Act::reply(greeting).then(Act::silence())), json!({})).await;
+        let (report, _) = run_check(
+            &app,
+            Script::compliant().with_greeting(Action::reply(greeting).then(Action::silence())),
+            json!({}),
+        )
+        .await;
         assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
         assert_eq!(report["failure"]["message"], message);
     }
 }
 
 #[tokio::test]
-async fn a_server_that_closes_its_own_side_behind_an_answer_has_hung_up_on_the_next_command() {
-    let app = App::start().await;
+async fn close_after_a_reply_fails_the_next_phase() {
+    let app = TestApp::start().await;
     for (step, phase, ended) in [(Step::Greeting, "ehlo", 2), (Step::MailFrom, "rcptto", 8), (Step::RcptTo, "data", 9)]
     {
-        for end in [Act::cut(), Act::close()] {
-            let script = polite(&identity()).on(step, Act::reply(expected_reply(step)).then(end));
-            let (report, _) = met(&app, script, every_phase()).await;
+        for end in [Action::fin(), Action::close()] {
+            let script = compliant(&identity()).on(step, Action::reply(expected_reply(step)).then(end));
+            let (report, _) = run_check(&app, script, every_phase()).await;
             assert_unanswered(&report, phase, "closed", true);
-            assert_eq!(phases(&report).len(), ended + 1);
+            assert_eq!(phase_names(&report).len(), ended + 1);
         }
     }
 }
 
 #[tokio::test]
-async fn nothing_that_quit_is_answered_with_fails_a_check() {
-    let app = App::start().await;
+async fn no_answer_to_quit_fails_a_check() {
+    let app = TestApp::start().await;
     let rows = [
-        (Act::close(), false),
-        (Act::reset(), false),
-        (Act::garbage(), false),
-        (Act::endless_line("221 "), false),
-        (Act::endless_reply(221), false),
-        (Act::reply("221-one\r\n250 two\r\n"), false),
-        (Act::reply("421 closing\r\n"), true),
-        (Act::reply("500 what?\r\n"), true),
-        (Act::many_replies("250 ok\r\n", 2 * MEBIBYTE), true),
+        (Action::close(), false),
+        (Action::reset(), false),
+        (Action::garbage(), false),
+        (Action::endless_line("221 "), false),
+        (Action::endless_reply(221), false),
+        (Action::reply("221-one\r\n250 two\r\n"), false),
+        (Action::reply("421 closing\r\n"), true),
+        (Action::reply("500 what?\r\n"), true),
+        (Action::many_replies("250 ok\r\n", 2 * MEBIBYTE), true),
     ];
     for (act, answered) in rows {
-        let (report, session) = met(&app, Script::polite().on(Step::Quit, act), json!({})).await;
+        let (report, session) = run_check(&app, Script::compliant().on(Step::Quit, act), json!({})).await;
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
         assert_eq!(report["failure"], Value::Null);
         let quit = &report["phases"][7];
@@ -340,6 +350,6 @@ async fn nothing_that_quit_is_answered_with_fails_a_check() {
         assert_eq!(quit["time_ms"].is_number(), answered, "{report:#}");
         assert_eq!(report["metrics"].get("quit_time").is_some(), answered);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("body"), &json!(250)));
-        assert!(session.said("QUIT"));
+        assert!(session.has_command("QUIT"));
     }
 }

@@ -1,4 +1,4 @@
-//! A directory of one test's own, removed with its contents when dropped.
+//! A directory of one test, removed with its contents when dropped.
 
 use std::{
     fs,
@@ -7,12 +7,12 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// An empty directory below Cargo's own place for test files.
+/// An empty directory below Cargo's directory for test files.
 #[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
-impl Scratch {
-    /// Makes the directory; its name is unique among processes and tests.
+impl TempDir {
+    /// Creates the directory. Its name is unique among processes and tests.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("scratch-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -34,9 +34,9 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
-        // A leftover below target/ does no harm, and a panic here would hide the test's own.
+        // A leftover below target/ does no harm, and a panic here would hide the panic of the test.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,11 +1,11 @@
-//! Servers that talk out of turn.
+//! Servers that send replies that no command asked for.
 
 use super::*;
 
-/// An answer is given twice: the second one is nobody's, and the next phase must not take it.
+/// A reply is sent twice: the next phase must not take the second one for its own.
 #[tokio::test]
-async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() {
-    let (app, identity) = (Arc::new(App::start().await), identity());
+async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
+    let (app, identity) = (Arc::new(TestApp::start().await), identity());
     let rows = [
         (Step::Greeting, "ehlo", 2, "EHLO"),
         (Step::Ehlo, "starttls", 3, "STARTTLS"),
@@ -19,21 +19,21 @@ async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() 
         let reply = expected_reply(step);
         let mut checks = JoinSet::new();
         for act in [
-            Act::reply(reply.repeat(2)),
-            Act::many_replies(reply, 2 * MEBIBYTE).then(Act::silence()),
-            Act::reply(format!("{reply}250-and then nothing")).then(Act::silence()),
-            Act::reply(reply.to_owned() + "half a line").then(Act::close()),
+            Action::reply(reply.repeat(2)),
+            Action::many_replies(reply, 2 * MEBIBYTE).then(Action::silence()),
+            Action::reply(format!("{reply}250-and then nothing")).then(Action::silence()),
+            Action::reply(reply.to_owned() + "half a line").then(Action::close()),
         ] {
-            let (app, script) = (app.clone(), polite(&identity).on(step, act));
+            let (app, script) = (app.clone(), compliant(&identity).on(step, act));
             checks.spawn(async move {
-                let (report, session) = met(&app, script, every_phase()).await;
+                let (report, session) = run_check(&app, script, every_phase()).await;
                 assert_eq!(failure(&report), (phase, "protocol", false), "{report:#}");
                 assert_ended(&report, &ORDER[..ended]);
-                assert_eq!(phases(&report).len(), ended, "the command was not written: {report:#}");
+                assert_eq!(phase_names(&report).len(), ended, "the command was not written: {report:#}");
                 assert_eq!(report["metrics"]["last_cmd"], ORDER[ended - 1]);
                 let received = String::from_utf8_lossy(&session.received);
                 assert!(!received.contains(if command == "the message" { "Subject" } else { command }), "{received}");
-                assert!(!session.said("QUIT"), "{session:?}");
+                assert!(!session.has_command("QUIT"), "{session:?}");
                 let said = report["failure"]["message"].as_str().expect("words");
                 assert!(said.starts_with(&format!("the server spoke before {command}")), "{said}");
             });
@@ -45,9 +45,10 @@ async fn a_reply_that_nobody_asked_for_ends_the_check_before_the_next_command() 
 }
 
 #[tokio::test]
-async fn a_challenge_that_nobody_asked_for_gets_no_password() {
-    for act in [Act::reply("334 \r\n334 \r\n"), Act::many_replies("334 \r\n", 2 * MEBIBYTE)] {
-        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Auth, act), every_phase()).await;
+async fn an_unsolicited_challenge_gets_no_password() {
+    for act in [Action::reply("334 \r\n334 \r\n"), Action::many_replies("334 \r\n", 2 * MEBIBYTE)] {
+        let (report, session) =
+            run_check(&TestApp::start().await, compliant(&identity()).on(Step::Auth, act), every_phase()).await;
         assert_eq!(failure(&report), ("sasl_auth", "protocol", false), "{report:#}");
         assert_ended(&report, &ORDER[..6]);
         assert_eq!(report["failure"]["message"], "the server spoke before the SASL response was sent: 334 ");
@@ -56,11 +57,12 @@ async fn a_challenge_that_nobody_asked_for_gets_no_password() {
 }
 
 #[tokio::test]
-async fn a_reply_behind_the_last_answer_costs_the_goodbye_and_no_more() {
-    for act in [Act::reply("250 ok\r\n250 again\r\n"), Act::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
-        let (report, session) = met(&App::start().await, polite(&identity()).on(Step::Body, act), every_phase()).await;
+async fn an_extra_reply_at_the_end_only_prevents_quit() {
+    for act in [Action::reply("250 ok\r\n250 again\r\n"), Action::many_replies("250 ok\r\n", 2 * MEBIBYTE)] {
+        let (report, session) =
+            run_check(&TestApp::start().await, compliant(&identity()).on(Step::Body, act), every_phase()).await;
         assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("delivered")), "{report:#}");
-        assert_eq!(phases(&report), ORDER);
-        assert!(!session.said("QUIT"), "{session:?}");
+        assert_eq!(phase_names(&report), ORDER);
+        assert!(!session.has_command("QUIT"), "{session:?}");
     }
 }

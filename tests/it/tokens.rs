@@ -1,4 +1,4 @@
-//! Who may ask, how often, and what the log calls them: with the program itself, and by signals.
+//! Tokens: access, rate limits, names in the log, and reload by SIGHUP. With the program itself.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use std::{
 use serde_json::{Value, json};
 
 use super::support::{
-    program::{PATIENCE, Served, code, parts, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, status_and_json, stderr},
+    temp_dir::TempDir,
 };
 
 /// A token as `smtp-check token` makes it, and its line for the file.
@@ -35,22 +35,22 @@ impl Made {
     }
 }
 
-fn write_tokens(scratch: &Scratch, tokens: &[&Made]) -> String {
+fn write_tokens(scratch: &TempDir, tokens: &[&Made]) -> String {
     let lines: String = tokens.iter().map(|made| format!("{}\n", made.line)).collect();
     scratch.write("tokens", lines.as_bytes()).to_str().expect("UTF-8").to_owned()
 }
 
-fn guarded(tokens: &str, arguments: &[&str]) -> Served {
+fn guarded(tokens: &str, arguments: &[&str]) -> ServiceProcess {
     let mut command = program(&["serve", "--listen=127.0.0.1:0", "--tokens-file", tokens]);
     command.args(arguments).env("RUST_LOG", "trace");
-    Served::start(command)
+    ServiceProcess::start(command)
 }
 
-fn status(served: &Served, made: &Made) -> u16 {
-    parts(&served.get("/openapi.json", &made.header())).0
+fn status(served: &ServiceProcess, made: &Made) -> u16 {
+    status_and_json(&served.get("/openapi.json", &made.header())).0
 }
 
-/// A mail server by hand: it greets when told to.
+/// A mail server that sends its greeting when told to.
 struct Slow(TcpListener);
 
 impl Slow {
@@ -58,7 +58,7 @@ impl Slow {
         Self(TcpListener::bind("127.0.0.1:0").expect("a port"))
     }
 
-    /// A check of it, up to the greeting.
+    /// A check of it with `stop_after` banner.
     fn check(&self) -> Value {
         let port = self.0.local_addr().expect("bound").port();
         json!({"target": "127.0.0.1", "port": port, "stop_after": "banner", "timeout_ms": 50_000})
@@ -66,7 +66,7 @@ impl Slow {
 
     fn client(&self) -> TcpStream {
         let (client, _) = self.0.accept().expect("a client");
-        client.set_read_timeout(Some(PATIENCE)).expect("settable");
+        client.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         client
     }
 
@@ -79,10 +79,10 @@ impl Slow {
 }
 
 /// The rest of the log, once the service has ended.
-fn end(served: Served) -> String {
+fn end(served: ServiceProcess) -> String {
     served.signal("TERM");
     let mut log = String::new();
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         log = log + &line + "\n";
     }
     assert_eq!(served.end(), 0);
@@ -95,7 +95,7 @@ fn lines<'a>(log: &'a str, message: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_token_is_made_with_its_line() {
+fn token_command_prints_a_token_and_its_line() {
     let (one, other) = (make("ci.eu-1_a"), make("ci.eu-1_a"));
     assert!(one.token.starts_with("smtpc_") && one.token.len() == 6 + 43, "{}", one.token);
     assert!(one.token != other.token && one.line != other.line);
@@ -105,7 +105,7 @@ fn a_token_is_made_with_its_line() {
 }
 
 #[test]
-fn a_name_that_a_log_could_stumble_over_is_refused_with_the_rule() {
+fn token_names_with_odd_characters_are_rejected() {
     for name in ["", "two words", "a:b", "a\"b", "é", "a\nb", &"x".repeat(65)] {
         let output = program(&["token", name]).output().expect("the program starts");
         assert_eq!(code(&output), 2, "{name:?}");
@@ -116,33 +116,33 @@ fn a_name_that_a_log_could_stumble_over_is_refused_with_the_rule() {
 }
 
 #[test]
-fn sighup_exchanges_the_tokens_and_cuts_no_check() {
-    let scratch = Scratch::new();
+fn sighup_reloads_the_tokens_and_ends_no_check() {
+    let scratch = TempDir::new();
     let (old, kept, new) = (make("old"), make("kept"), make("new"));
     let file = write_tokens(&scratch, &[&old, &kept]);
     let served = guarded(&file, &[]);
     let slow = Slow::bind();
-    let mut running = served.begin(&old.header(), &slow.check());
+    let mut running = served.start_check(&old.header(), &slow.check());
     let client = slow.client();
     assert_eq!((status(&served, &old), status(&served, &kept), status(&served, &new)), (200, 200, 401));
 
     write_tokens(&scratch, &[&kept, &new]);
     served.signal("HUP");
-    let reloaded = served.logged("tokens read again");
+    let reloaded = served.wait_for_log("tokens read again");
     assert_eq!((&reloaded["names"], &reloaded["level"]), (&json!("kept new"), &json!("INFO")));
     assert_eq!((status(&served, &old), status(&served, &kept), status(&served, &new)), (401, 200, 200));
 
     Slow::finish(client);
     let mut answer = String::new();
     running.read_to_string(&mut answer).expect("an answer");
-    let (status, report) = parts(&answer);
+    let (status, report) = status_and_json(&answer);
     assert_eq!((status, &report["outcome"]), (200, &json!("completed")), "begun with a token that was good then");
     end(served);
 }
 
 #[test]
-fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
-    let scratch = Scratch::new();
+fn a_bad_tokens_file_keeps_the_old_tokens_and_is_logged() {
+    let scratch = TempDir::new();
     let (old, new) = (make("old"), make("new"));
     let file = write_tokens(&scratch, &[&old]);
     let served = guarded(&file, &[]);
@@ -153,7 +153,7 @@ fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
     ] {
         scratch.write("tokens", text.as_bytes());
         served.signal("HUP");
-        let kept = served.logged("tokens not read again");
+        let kept = served.wait_for_log("tokens not read again");
         assert_eq!((&kept["level"], &kept["file"]), (&json!("ERROR"), &json!(file)));
         assert!(kept["error"].as_str().is_some_and(|error| error.starts_with(named)), "{kept}");
         assert!(!kept.to_string().contains(&new.token));
@@ -161,40 +161,40 @@ fn a_bad_file_keeps_the_old_tokens_and_is_logged_by_line() {
     }
     fs::remove_file(&file).expect("it was there");
     served.signal("HUP");
-    assert_eq!(served.logged("tokens not read again")["file"], json!(file));
-    // A pipe without a writer, which whoever opens it waits for.
+    assert_eq!(served.wait_for_log("tokens not read again")["file"], json!(file));
+    // A pipe without a writer: to open it blocks.
     assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo is there").success());
     served.signal("HUP");
-    let kept = served.logged("tokens not read again");
+    let kept = served.wait_for_log("tokens not read again");
     assert!(kept["error"].as_str().is_some_and(|error| error.contains("no regular file")), "{kept}");
     assert_eq!((status(&served, &old), status(&served, &new)), (200, 401));
 
     fs::remove_file(&file).expect("it was there");
     write_tokens(&scratch, &[&new]);
     served.signal("HUP");
-    served.logged("tokens read again");
+    served.wait_for_log("tokens read again");
     assert_eq!((status(&served, &old), status(&served, &new)), (401, 200));
 }
 
 #[test]
-fn sighup_ends_no_service_that_has_nothing_to_read_again() {
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+fn sighup_does_not_end_a_service_without_tokens() {
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
-    served.logged("nothing to read again on SIGHUP");
-    assert_eq!(parts(&served.get("/healthz", "")).0, 200);
+    served.wait_for_log("nothing to read again on SIGHUP");
+    assert_eq!(status_and_json(&served.get("/healthz", "")).0, 200);
     end(served);
 }
 
 #[test]
-fn a_caller_that_hangs_up_leaves_a_line_that_says_whom_it_had_checked() {
-    let scratch = Scratch::new();
+fn an_abandoned_check_is_logged_with_its_target() {
+    let scratch = TempDir::new();
     let one = make("team-one");
     let served = guarded(&write_tokens(&scratch, &[&one]), &[]);
     let slow = Slow::bind();
-    let running = served.begin(&one.header(), &slow.check());
+    let running = served.start_check(&one.header(), &slow.check());
     let _client = slow.client();
     drop(running);
-    let line = served.logged("checked");
+    let line = served.wait_for_log("checked");
     assert_eq!(
         (&line["outcome"], &line["caller"], &line["host"], &line["port"]),
         (&json!("abandoned"), &json!("team-one"), &json!("127.0.0.1"), &slow.check()["port"])
@@ -205,13 +205,13 @@ fn a_caller_that_hangs_up_leaves_a_line_that_says_whom_it_had_checked() {
 }
 
 #[test]
-fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
-    let scratch = Scratch::new();
+fn log_lines_have_the_token_name_and_never_the_token() {
+    let scratch = TempDir::new();
     let (one, unknown) = (make("team-one"), make("unknown"));
     let file = write_tokens(&scratch, &[&one]);
     let served = guarded(&file, &["--rate-limit=2/h"]);
     let slow = Slow::bind();
-    let mut running = served.begin(&one.header(), &slow.check());
+    let mut running = served.start_check(&one.header(), &slow.check());
     Slow::finish(slow.client());
     running.read_to_string(&mut String::new()).expect("an answer");
     assert_eq!(served.post(&unknown.header(), &slow.check()).0, 401);
@@ -236,8 +236,8 @@ fn both_lines_of_the_log_have_the_name_and_none_has_the_token() {
 }
 
 #[test]
-fn two_tokens_have_two_budgets() {
-    let scratch = Scratch::new();
+fn each_token_has_its_own_rate_limit() {
+    let scratch = TempDir::new();
     let (one, two) = (make("one"), make("two"));
     let file = write_tokens(&scratch, &[&one, &two]);
     let served = guarded(&file, &["--rate-limit", "3/h"]);
@@ -247,16 +247,16 @@ fn two_tokens_have_two_budgets() {
     }
     let (_, problem) = served.post(&one.header(), &json!({}));
     assert_eq!(problem["type"], "urn:smtp-check:problem:rate-limited");
-    // To read the tokens again gives nobody a new budget.
+    // Reloading the tokens does not reset the rate limit.
     served.signal("HUP");
-    served.logged("tokens read again");
+    served.wait_for_log("tokens read again");
     assert_eq!(served.post(&one.header(), &json!({})).0, 429);
 }
 
-/// As it is where a page's own name was made to lead to the loopback address.
-fn ask_as(served: &Served, host: &str, path: &str) -> u16 {
+/// As in DNS rebinding: a page's host name leads to the loopback address.
+fn ask_as(served: &ServiceProcess, host: &str, path: &str) -> u16 {
     let mut caller = TcpStream::connect(served.address).expect("it listens");
-    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+    caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
     write!(caller, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("sent");
     let mut answer = String::new();
     caller.read_to_string(&mut answer).expect("an answer");
@@ -264,8 +264,8 @@ fn ask_as(served: &Served, host: &str, path: &str) -> u16 {
 }
 
 #[test]
-fn a_page_with_another_name_is_turned_away_where_nobody_needs_a_token() {
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+fn without_tokens_another_host_name_is_rejected_with_421() {
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     for (host, path, status) in [
         ("evil.example", "/", 421),
         ("evil.example:2580", "/v1/checks/smtp", 421),
@@ -279,15 +279,15 @@ fn a_page_with_another_name_is_turned_away_where_nobody_needs_a_token() {
     ] {
         assert_eq!(ask_as(&served, host, path), status, "{host} {path}");
     }
-    let open = Served::start(program(&["serve", "--listen=127.0.0.1:0", "--allow-unauthenticated"]));
+    let open = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0", "--allow-unauthenticated"]));
     assert_eq!(ask_as(&open, "checks.example", "/"), 200);
-    let (scratch, one) = (Scratch::new(), make("one"));
+    let (scratch, one) = (TempDir::new(), make("one"));
     let guarded = guarded(&write_tokens(&scratch, &[&one]), &[]);
     assert_eq!(ask_as(&guarded, "checks.example", "/"), 401);
 }
 
 #[test]
-fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
+fn forwarded_addresses_count_only_from_trusted_proxies() {
     for (arguments, expected) in [
         (&["--rate-limit=1/h"][..], [(422, Value::Null), (429, Value::Null), (429, Value::Null)]),
         (
@@ -295,7 +295,7 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
             [(422, json!("203.0.113.7")), (422, json!("203.0.113.8")), (429, json!("203.0.113.8"))],
         ),
     ] {
-        let served = Served::start({
+        let served = ServiceProcess::start({
             let mut command = program(&["serve", "--listen=127.0.0.1:0"]);
             command.args(arguments);
             command
@@ -305,7 +305,7 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
         {
             let answer = served.post(&format!("X-Forwarded-For: {forwarded}\r\n"), &json!({}));
             assert_eq!(answer.0, status, "{forwarded}");
-            let line = served.logged("answered");
+            let line = served.wait_for_log("answered");
             assert_eq!(line["client"], client);
             assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
         }

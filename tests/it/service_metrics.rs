@@ -1,20 +1,20 @@
-//! `GET /metrics`: what the service counts of itself.
+//! `GET /metrics`: the metrics of the service itself.
 
 use std::time::Duration;
 
 use axum::http::Request;
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, TokenStore};
+use smtp_check::http::TokenStore;
 
 use super::support::{
-    app::{App, House},
+    app::TestApp,
     events::Events,
-    program::PATIENCE,
-    smtpd::{Act, Script, Smtpd, Step},
+    program::WAIT_TIMEOUT,
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// All samples of the service, without those that are announced only.
-async fn samples(app: &App) -> Vec<String> {
+/// All samples of the service, without the series that have only `# HELP` and `# TYPE`.
+async fn samples(app: &TestApp) -> Vec<String> {
     let answer = app.get("/metrics").await;
     assert_eq!(answer.status, 200);
     let text = String::from_utf8(answer.body.to_vec()).expect("UTF-8");
@@ -22,19 +22,20 @@ async fn samples(app: &App) -> Vec<String> {
 }
 
 /// The value of this series; `None` where there is none yet.
-async fn value(app: &App, series: &str) -> Option<f64> {
+async fn value(app: &TestApp, series: &str) -> Option<f64> {
     let samples = samples(app).await;
     samples.iter().find_map(|sample| sample.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Waits until the series has this value: who hung up is noticed in a moment, and not before the next request for sure.
-async fn becomes(app: &App, series: &str, expected: f64) {
+/// Waits until the series has this value: a disconnect is noticed a moment later, and not always before the next
+/// request.
+async fn becomes(app: &TestApp, series: &str, expected: f64) {
     let reached = async {
         while value(app, series).await != Some(expected) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let waited = tokio::time::timeout(PATIENCE, reached).await;
+    let waited = tokio::time::timeout(WAIT_TIMEOUT, reached).await;
     assert!(waited.is_ok(), "{series} is never {expected}");
 }
 
@@ -46,11 +47,11 @@ const DELIVERED: &str = r#"smtp_check_checks_total{outcome="delivered",phase="",
 
 #[tokio::test]
 async fn checks_are_counted_by_how_they_ended() {
-    let app = App::start().await;
-    let polite = Smtpd::serve(Script::polite());
-    let strict = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 \"nobody\" {here}\r\n"));
+    let app = TestApp::start().await;
+    let compliant = SmtpServer::serve(Script::compliant());
+    let strict = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 \"nobody\" {here}\r\n"));
     assert_eq!(value(&app, DELIVERED).await, Some(0.0), "the zero before the first one");
-    app.check(check(polite.port())).await;
+    app.check(check(compliant.port())).await;
     app.check(check(strict.port())).await;
     app.check(check(strict.port())).await;
     let rejected = r#"smtp_check_checks_total{outcome="failed",phase="rcptto",kind="rejected"}"#;
@@ -60,15 +61,15 @@ async fn checks_are_counted_by_how_they_ended() {
         let series = format!("smtp_check_phase_duration_seconds_count{{phase=\"{phase}\"}}");
         assert_eq!(value(&app, &series).await, Some(count), "{phase}");
     }
-    // What a server says is a label nowhere: it could make a series of each answer.
+    // Server text is never a label: every reply could make a new series.
     assert!(!samples(&app).await.concat().contains("nobody"));
 }
 
 #[tokio::test]
 async fn a_live_check_is_counted_once() {
-    let app = App::start().await;
-    let polite = Smtpd::serve(Script::polite());
-    let Ok(mut events) = Events::of(&app, check(polite.port())).await else { panic!("no stream") };
+    let app = TestApp::start().await;
+    let compliant = SmtpServer::serve(Script::compliant());
+    let Ok(mut events) = Events::of(&app, check(compliant.port())).await else { panic!("no stream") };
     while events.next().await.is_some() {}
     assert_eq!(value(&app, DELIVERED).await, Some(1.0));
     assert_eq!(value(&app, "smtp_check_check_duration_seconds_count").await, Some(1.0));
@@ -77,10 +78,10 @@ async fn a_live_check_is_counted_once() {
 
 #[tokio::test]
 async fn a_check_is_in_flight_until_its_caller_hangs_up_and_then_abandoned() {
-    let app = App::start().await;
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let caller = app.hold(&check(silent.port())).await;
-    silent.connected(1).await;
+    let app = TestApp::start().await;
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let caller = app.start_check(check(silent.port())).await;
+    silent.wait_for_open(1).await;
     assert_eq!(value(&app, "smtp_check_checks_in_flight").await, Some(1.0));
     drop(caller);
     becomes(&app, "smtp_check_checks_abandoned_total", 1.0).await;
@@ -94,18 +95,15 @@ fn refused(reason: &str) -> String {
 #[tokio::test]
 async fn refusals_are_counted_by_reason() {
     for (reason, checks, checks_per_target) in [("overloaded", 1, 16), ("target_busy", 16, 1)] {
-        let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-        let mut house = House::default();
-        (house.limits.checks, house.limits.checks_per_target) = (checks, checks_per_target);
-        let app = house.open().await;
-        let _held = app.hold(&check(silent.port())).await;
-        silent.connected(1).await;
+        let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+        let app = TestApp::builder().max_checks(checks).max_checks_per_target(checks_per_target).start().await;
+        let _held = app.start_check(check(silent.port())).await;
+        silent.wait_for_open(1).await;
         assert_eq!(value(&app, &refused(reason)).await, Some(0.0));
         app.post(&check(silent.port())).await;
         assert_eq!(value(&app, &refused(reason)).await, Some(1.0));
     }
-    let access = AccessConfig { rate_limit: Some("1/h".parse().expect("a rate")), ..AccessConfig::default() };
-    let app = House { ports: vec![25], access, ..House::default() }.open().await;
+    let app = TestApp::builder().ports(&[25]).rate_limit("1/h").start().await;
     for _ in 0..3 {
         app.post(&check(26)).await;
     }
@@ -114,13 +112,11 @@ async fn refusals_are_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_to_connect_to_is_answered_and_counted_like_anybody() {
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let mut house = House::default();
-    house.server.max_connections = 1;
-    let app = house.open().await;
-    let held = app.hold(&check(silent.port())).await;
-    silent.connected(1).await;
+async fn requests_over_the_connection_limit_are_answered_and_counted() {
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let app = TestApp::builder().max_connections(1).start().await;
+    let held = app.start_check(check(silent.port())).await;
+    silent.wait_for_open(1).await;
     let answer = app.get("/docs/").await;
     assert_eq!((answer.status.as_u16(), answer.header("x-content-type-options")), (503, Some("nosniff")));
     assert_eq!(answer.json()["type"], "urn:smtp-check:problem:overloaded");
@@ -135,8 +131,8 @@ async fn who_finds_no_place_to_connect_to_is_answered_and_counted_like_anybody()
 }
 
 #[tokio::test]
-async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether_it_is_ready() {
-    let app = App::start().await;
+async fn shutdown_rejections_are_counted_without_readiness_probes() {
+    let app = TestApp::start().await;
     app.lifecycle.drain();
     assert_eq!(app.get("/readyz").await.status, 503);
     assert_eq!(app.post(&check(25)).await.status, 503);
@@ -144,11 +140,10 @@ async fn a_service_that_stops_counts_whom_it_turns_away_and_not_who_asks_whether
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_route_status_and_the_name_of_their_token() {
+async fn requests_are_counted_by_route_status_and_token_name() {
     // The digest of `open sesame`, as `sha256sum` prints it.
     let tokens = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
-    let tokens = Some(TokenStore::new(tokens.parse().expect("tokens")));
-    let app = House { access: AccessConfig { tokens, ..AccessConfig::default() }, ..House::default() }.open().await;
+    let app = TestApp::builder().tokens(TokenStore::new(tokens.parse().expect("tokens"))).start().await;
     assert_eq!(app.get("/metrics").await.status, 401);
     assert_eq!(app.get("/healthz").await.status, 200);
     let mut text = String::new();
@@ -172,7 +167,7 @@ async fn requests_are_counted_by_route_status_and_the_name_of_their_token() {
 
 #[tokio::test]
 async fn the_process_and_its_build_are_described() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let answer = app.get("/metrics").await;
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = String::from_utf8(answer.body.to_vec()).expect("UTF-8");

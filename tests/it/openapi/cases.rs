@@ -1,16 +1,16 @@
-//! Checks that end in every way, whose reports have every property between them.
+//! Checks with every outcome. Together their reports have every property.
 
 use super::*;
 
-/// A check of a server that follows this script, and what comes of it: outcome, and phase and kind of a failure.
+/// A check of a server with this script: outcome, and phase and kind of a failure.
 pub(super) type Case = (Script, Value, &'static str, &'static str, &'static str);
 
 pub(super) fn cases(ca: &Ca) -> Vec<Case> {
     let good = ca.issue(Leaf::for_name("localhost").and_name("127.0.0.1")).server_config();
     let expired = Leaf::for_name("mx.example.test").expired().self_signed().server_config();
-    let (plain, encrypted) = (Script::polite, || Script::polite().with_starttls(good.clone()));
-    let bad_certificate = || Script::polite().with_starttls(expired.clone());
-    let garbage_inside = Act::from("220 go\r\n").then(Act::garbage());
+    let (plain, encrypted) = (Script::compliant, || Script::compliant().with_starttls(good.clone()));
+    let bad_certificate = || Script::compliant().with_starttls(expired.clone());
+    let garbage_inside = Action::from("220 go\r\n").then(Action::garbage());
     let login = json!({
         "starttls": true, "transcript": true,
         "sasl_authentication": "login", "sasl_user": "probe", "sasl_password": "open sesame",
@@ -39,14 +39,14 @@ pub(super) fn cases(ca: &Ca) -> Vec<Case> {
         ),
         fails(plain().on(Step::MailFrom, "451\r\n"), json!({}), "mailfrom", "rejected"),
         fails(
-            plain().on(Step::RcptTo, Act::silence()),
+            plain().on(Step::RcptTo, Action::silence()),
             json!({"timeout_ms": 2000, "transcript": true}),
             "rcptto",
             "timeout",
         ),
-        fails(Script::new().greets(Act::silence()), json!({"timeout_ms": 2000}), "banner", "timeout"),
-        fails(Script::new().greets(Act::close()), json!({}), "banner", "closed"),
-        fails(Script::new().greets(Act::garbage()), json!({"transcript": true}), "banner", "protocol"),
+        fails(Script::new().with_greeting(Action::silence()), json!({"timeout_ms": 2000}), "banner", "timeout"),
+        fails(Script::new().with_greeting(Action::close()), json!({}), "banner", "closed"),
+        fails(Script::new().with_greeting(Action::garbage()), json!({"transcript": true}), "banner", "protocol"),
         fails(
             plain().on(Step::StartTls, garbage_inside),
             json!({"starttls": true, "transcript": true}),

@@ -1,4 +1,5 @@
-//! The PROXY header: its bytes for every parameter, its place in front of everything else, and servers that don't want it.
+//! The PROXY header: its bytes for every parameter, its place before everything else, and servers that do not expect
+//! it.
 
 use std::net::SocketAddr;
 
@@ -6,27 +7,27 @@ use proxy_header::{ParseConfig, ProxyHeader};
 use serde_json::{Value, json};
 
 use super::support::{
-    app::{App, failure, phases},
+    app::{TestApp, failure, phase_names},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Session, Smtpd, Step},
+    smtpd::{Action, Script, Session, SmtpServer, Step},
 };
 
 /// A check of a server at `at` that expects the header.
 async fn check_at(at: &str, parameters: &Value) -> (Value, Session) {
     let at: SocketAddr = at.parse().expect("an address");
-    let server = Smtpd::serve_at(at, Script::polite().expecting_proxy_header());
+    let server = SmtpServer::serve_at(at, Script::compliant().expecting_proxy_header());
     let mut all = json!({"port": server.port(), "target": at.ip().to_string(), "proxy_protocol": true});
     for (name, value) in parameters.as_object().expect("an object") {
         all[name] = value.clone();
     }
-    (App::start().await.check(all).await, server.next_session().await)
+    (TestApp::start().await.check(all).await, server.next_session().await)
 }
 
 const V4: &str = "127.0.0.1:0";
 const V6: &str = "[::1]:0";
 
 #[tokio::test]
-async fn a_line_of_version_1_is_exact() {
+async fn version_1_header_is_exact() {
     let long = "x".repeat(60);
     // `{client}` is the connection's own source port, `{port}` that of the check.
     for (at, parameters, line) in [
@@ -49,7 +50,7 @@ async fn a_line_of_version_1_is_exact() {
             json!({"proxy_source_address": "192.0.2.1", "proxy_source_port": 0, "proxy_dest_address": "192.0.2.2", "proxy_dest_port": 65535}),
             "PROXY TCP4 192.0.2.1 192.0.2.2 0 65535\r\n",
         ),
-        // Of the other family, in another form, no address at all: as written.
+        // An address of the other family, in another form, or no address at all: sent as given.
         (
             V6,
             json!({"proxy_source_address": "192.0.2.1", "proxy_dest_address": "2001:DB8::0007"}),
@@ -69,12 +70,12 @@ async fn a_line_of_version_1_is_exact() {
             .replace("{long}", &long);
         let header = session.proxy_header.expect("a header");
         assert_eq!(String::from_utf8_lossy(&header), line, "{parameters}");
-        assert_eq!(phases(&report)[..3], ["connect", "banner", "ehlo"]);
+        assert_eq!(phase_names(&report)[..3], ["connect", "banner", "ehlo"]);
     }
 }
 
 #[tokio::test]
-async fn a_header_of_version_2_is_understood_by_others() {
+async fn version_2_header_is_parsed_by_an_independent_parser() {
     for (at, parameters, source, destination) in [
         (V4, json!({}), "127.0.0.1:{client}", "127.0.0.1:{port}"),
         (V6, json!({"proxy_family": "TCP6"}), "[::1]:{client}", "[::1]:{port}"),
@@ -111,10 +112,10 @@ async fn a_header_of_version_2_is_understood_by_others() {
 
 #[tokio::test]
 async fn without_proxy_protocol_its_parameters_are_ignored() {
-    let server = Smtpd::serve(Script::polite());
+    let server = SmtpServer::serve(Script::compliant());
     let parameters =
         json!({"port": server.port(), "proxy_family": "TCP6", "proxy_source_address": "x", "proxy_version": 2});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     assert!(server.next_session().await.received.starts_with(b"EHLO"));
 }
@@ -123,13 +124,13 @@ async fn without_proxy_protocol_its_parameters_are_ignored() {
 async fn tcp4_has_no_form_for_an_ipv6_connection() {
     for version in [1, 2] {
         for (given, named) in [(None, "proxy_source_address"), (Some("192.0.2.1"), "proxy_dest_address")] {
-            let server = Smtpd::serve_at(V6.parse().expect("an address"), Script::polite());
+            let server = SmtpServer::serve_at(V6.parse().expect("an address"), Script::compliant());
             let mut parameters =
                 json!({"port": server.port(), "target": "::1", "proxy_protocol": true, "proxy_version": version});
             if let Some(given) = given {
                 parameters["proxy_source_address"] = json!(given);
             }
-            let report = App::start().await.check(parameters).await;
+            let report = TestApp::start().await.check(parameters).await;
             assert_eq!(failure(&report), ("proxy", "unsupported", false), "{report:#}");
             assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains(named)), "{report:#}");
             assert!(report["metrics"]["connect_time"].is_number(), "{report:#}");
@@ -139,11 +140,11 @@ async fn tcp4_has_no_form_for_an_ipv6_connection() {
 }
 
 #[tokio::test]
-async fn a_line_that_the_connection_makes_too_long_is_not_sent() {
-    let server = Smtpd::serve(Script::polite());
-    // 107 octets at the least, and more with the ports and addresses of any connection.
+async fn a_version_1_header_that_is_too_long_is_not_sent() {
+    let server = SmtpServer::serve(Script::compliant());
+    // At least 107 octets, and more with the ports and addresses of any connection.
     let parameters = json!({"port": server.port(), "proxy_protocol": true, "proxy_source_address": "x".repeat(78)});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(failure(&report), ("proxy", "unsupported", false), "{report:#}");
     assert!(report["failure"]["message"].as_str().is_some_and(|text| text.contains("proxy_source_address")));
     assert!(server.next_session().await.received.is_empty());
@@ -151,14 +152,14 @@ async fn a_line_that_the_connection_makes_too_long_is_not_sent() {
 
 #[tokio::test]
 async fn the_header_comes_before_tls() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
     for version in [1, 2] {
         for (parameter, script) in [
-            ("implicit_tls", Script::polite().with_implicit_tls(&identity)),
-            ("starttls", Script::polite().with_starttls(&identity)),
+            ("implicit_tls", Script::compliant().with_implicit_tls(&identity)),
+            ("starttls", Script::compliant().with_starttls(&identity)),
         ] {
-            let server = Smtpd::serve(script.expecting_proxy_header());
+            let server = SmtpServer::serve(script.expecting_proxy_header());
             let mut parameters = json!({"port": server.port(), "proxy_protocol": true, "proxy_version": version});
             parameters[parameter] = json!(true);
             let report = app.check(parameters).await;
@@ -169,7 +170,7 @@ async fn the_header_comes_before_tls() {
     }
 }
 
-/// The server's answer to the header, which it takes for a command.
+/// The reply to the header of a server that takes it for a command.
 const REFUSAL: &str = "500 5.5.2 Error: command not recognized\r\n";
 
 fn is_refused(report: &Value) {
@@ -183,89 +184,90 @@ fn is_refused(report: &Value) {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_the_header_for_a_command_is_told_from_one_that_refuses_ehlo() {
-    let app = App::start().await;
+async fn a_header_taken_for_a_command_is_not_reported_as_ehlo() {
+    let app = TestApp::start().await;
     let banner = "220 mx.test ESMTP\r\n";
     for (what, script) in [
-        ("a real server", Script::polite()),
-        ("at once, instead of a greeting", Script::polite().greets(REFUSAL)),
-        ("in one packet with the greeting", Script::polite().greets(format!("{banner}{REFUSAL}"))),
+        ("a real server", Script::compliant()),
+        ("at once, instead of a greeting", Script::compliant().with_greeting(REFUSAL)),
+        ("in one packet with the greeting", Script::compliant().with_greeting(format!("{banner}{REFUSAL}"))),
         (
             "once EHLO is written",
-            Script::new().greets(
-                Act::reply(banner)
-                    .then(Act::await_client())
-                    .then(Act::await_client())
-                    .then(Act::reply(format!("{REFUSAL}250 mx.test\r\n"))),
+            Script::new().with_greeting(
+                Action::reply(banner)
+                    .then(Action::wait_for_client())
+                    .then(Action::wait_for_client())
+                    .then(Action::reply(format!("{REFUSAL}250 mx.test\r\n"))),
             ),
         ),
     ] {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(report["failure"]["phase"], "proxy", "{what}: {report:#}");
         is_refused(&report);
-        assert!(server.next_session().await.said("QUIT") || what.starts_with("once"), "{what}");
+        assert!(server.next_session().await.has_command("QUIT") || what.starts_with("once"), "{what}");
     }
 }
 
 #[tokio::test]
-async fn garbage_behind_a_refusal_is_not_smtp() {
-    let app = App::start().await;
+async fn garbage_after_a_rejection_fails_as_protocol() {
+    let app = TestApp::start().await;
     for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
-        let server =
-            Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")));
+        let server = SmtpServer::serve(
+            Script::compliant().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")),
+        );
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(failure(&report), ("ehlo", "protocol", false), "{report:#}");
         assert_eq!(report["metrics"]["last_code"], 500);
-        assert!(!server.next_session().await.said("QUIT"), "{garbage}");
+        assert!(!server.next_session().await.has_command("QUIT"), "{garbage}");
     }
 }
 
 #[tokio::test]
-async fn a_refused_ehlo_behind_an_accepted_header_is_a_refused_ehlo() {
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
-    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+async fn rejected_ehlo_after_an_accepted_header_is_reported_as_ehlo() {
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, REFUSAL));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", false), "{report:#}");
-    assert!(server.next_session().await.said("QUIT"));
+    assert!(server.next_session().await.has_command("QUIT"));
 }
 
 #[tokio::test]
-async fn behind_421_there_is_nothing_to_wait_for() {
-    let refusal = Act::reply("421 4.3.2 Busy\r\n");
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header().on(Step::Ehlo, refusal));
-    let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+async fn no_wait_after_421() {
+    let refusal = Action::reply("421 4.3.2 Busy\r\n");
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().on(Step::Ehlo, refusal));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
     assert_eq!(failure(&report), ("ehlo", "rejected", true), "{report:#}");
     let duration = report["metrics"]["duration"].as_f64().expect("always there");
     assert!(duration < 1000.0, "{duration}");
 }
 
 #[tokio::test]
-async fn a_refused_greeting_behind_an_accepted_header_is_a_refused_greeting() {
+async fn rejected_banner_after_an_accepted_header_is_reported_as_banner() {
     for (reply, temporary) in [("554 5.3.2 No SMTP here\r\n", false), ("421 4.3.2 Busy\r\n", true)] {
-        let server = Smtpd::serve(Script::polite().expecting_proxy_header().greets(reply));
-        let report = App::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
+        let server = SmtpServer::serve(Script::compliant().expecting_proxy_header().with_greeting(reply));
+        let report = TestApp::start().await.check(json!({"port": server.port(), "proxy_protocol": true})).await;
         assert_eq!(failure(&report), ("banner", "rejected", temporary), "{report:#}");
     }
 }
 
 #[tokio::test]
-async fn a_refused_header_fails_a_check_of_the_greeting_alone() {
-    let app = App::start().await;
+async fn a_rejected_header_fails_a_check_with_stop_after_banner() {
+    let app = TestApp::start().await;
     for greeting in ["220 hi\r\n500 5.5.2 what\r\n", "500 5.5.2 what\r\n"] {
-        let server = Smtpd::serve(Script::polite().greets(greeting));
+        let server = SmtpServer::serve(Script::compliant().with_greeting(greeting));
         let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
         assert_eq!(failure(&report), ("proxy", "rejected", false), "{greeting:?}: {report:#}");
         assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(500), &json!("what")));
     }
-    // With the one refusal of the one line heard, the dialogue is in step.
-    let script = Script::polite().expecting_proxy_header().greets("220 hi\r\n500 5.5.2 what\r\n");
-    let server = Smtpd::serve(script);
+    // After the one error reply to the one line, the dialogue is in sync.
+    let script = Script::compliant().expecting_proxy_header().with_greeting("220 hi\r\n500 5.5.2 what\r\n");
+    let server = SmtpServer::serve(script);
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
-    assert_eq!(phases(&report), ["connect", "banner", "quit"]);
-    assert!(server.next_session().await.said("QUIT"));
-    // The refusal comes only when QUIT is written already, and QUIT's answer behind it.
-    let server = Smtpd::serve(Script::polite().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
+    assert_eq!(phase_names(&report), ["connect", "banner", "quit"]);
+    assert!(server.next_session().await.has_command("QUIT"));
+    // The error reply comes when QUIT is already sent, and the reply to QUIT after it.
+    let server = SmtpServer::serve(Script::compliant().on(Step::Quit, "500 5.5.2 what\r\n221 bye\r\n"));
     let report = app.check(json!({"port": server.port(), "proxy_protocol": true, "stop_after": "banner"})).await;
     assert_eq!(failure(&report), ("proxy", "rejected", false), "{report:#}");
 }

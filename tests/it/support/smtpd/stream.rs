@@ -1,4 +1,4 @@
-//! The bytes of one connection, in clear and inside TLS, recorded as they are read.
+//! The byte stream of one connection, without and inside TLS, recorded as it is read.
 
 use std::{io, net::Shutdown, sync::Arc, time::Duration};
 
@@ -12,23 +12,23 @@ use tokio_rustls::{LazyConfigAcceptor, rustls::ServerConfig, rustls::server::Acc
 
 use super::session::{End, Tls};
 
-/// No test sends more on one connection.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// Room made for each read: enough for a command, little enough for thousands of connections.
-const READ_AT_ONCE: usize = 4096;
-/// The longest PROXY header of version 1 (its specification, section 2.1), CR LF included.
-const LONGEST_PROXY_LINE: usize = 107;
+/// No test sends more on one connection, in octets.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Octets per read: enough for a command, and small enough for thousands of connections.
+const READ_SIZE: usize = 4096;
+/// The maximum size of a version 1 PROXY header (its specification, section 2.1), CR LF included.
+const MAX_PROXY_LINE_SIZE: usize = 107;
 const PROXY_V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// How long a closed connection is watched for the client's own end.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a closed connection is read, until the client closes too.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(super) struct RecordedStream {
     stream: Stream,
     /// Read and not yet consumed.
     buffer: Vec<u8>,
     pub(super) received: Vec<u8>,
-    /// An end that was met by looking ahead, kept for the next read.
+    /// An end that was found by `has_unread`, kept for the next read.
     met: Option<End>,
 }
 
@@ -39,9 +39,9 @@ enum Stream {
     Gone,
 }
 
-impl Wire {
+impl RecordedStream {
     pub(super) fn new(tcp: TcpStream) -> Self {
-        // A refusal would only make it slower.
+        // An error would only make it slower.
         let _ = tcp.set_nodelay(true);
         Self { stream: Stream::Plain(tcp), buffer: Vec::new(), received: Vec::new(), met: None }
     }
@@ -56,7 +56,7 @@ impl Wire {
         Ok(self.take(length))
     }
 
-    /// A message: all up to the DOT CR LF on a line of its own, which is consumed and not returned.
+    /// A message: everything before the line with only a dot, which is consumed and not returned.
     pub(super) async fn read_message(&mut self) -> Result<Vec<u8>, End> {
         const END: &[u8] = b"\r\n.\r\n";
         while self.buffer.len() < 3 {
@@ -72,15 +72,15 @@ impl Wire {
         Ok(message)
     }
 
-    /// A PROXY header of either version, taken off the record; none where something else comes. Reads not one byte beyond it: a
-    /// ClientHello may follow at once.
+    /// A PROXY header of either version, removed from the record; `None` if something else comes. Reads not one byte
+    /// more: a ClientHello can follow at once.
     pub(super) async fn read_proxy_header(&mut self) -> Result<Option<Vec<u8>>, End> {
         loop {
             self.fill_at_most(1).await?;
             let so_far = self.buffer.as_slice();
             let ended = if begins_alike(so_far, PROXY_V2_SIGNATURE) {
                 so_far.len() >= 16 && so_far.len() == 16 + usize::from(u16::from_be_bytes([so_far[14], so_far[15]]))
-            } else if begins_alike(so_far, b"PROXY ") && so_far.len() <= LONGEST_PROXY_LINE {
+            } else if begins_alike(so_far, b"PROXY ") && so_far.len() <= MAX_PROXY_LINE_SIZE {
                 so_far.ends_with(b"\r\n")
             } else {
                 return Ok(None);
@@ -92,7 +92,7 @@ impl Wire {
         }
     }
 
-    /// Waits for the client to say something, whatever it is, and forgets it.
+    /// Waits until the client sends something, and discards it.
     pub(super) async fn discard(&mut self) -> Result<(), End> {
         if self.buffer.is_empty() {
             self.fill().await?;
@@ -109,9 +109,9 @@ impl Wire {
         }
     }
 
-    /// Whether the client has sent something that nobody has read yet. Doesn't wait.
+    /// Whether the client has sent something that is not read yet. Does not wait.
     pub(super) async fn has_unread(&mut self) -> bool {
-        // The read is polled once before the time is looked at.
+        // `timeout` polls the read once before it looks at the time.
         if let Ok(Err(end)) = timeout(Duration::ZERO, self.fill()).await {
             self.met = Some(end);
         }
@@ -130,7 +130,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Goes over to TLS. `seen` learns what the client asked for even where the handshake fails.
+    /// Starts TLS. `seen` gets the server name even where the handshake fails.
     pub(super) async fn handshake(&mut self, config: Arc<ServerConfig>, seen: &mut Option<Tls>) -> Result<(), End> {
         let Stream::Plain(tcp) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(End::Tls("a script upgrades once".to_owned()));
@@ -144,7 +144,7 @@ impl Wire {
         Ok(())
     }
 
-    /// FIN, after a `close_notify` where one is due; what the client still sends until its own end is recorded.
+    /// FIN, inside TLS after a `close_notify`. What the client sends until its own end is recorded.
     pub(super) async fn close(&mut self) {
         let closing = async {
             match &mut self.stream {
@@ -152,19 +152,19 @@ impl Wire {
                 Stream::Tls(tls) => tls.shutdown().await?,
                 Stream::Gone => {}
             }
-            // Unread bytes would turn the FIN into a RST and take the last reply with them.
+            // Unread bytes would turn the FIN into a RST, and the last reply would be lost.
             self.read_to_end().await
         };
-        // However it ends, it has ended.
-        let _ = timeout(LINGER, closing).await;
+        // Every result is an end.
+        let _ = timeout(CLOSE_TIMEOUT, closing).await;
     }
 
-    /// FIN and nothing else.
-    pub(super) async fn cut(&mut self) {
+    /// FIN only.
+    pub(super) async fn fin(&mut self) {
         if let Some(tcp) = self.tcp() {
             let _ = SockRef::from(tcp).shutdown(Shutdown::Write);
         }
-        let _ = timeout(LINGER, self.read_to_end()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.read_to_end()).await;
     }
 
     /// RST.
@@ -183,7 +183,7 @@ impl Wire {
         }
     }
 
-    /// Reads until `pattern` has come; how many bytes that makes, it included.
+    /// Reads until `pattern` has come, and returns the number of bytes up to its end.
     async fn find(&mut self, pattern: &[u8]) -> Result<usize, End> {
         let mut searched = 0;
         loop {
@@ -202,7 +202,7 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> Result<(), End> {
-        self.fill_at_most(READ_AT_ONCE).await
+        self.fill_at_most(READ_SIZE).await
     }
 
     async fn fill_at_most(&mut self, bytes: usize) -> Result<(), End> {
@@ -220,13 +220,13 @@ impl Wire {
         self.received.extend_from_slice(&self.buffer[before..]);
         match self.buffer.len() {
             length if length == before => Err(End::Eof),
-            _ if self.received.len() > MOST_BYTES => Err(End::Limit),
+            _ if self.received.len() > MAX_BYTES => Err(End::Limit),
             _ => Ok(()),
         }
     }
 }
 
-/// Whether one of them is the beginning of the other.
+/// Whether one of them is a prefix of the other.
 fn begins_alike(one: &[u8], other: &[u8]) -> bool {
     one.iter().zip(other).all(|(left, right)| left == right)
 }

@@ -1,19 +1,19 @@
-//! What holds for every door: problems for whatever fails, tokens, methods, headers.
+//! What all routes have in common: problem documents, tokens, methods, headers.
 
 use axum::http::{Method, Request, request::Builder};
 use serde_json::{Value, json};
-use smtp_check::http::{AccessConfig, TokenStore};
+use smtp_check::http::TokenStore;
 
 use super::support::{
-    app::{Answer, App, House, phases},
-    smtpd::{Act, Script, Smtpd, Step},
+    app::{TestApp, TestResponse, phase_names},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// The digest of `open sesame`, as `sha256sum` prints it.
 const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 
-/// Every door, and the one method that each has.
-const DOORS: [(Method, &str); 9] = [
+/// Every route and its method.
+const ROUTES: [(Method, &str); 9] = [
     (Method::POST, "/v1/checks/smtp"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),
@@ -25,8 +25,8 @@ const DOORS: [(Method, &str); 9] = [
     (Method::GET, "/docs/swagger-ui.css"),
 ];
 
-/// Paths that are no doors, though some look like one.
-const NO_DOORS: [&str; 12] = [
+/// Paths that are no routes, although some look like one.
+const UNKNOWN_PATHS: [&str; 12] = [
     "/console",
     "/v1",
     "/v1/checks",
@@ -41,22 +41,20 @@ const NO_DOORS: [&str; 12] = [
     "/favicon.ico",
 ];
 
-/// A house that asks for a token.
-fn guarded() -> House {
-    let tokens = TokenStore::new(TOKENS.parse().expect("tokens"));
-    House { access: AccessConfig { tokens: Some(tokens), ..AccessConfig::default() }, ..House::default() }
+async fn with_tokens() -> TestApp {
+    TestApp::builder().tokens(TokenStore::new(TOKENS.parse().expect("tokens"))).start().await
 }
 
 fn request(method: Method, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header("host", "test")
 }
 
-async fn answer(app: &App, request: Builder) -> Answer {
+async fn answer(app: &TestApp, request: Builder) -> TestResponse {
     app.send(request.body(Default::default()).expect("a request")).await
 }
 
 #[track_caller]
-fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
+fn assert_problem(answer: &TestResponse, status: u16, slug: &str) -> Value {
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -73,9 +71,9 @@ fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_no_door_is_a_404_whatever_the_method() {
-    let app = App::start().await;
-    for path in NO_DOORS {
+async fn an_unknown_path_is_404_with_every_method() {
+    let app = TestApp::start().await;
+    for path in UNKNOWN_PATHS {
         for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
             if method != Method::GET && path.starts_with("/docs/") {
                 continue;
@@ -86,9 +84,9 @@ async fn what_is_no_door_is_a_404_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn another_method_is_a_405_that_names_the_one() {
-    let app = App::start().await;
-    for (own, path) in DOORS {
+async fn a_wrong_method_is_405_with_allow() {
+    let app = TestApp::start().await;
+    for (own, path) in ROUTES {
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
             let answer = answer(&app, request(method.clone(), path)).await;
             if method == own {
@@ -104,8 +102,8 @@ async fn another_method_is_a_405_that_names_the_one() {
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let app = App::start().await;
-    for (_, path) in DOORS.iter().filter(|(method, _)| method == Method::GET) {
+    let app = TestApp::start().await;
+    for (_, path) in ROUTES.iter().filter(|(method, _)| method == Method::GET) {
         let (get, head) = (app.get(path).await, answer(&app, request(Method::HEAD, path)).await);
         assert_eq!((head.status, head.header("content-type")), (get.status, get.header("content-type")), "{path}");
         assert!(head.body.is_empty(), "{path}");
@@ -115,9 +113,9 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn without_a_token_only_three_doors_are_open() {
-    let app = guarded().open().await;
-    for (method, path) in DOORS {
+async fn without_a_token_only_three_routes_are_open() {
+    let app = with_tokens().await;
+    for (method, path) in ROUTES {
         let open = ["/healthz", "/readyz", "/version"].contains(&path);
         for wrong in [None, Some("Bearer open sesam"), Some("Basic b3Blbjpz"), Some("Bearer"), Some("open sesame")] {
             let mut request = request(method.clone(), path);
@@ -136,11 +134,11 @@ async fn without_a_token_only_three_doors_are_open() {
         let right = answer(&app, request(method, path).header("authorization", "Bearer open sesame")).await;
         assert_ne!(right.status, 401, "{path}");
     }
-    // Nobody learns without a token what there is: neither by the status nor by the method.
-    for path in NO_DOORS {
+    // Without a token neither status nor method shows which routes exist.
+    for path in UNKNOWN_PATHS {
         assert_problem(&app.get(path).await, 401, "unauthorized");
     }
-    for (_, path) in DOORS.iter().filter(|(_, path)| !["/healthz", "/readyz", "/version"].contains(path)) {
+    for (_, path) in ROUTES.iter().filter(|(_, path)| !["/healthz", "/readyz", "/version"].contains(path)) {
         let refused = answer(&app, request(Method::PATCH, path)).await;
         assert_problem(&refused, 401, "unauthorized");
         assert_eq!(refused.header("allow"), None);
@@ -148,9 +146,9 @@ async fn without_a_token_only_three_doors_are_open() {
 }
 
 #[tokio::test]
-async fn a_check_without_a_token_connects_to_nobody() {
-    let app = guarded().open().await;
-    let server = Smtpd::serve(Script::polite());
+async fn a_check_without_a_token_connects_to_no_server() {
+    let app = with_tokens().await;
+    let server = SmtpServer::serve(Script::compliant());
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port(), "stop_after": "ehlo"});
     assert_problem(&app.post(&check).await, 401, "unauthorized");
     let request = request(Method::POST, "/v1/checks/smtp")
@@ -158,15 +156,14 @@ async fn a_check_without_a_token_connects_to_nobody() {
         .header("authorization", "Bearer open sesame");
     let answer = app.send(request.body(check.to_string().into()).expect("a request")).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["outcome"]), (200, &json!("completed")));
-    assert_eq!((server.ended(1).await.len(), server.connections()), (1, 1));
+    assert_eq!((server.wait_for_sessions(1).await.len(), server.connections()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_forbidden_target_is_a_403_and_nobody_is_connected_to() {
-    let server = Smtpd::serve(Script::polite());
-    let nets = vec!["127.0.0.0/8".parse().expect("a network")];
-    let by_address = House { deny: nets, ..House::default() }.open().await;
-    let by_port = House { ports: vec![25], ..House::default() }.open().await;
+async fn a_forbidden_target_is_403_without_a_connection() {
+    let server = SmtpServer::serve(Script::compliant());
+    let by_address = TestApp::builder().deny(&["127.0.0.0/8"]).start().await;
+    let by_port = TestApp::builder().ports(&[25]).start().await;
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()});
     for app in [by_address, by_port] {
         assert_problem(&app.post(&check).await, 403, "target-forbidden");
@@ -175,34 +172,32 @@ async fn a_forbidden_target_is_a_403_and_nobody_is_connected_to() {
 }
 
 #[tokio::test]
-async fn one_check_too_many_is_told_when_to_come_back() {
+async fn a_check_over_the_limit_gets_retry_after() {
     for (slug, status, checks, checks_per_target) in [("overloaded", 503, 2, 16), ("target-busy", 429, 16, 2)] {
-        let mut house = House::default();
-        (house.limits.checks, house.limits.checks_per_target) = (checks, checks_per_target);
-        let app = house.open().await;
-        let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+        let app = TestApp::builder().max_checks(checks).max_checks_per_target(checks_per_target).start().await;
+        let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
         let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 60_000});
-        let (first, second) = (app.hold(&check).await, app.hold(&check).await);
-        silent.connected(2).await;
+        let (first, second) = (app.start_check(check.clone()).await, app.start_check(check.clone()).await);
+        silent.wait_for_open(2).await;
         let refused = app.post(&check).await;
         assert_problem(&refused, status, slug);
         assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok()).is_some_and(|s| s > 0));
         assert_eq!(app.get("/readyz").await.status, 200, "busy is not away");
 
-        // A place is free again as soon as its caller has gone.
+        // The slot is released as soon as the client disconnects.
         drop(first);
-        silent.ended(1).await;
-        let third = app.hold(&check).await;
-        silent.connected(2).await;
+        silent.wait_for_sessions(1).await;
+        let third = app.start_check(check.clone()).await;
+        silent.wait_for_open(2).await;
         assert_eq!(silent.connections(), 3, "{slug}");
         drop((second, third));
     }
 }
 
 #[tokio::test]
-async fn a_report_carries_its_phases_in_server_timing() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
+async fn server_timing_has_every_phase() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "550 5.1.1 nobody\r\n"));
     let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/json")));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
@@ -221,13 +216,13 @@ async fn a_report_carries_its_phases_in_server_timing() {
         .map(|phase| (phase["name"].as_str().expect("a name").to_owned(), phase["time_ms"].as_f64().expect("ended")))
         .collect();
     assert_eq!(told, measured);
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "quit"]);
 }
 
 #[tokio::test]
-async fn a_phase_that_never_ended_is_in_no_server_timing() {
-    let app = App::start().await;
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
+async fn an_unfinished_phase_is_not_in_server_timing() {
+    let app = TestApp::start().await;
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
     let check = json!({"to": "a@example.test", "target": "127.0.0.1", "port": silent.port(), "timeout_ms": 1000});
     let answer = app.post(&check).await;
     let timing = answer.header("server-timing").expect("a header");
@@ -235,7 +230,7 @@ async fn a_phase_that_never_ended_is_in_no_server_timing() {
 }
 
 #[tokio::test]
-async fn the_version_is_the_programs_own() {
-    let version = App::start().await.get("/version").await.json();
+async fn version_is_the_one_of_the_program() {
+    let version = TestApp::start().await.get("/version").await.json();
     assert_eq!((&version["name"], &version["version"]), (&json!("smtp-check"), &json!(env!("CARGO_PKG_VERSION"))));
 }

@@ -1,4 +1,4 @@
-//! Servers that spoil the TLS handshake, or the session.
+//! Servers that break the TLS handshake or the TLS session.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::support::{app::House, scratch::Scratch};
+use crate::support::temp_dir::TempDir;
 
 /// `handshake_failure`, and `protocol_version`, as fatal alerts (RFC 8446, section 6).
 const NO_COMMON_SUITE: &[u8] = b"\x15\x03\x01\x00\x02\x02\x28";
@@ -15,24 +15,24 @@ const NO_COMMON_VERSION: &[u8] = b"\x15\x03\x01\x00\x02\x02\x46";
 /// A record of application data without any data.
 const EMPTY_RECORD: &[u8] = b"\x17\x03\x03\x00\x00";
 
-/// Instead of a ServerHello: an act, and how the check fails by it.
-fn instead_of_hello() -> Vec<(Act, &'static str, bool)> {
+/// Actions in place of a ServerHello, and the failure of the check.
+fn instead_of_hello() -> Vec<(Action, &'static str, bool)> {
     vec![
-        (Act::garbage(), "tls", false),
-        (Act::reply("250 injected\r\n"), "tls", false),
-        (Act::endless_line("\x16\x03\x03"), "tls", false),
-        (Act::reply(EMPTY_RECORD.repeat(100_000)), "tls", false),
-        (Act::reply(NO_COMMON_SUITE), "tls", false),
-        (Act::reply(NO_COMMON_VERSION), "tls", false),
-        (Act::close(), "closed", true),
-        (Act::cut(), "closed", true),
-        (Act::reset(), "closed", true),
-        (Act::silence(), "timeout", true),
-        (Act::reply("\x16\x03\x03\x40").then(Act::silence()), "timeout", true),
+        (Action::garbage(), "tls", false),
+        (Action::reply("250 injected\r\n"), "tls", false),
+        (Action::endless_line("\x16\x03\x03"), "tls", false),
+        (Action::reply(EMPTY_RECORD.repeat(100_000)), "tls", false),
+        (Action::reply(NO_COMMON_SUITE), "tls", false),
+        (Action::reply(NO_COMMON_VERSION), "tls", false),
+        (Action::close(), "closed", true),
+        (Action::fin(), "closed", true),
+        (Action::reset(), "closed", true),
+        (Action::silence(), "timeout", true),
+        (Action::reply("\x16\x03\x03\x40").then(Action::silence()), "timeout", true),
     ]
 }
 
-/// The handshake failed; who was answered has a time, who was left alone has none.
+/// The handshake failed; a phase with an answer has a time, one without has none.
 fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&str], open: &[&str]) {
     assert_eq!(failure(report), ("tls", kind, temporary), "{report:#}");
     let answered = kind == "tls";
@@ -41,7 +41,7 @@ fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&s
     if !answered {
         names.push("tls");
     }
-    assert_eq!(phases(report), names, "{report:#}");
+    assert_eq!(phase_names(report), names, "{report:#}");
     for phase in &report["phases"].as_array().expect("an array")[before.len()..] {
         assert_eq!(phase["ok"], false, "{report:#}");
         assert_eq!(phase["time_ms"].is_number(), answered && phase["name"] == "tls", "{report:#}");
@@ -55,13 +55,13 @@ fn assert_no_handshake(report: &Value, kind: &str, temporary: bool, before: &[&s
 }
 
 #[tokio::test]
-async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
-    let app = App::start().await;
+async fn a_bad_handshake_after_starttls_fails_as_tls() {
+    let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
-        let act = Act::reply("220 go\r\n").then(Act::await_client()).then(act);
+        let act = Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act);
         let mut check = every_phase();
         check["timeout_ms"] = 2000.into();
-        let (report, session) = met(&app, Script::polite().on(Step::StartTls, act), check).await;
+        let (report, session) = run_check(&app, Script::compliant().on(Step::StartTls, act), check).await;
         assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
         assert_eq!(report["metrics"]["last_cmd"], "starttls");
         assert_eq!(report["metrics"]["last_code"], 220);
@@ -70,24 +70,23 @@ async fn a_handshake_behind_starttls_that_is_no_handshake_fails_as_tls() {
 }
 
 #[tokio::test]
-async fn an_implicit_handshake_that_is_no_handshake_fails_as_tls() {
-    let app = App::start().await;
+async fn a_bad_implicit_tls_handshake_fails_as_tls() {
+    let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
-        let script = Script::new().greets(Act::await_client().then(act));
-        let (report, _) = met(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
+        let script = Script::new().with_greeting(Action::wait_for_client().then(act));
+        let (report, _) = run_check(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
         assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_in_clear_text_on_a_tls_port_fails_as_tls() {
+async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
     const TRIES: usize = 50;
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    // It greets as fast as it can. Whether the greeting is there before our handshake begins is a matter of luck, and the report is
-    // the same.
+    // It is chance whether the greeting arrives before our handshake begins, and the report is the same.
     let server = thread::spawn(move || {
         let greet = || {
             let (mut tcp, _) = listener.accept()?;
@@ -109,14 +108,14 @@ async fn a_server_in_clear_text_on_a_tls_port_fails_as_tls() {
 }
 
 #[tokio::test]
-async fn bytes_injected_behind_the_starttls_answer_end_the_check() {
-    let app = App::start().await;
+async fn bytes_injected_after_the_starttls_reply_end_the_check() {
+    let app = TestApp::start().await;
     let identity = identity();
     for injected in ["250 injected\r\n", "250-half", "\n", "x"] {
-        let act = Act::reply(format!("220 go\r\n{injected}")).then_tls(&identity);
-        let (report, session) = met(&app, polite(&identity).on(Step::StartTls, act), every_phase()).await;
+        let act = Action::reply(format!("220 go\r\n{injected}")).then_tls(&identity);
+        let (report, session) = run_check(&app, compliant(&identity).on(Step::StartTls, act), every_phase()).await;
         assert_eq!(failure(&report), ("starttls", "protocol", false), "{report:#}");
-        assert_eq!(phases(&report), ORDER[..4]);
+        assert_eq!(phase_names(&report), ORDER[..4]);
         let starttls = &report["phases"][3];
         assert_eq!((&starttls["ok"], &starttls["code"]), (&json!(false), &json!(220)), "{report:#}");
         assert!(report["metrics"]["starttls_time"].is_number() && report["metrics"].get("tls_time").is_none());
@@ -126,18 +125,18 @@ async fn bytes_injected_behind_the_starttls_answer_end_the_check() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_by_close_notify_between_two_commands_is_closed() {
-    let app = App::start().await;
-    for end in [Act::close(), Act::cut()] {
+async fn close_notify_between_two_commands_fails_as_closed() {
+    let app = TestApp::start().await;
+    for end in [Action::close(), Action::fin()] {
         let identity = identity();
         let script =
-            Script::polite().with_implicit_tls(&identity).on(Step::Ehlo, Act::reply("250 mx.test\r\n").then(end));
-        let (report, session) = met(&app, script, json!({"implicit_tls": true})).await;
+            Script::compliant().with_implicit_tls(&identity).on(Step::Ehlo, Action::reply("250 mx.test\r\n").then(end));
+        let (report, session) = run_check(&app, script, json!({"implicit_tls": true})).await;
         assert_eq!(failure(&report), ("mailfrom", "closed", true), "{report:#}");
-        assert_eq!(phases(&report), ["connect", "tls", "banner", "ehlo", "mailfrom"]);
+        assert_eq!(phase_names(&report), ["connect", "tls", "banner", "ehlo", "mailfrom"]);
         assert!(report["tls"]["version"].is_string() && report["metrics"]["ehlo_time"].is_number());
         assert_eq!(report["capabilities"], json!({"before_tls": null, "after_tls": {}}));
-        assert!(!session.said("QUIT"));
+        assert!(!session.has_command("QUIT"));
     }
 }
 
@@ -145,12 +144,12 @@ async fn a_session_that_ends_by_close_notify_between_two_commands_is_closed() {
 struct OpensslServer {
     child: Child,
     port: u16,
-    _files: Scratch,
+    _files: TempDir,
 }
 
 impl OpensslServer {
     fn start(identity: &Identity, arguments: &[&str]) -> Self {
-        let files = Scratch::new();
+        let files = TempDir::new();
         identity.write_pem(files.path());
         let mut child = Command::new("openssl")
             .args(["s_server", "-accept", "127.0.0.1:0", "-cert", "chain.pem", "-key", "key.pem"])
@@ -178,18 +177,18 @@ impl Drop for OpensslServer {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_only_tls_1_1_is_told_so() {
+async fn a_server_with_only_tls_1_1_is_reported() {
     let server = OpensslServer::start(&identity(), &["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"]);
-    let report = App::start().await.check(json!({"implicit_tls": true, "port": server.port})).await;
+    let report = TestApp::start().await.check(json!({"implicit_tls": true, "port": server.port})).await;
     assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
     let message = report["failure"]["message"].as_str().expect("a text");
     assert!(message.contains("too old") && message.contains("TLS 1.2"), "{message}");
 }
 
 #[tokio::test]
-async fn what_is_known_of_a_server_that_wants_a_client_certificate_is_reported() {
+async fn a_server_that_requires_a_client_certificate_is_reported() {
     let ca = Ca::new("Test CA");
-    let app = House::default().trusting(&ca).open().await;
+    let app = TestApp::builder().trust(&ca).start().await;
     let arguments = ["-tls1_2", "-Verify", "1"];
     let server = OpensslServer::start(&ca.issue(Leaf::for_name("mx.test")), &arguments);
     let parameters = json!({"implicit_tls": true, "port": server.port, "tls_server_name": "mx.test"});

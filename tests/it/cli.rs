@@ -1,4 +1,4 @@
-//! The program as a user starts it: exit codes, the layers of its settings, and how it ends.
+//! The program as a user starts it: exit codes, sources of settings, and shutdown.
 
 use std::{
     io::{Read, Write},
@@ -9,20 +9,20 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    temp_dir::TempDir,
 };
 
 #[test]
-fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
-    let scratch = Scratch::new();
+fn a_bad_setting_of_any_source_stops_the_start() {
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"max_checks = 0");
     let tokens = scratch.write("tokens", b"hunter2");
-    // What `printf "$UNSET" | sha256sum` says.
+    // SHA-256 of the empty string.
     let of_nothing = format!("one:{}\n", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     let open_to_all = scratch.write("open", of_nothing.as_bytes());
     let pem = scratch.write("ca.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    // A port that is taken: whoever got as far as to bind it would complain about that.
+    // A port in use: a program that gets as far as binding it would complain about the port.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = format!("--listen={}", taken.local_addr().expect("bound"));
     let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
@@ -49,7 +49,7 @@ fn a_bad_setting_of_any_layer_is_named_and_nothing_starts() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_port_in_use_stops_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     let output = program(&["--listen", &address]).output().expect("the program starts");
@@ -58,14 +58,14 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
-    let scratch = Scratch::new();
+fn flags_override_the_environment_and_the_environment_overrides_the_file() {
+    let scratch = TempDir::new();
     let file = scratch.write("settings.toml", b"listen = '127.0.0.3:0'\nlog_format = 'json'\n");
     let listening_on = |flag: Option<&str>, variable: Option<&str>| {
         let mut command = program(&["--config", file.to_str().expect("UTF-8")]);
         command.args(flag.map(|address| format!("--listen={address}")));
         command.envs(variable.map(|address| ("SMTP_CHECK_LISTEN", address)));
-        Served::start(command).address.ip().to_string()
+        ServiceProcess::start(command).address.ip().to_string()
     };
     assert_eq!(listening_on(None, None), "127.0.0.3");
     assert_eq!(listening_on(None, Some("127.0.0.2:0")), "127.0.0.2");
@@ -73,32 +73,32 @@ fn the_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 }
 
 #[test]
-fn an_idle_service_ends_with_code_0_at_once() {
+fn an_idle_service_exits_with_code_0_at_once() {
     for signal in ["TERM", "INT"] {
-        let served = Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
+        let served = ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
         assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
         served.signal(signal);
-        served.logged("shutting down");
+        served.wait_for_log("shutting down");
         assert_eq!(served.end(), 0, "{signal}");
     }
 }
 
 #[test]
-fn the_log_tells_who_asked_and_never_the_token() {
-    let scratch = Scratch::new();
+fn the_log_has_the_name_of_the_token_and_never_the_token() {
+    let scratch = TempDir::new();
     let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let mut command = program(&["--listen", "127.0.0.1:0", "--tokens-file", tokens.to_str().expect("UTF-8")]);
     command.env("RUST_LOG", "trace");
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
 
     let refused = served.get("/openapi.json", "Authorization: Bearer alphabet\r\n");
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     assert!(served.get("/openapi.json?secret=alpha", "Authorization: Bearer alpha\r\n").starts_with("HTTP/1.1 200 "));
     served.signal("TERM");
     let mut answered = Vec::new();
-    // The channel ends with the program's stderr.
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    // The channel ends when the program closes stderr.
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         assert!(!line.contains("alpha"), "{line}");
         let line: Value = serde_json::from_str(&line).expect("JSON");
         if line["message"] == "answered" {
@@ -111,7 +111,7 @@ fn the_log_tells_who_asked_and_never_the_token() {
 
 #[test]
 fn healthcheck_tells_whether_the_service_is_alive() {
-    let served = Served::start(program(&["--listen", "127.0.0.1:0"]));
+    let served = ServiceProcess::start(program(&["--listen", "127.0.0.1:0"]));
     let address = served.address.to_string();
     let healthcheck = || program(&["healthcheck", "--listen", &address]).output().expect("the program starts");
     let alive = healthcheck();
@@ -133,7 +133,7 @@ fn openapi_prints_the_document_in_the_repository() {
 }
 
 #[test]
-fn run_names_every_bad_parameter_by_its_flag() {
+fn run_reports_every_invalid_parameter_by_its_flag() {
     let output = program(&["run", "--port", "0", "--timeout-ms", "-1", "--from", "nobody"])
         .output()
         .expect("the program starts");
@@ -163,11 +163,11 @@ fn run_refuses_a_forbidden_target() {
     assert!(stderr(&output).trim_end().ends_with("(allow it with --target-allow-host)"), "{}", stderr(&output));
 }
 
-/// The demo, what it has printed, and where its mail server listens.
-fn demo(scratch: &Scratch) -> (Served, String, String) {
+/// The demo, its output, and the address of its mail server.
+fn demo(scratch: &TempDir) -> (ServiceProcess, String, String) {
     let printed = scratch.write("printed", b"");
     let stdout = std::fs::File::create(&printed).expect("writable");
-    let served = Served::start_printing_to(program(&["demo", "--listen", "127.0.0.1:0"]), stdout.into());
+    let served = ServiceProcess::start_printing_to(program(&["demo", "--listen", "127.0.0.1:0"]), stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let report = printed.split("\n\n").find(|part| part.starts_with('{')).expect("a report");
     let report: Value = serde_json::from_str(report).expect("JSON");
@@ -177,13 +177,13 @@ fn demo(scratch: &Scratch) -> (Served, String, String) {
 
 #[test]
 fn the_demo_prints_a_request_that_works() {
-    let (served, printed, _) = demo(&Scratch::new());
+    let (served, printed, _) = demo(&TempDir::new());
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
     let body = line.split('\'').rfind(|part| part.starts_with('{')).expect("a body");
     assert!(line.contains(&format!("http://{}/v1/checks/smtp", served.address)), "{line}");
 
     let mut caller = TcpStream::connect(served.address).expect("it listens");
-    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
+    caller.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
     let header = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json";
     write!(caller, "POST /v1/checks/smtp HTTP/1.1\r\n{header}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .expect("sent");
@@ -196,8 +196,8 @@ fn the_demo_prints_a_request_that_works() {
 }
 
 #[test]
-fn run_ends_with_the_outcome_of_the_check() {
-    let (_served, _, port) = demo(&Scratch::new());
+fn run_exits_with_the_outcome_of_the_check() {
+    let (_served, _, port) = demo(&TempDir::new());
     let run = |arguments: &[&str], password: Option<&str>| {
         let mut command = program(&["run", "--target", "127.0.0.1", "--port", &port]);
         command.args(arguments).envs(password.map(|password| ("SMTP_CHECK_SASL_PASSWORD", password)));

@@ -1,4 +1,4 @@
-//! A check that is told live: each phase the moment that it ends, and then the report.
+//! Live checks by server-sent events: each phase when it ends, and then the report.
 
 use std::io::Read;
 
@@ -16,19 +16,19 @@ use tokio::{
 };
 
 use super::support::{
-    app::{App, House, failure, filled_in, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, failure, phase_names, with_defaults},
+    dns::{DnsServer, Zone},
     events::{Events, named, report_of},
     pki::{Ca, Leaf},
-    program::{PATIENCE, Served, program},
-    smtpd::{Act, End, Gate, Script, Smtpd, Step},
+    program::{ServiceProcess, WAIT_TIMEOUT, program},
+    smtpd::{Action, End, Gate, Script, SmtpServer, Step},
 };
 
-async fn events(app: &App, parameters: Value) -> Events {
+async fn events(app: &TestApp, parameters: Value) -> Events {
     Events::of(app, parameters).await.unwrap_or_else(|answer| panic!("no stream: {answer:?}"))
 }
 
-/// The next event: its name, and the name of the phase that it is about.
+/// The next event: its name, and the phase that it is about.
 async fn next(events: &mut Events) -> (String, String) {
     let (name, data) = events.next().await.expect("one more event");
     (name, data["name"].as_str().expect("of a phase").to_owned())
@@ -40,7 +40,7 @@ fn said(name: &str, phase: &str) -> (String, String) {
 
 #[tokio::test]
 async fn phases_arrive_one_by_one() {
-    let app = App::start().await;
+    let app = TestApp::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let mut live = events(&app, json!({"port": port, "stop_after": "mailfrom"})).await;
@@ -51,7 +51,7 @@ async fn phases_arrive_one_by_one() {
     let mut server = BufReader::new(server);
     assert_eq!(next(&mut live).await, said("begin", "connect"));
     assert_eq!(next(&mut live).await, said("phase", "connect"));
-    // Nothing is answered before the event of the phase in front of it was seen.
+    // The server answers only after the event of the previous phase was received.
     let mut line = String::new();
     for (phase, command, reply) in [
         ("banner", "", "220 mx.test ESMTP"),
@@ -62,7 +62,7 @@ async fn phases_arrive_one_by_one() {
         assert_eq!(next(&mut live).await, said("begin", phase));
         if !command.is_empty() {
             line.clear();
-            timeout(PATIENCE, server.read_line(&mut line)).await.expect("in time").expect("a command");
+            timeout(WAIT_TIMEOUT, server.read_line(&mut line)).await.expect("in time").expect("a command");
             assert!(line.starts_with(command), "{line}");
         }
         server.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the check reads");
@@ -70,34 +70,38 @@ async fn phases_arrive_one_by_one() {
     }
     let (name, report) = live.next().await.expect("the report");
     assert_eq!((name.as_str(), &report["outcome"]), ("report", &json!("completed")));
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "quit"]);
     assert_eq!(live.next().await, None);
 }
 
-/// However a check ends, the phases that were told are those of the report, and the report has the form of the one in JSON.
+/// However a check ends, its phase events are the phases of the report, and the report has the same form as in JSON.
 #[tokio::test]
-async fn what_is_told_is_what_is_reported() {
+async fn phase_events_match_the_report() {
     let ca = Ca::new("Test CA");
     let identity = || ca.issue(Leaf::for_name("mx.test"));
-    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()).nxdomain("nowhere.test"));
-    let app = House::default().asking(dns.addr()).open().await;
-    let injection = Act::reply("220 go\r\n250 injected\r\n");
-    let encrypted = || Script::polite().with_starttls(identity());
+    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 1].into()).nxdomain("nowhere.test"));
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
+    let injection = Action::reply("220 go\r\n250 injected\r\n");
+    let encrypted = || Script::compliant().with_starttls(identity());
     let all = [
         (encrypted(), json!({"starttls": true, "target": "mx.test", "transcript": true}), ""),
         (encrypted().on(Step::StartTls, injection), json!({"starttls": true}), "starttls"),
         (encrypted(), json!({"starttls": true, "tls_verify": "require"}), "tls"),
-        (Script::polite().with_implicit_tls(identity()), json!({"implicit_tls": true}), ""),
-        (Script::polite().with_implicit_tls(identity()), json!({"implicit_tls": true, "tls_verify": "require"}), "tls"),
-        (Script::polite(), json!({"implicit_tls": true}), "tls"),
-        (Script::polite().on(Step::RcptTo, "550 5.1.1 no\r\n"), json!({}), "rcptto"),
-        (Script::polite().on(Step::Ehlo, Act::silence()), json!({"timeout_ms": 2000}), "ehlo"),
-        (Script::polite().on(Step::Data, Act::close()), json!({}), "data"),
-        (Script::polite().on(Step::Quit, Act::reset()), json!({}), ""),
-        (Script::polite(), json!({"target": "nowhere.test"}), "dns"),
+        (Script::compliant().with_implicit_tls(identity()), json!({"implicit_tls": true}), ""),
+        (
+            Script::compliant().with_implicit_tls(identity()),
+            json!({"implicit_tls": true, "tls_verify": "require"}),
+            "tls",
+        ),
+        (Script::compliant(), json!({"implicit_tls": true}), "tls"),
+        (Script::compliant().on(Step::RcptTo, "550 5.1.1 no\r\n"), json!({}), "rcptto"),
+        (Script::compliant().on(Step::Ehlo, Action::silence()), json!({"timeout_ms": 2000}), "ehlo"),
+        (Script::compliant().on(Step::Data, Action::close()), json!({}), "data"),
+        (Script::compliant().on(Step::Quit, Action::reset()), json!({}), ""),
+        (Script::compliant(), json!({"target": "nowhere.test"}), "dns"),
     ];
     for (script, mut parameters, failing) in all {
-        let server = Smtpd::serve(script);
+        let server = SmtpServer::serve(script);
         parameters["port"] = server.port().into();
         let told = events(&app, parameters.clone()).await.rest().await;
         let report = report_of(&told);
@@ -111,20 +115,20 @@ async fn what_is_told_is_what_is_reported() {
         let in_json = app.check(parameters).await;
         let members = |report: &Value| report.as_object().map(|members| members.keys().cloned().collect::<Vec<_>>());
         assert_eq!(members(&report), members(&in_json));
-        assert_eq!((phases(&report), &report["target"]), (phases(&in_json), &in_json["target"]));
+        assert_eq!((phase_names(&report), &report["target"]), (phase_names(&in_json), &in_json["target"]));
     }
 }
 
 #[tokio::test]
-async fn who_prefers_json_gets_json() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite());
+async fn accept_json_gets_json() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant());
     for (accept, content_type) in [
         ("application/json, text/event-stream;q=0.5", "application/json"),
         ("*/*", "application/json"),
         ("text/event-stream, */*;q=0.1", "text/event-stream"),
     ] {
-        let body = Full::from(filled_in(json!({"port": server.port()})).to_string());
+        let body = Full::from(with_defaults(json!({"port": server.port()})).to_string());
         let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
         let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, accept);
         let answer = app.send(request.body(body).expect("a request")).await;
@@ -132,8 +136,8 @@ async fn who_prefers_json_gets_json() {
     }
 }
 
-/// The answer is a problem with its status, as it would be in place of JSON.
-async fn refused(app: &App, parameters: Value, status: u16, slug: &str) {
+/// The response is a problem document with its status, as for a check in JSON.
+async fn refused(app: &TestApp, parameters: Value, status: u16, slug: &str) {
     let Err(answer) = Events::of(app, parameters).await else { panic!("a stream in place of {slug}") };
     assert_eq!(answer.status, status, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
@@ -141,18 +145,19 @@ async fn refused(app: &App, parameters: Value, status: u16, slug: &str) {
 }
 
 #[tokio::test]
-async fn a_check_that_does_not_run_is_no_stream() {
-    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 3].into()).a("busy.test", [127, 0, 0, 1].into()));
-    let mut house = House::default().asking(dns.addr());
-    (house.limits.checks, house.limits.checks_per_target) = (2, 1);
-    house.deny.push("127.0.0.3/32".parse().expect("a network"));
-    let mut app = house.open().await;
+async fn a_rejected_check_gets_a_problem_instead_of_a_stream() {
+    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 3].into()).a("busy.test", [127, 0, 0, 1].into()));
+    let builder = TestApp::builder().max_checks(2).max_checks_per_target(1).deny(&["127.0.0.3/32"]);
+    let mut app = builder.dns_server(dns.addr()).start().await;
     refused(&app, json!({"port": 0}), 422, "invalid-parameters").await;
     refused(&app, json!({"target": "127.0.0.3"}), 403, "target-forbidden").await;
     refused(&app, json!({"target": "mx.test"}), 403, "target-forbidden").await;
 
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let elsewhere = Smtpd::serve_at("127.0.0.2:0".parse().expect("an address"), Script::new().greets(Act::silence()));
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let elsewhere = SmtpServer::serve_at(
+        "127.0.0.2:0".parse().expect("an address"),
+        Script::new().with_greeting(Action::silence()),
+    );
     let parameters = json!({"port": silent.port(), "timeout_ms": 60_000});
     let first = events(&app, parameters.clone()).await;
     refused(&app, parameters, 429, "target-busy").await;
@@ -160,21 +165,22 @@ async fn a_check_that_does_not_run_is_no_stream() {
     let second = events(&app, json!({"target": "127.0.0.2", "port": elsewhere.port(), "timeout_ms": 60_000})).await;
     refused(&app, json!({}), 503, "overloaded").await;
 
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     refused(&app, json!({}), 503, "shutting-down").await;
     drop((first, second));
-    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
+    assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
-/// The second address of a target may have its fill when the first one has been tried in vain.
+/// The second address of a target can be at its limit after the first one failed.
 #[tokio::test]
-async fn a_refusal_in_the_middle_is_the_last_event() {
-    let dns = Dns::serve(Zone::new().a("mx.test", [127, 0, 0, 6].into()).a("mx.test", [127, 0, 0, 7].into()));
-    let mut house = House::default().asking(dns.addr());
-    house.limits.checks_per_target = 1;
-    let app = house.open().await;
-    let silent = Smtpd::serve_at("127.0.0.7:0".parse().expect("an address"), Script::new().greets(Act::silence()));
+async fn a_rejection_during_the_stream_is_the_last_event() {
+    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 6].into()).a("mx.test", [127, 0, 0, 7].into()));
+    let app = TestApp::builder().max_checks_per_target(1).dns_server(dns.addr()).start().await;
+    let silent = SmtpServer::serve_at(
+        "127.0.0.7:0".parse().expect("an address"),
+        Script::new().with_greeting(Action::silence()),
+    );
     let busy = json!({"target": "127.0.0.7", "port": silent.port(), "timeout_ms": 60_000});
     let _holding = events(&app, busy).await;
     let told = events(&app, json!({"target": "mx.test", "port": silent.port()})).await.rest().await;
@@ -185,12 +191,12 @@ async fn a_refusal_in_the_middle_is_the_last_event() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_ends_the_check() {
+async fn disconnect_ends_a_live_check() {
     for step in [Step::Greeting, Step::Ehlo, Step::RcptTo, Step::Body] {
-        let app = App::start().await;
-        let server = Smtpd::serve(Script::polite().on(step, Act::silence()));
+        let app = TestApp::start().await;
+        let server = SmtpServer::serve(Script::compliant().on(step, Action::silence()));
         let mut live = events(&app, json!({"port": server.port(), "timeout_ms": 60_000})).await;
-        // The last that is heard is that the silent phase is under way.
+        // The last event says that the silent phase has begun.
         let silent = match step {
             Step::Greeting => "banner",
             Step::Ehlo => "ehlo",
@@ -201,36 +207,38 @@ async fn a_caller_that_leaves_ends_the_check() {
         assert_eq!(app.lifecycle.running(), 1);
         drop(live);
         assert!(matches!(server.next_session().await.end, End::Eof | End::Reset), "{step:?}");
-        timeout(PATIENCE, app.lifecycle.idle()).await.expect("its place is given back");
+        timeout(WAIT_TIMEOUT, app.lifecycle.idle()).await.expect("its place is given back");
     }
 }
 
 #[tokio::test]
-async fn a_live_check_finishes_though_the_service_is_to_stop() {
-    let mut app = App::start().await;
+async fn a_live_check_finishes_during_shutdown() {
+    let mut app = TestApp::start().await;
     let gate = Gate::default();
-    let server = Smtpd::serve(Script::polite().greets(Act::from("220 mx.test ESMTP\r\n").behind(&gate)));
+    let server =
+        SmtpServer::serve(Script::compliant().with_greeting(Action::from("220 mx.test ESMTP\r\n").after_gate(&gate)));
     let live = events(&app, json!({"port": server.port()})).await;
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     assert_eq!(app.lifecycle.running(), 1);
     gate.open();
     let report = report_of(&live.rest().await);
     assert_eq!(report["outcome"], "delivered");
-    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
+    assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_check_is_in_the_log_once() {
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
-    let server = Smtpd::serve(Script::polite());
-    let mut caller = served.begin("Accept: text/event-stream\r\n", &filled_in(json!({"port": server.port()})));
+async fn a_live_check_is_logged_once() {
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let server = SmtpServer::serve(Script::compliant());
+    let mut caller =
+        served.start_check("Accept: text/event-stream\r\n", &with_defaults(json!({"port": server.port()})));
     let mut answer = String::new();
     caller.read_to_string(&mut answer).expect("an answer");
     assert!(answer.contains("event: report\n"), "{answer}");
     served.signal("TERM");
     let mut checked = 0;
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         checked += usize::from(line.contains(r#""checked""#));
     }
     assert_eq!(checked, 1);

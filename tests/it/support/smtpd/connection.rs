@@ -1,4 +1,4 @@
-//! One connection: listens to the client, finds the step it has come to, and performs the act for it.
+//! One connection: reads from the client, finds the step, and performs its action.
 
 use std::{
     convert::Infallible,
@@ -16,25 +16,25 @@ use tokio::{
 
 use super::{
     Record,
-    polite::{self, Exchange},
-    script::{Act, Move, Script, Step},
+    compliant::{self, SaslExchange},
+    script::{Action, Operation, Script, Step},
     session::{End, Line, Session, Tls},
-    wire::Wire,
+    stream::RecordedStream,
 };
 
-/// No test's connection lasts longer.
-const LONGEST_SESSION: Duration = Duration::from_secs(120);
+/// No connection of a test lasts longer.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Serves one client to the end.
-pub(super) async fn hold(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) -> Session {
-    let mut conversation = Conversation::new(tcp, script, record);
-    let end = match timeout(LONGEST_SESSION, conversation.run()).await {
+pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) -> Session {
+    let mut conversation = Connection::new(tcp, script, record);
+    let end = match timeout(SESSION_TIMEOUT, conversation.run()).await {
         Ok(Err(end)) => end,
         Err(_) => End::Limit,
     };
     Session {
         peer,
-        received: conversation.wire.received,
+        received: conversation.stream.received,
         lines: conversation.lines,
         message: conversation.message,
         proxy_header: conversation.proxy_header,
@@ -45,13 +45,13 @@ pub(super) async fn hold(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, 
 }
 
 #[derive(Debug)]
-struct Conversation {
-    wire: Wire,
+struct Connection {
+    stream: RecordedStream,
     script: Arc<Script>,
     record: Arc<Record>,
     next: Next,
-    exchange: Exchange,
-    /// The commands accepted so far, of those that others need before them.
+    exchange: SaslExchange,
+    /// The accepted commands that other commands require before them.
     accepted: Accepted,
     lines: Vec<Line>,
     message: Option<Vec<u8>>,
@@ -60,7 +60,7 @@ struct Conversation {
     violations: Vec<String>,
 }
 
-/// What the client's next bytes are.
+/// What the client sends next.
 #[derive(Debug, Clone, Copy)]
 enum Next {
     Command,
@@ -75,14 +75,14 @@ struct Accepted {
     recipient: bool,
 }
 
-impl Conversation {
+impl Connection {
     fn new(tcp: TcpStream, script: Arc<Script>, record: Arc<Record>) -> Self {
         Self {
-            wire: Wire::new(tcp),
+            stream: RecordedStream::new(tcp),
             script,
             record,
             next: Next::Command,
-            exchange: Exchange::default(),
+            exchange: SaslExchange::default(),
             accepted: Accepted::default(),
             lines: Vec::new(),
             message: None,
@@ -92,50 +92,50 @@ impl Conversation {
         }
     }
 
-    /// Goes on until there is an end, which is the error.
+    /// Runs until the end of the connection, which is the error.
     async fn run(&mut self) -> Result<Infallible, End> {
         if self.script.expects_proxy {
-            self.proxy_header = self.wire.read_proxy_header().await?;
+            self.proxy_header = self.stream.read_proxy_header().await?;
             if self.proxy_header.is_none() {
                 self.violations.push("no PROXY header".to_owned());
-                self.wire.close().await;
+                self.stream.close().await;
                 return Err(End::Script);
             }
         }
         if let Some(config) = self.script.implicit_tls.clone() {
-            self.wire.handshake(config, &mut self.tls).await?;
+            self.stream.handshake(config, &mut self.tls).await?;
         }
         self.act_at(Step::Greeting).await?;
         loop {
             let step = self.listen().await?;
             self.act_at(step).await?;
             if step == Step::Quit {
-                self.wire.close().await;
+                self.stream.close().await;
                 return Err(End::Quit);
             }
         }
     }
 
-    /// Reads what the client says next, and tells which step that is.
+    /// Reads the next line or message, and returns its step.
     async fn listen(&mut self) -> Result<Step, End> {
         if let Next::Message = self.next {
-            self.message = Some(self.wire.read_message().await?);
+            self.message = Some(self.stream.read_message().await?);
             return Ok(Step::Body);
         }
-        let bytes = self.wire.read_line().await?;
+        let bytes = self.stream.read_line().await?;
         let Some(text) = bytes.strip_suffix(b"\r\n") else {
             self.violations.push(format!("a line without CR LF: {:?}", String::from_utf8_lossy(&bytes)));
             return Ok(Step::Other);
         };
         let text = String::from_utf8_lossy(text).into_owned();
-        self.lines.push(Line { text: text.clone(), in_tls: self.wire.in_tls(), at: Instant::now() });
+        self.lines.push(Line { text: text.clone(), in_tls: self.stream.in_tls(), at: Instant::now() });
         if let Next::SaslResponse(number) = self.next {
             self.exchange.push(&text);
             return Ok(Step::SaslResponse(number));
         }
         let step = self.step(&text);
         if step == Step::Auth {
-            self.exchange = Exchange::begin(&text);
+            self.exchange = SaslExchange::begin(&text);
         }
         Ok(step)
     }
@@ -143,7 +143,7 @@ impl Conversation {
     fn step(&self, command: &str) -> Step {
         let verb = command.split(' ').next().unwrap_or_default();
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" if self.wire.in_tls() => Step::EhloTls,
+            "EHLO" if self.stream.in_tls() => Step::EhloTls,
             "EHLO" => Step::Ehlo,
             "STARTTLS" => Step::StartTls,
             "AUTH" => Step::Auth,
@@ -155,19 +155,19 @@ impl Conversation {
         }
     }
 
-    /// Performs the act for a step, and notes what the answer makes of the conversation.
+    /// Performs the action of a step, and updates the state of the session.
     async fn act_at(&mut self, step: Step) -> Result<(), End> {
-        if self.wire.has_unread().await {
+        if self.stream.has_unread().await {
             self.violations.push(format!("talk before the answer to {step:?}"));
         }
         let act = self.choose(step);
         let code = reply_code(&act);
-        let was_in_tls = self.wire.in_tls();
+        let was_in_tls = self.stream.in_tls();
         if !self.script.delay.is_zero() {
             sleep(self.script.delay).await;
         }
-        for movement in act.0 {
-            self.perform(movement).await?;
+        for operation in act.0 {
+            self.perform(operation).await?;
         }
         let positive = code / 100 == 2;
         match step {
@@ -176,7 +176,7 @@ impl Conversation {
             Step::RcptTo => self.accepted.recipient |= positive,
             _ => {}
         }
-        if self.wire.in_tls() != was_in_tls {
+        if self.stream.in_tls() != was_in_tls {
             self.accepted = Accepted::default();
         }
         self.next = match (step, code) {
@@ -188,7 +188,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn choose(&mut self, step: Step) -> Act {
+    fn choose(&mut self, step: Step) -> Action {
         let in_order = match step {
             Step::StartTls | Step::Auth | Step::MailFrom => self.accepted.ehlo,
             Step::RcptTo => self.accepted.mail,
@@ -197,58 +197,58 @@ impl Conversation {
         };
         if !in_order {
             self.violations.push(format!("{step:?} out of order"));
-            return Act::reply("503 5.5.1 Bad sequence of commands\r\n");
+            return Action::reply("503 5.5.1 Bad sequence of commands\r\n");
         }
         match self.script.act(step) {
             Some(act) => act.clone(),
-            None if self.script.polite => polite::act(&self.script, step, &self.exchange),
+            None if self.script.compliant => compliant::act(&self.script, step, &self.exchange),
             None => match step {
-                Step::Greeting => Act::default(),
-                Step::Quit => Act::reply("221 2.0.0 Bye\r\n"),
-                _ => Act::reply("502 5.5.1 Not in the script\r\n"),
+                Step::Greeting => Action::default(),
+                Step::Quit => Action::reply("221 2.0.0 Bye\r\n"),
+                _ => Action::reply("502 5.5.1 Not in the script\r\n"),
             },
         }
     }
 
-    async fn perform(&mut self, movement: Move) -> Result<(), End> {
-        match movement {
-            Move::Wait(delay) => sleep(delay).await,
-            Move::Send(bytes) => self.wire.write(&bytes).await?,
-            Move::Drip(bytes) => {
+    async fn perform(&mut self, operation: Operation) -> Result<(), End> {
+        match operation {
+            Operation::Wait(delay) => sleep(delay).await,
+            Operation::Send(bytes) => self.stream.write(&bytes).await?,
+            Operation::ByteByByte(bytes) => {
                 for byte in bytes {
-                    self.wire.write(&[byte]).await?;
+                    self.stream.write(&[byte]).await?;
                     yield_now().await;
                 }
             }
-            Move::Repeat { first, again, at_least } => {
-                self.wire.write(&first).await?;
+            Operation::Repeat { first, again, at_least } => {
+                self.stream.write(&first).await?;
                 let mut written = first.len();
                 while written < at_least {
-                    self.wire.write(&again).await?;
+                    self.stream.write(&again).await?;
                     written = written.saturating_add(again.len());
                 }
             }
-            Move::AwaitClient => self.wire.discard().await?,
-            Move::Handshake(config) => self.wire.handshake(config, &mut self.tls).await?,
-            Move::Pass(gate) => {
-                self.record.holds_back();
+            Operation::WaitForClient => self.stream.discard().await?,
+            Operation::Handshake(config) => self.stream.handshake(config, &mut self.tls).await?,
+            Operation::Pass(gate) => {
+                self.record.hold();
                 gate.pass().await;
             }
-            Move::Silence => {
-                self.record.holds_back();
-                self.wire.read_to_end().await?;
+            Operation::Silence => {
+                self.record.hold();
+                self.stream.read_to_end().await?;
             }
-            Move::StopReading => pending().await,
-            Move::Close => {
-                self.wire.close().await;
+            Operation::StopReading => pending().await,
+            Operation::Close => {
+                self.stream.close().await;
                 return Err(End::Script);
             }
-            Move::Cut => {
-                self.wire.cut().await;
+            Operation::Fin => {
+                self.stream.fin().await;
                 return Err(End::Script);
             }
-            Move::Reset => {
-                self.wire.reset();
+            Operation::Reset => {
+                self.stream.reset();
                 return Err(End::Script);
             }
         }
@@ -256,10 +256,10 @@ impl Conversation {
     }
 }
 
-/// The code that an act begins to answer with; 0 if it doesn't.
-fn reply_code(act: &Act) -> u16 {
-    let sent = act.0.iter().find_map(|movement| match movement {
-        Move::Send(bytes) | Move::Drip(bytes) => Some(bytes),
+/// The code of the first reply of an action; 0 if it sends none.
+fn reply_code(act: &Action) -> u16 {
+    let sent = act.0.iter().find_map(|operation| match operation {
+        Operation::Send(bytes) | Operation::ByteByByte(bytes) => Some(bytes),
         _ => None,
     });
     sent.and_then(|bytes| bytes.get(..3))

@@ -1,4 +1,6 @@
-//! The end of the service: running checks finish, new ones are sent elsewhere, and nobody waits for nothing.
+//! Graceful shutdown: running checks finish, new ones are rejected, and idle connections do not delay it.
+
+mod under_load;
 
 use std::{
     io::{Read, Write},
@@ -14,17 +16,17 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::support::{
-    app::{Answer, App, House},
-    program::{PATIENCE, Served, parts, program},
-    smtpd::{Act, End, Gate, Script, Smtpd, Step},
+use crate::support::{
+    app::{TestApp, TestResponse},
+    program::{ServiceProcess, WAIT_TIMEOUT, program, status_and_json},
+    smtpd::{Action, End, Gate, Script, SmtpServer, Step},
 };
 
 fn check(port: u16, timeout_ms: u64) -> Value {
     json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": timeout_ms})
 }
 
-fn assert_shutting_down(answer: &Answer) {
+fn assert_shutting_down(answer: &TestResponse) {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert_eq!(answer.json()["type"], "urn:smtp-check:problem:shutting-down");
@@ -32,88 +34,86 @@ fn assert_shutting_down(answer: &Answer) {
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{answer:?}");
 }
 
-/// The rest of an answer, until the service closes the connection.
+/// The rest of a response, until the service closes the connection.
 async fn answer_on(mut caller: TcpStream) -> String {
     let mut answer = String::new();
-    let read = tokio::time::timeout(PATIENCE, caller.read_to_string(&mut answer)).await;
+    let read = tokio::time::timeout(WAIT_TIMEOUT, caller.read_to_string(&mut answer)).await;
     read.expect("in time").expect("closed in good order");
     answer
 }
 
 #[tokio::test]
-async fn running_checks_finish_while_new_ones_are_refused() {
-    let mut app = App::start().await;
+async fn running_checks_finish_while_new_ones_are_rejected() {
+    let mut app = TestApp::start().await;
     let gate = Gate::default();
-    let slow = Smtpd::serve(Script::polite().greets(Act::from("220 mx.example.test ESMTP\r\n").behind(&gate)));
-    let quick = Smtpd::serve(Script::polite());
-    let running = app.hold(&check(slow.port(), 30_000)).await;
-    slow.connected(1).await;
+    let slow = SmtpServer::serve(
+        Script::compliant().with_greeting(Action::from("220 mx.example.test ESMTP\r\n").after_gate(&gate)),
+    );
+    let quick = SmtpServer::serve(Script::compliant());
+    let running = app.start_check(check(slow.port(), 30_000)).await;
+    slow.wait_for_open(1).await;
     assert_eq!(app.get("/readyz").await.status, 200);
 
-    app.terminate();
+    app.shut_down();
     app.lifecycle.draining().await;
     assert_shutting_down(&app.get("/readyz").await);
     assert_shutting_down(&app.post(&check(quick.port(), 1000)).await);
     for path in ["/healthz", "/version", "/openapi.json"] {
         assert_eq!(app.get(path).await.status, 200, "{path}");
     }
-    // What is wrong with a check is told while there is time; none of this ends the drain.
+    // Other errors are still reported; none of this ends the shutdown.
     assert_eq!(app.get("/nothing").await.status, 404);
     assert_eq!(app.lifecycle.running(), 1, "all of this while the check was running");
 
     gate.open();
-    let (status, report) = parts(&answer_on(running).await);
+    let (status, report) = status_and_json(&answer_on(running).await);
     assert_eq!(
         (status, &report["outcome"], report["phases"].as_array().map(Vec::len)),
         (200, &json!("delivered"), Some(8))
     );
     assert_eq!(slow.next_session().await.end, End::Quit);
     assert_eq!(quick.connections(), 0);
-    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
+    assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
 #[tokio::test]
 async fn an_idle_service_ends_at_once() {
-    let mut house = House::default();
-    house.server.shutdown_grace = Duration::from_secs(3600);
-    let mut app = house.open().await;
-    let server = Smtpd::serve(Script::polite());
+    let mut app = TestApp::builder().shutdown_grace(Duration::from_secs(3600)).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     assert_eq!(app.post(&check(server.port(), 5000)).await.status, 200);
     let mut idle = TcpStream::connect(app.addr()).await.expect("a connection");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
     while idle.read_u8().await.expect("an answer") != b'}' {}
-    app.terminate();
-    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
+    app.shut_down();
+    assert_eq!(app.join().await, Ended::Drained { unread: 0 });
     assert_eq!(answer_on(idle).await, "", "it kept nobody, and was closed");
 }
 
 #[tokio::test]
-async fn a_check_that_outlasts_the_grace_is_cut_and_its_server_let_go() {
-    let mut house = House::default();
-    house.server.shutdown_grace = Duration::from_millis(300);
-    let mut app = house.open().await;
-    let silent = Smtpd::serve(Script::polite().on(Step::MailFrom, Act::silence()));
-    let running = app.hold(&check(silent.port(), 60_000)).await;
-    silent.connected(1).await;
-    app.terminate();
-    assert_eq!(app.ended().await, Ended::Aborted { checks: 1, connections: 1 });
+async fn a_check_longer_than_shutdown_grace_is_aborted() {
+    let mut app = TestApp::builder().shutdown_grace(Duration::from_millis(300)).start().await;
+    let silent = SmtpServer::serve(Script::compliant().on(Step::MailFrom, Action::silence()));
+    let running = app.start_check(check(silent.port(), 60_000)).await;
+    silent.wait_for_open(1).await;
+    app.shut_down();
+    assert_eq!(app.join().await, Ended::Aborted { checks: 1, connections: 1 });
     assert_eq!(answer_on(running).await, "");
     assert!(matches!(silent.next_session().await.end, End::Eof | End::Reset));
 }
 
 #[tokio::test]
-async fn a_check_whose_caller_has_gone_keeps_nobody() {
-    let mut app = App::start().await;
-    let silent = Smtpd::serve(Script::new().greets(Act::silence()));
-    let running = app.hold(&check(silent.port(), 60_000)).await;
-    silent.connected(1).await;
-    app.terminate();
+async fn disconnected_checks_do_not_delay_shutdown() {
+    let mut app = TestApp::start().await;
+    let silent = SmtpServer::serve(Script::new().with_greeting(Action::silence()));
+    let running = app.start_check(check(silent.port(), 60_000)).await;
+    silent.wait_for_open(1).await;
+    app.shut_down();
     app.lifecycle.draining().await;
     drop(running);
-    assert_eq!(app.ended().await, Ended::Drained { unread: 0 });
+    assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
-/// A mail server by hand, which goes on only when told.
+/// A mail server that continues only when told to.
 struct Slow(TcpListener);
 
 impl Slow {
@@ -125,16 +125,16 @@ impl Slow {
         self.0.local_addr().expect("bound").port()
     }
 
-    /// The next client; it has had no greeting.
+    /// The next client; no greeting was sent.
     fn client(&self) -> StdTcpStream {
         let (client, _) = self.0.accept().expect("a client");
-        client.set_read_timeout(Some(PATIENCE)).expect("settable");
+        client.set_read_timeout(Some(WAIT_TIMEOUT)).expect("settable");
         client
     }
 }
 
-fn started(grace: &str) -> Served {
-    Served::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", grace]))
+fn started(grace: &str) -> ServiceProcess {
+    ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", grace]))
 }
 
 fn read_all(mut caller: StdTcpStream) -> String {
@@ -144,32 +144,32 @@ fn read_all(mut caller: StdTcpStream) -> String {
 }
 
 #[test]
-fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
+fn sigterm_lets_running_checks_finish_and_exits_with_code_0() {
     for signal in ["TERM", "INT"] {
         let (served, slow) = (started("1m"), Slow::bind());
         let mut parameters = check(slow.port(), 50_000);
         parameters["stop_after"] = json!("banner");
-        let running = served.begin("", &parameters);
+        let running = served.start_check("", &parameters);
         let mut client = slow.client();
 
         served.signal(signal);
-        assert_eq!(served.logged("shutting down")["running"], 1);
-        // The log line comes a moment before the state.
-        let deadline = Instant::now() + PATIENCE;
-        while parts(&served.get("/readyz", "")).0 == 200 {
+        assert_eq!(served.wait_for_log("shutting down")["running"], 1);
+        // The log line comes a moment before the state changes.
+        let deadline = Instant::now() + WAIT_TIMEOUT;
+        while status_and_json(&served.get("/readyz", "")).0 == 200 {
             assert!(Instant::now() < deadline, "still ready");
             thread::sleep(Duration::from_millis(5));
         }
         let (status, problem) = served.post("", &check(slow.port(), 1000));
         assert_eq!((status, &problem["type"]), (503, &json!("urn:smtp-check:problem:shutting-down")));
         assert!(served.get("/readyz", "").to_ascii_lowercase().contains("\r\nretry-after: "));
-        assert_eq!(parts(&served.get("/healthz", "")), (200, json!({"status": "ok"})));
+        assert_eq!(status_and_json(&served.get("/healthz", "")), (200, json!({"status": "ok"})));
 
         client.write_all(b"220 mx.example.test ESMTP\r\n").expect("sent");
         let mut quit = [0; 6];
         client.read_exact(&mut quit).expect("QUIT");
         client.write_all(b"221 bye\r\n").expect("sent");
-        let (status, report) = parts(&read_all(running));
+        let (status, report) = status_and_json(&read_all(running));
         assert_eq!(
             (status, &report["outcome"], &report["phases"][2]["name"]),
             (200, &json!("completed"), &json!("quit"))
@@ -179,24 +179,24 @@ fn sigterm_lets_running_checks_finish_and_ends_with_code_0() {
 }
 
 #[test]
-fn a_grace_that_is_over_ends_with_code_1() {
+fn shutdown_after_the_grace_exits_with_code_1() {
     let (served, slow) = (started("200ms"), Slow::bind());
-    let running = served.begin("", &check(slow.port(), 50_000));
+    let running = served.start_check("", &check(slow.port(), 50_000));
     let client = slow.client();
     served.signal("TERM");
     assert_eq!(read_all(running), "");
     assert_eq!(read_all(client), "");
-    served.logged("stopped: cut off 1 running checks");
+    served.wait_for_log("stopped: cut off 1 running checks");
     assert_eq!(served.end(), 1);
 }
 
 #[test]
-fn a_second_signal_is_not_waited_for() {
+fn a_second_signal_aborts_the_check() {
     let (served, slow) = (started("1h"), Slow::bind());
-    let running = served.begin("", &check(slow.port(), 50_000));
+    let running = served.start_check("", &check(slow.port(), 50_000));
     let client = slow.client();
     served.signal("TERM");
-    served.logged("shutting down");
+    served.wait_for_log("shutting down");
     served.signal("TERM");
     assert_eq!(served.end(), 1);
     drop((running, client));

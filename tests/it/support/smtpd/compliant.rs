@@ -1,32 +1,32 @@
-//! What a well-behaved server answers (RFC 5321, RFC 3207, RFC 4954).
+//! The replies of a compliant server (RFC 5321, RFC 3207, RFC 4954).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::script::{Act, Script, Step};
+use super::script::{Action, Script, Step};
 
-/// The name under which it speaks.
+/// The host name in its replies.
 const NAME: &str = "mx.test";
-/// `Username:` and `Password:`, as everybody writes them.
+/// `Username:` and `Password:` in base64, the usual challenges of LOGIN.
 const LOGIN_USER: &str = "334 VXNlcm5hbWU6\r\n";
 const LOGIN_PASSWORD: &str = "334 UGFzc3dvcmQ6\r\n";
 
-/// An AUTH exchange under way.
+/// The state of an AUTH exchange.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Exchange {
+pub(super) struct SaslExchange {
     mechanism: String,
-    /// What the client has sent so far, its initial response included, as it came: base64.
+    /// The responses of the client so far, the initial response included, in base64.
     responses: Vec<String>,
 }
 
-impl Exchange {
-    /// Begins with the AUTH command.
+impl SaslExchange {
+    /// Starts with the AUTH command.
     pub(super) fn begin(command: &str) -> Self {
         let mut words = command.split_ascii_whitespace().skip(1);
         let mechanism = words.next().unwrap_or_default().to_ascii_uppercase();
         Self { mechanism, responses: words.map(str::to_owned).collect() }
     }
 
-    /// Goes on with a line.
+    /// Adds a response.
     pub(super) fn push(&mut self, line: &str) {
         self.responses.push(line.to_owned());
     }
@@ -56,30 +56,30 @@ impl Exchange {
     }
 }
 
-/// The answer of a polite server.
-pub(super) fn act(script: &Script, step: Step, exchange: &Exchange) -> Act {
+/// The action of a compliant server at a step.
+pub(super) fn act(script: &Script, step: Step, exchange: &SaslExchange) -> Action {
     match step {
-        Step::Greeting => Act::reply(format!("220 {NAME} ESMTP\r\n")),
+        Step::Greeting => Action::reply(format!("220 {NAME} ESMTP\r\n")),
         Step::Ehlo => ehlo(script, script.starttls.is_some()),
         Step::EhloTls => ehlo(script, false),
         Step::StartTls => match &script.starttls {
-            Some(config) => Act::reply("220 2.0.0 Ready to start TLS\r\n").then_tls(config.clone()),
-            None => Act::reply("502 5.5.1 STARTTLS not offered\r\n"),
+            Some(config) => Action::reply("220 2.0.0 Ready to start TLS\r\n").then_tls(config.clone()),
+            None => Action::reply("502 5.5.1 STARTTLS not offered\r\n"),
         },
         Step::Auth | Step::SaslResponse(_) => match &script.credentials {
-            Some((user, password)) => Act::reply(exchange.answer((user, password))),
-            None => Act::reply("503 5.5.1 AUTH not offered\r\n"),
+            Some((user, password)) => Action::reply(exchange.answer((user, password))),
+            None => Action::reply("503 5.5.1 AUTH not offered\r\n"),
         },
-        Step::MailFrom => Act::reply("250 2.1.0 Ok\r\n"),
-        Step::RcptTo => Act::reply("250 2.1.5 Ok\r\n"),
-        Step::Data => Act::reply("354 End data with <CR><LF>.<CR><LF>\r\n"),
-        Step::Body => Act::reply("250 2.0.0 Ok: queued as 4F2A81234\r\n"),
-        Step::Quit => Act::reply("221 2.0.0 Bye\r\n"),
-        Step::Other => Act::reply("500 5.5.2 Error: command not recognized\r\n"),
+        Step::MailFrom => Action::reply("250 2.1.0 Ok\r\n"),
+        Step::RcptTo => Action::reply("250 2.1.5 Ok\r\n"),
+        Step::Data => Action::reply("354 End data with <CR><LF>.<CR><LF>\r\n"),
+        Step::Body => Action::reply("250 2.0.0 Ok: queued as 4F2A81234\r\n"),
+        Step::Quit => Action::reply("221 2.0.0 Bye\r\n"),
+        Step::Other => Action::reply("500 5.5.2 Error: command not recognized\r\n"),
     }
 }
 
-fn ehlo(script: &Script, offers_starttls: bool) -> Act {
+fn ehlo(script: &Script, offers_starttls: bool) -> Action {
     let mut lines = vec![NAME];
     lines.extend(script.capabilities.iter().map(String::as_str));
     if offers_starttls {
@@ -90,7 +90,7 @@ fn ehlo(script: &Script, offers_starttls: bool) -> Act {
     }
     let last = lines.len() - 1;
     let separator = |index| if index == last { ' ' } else { '-' };
-    Act::reply(
+    Action::reply(
         lines.iter().enumerate().map(|(index, line)| format!("250{}{line}\r\n", separator(index))).collect::<String>(),
     )
 }

@@ -1,4 +1,5 @@
-//! The program in a shell: reports on a terminal and in a pipe, the demo's own words, and a log that keeps secrets.
+//! `smtp-check run` and `demo` in a shell: reports on a terminal and in a pipe, exit codes, and no secret in any
+//! output.
 
 use std::{
     fs::File,
@@ -11,8 +12,8 @@ use smtp_check::sandbox::{PASSWORD, Sandbox, USER};
 
 use crate::support::{
     curl::{curl, pasted},
-    program::{PATIENCE, Served, code, program, stderr},
-    scratch::Scratch,
+    program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
+    temp_dir::TempDir,
 };
 
 async fn sandbox() -> Sandbox {
@@ -26,9 +27,9 @@ fn run(sandbox: &Sandbox, arguments: &[&str]) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_gets_the_report_that_http_gives() {
+async fn run_prints_the_same_json_report_as_http() {
     let sandbox = sandbox().await;
-    let served = Served::start(program(&["serve", "--listen=127.0.0.1:0"]));
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     let port = sandbox.addr().port();
     let output = run(&sandbox, &["--to=you@sandbox.test", "--transcript"]).output().expect("the program starts");
     let by_shell: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -40,7 +41,7 @@ async fn a_pipe_gets_the_report_that_http_gives() {
     assert_eq!(by_shell["capabilities"], by_http["capabilities"]);
 }
 
-/// The report without what differs from one check to the next.
+/// The report without the members that differ between two checks.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), shape(member))).collect(),
@@ -55,7 +56,7 @@ fn shape(value: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_parameter_is_a_flag_of_run() {
+async fn every_parameter_is_a_flag_of_run() {
     let sandbox = sandbox().await;
     let arguments = [
         "--to=you@sandbox.test",
@@ -86,7 +87,7 @@ async fn every_kind_of_parameter_is_a_flag_of_run() {
     let delivered = sandbox.delivered();
     assert!(delivered.iter().any(|message| message.content == b"Subject: hello\r\n\r\nworld\r\n"), "{delivered:?}");
 
-    // Whoever says nothing of AUTH is not logged in by what lies in the environment.
+    // Without `--sasl-authentication`, credentials in the environment are not used.
     let output = run(&sandbox, &["--to=you@sandbox.test", "--stop-after=mailfrom"])
         .env("SMTP_CHECK_SASL_PASSWORD", PASSWORD)
         .output()
@@ -96,7 +97,7 @@ async fn every_kind_of_parameter_is_a_flag_of_run() {
 }
 
 #[test]
-fn bad_usage_is_code_2_and_prints_no_report() {
+fn bad_usage_exits_with_code_2_and_prints_no_report() {
     for arguments in [
         &["run"][..],
         &["run", "--to"],
@@ -118,11 +119,11 @@ fn bad_usage_is_code_2_and_prints_no_report() {
 }
 
 #[test]
-fn the_line_that_the_demo_prints_works_in_a_shell() {
-    let scratch = Scratch::new();
+fn the_curl_command_of_the_demo_works_in_a_shell() {
+    let scratch = TempDir::new();
     let printed = scratch.write("printed", b"");
     let stdout = File::create(&printed).expect("writable");
-    let served = Served::start_printing_to(program(&["demo", "--listen=127.0.0.1:0"]), stdout.into());
+    let served = ServiceProcess::start_printing_to(program(&["demo", "--listen=127.0.0.1:0"]), stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
 
@@ -130,7 +131,7 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
     let report: Value = serde_json::from_slice(&again.stdout).unwrap_or_else(|_| panic!("{}", stderr(&again)));
     assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&json!("delivered"), &json!(true)), "{report:#}");
 
-    // Each recipient that it names, and the answer that it promises.
+    // Each recipient that the demo names gets the reply that it promises.
     for (recipient, code) in [("nobody", 550), ("later", 451), ("full", 452)] {
         assert!(printed.lines().any(|line| line.trim_start().starts_with(recipient)), "{printed}");
         let line = line.replace("you@sandbox.test", &format!("{recipient}@sandbox.test"));
@@ -145,15 +146,15 @@ fn the_line_that_the_demo_prints_works_in_a_shell() {
 }
 
 #[test]
-fn the_line_that_the_demo_prints_has_a_place_for_the_token() {
-    let scratch = Scratch::new();
+fn the_curl_command_of_the_demo_has_a_placeholder_for_the_token() {
+    let scratch = TempDir::new();
     let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let printed = scratch.write("printed", b"");
     let stdout = File::create(&printed).expect("writable");
     let mut command = program(&["demo", "--listen=0.0.0.0:0", "--tokens-file"]);
     command.arg(tokens);
-    let served = Served::start_printing_to(command, stdout.into());
+    let served = ServiceProcess::start_printing_to(command, stdout.into());
     let printed = std::fs::read_to_string(printed).expect("UTF-8");
     let line = printed.lines().find(|line| line.starts_with("curl ")).expect("a command line");
     let origin = format!("http://127.0.0.1:{}/", served.address.port());
@@ -168,11 +169,11 @@ fn the_line_that_the_demo_prints_has_a_place_for_the_token() {
     assert_eq!(served.end(), 0);
 }
 
-/// Whatever of a secret could stand in a line: itself, and its base64 at each of the three places in a longer text.
+/// All forms of a secret that can be in a line: itself, and its base64 at each of the three offsets.
 fn traces(secret: &str) -> Vec<String> {
     let inner = |offset: usize| {
         let encoded = STANDARD.encode(format!("{}{secret}", &"###"[..offset]));
-        // The first and the last few characters depend on what stands beside it.
+        // The first and last characters depend on the neighbouring bytes.
         encoded[4..encoded.len() - 4].to_owned()
     };
     [secret.to_owned(), inner(0), inner(1), inner(2)].into()
@@ -183,12 +184,12 @@ const SECRET: &str = "correct-horse-battery-staple";
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_the_log_at_any_level() {
     let sandbox = sandbox().await;
-    let scratch = Scratch::new();
+    let scratch = TempDir::new();
     let digest = "41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb";
     let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
     let mut command = program(&["--listen=127.0.0.1:0", &format!("--tokens-file={}", tokens.display())]);
     command.env("RUST_LOG", "trace");
-    let served = Served::start(command);
+    let served = ServiceProcess::start(command);
     let token = "Authorization: Bearer open sesame\r\n";
 
     let check = |mechanism: &str, starttls: bool| {
@@ -206,7 +207,7 @@ async fn no_secret_is_in_the_log_at_any_level() {
     let mut invalid = check("plain", true);
     invalid["sasl_password"] = json!(format!("{SECRET}\n"));
     answers.push(served.post(token, &invalid).1.to_string());
-    // Over HTTP/2 the header is another code's to read.
+    // Over HTTP/2 another library parses the header.
     let body = check("plain", true).to_string();
     let over_http2 = curl()
         .args(["--http2-prior-knowledge", "-H", "Content-Type: application/json", "-H", token.trim_end(), "-d", &body])
@@ -219,7 +220,7 @@ async fn no_secret_is_in_the_log_at_any_level() {
 
     served.signal("TERM");
     let mut lines = Vec::new();
-    while let Ok(line) = served.log.recv_timeout(PATIENCE) {
+    while let Ok(line) = served.log.recv_timeout(WAIT_TIMEOUT) {
         lines.push(line);
     }
     assert!(lines.iter().any(|line| line.contains("\"TRACE\"")), "the log is as loud as it gets");
@@ -229,7 +230,7 @@ async fn no_secret_is_in_the_log_at_any_level() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn run_keeps_the_secret_too() {
+async fn run_prints_no_secret() {
     let sandbox = sandbox().await;
     let arguments =
         ["--to=you@sandbox.test", "--starttls", "--sasl-authentication=login", "--sasl-user=probe", "--transcript"];
@@ -246,7 +247,7 @@ async fn run_keeps_the_secret_too() {
         assert_eq!(said[0].lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), form == "json");
         assert_kept(&said, &[]);
     }
-    // Nor does anybody see it who asks for help.
+    // `--help` does not show it either.
     let help =
         program(&["run", "--help"]).env("SMTP_CHECK_SASL_PASSWORD", SECRET).output().expect("the program starts");
     assert_kept(&[String::from_utf8_lossy(&help.stdout).into_owned(), stderr(&help)], &[]);

@@ -1,4 +1,4 @@
-//! Measuring: each phase has its own time and no other's.
+//! The times of the phases: each phase has its own time, without that of any other.
 
 use std::{
     io::{BufRead, BufReader, Result, Write},
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use tokio_rustls::rustls::ServerConfig;
 
 use super::support::{
-    app::{App, House, phases},
-    dns::{Dns, Zone},
+    app::{TestApp, phase_names},
+    dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
-    smtpd::{Act, Script, Smtpd, Step},
+    smtpd::{Action, Script, SmtpServer, Step},
 };
 
-/// How long the server takes for each phase, in ms; each another time.
+/// The delay of the server in each phase, in ms; all of them differ.
 const DELAYS: [(&str, u64); 11] = [
     ("banner", 58),
     ("ehlo", 30),
@@ -37,22 +37,22 @@ fn delay(phase: &str) -> u64 {
     DELAYS.iter().find(|(name, _)| *name == phase).map_or(0, |(_, delay)| *delay)
 }
 
-fn slowly(phase: &str, reply: &str) -> Act {
-    Act::reply(reply).after(Duration::from_millis(delay(phase)))
+fn slowly(phase: &str, reply: &str) -> Action {
+    Action::reply(reply).after(Duration::from_millis(delay(phase)))
 }
 
-/// A server that takes its time, before it answers or makes the handshake.
+/// A server that waits before each reply and before the handshake.
 fn slow(config: &Arc<ServerConfig>) -> Script {
-    let handshake = Act::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
-    Script::polite()
-        .greets(slowly("banner", "220 mx.test\r\n"))
+    let handshake = Action::handshake(config.clone()).after(Duration::from_millis(delay("tls")));
+    Script::compliant()
+        .with_greeting(slowly("banner", "220 mx.test\r\n"))
         .on(Step::Ehlo, slowly("ehlo", "250 mx.test\r\n"))
         .on(Step::StartTls, slowly("starttls", "220 go\r\n").then(handshake))
         .on(Step::EhloTls, slowly("ehlo_tls", "250 mx.test\r\n"))
-        // Its time is that of all its steps.
-        .on(Step::Auth, Act::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
-        .on(Step::SaslResponse(1), Act::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
-        .on(Step::SaslResponse(2), Act::reply("235 in\r\n").after(Duration::from_millis(21)))
+        // Its time includes all its steps.
+        .on(Step::Auth, Action::reply("334 VXNlcm5hbWU6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(1), Action::reply("334 UGFzc3dvcmQ6\r\n").after(Duration::from_millis(21)))
+        .on(Step::SaslResponse(2), Action::reply("235 in\r\n").after(Duration::from_millis(21)))
         .on(Step::MailFrom, slowly("mailfrom", "250 ok\r\n"))
         .on(Step::RcptTo, slowly("rcptto", "250 ok\r\n"))
         .on(Step::Data, slowly("data", "354 go\r\n"))
@@ -64,14 +64,14 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
 }
 
-/// A number of milliseconds, as text, with three decimals at the most and no sign.
+/// A number of milliseconds as text, with at most three decimals and no sign.
 fn is_in_microseconds(value: &Value) {
     let text = value.to_string();
     let decimals = text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     assert!(decimals <= 3 && !text.starts_with('-') && !text.contains('e'), "{text}");
 }
 
-/// What holds for the times of every report, however busy the machine is.
+/// Invariants of the times in every report, however busy the machine is.
 fn times_are_consistent(report: &Value) {
     let phases = report["phases"].as_array().expect("phases");
     let (mut ended_before, mut last_end) = (0.0, 0.0);
@@ -80,10 +80,10 @@ fn times_are_consistent(report: &Value) {
         is_in_microseconds(&phase["started_ms"]);
         is_in_microseconds(&phase["time_ms"]);
         let (name, started, time) = (&phase["name"], number(&phase["started_ms"]), number(&phase["time_ms"]));
-        // Each of the figures may be cut off by a microsecond.
+        // Each figure is rounded: one microsecond of tolerance.
         assert!(started + time >= last_end - 0.002, "{name} is out of order: {report:#}");
         last_end = started + time;
-        // The time of the banner begins with that of the connection, and has those of all in between in it.
+        // `banner_time` starts with the connection, and includes everything in between.
         if name != "banner" {
             assert!(started >= ended_before - 0.002, "{name} begins before another ends: {report:#}");
             sum += time;
@@ -111,10 +111,10 @@ fn identity() -> Arc<ServerConfig> {
 
 #[tokio::test]
 async fn each_phase_has_its_own_time() {
-    let server = Smtpd::serve(slow(&identity()));
+    let server = SmtpServer::serve(slow(&identity()));
     let parameters = json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
-    let report = App::start().await.check(parameters).await;
+    let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let total: u64 = DELAYS.iter().map(|(_, delay)| delay).sum();
     for (name, delay) in DELAYS {
@@ -129,9 +129,9 @@ async fn each_phase_has_its_own_time() {
 }
 
 #[tokio::test]
-async fn the_banners_time_has_connection_and_handshake_in_it() {
-    let server = Smtpd::serve(slow(&identity()).with_implicit_tls(identity()));
-    let report = App::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
+async fn banner_time_includes_connect_and_implicit_tls() {
+    let server = SmtpServer::serve(slow(&identity()).with_implicit_tls(identity()));
+    let report = TestApp::start().await.check(json!({"port": server.port(), "implicit_tls": true})).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
     let time = |name: &str| number(&report["metrics"][format!("{name}_time")]);
     assert!(time("tls") > 0.0, "{report:#}");
@@ -141,13 +141,13 @@ async fn the_banners_time_has_connection_and_handshake_in_it() {
 }
 
 #[tokio::test]
-async fn name_resolution_has_a_time_of_its_own() {
+async fn name_resolution_has_its_own_time() {
     let zone = Zone::new().a("mx.test", Ipv4Addr::LOCALHOST).delayed("mx.test", Duration::from_millis(70));
-    let dns = Dns::serve(zone);
-    let app = House::default().asking(dns.addr()).open().await;
-    let server = Smtpd::serve(Script::polite());
+    let dns = DnsServer::serve(zone);
+    let app = TestApp::builder().dns_server(dns.addr()).start().await;
+    let server = SmtpServer::serve(Script::compliant());
     let report = app.check(json!({"target": "mx.test", "port": server.port()})).await;
-    assert_eq!(phases(&report)[..3], ["dns", "connect", "banner"], "{report:#}");
+    assert_eq!(phase_names(&report)[..3], ["dns", "connect", "banner"], "{report:#}");
     assert!(number(&report["metrics"]["dns_time"]) >= 70.0, "{report:#}");
     assert!(number(&phase(&report, "connect")["started_ms"]) >= 70.0, "{report:#}");
     assert_eq!(phase(&report, "dns")["ok"], true);
@@ -155,16 +155,17 @@ async fn name_resolution_has_a_time_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_reply_has_arrived_with_its_last_byte() {
-    let late = Act::reply("250-mx.test\r\n250 SI").then(Act::reply("ZE\r\n").after(Duration::from_millis(60)));
-    let server = Smtpd::serve(Script::polite().on(Step::Ehlo, late));
-    let report = App::start().await.check(json!({"port": server.port()})).await;
+async fn a_phase_ends_with_the_last_byte_of_its_reply() {
+    let late = Action::reply("250-mx.test\r\n250 SI").then(Action::reply("ZE\r\n").after(Duration::from_millis(60)));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, late));
+    let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     assert_eq!(report["capabilities"]["before_tls"], json!({"SIZE": ""}));
     assert!(number(&report["metrics"]["ehlo_time"]) >= 60.0, "{report:#}");
     times_are_consistent(&report);
 }
 
-/// Writes each reply in two pieces. Nagle's algorithm is on, so the second leaves only once the first is acknowledged.
+/// Writes each reply in two parts. Nagle's algorithm is on, so that the second part is sent only after the ACK of the
+/// first.
 fn piecewise(mut client: TcpStream) -> Result<()> {
     let mut commands = BufReader::new(client.try_clone()?).lines();
     let mut code = 220;
@@ -177,17 +178,17 @@ fn piecewise(mut client: TcpStream) -> Result<()> {
 }
 
 #[tokio::test]
-async fn no_delayed_acknowledgement_of_ours_is_measured() {
-    /// Linux delays an acknowledgement by 40 ms or more.
+async fn delayed_ack_is_not_measured() {
+    /// Linux delays an ACK by 40 ms or more.
     const DELAY: f64 = 40.0;
-    /// A machine under load may do so, too, but not each time.
+    /// A busy machine is as slow now and then, but not every time.
     const TRIES: usize = 5;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    // Whoever hung up early has had enough.
+    // A client that disconnects early ends its connection only.
     let server =
         thread::spawn(move || listener.incoming().take(TRIES).flatten().for_each(|client| drop(piecewise(client))));
-    let app = House::default().open().await;
+    let app = TestApp::builder().start().await;
     let mut slowest = Vec::new();
     for _ in 0..TRIES {
         let report = app.check(json!({"port": port, "stop_after": "mailfrom"})).await;
@@ -199,17 +200,17 @@ async fn no_delayed_acknowledgement_of_ours_is_measured() {
 }
 
 #[tokio::test]
-async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
+async fn a_rejected_phase_has_a_time_and_a_timed_out_one_has_none() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, slowly("rcptto", "550 no\r\n")));
     let report = app.check(json!({"port": server.port()})).await;
     assert!(number(&report["metrics"]["rcptto_time"]) >= delay("rcptto") as f64, "{report:#}");
     assert_eq!(phase(&report, "rcptto")["ok"], false);
     times_are_consistent(&report);
 
-    let server = Smtpd::serve(Script::polite().on(Step::RcptTo, Act::silence()));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, Action::silence()));
     let report = app.check(json!({"port": server.port(), "timeout_ms": 1000})).await;
-    assert_eq!(phases(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
+    assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
     let silent = phase(&report, "rcptto");
     assert_eq!((&silent["ok"], &silent["time_ms"], &silent["code"]), (&json!(false), &json!(null), &json!(null)));
     assert_eq!(report["metrics"].get("rcptto_time"), None);
@@ -219,9 +220,9 @@ async fn a_rejecting_phase_has_a_time_and_a_silent_one_has_none() {
 }
 
 #[tokio::test]
-async fn metrics_of_phases_that_did_not_happen_are_absent() {
-    let server = Smtpd::serve(Script::polite());
-    let report = App::start().await.check(json!({"port": server.port()})).await;
+async fn phases_that_did_not_happen_have_no_metric() {
+    let server = SmtpServer::serve(Script::compliant());
+    let report = TestApp::start().await.check(json!({"port": server.port()})).await;
     let metrics: Vec<_> = report["metrics"].as_object().expect("metrics").keys().map(String::as_str).collect();
     let times =
         ["connect", "banner", "ehlo", "mailfrom", "rcptto", "data", "body", "quit"].map(|name| format!("{name}_time"));
@@ -237,10 +238,10 @@ async fn metrics_of_phases_that_did_not_happen_are_absent() {
 }
 
 #[tokio::test]
-async fn the_server_timing_header_says_what_the_report_says() {
-    let app = App::start().await;
-    for script in [Script::polite(), Script::polite().on(Step::RcptTo, Act::close())] {
-        let server = Smtpd::serve(script);
+async fn server_timing_matches_the_report() {
+    let app = TestApp::start().await;
+    for script in [Script::compliant(), Script::compliant().on(Step::RcptTo, Action::close())] {
+        let server = SmtpServer::serve(script);
         let answer = app.post(&json!({"to": "a@example.test", "target": "127.0.0.1", "port": server.port()})).await;
         let report = answer.json();
         let mut timed = Vec::new();

@@ -1,4 +1,4 @@
-//! Bodies that are framed in every way, over a real connection.
+//! Request bodies with every kind of framing (RFC 9112, section 6), over a real connection.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,18 +9,18 @@ use tokio::{
     time::timeout,
 };
 
-use smtp_check::http::{AccessConfig, TokenStore};
+use smtp_check::http::TokenStore;
 
-use super::support::app::{App, House};
+use super::support::app::TestApp;
 
-/// What the service says to these bytes until it closes the connection, or has told the whole problem.
-async fn told(app: &App, head: &str, body: &[u8]) -> String {
+/// The response to these bytes, read until the service closes the connection or the problem document is complete.
+async fn response(app: &TestApp, head: &str, body: &[u8]) -> String {
     let caller = TcpStream::connect(app.addr()).await.expect("a connection");
     let (mut reading, mut writing) = caller.into_split();
     let head = format!("POST /v1/checks/smtp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n");
     let sent = [head.as_bytes(), body].concat();
     let sending = tokio::spawn(async move {
-        // The service may have said all before it has read all.
+        // The service can respond before it has read everything.
         writing.write_all(&sent).await.ok();
         writing
     });
@@ -42,8 +42,8 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_framed() {
-    let app = App::start().await;
+async fn bad_bodies_are_rejected_with_content_length_and_with_chunks() {
+    let app = TestApp::start().await;
     let most = 1 << 20;
     for (body, status) in [
         (" ".repeat(most + 1), 413),
@@ -55,72 +55,68 @@ async fn a_body_that_is_too_large_too_deep_or_encoded_is_refused_however_it_is_f
         let length = format!("Content-Length: {}\r\n", body.len());
         let chunks = chunked(body.as_bytes());
         for (head, bytes) in [(&length[..], body.as_bytes()), ("Transfer-Encoding: chunked\r\n", &chunks)] {
-            let answer = told(&app, head, bytes).await;
+            let answer = response(&app, head, bytes).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer:.300}");
             assert!(answer.contains("application/problem+json") && answer.len() < 2000, "{answer:.300}");
         }
     }
     for encoding in ["gzip", "br", "identity"] {
-        let answer = told(&app, &format!("Content-Encoding: {encoding}\r\nContent-Length: 2\r\n"), b"{}").await;
+        let answer = response(&app, &format!("Content-Encoding: {encoding}\r\nContent-Length: 2\r\n"), b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 415 "), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn a_body_of_two_lengths_is_refused() {
-    let app = App::start().await;
+async fn ambiguous_content_length_is_rejected() {
+    let app = TestApp::start().await;
     for head in [
         "Content-Length: 2\r\nContent-Length: 3\r\n",
         "Content-Length: 2, 3\r\n",
         "Content-Length: -1\r\n",
         "Transfer-Encoding: gzip\r\n",
     ] {
-        let answer = told(&app, head, b"{}").await;
+        let answer = response(&app, head, b"{}").await;
         assert!(answer.starts_with("HTTP/1.1 4"), "{head}: {answer}");
     }
 }
 
-/// A request that would be answered with the program's name.
-const HIDDEN: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
+/// A request whose response would have the name of the program.
+const SMUGGLED: &str = "GET /version HTTP/1.1\r\nHost: hidden\r\n\r\n";
 
-/// Everything that the service says until it closes the connection. The second half is sent once the first is answered.
-async fn told_in_all(addr: SocketAddr, halves: [String; 2]) -> String {
+/// All responses until the service closes the connection. The second half is sent after the first response.
+async fn all_responses(addr: SocketAddr, halves: [String; 2]) -> String {
     let mut caller = TcpStream::connect(addr).await.expect("a connection");
     caller.write_all(halves[0].as_bytes()).await.expect("a caller that is read");
     let mut answers = vec![0; 4096];
     let first = timeout(Duration::from_secs(20), caller.read(&mut answers)).await.expect("in time").expect("an answer");
     answers.truncate(first);
-    // The service may have closed the connection, which is as well.
+    // It is also correct that the service has closed the connection.
     caller.write_all(halves[1].as_bytes()).await.ok();
     timeout(Duration::from_secs(20), caller.read_to_end(&mut answers)).await.expect("closed in time").ok();
     String::from_utf8_lossy(&answers).into_owned()
 }
 
-/// Heads and what follows them: a request that is hidden in a body, or comes after the last one.
-fn hiding_places() -> Vec<(String, String)> {
-    let size = HIDDEN.len();
+/// Request heads and what follows them: a request hidden in a body, or after the last chunk.
+fn smuggled_requests() -> Vec<(String, String)> {
+    let size = SMUGGLED.len();
     vec![
-        (format!("Content-Length: {size}\r\n"), HIDDEN.to_owned()),
-        (format!("Content-Length: {}\r\n", 2 * size), HIDDEN.repeat(2)),
-        (format!("Expect: 100-continue\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
-        ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{size:x}\r\n{HIDDEN}\r\n0\r\nX: y\r\n\r\n")),
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{HIDDEN}")),
-        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {size}\r\n"), HIDDEN.to_owned()),
-        ("Connection: close\r\n".to_owned(), HIDDEN.to_owned()),
+        (format!("Content-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        (format!("Content-Length: {}\r\n", 2 * size), SMUGGLED.repeat(2)),
+        (format!("Expect: 100-continue\r\nContent-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), format!("{size:x}\r\n{SMUGGLED}\r\n0\r\nX: y\r\n\r\n")),
+        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{SMUGGLED}")),
+        (format!("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: {size}\r\n"), SMUGGLED.to_owned()),
+        ("Connection: close\r\n".to_owned(), SMUGGLED.to_owned()),
     ]
 }
 
-/// HTTP request smuggling, or desync: whatever comes of a request, its body is a body.
+/// HTTP request smuggling (desync): a body is never read as a request, whatever the response is.
 #[tokio::test]
-async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
+async fn request_smuggling_is_prevented() {
     let tokens = format!("one:{}", "0".repeat(64)).parse().expect("tokens");
-    let access = AccessConfig { tokens: Some(TokenStore::new(tokens)), ..AccessConfig::default() };
-    let mut houses = [House { access, ..House::default() }, House::default()];
-    for house in &mut houses {
-        house.server.header_timeout = Duration::from_secs(1);
-    }
-    let [guarded, open] = houses.map(House::open);
-    let (guarded, open) = (guarded.await, open.await);
+    let builder = || TestApp::builder().header_timeout(Duration::from_secs(1));
+    let guarded = builder().tokens(TokenStore::new(tokens)).start().await;
+    let open = builder().start().await;
     let mut callers = JoinSet::new();
     for (app, begin, status) in [
         (&guarded, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: application/json", 401),
@@ -129,13 +125,13 @@ async fn a_request_that_is_hidden_in_the_body_of_another_is_never_answered() {
         (&open, "DELETE /v1/checks/smtp HTTP/1.1", 405),
         (&open, "POST /v1/checks/smtp HTTP/1.1\r\nContent-Type: text/plain", 415),
     ] {
-        for (head, body) in hiding_places() {
+        for (head, body) in smuggled_requests() {
             let head = format!("{begin}\r\nHost: x\r\n{head}\r\n");
             let sent = head.clone() + &body;
             for cut in [head.len(), head.len() + 4, sent.len()] {
                 let halves = [sent[..cut].to_owned(), sent[cut..].to_owned()];
                 let addr = app.addr();
-                callers.spawn(async move { (status, halves.clone(), told_in_all(addr, halves).await) });
+                callers.spawn(async move { (status, halves.clone(), all_responses(addr, halves).await) });
             }
         }
     }

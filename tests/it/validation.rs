@@ -1,4 +1,4 @@
-//! What is refused before anything happens: every wrong body and parameter, with its place, and nobody is connected to.
+//! Validation: every invalid body and parameter is reported at its place, before any connection is made.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -13,14 +13,14 @@ use tokio::{
 };
 
 use super::support::{
-    app::{Answer, App, House},
-    smtpd::{Script, Smtpd},
+    app::{TestApp, TestResponse},
+    smtpd::{Script, SmtpServer},
 };
 
 /// A service, and a mail server that no request of these tests may reach.
 struct Guarded {
-    app: App,
-    /// Nobody accepts here: a connection would wait in the backlog, to be found at the end.
+    app: TestApp,
+    /// Nothing is accepted here: a connection would wait in the backlog, and is found at the end.
     untouched: TcpListener,
 }
 
@@ -28,11 +28,11 @@ impl Guarded {
     async fn start() -> Self {
         let untouched = TcpListener::bind("127.0.0.1:0").expect("a port");
         untouched.set_nonblocking(true).expect("settable");
-        let house = House { body: BodyLimits::new(64 * 1024, Duration::from_secs(30), 100), ..House::default() };
-        Self { app: house.open().await, untouched }
+        let limits = BodyLimits::new(64 * 1024, Duration::from_secs(30), 100);
+        Self { app: TestApp::builder().body_limits(limits).start().await, untouched }
     }
 
-    /// A check that would run, with these parameters in addition or instead.
+    /// A valid check, with these parameters added or replaced.
     fn parameters(&self, more: &Value) -> Value {
         let port = self.untouched.local_addr().expect("bound").port();
         let mut all = json!({"to": "a@example.test", "target": "127.0.0.1", "port": port, "timeout_ms": 500});
@@ -40,11 +40,11 @@ impl Guarded {
         all
     }
 
-    async fn post(&self, more: Value) -> Answer {
+    async fn post(&self, more: Value) -> TestResponse {
         self.app.post(&self.parameters(&more)).await
     }
 
-    async fn send(&self, content_type: Option<&'static str>, body: impl Into<Bytes>) -> Answer {
+    async fn send(&self, content_type: Option<&'static str>, body: impl Into<Bytes>) -> TestResponse {
         let mut request = Request::post("/v1/checks/smtp").header("host", "test").body(Full::new(body.into()));
         let request = request.as_mut().expect("a request");
         if let Some(content_type) = content_type {
@@ -59,7 +59,7 @@ impl Guarded {
 }
 
 #[track_caller]
-fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
+fn assert_problem(answer: &TestResponse, status: u16, slug: &str) -> Value {
     assert_eq!(answer.status, status, "{:?}", answer.body);
     assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();
@@ -68,7 +68,7 @@ fn assert_problem(answer: &Answer, status: u16, slug: &str) -> Value {
     problem
 }
 
-/// A string with this character in its midst, for each field that reaches the wire.
+/// A string with this character in the middle, for each field that is sent to the server.
 fn on_the_wire(character: char) -> Vec<(&'static str, Value)> {
     let c = character;
     vec![
@@ -93,7 +93,7 @@ fn on_the_wire(character: char) -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn control_characters_are_refused_in_every_field_that_reaches_the_wire() {
+async fn control_characters_are_rejected_in_every_field_sent_to_the_server() {
     let guarded = Guarded::start().await;
     let login = json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "proxy_protocol": true});
     for character in ['\0', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}'] {
@@ -114,7 +114,7 @@ async fn control_characters_are_refused_in_every_field_that_reaches_the_wire() {
 }
 
 #[tokio::test]
-async fn a_value_of_the_wrong_type_is_refused_at_its_field() {
+async fn a_value_of_the_wrong_type_is_rejected_at_its_field() {
     let guarded = Guarded::start().await;
     let document: Value = serde_json::from_str(include_str!("../../openapi/openapi.json")).expect("JSON");
     let properties = document.pointer("/components/schemas/CheckRequest/properties").expect("the parameters");
@@ -134,7 +134,7 @@ async fn a_value_of_the_wrong_type_is_refused_at_its_field() {
             wrong.extend([json!(0), json!(1)]);
         }
         for value in wrong {
-            // So that no field is one that is ignored.
+            // With this, no field is ignored.
             let mut all =
                 json!({"proxy_protocol": true, "sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p"});
             all[name] = value.clone();
@@ -147,9 +147,9 @@ async fn a_value_of_the_wrong_type_is_refused_at_its_field() {
 }
 
 #[tokio::test]
-async fn strings_stand_for_numbers_and_booleans() {
-    let app = App::start().await;
-    let server = Smtpd::serve(Script::polite().expecting_proxy_header());
+async fn strings_are_accepted_for_numbers_and_booleans() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().expecting_proxy_header());
     let report = app
         .check(json!({
             "port": server.port().to_string(), "starttls": "off", "implicit_tls": "false", "transcript": "on",
@@ -163,7 +163,7 @@ async fn strings_stand_for_numbers_and_booleans() {
 }
 
 #[tokio::test]
-async fn every_violation_is_told_in_one_answer() {
+async fn all_violations_are_in_one_response() {
     let guarded = Guarded::start().await;
     let answer = guarded
         .post(json!({
@@ -202,7 +202,7 @@ async fn every_violation_is_told_in_one_answer() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_given_twice_is_refused() {
+async fn a_duplicate_parameter_is_rejected() {
     let guarded = Guarded::start().await;
     let good = guarded.parameters(&json!({})).to_string();
     for (more, pointers) in [
@@ -219,7 +219,7 @@ async fn a_parameter_that_is_given_twice_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_refused() {
+async fn a_body_that_is_not_a_json_object_is_rejected() {
     let guarded = Guarded::start().await;
     let good = guarded.parameters(&json!({})).to_string();
     let deep = |open: &str, close: &str| open.repeat(10_000) + &close.repeat(10_000);
@@ -251,14 +251,14 @@ async fn a_body_that_is_no_json_object_is_refused() {
     }
     let latin1 = good.replace("a@", "\u{e4}@").chars().map(|character| character as u8).collect::<Vec<_>>();
     assert_problem(&guarded.send(Some("application/json"), latin1).await, 400, "malformed-json");
-    // However deep it is, no level of it is gone into.
+    // No level of it is parsed, however deep it is.
     let array = guarded.send(Some("application/json"), deep("[", "]")).await;
     assert!(array.status == 400 || array.status == 422, "{array:?}");
     guarded.assert_untouched();
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_say_that_it_is_json_is_refused() {
+async fn a_body_without_json_content_type_is_rejected() {
     let guarded = Guarded::start().await;
     let good = guarded.parameters(&json!({})).to_string();
     for content_type in
@@ -273,7 +273,7 @@ async fn a_body_that_does_not_say_that_it_is_json_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_however_it_comes() {
+async fn a_body_over_the_limit_is_rejected_with_length_and_with_chunks() {
     const HEAD: &str =
         "POST /v1/checks/smtp HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nConnection: close\r\n";
     let guarded = Guarded::start().await;
@@ -311,7 +311,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
-async fn no_value_is_repeated_in_a_refusal() {
+async fn no_value_is_repeated_in_an_error() {
     let guarded = Guarded::start().await;
     for parameters in [
         json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "hunter2\n"}),
@@ -330,7 +330,7 @@ async fn no_value_is_repeated_in_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_body_full_of_unknown_fields_gets_a_short_answer() {
+async fn many_unknown_fields_get_a_short_response() {
     let guarded = Guarded::start().await;
     let many: serde_json::Map<String, Value> = (0..3000).map(|number| (format!("field{number}"), json!(1))).collect();
     let answer = guarded.post(Value::Object(many)).await;
