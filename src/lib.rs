@@ -50,6 +50,7 @@ pub mod config;
 pub mod destination;
 pub mod escape;
 pub mod http;
+pub mod manual;
 pub mod net;
 pub mod phase;
 pub mod probe;
@@ -62,17 +63,3 @@ pub mod suggest;
 pub mod telemetry;
 pub mod tls;
 pub mod x509;
-
-/// Why things are as they are.
-pub mod manual {
-    #[doc = include_str!("manual/phases.md")]
-    pub mod phases {}
-    #[doc = include_str!("manual/answers.md")]
-    pub mod answers {}
-    #[doc = include_str!("manual/limits.md")]
-    pub mod limits {}
-    #[doc = include_str!("manual/targets.md")]
-    pub mod targets {}
-    #[doc = include_str!("manual/threat-model.md")]
-    pub mod threat_model {}
-}

@@ -21,6 +21,7 @@ mod limits;
 mod live;
 mod log;
 mod manual;
+mod manual_facts;
 mod metrics;
 mod mx;
 mod nagios;

@@ -27,7 +27,7 @@ pub(super) fn library() -> Vec<Source> {
     });
     let is_tests = |source: &Source| source.module.iter().any(|name| name.ends_with("tests"));
     let rooms: Vec<_> =
-        sources.filter(|source| !is_tests(source) && !["lib", "main"].contains(&source.room())).collect();
+        sources.filter(|source| !is_tests(source) && !["lib", "main", "manual"].contains(&source.room())).collect();
     assert!(rooms.len() > 40, "the library was found");
     rooms
 }
