@@ -1,7 +1,7 @@
 //! The manual: how to use and run smtp-check, and why it is as it is.
 //!
-//! Each page is a Markdown file in `src/manual` that reads the same on a Git host. `tests/it/manual_facts.rs` compares the
-//! pages with the program.
+//! Each page is a Markdown file in `src/manual` that reads the same on a Git host. `tests/it/manual` compares the pages with
+//! the program.
 //!
 //! **Use**
 //! - [`checks`]: the parameters of a check, its report, the live events, and why a check failed.

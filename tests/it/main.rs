@@ -21,7 +21,6 @@ mod limits;
 mod live;
 mod log;
 mod manual;
-mod manual_facts;
 mod metrics;
 mod mx;
 mod nagios;

@@ -1,4 +1,7 @@
-//! The threat model names tests; each of them exists, and each threat has some.
+//! The manual. The threat model names tests: each of them exists, and each threat has some. What the other pages state is compared with
+//! the program in [`facts`].
+
+mod facts;
 
 use std::{fs, path::Path};
 

@@ -4,15 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
     path::Path,
 };
 
 use serde_json::Value;
 
-use super::support::{
-    program::{PATIENCE, Served, code, program, stderr},
+use super::read;
+use crate::support::{
+    program::{Served, code, program, stderr},
     scratch::Scratch,
 };
 
@@ -20,11 +19,6 @@ const MANUAL: &str = "src/manual";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn read(path: &str) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The pages of the manual: path and text.
@@ -132,9 +126,9 @@ fn every_page_is_linked_and_defines_the_links_that_it_uses() {
         assert!(readme.contains(&format!("({path})")), "README.md does not link {path}");
         let (defined, prose) = (definitions(text), prose(text));
         for label in &labels {
-            let uses = prose.matches(&format!("[{label}]")).count();
             let is_defined = defined.contains_key(label);
-            assert_eq!(uses > 1, is_defined, "{path} uses [{label}] {uses} times, its definition included");
+            let uses = prose.matches(&format!("[{label}]")).count() - usize::from(is_defined);
+            assert_eq!(uses > 0, is_defined, "{path}: [{label}] is used {uses} times");
             assert!(!is_defined || module.contains(&format!("\n[{label}]: crate::")), "{MANUAL}/mod.rs: [{label}]");
         }
     }
@@ -208,8 +202,7 @@ fn every_flag_and_variable_that_is_named_exists() {
 
 #[test]
 fn every_setting_is_in_the_page_of_the_settings() {
-    let help = &help()["serve"];
-    let settings = flags(help.split("Settings:\n").nth(1).expect("settings"));
+    let settings: BTreeSet<_> = flags(&help()["serve"]).into_iter().filter(|flag| flag != "--help").collect();
     let page = read(&format!("{MANUAL}/settings.md"));
     let named: BTreeSet<_> = quoted(&page).flat_map(|span| words(span, "--", "-")).map(str::to_owned).collect();
     let missing: Vec<_> = settings.difference(&named).collect();
@@ -326,16 +319,6 @@ fn announced(exposition: &str) -> BTreeSet<String> {
     types.map(str::to_owned).collect()
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut caller = TcpStream::connect(address).expect("it listens");
-    caller.set_read_timeout(Some(PATIENCE)).expect("settable");
-    write!(caller, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("sent");
-    let mut answer = String::new();
-    caller.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    answer
-}
-
 #[test]
 fn every_metric_is_listed_and_every_listed_metric_is_exposed() {
     let scratch = Scratch::new();
@@ -348,12 +331,10 @@ fn every_metric_is_listed_and_every_listed_metric_is_exposed() {
     let printed = fs::read_to_string(printed).expect("UTF-8");
     let port = printed.split("listens on 127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).expect("a port");
     let probe = |module: &str| {
-        get(served.address, &format!("/probe?target=127.0.0.1:{port}&module={module}&to=nobody@sandbox.test"))
+        served.get(&format!("/probe?target=127.0.0.1:{port}&module={module}&to=nobody@sandbox.test"), "")
     };
-    let exposed: BTreeSet<_> = [probe("good"), probe("bad"), get(served.address, "/metrics")]
-        .iter()
-        .flat_map(|answer| announced(answer))
-        .collect();
+    let exposed: BTreeSet<_> =
+        [probe("good"), probe("bad"), served.get("/metrics", "")].iter().flat_map(|answer| announced(answer)).collect();
     let page = read(&format!("{MANUAL}/metrics.md"));
     let starts = ["probe_", "process_", "smtp_check_"];
     let is_metric = |name: &&str| starts.iter().any(|start| name.starts_with(start));
