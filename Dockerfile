@@ -2,13 +2,13 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 
-# Linked statically, so that the image needs no system around the program. With the target named, build scripts and procedural macros are
-# spared: they are loaded by the compiler and cannot be static.
+# Linked statically, so that the image needs no system around the program. Naming the target keeps the flag from build
+# scripts and procedural macros, which the compiler loads and which cannot be static.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 
-# The dependencies, which change less often than the sources, in a layer of their own: built for a crate that has no code yet.
+# The dependencies change less often than the sources: a layer of their own, built for a crate without code.
 COPY Cargo.toml Cargo.lock ./
-# Named in Cargo.toml, and so looked for; not built.
+# Cargo.toml names these files, so they must exist; they are not built.
 COPY benches/parts.rs benches/
 COPY benches/load benches/load
 RUN mkdir src \
@@ -20,23 +20,24 @@ RUN mkdir src \
  && rm -r src
 
 COPY . .
-# What GET /version says of the sources. Not given, it is not in the environment either.
+# The revision that GET /version shows. If it is not given, it is not in the environment either.
 ARG SMTP_CHECK_REVISION
 RUN target=$(rustc --print host-tuple) \
  && cargo build --release --locked --target "$target" \
  && mv "target/$target/release/smtp-check" /smtp-check
 
 FROM scratch
-# Certificates are judged by Debian's trust anchors, which an operator may mount others over.
+# Debian's trust anchors; an operator may mount others over them.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /smtp-check /usr/local/bin/
 
-# Nobody's: the service writes no file and binds no low port.
+# An unprivileged user: the service writes no file and binds no port below 1024.
 USER 65532:65532
 EXPOSE 2580
-# In a container loopback is of no use. Without --tokens-file or --allow-unauthenticated the service refuses to start here.
+# Loopback cannot be reached from outside of a container. Without --tokens-file or --allow-unauthenticated the service
+# refuses to start here.
 ENV SMTP_CHECK_LISTEN=0.0.0.0:2580
-# The time limit is a little longer than the command's own.
+# A little longer than the command's own timeout.
 HEALTHCHECK --interval=10s --timeout=6s --start-period=2s CMD ["/usr/local/bin/smtp-check", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/smtp-check"]
 CMD ["serve"]

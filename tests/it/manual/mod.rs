@@ -1,4 +1,7 @@
-//! Every test that the threat model names exists, and every threat has at least one.
+//! The manual. The threat model names tests: each of them exists, and each threat has some. What the other pages state is compared with
+//! the program in [`facts`].
+
+mod facts;
 
 use std::{fs, path::Path};
 
