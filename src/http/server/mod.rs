@@ -89,7 +89,10 @@ pub async fn serve(
         tokio::select! {
             deadline = &mut drained => break deadline,
             (stream, peer) = Listener::accept(&mut listener) => match limit.try_acquire() {
-                Some(permit) => drop(connections.spawn(connection::serve(stream, peer, server.clone(), permit))),
+                Some(permit) => {
+                    tracing::trace!(%peer, "accepted");
+                    connections.spawn(connection::serve(stream, peer, server.clone(), permit));
+                }
                 None => tracing::debug!(%peer, "every connection and every reserved slot is in use"),
             },
             Some(_) = connections.join_next() => {}

@@ -1,5 +1,5 @@
-//! README.md and the manual, compared with the program: links, files, flags, variables, metrics, problem types, parameters, failure
-//! kinds and examples.
+//! README.md and the manual, compared with the program: links, files, flags, variables, metrics, problem types,
+//! parameters, failure kinds and examples.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,5 @@
-//! The manual. The threat model names tests: each of them exists, and each threat has some. What the other pages state is compared with
-//! the program in [`facts`].
+//! The manual. The threat model names tests: each of them exists, and each threat has some. What the other pages state
+//! is compared with the program in [`facts`].
 
 mod facts;
 

@@ -71,7 +71,7 @@ async fn docs_page_shows_every_route_and_requests_no_other_host() {
     }
     // The operation is open: its body, its examples, every status.
     for text in
-        ["Request body", "Ask one server whether it takes the recipient", "The recipient was rejected", "Execute"]
+        ["Request body", "Ask one server whether it accepts the recipient", "The recipient was rejected", "Execute"]
     {
         assert!(page.dom.contains(text), "{text} is not on the page");
     }
