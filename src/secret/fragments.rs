@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::MASK;
 
-/// Shortest part of the base64 that is masked, in characters: no other text has so many of them in a row.
+/// Shortest part of the base64 that is masked, in characters: other text does not have this many in a row.
 const MIN_BASE64_LENGTH: usize = 8;
 /// Shortest part of the secret's text that is masked, in characters, if one of them is not a letter.
 const MIN_TEXT_LENGTH: usize = 6;
@@ -43,7 +43,7 @@ impl Fragments {
         let mut hidden = vec![false; characters.len()];
         // What looks like the codes of a reply line may be between two parts, or belong to one.
         for keep_codes in [true, false] {
-            self.hide(&Concondensedd::of(&characters, keep_codes), &characters, &mut hidden);
+            self.hide(&Condensed::of(&characters, keep_codes), &characters, &mut hidden);
         }
         let mut masked = String::with_capacity(text.len());
         let mut before = false;
@@ -58,7 +58,7 @@ impl Fragments {
         masked
     }
 
-    fn hide(&self, condensed: &Concondensedd, text: &[char], hidden: &mut [bool]) {
+    fn hide(&self, condensed: &Condensed, text: &[char], hidden: &mut [bool]) {
         for (from, to) in matching_runs(&condensed.characters, &[&self.text], MIN_TEXT_LENGTH) {
             let part = &condensed.characters[from..to];
             if part.len() >= MIN_LETTERS_LENGTH || part.iter().any(|c| !c.is_alphabetic()) {
@@ -94,13 +94,13 @@ fn matching_runs(text: &[char], secrets: &[&[char]], shortest: usize) -> Vec<(us
 }
 
 /// The characters of a text that are not white space.
-struct Concondensedd {
+struct Condensed {
     characters: Vec<char>,
     /// The index of each of them in the text.
     positions: Vec<usize>,
 }
 
-impl Concondensedd {
+impl Condensed {
     fn of(text: &[char], keep_codes: bool) -> Self {
         let (mut characters, mut positions, mut line_begin) = (Vec::new(), Vec::new(), 0);
         for line in text.split_inclusive(|c| *c == '\n') {

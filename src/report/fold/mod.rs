@@ -169,7 +169,7 @@ fn accept(report: &mut Report, phase: Phase, reply: &Reply) {
     }
 }
 
-/// Whether `last_cmd` can be this phase: those of the SMTP conversation can, except QUIT.
+/// Whether `last_cmd` can be this phase: those of the SMTP session can, except QUIT.
 fn counts_as_last(phase: Phase) -> bool {
     !matches!(phase, Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls | Phase::Quit)
 }
