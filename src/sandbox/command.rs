@@ -1,6 +1,6 @@
 //! Parser of command lines (RFC 5321, section 4.1.1). A syntax error gives the reply to send.
 
-use super::{MAX_MESSAGE, auth::Mechanism, wire::Reply};
+use super::{MAX_MESSAGE_SIZE, auth::Mechanism, wire::Reply};
 use crate::secret::Secret;
 
 /// A command.
@@ -36,11 +36,11 @@ pub(super) struct Mailbox {
     pub(super) local_part: String,
 }
 
-/// The longest domain (RFC 5321, section 4.5.3.1.2).
-const MAX_DOMAIN: usize = 255;
+/// The longest domain, in octets (RFC 5321, section 4.5.3.1.2).
+const MAX_DOMAIN_SIZE: usize = 255;
 
-/// The longest path, its brackets included (section 4.5.3.1.3).
-const MAX_PATH: usize = 256;
+/// The longest path, its brackets included, in octets (section 4.5.3.1.3).
+const MAX_PATH_SIZE: usize = 256;
 
 impl Command {
     /// Parses a line without its CR LF.
@@ -71,7 +71,7 @@ impl Command {
 }
 
 fn client_name(argument: &str) -> Result<String, Reply> {
-    if argument.is_empty() || argument.len() > MAX_DOMAIN || argument.contains(' ') {
+    if argument.is_empty() || argument.len() > MAX_DOMAIN_SIZE || argument.contains(' ') {
         return Err("501 5.5.4 Give a domain or an address literal".into());
     }
     Ok(argument.to_owned())
@@ -126,7 +126,7 @@ fn check_size(size: &str) -> Result<(), Reply> {
         return Err("501 5.5.4 Bad value of a MAIL parameter".into());
     }
     match size.parse::<usize>() {
-        Ok(size) if size <= MAX_MESSAGE => Ok(()),
+        Ok(size) if size <= MAX_MESSAGE_SIZE => Ok(()),
         _ => Err("552 5.3.4 Message size exceeds fixed limit".into()),
     }
 }
@@ -174,7 +174,7 @@ fn local_part(path: &str) -> Option<&str> {
         Some((local_part, domain)) => (local_part, Some(domain)),
         None => (path, None),
     };
-    let is_valid = !local_part.is_empty() && domain != Some("") && path.len() + 2 <= MAX_PATH;
+    let is_valid = !local_part.is_empty() && domain != Some("") && path.len() + 2 <= MAX_PATH_SIZE;
     is_valid.then(|| local_part.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(local_part))
 }
 

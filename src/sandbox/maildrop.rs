@@ -10,7 +10,7 @@ use std::{
 const MAX_MESSAGES: usize = 100;
 
 /// The most bytes of content that are kept. The newest message is always kept.
-const MAX_SIZE: usize = 32 * 1024 * 1024;
+const MAX_CONTENT_SIZE: usize = 32 * 1024 * 1024;
 
 /// A message that the sandbox accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Maildrop {
         let id = format!("{:010X}", kept.taken);
         kept.bytes += content.len();
         kept.messages.push_back(Arc::new(Message { id: id.clone(), envelope, content }));
-        while kept.messages.len() > MAX_MESSAGES || (kept.bytes > MAX_SIZE && kept.messages.len() > 1) {
+        while kept.messages.len() > MAX_MESSAGES || (kept.bytes > MAX_CONTENT_SIZE && kept.messages.len() > 1) {
             let Some(oldest) = kept.messages.pop_front() else {
                 break;
             };
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn bytes_are_bounded_and_the_newest_stays() {
         let maildrop = Maildrop::default();
-        maildrop.keep(Envelope::default(), vec![0; MAX_SIZE / 2]);
-        maildrop.keep(Envelope::default(), vec![0; MAX_SIZE / 2]);
+        maildrop.keep(Envelope::default(), vec![0; MAX_CONTENT_SIZE / 2]);
+        maildrop.keep(Envelope::default(), vec![0; MAX_CONTENT_SIZE / 2]);
         assert_eq!(maildrop.messages().len(), 2);
-        let id = maildrop.keep(Envelope::default(), vec![0; MAX_SIZE + 1]);
+        let id = maildrop.keep(Envelope::default(), vec![0; MAX_CONTENT_SIZE + 1]);
         let kept: Vec<_> = maildrop.messages().iter().map(|m| m.id.clone()).collect();
         assert_eq!(kept, [id]);
     }

@@ -53,7 +53,7 @@ pub use recipient::RECIPIENTS;
 pub const HOST: &str = "mx.sandbox.test";
 
 /// The largest accepted message, in bytes; `SIZE` announces it (RFC 1870).
-pub const MAX_MESSAGE: usize = 10 * 1024 * 1024;
+pub const MAX_MESSAGE_SIZE: usize = 10 * 1024 * 1024;
 
 /// The most connections. One more gets 421, or is closed on the port with TLS.
 const MAX_CONNECTIONS: usize = 256;

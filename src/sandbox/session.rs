@@ -6,7 +6,7 @@ use tokio::{
 };
 
 use super::{
-    HOST, MAX_MESSAGE,
+    HOST, MAX_MESSAGE_SIZE,
     auth::{self, Credentials, Mechanism},
     command::{Command, MailFrom, Mailbox},
     maildrop::{Envelope, Maildrop},
@@ -29,7 +29,7 @@ pub(super) struct Session<'a, S> {
     transaction: Option<Transaction>,
 }
 
-/// What EHLO or HELO told of the client.
+/// The client, as its EHLO or HELO describes it.
 struct Client {
     name: String,
     extended: bool,
@@ -117,7 +117,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
     fn ehlo(&mut self, name: String) -> Reply {
         let starttls = if self.tls { "" } else { "250-STARTTLS\r\n" };
         let reply = format!(
-            "250-{HOST} greets {name}\r\n250-PIPELINING\r\n250-SIZE {MAX_MESSAGE}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
+            "250-{HOST} greets {name}\r\n250-PIPELINING\r\n250-SIZE {MAX_MESSAGE_SIZE}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
              {starttls}250-AUTH PLAIN LOGIN\r\n250 ENHANCEDSTATUSCODES"
         );
         self.introduce(name, true);

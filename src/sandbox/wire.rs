@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{MAX_MESSAGE, content::ContentDecoder};
+use super::{MAX_MESSAGE_SIZE, content::ContentDecoder};
 
 /// A reply without its last CR LF.
 pub(super) type Reply = Cow<'static, str>;
@@ -19,8 +19,9 @@ pub(super) const MAX_LINE_SIZE: usize = 12_288;
 /// closed.
 const MAX_SKIPPED_LINE_SIZE: usize = 1024 * 1024;
 
-/// A message over [`MAX_MESSAGE`] is read to its end and refused. Beyond this many bytes, the connection is closed.
-const MAX_SKIPPED_MESSAGE_SIZE: usize = 4 * MAX_MESSAGE;
+/// A message over [`MAX_MESSAGE_SIZE`] is read to its end and refused. Beyond this many bytes, the connection is
+/// closed.
+const MAX_SKIPPED_MESSAGE_SIZE: usize = 4 * MAX_MESSAGE_SIZE;
 
 /// How long a client may take to send a command, or be silent within a message. RFC 5321, section 4.5.3.2.7 asks for
 /// five minutes; a sandbox need not wait so long.
@@ -114,7 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads a message up to CR LF DOT CR LF.
     pub(super) async fn content(&mut self) -> Result<Vec<u8>, Fault> {
         let too_big = || Reply::from("552 5.3.4 Message size exceeds fixed limit");
-        let mut decoder = ContentDecoder::new(MAX_MESSAGE);
+        let mut decoder = ContentDecoder::new(MAX_MESSAGE_SIZE);
         let mut taken = 0;
         while !decoder.ended() {
             let deadline = self.idle_deadline();

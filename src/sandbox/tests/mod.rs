@@ -236,14 +236,14 @@ async fn a_message_over_the_limit_is_refused_and_the_next_one_taken() {
     let sandbox = sandbox().await;
     let mut client = connect(&sandbox).await;
     client.dialogue(&[("EHLO a.test", "250-")]).await;
-    for (octets, expected) in [(MAX_MESSAGE + 1, "552 5.3.4 "), (MAX_MESSAGE, "250 2.0.0 ")] {
+    for (octets, expected) in [(MAX_MESSAGE_SIZE + 1, "552 5.3.4 "), (MAX_MESSAGE_SIZE, "250 2.0.0 ")] {
         client.dialogue(&[("MAIL FROM:<>", "250 "), ("RCPT TO:<a@b>", "250 "), ("DATA", "354 ")]).await;
         client.send(vec![b'x'; octets - 2]).await;
         client.dialogue(&[("\r\n.", expected)]).await;
     }
     let delivered = sandbox.delivered();
     assert_eq!(delivered.len(), 1);
-    assert_eq!(delivered[0].content.len(), MAX_MESSAGE);
+    assert_eq!(delivered[0].content.len(), MAX_MESSAGE_SIZE);
 }
 
 #[tokio::test]
