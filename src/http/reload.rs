@@ -120,8 +120,8 @@ impl Reloadable {
 
     /// Reloads on each SIGHUP, and never ends.
     ///
-    /// Where there is nothing to reload and standard error is a terminal, the signal ends the program, as it does by default: the
-    /// terminal is gone, and nobody could end the program from it.
+    /// Where there is nothing to reload and standard error is a terminal, the signal ends the program, as it does by
+    /// default: the terminal is gone, so Ctrl-C could not end it.
     ///
     /// # Errors
     /// The system does not let the program wait for the signal.

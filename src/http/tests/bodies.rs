@@ -108,9 +108,12 @@ fn members_keep_their_order_and_their_duplicates() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
     let body = |length: usize| format!("{{\"to\":\"{}\"}}", "x".repeat(length - 9));
-    assert_eq!(answer(test_routes(app_state()), json_body(body(LIMIT))).await.0.status, 200);
-    let problem =
-        assert_problem(&answer(test_routes(app_state()), json_body(body(LIMIT + 1))).await, 413, "payload-too-large");
+    assert_eq!(answer(test_routes(app_state()), json_body(body(MAX_BODY_SIZE))).await.0.status, 200);
+    let problem = assert_problem(
+        &answer(test_routes(app_state()), json_body(body(MAX_BODY_SIZE + 1))).await,
+        413,
+        "payload-too-large",
+    );
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("1000 bytes")), "{problem}");
 
     // By its `Content-Length`: the body is never read.

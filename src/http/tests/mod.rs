@@ -40,7 +40,7 @@ use crate::{
 mod access;
 mod bodies;
 
-const LIMIT: usize = 1000;
+const MAX_BODY_SIZE: usize = 1000;
 
 /// A state whose probe refuses every check.
 pub(super) fn app_state() -> AppState {
@@ -51,7 +51,7 @@ fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send
     let probe = service_fn(move |job| std::future::ready(probe(job)));
     AppState {
         lifecycle: Lifecycle::default(),
-        body_limits: BodyLimits::new(LIMIT, Duration::from_secs(5), 100),
+        body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), 100),
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
         modules: Modules::none(Duration::from_secs(60)),

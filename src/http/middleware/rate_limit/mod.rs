@@ -40,8 +40,8 @@ mod budgets;
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Every so many requests, budgets that are full again are removed.
-const SWEEP_INTERVAL: u32 = 1024;
+/// Requests after which budgets that are full again are removed.
+const REQUESTS_PER_SWEEP: u32 = 1024;
 
 /// The periods of a [`Rate`]: its letter, its name, its length in seconds.
 const PERIODS: [(&str, &str, u32); 3] = [("s", "second", 1), ("m", "minute", 60), ("h", "hour", 60 * 60)];
@@ -140,14 +140,14 @@ impl RateLimit {
 impl<C: Clock> RateLimit<C> {
     fn with_clock(rate: Rate, clock: C) -> Self {
         let limiter = RateLimiter::new(rate.quota(), Budgets::default(), clock);
-        Self { rate, limiter, until_sweep: AtomicU32::new(SWEEP_INTERVAL) }
+        Self { rate, limiter, until_sweep: AtomicU32::new(REQUESTS_PER_SWEEP) }
     }
 
     /// Takes one request from the budget. Both results tell what remains; `Err`: there was no request to take.
     fn take(&self, key: &Key) -> Result<Remaining, Remaining> {
         // By the number of requests: that needs no task, and a flood cleans up after itself.
         if self.until_sweep.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.until_sweep.store(SWEEP_INTERVAL, Ordering::Relaxed);
+            self.until_sweep.store(REQUESTS_PER_SWEEP, Ordering::Relaxed);
             self.limiter.retain_recent();
         }
         let Self { rate, limiter, .. } = self;

@@ -91,10 +91,10 @@ fn an_ipv6_network_of_64_bits_is_one_caller() {
 fn full_budgets_are_removed() {
     let clock = FakeRelativeClock::default();
     let limit = RateLimit::with_clock(rate("10/s"), clock.clone());
-    for number in 0..20 * SWEEP_INTERVAL {
+    for number in 0..20 * REQUESTS_PER_SWEEP {
         limit.take(&Key::of_address(Ipv4Addr::from_bits(number).into())).expect("a new caller");
         clock.advance(Duration::from_millis(1));
-        assert!(limit.limiter.len() <= SWEEP_INTERVAL as usize + 200, "{} are kept", limit.limiter.len());
+        assert!(limit.limiter.len() <= REQUESTS_PER_SWEEP as usize + 200, "{} are kept", limit.limiter.len());
     }
 }
 
