@@ -1,5 +1,5 @@
-//! smtp-check answers one question over HTTP: would a message get through this mail server, how long does each step take, and what
-//! does its certificate say?
+//! smtp-check answers one question over HTTP: would a message get through this mail server, how long does each step
+//! take, and what does its certificate say?
 //!
 //! # Layers
 //!
@@ -11,11 +11,13 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error that they can have.
 //! - [`secret`]: passwords, kept out of logs and reports.
-//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one may mean.
+//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one
+//!   may mean.
 //!
 //! **The two nouns of the product** (still pure)
 //! - [`check`]: what to do. [`check::Check::parse`] is the one way to a valid check.
-//! - [`report`]: what happened. [`report::journal`] is written while a check runs; [`report::fold`] makes the report of it.
+//! - [`report`]: what happened. [`report::journal`] is written while a check runs; [`report::fold`] makes the report of
+//!   it.
 //!
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
@@ -41,7 +43,8 @@
 //!      ─► resolve ─► permit per address ─► connect ─► session ─► Journal ─► Report ─► JSON · events · metrics · text
 //! ```
 //!
-//! 1. [`http::JsonObject`]: the members of a request's body, as written. Flags and modules make the same pairs of name and value.
+//! 1. [`http::JsonObject`]: the members of a request's body, as written. Flags and modules make the same pairs of name
+//!    and value.
 //! 2. [`check::CheckRequest`]: the parameters, typed; what the OpenAPI document describes.
 //! 3. [`check::Check`]: valid parameters. Only the parser makes one.
 //! 4. [`probe::CheckJob`]: a check with an id, a caller and an observer.

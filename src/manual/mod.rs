@@ -1,7 +1,7 @@
 //! The manual: how to use and run smtp-check, and why it is as it is.
 //!
-//! Each page is a Markdown file in `src/manual` that reads the same on a Git host. `tests/it/manual` compares the pages with
-//! the program.
+//! Each page is a Markdown file in `src/manual` that reads the same on a Git host. `tests/it/manual` compares the pages
+//! with the program.
 //!
 //! **Use**
 //! - [`checks`]: the parameters of a check, its report, the live events, and why a check failed.
@@ -21,8 +21,8 @@
 //! - [`limits`]: what is bounded.
 //! - [`targets`]: which addresses, names and ports a check may connect to.
 
-/// Where the links of the pages lead in rustdoc. Each page ends with definitions of the same links as paths in the repository; of two
-/// definitions the first one counts.
+/// Where the links of the pages lead in rustdoc. Each page ends with definitions of the same links as paths in the
+/// repository; of two definitions the first one counts.
 macro_rules! links {
     () => {
         "\
