@@ -17,9 +17,9 @@ use std::{
 /// The seed: the same mutations every time. `CORPUS_SEED=…` sets another one.
 const SEED: u64 = 0x5eed;
 /// Time for mutations, for each target. One long input can take longer.
-const TIME: Duration = Duration::from_secs(1);
+const MUTATION_TIME: Duration = Duration::from_secs(1);
 /// Maximum size of a mutated input, in octets.
-const LONGEST: usize = 4096;
+const MAX_INPUT_SIZE: usize = 4096;
 
 #[test]
 fn replies_are_parsed() {
@@ -75,7 +75,7 @@ fn over_the_corpus(target: &str, oracle: fn(&[u8])) {
     let seed = std::env::var("CORPUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
     let mut random = fastrand::Rng::with_seed(seed);
     let began = Instant::now();
-    while began.elapsed() < TIME {
+    while began.elapsed() < MUTATION_TIME {
         let input = mutation(&mut random, &corpus);
         holds(oracle, &input, || {
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-breaks"));
@@ -122,7 +122,7 @@ fn mutation(random: &mut fastrand::Rng, corpus: &[(PathBuf, Vec<u8>)]) -> Vec<u8
                 input.splice(at..end, other[from..to].iter().copied());
             }
         }
-        input.truncate(LONGEST);
+        input.truncate(MAX_INPUT_SIZE);
     }
     input
 }

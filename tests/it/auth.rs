@@ -46,10 +46,10 @@ async fn each_sasl_mechanism_sends_exactly_its_responses() {
         let phase = &report["phases"][3];
         assert_eq!(json!([phase["code"], phase["enhanced_code"]]), json!([235, "2.7.0"]));
         let session = server.next_session().await;
-        let said = session.commands();
-        assert_eq!(said[0], "EHLO noit.local");
-        assert_eq!(said[1..=lines.len()], lines);
-        assert_eq!(said[lines.len() + 1], "MAIL FROM:<>");
+        let commands = session.commands();
+        assert_eq!(commands[0], "EHLO noit.local");
+        assert_eq!(commands[1..=lines.len()], lines);
+        assert_eq!(commands[lines.len() + 1], "MAIL FROM:<>");
         assert!(session.violations.is_empty() && session.end == End::Quit, "{session:?}");
     }
 }
@@ -128,9 +128,9 @@ async fn credentials_in_clear_text_give_a_warning() {
     }
 }
 
-/// An echo of the password: what the server says, and which part of it has to be masked.
+/// An echo of the password: what the server sends, and which part of it has to be masked.
 struct Echo {
-    said: String,
+    echoed: String,
     secret: String,
     /// The echo is the secret alone.
     whole: bool,
@@ -141,17 +141,17 @@ fn echoes() -> Vec<Echo> {
     let plain = STANDARD.encode(format!("\0user\0{PASSWORD}"));
     let whole = STANDARD.encode(PASSWORD);
     let mut echoes = vec![
-        Echo { said: PASSWORD.to_owned(), secret: PASSWORD.to_owned(), whole: true },
-        Echo { said: whole.clone(), secret: whole, whole: true },
-        Echo { said: plain.clone(), secret: plain, whole: true },
+        Echo { echoed: PASSWORD.to_owned(), secret: PASSWORD.to_owned(), whole: true },
+        Echo { echoed: whole.clone(), secret: whole, whole: true },
+        Echo { echoed: plain.clone(), secret: plain, whole: true },
     ];
     for before in ["", "x", "xy", "authzid\0user\0", "authzid\0users\0", "authzid\0users2\0"] {
         for after in ["", "z", "zz"] {
-            let said = STANDARD.encode(format!("{before}{PASSWORD}{after}"));
+            let echoed = STANDARD.encode(format!("{before}{PASSWORD}{after}"));
             // The characters that are made of bits of the secret alone.
             let first = (before.len() * 8).div_ceil(6);
             let end = (before.len() + PASSWORD.len()) * 8 / 6;
-            echoes.push(Echo { secret: said[first..end].to_owned(), said, whole: false });
+            echoes.push(Echo { secret: echoed[first..end].to_owned(), echoed, whole: false });
         }
     }
     echoes
@@ -172,11 +172,11 @@ const ANSWERS: [(Step, &str); 8] = [
 #[tokio::test]
 async fn an_echo_of_the_password_is_masked() {
     let app = TestApp::start().await;
-    for Echo { said, secret, whole } in echoes() {
+    for Echo { echoed, secret, whole } in echoes() {
         for (step, beginning) in ANSWERS {
             let code = beginning.rsplit("\r\n").next().and_then(|line| line.get(..3)).unwrap_or_default();
             let last = if beginning.contains('-') { format!("{code} end\r\n") } else { String::new() };
-            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{said} you said\r\n{last}")));
+            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{echoed} you said\r\n{last}")));
             let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
             let text = report.to_string();
             let escaped = json!(secret).to_string();
@@ -201,13 +201,13 @@ async fn nothing_is_masked_before_the_password_was_sent() {
         (Step::Ehlo, "550 "),
         (Step::Auth, "535 5.7.8 "),
     ];
-    for Echo { said, .. } in echoes() {
+    for Echo { echoed, .. } in echoes() {
         for (step, beginning) in steps {
-            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{said} is my guess\r\n")));
+            let server = SmtpServer::serve(compliant().on(step, format!("{beginning}{echoed} is my guess\r\n")));
             let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
             let lines = report["transcript"].as_array().expect("a transcript");
             let guess = lines.iter().filter_map(|line| line["text"].as_str()).find(|text| text.contains("is my guess"));
-            assert!(guess.is_some_and(|text| text.contains(&said)), "{step:?}: {report:#}");
+            assert!(guess.is_some_and(|text| text.contains(&echoed)), "{step:?}: {report:#}");
         }
     }
     // LOGIN sends the password in its second response.
@@ -222,16 +222,16 @@ async fn a_partial_echo_of_the_password_is_masked() {
     let response = STANDARD.encode(format!("\0user\0{PASSWORD}"));
     let (head, tail) = response.split_at(15);
     let words = |text: &str| text.chars().take(9).collect::<String>();
-    for (said, shown) in [
+    for (echoed, shown) in [
         (format!("535 5.7.8 bad {}\r\n", &response[..16]), "bad ***"),
         (format!("535 5.7.8 bad {}\r\n", &response[12..]), "bad ***"),
         (format!("535-5.7.8 bad {head}\r\n535 5.7.8 {tail}\r\n"), "bad ***\n***"),
         (format!("535-bad {head}\r\n535-  {}\r\n535 {}\r\n", &tail[..4], &tail[4..]), "bad ***\n  ***\n***"),
         (format!("535 5.7.8 bad {} is all\r\n", words(PASSWORD)), "bad *** is all"),
     ] {
-        let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), &said));
+        let server = SmtpServer::serve(compliant().on(Step::SaslResponse(1), &echoed));
         let report = app.check(with(login(&server, "plain"), "transcript", true)).await;
-        assert_eq!(report["failure"]["message"], shown, "{said:?}: {report:#}");
+        assert_eq!(report["failure"]["message"], shown, "{echoed:?}: {report:#}");
         let text = report.to_string();
         assert!(!text.contains(&tail[..8]) && !text.contains(&head[..8]) && !text.contains("corr"), "{report:#}");
     }
@@ -240,8 +240,8 @@ async fn a_partial_echo_of_the_password_is_masked() {
 #[tokio::test]
 async fn an_early_echo_of_the_password_is_masked() {
     let app = TestApp::start().await;
-    for Echo { said, secret, .. } in echoes() {
-        let early = format!("250 2.1.0 Ok\r\n250 {said}\r\n");
+    for Echo { echoed, secret, .. } in echoes() {
+        let early = format!("250 2.1.0 Ok\r\n250 {echoed}\r\n");
         let server = SmtpServer::serve(compliant().on(Step::MailFrom, early));
         let report = app.check(with(login(&server, "login"), "transcript", true)).await;
         assert_eq!(failure(&report), ("rcptto", "protocol", false), "{report:#}");
@@ -272,8 +272,8 @@ async fn the_password_is_masked_in_every_field_of_the_report() {
     assert_eq!(report["failure"]["message"], words);
     assert_eq!(report["metrics"]["last_message"], words);
     assert_eq!(report["phases"][3]["message"], words);
-    let heard = report["transcript"].as_array().expect("a transcript").iter().filter(|line| line["from"] == "server");
-    assert_eq!(heard.filter(|line| line["text"] == "535-5.7.8 ***").count(), 1, "{report:#}");
+    let replies = report["transcript"].as_array().expect("a transcript").iter().filter(|line| line["from"] == "server");
+    assert_eq!(replies.filter(|line| line["text"] == "535-5.7.8 ***").count(), 1, "{report:#}");
 }
 
 /// Starts the program with every log level on, sends one request, and returns the response and the log.
@@ -305,8 +305,8 @@ async fn no_secret_is_in_the_log() {
             assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("*** *** is wrong"), "{answer}");
             // Without log lines this test would prove nothing.
             assert!(log.lines().any(|line| line.contains("TRACE")), "{log}");
-            for Echo { said, secret, .. } in echoes() {
-                assert!(!log.contains(&said) && !log.contains(&secret), "{log}");
+            for Echo { echoed, secret, .. } in echoes() {
+                assert!(!log.contains(&echoed) && !log.contains(&secret), "{log}");
             }
             assert!(!log.contains("corr") && !log.contains("rse\""), "{log}");
         }

@@ -77,10 +77,10 @@ async fn every_parameter_is_a_flag_of_run() {
         run(&sandbox, &arguments).env("SMTP_CHECK_SASL_PASSWORD", PASSWORD).output().expect("the program starts");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
     assert_eq!((code(&output), &report["outcome"]), (0, &json!("delivered")), "{report:#}");
-    let said: Vec<&str> =
+    let lines: Vec<&str> =
         report["transcript"].as_array().expect("lines").iter().filter_map(|line| line["text"].as_str()).collect();
     assert!(
-        said.contains(&"EHLO [127.0.0.1]") && said.iter().any(|line| line.starts_with("MAIL FROM:<me@sandbox.test>"))
+        lines.contains(&"EHLO [127.0.0.1]") && lines.iter().any(|line| line.starts_with("MAIL FROM:<me@sandbox.test>"))
     );
     assert_eq!(report["tls"]["server_name"], "mx.sandbox.test");
     assert!(!String::from_utf8_lossy(&output.stdout).contains(PASSWORD), "not even in the transcript");
@@ -242,10 +242,10 @@ async fn run_prints_no_secret() {
             .output()
             .expect("the program starts");
         assert_eq!(code(&output), 1);
-        let said = [stderr(&output), String::from_utf8_lossy(&output.stdout).into_owned()];
-        assert!(said[0].contains("checked"), "there is a log: {}", said[0]);
-        assert_eq!(said[0].lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), form == "json");
-        assert_kept(&said, &[]);
+        let outputs = [stderr(&output), String::from_utf8_lossy(&output.stdout).into_owned()];
+        assert!(outputs[0].contains("checked"), "there is a log: {}", outputs[0]);
+        assert_eq!(outputs[0].lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), form == "json");
+        assert_kept(&outputs, &[]);
     }
     // `--help` does not show it either.
     let help =

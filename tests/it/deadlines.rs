@@ -17,7 +17,7 @@ use super::support::{
 };
 
 /// `timeout_ms` of the checks.
-const TIMEOUT: u32 = 400;
+const TIMEOUT_MS: u32 = 400;
 /// Tolerance after the deadline, in ms.
 pub(crate) const TOLERANCE_MS: f64 = 100.0;
 /// On a busy machine a process can be late by more than the tolerance. That does not happen every time; a defect does.
@@ -26,8 +26,8 @@ pub(crate) const MAX_TRIES: usize = 20;
 /// Repeats the check until a report is in time. No report may be early, and the failure is always a timeout.
 async fn timed_out_in(app: &TestApp, phase: &str, parameters: Value) -> Value {
     let mut parameters = with_defaults(parameters);
-    parameters["timeout_ms"] = json!(TIMEOUT);
-    let (timeout, mut tries) = (f64::from(TIMEOUT), Vec::new());
+    parameters["timeout_ms"] = json!(TIMEOUT_MS);
+    let (timeout, mut tries) = (f64::from(TIMEOUT_MS), Vec::new());
     for _ in 0..MAX_TRIES {
         let (asked, wall_clock) = (Instant::now(), OffsetDateTime::now_utc());
         let report = app.check(parameters.clone()).await;
@@ -196,9 +196,11 @@ async fn unanswered_quit_costs_at_most_one_second() {
     let trickle =
         (0..600).fold(Action::reply("221-"), |act, _| act.then(Action::reply("x").after(Duration::from_millis(5))));
     for act in [Action::silence(), trickle] {
-        for (timeout_ms, rcpt, bound) in
-            [(TIMEOUT, "250 ok\r\n", TIMEOUT), (TIMEOUT, "550 no such user\r\n", TIMEOUT), (30_000, "250 ok\r\n", 1000)]
-        {
+        for (timeout_ms, rcpt, bound) in [
+            (TIMEOUT_MS, "250 ok\r\n", TIMEOUT_MS),
+            (TIMEOUT_MS, "550 no such user\r\n", TIMEOUT_MS),
+            (30_000, "250 ok\r\n", 1000),
+        ] {
             let script = Script::compliant().on(Step::RcptTo, rcpt).on(Step::Quit, act.clone());
             let server = SmtpServer::serve(script);
             let check = json!({"port": server.port(), "timeout_ms": timeout_ms});
@@ -222,7 +224,7 @@ async fn unanswered_quit_costs_at_most_one_second() {
                 // The deadline counts from the start of the check, the second for QUIT from QUIT. Tolerance of 1 ms:
                 // both are stamped separately.
                 let quit = report["phases"].as_array().and_then(|phases| phases.last()?["started_ms"].as_f64());
-                let begun = if timeout_ms == TIMEOUT { 0.0 } else { quit.expect("begun") };
+                let begun = if timeout_ms == TIMEOUT_MS { 0.0 } else { quit.expect("begun") };
                 assert!(duration - begun >= bound - 1.0, "{duration} - {begun}");
                 durations.push(duration - begun);
             }

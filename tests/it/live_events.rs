@@ -34,7 +34,7 @@ async fn next(events: &mut Events) -> (String, String) {
     (name, data["name"].as_str().expect("of a phase").to_owned())
 }
 
-fn said(name: &str, phase: &str) -> (String, String) {
+fn event_of(name: &str, phase: &str) -> (String, String) {
     (name.to_owned(), phase.to_owned())
 }
 
@@ -49,8 +49,8 @@ async fn phases_arrive_one_by_one() {
     assert_eq!(live.headers["x-accel-buffering"], "no");
     let (server, _) = listener.accept().await.expect("the check connects");
     let mut server = BufReader::new(server);
-    assert_eq!(next(&mut live).await, said("begin", "connect"));
-    assert_eq!(next(&mut live).await, said("phase", "connect"));
+    assert_eq!(next(&mut live).await, event_of("begin", "connect"));
+    assert_eq!(next(&mut live).await, event_of("phase", "connect"));
     // The server answers only after the event of the previous phase was received.
     let mut line = String::new();
     for (phase, command, reply) in [
@@ -59,14 +59,14 @@ async fn phases_arrive_one_by_one() {
         ("mailfrom", "MAIL ", "250 2.1.0 Ok"),
         ("quit", "QUIT", "221 Bye"),
     ] {
-        assert_eq!(next(&mut live).await, said("begin", phase));
+        assert_eq!(next(&mut live).await, event_of("begin", phase));
         if !command.is_empty() {
             line.clear();
             timeout(WAIT_TIMEOUT, server.read_line(&mut line)).await.expect("in time").expect("a command");
             assert!(line.starts_with(command), "{line}");
         }
         server.write_all(format!("{reply}\r\n").as_bytes()).await.expect("the check reads");
-        assert_eq!(next(&mut live).await, said("phase", phase));
+        assert_eq!(next(&mut live).await, event_of("phase", phase));
     }
     let (name, report) = live.next().await.expect("the report");
     assert_eq!((name.as_str(), &report["outcome"]), ("report", &json!("completed")));
@@ -103,12 +103,12 @@ async fn phase_events_match_the_report() {
     for (script, mut parameters, failing) in all {
         let server = SmtpServer::serve(script);
         parameters["port"] = server.port().into();
-        let told = events(&app, parameters.clone()).await.rest().await;
-        let report = report_of(&told);
+        let received = events(&app, parameters.clone()).await.rest().await;
+        let report = report_of(&received);
         assert_eq!(failure(&report).0, failing, "{report:#}");
         for phase in report["phases"].as_array().into_iter().flatten() {
             let begin = json!({"name": phase["name"], "started_ms": phase["started_ms"]});
-            assert!(told.contains(&("begin".to_owned(), begin)), "{phase} in {told:?}");
+            assert!(received.contains(&("begin".to_owned(), begin)), "{phase} in {received:?}");
             let fails = phase["name"] == failing || phase["time_ms"] == Value::Null;
             assert_eq!(phase["ok"] == false, fails, "{phase}");
         }
@@ -183,11 +183,11 @@ async fn a_rejection_during_the_stream_is_the_last_event() {
     );
     let busy = json!({"target": "127.0.0.7", "port": silent.port(), "timeout_ms": 60_000});
     let _holding = events(&app, busy).await;
-    let told = events(&app, json!({"target": "mx.test", "port": silent.port()})).await.rest().await;
-    let (last, problem) = told.last().expect("an event");
+    let received = events(&app, json!({"target": "mx.test", "port": silent.port()})).await.rest().await;
+    let (last, problem) = received.last().expect("an event");
     assert_eq!(last, "problem");
     assert_eq!((&problem["type"], &problem["status"]), (&json!("urn:smtp-check:problem:target-busy"), &json!(429)));
-    assert_eq!(named(&told, "report"), json!([]));
+    assert_eq!(named(&received, "report"), json!([]));
 }
 
 #[tokio::test]
@@ -196,14 +196,14 @@ async fn disconnect_ends_a_live_check() {
         let app = TestApp::start().await;
         let server = SmtpServer::serve(Script::compliant().on(step, Action::silence()));
         let mut live = events(&app, json!({"port": server.port(), "timeout_ms": 60_000})).await;
-        // The last event says that the silent phase has begun.
+        // The last event is the beginning of the silent phase.
         let silent = match step {
             Step::Greeting => "banner",
             Step::Ehlo => "ehlo",
             Step::RcptTo => "rcptto",
             _ => "body",
         };
-        while next(&mut live).await != said("begin", silent) {}
+        while next(&mut live).await != event_of("begin", silent) {}
         assert_eq!(app.lifecycle.running(), 1);
         drop(live);
         assert!(matches!(server.next_session().await.end, End::Eof | End::Reset), "{step:?}");

@@ -54,7 +54,7 @@ async fn certificate_expiry_decides_the_plugin_status() {
     for thresholds in [&[][..], &["--cert-warning=14"]] {
         let (code, line) = answer(plugin(expired.port(), &["--starttls"]).args(thresholds));
         assert_eq!(code, 2, "{line}");
-        let (_, days) = line.split_once(" certificate_days=-").expect("the days are told");
+        let (_, days) = line.split_once(" certificate_days=-").expect("the days");
         let days = days.split([';', '\n']).next().unwrap_or_default();
         assert!(line.starts_with(&format!("SMTP CRITICAL - the certificate expired {days} days ago, ")), "{line}");
     }

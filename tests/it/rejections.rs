@@ -29,7 +29,7 @@ fn every_phase(server: &SmtpServer) -> Value {
         "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "correct horse"})
 }
 
-struct Said {
+struct Rejection {
     reply: &'static str,
     code: u16,
     enhanced_code: Option<&'static str>,
@@ -37,41 +37,41 @@ struct Said {
 }
 
 /// Rejects in each phase in turn, and checks the report and what the server recorded.
-async fn rejected_at_every_phase(said: Said) {
+async fn rejected_at_every_phase(rejection: Rejection) {
     let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
     for (index, (phase, step)) in PHASES.into_iter().enumerate() {
         let Some(step) = step else { continue };
         let compliant = Script::compliant().with_starttls(&identity).with_credentials("user", "correct horse");
-        let server = SmtpServer::serve(compliant.on(step, said.reply));
+        let server = SmtpServer::serve(compliant.on(step, rejection.reply));
         let report = app.check(every_phase(&server)).await;
 
         assert_eq!((&report["success"], &report["outcome"]), (&json!(false), &json!("failed")), "{report:#}");
         assert_eq!(
             report["failure"],
-            json!({"phase": phase, "kind": "rejected", "temporary": said.code / 100 == 4, "code": said.code,
-                "enhanced_code": said.enhanced_code, "message": said.message})
+            json!({"phase": phase, "kind": "rejected", "temporary": rejection.code / 100 == 4, "code": rejection.code,
+                "enhanced_code": rejection.enhanced_code, "message": rejection.message})
         );
         // After 3yz the server waits for more of the same command, and would take QUIT for that.
-        let in_step = said.code / 100 != 3;
+        let in_sync = rejection.code / 100 != 3;
         let mut expected: Vec<_> = PHASES[..=index].iter().map(|(name, _)| *name).collect();
-        expected.extend(in_step.then_some("quit"));
+        expected.extend(in_sync.then_some("quit"));
         assert_eq!(phase_names(&report), expected);
         let entry = &report["phases"][index];
         let words = |value: &Value| json!([value["ok"], value["code"], value["enhanced_code"], value["message"]]);
-        assert_eq!(words(entry), json!([false, said.code, said.enhanced_code, said.message]));
+        assert_eq!(words(entry), json!([false, rejection.code, rejection.enhanced_code, rejection.message]));
         let metrics = report["metrics"].as_object().expect("an object");
         assert_eq!(metrics[&format!("{phase}_time")], entry["time_ms"]);
         assert!(entry["time_ms"].is_number(), "{entry}");
         let last = [&metrics["last_cmd"], &metrics["last_code"], &metrics["last_message"]];
-        assert_eq!(json!(last), json!([phase, said.code, said.message]));
+        assert_eq!(json!(last), json!([phase, rejection.code, rejection.message]));
         for (later, _) in &PHASES[index + 1..] {
             assert!(!metrics.contains_key(&format!("{later}_time")), "{later} after {phase}: {report:#}");
         }
         assert_eq!(report["queue_id"], json!(null));
 
         let session = server.next_session().await;
-        assert_eq!(session.end, if in_step { End::Quit } else { End::Eof }, "{phase}: {session:?}");
-        assert_eq!(session.has_command("QUIT"), in_step, "{session:?}");
+        assert_eq!(session.end, if in_sync { End::Quit } else { End::Eof }, "{phase}: {session:?}");
+        assert_eq!(session.has_command("QUIT"), in_sync, "{session:?}");
         assert_eq!(session.message.is_some(), phase == "body");
         assert!(session.violations.is_empty(), "{session:?}");
         assert_eq!(server.connections(), 1, "nobody tries again");
@@ -82,26 +82,36 @@ async fn rejected_at_every_phase(said: Said) {
 async fn a_temporary_rejection_is_temporary() {
     let message = "Come\nback\nlater";
     let reply = "451-4.7.1 Come\r\n451-4.7.1 back\r\n451 4.7.1 later\r\n";
-    rejected_at_every_phase(Said { reply, code: 451, enhanced_code: Some("4.7.1"), message }).await;
+    rejected_at_every_phase(Rejection { reply, code: 451, enhanced_code: Some("4.7.1"), message }).await;
 }
 
 #[tokio::test]
 async fn a_permanent_rejection_is_not_temporary() {
     let message = "Never\n  ever";
-    rejected_at_every_phase(Said { reply: "554-Never\r\n554   ever\r\n", code: 554, enhanced_code: None, message })
-        .await;
+    rejected_at_every_phase(Rejection {
+        reply: "554-Never\r\n554   ever\r\n",
+        code: 554,
+        enhanced_code: None,
+        message,
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_unexpected_2yz_reply_is_a_rejection() {
     let (reply, message) = ("252 2.5.0 Cannot VRFY\r\n", "Cannot VRFY");
-    rejected_at_every_phase(Said { reply, code: 252, enhanced_code: Some("2.5.0"), message }).await;
+    rejected_at_every_phase(Rejection { reply, code: 252, enhanced_code: Some("2.5.0"), message }).await;
 }
 
 #[tokio::test]
 async fn an_unexpected_3yz_reply_is_a_rejection() {
-    rejected_at_every_phase(Said { reply: "399 And now?\r\n", code: 399, enhanced_code: None, message: "And now?" })
-        .await;
+    rejected_at_every_phase(Rejection {
+        reply: "399 And now?\r\n",
+        code: 399,
+        enhanced_code: None,
+        message: "And now?",
+    })
+    .await;
 }
 
 #[tokio::test]

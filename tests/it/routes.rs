@@ -203,7 +203,7 @@ async fn server_timing_has_every_phase() {
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let report = answer.json();
     let timing = answer.header("server-timing").expect("a header");
-    let told: Vec<(String, f64)> = timing
+    let shown: Vec<(String, f64)> = timing
         .split(", ")
         .filter_map(|phase| {
             phase.split_once(";dur=").map(|(name, ms)| (name.to_owned(), ms.parse().expect("a number")))
@@ -215,7 +215,7 @@ async fn server_timing_has_every_phase() {
         .iter()
         .map(|phase| (phase["name"].as_str().expect("a name").to_owned(), phase["time_ms"].as_f64().expect("ended")))
         .collect();
-    assert_eq!(told, measured);
+    assert_eq!(shown, measured);
     assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto", "quit"]);
 }
 

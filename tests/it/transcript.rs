@@ -82,9 +82,10 @@ async fn transcript_has_only_the_size_of_the_message() {
         json!({"port": server.port(), "transcript": true, "payload": "Subject: x\n\nnobody needs this twice"});
     let report = TestApp::start().await.check(parameters).await;
     assert!(!report.to_string().contains("nobody needs this twice"), "{report:#}");
-    let said: Vec<_> = lines(&report).into_iter().filter(|(from, _)| *from == "client").map(|(_, text)| text).collect();
-    assert_eq!(said[3], "DATA");
-    assert!(said[4].contains("37 octets"), "{}", said[4]);
+    let commands: Vec<_> =
+        lines(&report).into_iter().filter(|(from, _)| *from == "client").map(|(_, text)| text).collect();
+    assert_eq!(commands[3], "DATA");
+    assert!(commands[4].contains("37 octets"), "{}", commands[4]);
 }
 
 #[tokio::test]
@@ -151,9 +152,9 @@ async fn transcript_has_the_last_reply_of_the_server() {
         let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 2000})).await;
         assert_eq!(report["failure"]["message"], message, "{report:#}");
         let greeting = if step == Step::Greeting { &[][..] } else { &["220 mx.test ESMTP"] };
-        let heard: Vec<_> =
+        let replies: Vec<_> =
             lines(&report).into_iter().filter(|(from, _)| *from == "server").map(|(_, text)| text).collect();
-        assert_eq!(heard, [greeting, words].concat(), "{report:#}");
+        assert_eq!(replies, [greeting, words].concat(), "{report:#}");
     }
 }
 

@@ -22,7 +22,8 @@ fn assert_all_offered(reply: &Reply) {
     let json = serde_json::to_string(&offered).expect("strings to strings");
     let shown: Map<String, Value> = serde_json::from_str(&json).expect("an object");
     let shown: Vec<_> = shown.into_iter().map(|(keyword, text)| (keyword, text.as_str().map(str::to_owned))).collect();
-    let expected: Vec<_> = expected.into_iter().map(|(keyword, said)| (keyword, Some(said.join(" ")))).collect();
+    let expected: Vec<_> =
+        expected.into_iter().map(|(keyword, parameters)| (keyword, Some(parameters.join(" ")))).collect();
     assert_eq!(shown, expected, "each keyword once, in the server's order, with all its parameters");
 }
 

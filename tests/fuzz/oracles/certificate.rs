@@ -8,11 +8,11 @@ use smtp_check::x509::{
 use super::assert_printable;
 
 /// More than a server can send: rustls rejects a TLS message of certificates at this size.
-const LIMIT: usize = 64 * 1024;
+const MAX_INPUT_SIZE: usize = 64 * 1024;
 
 /// `data` is a certificate in DER, or anything else.
 pub fn certificate(data: &[u8]) {
-    let der = &data[..data.len().min(LIMIT)];
+    let der = &data[..data.len().min(MAX_INPUT_SIZE)];
     let Ok(certificate) = Certificate::from_der(der) else { return };
     let facts = certificate.facts();
     let texts = [&facts.subject, &facts.issuer, &facts.serial, &facts.fingerprint_sha256, &facts.key];

@@ -16,7 +16,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 /// The parameters that can be missing.
 const REQUIRED: [&str; 4] = ["to", "target", "sasl_user", "sasl_password"];
 /// With more fields than this, not all unknown ones may be reported.
-const ALL_ARE_TOLD: usize = 32;
+const MAX_REPORTED_FIELDS: usize = 32;
 
 /// `data` is a sequence of JSON objects: one, except for inputs that give a field twice.
 ///
@@ -95,17 +95,18 @@ fn assert_order_does_not_matter(parsed: &Result<Check, Invalid>, mut fields: Vec
     let mut names: Vec<&String> = fields.iter().map(|(name, _)| name).collect();
     names.sort();
     let is_twice = names.windows(2).any(|pair| pair[0] == pair[1]);
-    if is_twice || fields.len() > ALL_ARE_TOLD {
+    if is_twice || fields.len() > MAX_REPORTED_FIELDS {
         return;
     }
     fields.reverse();
-    let told = |parsed: &Result<Check, Invalid>| match parsed {
+    let outcome = |parsed: &Result<Check, Invalid>| match parsed {
         Ok(check) => vec![format!("{check:?}")],
         Err(invalid) => {
-            let mut told: Vec<_> = invalid.violations().iter().map(|violation| format!("{violation:?}")).collect();
-            told.sort();
-            told
+            let mut violations: Vec<_> =
+                invalid.violations().iter().map(|violation| format!("{violation:?}")).collect();
+            violations.sort();
+            violations
         }
     };
-    assert_eq!(told(&Check::parse(fields, MAX_TIMEOUT)), told(parsed), "in another order");
+    assert_eq!(outcome(&Check::parse(fields, MAX_TIMEOUT)), outcome(parsed), "in another order");
 }

@@ -14,7 +14,7 @@ use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_p
 
 /// The maximum number of actions: greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL,
 /// RCPT, DATA, the message, QUIT, and the end.
-const MOST_ACTIONS: usize = 14;
+const MAX_ACTIONS: usize = 14;
 
 /// `data` is a line of words that choose the script, see [`parameter`], and after it what the server sends.
 ///
@@ -27,18 +27,18 @@ pub fn dialogue(data: &[u8]) {
     let opening = data.split(|octet| *octet == b'\n').next().unwrap_or_default();
     let mut server = data.get(opening.len() + 1..).unwrap_or_default();
     let opening = String::from_utf8_lossy(opening);
-    let says = |word: &str| opening.split(' ').any(|said| said == word);
+    let has_word = |word: &str| opening.split(' ').any(|other| other == word);
     let Ok(check) = Check::parse(parameters(&opening), Duration::from_secs(60)) else { return };
 
     let mut witness = Witness::of(&check.script);
     let mut parser = ReplyParser::default();
-    let mut may_refuse_header = says("refused");
+    let mut may_refuse_header = has_word("refused");
     let (mut dialogue, mut action) = Dialogue::begin(&check.script);
-    for _ in 0..MOST_ACTIONS {
+    for _ in 0..MAX_ACTIONS {
         witness.sees(&action);
         action = match action {
             Action::Close => return,
-            Action::Handshake if says("untrusted") => dialogue.quit(),
+            Action::Handshake if has_word("untrusted") => dialogue.quit(),
             Action::Handshake => {
                 witness.shakes_hands();
                 dialogue.after_handshake()
@@ -51,7 +51,7 @@ pub fn dialogue(data: &[u8]) {
                     dialogue.quit()
                 } else {
                     let (verdict, next) = dialogue.reply(&reply);
-                    witness.hears(&reply, verdict);
+                    witness.receives(&reply, verdict);
                     next
                 }
             }
@@ -137,7 +137,7 @@ impl Witness {
             Action::Continue(_, command) => {
                 assert_eq!((self.phase, self.last_code), (Phase::SaslAuth, 334), "speaks unasked");
                 self.responses += 1;
-                assert!(self.responses <= self.challenges(), "says more than the mechanism has to say");
+                assert!(self.responses <= self.challenges(), "more responses than the mechanism has");
                 self.reads(command);
             }
             Action::Unsupported(phase, _) => {
@@ -196,7 +196,7 @@ impl Witness {
     fn reads_response(&self, line: &str) {
         let response = STANDARD.decode(line).expect("base64");
         let holds_password = response.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
-        assert_eq!(holds_password, self.responses == self.challenges(), "the password is said last");
+        assert_eq!(holds_password, self.responses == self.challenges(), "the password is sent last");
         assert!(self.in_tls || !self.tls_is_wanted, "credentials in clear text where TLS was asked for");
     }
 
@@ -206,7 +206,7 @@ impl Witness {
         self.passed.push(Phase::Tls);
     }
 
-    fn hears(&mut self, reply: &Reply, verdict: Verdict) {
+    fn receives(&mut self, reply: &Reply, verdict: Verdict) {
         self.last_code = reply.code().value();
         let expected: &[u16] = match self.phase {
             Phase::Banner | Phase::StartTls => &[220],

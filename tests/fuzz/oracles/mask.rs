@@ -11,7 +11,7 @@ pub fn mask(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut parts = text.splitn(3, '\n');
     let mut part = || parts.next().unwrap_or_default();
-    let (password, user, said) = (part(), part(), part());
+    let (password, user, other) = (part(), part(), part());
     let is_masked = password.chars().count() >= 4;
     for mechanism in [Mechanism::Plain, Mechanism::Login] {
         let credentials = Credentials {
@@ -24,13 +24,13 @@ pub fn mask(data: &[u8]) {
         let response = credentials.responses().pop().expect("the password is in the last one");
         // Alone, between other text, and inside encoded text.
         let echoes = [
-            said.to_owned(),
-            format!("{said}{password}{said}"),
-            format!("{said} {}", response.expose()),
-            STANDARD.encode(format!("{said}{password}{user}")),
+            other.to_owned(),
+            format!("{other}{password}{other}"),
+            format!("{other} {}", response.expose()),
+            STANDARD.encode(format!("{other}{password}{user}")),
         ];
         if is_masked {
-            let wrapped = wrapped(response.expose(), said.len() % 9);
+            let wrapped = wrapped(response.expose(), other.len() % 9);
             let shown = mask.apply(&wrapped).replace(WRAP, "");
             assert_no_part(password, response.expose(), &shown);
         }
@@ -44,7 +44,7 @@ pub fn mask(data: &[u8]) {
             }
         }
     }
-    assert_eq!(Mask::default().apply(said), said, "nothing is hidden where there is no secret");
+    assert_eq!(Mask::default().apply(other), other, "nothing is hidden where there is no secret");
 }
 
 /// The start of the next line of a reply.

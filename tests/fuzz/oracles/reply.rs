@@ -16,23 +16,23 @@ const KIBIBYTE: u8 = 0x01;
 /// In an input: everything before it, once more.
 const AGAIN: u8 = 0x02;
 /// At the start of an input: the server has nearly reached the limit already.
-const NEARLY_ALL_SAID: u8 = 0x03;
+const NEAR_LIMIT: u8 = 0x03;
 /// Octets that are left then.
-const LEFT: usize = 1000;
+const REMAINING_SIZE: usize = 1000;
 
 /// `data` is what a server sends, except for the three octets above.
 pub fn reply(data: &[u8]) {
-    let (said, data) = match data {
-        [NEARLY_ALL_SAID, rest @ ..] => (MAX_DIALOGUE_SIZE - LEFT, rest),
+    let (earlier, data) = match data {
+        [NEAR_LIMIT, rest @ ..] => (MAX_DIALOGUE_SIZE - REMAINING_SIZE, rest),
         data => (0, data),
     };
     let input = expanded(data);
-    let whole = heard(said, &input, input.len().max(1));
+    let whole = parsed_in_pieces(earlier, &input, input.len().max(1));
     // For a long input, single octets take longer and find nothing more.
     let smallest = 1 + input.len() / 4096;
     let odd = smallest + 1 + data.iter().fold(0_usize, |sum, octet| sum.wrapping_mul(31) + usize::from(*octet)) % 61;
     for size in [smallest, odd] {
-        assert_eq!(heard(said, &input, size), whole, "in pieces of {size}: {}", data.escape_ascii());
+        assert_eq!(parsed_in_pieces(earlier, &input, size), whole, "in pieces of {size}: {}", data.escape_ascii());
     }
 }
 
@@ -50,9 +50,9 @@ fn expanded(data: &[u8]) -> Vec<u8> {
 }
 
 /// All replies up to the first error, read in pieces of this size, each compared with its octets.
-fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyError>) {
+fn parsed_in_pieces(earlier: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyError>) {
     let mut parser = ReplyParser::default();
-    chat(&mut parser, said);
+    fill(&mut parser, earlier);
     let mut replies = Vec::new();
     // The start of the reply and of the line, and the end of what is read.
     let (mut reply_begin, mut line_begin, mut end) = (0, 0, 0);
@@ -84,12 +84,12 @@ fn heard(said: usize, input: &[u8], size: usize) -> (Vec<Reply>, Option<ReplyErr
             }
         }
     }
-    assert!(said + input.len() <= MAX_DIALOGUE_SIZE, "heard more than a server may say");
+    assert!(earlier + input.len() <= MAX_DIALOGUE_SIZE, "more than a server may send");
     (replies, None)
 }
 
 /// Lets the server send this many octets without meaning.
-fn chat(parser: &mut ReplyParser, octets: usize) {
+fn fill(parser: &mut ReplyParser, octets: usize) {
     let mut left = octets;
     while left > 0 {
         // No rest is shorter than the shortest line.
@@ -109,21 +109,22 @@ fn assert_faithful(reply: &Reply, octets: &[u8]) {
     assert!(octets.len() <= MAX_REPLY_SIZE, "longer than a reply may be");
     let code = reply.code().value();
     assert!((200..600).contains(&code), "no code: {code}");
-    let said: Vec<&[u8]> = octets.strip_suffix(b"\n").expect("ends in LF").split(|octet| *octet == b'\n').collect();
+    let raw_lines: Vec<&[u8]> =
+        octets.strip_suffix(b"\n").expect("ends in LF").split(|octet| *octet == b'\n').collect();
     let lines: Vec<_> = reply.lines().collect();
-    assert_eq!(lines.len(), said.len(), "as many lines as came");
-    for (index, (line, octets)) in lines.iter().zip(&said).enumerate() {
+    assert_eq!(lines.len(), raw_lines.len(), "as many lines as came");
+    for (index, (line, octets)) in lines.iter().zip(&raw_lines).enumerate() {
         assert!(octets.len() <= MAX_LINE_SIZE, "longer than a line may be");
         let end = octets.iter().rposition(|octet| *octet != b'\r').map_or(0, |last| last + 1);
         let (digits, text) = octets[..end].split_at(3);
         assert_eq!(digits, code.to_string().as_bytes(), "every line bears the code");
-        assert_eq!(text.first() == Some(&b'-'), index + 1 < said.len(), "all lines but the last have a hyphen");
+        assert_eq!(text.first() == Some(&b'-'), index + 1 < raw_lines.len(), "all lines but the last have a hyphen");
         assert!(!text.first().is_some_and(u8::is_ascii_digit), "a code of three digits");
         let text = text.strip_prefix(b"-").or(text.strip_prefix(b" ")).unwrap_or(text);
         assert_eq!(*line, String::from_utf8_lossy(text), "the text as it came");
     }
     let message = reply.message();
-    assert_eq!(message.split('\n').count(), said.len(), "as many lines in the message");
+    assert_eq!(message.split('\n').count(), raw_lines.len(), "as many lines in the message");
     assert_eq!(reply.masked(&Mask::default()).message(), message, "nothing is masked where there is no secret");
     if let Some(id) = queue_id(&message) {
         assert!(!id.is_empty() && id.len() <= 128 && message.contains(&id), "a queue id of its own making: {id:?}");

@@ -6,7 +6,7 @@ use super::source::files;
 
 const MAX_LINES_PER_FILE: usize = 400;
 const MAX_LINES_PER_FUNCTION: usize = 60;
-/// In characters: the `max_width` of `rustfmt.toml`. rustfmt wraps neither comments nor string literals.
+/// In characters: the `max_width` of `.rustfmt.toml`. rustfmt wraps neither comments nor string literals.
 const MAX_LINE_WIDTH: usize = 120;
 
 #[test]

@@ -145,7 +145,7 @@ fn every_file_that_is_named_exists() {
     }
 }
 
-// What the program says of itself
+// The output of the program
 
 /// The help of the program and of each subcommand.
 fn help() -> BTreeMap<String, String> {
@@ -225,7 +225,7 @@ fn every_example_of_a_settings_file_is_a_good_one() {
     }
 }
 
-// What the API says
+// The API
 
 #[test]
 fn every_problem_type_is_listed_with_its_status() {

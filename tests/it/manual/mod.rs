@@ -56,7 +56,7 @@ fn every_test_that_the_threat_model_names_exists() {
             }
         }
         assert!(tests > before, "{threat} has no test");
-        assert!(!paragraph(section, "*What stays:*").is_empty(), "{threat}: what stays is not said");
+        assert!(!paragraph(section, "*What stays:*").is_empty(), "{threat}: no paragraph *What stays*");
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }

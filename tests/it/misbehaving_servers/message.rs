@@ -14,9 +14,9 @@ use crate::support::{
 /// The early reply.
 const EARLY: &str = "250 2.0.0 Ok: queued as EARLY1\r\n";
 /// More octets than the server's receive buffer takes, and fewer than ours takes at once.
-const LONG: usize = 100_000;
+const LONG_SIZE: usize = 100_000;
 /// More octets than our send buffer takes at once.
-const HUGE: usize = 8 * 1024 * 1024;
+const HUGE_SIZE: usize = 8 * 1024 * 1024;
 
 /// A message of lines, of about this many octets.
 fn payload(octets: usize) -> String {
@@ -30,9 +30,9 @@ fn after_the_beginning(implicit_tls: bool, act: Action) -> Script {
     if implicit_tls { script.with_implicit_tls(identity()) } else { script }
 }
 
-/// A service that takes a request with a payload of [`HUGE`] bytes.
+/// A service that takes a request with a payload of [`HUGE_SIZE`] bytes.
 async fn app_for_huge_payloads() -> TestApp {
-    TestApp::builder().body_limits(BodyLimits::new(2 * HUGE, Duration::from_secs(30), 100)).start().await
+    TestApp::builder().body_limits(BodyLimits::new(2 * HUGE_SIZE, Duration::from_secs(30), 100)).start().await
 }
 
 /// Runs a check of a server that sends this early, and reads the rest only after the check.
@@ -62,7 +62,7 @@ fn assert_not_taken(report: &Value) {
 async fn an_acceptance_during_the_message_is_not_delivery() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        for octets in [LONG, HUGE] {
+        for octets in [LONG_SIZE, HUGE_SIZE] {
             let (report, session) = told_early(&app, implicit_tls, octets, EARLY).await;
             assert_not_taken(&report);
             assert!(!session.received.ends_with(b"QUIT\r\n"), "the dialogue is not in step");
@@ -76,7 +76,7 @@ async fn an_acceptance_during_the_message_is_not_delivery_even_if_the_rest_is_re
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::reply(EARLY)).on(Step::Body, "554 5.7.1 no\r\n");
         let (report, session) =
-            run_check(&app, script, json!({"payload": payload(HUGE), "implicit_tls": implicit_tls})).await;
+            run_check(&app, script, json!({"payload": payload(HUGE_SIZE), "implicit_tls": implicit_tls})).await;
         assert_not_taken(&report);
         assert!(session.message.is_none() && session.end != End::Quit, "{:?}", session.end);
     }
@@ -86,7 +86,7 @@ async fn an_acceptance_during_the_message_is_not_delivery_even_if_the_rest_is_re
 async fn a_rejection_during_the_message_is_reported() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
-        for octets in [LONG, HUGE] {
+        for octets in [LONG_SIZE, HUGE_SIZE] {
             let (report, session) = told_early(&app, implicit_tls, octets, "552 5.3.4 Too big\r\n").await;
             assert_eq!(failure(&report), ("body", "rejected", false), "{report:#}");
             assert_eq!((&report["failure"]["code"], &report["failure"]["message"]), (&json!(552), &json!("Too big")));
@@ -101,7 +101,7 @@ async fn a_long_message_that_is_read_to_its_end_is_delivered() {
     let app = app_for_huge_payloads().await;
     for implicit_tls in [false, true] {
         let script = after_the_beginning(implicit_tls, Action::default());
-        let check = json!({"payload": payload(HUGE), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
+        let check = json!({"payload": payload(HUGE_SIZE), "implicit_tls": implicit_tls, "timeout_ms": 30_000});
         let (report, session) = run_check(&app, script, check).await;
         assert_eq!(report["outcome"], "delivered", "{:#}", report["failure"]);
         assert_eq!(session.end, End::Quit);

@@ -34,8 +34,8 @@ async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
                 let received = String::from_utf8_lossy(&session.received);
                 assert!(!received.contains(if command == "the message" { "Subject" } else { command }), "{received}");
                 assert!(!session.has_command("QUIT"), "{session:?}");
-                let said = report["failure"]["message"].as_str().expect("words");
-                assert!(said.starts_with(&format!("the server spoke before {command}")), "{said}");
+                let message = report["failure"]["message"].as_str().expect("words");
+                assert!(message.starts_with(&format!("the server spoke before {command}")), "{message}");
             });
         }
         while let Some(check) = checks.join_next().await {

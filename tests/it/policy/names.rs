@@ -55,7 +55,7 @@ async fn a_denied_name_is_forbidden_in_every_spelling_and_never_resolved() {
     for to in ["a@bad.test", "a@Sub.BAD.test", "a@bücher.test", "a@localhost"] {
         assert_forbidden(&post_mail(&app, to, server.port()).await, DENIED, to);
     }
-    assert_eq!(dns.queries(), [], "a name says enough");
+    assert_eq!(dns.queries(), [], "the name is enough");
     assert_eq!(server.connections(), 0);
 
     assert_eq!(post(&app, "notbad.test", server.port()).await.status, 200, "another name, for all that it ends so");

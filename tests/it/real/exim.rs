@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Certificate, assert_no_secret, login, not_ok, rejection, said, with};
+use super::{Certificate, assert_no_secret, client_lines, login, not_ok, rejection, with};
 use crate::support::{
     app::{TestApp, phase_names},
     mta::{Exim, PASSWORD, USER},
@@ -34,7 +34,7 @@ async fn non_ascii_and_domainless_addresses_are_delivered() {
         let report = app.check(json!({"port": exim.plain(), "to": to, "transcript": true})).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         let mail = if to.is_ascii() { "MAIL FROM:<>" } else { "MAIL FROM:<> SMTPUTF8" };
-        assert_eq!(said(&report)[1..3], [mail, &format!("RCPT TO:<{to}>")]);
+        assert_eq!(client_lines(&report)[1..3], [mail, &format!("RCPT TO:<{to}>")]);
         exim.delivered(report["queue_id"].as_str().expect("a queue id")).await;
     }
 }
@@ -151,7 +151,7 @@ async fn a_wrong_proxy_header_is_rejected() {
         assert_eq!(rejection(&report), json!(["ehlo", "rejected", false, 503, null]), "{report:#}");
         assert_eq!(report["failure"]["message"], "Command refused, required Proxy negotiation failed");
         assert_eq!((phase_names(&report), not_ok(&report)), (vec!["connect", "banner", "ehlo", "quit"], vec!["ehlo"]));
-        assert_eq!(said(&report)[0], format!("PROXY {family} {source} 192.0.2.1 5555 2525"));
+        assert_eq!(client_lines(&report)[0], format!("PROXY {family} {source} 192.0.2.1 5555 2525"));
     }
 }
 
@@ -167,7 +167,7 @@ async fn an_unexpected_proxy_header_is_not_reported_as_ehlo() {
             // If EHLO was sent before the error reply came, it has its own reply with version 1.
             assert!(version == 1 || report["metrics"].get("ehlo_time").is_none(), "{report:#}");
             // One line was answered: the dialogue is in sync, and ends with QUIT.
-            assert!(version == 2 || said(&report).contains(&"QUIT"), "{report:#}");
+            assert!(version == 2 || client_lines(&report).contains(&"QUIT"), "{report:#}");
         }
     }
 }

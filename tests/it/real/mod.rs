@@ -60,7 +60,7 @@ fn rejection(report: &Value) -> Value {
 }
 
 /// The lines that the client wrote.
-fn said(report: &Value) -> Vec<&str> {
+fn client_lines(report: &Value) -> Vec<&str> {
     let lines = report["transcript"].as_array().expect("a transcript").iter();
     lines.filter(|line| line["from"] == "client").filter_map(|line| line["text"].as_str()).collect()
 }

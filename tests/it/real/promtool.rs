@@ -24,9 +24,9 @@ fn assert_no_complaint(metrics: &[u8]) {
     let mut child = promtool.spawn().expect("tests/install brings promtool");
     child.stdin.take().expect("piped").write_all(metrics).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
-    let said = [output.stdout.as_slice(), &output.stderr].concat();
-    let shown = (String::from_utf8_lossy(&said), String::from_utf8_lossy(metrics));
-    assert!(code(&output) == 0 && said.is_empty(), "{}\n{}", shown.0, shown.1);
+    let printed = [output.stdout.as_slice(), &output.stderr].concat();
+    let shown = (String::from_utf8_lossy(&printed), String::from_utf8_lossy(metrics));
+    assert!(code(&output) == 0 && printed.is_empty(), "{}\n{}", shown.0, shown.1);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::smtpd::{Script, SmtpServer};
 
-/// Below the ephemeral ports of the kernel, so that nobody gets one of them by chance.
+/// Below the ephemeral ports of the kernel, so that no other process gets one of them by chance.
 const FIRST: u16 = 10_000;
 const COUNT: u16 = 20_000;
 

@@ -1,3 +1,5 @@
+//! The DNS server of the tests: answers, errors, delays and recorded queries.
+
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

@@ -1,3 +1,5 @@
+//! The PKI of the tests: each certificate has the error that it is made with, and no other.
+
 use std::{
     fs,
     io::Write,
@@ -243,8 +245,8 @@ async fn s_client(addr: SocketAddr, anchor: String) -> String {
                 child.wait_with_output()
             })
             .expect("these tests need the openssl command");
-        let (said, errors) = (output.stdout, output.stderr);
-        format!("{}{}", String::from_utf8_lossy(&said), String::from_utf8_lossy(&errors))
+        let (lines, errors) = (output.stdout, output.stderr);
+        format!("{}{}", String::from_utf8_lossy(&lines), String::from_utf8_lossy(&errors))
     };
     let output = timeout(WAIT_TIMEOUT, tokio::task::spawn_blocking(run)).await;
     output.expect("openssl ends in time").expect("openssl was started")

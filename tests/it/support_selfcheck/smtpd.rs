@@ -1,3 +1,5 @@
+//! The scripted SMTP server: compliant replies, actions in their place, and the record of each session.
+
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr},

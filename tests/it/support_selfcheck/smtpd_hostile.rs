@@ -1,3 +1,5 @@
+//! The scripted SMTP server as a hostile one: closed connections, garbage, endless and unsolicited replies.
+
 use std::{io, time::Duration};
 
 use socket2::SockRef;

@@ -5,7 +5,7 @@ mod proxy;
 
 use serde_json::{Value, json};
 
-use super::{Certificate, assert_no_secret, login, metric_names, not_ok, rejection, said, with};
+use super::{Certificate, assert_no_secret, client_lines, login, metric_names, not_ok, rejection, with};
 use crate::support::{
     app::{TestApp, failure, phase_names},
     mta::{HOST, PASSWORD, Postfix, RECIPIENT, USER},
@@ -64,7 +64,7 @@ async fn a_delivery_without_tls_has_exactly_its_phases() {
     );
     assert_eq!((&report["tls"], &report["failure"], &report["warnings"]), (&json!(null), &json!(null), &json!([])));
     assert_eq!(
-        said(&report),
+        client_lines(&report),
         [
             "EHLO noit.local",
             "MAIL FROM:<>",
@@ -107,7 +107,7 @@ async fn a_delivered_message_is_unchanged() {
         assert_eq!(report["outcome"], "delivered", "{shown}: {report:#}");
         assert_eq!(report["warnings"], warnings, "{shown}");
         let announced = if payload.is_ascii() { "MAIL FROM:<>" } else { "MAIL FROM:<> BODY=8BITMIME" };
-        assert_eq!(said(&report)[1], announced, "{shown}");
+        assert_eq!(client_lines(&report)[1], announced, "{shown}");
         let delivered = postfix.delivered(report["queue_id"].as_str().expect("a queue id")).await;
         assert!(delivered.message == stored.as_bytes(), "{shown}: {:?}", String::from_utf8_lossy(&delivered.message));
     }
@@ -153,7 +153,7 @@ async fn the_envelope_is_the_requested_one() {
         let parameters = with(json!({"port": postfix.plain(), "ehlo": "[127.0.0.1]", "transcript": true}), envelope);
         let report = app.check(parameters.clone()).await;
         assert_eq!(report["outcome"], "delivered", "{parameters}: {report:#}");
-        assert_eq!(said(&report)[..3], ["EHLO [127.0.0.1]", mail, rcpt], "{parameters}");
+        assert_eq!(client_lines(&report)[..3], ["EHLO [127.0.0.1]", mail, rcpt], "{parameters}");
         let delivered = postfix.delivered(report["queue_id"].as_str().expect("a queue id")).await;
         let trace: Vec<_> = delivered.trace.lines().collect();
         assert_eq!(trace[0], format!("Return-Path: {return_path}"), "{parameters}");

@@ -25,7 +25,7 @@ async fn postfix_logs_the_client_of_the_proxy_header() {
         let report = app.check(with(proxied(&postfix, version, family), addresses)).await;
         assert_eq!(report["outcome"], "delivered", "{report:#}");
         assert_eq!(phase_names(&report)[..2], ["connect", "banner"]);
-        let header = said(&report)[0];
+        let header = client_lines(&report)[0];
         assert_eq!(header == format!("PROXY {family} {source} {destination} 5555 2525"), version == 1, "{header}");
         let queue_id = report["queue_id"].as_str().expect("a queue id");
         let line = postfix.wait_for_log(&format!("{queue_id}: client=")).await;
@@ -47,11 +47,11 @@ async fn proxy_header_defaults_to_the_connection_addresses() {
         let (_, port) = line.split_once("client=unknown[127.0.0.1]:").expect("the service's own address");
         if version == 1 {
             let header = format!("PROXY {family} {own} {own} {port} {}", postfix.proxy());
-            assert_eq!(said(&report)[0], header);
+            assert_eq!(client_lines(&report)[0], header);
         }
         // In version 2, the port that Postfix has seen stands before the server's.
         let ports = format!("{:04x}{:04x})", port.parse::<u16>().expect("a port"), postfix.proxy());
-        assert_eq!(said(&report)[0].ends_with(&ports), version == 2, "{}", said(&report)[0]);
+        assert_eq!(client_lines(&report)[0].ends_with(&ports), version == 2, "{}", client_lines(&report)[0]);
     }
 }
 
@@ -97,9 +97,9 @@ async fn a_wrong_proxy_header_is_rejected() {
             "proxy_source_port": 5555, "proxy_dest_port": 2525,
         });
         let report = app.check(with(proxied(&postfix, 1, family), addresses)).await;
-        // It greets nobody then; its 421 is all that it says.
+        // It sends no greeting then, only 421.
         assert_eq!(rejection(&report), json!(["banner", "rejected", true, 421, "4.3.0"]), "{report:#}");
-        assert_eq!(said(&report)[0], format!("PROXY {family} {source} {destination} 5555 2525"));
+        assert_eq!(client_lines(&report)[0], format!("PROXY {family} {source} {destination} 5555 2525"));
         assert_eq!(phase_names(&report)[..2], ["connect", "banner"]);
         assert!(report["metrics"]["banner_time"].is_f64());
         postfix.wait_for_log_lines("haproxy read: ", nth + 1).await;
