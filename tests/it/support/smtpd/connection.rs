@@ -27,19 +27,19 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Serves one client to the end.
 pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) -> Session {
-    let mut conversation = Connection::new(tcp, script, record);
-    let end = match timeout(SESSION_TIMEOUT, conversation.run()).await {
+    let mut connection = Connection::new(tcp, script, record);
+    let end = match timeout(SESSION_TIMEOUT, connection.run()).await {
         Ok(Err(end)) => end,
         Err(_) => End::Limit,
     };
     Session {
         peer,
-        received: conversation.stream.received,
-        lines: conversation.lines,
-        message: conversation.message,
-        proxy_header: conversation.proxy_header,
-        tls: conversation.tls,
-        violations: conversation.violations,
+        received: connection.stream.received,
+        lines: connection.lines,
+        message: connection.message,
+        proxy_header: connection.proxy_header,
+        tls: connection.tls,
+        violations: connection.violations,
         end,
     }
 }
