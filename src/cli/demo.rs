@@ -3,6 +3,7 @@
 use std::{error::Error, net::SocketAddr, process::ExitCode};
 
 use serde_json::{Map, Value, json};
+use tokio::signal::unix::Signal;
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use tower::ServiceExt;
 
@@ -22,7 +23,11 @@ use crate::{
 };
 
 /// Starts both, runs the check, and serves until a signal stops it.
-pub(super) async fn demo(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, clap::Error> {
+pub(super) async fn demo(
+    settings: &ServeSettings,
+    log: &WorkerGuard,
+    hangup: Option<Signal>,
+) -> Result<ExitCode, clap::Error> {
     let mut anchors = build::trust_anchors(&settings.target)?;
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
@@ -49,7 +54,7 @@ pub(super) async fn demo(settings: &ServeSettings, log: &WorkerGuard) -> Result<
         Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),
     };
     print(introduction(&sandbox, &access, &report, &Value::Object(parameters).to_string()));
-    Ok(service.run(listener).await)
+    Ok(service.run(listener, hangup).await)
 }
 
 fn trust(anchors: &mut TrustAnchors, sandbox: &Sandbox) -> Result<(), Box<dyn Error>> {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::Error;
 
 use crate::{
-    config::{Command, CommandLine, TelemetrySettings, Token, UnknownVariable, invalid},
+    config::{Command, CommandLine, ServeSettings, TelemetrySettings, Token, UnknownVariable, invalid},
     telemetry::{self, WorkerGuard},
 };
 pub use run::refuse_usage;
@@ -33,14 +33,23 @@ const QUIET_LEVELS: &str = "error";
 /// # Errors
 /// A setting is bad, which shows only now: for example, a file that it names is missing. No port is bound then.
 pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
+    let hangup = |settings: &ServeSettings| {
+        signals::hangup(settings).map_err(|error| invalid(&format!("cannot wait for SIGHUP: {error}")))
+    };
     let log = |settings, levels| start_log(settings, levels, &line.unknown_variables);
     match &line.command {
-        Command::Serve(settings) => serve::serve(settings, &log(&settings.telemetry, LEVELS)?).await,
+        Command::Serve(settings) => {
+            let hangup = hangup(settings)?;
+            serve::serve(settings, &log(&settings.telemetry, LEVELS)?, hangup).await
+        }
         Command::Run(settings) => {
             let _log = log(&settings.telemetry, QUIET_LEVELS)?;
             run::run(settings).await
         }
-        Command::Demo(settings) => demo::demo(settings, &log(&settings.telemetry, LEVELS)?).await,
+        Command::Demo(settings) => {
+            let hangup = hangup(settings)?;
+            demo::demo(settings, &log(&settings.telemetry, LEVELS)?, hangup).await
+        }
         Command::Openapi => Ok(openapi::print_document()),
         Command::Healthcheck(settings) => Ok(healthcheck::healthcheck(&settings.service).await),
         Command::Token(Token { name }) => Ok(token::print_new(name)),

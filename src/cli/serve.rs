@@ -4,7 +4,7 @@ use std::{future::pending, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::Router;
 use clap::Error;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, signal::unix::Signal, sync::oneshot};
 
 use super::{build, output::failure, signals::Signals};
 use crate::{
@@ -97,7 +97,7 @@ impl Service {
     }
 
     /// Serves until SIGTERM or SIGINT, then lets running checks finish.
-    pub(super) async fn run(self, listener: TcpListener) -> ExitCode {
+    pub(super) async fn run(self, listener: TcpListener, hangup: Option<Signal>) -> ExitCode {
         match telemetry::raise_open_files() {
             Ok(limit) if limit < self.open_files => {
                 let wanted = self.open_files;
@@ -106,9 +106,9 @@ impl Service {
             Ok(limit) => tracing::debug!(limit, "open files"),
             Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
         }
-        let (mut signals, reloads) = match (Signals::new(), self.reloadable.on_hangup()) {
-            (Ok(signals), Ok(reloads)) => (signals, reloads),
-            (Err(error), _) | (_, Err(error)) => return failure(format_args!("cannot wait for signals: {error}")),
+        let mut signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => return failure(format_args!("cannot wait for signals: {error}")),
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -127,7 +127,7 @@ impl Service {
         let ended = tokio::select! {
             ended = serve_http(listener, self.router, self.lifecycle, shutdown, self.server) => ended,
             ended = listen => ended,
-            never = reloads => match never {},
+            never = self.reloadable.on_hangup(hangup) => match never {},
         };
         if let Some(traces) = self.traces {
             traces.flush().await;
@@ -146,10 +146,14 @@ impl Service {
 }
 
 /// Serves until a signal stops it.
-pub(super) async fn serve(settings: &ServeSettings, log: &WorkerGuard) -> Result<ExitCode, Error> {
+pub(super) async fn serve(
+    settings: &ServeSettings,
+    log: &WorkerGuard,
+    hangup: Option<Signal>,
+) -> Result<ExitCode, Error> {
     let service = Service::new(settings, build::trust_anchors(&settings.target)?, log)?;
     Ok(match service.bind().await {
-        Ok(listener) => service.run(listener).await,
+        Ok(listener) => service.run(listener, hangup).await,
         Err(code) => code,
     })
 }

@@ -48,6 +48,7 @@ use middleware::{
     access_log::log_request,
     auth::require_token,
     client_ip::record_client_ip,
+    host::require_valid_host,
     host_check::require_local_host,
     rate_limit::{RateLimit, limit_rate},
     reserved_slot,
@@ -120,6 +121,8 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> 
         .layer(from_fn_with_state(metrics, count_request))
         // A panic in anything below becomes a 500, which is counted and logged.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
+        // Before anything reads the host.
+        .layer(from_fn(require_valid_host))
         // Where no token protects the service from DNS rebinding, the `Host` header does.
         .option_layer(access.host_check.then(|| from_fn(require_local_host)))
         // Outside of the router's 404 and 405: without a token, a caller learns nothing about the paths.

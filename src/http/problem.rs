@@ -27,6 +27,9 @@ pub enum ProblemType {
     /// 400: the body is not JSON.
     #[serde(rename = "urn:smtp-check:problem:malformed-json")]
     MalformedJson,
+    /// 400: the request has no `Host`, more than one, or one that is no host (RFC 9112, section 3.2).
+    #[serde(rename = "urn:smtp-check:problem:invalid-host")]
+    InvalidHost,
     /// 401: no token, or an unknown one.
     #[serde(rename = "urn:smtp-check:problem:unauthorized")]
     Unauthorized,
@@ -76,6 +79,7 @@ impl ProblemType {
     const fn status_and_title(self) -> (StatusCode, &'static str) {
         match self {
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "The request body is not JSON"),
+            Self::InvalidHost => (StatusCode::BAD_REQUEST, "The request must name one host"),
             Self::Unauthorized => (StatusCode::UNAUTHORIZED, "A valid token is required"),
             Self::TargetForbidden => (StatusCode::FORBIDDEN, "The target is forbidden"),
             Self::NotFound => (StatusCode::NOT_FOUND, "No such path"),
@@ -256,6 +260,7 @@ mod tests {
         use ProblemType::*;
         for (problem_type, status, slug) in [
             (MalformedJson, 400, "malformed-json"),
+            (InvalidHost, 400, "invalid-host"),
             (Unauthorized, 401, "unauthorized"),
             (TargetForbidden, 403, "target-forbidden"),
             (NotFound, 404, "not-found"),

@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    process::Command,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -185,6 +187,29 @@ fn sighup_does_not_end_a_service_without_tokens() {
     end(served);
 }
 
+/// The program opens the tokens before it listens, and opening a pipe blocks until the test writes.
+#[test]
+fn sighup_during_the_start_does_not_end_the_service() {
+    let scratch = TempDir::new();
+    let (file, token) = (scratch.path().join("tokens"), make("one"));
+    assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo is there").success());
+    let file = file.display().to_string();
+    let mut command = program(&["serve", "--listen=127.0.0.1:0", "--tokens-file", &file]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    let mut tokens = fs::File::options().write(true).open(&file).expect("the program opens it");
+    let hup = Command::new("/bin/sh").args(["-c", "kill -s HUP \"$0\"", &child.id().to_string()]).status();
+    assert!(hup.expect("/bin/sh is there").success());
+    // A pipe that the program has not opened any more is an error here.
+    thread::sleep(Duration::from_millis(50));
+    let written = writeln!(tokens, "{}", token.line);
+    drop(tokens);
+    let log = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let is_listening = log.into_iter().any(|line| line.contains("listening"));
+    child.kill().expect("a child of ours");
+    child.wait().expect("a child of ours");
+    assert!(written.is_ok() && is_listening, "{written:?}");
+}
+
 #[test]
 fn an_abandoned_check_is_logged_with_its_target() {
     let scratch = TempDir::new();
@@ -271,7 +296,10 @@ fn without_tokens_another_host_name_is_rejected_with_421() {
         ("evil.example:2580", "/v1/checks/smtp", 421),
         ("evil.example", "/nothing", 421),
         ("127.0.0.1.evil.example", "/probe?target=127.0.0.1", 421),
-        ("not a host", "/", 421),
+        ("not a host", "/", 400),
+        ("evil.example@127.0.0.1", "/", 400),
+        ("127.0.0.1\r\nHost: evil.example", "/", 400),
+        ("evil.example\r\nHost: 127.0.0.1", "/healthz", 400),
         ("evil.example", "/healthz", 200),
         ("localhost:2580", "/", 200),
         ("127.0.0.1", "/", 200),

@@ -11,8 +11,8 @@ use axum::{
     http::{
         HeaderValue, Method, StatusCode,
         header::{
-            ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION,
-            REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST,
+            LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
         request::Builder,
         response::Parts,
@@ -100,7 +100,7 @@ async fn panicking() {
 }
 
 fn request(method: Method, path: &str) -> Builder {
-    Request::builder().method(method).uri(path)
+    Request::builder().method(method).uri(path).header(HOST, "localhost")
 }
 
 fn json_body(body: impl Into<Body>) -> Request {
