@@ -212,7 +212,7 @@ async fn a_header_taken_for_a_command_is_not_reported_as_ehlo() {
 #[tokio::test]
 async fn garbage_after_a_rejection_fails_as_protocol() {
     let app = TestApp::start().await;
-    for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "250-a\r\n550 b\r\n".to_owned()] {
+    for garbage in ["x".repeat(8193) + "\ny", "garbage\r\n".to_owned(), "550-a\r\n250 b\r\n".to_owned()] {
         let server = SmtpServer::serve(
             Script::compliant().expecting_proxy_header().on(Step::Ehlo, format!("{REFUSAL}{garbage}")),
         );

@@ -130,9 +130,9 @@ async fn transcript_has_the_last_reply_of_the_server() {
         ),
         (
             Step::Ehlo,
-            Action::reply("250-mx\r\n550 go away\r\n"),
-            "the lines of one reply have different codes: 250, then 550, in \"550 go away\"".to_owned(),
-            &["250-mx", "550 go away"],
+            Action::reply("550-mx\r\n250 welcome\r\n"),
+            "the lines of one reply have different codes: 550, then 250, in \"250 welcome\"".to_owned(),
+            &["550-mx", "250 welcome"],
         ),
         (
             Step::Ehlo,

@@ -131,15 +131,21 @@ impl Session<'_> {
                     self.quit(dialogue).await;
                     return Ok(());
                 }
-                Action::Begin(phase, command) => {
-                    self.begin_phase(phase, &command).await?;
-                    self.await_reply(dialogue, phase).await?
-                }
-                Action::Continue(phase, command) => {
-                    self.expect_silence(phase, &command).await?;
-                    self.send(phase, &command, None).await?;
-                    self.await_reply(dialogue, phase).await?
-                }
+                Action::Begin(phase, command) => match self.expect_silence(phase, &command).await? {
+                    Some(closing) => self.apply_reply(dialogue, phase, &closing),
+                    None => {
+                        self.send(phase, &command, Some(Event::Began(phase))).await?;
+                        self.await_reply(dialogue, phase).await?
+                    }
+                },
+                Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
+                    Some(closing) => self.apply_reply(dialogue, phase, &closing),
+                    None => {
+                        dialogue.response_sent();
+                        self.send(phase, &command, None).await?;
+                        self.await_reply(dialogue, phase).await?
+                    }
+                },
                 Action::Handshake => match self.handshake(tls).await? {
                     Handshake::Trusted => dialogue.after_handshake(),
                     Handshake::Untrusted(failure) => self.fail_and_quit(dialogue, failure),
@@ -208,9 +214,11 @@ impl Session<'_> {
     }
 
     /// Makes sure that the server has sent nothing since its last reply: what arrives before a command is not its reply.
-    async fn expect_silence(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
+    /// The exception is 421, which is returned: the server may send it at any time, and closes the connection (RFC 5321,
+    /// section 3.8).
+    async fn expect_silence(&mut self, phase: Phase, command: &Command) -> Result<Option<Reply>, Failure> {
         if !self.stream.has_more().await {
-            return Ok(());
+            return Ok(None);
         }
         let by = self.deadline.min(Deadline::now() + OPTIONAL_REPLY_TIMEOUT);
         let early = self.read_reply(by).await.map_err(|error| match error {
@@ -221,6 +229,9 @@ impl Session<'_> {
                 Failure::new(phase, FailureKind::Protocol, message)
             }
         })?;
+        if early.code().value() == 421 {
+            return Ok(Some(early));
+        }
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
         }
@@ -228,12 +239,6 @@ impl Session<'_> {
         let (command, code) = (command.in_words(), early.code());
         let message = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, message))
-    }
-
-    /// Begins a phase by sending a command.
-    async fn begin_phase(&mut self, phase: Phase, command: &Command) -> Result<(), Failure> {
-        self.expect_silence(phase, command).await?;
-        self.send(phase, command, Some(Event::Began(phase))).await
     }
 
     /// Sends a command; `event`, if any, is noted before it with the same instant.
@@ -249,7 +254,13 @@ impl Session<'_> {
             // A message may be refused before all of it is written. The refusal is read next, as its reply.
             Command::Body(_) if self.stream.has_more().await => Ok(()),
             // A server that closed the connection may have sent a reason before.
-            _ => Box::pin(self.expect_silence(phase, command)).await.and(Err(error.failure(phase))),
+            _ => match Box::pin(self.expect_silence(phase, command)).await? {
+                Some(closing) => {
+                    self.journal.note(self.stream.arrived(), Event::Ended(phase, Ending::Rejected));
+                    Err(Failure::rejected(phase, &closing.masked(&self.mask)))
+                }
+                None => Err(error.failure(phase)),
+            },
         }
     }
 
@@ -325,15 +336,17 @@ impl Session<'_> {
         if !self.in_sync {
             return;
         }
-        let mut begun = self.begin_phase(Phase::Quit, &Command::Quit).await;
+        let mut silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
         // Only now is it seen that the PROXY header was refused, and that does fail the check.
-        if let Err(failure) = &begun
+        if let Err(failure) = &silence
             && failure.phase == Phase::Proxy
         {
             self.fail(failure.clone());
-            begun = self.begin_phase(Phase::Quit, &Command::Quit).await;
+            silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
         }
-        if begun.is_ok() {
+        if matches!(silence, Ok(None))
+            && self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await.is_ok()
+        {
             drop(self.await_reply(dialogue, Phase::Quit).await);
         }
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     phase::Phase,
-    smtp::{Capabilities, Reply, queue_id::queue_id},
+    smtp::{Capabilities, Reply, queue_id::queue_id, reply::excerpt},
     x509::problem::kinds_of,
 };
 
@@ -100,6 +100,7 @@ impl Fold {
 
     fn receive(&mut self, at: Duration, reply: Reply) {
         self.transcribe_reply(at, &reply);
+        self.warn_of_several_codes(&reply);
         if let Some(phase) = self.open.current().filter(|phase| counts_as_last(*phase)) {
             self.report.metrics.set_last(phase, Some(&reply));
         }
@@ -107,11 +108,13 @@ impl Fold {
     }
 
     fn end(&mut self, at: Duration, phase: Phase, ending: Ending) {
-        let Some(ended) = self.open.end(phase, at, ending, self.last_reply.as_ref()) else { return };
-        if let Some(time) = ended.time_ms {
-            self.report.metrics.set_time(phase, time);
+        // A 421 can come before the command of the phase is written: the phase is rejected, and has not begun.
+        if let Some(ended) = self.open.end(phase, at, ending, self.last_reply.as_ref()) {
+            if let Some(time) = ended.time_ms {
+                self.report.metrics.set_time(phase, time);
+            }
+            self.report.phases.push(ended);
         }
-        self.report.phases.push(ended);
         match (ending, &self.last_reply) {
             (Ending::Accepted, Some(reply)) => accept(&mut self.report, phase, reply),
             (Ending::Rejected, Some(reply)) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
@@ -138,10 +141,22 @@ impl Fold {
         if self.report.transcript.is_none() {
             return;
         }
-        let mut lines = reply.lines().peekable();
-        while let Some(line) = lines.next() {
+        let mut lines = reply.coded_lines().peekable();
+        while let Some((code, line)) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            self.transcribe(at, Speaker::Server, format!("{}{separator}{line}", reply.code()));
+            self.transcribe(at, Speaker::Server, format!("{code}{separator}{line}"));
+        }
+    }
+
+    fn warn_of_several_codes(&mut self, reply: &Reply) {
+        if let Some((other, text)) = reply.deviating_line() {
+            let (code, text) = (reply.code(), excerpt(&text));
+            let warning = format!(
+                "the lines of one reply have different codes, and the last one, {code}, decides (RFC 5321, section 4.2.1); \
+                 another line is {:?}",
+                format!("{other} {text}")
+            );
+            self.report.warnings.push(warning);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::vec;
 
-use super::{Capabilities, Command, Credentials, EhloName, Mailbox, Payload, Reply};
+use super::{Capabilities, Code, Command, Credentials, EhloName, Mailbox, Payload, Reply};
 use crate::{phase::Phase, secret::Secret};
 
 /// What one check sends to the server.
@@ -74,7 +74,7 @@ pub enum Action {
     AwaitGreeting(Phase),
     /// Begin a phase with this command and wait for its reply.
     Begin(Phase, Command),
-    /// Write this within the current phase and wait for the next reply.
+    /// Call [`Dialogue::response_sent`], write this within the current phase, and wait for the next reply.
     Continue(Phase, Command),
     /// Do the TLS handshake, then call [`Dialogue::after_handshake`].
     Handshake,
@@ -114,6 +114,18 @@ pub enum Warning {
     /// 235 before the server asked for the password.
     #[error("the server accepted AUTH (235) before it asked for the password, so the password was not checked")]
     AcceptedWithoutPassword,
+    /// A reply that ends AUTH before any response was sent.
+    #[error(
+        "the server ended AUTH ({0}) before it asked for user name or password: no credential was sent, so the reply tells \
+         nothing about them"
+    )]
+    EndedBeforeCredentials(Code),
+    /// A reply that ends AUTH after the user name and before the password was sent.
+    #[error(
+        "the server ended AUTH ({0}) after the user name and before it asked for the password: the password was not sent, so \
+         the reply tells nothing about it"
+    )]
+    EndedBeforePassword(Code),
     /// 334 after the last response.
     #[error("the server sent one challenge more than the mechanism has responses, and got no answer to it")]
     ExtraChallenge,
@@ -135,6 +147,8 @@ pub struct Dialogue<'a> {
     /// The last reply to EHLO.
     ehlo: Option<Reply>,
     responses: vec::IntoIter<Secret>,
+    /// How many responses of the mechanism are not sent yet.
+    responses_unsent: usize,
     warnings: Vec<Warning>,
 }
 
@@ -147,6 +161,7 @@ impl<'a> Dialogue<'a> {
             in_tls: script.implicit_tls,
             ehlo: None,
             responses: Vec::new().into_iter(),
+            responses_unsent: 0,
             warnings: Vec::new(),
             script,
         };
@@ -160,20 +175,13 @@ impl<'a> Dialogue<'a> {
             && reply.code().value() == 334
             && let Some(response) = self.responses.next()
         {
-            // The last response contains the password.
-            if self.responses.len() == 0 && !self.in_tls {
-                self.warnings.push(Warning::ClearTextCredentials);
-            }
             return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
         }
-        // 235 before the last challenge tells nothing about the password.
-        let is_early = self.phase == Phase::SaslAuth && self.responses.len() > 0;
+        // 235 before the password is sent tells nothing about it.
+        let is_early = self.phase == Phase::SaslAuth && self.responses_unsent > 0;
         if is_early || !is_expected(self.phase, reply.code().value()) {
-            // These codes are positive, and still count as rejections of AUTH.
-            match (self.phase, reply.code().value()) {
-                (Phase::SaslAuth, 235) => self.warnings.push(Warning::AcceptedWithoutPassword),
-                (Phase::SaslAuth, 334) => self.warnings.push(Warning::ExtraChallenge),
-                _ => {}
+            if self.phase == Phase::SaslAuth {
+                self.warnings.extend(self.auth_warning(reply.code()));
             }
             // After a 3yz reply the server waits for data and would take QUIT as such (RFC 5321, section 4.2.1).
             let in_sync = self.phase != Phase::Quit && !reply.code().is_intermediate();
@@ -183,6 +191,28 @@ impl<'a> Dialogue<'a> {
             self.ehlo = Some(reply.clone());
         }
         (Verdict::Accepted, self.next_phase())
+    }
+
+    /// The response of [`Action::Continue`] is about to be written. Until then it counts as not sent.
+    pub fn response_sent(&mut self) {
+        self.responses_unsent = self.responses_unsent.saturating_sub(1);
+        // The last response contains the password.
+        if self.responses_unsent == 0 && !self.in_tls {
+            self.warnings.push(Warning::ClearTextCredentials);
+        }
+    }
+
+    /// What an operator should know of a reply other than the expected one to AUTH or to a response.
+    fn auth_warning(&self, code: Code) -> Option<Warning> {
+        let credentials = self.script.credentials.as_ref()?;
+        match (code.value(), self.responses_unsent) {
+            // Positive, and still a rejection.
+            (235, _) => Some(Warning::AcceptedWithoutPassword),
+            (334, _) => Some(Warning::ExtraChallenge),
+            (_, 0) => None,
+            (_, unsent) if unsent == credentials.responses().len() => Some(Warning::EndedBeforeCredentials(code)),
+            _ => Some(Warning::EndedBeforePassword(code)),
+        }
     }
 
     /// The handshake is done, and the caller trusts the server with the rest of the session.
@@ -218,6 +248,7 @@ impl<'a> Dialogue<'a> {
             Phase::SaslAuth => match &self.script.credentials {
                 Some(credentials) => {
                     self.responses = credentials.responses().into_iter();
+                    self.responses_unsent = self.responses.len();
                     Command::Auth(credentials.mechanism)
                 }
                 None => return self.quit(),

@@ -52,6 +52,9 @@ fn run(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Vec<Warni
         } else {
             let (verdict, next) = dialogue.reply(&reply(answer));
             verdicts.push(verdict);
+            if matches!(next, Action::Continue(..)) {
+                dialogue.response_sent();
+            }
             next
         };
         actions.push(shown(&next));
@@ -126,17 +129,58 @@ fn no_password_without_a_challenge() {
         let (actions, verdicts, warnings) = run(script.clone(), &["220 hi", "250 mx", answer]);
         assert_eq!((verdicts[2], actions[3].as_str()), (Verdict::Rejected, next), "{answer}");
         assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
-        let expected: &[_] = if answer.starts_with("235") { &[Warning::AcceptedWithoutPassword] } else { &[] };
-        assert_eq!(warnings, expected, "{answer}");
+        let expected = match answer.get(..3) {
+            Some("235") => Warning::AcceptedWithoutPassword,
+            _ => Warning::EndedBeforeCredentials(reply(answer).code()),
+        };
+        assert_eq!(warnings, [expected], "{answer}");
     }
 }
 
 #[test]
 fn a_user_name_in_clear_text_is_not_warned_of() {
     let script = Script { credentials: credentials(Mechanism::Login), ..script() };
-    for (answer, expected) in [("235 come in", &[Warning::AcceptedWithoutPassword][..]), ("535 nobody", &[])] {
+    for answer in ["235 come in", "535 nobody", "454 later", "250 hm"] {
+        let expected = match answer.get(..3) {
+            Some("235") => Warning::AcceptedWithoutPassword,
+            _ => Warning::EndedBeforePassword(reply(answer).code()),
+        };
         let (_, _, warnings) = run(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
-        assert_eq!(warnings, expected, "{answer}");
+        assert_eq!(warnings, [expected], "{answer}");
+    }
+}
+
+#[test]
+fn a_refused_password_is_not_warned_of_inside_tls() {
+    for (mechanism, challenges) in [(Mechanism::Plain, 1), (Mechanism::Login, 2)] {
+        let script = Script { implicit_tls: true, credentials: credentials(mechanism), ..script() };
+        let mut server = vec!["220 hi", "250 mx"];
+        server.extend(["334"].repeat(challenges));
+        server.push("535 wrong");
+        assert_eq!(run(script, &server).2, [], "{mechanism:?}");
+    }
+}
+
+#[test]
+fn a_response_that_was_not_written_counts_as_not_sent() {
+    for (mechanism, challenges, expected) in [
+        (Mechanism::Plain, 1, Warning::EndedBeforeCredentials(reply("421").code())),
+        (Mechanism::Login, 1, Warning::EndedBeforeCredentials(reply("421").code())),
+        (Mechanism::Login, 2, Warning::EndedBeforePassword(reply("421").code())),
+    ] {
+        let script = Script { credentials: credentials(mechanism), ..script() };
+        let (mut dialogue, _) = Dialogue::begin(&script);
+        for answer in ["220 hi", "250 mx"] {
+            dialogue.reply(&reply(answer));
+        }
+        for challenge in 1..=challenges {
+            dialogue.reply(&reply("334"));
+            if challenge < challenges {
+                dialogue.response_sent();
+            }
+        }
+        let (verdict, _) = dialogue.reply(&reply("421 closing"));
+        assert_eq!((verdict, dialogue.warnings()), (Verdict::Rejected, &[expected][..]), "{mechanism:?}");
     }
 }
 

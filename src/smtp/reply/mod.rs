@@ -1,10 +1,14 @@
 //! [`ReplyParser`]: from bytes to SMTP replies (RFC 5321, section 4.2).
 //!
-//! It tolerates what real servers do: a line may end in LF alone, and the space after the code may be missing. It
-//! insists that every line begins with a code, that all lines of a reply have the same code, and that sizes are
-//! limited.
+//! It tolerates what real servers do: a line may end in LF alone, the space after the code may be missing, and a last
+//! line with a 4yz or 5yz code decides over lines with other codes before it. It insists that every line begins with a
+//! code, that the lines of any other reply have the same code, and that sizes are limited.
+
+mod enhanced_code;
 
 use std::{borrow::Cow, fmt};
+
+pub use enhanced_code::EnhancedCode;
 
 use crate::secret::Mask;
 
@@ -62,64 +66,45 @@ impl fmt::Display for Code {
     }
 }
 
-/// An enhanced status code such as `5.1.1` (RFC 3463, section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EnhancedCode {
-    class: u8,
-    subject: u16,
-    detail: u16,
-}
-
-impl EnhancedCode {
-    /// The code at the start of a line's text, and the rest of the text.
-    fn split(text: &str) -> Option<(Self, &str)> {
-        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        // OpenSMTPD writes `2.0.0: text`.
-        let mut parts = word.strip_suffix(':').unwrap_or(word).split('.');
-        let class = match parts.next()? {
-            "2" => 2,
-            "4" => 4,
-            "5" => 5,
-            _ => return None,
-        };
-        let (subject, detail) = (number(parts.next()?)?, number(parts.next()?)?);
-        parts.next().is_none().then_some((Self { class, subject, detail }, rest.trim_start()))
-    }
-}
-
-fn number(digits: &str) -> Option<u16> {
-    let well_formed = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    well_formed.then(|| digits.parse().ok())?
-}
-
-impl fmt::Display for EnhancedCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
-    }
-}
-
 /// One reply: a code, and the text of its lines.
+///
+/// The lines should have the same code (RFC 5321, section 4.2.1). Where they have not, the last one decides: Postfix's
+/// postscreen sends `220-` at once, and `521` a few seconds later. The reply has then the code of the last line, and
+/// the text of the lines with that code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     code: Code,
     /// The lines without code and separator, joined by LF, which no line can contain.
     text: Vec<u8>,
+    /// The code of each line. Empty where all lines have the same code.
+    line_codes: Vec<Code>,
 }
 
 impl Reply {
-    /// The code, which is the same in every line.
+    /// The code: that of the last line.
     pub fn code(&self) -> Code {
         self.code
     }
 
-    /// The text of each line, without its code. Octets that are not UTF-8 become U+FFFD.
+    /// The text of each line that has the reply's code, without that code. Octets that are not UTF-8 become U+FFFD.
     pub fn lines(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.text.split(|byte| *byte == b'\n').map(String::from_utf8_lossy)
+        self.coded_lines().filter(|(code, _)| *code == self.code).map(|(_, text)| text)
     }
 
-    /// The first enhanced status code among the lines (RFC 2034, section 4).
+    /// Every line: its code, and its text. Octets that are not UTF-8 become U+FFFD.
+    pub fn coded_lines(&self) -> impl Iterator<Item = (Code, Cow<'_, str>)> {
+        let codes = self.line_codes.iter().copied().chain(std::iter::repeat(self.code));
+        codes.zip(self.text.split(|byte| *byte == b'\n').map(String::from_utf8_lossy))
+    }
+
+    /// The first line whose code is not the reply's; `None` where all lines have the same code.
+    pub fn deviating_line(&self) -> Option<(Code, Cow<'_, str>)> {
+        self.coded_lines().find(|(code, _)| *code != self.code)
+    }
+
+    /// The first enhanced status code among the lines (RFC 2034, section 4) whose class is that of the reply's code.
     pub fn enhanced_code(&self) -> Option<EnhancedCode> {
-        self.lines().find_map(|line| EnhancedCode::split(&line).map(|(code, _)| code))
+        self.lines().find_map(|line| EnhancedCode::find(self.code, &line).map(|(code, _)| code))
     }
 
     /// The text: the lines without their enhanced status codes, joined by LF.
@@ -129,7 +114,7 @@ impl Reply {
             if index > 0 {
                 message.push('\n');
             }
-            message.push_str(EnhancedCode::split(&line).map_or(&*line, |(_, text)| text));
+            message.push_str(EnhancedCode::find(self.code, &line).map_or(&*line, |(_, text)| text));
         }
         message
     }
@@ -137,7 +122,8 @@ impl Reply {
     /// The reply with the secrets of `mask` masked in its text.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
-        Self { code: self.code, text: mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes() }
+        let text = mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes();
+        Self { code: self.code, text, line_codes: self.line_codes.clone() }
     }
 }
 
@@ -150,7 +136,7 @@ pub enum ReplyError {
         /// The whole line, in which a secret can be found. `Display` shows an [`excerpt`].
         line: String,
     },
-    /// A line of a multi-line reply with another code than the first (RFC 5321, section 4.2.1).
+    /// A line with another code than the first (RFC 5321, section 4.2.1), and no 4yz or 5yz code in the last line.
     #[error("the lines of one reply have different codes: {first}, then {then}")]
     CodeChanged {
         /// The code of the first line.
@@ -187,7 +173,8 @@ pub fn excerpt(line: &str) -> &str {
 
 /// Parses the server's bytes into [`Reply`]s, in whatever pieces they arrive.
 ///
-/// It never buffers more than [`MAX_LINE_SIZE`] and [`MAX_REPLY_SIZE`] together.
+/// It never buffers more octets than [`MAX_LINE_SIZE`] and [`MAX_REPLY_SIZE`] together, and a code for each line of a
+/// reply with several codes.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     /// The current line.
@@ -195,6 +182,8 @@ pub struct ReplyParser {
     /// The current reply: the code of its first line, and its text so far.
     code: Option<Code>,
     text: Vec<u8>,
+    /// The codes of the lines so far. Empty until one differs from the first.
+    line_codes: Vec<Code>,
     reply_octets: usize,
     dialogue_octets: usize,
     /// The first error. The bytes after it cannot be read as replies.
@@ -220,7 +209,8 @@ impl ReplyParser {
     pub fn partial_reply(&self) -> String {
         let mut lines = String::new();
         if let Some(code) = self.code {
-            for line in String::from_utf8_lossy(&self.text).split('\n') {
+            let codes = self.line_codes.iter().copied().chain(std::iter::repeat(code));
+            for (code, line) in codes.zip(String::from_utf8_lossy(&self.text).split('\n')) {
                 lines.extend([&code.to_string(), "-", line, "\n"]);
             }
         }
@@ -265,12 +255,22 @@ impl ReplyParser {
     fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
         let line = without_line_end(&self.line);
         let (code, is_last, text) = split_line(line)?;
-        match self.code {
-            None => self.code = Some(code),
-            Some(first) if first != code => {
-                return Err(ReplyError::CodeChanged { first, then: code });
+        let first = self.code.unwrap_or(code);
+        if self.line_codes.is_empty() && code != first {
+            let lines = self.text.split(|byte| *byte == b'\n').count();
+            self.line_codes = vec![first; lines];
+        }
+        if is_last && !code.is_negative() {
+            let other = self.line_codes.iter().copied().chain([code]).find(|other| *other != first);
+            if let Some(then) = other {
+                return Err(ReplyError::CodeChanged { first, then });
             }
-            Some(_) => self.text.push(b'\n'),
+        }
+        if self.code.replace(first).is_some() {
+            self.text.push(b'\n');
+        }
+        if !self.line_codes.is_empty() {
+            self.line_codes.push(code);
         }
         self.text.extend_from_slice(text);
         self.line.clear();
@@ -279,7 +279,8 @@ impl ReplyParser {
         }
         self.code = None;
         self.reply_octets = 0;
-        Ok(Some(Reply { code, text: std::mem::take(&mut self.text) }))
+        let (text, line_codes) = (std::mem::take(&mut self.text), std::mem::take(&mut self.line_codes));
+        Ok(Some(Reply { code, text, line_codes }))
     }
 }
 

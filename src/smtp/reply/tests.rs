@@ -50,6 +50,29 @@ fn replies_of_servers() {
         ("550-5.7.1 first\r\n550 5.7.26 other\r\n", 550, Some("5.7.1"), "first\nother"),
         ("250 2.0.0: 1a2b Message accepted for delivery\r\n", 250, Some("2.0.0"), "1a2b Message accepted for delivery"),
         ("250 2.1.5\r\n", 250, Some("2.1.5"), ""),
+        ("550 #5.1.0 Address rejected.\r\n", 550, Some("5.1.0"), "Address rejected."),
+        ("550 (#5.1.1) no mailbox\r\n", 550, Some("5.1.1"), "no mailbox"),
+        ("550 sorry, no mailbox here (#5.1.1)\r\n", 550, Some("5.1.1"), "sorry, no mailbox here"),
+        ("550 sorry, no mailbox here (#5.1.1).\r\n", 550, Some("5.1.1"), "sorry, no mailbox here"),
+        (
+            "452 temporary system resource limitation #4.3.1\r\n",
+            452,
+            Some("4.3.1"),
+            "temporary system resource limitation",
+        ),
+        ("511 sorry (#5.1.1 - chkuser)\r\n", 511, Some("5.1.1"), "sorry (#5.1.1 - chkuser)"),
+        ("550-sorry\r\n550 no mailbox (#5.1.1)\r\n", 550, Some("5.1.1"), "sorry\nno mailbox"),
+        ("550 see ticket #5.1.1a\r\n", 550, None, "see ticket #5.1.1a"),
+        ("550 room(#5.1.1\r\n", 550, None, "room(#5.1.1"),
+        ("550 the rule x#5.1.1\r\n", 550, None, "the rule x#5.1.1"),
+        ("554 no service here (ESMTP 5.1.1)\r\n", 554, None, "no service here (ESMTP 5.1.1)"),
+        // The class is not that of the reply.
+        ("450 5.1.1 unknown\r\n", 450, None, "5.1.1 unknown"),
+        ("550 4.7.1 greylisted\r\n", 550, None, "4.7.1 greylisted"),
+        ("250 sorry (#5.1.1)\r\n", 250, None, "sorry (#5.1.1)"),
+        ("354 2.0.0 go\r\n", 354, None, "2.0.0 go"),
+        ("550-4.7.1 first\r\n550 5.7.26 other\r\n", 550, Some("5.7.26"), "4.7.1 first\nother"),
+        ("450 5.1.1 later (#4.2.0)\r\n", 450, Some("4.2.0"), "5.1.1 later"),
         ("220 1.2.3.4 at your service\r\n", 220, None, "1.2.3.4 at your service"),
         ("250 3.0.0 is no class\r\n", 250, None, "3.0.0 is no class"),
         ("250 2.0000.1 too many digits\r\n", 250, None, "2.0000.1 too many digits"),
@@ -79,8 +102,43 @@ fn lines_that_are_not_replies() {
         let (replies, error) = parse_in_pieces(input.as_bytes(), &[]);
         assert!(replies.is_empty() && matches!(error, Some(ReplyError::NotAReply { .. })), "{input:?}: {error:?}");
     }
-    let (_, error) = parse_in_pieces(b"250-a\r\n550 b\r\n", &[]);
-    assert!(matches!(error, Some(ReplyError::CodeChanged { first: Code(250), then: Code(550) })), "{error:?}");
+}
+
+#[test]
+fn a_last_line_that_refuses_decides() {
+    for (input, code, enhanced, message) in [
+        ("220-mx.test ESMTP\r\n521 5.7.1 blocked\r\n", 521, Some("5.7.1"), "blocked"),
+        ("220-mx.test\r\n220-\r\n450 4.3.2 later\r\n", 450, Some("4.3.2"), "later"),
+        ("250-mx.test\r\n550-5.7.1 no\r\n550 5.7.1 never\r\n", 550, Some("5.7.1"), "no\nnever"),
+        ("450-5.1.1 x\r\n550-4.1.1 y\r\n450 4.2.1 z\r\n", 450, Some("4.2.1"), "5.1.1 x\nz"),
+        ("220-mx.test\r\n421\r\n", 421, None, ""),
+    ] {
+        let reply = parse_one(input);
+        let enhanced_code = reply.enhanced_code().map(|code| code.to_string());
+        assert_eq!((reply.code().value(), enhanced_code.as_deref()), (code, enhanced), "{input:?}");
+        assert_eq!(reply.message(), message, "{input:?}");
+        let lines: Vec<_> = reply.coded_lines().map(|(code, text)| format!("{code} {text}")).collect();
+        assert_eq!(
+            lines.join("\n"),
+            input.replace("\r\n", "\n").replace('-', " ").replace("421\n", "421 ").trim_end_matches('\n')
+        );
+        assert!(reply.deviating_line().is_some(), "{input:?}");
+    }
+    assert_eq!(parse_one("250-a\r\n250 b\r\n").deviating_line(), None);
+}
+
+#[test]
+fn other_replies_with_several_codes_are_none() {
+    for (input, first, then) in [
+        ("550-a\r\n250 b\r\n", 550, 250),
+        ("220-a\r\n550-b\r\n220 c\r\n", 220, 550),
+        ("250-a\r\n220-b\r\n550-c\r\n251 d\r\n", 250, 220),
+        ("250-a\r\n354 b\r\n", 250, 354),
+    ] {
+        let (replies, error) = parse_in_pieces(input.as_bytes(), &[]);
+        let expected = ReplyError::CodeChanged { first: Code(first), then: Code(then) };
+        assert_eq!((replies, error), (Vec::new(), Some(expected)), "{input:?}");
+    }
 }
 
 #[test]
@@ -102,7 +160,7 @@ fn after_an_error_every_call_returns_it() {
     let long = "x".repeat(MAX_LINE_SIZE) + "\n";
     for (input, error) in [
         (format!("500 {long}"), ReplyError::LineTooLong),
-        ("250-a\n550 b\n".to_owned(), ReplyError::CodeChanged { first: Code(250), then: Code(550) }),
+        ("550-a\n250 b\n".to_owned(), ReplyError::CodeChanged { first: Code(550), then: Code(250) }),
         ("garbage\n".to_owned(), ReplyError::NotAReply { line: "garbage".to_owned() }),
     ] {
         let mut parser = ReplyParser::default();
@@ -122,7 +180,8 @@ fn an_incomplete_reply_is_kept() {
         ("554 blocked by policy", "554 blocked by policy"),
         ("250-a\r\n250-b\r\n", "250-a\n250-b"),
         ("250-a\r\n250-\r\n25", "250-a\n250-\n25"),
-        ("250-a\r\n550 b\r\n", "250-a\n550 b"),
+        ("550-a\r\n250 b\r\n", "550-a\n250 b"),
+        ("250-a\r\n550-b\r\n550-c\r\n55", "250-a\n550-b\n550-c\n55"),
         ("250-a\r\ngarb\u{e9}ge\r\n", "250-a\ngarb\u{e9}ge"),
         ("garbage\r\n", "garbage"),
     ] {

@@ -175,7 +175,35 @@ async fn an_endless_reply_in_any_phase_fails_as_protocol() {
 
 #[tokio::test]
 async fn mixed_codes_in_one_reply_fail_as_protocol() {
-    fails_in_each_phase(Action::reply("250-one\r\n550 two\r\n"), "protocol", false, 30_000).await;
+    fails_in_each_phase(Action::reply("550-one\r\n250 two\r\n"), "protocol", false, 30_000).await;
+}
+
+#[tokio::test]
+async fn a_last_line_that_refuses_decides_in_any_phase() {
+    let (app, identity) = (TestApp::start().await, identity());
+    for (index, (step, phase)) in STEPS.into_iter().enumerate() {
+        let (code, temporary) = if index % 2 == 0 { (521, false) } else { (450, true) };
+        let reply = format!("220-teaser\r\n220-\r\n{code} {}.7.1 blocked\r\n", code / 100);
+        let mut check = every_phase();
+        check["transcript"] = true.into();
+        let (report, session) = run_check(&app, compliant(&identity).on(step, reply), check).await;
+        assert_eq!(failure(&report), (phase, "rejected", temporary), "{report:#}");
+        let failure = &report["failure"];
+        let enhanced_code = format!("{}.7.1", code / 100);
+        assert_eq!(
+            json!([failure["code"], failure["enhanced_code"], failure["message"]]),
+            json!([code, enhanced_code, "blocked"])
+        );
+        let warnings = report["warnings"].as_array().expect("warnings");
+        let warned =
+            |text: &str| warnings.iter().filter(|warning| warning.as_str().is_some_and(|w| w.contains(text))).count();
+        assert_eq!(warned(r#"another line is "220 teaser""#), 1, "{report:#}");
+        let lines: Vec<_> =
+            report["transcript"].as_array().expect("a transcript").iter().map(|line| &line["text"]).collect();
+        let refusal = format!("{code} {enhanced_code} blocked");
+        assert!(lines.windows(3).any(|lines| lines == ["220-teaser", "220-", refusal.as_str()]), "{report:#}");
+        assert_eq!(session.end, End::Quit, "the dialogue is in step: {session:?}");
+    }
 }
 
 #[tokio::test]

@@ -44,6 +44,66 @@ async fn an_unsolicited_reply_ends_the_check_before_the_next_command() {
     }
 }
 
+/// RFC 5321, section 3.8: the server may send 421 at any time, and closes the connection.
+#[tokio::test]
+async fn an_unsolicited_421_is_a_rejection_by_the_next_phase() {
+    let (app, identity) = (Arc::new(TestApp::start().await), identity());
+    let rows = [
+        (Step::Greeting, "ehlo", 2, "EHLO"),
+        (Step::Ehlo, "starttls", 3, "STARTTLS"),
+        (Step::EhloTls, "sasl_auth", 6, "AUTH"),
+        (Step::Auth, "sasl_auth", 6, "AHByb2Jl"),
+        (Step::SaslResponse(1), "mailfrom", 7, "MAIL"),
+        (Step::MailFrom, "rcptto", 8, "RCPT"),
+        (Step::RcptTo, "data", 9, "DATA"),
+        (Step::Data, "body", 10, "Subject"),
+    ];
+    for (step, phase, ended, command) in rows {
+        let closing = expected_reply(step).to_owned() + "421-4.3.2 mx.test\r\n421 4.3.2 shutting down\r\n";
+        for act in [Action::reply(closing.clone()), Action::reply(closing).then(Action::close())] {
+            let (report, session) = run_check(&app, compliant(&identity).on(step, act), every_phase()).await;
+            assert_eq!(
+                report["failure"],
+                json!({"phase": phase, "kind": "rejected", "temporary": true, "code": 421, "enhanced_code": "4.3.2",
+                    "message": "mx.test\nshutting down"}),
+                "{report:#}"
+            );
+            assert_eq!(phase_names(&report)[..ended], ORDER[..ended], "{report:#}");
+            let begun = phase_names(&report)[ended..].contains(&phase);
+            assert_eq!(begun, step == Step::Auth, "a phase begins with its command: {report:#}");
+            let received = String::from_utf8_lossy(&session.received);
+            assert!(!received.contains(command), "{received}");
+            let warned = report["warnings"].to_string().contains("no credential was sent");
+            assert_eq!(warned, phase == "sasl_auth", "{report:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unsolicited_421_at_the_end_is_no_failure() {
+    let app = TestApp::start().await;
+    for (step, stop_after) in [(Step::Greeting, "banner"), (Step::RcptTo, "rcptto")] {
+        for proxy in [false, true] {
+            let act = Action::reply(expected_reply(step).to_owned() + "421 4.3.2 shutting down\r\n");
+            let mut script = Script::compliant().on(step, act);
+            if proxy {
+                script = script.expecting_proxy_header();
+            }
+            let (report, _) = run_check(&app, script, json!({"stop_after": stop_after, "proxy_protocol": proxy})).await;
+            assert_eq!(report["outcome"], "completed", "{report:#}");
+        }
+    }
+}
+
+/// A 421 is for the session, not for the PROXY header.
+#[tokio::test]
+async fn an_unsolicited_421_after_the_greeting_does_not_refuse_the_header() {
+    let act = Action::reply("220 mx.test\r\n421 4.3.2 shutting down\r\n");
+    let script = Script::compliant().expecting_proxy_header().with_greeting(act);
+    let (report, _) = run_check(&TestApp::start().await, script, json!({"proxy_protocol": true})).await;
+    assert_eq!(failure(&report), ("ehlo", "rejected", true), "{report:#}");
+}
+
 #[tokio::test]
 async fn an_unsolicited_challenge_gets_no_password() {
     for act in [Action::reply("334 \r\n334 \r\n"), Action::many_replies("334 \r\n", 2 * MEBIBYTE)] {

@@ -1,0 +1,77 @@
+//! [`EnhancedCode`]: enhanced status codes (RFC 3463), in the spellings of real servers.
+
+use std::fmt;
+
+use super::Code;
+
+/// An enhanced status code such as `5.1.1` (RFC 3463, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnhancedCode {
+    class: u8,
+    subject: u16,
+    detail: u16,
+}
+
+impl EnhancedCode {
+    /// The code in a line of a reply with the code `reply`, and the line without it. A code whose class is not the
+    /// reply's (RFC 2034, section 4) is none, and stays in the text.
+    ///
+    /// | server | spelling |
+    /// |---|---|
+    /// | most | `5.1.1 text` |
+    /// | OpenSMTPD | `5.1.1: text` |
+    /// | Cisco ESA | `#5.1.1 text` |
+    /// | qmail | `text (#5.1.1)` |
+    /// | chkuser | `text (#5.1.1 - chkuser)`, of which the text stays whole |
+    pub(super) fn find(reply: Code, line: &str) -> Option<(Self, &str)> {
+        let of_class = |found: &(Self, &str)| u16::from(found.0.class) == reply.value() / 100;
+        Self::at_the_start(line).filter(of_class).or_else(|| Self::at_the_end(line).filter(of_class))
+    }
+
+    fn at_the_start(line: &str) -> Option<(Self, &str)> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let word = word.strip_suffix(':').unwrap_or(word);
+        let in_brackets = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
+        let code = match in_brackets {
+            Some(word) => Self::parse(word.strip_prefix('#')?),
+            None => Self::parse(word.strip_prefix('#').unwrap_or(word)),
+        }?;
+        Some((code, rest.trim_start()))
+    }
+
+    fn at_the_end(line: &str) -> Option<(Self, &str)> {
+        let text = line.trim_end().trim_end_matches('.');
+        let (before, marked) = text.rsplit_once('#')?;
+        let Some(before) = before.strip_suffix('(') else {
+            return before.ends_with(' ').then(|| Self::parse(marked))?.map(|code| (code, before.trim_end()));
+        };
+        let marked = marked.strip_suffix(')')?;
+        match marked.split_once(' ') {
+            Some((word, _)) => Self::parse(word).map(|code| (code, line)),
+            None => Self::parse(marked).map(|code| (code, before.trim_end())),
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let mut parts = word.split('.');
+        let class = match parts.next()? {
+            "2" => 2,
+            "4" => 4,
+            "5" => 5,
+            _ => return None,
+        };
+        let (subject, detail) = (number(parts.next()?)?, number(parts.next()?)?);
+        parts.next().is_none().then_some(Self { class, subject, detail })
+    }
+}
+
+fn number(digits: &str) -> Option<u16> {
+    let well_formed = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    well_formed.then(|| digits.parse().ok())?
+}
+
+impl fmt::Display for EnhancedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
