@@ -23,7 +23,7 @@ impl fmt::Display for Alert {
 }
 
 /// `UnknownCA` as `unknown_ca`.
-fn in_snake_case(name: &str) -> String {
+pub(super) fn in_snake_case(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut snake = String::with_capacity(name.len() + 4);
     for (at, letter) in letters.iter().enumerate() {

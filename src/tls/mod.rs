@@ -8,11 +8,13 @@
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
 //! - `alert`: the alerts by which a server ends a handshake.
+//! - `fault`: the errors of rustls in our own words, and [`SessionError`], why a session broke.
 //!
 //! rustls bounds what a server can send: a handshake message (and so the whole certificate chain) over 64 KiB ends the
-//! handshake with `HandshakePayloadTooLarge`.
+//! handshake.
 
 mod alert;
+mod fault;
 pub mod handshake;
 mod path;
 mod problems;
@@ -24,6 +26,7 @@ pub mod trust;
 mod verifier;
 
 pub use alert::Alert;
+pub use fault::{SessionError, TlsFault};
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};
 
@@ -46,6 +49,8 @@ pub struct TlsFacts {
     pub chain: Vec<CertificateFacts>,
     /// Everything that is wrong with the certificate.
     pub problems: Vec<CertificateProblem>,
+    /// Whether the server asked for a client certificate. It may refuse the handshake later, inside the session.
+    pub certificate_asked: bool,
     completed: bool,
     key_proven: bool,
 }

@@ -6,6 +6,7 @@ use crate::{
     phase::Phase,
     report::{Failure, FailureKind},
     smtp::ReplyError,
+    tls::SessionError,
 };
 
 /// Why a reply did not come.
@@ -19,15 +20,35 @@ pub(super) enum ReadError {
     OutOfTurn,
     #[error(transparent)]
     Garbled(#[from] ReplyError),
-    #[error("the TLS session broke: {0}")]
-    Tls(io::Error),
+    #[error(transparent)]
+    Tls(SessionError),
+    #[error(
+        "the server closed the connection right after the TLS handshake, in which it had asked for a client \
+         certificate, which this client does not have"
+    )]
+    ClosedWithoutCertificate,
 }
 
 impl ReadError {
+    /// What an error of the connection means. `certificate_asked` is whether the server asked for a client certificate
+    /// in the TLS handshake, and has not replied since.
+    pub(super) fn of(error: &io::Error, certificate_asked: bool) -> Self {
+        match SessionError::of(error, certificate_asked) {
+            Some(error) => Self::Tls(error),
+            None if error.kind() == io::ErrorKind::TimedOut => Self::TimedOut,
+            None => Self::closed(certificate_asked),
+        }
+    }
+
+    /// The server closed the connection.
+    pub(super) fn closed(certificate_asked: bool) -> Self {
+        if certificate_asked { Self::ClosedWithoutCertificate } else { Self::Closed }
+    }
+
     pub(super) fn kind(&self) -> FailureKind {
         match self {
             Self::TimedOut => FailureKind::Timeout,
-            Self::Closed => FailureKind::Closed,
+            Self::Closed | Self::ClosedWithoutCertificate => FailureKind::Closed,
             Self::OutOfTurn | Self::Garbled(_) => FailureKind::Protocol,
             Self::Tls(_) => FailureKind::Tls,
         }
@@ -35,16 +56,5 @@ impl ReadError {
 
     pub(super) fn failure(&self, phase: Phase) -> Failure {
         Failure::new(phase, self.kind(), self)
-    }
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // rustls reports alerts and broken records as invalid data.
-            io::ErrorKind::InvalidData => Self::Tls(error),
-            io::ErrorKind::TimedOut => Self::TimedOut,
-            _ => Self::Closed,
-        }
     }
 }

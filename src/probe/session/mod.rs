@@ -67,6 +67,8 @@ pub(super) struct Session<'c> {
     host: String,
     /// False once a command was written in part only.
     in_sync: bool,
+    /// The server asked for a client certificate in the TLS handshake, and has not replied since.
+    certificate_asked: bool,
     _permit: Permit<IpAddr>,
 }
 
@@ -83,6 +85,7 @@ impl Session<'_> {
             mask: Mask::default(),
             host,
             in_sync: true,
+            certificate_asked: false,
             _permit: permit,
         }
     }
@@ -277,7 +280,11 @@ impl Session<'_> {
 
     async fn write(&mut self, octets: &[u8]) -> Result<(), ReadError> {
         let written = timeout_at(self.deadline, self.stream.write(octets)).await.map_err(|_| ReadError::TimedOut)?;
-        if written? { Ok(()) } else { Err(ReadError::OutOfTurn) }
+        if written.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
+            Ok(())
+        } else {
+            Err(ReadError::OutOfTurn)
+        }
     }
 
     /// The next reply, noted in the journal with the instant at which its last byte arrived.
@@ -290,6 +297,7 @@ impl Session<'_> {
             self.stream.take(taken);
             if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
+                self.certificate_asked = false;
                 return Ok(reply);
             }
             if taken > 0 {
@@ -300,8 +308,8 @@ impl Session<'_> {
                 return Err(ReadError::TimedOut);
             }
             let read = timeout_at(by, self.stream.read()).await.map_err(|_| ReadError::TimedOut)?;
-            if !read? {
-                return Err(ReadError::Closed);
+            if !read.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
+                return Err(ReadError::closed(self.certificate_asked));
             }
         }
     }

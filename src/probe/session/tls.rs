@@ -57,6 +57,7 @@ impl Session<'_> {
         let failure = match outcome {
             Ok(stream) => {
                 self.stream.secured(stream);
+                self.certificate_asked = facts.as_ref().is_some_and(|facts| facts.certificate_asked);
                 let (ending, secured) = match self.trust(facts.as_ref()) {
                     Ok(()) => (Ending::Done, Handshake::Trusted),
                     Err(failure) => (Ending::Failed, Handshake::Untrusted(failure)),
@@ -108,7 +109,7 @@ fn session(facts: &TlsFacts) -> TlsSession {
 
 fn handshake_failure(error: &HandshakeError) -> Failure {
     let kind = match error {
-        HandshakeError::Closed => FailureKind::Closed,
+        HandshakeError::Closed | HandshakeError::ClosedWithoutCertificate => FailureKind::Closed,
         HandshakeError::TimedOut => FailureKind::Timeout,
         _ => FailureKind::Tls,
     };

@@ -18,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use super::{TlsFacts, alert::Alert, recorder::Recorder, trust::TrustAnchors};
+use super::{TlsFacts, alert::Alert, fault::TlsFault, recorder::Recorder, trust::TrustAnchors};
 
 /// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
 #[derive(Clone, Debug)]
@@ -81,6 +81,7 @@ impl TlsClient {
                 chain: record.chain,
                 problems: record.problems,
                 key_proven: record.key_proven,
+                certificate_asked: recorder.wants_certificate(),
             }
         });
         (outcome, facts)
@@ -135,6 +136,12 @@ pub enum HandshakeError {
     /// The server closed or reset the connection.
     #[error("the server closed the connection during the TLS handshake")]
     Closed,
+    /// The server asked for a client certificate, and closed or reset the connection without one.
+    #[error(
+        "the server closed the connection during the TLS handshake; it had asked for a client certificate, which this \
+         client does not have"
+    )]
+    ClosedWithoutCertificate,
     /// The deadline came first.
     #[error("the TLS handshake was not completed in time")]
     TimedOut,
@@ -158,9 +165,9 @@ pub enum HandshakeError {
     /// The server ended the handshake for another reason.
     #[error("the server refused the TLS handshake (alert {0})")]
     Refused(Alert),
-    /// The server broke the protocol.
+    /// The server broke the protocol, or came to a limit of this client.
     #[error("the TLS handshake failed: {0}")]
-    Tls(rustls::Error),
+    Tls(TlsFault),
     /// The connection broke.
     #[error("the connection failed during the TLS handshake: {0}")]
     Io(io::Error),
@@ -170,19 +177,21 @@ impl HandshakeError {
     /// The meaning of a failure depends on what the server had sent before it.
     fn of(error: io::Error, recorder: &Recorder) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        match inner {
-            Some(inner) => Self::of_rustls(rustls::Error::clone(inner), recorder),
+        match TlsFault::of(&error) {
+            Some(fault) => Self::of_fault(fault, recorder),
             None => match error.kind() {
+                UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe if recorder.wants_certificate() => {
+                    Self::ClosedWithoutCertificate
+                }
                 UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
                 _ => Self::Io(error),
             },
         }
     }
 
-    fn of_rustls(error: rustls::Error, recorder: &Recorder) -> Self {
+    fn of_fault(fault: TlsFault, recorder: &Recorder) -> Self {
         use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
-        match error {
+        match *fault.rustls() {
             rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
             // A server that has sent its certificate has agreed to version and parameters, so its alert is about
             // something else.
@@ -199,7 +208,7 @@ impl HandshakeError {
             rustls::Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             ) => Self::NotTls,
-            _ => Self::Tls(error),
+            _ => Self::Tls(fault),
         }
     }
 }

@@ -249,10 +249,8 @@ async fn a_huge_certificate_message_is_not_buffered() {
     });
     let (outcome, _) = client(&[]).handshake(ours, &mx(), soon()).await;
     let error = outcome.expect_err("no end of a handshake");
-    assert!(
-        matches!(error, HandshakeError::Tls(rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge))),
-        "{error:?}"
-    );
+    let text = error.to_string();
+    assert!(matches!(error, HandshakeError::Tls(_)) && text.contains("longer than 64 KiB"), "{text}");
     let sent = server.await.expect("no panic");
     assert!(sent < 1 << 17, "{sent} bytes were taken");
 }

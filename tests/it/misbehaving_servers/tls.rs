@@ -203,3 +203,18 @@ async fn a_server_that_requires_a_client_certificate_is_reported() {
     );
     assert_eq!((&tls["chain"][0]["subject"], &report["metrics"]["cert_error"]), (&json!("CN=mx.test"), &Value::Null));
 }
+
+/// In TLS 1.3 the refusal comes after this client has completed the handshake (RFC 8446, section 4.4.2.4).
+#[tokio::test]
+async fn a_client_certificate_that_tls_1_3_requires_is_reported_in_the_same_words() {
+    let ca = Ca::new("Test CA");
+    let app = TestApp::builder().trust(&ca).start().await;
+    let server = OpensslServer::start(&ca.issue(Leaf::for_name("mx.test")), &["-tls1_3", "-Verify", "1"]);
+    let parameters = json!({"implicit_tls": true, "port": server.port, "tls_server_name": "mx.test"});
+    let report = app.check(parameters).await;
+    assert_eq!(failure(&report), ("banner", "tls", false), "{report:#}");
+    let message = report["failure"]["message"].as_str().expect("a text");
+    let words = "the server asked for a client certificate, which this client does not have, and refused the TLS \
+                 handshake (alert certificate_required)";
+    assert_eq!(message, words);
+}
