@@ -11,13 +11,18 @@ const DEFAULT: &str = "serve";
 /// The arguments with the subcommand's name in front of all flags.
 pub(super) fn moved_to_front(command: &Command, mut arguments: Vec<OsString>) -> Vec<OsString> {
     let first = arguments.get(1).map(|first| first.to_string_lossy());
-    let is_in_front = first
-        .is_some_and(|first| !first.starts_with('-') || ["-h", "--help", "-V", "--version"].contains(&first.as_ref()));
+    let is_in_front = first.is_some_and(|first| !first.starts_with('-') || ["-h", "--help"].contains(&first.as_ref()));
     if !is_in_front {
-        let name = position(command, &arguments).map_or_else(|| DEFAULT.into(), |at| arguments.remove(at));
+        // Without a name, `--version` is about the program, wherever it stands.
+        let found = position(command, &arguments).or_else(|| arguments.iter().position(is_version));
+        let name = found.map_or_else(|| DEFAULT.into(), |at| arguments.remove(at));
         arguments.insert(arguments.len().min(1), name);
     }
     arguments
+}
+
+fn is_version(argument: &OsString) -> bool {
+    argument == "--version" || argument == "-V"
 }
 
 /// Index of the subcommand's name, if only flags stand before it. The value of a flag is not a name, as in
@@ -60,6 +65,9 @@ mod tests {
             ("--config demo", "serve --config demo"),
             ("--config demo run --json", "run --config demo --json"),
             ("--max-chekcs 7 demo", "serve --max-chekcs 7 demo"),
+            ("--version", "--version"),
+            ("--listen 127.0.0.1:0 -V", "-V --listen 127.0.0.1:0"),
+            ("--listen 127.0.0.1:0 run --version", "run --listen 127.0.0.1:0 --version"),
         ] {
             let arguments = ["smtp-check"].into_iter().chain(given.split_whitespace()).map(OsString::from).collect();
             let arguments = moved_to_front(&CommandLine::command(), arguments);
