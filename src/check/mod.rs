@@ -7,6 +7,7 @@
 mod fields;
 mod invalid;
 mod module;
+mod no_effect;
 pub mod request;
 mod rules;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use invalid::{Invalid, Violation};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
+pub use no_effect::NoEffect;
 pub use request::{CheckRequest, TlsVerify};
 
 use crate::{
@@ -48,6 +50,8 @@ pub struct Check {
     pub script: Script,
     /// Whether the report has a transcript.
     pub transcript: bool,
+    /// The parameters that were given and can have no effect.
+    pub no_effect: Vec<NoEffect>,
 }
 
 impl Check {

@@ -15,7 +15,7 @@ use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secr
 #[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// The recipient of the test message (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May
+    /// The recipient of the message, which is really delivered unless `stop_after` is given (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May
     /// be left out only when `stop_after` ends before `rcptto` and `target` is given; an address without a domain
     /// (`postmaster`) needs `target`.
     #[schema(example = "probe@example.com")]
@@ -39,7 +39,8 @@ pub struct CheckRequest {
     /// Log in with this SASL mechanism.
     #[schema(value_type = Option<SaslAuthentication>, default = "off")]
     pub sasl_authentication: Option<SaslAuthentication>,
-    /// The user name for SASL; required unless `sasl_authentication` is `off`.
+    /// The user name for SASL; required unless `sasl_authentication` is `off`. With `off` there is no login, and the
+    /// report has a warning that says so.
     pub sasl_user: Option<String>,
     /// The password for SASL; required unless `sasl_authentication` is `off`. It is in no report, log or error.
     #[schema(value_type = Option<String>, format = Password, write_only)]
@@ -75,7 +76,7 @@ pub struct CheckRequest {
     #[schema(default = false)]
     pub implicit_tls: Option<bool>,
     /// What happens with an invalid certificate: `record` reports it and continues, `require` fails the check before
-    /// any credential is sent.
+    /// any credential is sent. `require` is refused without `starttls` or `implicit_tls`.
     #[schema(value_type = Option<TlsVerify>, default = "record")]
     pub tls_verify: Option<TlsVerify>,
     /// The name for SNI, which the certificate must bear. Left out: the target's host name.
@@ -83,7 +84,8 @@ pub struct CheckRequest {
     /// The IP version to use.
     #[schema(value_type = Option<IpFamily>, default = "any")]
     pub ip_family: Option<IpFamily>,
-    /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has.
+    /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has. Left out: the check
+    /// delivers a real message to the recipient.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
     /// The time limit of the whole check, including name resolution, in milliseconds. Left out: 10000, or the maximum

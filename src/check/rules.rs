@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid,
+    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify,
+    no_effect::parameters_without_effect,
     request::{SaslAuthentication, StopAfter},
 };
 use crate::{
@@ -34,11 +35,12 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     let tls_server_name: Option<Target> =
         request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));
     stop_after(&request, &mut invalid);
+    tls_verify(&request, &mut invalid);
 
     let (Some(target), Some(ehlo), Some(payload), true) = (target, ehlo, payload, invalid.is_empty()) else {
         return Err(invalid);
     };
-    let stop_after = request.stop_after.map(StopAfter::phase);
+    let (stop_after, no_effect) = (request.stop_after.map(StopAfter::phase), parameters_without_effect(&request));
     Ok(Check {
         target,
         port,
@@ -49,6 +51,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
         tls_server_name: tls_server_name.map(|name| name.to_string()),
         script: Script { ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
         transcript: request.transcript.unwrap_or(false),
+        no_effect,
     })
 }
 
@@ -171,6 +174,16 @@ fn v1_address(name: &str, text: &str, invalid: &mut Invalid) -> Option<ProxyAddr
         return None;
     }
     Some(ProxyAddress::Verbatim(text.to_owned()))
+}
+
+/// Without TLS there is no certificate to require anything of.
+fn tls_verify(request: &CheckRequest, invalid: &mut Invalid) {
+    let has_tls = request.starttls == Some(true) || request.implicit_tls == Some(true);
+    let is_known = !invalid.is_about("starttls") && !invalid.is_about("implicit_tls");
+    if request.tls_verify == Some(TlsVerify::Require) && !has_tls && is_known {
+        invalid
+            .add("tls_verify", "is require, and the check has no TLS: give `starttls: true` or `implicit_tls: true`");
+    }
 }
 
 /// The phase must be one that the check has.

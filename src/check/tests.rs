@@ -118,6 +118,10 @@ fn each_rule_names_its_field() {
         (json!({"payload": "a\rb"}), "/payload"),
         (json!({"payload": "\u{0}"}), "/payload"),
         (json!({"tls_verify": "off"}), "/tls_verify"),
+        (json!({"tls_verify": "require"}), "/tls_verify"),
+        (json!({"tls_verify": "require", "starttls": false, "implicit_tls": "off"}), "/tls_verify"),
+        (json!({"tls_verify": "require", "starttls": "perhaps"}), "/starttls"),
+        (json!({"tls_verify": "require", "implicit_tls": 1}), "/implicit_tls"),
         (json!({"tls_server_name": "a b"}), "/tls_server_name"),
         (json!({"ip_family": "ipv5"}), "/ip_family"),
         (json!({"ip_family": "ipv6", "target": "192.0.2.1"}), "/ip_family"),
@@ -198,6 +202,95 @@ fn parameters_without_effect_are_ignored() {
     assert!(parse(json!({"to": "a@b.test", "proxy_source_address": "a b", "proxy_version": 2})).is_ok());
     let login = json!({"to": "a@b.test", "sasl_authentication": "login", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"});
     assert_eq!(parse(login).expect("a check").script.credentials.expect("credentials").authorization_id, "");
+}
+
+#[test]
+fn parameters_without_effect_are_named() {
+    let login = json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": "p"});
+    let with = |mut fields: Value, more: Value| {
+        fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        fields
+    };
+    let (no_auth, no_tls, no_proxy) = (
+        "without `sasl_authentication` there is no AUTH",
+        "without `starttls` or `implicit_tls` there is no TLS",
+        "without `proxy_protocol` there is no PROXY header",
+    );
+    let before_starttls = "with this `stop_after` the check ends before STARTTLS";
+    for (fields, names, reason) in [
+        (json!({"sasl_user": "u"}), "`sasl_user` has", no_auth),
+        (json!({"sasl_password": "p"}), "`sasl_password` has", no_auth),
+        (
+            json!({"sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "b", "sasl_authentication": "off"}),
+            "`sasl_user`, `sasl_password`, `sasl_auth_id` have",
+            no_auth,
+        ),
+        (
+            with(login.clone(), json!({"sasl_auth_id": "b"})),
+            "`sasl_auth_id` has",
+            "LOGIN has no authorization identity",
+        ),
+        (json!({"tls_server_name": "mx.test"}), "`tls_server_name` has", no_tls),
+        (json!({"tls_server_name": "mx.test", "starttls": false}), "`tls_server_name` has", no_tls),
+        (json!({"proxy_family": "TCP6"}), "`proxy_family` has", no_proxy),
+        (json!({"proxy_dest_address": "x"}), "`proxy_dest_address` has", no_proxy),
+        (json!({"proxy_source_address": "x"}), "`proxy_source_address` has", no_proxy),
+        (
+            json!({"proxy_source_port": 0, "proxy_dest_port": 1}),
+            "`proxy_source_port`, `proxy_dest_port` have",
+            no_proxy,
+        ),
+        (json!({"proxy_version": 2, "proxy_protocol": false}), "`proxy_version` has", no_proxy),
+        (json!({"starttls": true, "stop_after": "ehlo"}), "`starttls` has", before_starttls),
+        (
+            json!({"starttls": true, "stop_after": "banner", "tls_verify": "require", "tls_server_name": "mx.test"}),
+            "`starttls`, `tls_verify`, `tls_server_name` have",
+            before_starttls,
+        ),
+        (
+            with(login.clone(), json!({"stop_after": "ehlo"})),
+            "`sasl_authentication` has",
+            "with this `stop_after` the check ends before AUTH",
+        ),
+    ] {
+        let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
+        let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [format!("{names} no effect: {reason}")], "{fields}");
+    }
+}
+
+#[test]
+fn parameters_without_effect_can_be_named_as_flags() {
+    let both = json!({"to": "a@b.test", "sasl_user": "u", "tls_server_name": "mx.test"});
+    let said = parse(both).expect("a check").no_effect;
+    let as_flags: Vec<_> = said.iter().map(|it| it.text(|name| format!("--{}", name.replace('_', "-")))).collect();
+    assert_eq!(
+        as_flags,
+        [
+            "--sasl-user has no effect: without --sasl-authentication there is no AUTH",
+            "--tls-server-name has no effect: without --starttls or --implicit-tls there is no TLS",
+        ]
+    );
+}
+
+#[test]
+fn parameters_with_an_effect_or_a_default_are_not_named() {
+    for fields in [
+        json!({}),
+        json!({"sasl_authentication": "off", "sasl_user": "", "sasl_password": "", "sasl_auth_id": "",
+            "proxy_protocol": false, "proxy_family": "TCP4", "proxy_version": 1, "tls_verify": "record"}),
+        json!({"starttls": true, "tls_verify": "require", "tls_server_name": "mx.test"}),
+        json!({"starttls": true, "tls_verify": "require", "stop_after": "starttls"}),
+        json!({"implicit_tls": true, "tls_verify": "require", "stop_after": "banner"}),
+        json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "b",
+            "stop_after": "sasl_auth"}),
+        json!({"proxy_protocol": true, "proxy_family": "TCP6", "proxy_version": 2, "proxy_source_port": 1}),
+        json!({"payload": "hi", "stop_after": "rcptto"}),
+    ] {
+        let mut body = json!({"to": "a@b.test"});
+        body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        assert_eq!(parse(body).expect("a check").no_effect, [], "{fields}");
+    }
 }
 
 #[test]

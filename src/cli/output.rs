@@ -19,6 +19,11 @@ pub(super) fn complain(message: impl Display) {
     writeln!(io::stderr(), "error: {message}").ok();
 }
 
+/// Prints a warning to stderr.
+pub(super) fn warn(message: impl Display) {
+    writeln!(io::stderr(), "warning: {message}").ok();
+}
+
 /// Prints an error, and gives the exit code 1.
 pub(super) fn failure(message: impl Display) -> ExitCode {
     complain(message);

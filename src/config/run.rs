@@ -23,7 +23,7 @@ pub struct Run {
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub watch: Option<Duration>,
     /// Answer as a Nagios plugin: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (bad usage and --help,
-    /// too)
+    /// too). Give --stop-after as well, or each run delivers a real message
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     pub nagios: bool,
     /// Limits for `--nagios`.

@@ -22,6 +22,8 @@ use {
     std::os::fd::AsFd,
 };
 
+use super::first_octets::FirstOctets;
+
 /// Octets that one read takes at most.
 const READ_BUFFER_SIZE: usize = 4096;
 /// Octets that a look for more input takes at most.
@@ -41,7 +43,7 @@ pub struct Stream {
 #[derive(Debug)]
 enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<FirstOctets>>),
     /// Taken out for a TLS handshake.
     Released,
 }
@@ -76,7 +78,7 @@ impl Stream {
     }
 
     /// Puts the connection back, inside TLS from now on.
-    pub fn secured(&mut self, tls: TlsStream<TcpStream>) {
+    pub fn secured(&mut self, tls: TlsStream<FirstOctets>) {
         self.transport = Transport::Tls(Box::new(tls));
     }
 
@@ -204,7 +206,7 @@ impl Stream {
     fn tcp(&self) -> Option<&TcpStream> {
         match &self.transport {
             Transport::Plain(tcp) => Some(tcp),
-            Transport::Tls(tls) => Some(tls.get_ref().0),
+            Transport::Tls(tls) => Some(tls.get_ref().0.tcp()),
             Transport::Released => None,
         }
     }

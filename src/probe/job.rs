@@ -95,7 +95,10 @@ impl CheckContext {
             transcript: check.transcript,
         };
         let unfinished = Unfinished::watch(&heading, caller.clone());
-        let journal = Journal::new(heading).with_observer(listener);
+        let mut journal = Journal::new(heading).with_observer(listener);
+        for no_effect in &check.no_effect {
+            journal.note(started.into_std(), Event::Warned(no_effect.to_string()));
+        }
         Self { deadline: started + check.timeout, check, caller, journal, unfinished }
     }
 

@@ -44,6 +44,11 @@ impl Capabilities {
     pub fn offers(&self, keyword: &str) -> bool {
         self.0.contains_key(&keyword.to_ascii_uppercase())
     }
+
+    /// Whether the server offers AUTH. Old servers write `AUTH=LOGIN`.
+    pub fn offers_auth(&self) -> bool {
+        self.0.keys().any(|keyword| keyword == "AUTH" || keyword.starts_with("AUTH="))
+    }
 }
 
 #[cfg(test)]
@@ -66,6 +71,8 @@ mod tests {
             r#"{"SIZE":"10240000","STARTTLS":"","AUTH":"PLAIN LOGIN","AUTH=PLAIN":"","X-ODD":"a  b"}"#
         );
         assert!(offered.offers("StartTls") && !offered.offers("8BITMIME"));
+        assert!(offered.offers_auth() && capabilities(b"250-mx\r\n250 AUTH=LOGIN\r\n").offers_auth());
+        assert!(!capabilities(b"250-mx\r\n250 XAUTH\r\n").offers_auth());
     }
 
     #[test]

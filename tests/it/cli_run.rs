@@ -265,3 +265,42 @@ fn assert_kept(texts: &[String], others: &[&str]) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_without_effect_are_named_on_stderr_and_in_the_report() {
+    let sandbox = sandbox().await;
+    for more in [&["--json"][..], &["--nagios"]] {
+        let arguments =
+            ["--to=you@sandbox.test", "--sasl-user=me", "--sasl-password=secret", "--tls-server-name=mx.test"];
+        let output = run(&sandbox, &[&arguments, more].concat()).output().expect("the program starts");
+        assert_eq!(code(&output), 0, "{output:?}");
+        assert_eq!(
+            stderr(&output),
+            "warning: --sasl-user, --sasl-password have no effect: without --sasl-authentication there is no AUTH\n\
+             warning: --tls-server-name has no effect: without --starttls or --implicit-tls there is no TLS\n"
+        );
+        if more == ["--json"] {
+            let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!(report["warnings"].as_array().map(Vec::len), Some(2), "{report:#}");
+        }
+    }
+    let output =
+        run(&sandbox, &["--to=you@sandbox.test", "--tls-verify=require"]).output().expect("the program starts");
+    assert_eq!(code(&output), 2, "{output:?}");
+    assert!(stderr(&output).starts_with("error: --tls-verify: is require, and the check has no TLS"), "{output:?}");
+}
+
+#[test]
+fn the_help_says_that_a_real_message_is_delivered() {
+    let output = program(&["run", "--help"]).output().expect("the program starts");
+    let words: Vec<_> = output.stdout.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    let help = String::from_utf8(words.join(&b' ')).expect("UTF-8");
+    for (place, said) in [
+        ("the description", "Without --stop-after the check delivers a real message"),
+        ("--to", "which is really delivered unless `stop_after` is given"),
+        ("--stop-after", "Left out: the check delivers a real message to the recipient"),
+        ("--nagios", "Give --stop-after as well, or each run delivers a real message"),
+    ] {
+        assert!(help.contains(said), "{place}: {help}");
+    }
+}

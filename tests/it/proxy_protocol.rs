@@ -117,6 +117,9 @@ async fn without_proxy_protocol_its_parameters_are_ignored() {
         json!({"port": server.port(), "proxy_family": "TCP6", "proxy_source_address": "x", "proxy_version": 2});
     let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["outcome"], "delivered", "{report:#}");
+    let warning = "`proxy_family`, `proxy_source_address`, `proxy_version` have no effect: without `proxy_protocol` there is no \
+                   PROXY header";
+    assert_eq!(report["warnings"], json!([warning]));
     assert!(server.next_session().await.received.starts_with(b"EHLO"));
 }
 

@@ -237,3 +237,37 @@ async fn an_unsolicited_reply_inside_tls_is_detected() {
     let session = server.next_session().await;
     assert!(!session.has_command("RCPT") && !session.has_command("QUIT"), "{session:?}");
 }
+
+#[tokio::test]
+async fn a_refused_starttls_that_was_not_offered_is_not_temporary() {
+    let app = TestApp::start().await;
+    let identity = Ca::new("Test CA").issue(Leaf::for_name("mx.test"));
+    let warning = "the server does not offer STARTTLS: its reply to EHLO does not list it";
+    let not_offered = || Script::compliant();
+    let offered = || Script::compliant().with_starttls(&identity);
+    for (script, reply, temporary, warnings) in [
+        (not_offered(), "454 4.7.0 TLS not available\r\n", false, json!([warning])),
+        (not_offered(), "502 5.5.1 not implemented\r\n", false, json!([warning])),
+        (not_offered(), "421 4.3.2 shutting down\r\n", true, json!([])),
+        (offered(), "454 4.7.0 TLS not available\r\n", true, json!([])),
+        (offered(), "502 5.5.1 not implemented\r\n", false, json!([])),
+    ] {
+        let server = SmtpServer::serve(script.on(Step::StartTls, reply));
+        let report = app.check(json!({"port": server.port(), "starttls": true})).await;
+        assert_eq!(failure(&report), ("starttls", "rejected", temporary), "{report:#}");
+        assert_eq!(report["warnings"], warnings, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_auth_that_was_not_offered_has_a_warning() {
+    let app = TestApp::start().await;
+    for (script, expected) in [(Script::compliant(), 1), (Script::compliant().with_credentials("user", "secret"), 0)] {
+        let server = SmtpServer::serve(script.on(Step::Auth, "503 5.5.1 not available\r\n"));
+        let login = json!({"port": server.port(), "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "secret"});
+        let report = app.check(login).await;
+        assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
+        let warned = report["warnings"].to_string().matches("does not offer AUTH").count();
+        assert_eq!(warned, expected, "{report:#}");
+    }
+}

@@ -35,7 +35,7 @@ use tower::ServiceExt;
 
 use super::{
     build,
-    output::{complain, json, print},
+    output::{complain, json, print, warn},
 };
 use crate::{
     check::Check,
@@ -66,6 +66,7 @@ pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
             return Ok(refuse(messages.collect(), settings.nagios));
         }
     };
+    check.no_effect.iter().for_each(|no_effect| warn(no_effect.text(flag_of)));
     let traces = build::traces(&settings.telemetry)?;
     let limits = Limits { checks: 1, checks_per_target: 1, max_timeout };
     let anchors = build::trust_anchors(&settings.target)?;

@@ -9,6 +9,9 @@ use crate::{
     tls::SessionError,
 };
 
+/// The port with TLS from the first byte (RFC 8314, section 7.3): in clear text no later check gets a greeting there.
+const SUBMISSIONS_PORT: u16 = 465;
+
 /// Why a reply did not come.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
@@ -52,6 +55,24 @@ impl ReadError {
             Self::OutOfTurn | Self::Garbled(_) => FailureKind::Protocol,
             Self::Tls(_) => FailureKind::Tls,
         }
+    }
+
+    /// The failure of a check in clear text that may have met a server that expects TLS from the first byte. `received` is
+    /// what came in place of the greeting.
+    pub(super) fn of_clear_text_to_tls(&self, received: &str, port: u16) -> Option<Failure> {
+        // A TLS alert, for a PROXY header or for a ClientHello that did not come (RFC 8446, section 5.1).
+        if received.starts_with("\u{15}\u{3}") {
+            let message =
+                "the server sent a TLS alert in place of a greeting: it expects TLS from the first byte (implicit_tls)";
+            return Some(Failure::new(Phase::Banner, FailureKind::Protocol, message));
+        }
+        if !matches!(self, Self::TimedOut) || !received.is_empty() {
+            return None;
+        }
+        let message =
+            "no greeting in time; a server that expects TLS from the first byte (implicit_tls) sends none either";
+        let failure = Failure::new(Phase::Banner, FailureKind::Timeout, message);
+        Some(Failure { temporary: port != SUBMISSIONS_PORT, ..failure })
     }
 
     pub(super) fn failure(&self, phase: Phase) -> Failure {

@@ -317,6 +317,12 @@ impl Session<'_> {
     /// The failure of a phase whose reply did not come whole, with what did come of it.
     fn read_failure(&mut self, error: &ReadError, phase: Phase) -> Failure {
         let partial = self.partial_reply();
+        if phase == Phase::Banner
+            && !self.check.script.implicit_tls
+            && let Some(failure) = error.of_clear_text_to_tls(&partial, self.check.port)
+        {
+            return failure;
+        }
         match error {
             ReadError::TimedOut | ReadError::Closed | ReadError::Tls(_) if !partial.is_empty() => {
                 Failure::new(phase, error.kind(), format_args!("{error} after {partial:?}"))

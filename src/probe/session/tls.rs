@@ -5,11 +5,13 @@ use std::time::Instant;
 use super::Session;
 use crate::{
     check::TlsVerify,
+    net::first_octets::FirstOctets,
     phase::Phase,
     report::{
         Failure, FailureKind,
         journal::{Ending, Event, TlsSession},
     },
+    smtp::reply::excerpt,
     tls::{
         TlsFacts,
         handshake::{HandshakeError, ServerName, TlsClient},
@@ -46,8 +48,9 @@ impl Session<'_> {
         let Ok(tcp) = released else {
             // A greeting in clear text: a moment later, the handshake would fail on it.
             self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
-            return Err(handshake_failure(&HandshakeError::NotTls));
+            return Err(handshake_failure(&HandshakeError::NotTls, self.stream.unread()));
         };
+        let (tcp, first_octets) = FirstOctets::new(tcp);
         // Boxed: its future is large, and a check without TLS would hold the memory for it as well.
         let (outcome, facts) = Box::pin(tls.handshake(tcp, &name, self.deadline)).await;
         let ended = Instant::now();
@@ -65,7 +68,7 @@ impl Session<'_> {
                 self.journal.note(ended, Event::Ended(Phase::Tls, ending));
                 return Ok(secured);
             }
-            Err(error) => handshake_failure(&error),
+            Err(error) => handshake_failure(&error, first_octets.get().map_or(&[], Vec::as_slice)),
         };
         if failure.kind == FailureKind::Tls {
             self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Failed));
@@ -107,11 +110,18 @@ fn session(facts: &TlsFacts) -> TlsSession {
     }
 }
 
-fn handshake_failure(error: &HandshakeError) -> Failure {
+/// `answer` is the beginning of what the server sent: an answer that is not TLS is quoted.
+fn handshake_failure(error: &HandshakeError, answer: &[u8]) -> Failure {
     let kind = match error {
         HandshakeError::Closed | HandshakeError::ClosedWithoutCertificate => FailureKind::Closed,
         HandshakeError::TimedOut => FailureKind::Timeout,
         _ => FailureKind::Tls,
     };
-    Failure::new(Phase::Tls, kind, error)
+    let answer = String::from_utf8_lossy(answer);
+    match (error, answer.lines().next()) {
+        (HandshakeError::NotTls, Some(line)) => {
+            Failure::new(Phase::Tls, kind, format_args!("{error}: {:?}", excerpt(line)))
+        }
+        _ => Failure::new(Phase::Tls, kind, error),
+    }
 }

@@ -117,7 +117,10 @@ impl Fold {
         }
         match (ending, &self.last_reply) {
             (Ending::Accepted, Some(reply)) => accept(&mut self.report, phase, reply),
-            (Ending::Rejected, Some(reply)) if phase != Phase::Quit => self.fail(Failure::rejected(phase, reply)),
+            (Ending::Rejected, Some(reply)) if phase != Phase::Quit => {
+                let failure = Failure::rejected(phase, reply);
+                self.reject(failure);
+            }
             _ => {}
         }
     }
@@ -130,6 +133,23 @@ impl Fold {
         }
         let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
         self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
+    }
+
+    /// A rejection of a command that the server does not offer has a warning that says so. A refused STARTTLS is then
+    /// not temporary, whatever its code is; but after 421 the server has gone.
+    fn reject(&mut self, failure: Failure) {
+        let ReportedCapabilities { before_tls, after_tls } = &self.report.capabilities;
+        let is_offered = match (failure.phase, before_tls, after_tls.as_ref().or(before_tls.as_ref())) {
+            (Phase::StartTls, Some(offered), _) => offered.offers("STARTTLS"),
+            (Phase::SaslAuth, _, Some(offered)) => offered.offers_auth(),
+            _ => true,
+        };
+        if is_offered || failure.code == Some(421) {
+            return self.fail(failure);
+        }
+        let command = if failure.phase == Phase::StartTls { "STARTTLS" } else { "AUTH" };
+        self.report.warnings.push(format!("the server does not offer {command}: its reply to EHLO does not list it"));
+        self.fail(Failure { temporary: failure.temporary && failure.phase != Phase::StartTls, ..failure });
     }
 
     /// The first failure is the check's.

@@ -100,10 +100,60 @@ async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
     for _ in 0..TRIES {
         let report = app.check(json!({"implicit_tls": true, "port": port})).await;
         assert_no_handshake(&report, "tls", false, &["connect"], &["banner"]);
-        assert_eq!(report["failure"]["message"], "the server's answer is not TLS");
+        assert_eq!(report["failure"]["message"], "the server's answer is not TLS: \"220 mx.test ESMTP\"");
     }
     for received in server.join().expect("no panic") {
         assert!(!received.windows(4).any(|window| window == b"EHLO"), "{received:?}");
+    }
+}
+
+/// The greeting is there before the handshake begins, or comes with it: in both cases it is quoted.
+#[tokio::test]
+async fn an_answer_in_clear_text_to_a_handshake_is_quoted() {
+    let app = TestApp::start().await;
+    for (greeting, parameters, quoted) in [
+        (Action::reply("220-mx.test\r\n220 hello\r\n"), json!({"implicit_tls": true}), "220-mx.test"),
+        (
+            Action::wait_for_client().then(Action::reply("421 4.3.2 busy\r\n")),
+            json!({"implicit_tls": true}),
+            "421 4.3.2 busy",
+        ),
+        (
+            Action::wait_for_client().then(Action::reply("550 \u{1b}[2J\r\n")),
+            json!({"implicit_tls": true}),
+            "550 \\u{1b}[2J",
+        ),
+    ] {
+        let (report, _) =
+            run_check(&app, Script::new().with_greeting(greeting.then(Action::silence())), parameters).await;
+        assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
+        assert_eq!(report["failure"]["message"], format!("the server's answer is not TLS: \"{quoted}\""));
+    }
+    let act =
+        Action::reply("220 go\r\n").then(Action::wait_for_client()).then(Action::reply("454 4.7.0 no certificate\r\n"));
+    let (report, _) = run_check(&app, compliant(&identity()).on(Step::StartTls, act), every_phase()).await;
+    assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
+    assert_eq!(report["failure"]["message"], "the server's answer is not TLS: \"454 4.7.0 no certificate\"");
+}
+
+/// Without `implicit_tls`, a server that expects TLS from the first byte is silent, or sends an alert.
+#[tokio::test]
+async fn clear_text_to_a_server_with_implicit_tls_is_explained() {
+    let app = TestApp::start().await;
+    let silent = Script::new().with_greeting(Action::silence());
+    let (report, _) = run_check(&app, silent, json!({"timeout_ms": 500})).await;
+    assert_eq!(failure(&report), ("banner", "timeout", true), "{report:#}");
+    let message = report["failure"]["message"].as_str().expect("a text");
+    assert!(message.starts_with("no greeting in time") && message.contains("implicit_tls"), "{message}");
+    // The alert unexpected_message ends with the octet that is a line feed in SMTP.
+    for alert in [&b"\x15\x03\x03\x00\x02\x02\x50"[..], b"\x15\x03\x01\x00\x02\x02\x0a"] {
+        for end in [Action::close(), Action::fin()] {
+            let (report, _) =
+                run_check(&app, Script::new().with_greeting(Action::reply(alert).then(end)), json!({})).await;
+            assert_eq!(failure(&report), ("banner", "protocol", false), "{report:#}");
+            let message = report["failure"]["message"].as_str().expect("a text");
+            assert!(message.contains("TLS alert") && message.contains("implicit_tls"), "{message}");
+        }
     }
 }
 

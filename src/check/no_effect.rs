@@ -1,0 +1,100 @@
+//! [`NoEffect`]: parameters that are given and can have no effect. A check that leaves them aside says so: its success
+//! tells nothing about them.
+
+use std::fmt;
+
+use super::{
+    CheckRequest, TlsVerify,
+    request::{SaslAuthentication, StopAfter},
+};
+use crate::{proxy_header::ProxyFamily, secret::Secret};
+
+/// Parameters that can have no effect, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoEffect {
+    parameters: Vec<&'static str>,
+    reason: Reason,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    NoMechanism,
+    NoAuthorizationIdentity,
+    NoTls,
+    NoProxyHeader,
+    EndsBeforeTls,
+    EndsBeforeAuth,
+}
+
+impl NoEffect {
+    /// What is said of them. `shown` gives the form of a parameter's name: a flag, for example.
+    pub fn text(&self, shown: impl Fn(&str) -> String) -> String {
+        let names: Vec<String> = self.parameters.iter().map(|name| shown(name)).collect();
+        let (have, names) = (if names.len() == 1 { "has" } else { "have" }, names.join(", "));
+        let reason = match self.reason {
+            Reason::NoMechanism => format!("without {} there is no AUTH", shown("sasl_authentication")),
+            Reason::NoAuthorizationIdentity => "LOGIN has no authorization identity".to_owned(),
+            Reason::NoTls => {
+                format!("without {} or {} there is no TLS", shown("starttls"), shown("implicit_tls"))
+            }
+            Reason::NoProxyHeader => format!("without {} there is no PROXY header", shown("proxy_protocol")),
+            Reason::EndsBeforeTls => format!("with this {} the check ends before STARTTLS", shown("stop_after")),
+            Reason::EndsBeforeAuth => format!("with this {} the check ends before AUTH", shown("stop_after")),
+        };
+        format!("{names} {have} no effect: {reason}")
+    }
+}
+
+/// With the names of the HTTP body.
+impl fmt::Display for NoEffect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(|name| format!("`{name}`")))
+    }
+}
+
+/// The parameters of a valid request that can have no effect. An empty text, or a default of another parameter's
+/// feature, counts as not given: exports of other programs have every parameter.
+pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect> {
+    let mechanism = request.sasl_authentication.unwrap_or_default();
+    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let password = request.sasl_password.as_ref().map(Secret::expose);
+    let (starttls, implicit_tls) = (request.starttls == Some(true), request.implicit_tls == Some(true));
+    let ends_before = |phase: StopAfter| request.stop_after.is_some_and(|stop| stop.phase() < phase.phase());
+    let ends_before_tls = starttls && ends_before(StopAfter::StartTls);
+    let server_name = is_given(&request.tls_server_name);
+    let is_off = mechanism == SaslAuthentication::Off;
+    let no_proxy = request.proxy_protocol != Some(true);
+    let rows = [
+        (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
+        (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
+        (Reason::NoMechanism, is_off && is_given(&request.sasl_auth_id), "sasl_auth_id"),
+        (
+            Reason::NoAuthorizationIdentity,
+            mechanism == SaslAuthentication::Login && is_given(&request.sasl_auth_id),
+            "sasl_auth_id",
+        ),
+        (Reason::NoTls, !starttls && !implicit_tls && server_name, "tls_server_name"),
+        (
+            Reason::NoProxyHeader,
+            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
+            "proxy_family",
+        ),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
+        (Reason::EndsBeforeTls, ends_before_tls, "starttls"),
+        (Reason::EndsBeforeTls, ends_before_tls && request.tls_verify == Some(TlsVerify::Require), "tls_verify"),
+        (Reason::EndsBeforeTls, ends_before_tls && server_name, "tls_server_name"),
+        (Reason::EndsBeforeAuth, !is_off && ends_before(StopAfter::SaslAuth), "sasl_authentication"),
+    ];
+    let mut found: Vec<NoEffect> = Vec::new();
+    for (reason, _, name) in rows.into_iter().filter(|(_, applies, _)| *applies) {
+        match found.last_mut() {
+            Some(last) if last.reason == reason => last.parameters.push(name),
+            _ => found.push(NoEffect { parameters: vec![name], reason }),
+        }
+    }
+    found
+}
