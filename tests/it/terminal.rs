@@ -233,7 +233,8 @@ async fn watch_wraps_a_long_failure_at_words() {
         let screen = final_screen(&text);
         let lines: Vec<&str> = screen.lines().collect();
         assert!(lines.iter().all(|line| line.chars().count() <= usize::from(columns)), "{screen}");
-        let checks = lines.split(|line| line.is_empty()).next().expect("the lines of the checks");
+        let checks =
+            lines.split(|line| line.is_empty() || line.starts_with("^C")).next().expect("the lines of the checks");
         // Each check is its first row and indented ones, and they read as the reply.
         let text = checks
             .join("\n")
