@@ -31,6 +31,13 @@ FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /smtp-check /usr/local/bin/
 
+ARG SMTP_CHECK_REVISION
+LABEL org.opencontainers.image.title="smtp-check" \
+      org.opencontainers.image.description="SMTP checks over HTTP: time of each phase, certificate facts, the server's replies" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="$SMTP_CHECK_REVISION" \
+      org.opencontainers.image.licenses="MIT"
+
 # An unprivileged user: the service writes no file and binds no port below 1024.
 USER 65532:65532
 EXPOSE 2580

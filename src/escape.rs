@@ -3,10 +3,20 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 /// Whether the character could disguise text on a terminal or in a log: control characters, line separators, and marks
-/// that change the direction of text.
+/// that change the direction of text or hide a part of it.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A text with its harmful characters escaped, as in a Rust string: it stays on one line, and does not move the cursor.
@@ -21,13 +31,51 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// A JSON document with its harmful characters as `\u` escapes: another spelling of the same values (RFC 8259, section
+/// 7). Line ends between the values stay.
+pub fn escape_json(document: &str) -> String {
+    let mut escaped = String::with_capacity(document.len());
+    for character in document.chars() {
+        if character == '\n' || !is_harmful(character) {
+            escaped.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(escaped, "\\u{unit:04x}");
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn escaped_json_has_the_same_values_and_no_harmful_character() {
+        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{2028}\u{61c}\u{202e}\u{e0041} é\n\u{1b}"});
+        let document = serde_json::to_string_pretty(&value).expect("JSON");
+        let escaped = escape_json(&document);
+        assert!(escaped.chars().all(|character| character == '\n' || !is_harmful(character)), "{escaped:?}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).expect("JSON"), value);
+    }
+
+    #[test]
     fn what_moves_a_cursor_or_turns_a_line() {
-        for character in ['\n', '\r', '\u{1b}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2067}', '\u{feff}'] {
+        for character in [
+            '\n',
+            '\r',
+            '\u{1b}',
+            '\u{9b}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2067}',
+            '\u{feff}',
+            '\u{61c}',
+            '\u{7f}',
+            '\u{e0041}',
+        ] {
             assert!(is_harmful(character), "{character:?}");
         }
         for character in ['a', 'é', ' ', '\u{5d0}', '漢', '\u{200d}'] {

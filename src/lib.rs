@@ -21,6 +21,7 @@
 //!
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
+//! - [`clock`]: the date, even if it is set wrong.
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
 //! **The service**
@@ -53,6 +54,7 @@
 //! 7. [`report::Report`]: the answer.
 pub mod check;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod destination;
 pub mod escape;

@@ -80,7 +80,7 @@ fn target(request: &CheckRequest, to: Option<&Mailbox>, ip_family: IpFamily, inv
 
 fn target_of_recipient(to: &Mailbox, invalid: &mut Invalid) -> Option<Target> {
     let Some(domain) = to.domain() else {
-        invalid.add("target", "is required when the address in `to` has no domain");
+        invalid.add("to", "has no domain: write it like user@example.com, or give `target`");
         return None;
     };
     invalid.parsed("to", Target::of_mail_domain(domain).map_err(|error| format!("its domain {error}")))

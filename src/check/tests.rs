@@ -84,7 +84,7 @@ fn each_rule_names_its_field() {
         (json!({"to": ""}), "/to"),
         (json!({"to": "a b@c"}), "/to"),
         (json!({"to": "a@b.test\r\nDATA"}), "/to"),
-        (json!({"to": "postmaster"}), "/target"),
+        (json!({"to": "postmaster"}), "/to"),
         (json!({"to": "a@999"}), "/to"),
         (json!({"target": ""}), "/target"),
         (json!({"target": "a b"}), "/target"),

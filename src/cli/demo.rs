@@ -11,10 +11,11 @@ use super::{
     build,
     healthcheck::reachable,
     output::{failure, json, print},
-    serve::Service,
+    serve::{Service, bind},
 };
 use crate::{
     check::Check,
+    clock,
     config::{ServeSettings, invalid},
     probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
@@ -28,7 +29,15 @@ pub(super) async fn demo(
     log: &WorkerGuard,
     hangup: Option<Signal>,
 ) -> Result<ExitCode, clap::Error> {
+    if !clock::is_in_range() {
+        return Ok(failure("the system's clock is before 1970 or after 9999, which HTTP cannot write: set it"));
+    }
     let mut anchors = build::trust_anchors(&settings.target)?;
+    // Before the sandbox: its keys take a while, and a port that is taken is the most common mistake.
+    let listener = match bind(settings.service.listen).await {
+        Ok(listener) => listener,
+        Err(code) => return Ok(code),
+    };
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
         Err(error) => return Ok(failure(format_args!("the sandbox mail server does not start: {error}"))),
@@ -37,10 +46,6 @@ pub(super) async fn demo(
         return Ok(failure(format_args!("the sandbox's CA certificate cannot be used: {error}")));
     }
     let service = Service::new(settings, anchors, log)?;
-    let listener = match service.bind().await {
-        Ok(listener) => listener,
-        Err(code) => return Ok(code),
-    };
     let access = ServiceAccess {
         address: reachable(listener.local_addr().unwrap_or(settings.service.listen)),
         has_tls: settings.service.tls_cert.is_some(),

@@ -33,6 +33,10 @@ const QUIET_LEVELS: &str = "error";
 /// # Errors
 /// A setting is bad, which shows only now: for example, a file that it names is missing. No port is bound then.
 pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
+    run_subcommand(line).await.map_err(|error| line.blamed(error))
+}
+
+async fn run_subcommand(line: &CommandLine) -> Result<ExitCode, Error> {
     let hangup = |settings: &ServeSettings| {
         signals::hangup(settings).map_err(|error| invalid(&format!("cannot wait for SIGHUP: {error}")))
     };

@@ -2,16 +2,13 @@
 
 use std::process::ExitCode;
 
-use super::output::{failure, print};
+use super::output::{failure, print_result};
 use crate::http;
 
 /// Prints the document.
 pub(super) fn print_document() -> ExitCode {
     match http::document().to_pretty_json() {
-        Ok(document) => {
-            print(document + "\n");
-            ExitCode::SUCCESS
-        }
+        Ok(document) => print_result(document + "\n"),
         Err(error) => failure(format_args!("the document cannot be written: {error}")),
     }
 }

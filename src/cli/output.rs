@@ -6,12 +6,29 @@ use std::{
     process::ExitCode,
 };
 
-use crate::report::Report;
+use crate::{escape::escape_json, report::Report};
 
-/// Prints to stdout; false if nobody reads it any more.
+/// Prints to stdout; false if nobody reads it any more, or if it cannot be written, which stderr then says.
 pub(super) fn print(text: impl Display) -> bool {
     let mut stdout = io::stdout().lock();
-    write!(stdout, "{text}").and_then(|()| stdout.flush()).is_ok()
+    let printed = write!(stdout, "{text}").and_then(|()| stdout.flush());
+    if let Err(error) = &printed
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        complain(format_args!("stdout cannot be written: {error}"));
+    }
+    printed.is_ok()
+}
+
+/// Prints what the program was asked for. A reader that goes away early, as `head` does, is no failure.
+pub(super) fn print_result(text: impl Display) -> ExitCode {
+    let mut stdout = io::stdout().lock();
+    match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failure(format_args!("stdout cannot be written: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 /// Prints an error to stderr.
@@ -30,7 +47,12 @@ pub(super) fn failure(message: impl Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// The report as one line of JSON.
+pub(super) fn json_line(report: &Report) -> String {
+    escape_json(&serde_json::to_string(report).unwrap_or_default()) + "\n"
+}
+
 /// The report as JSON, for people to read.
 pub(super) fn json(report: &Report) -> String {
-    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+    escape_json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }

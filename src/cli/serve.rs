@@ -1,6 +1,6 @@
 //! `serve`: the HTTP service, from its settings to its exit code.
 
-use std::{future::pending, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{future::pending, io::ErrorKind, net::SocketAddr, process::ExitCode, time::Duration};
 
 use axum::Router;
 use clap::Error;
@@ -8,10 +8,12 @@ use tokio::{net::TcpListener, signal::unix::Signal, sync::oneshot};
 
 use super::{build, output::failure, signals::Signals};
 use crate::{
+    clock,
     config::{ServeSettings, invalid},
     http::{
-        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerSettings, reload::Reloadable, router,
-        serve as serve_http,
+        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ModuleStore, ServerSettings,
+        reload::{Reloadable, warn_of_trusting},
+        router, serve as serve_http,
     },
     probe::{Limits, Probe},
     telemetry::{self, Traces, WorkerGuard},
@@ -24,7 +26,6 @@ const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service, made from settings that are known to be good.
 pub(super) struct Service {
-    listen: SocketAddr,
     lifecycle: Lifecycle,
     router: Router,
     server: ServerSettings,
@@ -49,24 +50,22 @@ impl Service {
         };
         let probe = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
+        let modules = ModuleStore::new(settings.modules.clone());
         let state = AppState {
             lifecycle: lifecycle.clone(),
             body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, limits.checks),
             probe: probe.clone(),
             max_timeout: limits.max_timeout,
-            modules: settings.modules.clone(),
+            modules: modules.clone(),
             dropped_lines: Some(log.dropped_lines()),
         };
-        for module in settings.modules.trusting() {
-            tracing::warn!(
-                module,
-                "sends its password to any server that a caller of /probe names: give the module TLS, \
-                `tls_verify = \"require\"` and `tls_server_name`"
-            );
-        }
+        warn_of_trusting(&settings.modules);
         let tls = settings.service.tls_cert.clone().zip(settings.service.tls_key.clone());
-        let reloadable =
+        let mut reloadable =
             Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
+        if let Some(read) = settings.modules_reader() {
+            reloadable = reloadable.with_modules(modules, read);
+        }
         let tokens = reloadable.tokens();
         let access = AccessConfig {
             // Over TLS, the browser refuses a page of another name by itself. --allow-unauthenticated allows everybody.
@@ -87,13 +86,7 @@ impl Service {
         };
         // A check has a connection to its mail server, or to a name server.
         let open_files = u64::from(settings.max_connections()) + u64::from(settings.max_checks);
-        Ok(Self { listen: settings.service.listen, lifecycle, router, server, open_files, reloadable, probe, traces })
-    }
-
-    /// Binds the port. On failure, it prints the reason and returns the exit code.
-    pub(super) async fn bind(&self) -> Result<TcpListener, ExitCode> {
-        let listener = TcpListener::bind(self.listen).await;
-        listener.map_err(|error| failure(format_args!("--listen: cannot listen on {}: {error}", self.listen)))
+        Ok(Self { lifecycle, router, server, open_files, reloadable, probe, traces })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets running checks finish.
@@ -145,14 +138,30 @@ impl Service {
     }
 }
 
+/// Binds the port. On failure, it prints the reason and returns the exit code.
+pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, ExitCode> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::AddrInUse => "; another program listens there",
+            ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+            ErrorKind::PermissionDenied => "; ports below 1024 need a permission",
+            _ => "",
+        };
+        failure(format_args!("--listen: cannot listen on {listen}: {error}{hint}"))
+    })
+}
+
 /// Serves until a signal stops it.
 pub(super) async fn serve(
     settings: &ServeSettings,
     log: &WorkerGuard,
     hangup: Option<Signal>,
 ) -> Result<ExitCode, Error> {
+    if !clock::is_in_range() {
+        return Ok(failure("the system's clock is before 1970 or after 9999, which HTTP cannot write: set it"));
+    }
     let service = Service::new(settings, build::trust_anchors(&settings.target)?, log)?;
-    Ok(match service.bind().await {
+    Ok(match bind(settings.service.listen).await {
         Ok(listener) => service.run(listener, hangup).await,
         Err(code) => code,
     })

@@ -5,18 +5,17 @@ use std::{
     process::ExitCode,
 };
 
-use super::output::{failure, print};
+use super::output::{failure, print_result};
 use crate::http::{NewToken, TokenName};
 
 /// Prints a new token: with explanations on a terminal, otherwise the token in the first line and the file's line in
 /// the second.
 pub(super) fn print_new(name: &TokenName) -> ExitCode {
     match NewToken::generate(name) {
-        Ok(new) if io::stdout().is_terminal() => print(explained(&new)),
-        Ok(new) => print(format_args!("{}\n{}\n", new.token.expose(), new.line)),
-        Err(error) => return failure(error),
-    };
-    ExitCode::SUCCESS
+        Ok(new) if io::stdout().is_terminal() => print_result(explained(&new)),
+        Ok(new) => print_result(format_args!("{}\n{}\n", new.token.expose(), new.line)),
+        Err(error) => failure(error),
+    }
 }
 
 fn explained(NewToken { token, line }: &NewToken) -> String {

@@ -3,11 +3,11 @@
 
 use std::{fs, path::Path};
 
-use clap::{Arg, Command, Error, builder::Resettable};
+use clap::{Arg, Command, CommandFactory, Error, builder::Resettable};
 use serde_json::{Map, Value as Json};
 use toml::{Table, Value};
 
-use super::invalid;
+use super::{CommandLine, invalid, parameters::is_parameter, reason::value_error};
 use crate::suggest::nearest;
 
 /// The key that is not a setting: parameter sets for `/probe`, by name.
@@ -33,6 +33,15 @@ pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command
     let modules = modules(table.remove(MODULES)).map_err(in_file)?;
     let command = table.iter().try_fold(command, with_default).map_err(in_file)?;
     Ok((command, modules))
+}
+
+/// The modules of the file, all of which must be as at a start.
+pub(super) fn modules_of(path: &Path) -> Result<ModuleTables, Error> {
+    // To read a pipe a second time would wait without end.
+    if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
+        return Err(invalid(&format!("--config: {} is no regular file", path.display())));
+    }
+    with_defaults_of(CommandLine::command(), path).map(|(_, modules)| modules)
 }
 
 fn modules(value: Option<Value>) -> Result<ModuleTables, String> {
@@ -67,17 +76,21 @@ fn json(value: Value) -> Json {
 
 fn with_default(command: Command, (key, value): (&String, &Value)) -> Result<Command, String> {
     let Some(setting) = settings(&command).find(|setting| setting.get_id() == key.as_str()) else {
-        let nearest = nearest(key, settings(&command).map(|setting| setting.get_id().as_str()));
-        let hint = nearest.map(|known| format!(", did you mean `{known}`?")).unwrap_or_default();
+        let known = settings(&command).map(|setting| setting.get_id().as_str()).chain([MODULES]);
+        let nearest = nearest(key, known);
+        let hint = match nearest {
+            _ if is_parameter(key) => format!(": parameters of a check go into a table `[{MODULES}.NAME]`"),
+            Some(MODULES) => format!(", did you mean `[{MODULES}.NAME]`?"),
+            Some(known) => format!(", did you mean `{known}`?"),
+            None => String::new(),
+        };
         return Err(format!("unknown key `{key}`{hint}"));
     };
     let values = texts(setting, value).map_err(|expected| wrong_type(key, expected, value))?;
     // Parsed alone: a bad value is found even if a stronger layer hides it, and the error is surely about this key.
     let setting = setting.clone().env(Resettable::Reset).default_values(values.clone());
-    if let Err(error) = Command::new("smtp-check").arg(setting).try_get_matches_from(["smtp-check"]) {
-        let error = error.to_string();
-        let message = error.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        return Err(format!("key `{key}`: {message}"));
+    if let Err(error) = Command::new("smtp-check").arg(&setting).try_get_matches_from(["smtp-check"]) {
+        return Err(format!("key `{key}`: {}", value_error(&error)));
     }
     let with_value =
         |setting: Arg| if setting.get_id() == key.as_str() { setting.default_values(values.clone()) } else { setting };

@@ -10,24 +10,35 @@
 mod environment;
 mod file;
 mod parameters;
+mod reason;
 mod run;
 mod settings;
 mod subcommand;
+mod usage_errors;
 mod values;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ContextValue, Error, ErrorKind},
+    error::{Error, ErrorKind},
 };
 
 use crate::http::TokenName;
 
 pub use environment::UnknownVariable;
-pub use parameters::{Parameters, flag_of};
+pub use parameters::{PAYLOAD, Parameters, flag_of, in_flags};
+pub use reason::reason;
 pub use run::{Limit, Run, Thresholds};
 pub use settings::{ConfigFile, ListenSettings, ServeSettings, TargetSettings, TelemetrySettings};
+
+use usage_errors::FromVariables;
+
+const OPENAPI_HELP: &str = "It uses no setting, variable or file: the document is part of the program, and goes to \
+    stdout.\nExit code 0, or 1 if it cannot be written.\n\n  smtp-check openapi > openapi.json";
+const TOKEN_HELP: &str = "It uses no setting, variable or file, and stores nothing. On a terminal the output is \
+    explained; elsewhere the\nfirst line is the token, and the second its line for --tokens-file.\n\n  \
+    smtp-check token monitoring | { read -r token; cat >> tokens; }";
 
 /// The subcommand and its settings, all layers merged.
 #[derive(Debug, Parser)]
@@ -39,6 +50,9 @@ pub struct CommandLine {
     /// Environment variables that look like settings, but are none.
     #[arg(skip)]
     pub unknown_variables: Vec<UnknownVariable>,
+    /// The flags whose values are from the environment, each with its variable.
+    #[arg(skip)]
+    from_variables: FromVariables,
 }
 
 /// The subcommands.
@@ -52,10 +66,12 @@ pub enum Command {
     /// Serve together with a built-in sandbox mail server, and run a first check against it
     Demo(Box<ServeSettings>),
     /// Print the OpenAPI document
+    #[command(after_help = OPENAPI_HELP)]
     Openapi,
     /// Ask the service at --listen whether it is alive: exit code 0 yes, 1 no
     Healthcheck(Healthcheck),
     /// Make a bearer token: print it, and its line for --tokens-file
+    #[command(after_help = TOKEN_HELP)]
     Token(Token),
 }
 
@@ -93,10 +109,26 @@ impl CommandLine {
         Ok(Self { unknown_variables, ..line })
     }
 
-    fn parse(mut command: clap::Command, arguments: Vec<OsString>) -> Result<Self, Error> {
+    /// An error that shows only now, with the variable that gave the value, if it was one.
+    pub fn blamed(&self, error: Error) -> Error {
+        self.from_variables.blamed(error)
+    }
+
+    fn parse(command: clap::Command, arguments: Vec<OsString>) -> Result<Self, Error> {
         let arguments = subcommand::moved_to_front(&command, arguments);
         let parsed = command.clone().try_get_matches_from(&arguments);
-        let mut matches = parsed.map_err(|error| setting_of_the_service(&command, &arguments, error))?;
+        let matches = parsed.map_err(|error| usage_errors::explained(&command, &arguments, error))?;
+        let from_variables = FromVariables::of(&command, &matches);
+        let line = Self::complete(command, arguments, matches).map_err(|error| from_variables.blamed(error))?;
+        Ok(Self { from_variables, ..line })
+    }
+
+    /// The settings of all layers, given what the first pass read.
+    fn complete(
+        mut command: clap::Command,
+        arguments: Vec<OsString>,
+        mut matches: clap::ArgMatches,
+    ) -> Result<Self, Error> {
         let mut modules = Vec::new();
         let subcommand = matches.subcommand();
         if let Some(Ok(Some(path))) = subcommand.map(|(_, matches)| matches.try_get_one::<PathBuf>("config")) {
@@ -112,19 +144,6 @@ impl CommandLine {
         }
         Ok(line)
     }
-}
-
-/// The error; if it is about a flag of the service that another subcommand does not have, one that says so.
-fn setting_of_the_service(command: &clap::Command, arguments: &[OsString], error: Error) -> Error {
-    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
-    let mut settings = file::settings(command);
-    if error.kind() != ErrorKind::UnknownArgument
-        || !settings.any(|setting| flag_of(setting.get_id().as_str()) == *flag)
-    {
-        return error;
-    }
-    let subcommand = arguments.get(1).map(|name| name.to_string_lossy()).unwrap_or_default();
-    invalid(&format!("{flag} is a setting of the service, which `{subcommand}` does not use"))
 }
 
 /// An error in the parser's own form, with its exit code 2.

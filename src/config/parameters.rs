@@ -20,6 +20,9 @@ const HEADING: &str = "Parameters of the check";
 /// The one parameter that the environment may give: every user of a machine can read its command lines.
 const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWORD");
 
+/// The parameter that `run` can read from a file.
+pub const PAYLOAD: &str = "payload";
+
 /// The parameters that were given to `run`, by their names in the HTTP body.
 #[derive(Clone, PartialEq)]
 pub struct Parameters(pub Map<String, Value>);
@@ -65,6 +68,18 @@ pub fn flag_of(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
+/// Whether a check has a parameter of this name.
+pub(super) fn is_parameter(name: &str) -> bool {
+    of_a_check().iter().any(|parameter| parameter.name == name)
+}
+
+/// A text about the parameters, with each one's flag in place of its name in the HTTP body.
+pub fn in_flags(text: &str) -> String {
+    of_a_check().iter().fold(text.to_owned(), |text, Parameter { name, .. }| {
+        text.replace(&format!("`{name}`"), &format!("`{}`", flag_of(name)))
+    })
+}
+
 struct Parameter {
     name: String,
     help: String,
@@ -102,6 +117,9 @@ impl Parameter {
             None => Kind::Text,
         };
         let mut help = text("description").unwrap_or_default().replace('\n', " ");
+        if name == PAYLOAD {
+            help += " `@FILE` is the content of a file, `-` that of stdin.";
+        }
         match schema.get("default") {
             Some(Value::String(default)) if !default.is_empty() => help += &format!(" [default: {default}]"),
             Some(Value::Number(default)) => help += &format!(" [default: {default}]"),

@@ -8,7 +8,7 @@ use super::{
     invalid,
     parameters::Parameters,
     settings::{ConfigFile, TargetSettings, TelemetrySettings},
-    values::{Element, timeout},
+    values::{Element, timeout, whole},
 };
 use crate::phase::Phase;
 
@@ -53,10 +53,10 @@ pub struct Thresholds {
     #[arg(long, value_name = "PHASE=MS", value_delimiter = ',', requires = "nagios", value_parser = Element(Limit::from_str))]
     pub critical: Vec<Limit>,
     /// With --nagios: WARNING if the certificate is valid for fewer days
-    #[arg(long, value_name = "DAYS", requires = "nagios")]
+    #[arg(long, value_name = "DAYS", requires = "nagios", value_parser = whole(0..=u32::MAX))]
     pub cert_warning: Option<u32>,
     /// With --nagios: CRITICAL if the certificate is valid for fewer days
-    #[arg(long, value_name = "DAYS", requires = "nagios")]
+    #[arg(long, value_name = "DAYS", requires = "nagios", value_parser = whole(0..=u32::MAX))]
     pub cert_critical: Option<u32>,
 }
 

@@ -7,19 +7,25 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Error, builder::BoolishValueParser, value_parser};
+use clap::{Args, Error};
 use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    file::ModuleTables,
+    file::{ModuleTables, modules_of},
     invalid,
+    reason::reason,
     values::{
-        Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, dns_server, duration, network, otlp_endpoint,
-        timeout,
+        Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, dns_server, duration, listen_address, network,
+        otlp_endpoint, switch, timeout, whole,
     },
 };
-use crate::{check::Modules, destination::policy::HostRule, http::Rate, telemetry::LogFormat};
+use crate::{
+    check::Modules,
+    destination::policy::HostRule,
+    http::{Rate, reload::ReadModules},
+    telemetry::LogFormat,
+};
 
 /// The heading under which `--help` lists the settings.
 const HEADING: &str = "Settings";
@@ -38,7 +44,8 @@ pub struct ConfigFile {
 #[command(next_help_heading = HEADING)]
 pub struct ListenSettings {
     /// Address and port of the service
-    #[arg(long, env = "SMTP_CHECK_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:2580")]
+    #[arg(long, env = "SMTP_CHECK_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:2580",
+          value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// Certificate chain (PEM) for HTTPS; read again on SIGHUP
@@ -82,7 +89,7 @@ pub struct TargetSettings {
 
     /// The only ports that checks may connect to (list) [default: any]
     #[arg(long, env = "SMTP_CHECK_TARGET_PORTS", value_name = "PORT", value_delimiter = ',',
-          value_parser = Element(value_parser!(u16).range(1..)))]
+          value_parser = Element(whole(1..=u16::MAX)))]
     pub target_ports: Vec<u16>,
 
     /// DNS server to ask, port 53 unless given (list) [default: the system's]
@@ -110,6 +117,10 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<Url>,
 }
 
+fn parsed_modules(modules: ModuleTables, max_timeout: Duration, file: &Path) -> Result<Modules, Error> {
+    Modules::parse(modules, max_timeout).map_err(|error| invalid(&format!("{}: {error}", file.display())))
+}
+
 /// Settings of `serve` and `demo`. These are all that the settings file may have.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = HEADING)]
@@ -123,7 +134,7 @@ pub struct ServeSettings {
     pub service: ListenSettings,
 
     /// Listen beyond loopback although callers need no token
-    #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "SMTP_CHECK_ALLOW_UNAUTHENTICATED", value_parser = switch)]
     pub allow_unauthenticated: bool,
 
     /// File of bearer tokens, one `name:sha256-hex` per line. With it, every route but /healthz, /readyz and /version
@@ -133,7 +144,7 @@ pub struct ServeSettings {
 
     /// Connections of callers; one more replaces the one that has been idle the longest [default: 4 for each of
     /// --max-checks]
-    #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", value_parser = value_parser!(u32).range(1..=4_000_000))]
+    #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", value_parser = whole(1..=4_000_000_u32))]
     pub max_connections: Option<u32>,
 
     /// How often one caller may ask for a check: 10/s, 100/m or 1000/h. Counted per token; without tokens per client
@@ -147,12 +158,12 @@ pub struct ServeSettings {
 
     /// Checks at the same time, at most half of them in name resolution; one more is refused with 503
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024",
-          value_parser = value_parser!(u32).range(1..=1_000_000))]
+          value_parser = whole(1..=1_000_000_u32))]
     pub max_checks: u32,
 
     /// Checks at the same time to one address; one more is refused with 429
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16",
-          value_parser = value_parser!(u32).range(1..=1_000_000))]
+          value_parser = whole(1..=1_000_000_u32))]
     pub max_checks_per_target: u32,
 
     /// Time for a caller to send a request's header; an idle connection is closed after it, too
@@ -191,12 +202,19 @@ impl ServeSettings {
         self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
     }
 
+    /// Reads the settings file again, for its modules. `None`: there is no file.
+    pub fn modules_reader(&self) -> Option<ReadModules> {
+        let (file, max_timeout) = (self.file.config.clone()?, self.target.max_timeout);
+        Some(Box::new(move || {
+            let modules = modules_of(&file).and_then(|modules| parsed_modules(modules, max_timeout, &file));
+            modules.map_err(|error| reason(&error))
+        }))
+    }
+
     /// Takes the file's modules, and refuses settings that do not go together.
     pub(super) fn complete(&mut self, modules: ModuleTables) -> Result<(), Error> {
-        self.modules = Modules::parse(modules, self.target.max_timeout).map_err(|error| {
-            let file = self.file.config.as_deref().unwrap_or(Path::new("")).display();
-            invalid(&format!("{file}: {error}"))
-        })?;
+        let file = self.file.config.as_deref().unwrap_or(Path::new(""));
+        self.modules = parsed_modules(modules, self.target.max_timeout, file)?;
         let ListenSettings { listen, tls_cert, tls_key } = &self.service;
         let is_guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
         if !is_guarded && !listen.ip().to_canonical().is_loopback() {

@@ -217,6 +217,10 @@ fn a_bad_file_is_named_with_its_key() {
         ("flag", "allow_unauthenticated = 'yes'", &["`allow_unauthenticated`", "must be true or false"]),
         ("nested", "target_ports = [[25]]", &["`target_ports`", "a list of strings or numbers"]),
         ("syntax", "max_checks =", &["is not TOML"]),
+        ("format", "log_format = 'xml'", &["key `log_format`: invalid value 'xml' [possible values: text, json]"]),
+        ("address", "listen = 'localhost:25'", &["key `listen`", "'localhost:25': must be", "127.0.0.1:25"]),
+        ("module", "[module.x]\nport = 25", &["`module`", "did you mean `[modules.NAME]`?"]),
+        ("parameter", "starttls = true", &["`starttls`", "go into a table `[modules.NAME]`"]),
     ] {
         let file = File::new(name, text);
         let error = parse(&["--config", file.path()]).expect_err(name);
@@ -316,7 +320,11 @@ fn help_lists_what_a_subcommand_uses() {
     }
     assert_eq!(serve, demo);
     assert_eq!(flags_in_help("healthcheck"), ["config", "listen", "tls-cert", "tls-key"]);
-    assert!(flags_in_help("openapi").is_empty() && flags_in_help("token").is_empty());
+    for (subcommand, used) in [("openapi", "uses no setting"), ("token", "--tokens-file")] {
+        assert!(flags_in_help(subcommand).is_empty(), "{subcommand} has no setting");
+        let help = parse(&[subcommand, "--help"]).expect_err("help").to_string();
+        assert!(help.contains(used) && help.contains(&format!("smtp-check {subcommand}")), "{help}");
+    }
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Display,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    str::FromStr,
     time::Duration,
 };
 
@@ -45,8 +48,48 @@ where
     }
 }
 
+/// An IP address and a port. A host name is refused: it may have several addresses.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    const RULE: &str = "must be an IP address and a port";
+    text.parse().map_err(|_| {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            return format!("{RULE}, such as {}", SocketAddr::new(address, 2580));
+        }
+        let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix("*:")).unwrap_or(text);
+        match port.trim_start_matches(':').parse::<u16>() {
+            Ok(port) => format!("{RULE}, such as 127.0.0.1:{port}"),
+            Err(_) => format!("{RULE}, such as 127.0.0.1:2580 or [::1]:2580"),
+        }
+    })
+}
+
+/// A whole number of this range.
+pub(super) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Display + Clone,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
+    }
+}
+
+/// The words that clap's own parser takes.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let duration = humantime::parse_duration(text).map_err(|error| format!("{error} (write it like 30s or 500ms)"))?;
+    if text.parse::<f64>().is_ok_and(|number| number > 0.0) {
+        return Err(format!("needs a unit: {text}s or {text}ms"));
+    }
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| "must be a whole number and a unit, such as 500ms, 30s or 5m".to_owned())?;
     if duration > MAX_TIMEOUT {
         return Err("longer than a day".to_owned());
     }
@@ -70,7 +113,9 @@ pub(super) fn check_timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn body_size(text: &str) -> Result<usize, String> {
-    let size = text.parse::<bytesize::ByteSize>().map_err(|error| format!("{error} (write it like 1MiB or 500KiB)"))?;
+    let size = text
+        .parse::<bytesize::ByteSize>()
+        .map_err(|_| "must be a number and a unit, such as 1MiB or 500KiB".to_owned())?;
     if !(bytesize::kib(1u64)..=bytesize::mib(256u64)).contains(&size.as_u64()) {
         return Err("must be from 1KiB to 256MiB".to_owned());
     }

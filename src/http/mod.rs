@@ -40,7 +40,7 @@ pub use middleware::{
     rate_limit::{Rate, RateError},
 };
 pub use server::{Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve};
-pub use state::{AccessConfig, AppState};
+pub use state::{AccessConfig, AppState, ModuleStore};
 pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
 use metrics::{Metrics, count_request, record_route};

@@ -1,7 +1,9 @@
-//! Files that are read at the start, and again on SIGHUP: the tokens, and the certificate and key of HTTPS.
+//! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and the modules of
+//! the settings file.
 
 use std::{
     convert::Infallible,
+    fmt,
     fs::{self, File},
     future::pending,
     io::{self, Read},
@@ -15,8 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{
     server::{IdentityError, IdentityFault, ServerIdentity},
+    state::ModuleStore,
     tokens::{TokenStore, Tokens, TokensError},
 };
+use crate::check::Modules;
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.
 const MAX_FILE_SIZE: u64 = 1 << 20;
@@ -61,6 +65,21 @@ pub enum FileFault {
 pub struct Reloadable {
     tokens: Option<TokensFile>,
     tls: Option<TlsFiles>,
+    modules: Option<ModulesFile>,
+}
+
+/// Reads the modules of the settings file. The error names the file, and repeats no value.
+pub type ReadModules = Box<dyn Fn() -> Result<Modules, String> + Send + Sync>;
+
+struct ModulesFile {
+    read: ReadModules,
+    store: ModuleStore,
+}
+
+impl fmt::Debug for ModulesFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModulesFile").field("store", &self.store).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -90,7 +109,13 @@ impl Reloadable {
             let identity = read_identity(&certificate, &key, read)?;
             Ok(TlsFiles { certificate, key, identity })
         });
-        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()? })
+        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()?, modules: None })
+    }
+
+    /// Reads these modules again, too.
+    #[must_use]
+    pub fn with_modules(self, store: ModuleStore, read: ReadModules) -> Self {
+        Self { modules: Some(ModulesFile { read, store }), ..self }
     }
 
     /// Asks callers for the tokens of the file, if there is one.
@@ -110,10 +135,11 @@ impl Reloadable {
         }
         self.tokens.iter().for_each(TokensFile::reload);
         self.tls.iter().for_each(TlsFiles::reload);
+        self.modules.iter().for_each(ModulesFile::reload);
     }
 
     fn is_empty(&self) -> bool {
-        self.tokens.is_none() && self.tls.is_none()
+        self.tokens.is_none() && self.tls.is_none() && self.modules.is_none()
     }
 
     /// Reloads on each SIGHUP, and never ends.
@@ -178,6 +204,31 @@ impl TlsFiles {
             }
             Err(error) => tracing::error!(%error, "certificate and key not read again, the old ones stay"),
         }
+    }
+}
+
+impl ModulesFile {
+    fn reload(&self) {
+        match (self.read)() {
+            Ok(modules) => {
+                let names = modules.names().collect::<Vec<_>>().join(" ");
+                warn_of_trusting(&modules);
+                self.store.replace(modules);
+                tracing::info!(names, "modules read again");
+            }
+            Err(error) => tracing::error!(%error, "modules not read again, the old ones stay"),
+        }
+    }
+}
+
+/// Warns of each module that sends its password to any server.
+pub fn warn_of_trusting(modules: &Modules) {
+    for module in modules.trusting() {
+        tracing::warn!(
+            probe_module = module,
+            "sends its password to any server that a caller of /probe names: give the module TLS, \
+            `tls_verify = \"require\"` and `tls_server_name`"
+        );
     }
 }
 

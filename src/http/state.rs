@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
 
 use super::{
     extract::BodyLimits,
@@ -12,6 +13,27 @@ use super::{
     tokens::TokenStore,
 };
 use crate::{check::Modules, probe::Probe};
+
+/// The modules of `/probe`, which a reload replaces. Clones share them.
+#[derive(Clone, Debug)]
+pub struct ModuleStore(Arc<watch::Sender<Arc<Modules>>>);
+
+impl ModuleStore {
+    /// A store with these modules.
+    pub fn new(modules: Modules) -> Self {
+        Self(Arc::new(watch::Sender::new(Arc::new(modules))))
+    }
+
+    /// Replaces all modules, for the next request on.
+    pub fn replace(&self, modules: Modules) {
+        self.0.send_replace(Arc::new(modules));
+    }
+
+    /// The modules now.
+    pub(super) fn current(&self) -> Arc<Modules> {
+        self.0.borrow().clone()
+    }
+}
 
 /// The state that the handlers share.
 #[derive(Clone, Debug)]
@@ -25,7 +47,7 @@ pub struct AppState {
     /// The longest timeout that a check may have.
     pub max_timeout: Duration,
     /// The named checks of the settings file, for `/probe`.
-    pub modules: Modules,
+    pub modules: ModuleStore,
     /// Counts the log lines that were dropped. `None`: there is no log.
     pub dropped_lines: Option<Counter>,
 }

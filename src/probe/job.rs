@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Instant};
 
 use opentelemetry::trace::SpanContext;
-use time::OffsetDateTime;
 // `Instant` is std's throughout the probe; an instant of tokio's clock is a `Deadline`.
 use tokio::time::Instant as Deadline;
 use uuid::Uuid;
 
-use super::{Refusal, log, log::Unfinished};
+use super::{
+    Refusal, log,
+    log::{TraceSlot, Unfinished},
+};
 use crate::{
     check::Check,
+    clock,
     destination::Target,
     report::{
         Failure, Journal, PhaseListener, Report, Via,
@@ -32,12 +35,30 @@ pub struct CheckJob {
     pub listener: Option<PhaseListener>,
     /// The parent of the check's span, where traces are collected.
     pub parent: Option<SpanContext>,
+    /// The trace of the check, for the log.
+    pub trace: TraceSlot,
 }
 
 impl CheckJob {
     /// A job with a new id (UUID version 7), without caller, listener or parent.
     pub fn new(check: Check) -> Self {
-        Self { id: Uuid::now_v7(), check: Arc::new(check), caller: None, listener: None, parent: None }
+        Self {
+            id: clock::new_id(),
+            check: Arc::new(check),
+            caller: None,
+            listener: None,
+            parent: None,
+            trace: TraceSlot::default(),
+        }
+    }
+
+    /// The same job as a part of this trace.
+    #[must_use]
+    pub fn with_parent(self, parent: Option<SpanContext>) -> Self {
+        if let Some(parent) = &parent {
+            self.trace.set(parent.trace_id()).ok();
+        }
+        Self { parent, ..self }
     }
 
     /// The same job with this listener.
@@ -69,6 +90,7 @@ impl<R: Into<Refusal>> From<R> for Stop {
 pub(super) struct CheckContext {
     pub(super) check: Arc<Check>,
     pub(super) caller: Option<String>,
+    trace: TraceSlot,
     pub(super) journal: Journal,
     pub(super) deadline: Deadline,
     /// Logs that the check was abandoned, should it be dropped.
@@ -79,7 +101,7 @@ impl CheckContext {
     /// Starts the clock.
     pub(super) fn start(job: CheckJob) -> Self {
         let started = Deadline::now();
-        let CheckJob { id, check, caller, listener, parent: _ } = job;
+        let CheckJob { id, check, caller, listener, parent: _, trace } = job;
         let (host, via) = match &check.target {
             Target::Host(name) => (name.to_string(), Via::Request),
             Target::Address(address) => (address.to_string(), Via::Request),
@@ -87,19 +109,19 @@ impl CheckContext {
         };
         let heading = Heading {
             id,
-            started_at: OffsetDateTime::now_utc(),
+            started_at: clock::now(),
             started: started.into_std(),
             host,
             port: check.port,
             via,
             transcript: check.transcript,
         };
-        let unfinished = Unfinished::watch(&heading, caller.clone());
+        let unfinished = Unfinished::watch(&heading, caller.clone(), trace.clone());
         let mut journal = Journal::new(heading).with_observer(listener);
         for no_effect in &check.no_effect {
             journal.note(started.into_std(), Event::Warned(no_effect.to_string()));
         }
-        Self { deadline: started + check.timeout, check, caller, journal, unfinished }
+        Self { deadline: started + check.timeout, check, caller, trace, journal, unfinished }
     }
 
     pub(super) fn id(&self) -> Uuid {
@@ -122,7 +144,7 @@ impl CheckContext {
         let ended = Instant::now();
         self.journal.close();
         let report = fold(self.journal, ended);
-        log::checked(&report, self.caller.as_deref());
+        log::checked(&report, self.caller.as_deref(), &self.trace);
         Ok(report)
     }
 }

@@ -1,7 +1,12 @@
 //! The log lines of a check: one when it ends, however it ends, and one for each refusal by the policy.
 
-use std::{net::IpAddr, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
+use opentelemetry::trace::TraceId;
 use uuid::Uuid;
 
 use crate::{
@@ -9,12 +14,17 @@ use crate::{
     report::{Report, fold::ms, journal::Heading},
 };
 
+/// The id of a check's trace, once it is known: the parent's, or that of the check's own span.
+pub type TraceSlot = Arc<OnceLock<TraceId>>;
+
 /// A check that has a report.
-pub(super) fn checked(report: &Report, caller: Option<&str>) {
+pub(super) fn checked(report: &Report, caller: Option<&str>, trace: &TraceSlot) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
+        trace = trace.get().map(tracing::field::display),
         caller,
+        target = %report.target.host,
         host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
         port = report.target.port,
@@ -32,6 +42,7 @@ pub(super) fn checked(report: &Report, caller: Option<&str>) {
 pub(super) struct Unfinished {
     id: Uuid,
     caller: Option<String>,
+    trace: TraceSlot,
     host: String,
     port: u16,
     started: Instant,
@@ -39,9 +50,9 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    pub(super) fn watch(heading: &Heading, caller: Option<String>) -> Self {
+    pub(super) fn watch(heading: &Heading, caller: Option<String>, trace: TraceSlot) -> Self {
         let Heading { id, ref host, port, started, .. } = *heading;
-        Self { id, caller, host: host.clone(), port, started, armed: true }
+        Self { id, caller, trace, host: host.clone(), port, started, armed: true }
     }
 
     /// The check has come to its end.
@@ -55,7 +66,9 @@ impl Drop for Unfinished {
         if self.armed {
             tracing::info!(
                 id = %self.id,
+                trace = self.trace.get().map(tracing::field::display),
                 caller = self.caller.as_deref(),
+                target = %self.host,
                 host = %self.host,
                 port = self.port,
                 outcome = "abandoned",
@@ -71,6 +84,7 @@ pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, addre
     tracing::warn!(
         id = %heading.id,
         caller,
+        target = heading.host,
         asked = heading.host,
         host,
         address = address.map(tracing::field::display),
@@ -82,5 +96,5 @@ pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, addre
 
 /// One of several hosts or addresses, which the policy forbids.
 pub(super) fn skipped(id: Uuid, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
-    tracing::debug!(%id, host, address = address.map(tracing::field::display), %rule, "skipped");
+    tracing::debug!(%id, target = host, host, address = address.map(tracing::field::display), %rule, "skipped");
 }

@@ -26,6 +26,7 @@ use tower::{
 };
 
 pub use job::CheckJob;
+pub use log::TraceSlot;
 pub use refusal::Refusal;
 pub use trace::traced;
 

@@ -48,6 +48,7 @@ impl CheckSpan {
                 KeyValue::new("server.port", i64::from(job.check.port)),
             ])
             .start_with_context(&tracer, &parent);
+        job.trace.set(span.span_context().trace_id()).ok();
         Self { tracer, span }
     }
 

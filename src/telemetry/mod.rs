@@ -2,6 +2,7 @@
 //!
 //! Log lines go to stderr: stdout belongs to reports and documents.
 
+mod json;
 mod levels;
 mod traces;
 mod writer;
@@ -20,7 +21,7 @@ use tracing_subscriber::{
     field::MakeExt,
     fmt::{
         MakeWriter,
-        format::{Writer, debug_fn},
+        format::{JsonFields, Writer, debug_fn},
     },
 };
 
@@ -91,7 +92,9 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).with_span_list(false).finish()),
+        LogFormat::Json => {
+            Box::new(builder.fmt_fields(JsonFields::new()).event_format(json::JsonLines::new()).finish())
+        }
         LogFormat::Text => {
             let fields = debug_fn(write_escaped).delimited(" ");
             Box::new(builder.with_ansi(colours).fmt_fields(fields).finish())
@@ -173,6 +176,9 @@ pub(crate) mod tests {
         let text = logged(LogFormat::Json, false, "info", log_hostile_text);
         let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&line["level"], &line["value"], &line["count"]), (&"INFO".into(), &HOSTILE.into(), &3.into()));
+        assert_eq!(line["module"], "smtp_check::telemetry::tests");
+        assert_eq!(line["target"], serde_json::Value::Null, "the mail server, in lines that have one");
+        assert!(!text.contains('\u{85}') && text.ends_with("}\n"), "{text:?}");
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub(super) fn write_to(out: impl Write + Send + 'static) -> io::Result<(LogWrite
 }
 
 impl WorkerGuard {
-    /// Counter of the lines that were dropped, because stderr was not read fast enough.
+    /// Counter of the lines that were lost: stderr was not read fast enough, or could not be written, such as a file on
+    /// a full disk.
     pub fn dropped_lines(&self) -> Counter {
         self.0.dropped.clone()
     }
@@ -95,9 +96,16 @@ impl Shared {
     }
 
     fn write_all_to(&self, mut out: impl Write) {
+        let mut is_cut = false;
         while let Some(lines) = self.next_batch() {
-            // The service goes on if its log cannot be written.
-            let _ = out.write_all(&lines).and_then(|()| out.flush());
+            // The service goes on if its log cannot be written. What was written of a line stays a line of its own.
+            let repair = if is_cut { &b"\n"[..] } else { b"" };
+            let written = written_of(&mut out, &[repair, &lines].concat()).checked_sub(repair.len());
+            if let Some(count @ 1..) = written {
+                is_cut = lines[count - 1] != b'\n';
+            }
+            let lost = lines[written.unwrap_or(0)..].iter().filter(|octet| **octet == b'\n').count();
+            self.dropped.inc_by(lost as u64);
         }
         self.state().ended = true;
         self.changed.notify_all();
@@ -117,6 +125,20 @@ impl Shared {
         let (mut state, _) = more.unwrap_or_else(PoisonError::into_inner);
         Some(mem::take(&mut state.buffer))
     }
+}
+
+/// Writes the octets, and counts those that were written before an error.
+fn written_of(out: &mut impl Write, octets: &[u8]) -> usize {
+    let mut count = 0;
+    while count < octets.len() {
+        match out.write(&octets[count..]) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    if out.flush().is_err() { 0 } else { count }
 }
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -176,6 +198,45 @@ mod tests {
         drop(guard);
         let text = String::from_utf8(seen.try_iter().flatten().collect()).expect("UTF-8");
         assert_eq!(text, (0..1000).map(|number| format!("{number}\n")).collect::<String>());
+    }
+
+    /// A disk that is full, and later has space again.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().expect("no panic");
+            let count = disk.0.min(octets.len());
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.0 -= count;
+            disk.1.extend_from_slice(&octets[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted_and_a_cut_line_ends() {
+        let disk = Disk::default();
+        let add_space = |octets: usize| disk.0.lock().expect("no panic").0 += octets;
+        add_space(6);
+        let (lines, guard) = write_to(disk.clone()).expect("a thread");
+        (&lines).write_all(b"one\ntwo\nthree\n").expect("it never fails");
+        while guard.dropped_lines().get() < 2 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        add_space(100);
+        (&lines).write_all(b"four\n").expect("it never fails");
+        let dropped = guard.dropped_lines();
+        drop(guard);
+        assert_eq!(dropped.get(), 2, "a line that is cut is lost, too");
+        assert_eq!(disk.0.lock().expect("no panic").1, b"one\ntw\nfour\n");
     }
 
     #[test]

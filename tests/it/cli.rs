@@ -55,6 +55,10 @@ fn a_port_in_use_stops_the_start() {
     let output = program(&["--listen", &address]).output().expect("the program starts");
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("--listen") && stderr(&output).contains(&address), "{}", stderr(&output));
+    assert!(stderr(&output).contains("another program listens there"), "{}", stderr(&output));
+    let output = program(&["demo", "--listen", &address]).output().expect("the program starts");
+    assert_eq!((code(&output), output.stdout.len()), (1, 0));
+    assert!(stderr(&output).contains("--listen"), "{}", stderr(&output));
 }
 
 #[test]
@@ -143,6 +147,36 @@ fn run_reports_every_invalid_parameter_by_its_flag() {
         assert_eq!(complaint.matches(&format!("error: {flag}")).count(), 1, "{flag} in {complaint}");
     }
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn run_speaks_of_flags_and_names_the_wrong_one() {
+    for (arguments, expected) in [
+        (
+            &["--to=not-an-address"][..],
+            "error: --to: has no domain: write it like user@example.com, or give `--target`",
+        ),
+        (
+            &["--to=a@example.com", "--starttls", "--implicit-tls"],
+            "error: --implicit-tls: must not be given together with `--starttls`",
+        ),
+        (&["--to=a@example.com", "--sasl-authentication=plain"], "is required unless `--sasl-authentication` is `off`"),
+        (&["--port=25"], "(unless `--stop-after` ends before `rcptto` and `--target` is given)"),
+    ] {
+        let output = program(&["run"]).args(arguments).output().expect("the program starts");
+        assert_eq!(code(&output), 2, "{arguments:?}");
+        assert!(stderr(&output).contains(expected), "{expected} in {}", stderr(&output));
+    }
+}
+
+#[test]
+fn results_that_cannot_be_written_are_a_failure() {
+    for arguments in [&["openapi"][..], &["token", "ci"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = program(arguments).stdout(full).output().expect("the program starts");
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(stderr(&output).contains("error: stdout cannot be written"), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -96,6 +96,34 @@ async fn every_parameter_is_a_flag_of_run() {
     assert_eq!((code(&output), &report["metrics"]["sasl_auth_time"]), (0, &Value::Null));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_is_read_from_a_file_and_from_stdin() {
+    let sandbox = sandbox().await;
+    let scratch = TempDir::new();
+    let message = "Subject: from a file\n\nGr\u{fc}\u{df}e\n";
+    let path = scratch.write("message.eml", message.as_bytes());
+    let binary = scratch.write("binary", b"\xff\xfe");
+    for payload in [format!("@{}", path.display()), "@-".to_owned(), "-".to_owned()] {
+        let mut command = run(&sandbox, &["--to=you@sandbox.test", "--payload", &payload]);
+        command.stdin(File::open(&path).expect("just written"));
+        let output = command.output().expect("the program starts");
+        assert_eq!(code(&output), 0, "{payload}: {}", stderr(&output));
+    }
+    let sent: Vec<_> = sandbox.delivered().into_iter().map(|message| message.content.clone()).collect();
+    assert_eq!(sent, vec![message.replace('\n', "\r\n").into_bytes(); 3]);
+    for (payload, why) in
+        [("@/nonexistent".to_owned(), "/nonexistent: No such file"), (format!("@{}", binary.display()), "is not UTF-8")]
+    {
+        let output = run(&sandbox, &["--to=you@sandbox.test", "--payload", &payload]).output().expect("it starts");
+        assert_eq!((code(&output), output.stdout.len()), (2, 0));
+        assert!(
+            stderr(&output).starts_with("error: --payload: ") && stderr(&output).contains(why),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
 #[test]
 fn bad_usage_exits_with_code_2_and_prints_no_report() {
     for arguments in [

@@ -1,6 +1,13 @@
 //! The log of the program, when nobody reads it.
 
-use super::support::program::{ServiceProcess, program};
+use std::io::Read;
+
+use serde_json::{Value, json};
+
+use super::support::{
+    program::{ServiceProcess, WAIT_TIMEOUT, program},
+    smtpd::{Script, SmtpServer},
+};
 
 /// The number of dropped lines so far.
 fn lost(served: &ServiceProcess) -> u64 {
@@ -20,4 +27,60 @@ fn a_log_that_nobody_reads_does_not_block_the_service() {
     }
     served.signal("TERM");
     assert_eq!(served.end(), 0);
+}
+
+/// The next line of each kind; a live check may be answered before it ends.
+fn checked_and_answered(served: &ServiceProcess) -> (Value, Value) {
+    let lines = std::iter::repeat_with(|| served.log.recv_timeout(WAIT_TIMEOUT).expect("a line"));
+    let lines = lines.map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
+    let mut found = (None, None);
+    for line in lines {
+        match line["message"].as_str() {
+            Some("checked") => found.0 = Some(line),
+            Some("answered") => found.1 = Some(line),
+            _ => {}
+        }
+        if let (Some(checked), Some(answered)) = &found {
+            return (checked.clone(), answered.clone());
+        }
+    }
+    unreachable!("the lines never end")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_of_a_request_has_the_ids_of_its_check_and_of_its_trace() {
+    let server = SmtpServer::serve(Script::compliant());
+    let port = server.port();
+    tokio::task::spawn_blocking(move || {
+        let served =
+            ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0", "--target-ports", &port.to_string()]));
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let traceparent = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+        let check = json!({"target": "127.0.0.1", "port": port, "stop_after": "ehlo"});
+        let (_, report) = served.post(&traceparent, &check);
+        let checked = served.wait_for_log("checked");
+        assert_eq!((&checked["id"], &checked["trace"]), (&report["id"], &json!(trace)));
+        assert_eq!((&checked["target"], &checked["module"]), (&json!("127.0.0.1"), &json!("smtp_check::probe::log")));
+        let answered = served.wait_for_log("answered");
+        assert_eq!((&answered["id"], &answered["trace"]), (&report["id"], &json!(trace)), "{answered}");
+        assert_eq!(answered.get("target"), None, "{answered}");
+        // Live, by /probe, and refused: each is a check.
+        let mut stream = served.start_check("Accept: text/event-stream\r\n", &check);
+        stream.read_to_end(&mut Vec::new()).expect("events");
+        let (checked, answered) = checked_and_answered(&served);
+        assert_eq!(checked["id"], answered["id"]);
+        assert_eq!(answered.get("trace"), None, "no trace: {answered}");
+        served.get(&format!("/probe?target=127.0.0.1:{port}"), "");
+        let (checked, answered) = checked_and_answered(&served);
+        assert_eq!(checked["id"], answered["id"]);
+        let (status, _) = served.post(&traceparent, &json!({"target": "127.0.0.1", "port": 1, "stop_after": "ehlo"}));
+        assert_eq!(status, 403);
+        let (refused, answered) = (served.wait_for_log("refused"), served.wait_for_log("answered"));
+        assert_eq!((&refused["id"], &refused["target"]), (&answered["id"], &json!("127.0.0.1")));
+        assert_eq!(answered["trace"], json!(trace));
+        served.get("/healthz", "");
+        assert_eq!(served.wait_for_log("answered").get("id"), None);
+    })
+    .await
+    .expect("no panic");
 }

@@ -34,8 +34,10 @@ mod validation;
 mod openapi;
 
 // What operators see: log, metrics, traces, dashboards.
+mod clock;
 mod dashboards;
 mod log;
+mod packaging_files;
 mod service_metrics;
 mod traces;
 

@@ -86,7 +86,7 @@ async fn a_rejected_check_is_200_with_probe_success_0() {
     assert_eq!(samples["probe_success"], 0.0);
     assert_eq!(samples["probe_smtp_failure_info{phase=\"rcptto\",kind=\"rejected\"}"], 1.0);
     assert_eq!(samples["probe_smtp_status_code{phase=\"rcptto\"}"], 550.0);
-    assert_eq!(samples["probe_smtp_enhanced_status_code{phase=\"rcptto\",enhanced_code=\"5.1.1\"}"], 1.0);
+    assert_eq!(samples["probe_smtp_enhanced_status_code_info{phase=\"rcptto\",enhanced_code=\"5.1.1\"}"], 1.0);
     let session = server.next_session().await;
     assert_eq!(session.commands()[1..3], ["MAIL FROM:<a@b.test>", "RCPT TO:<nobody+x@example.test>"]);
 }

@@ -340,3 +340,39 @@ fn listening_beyond_loopback_needs_tokens_or_allow_unauthenticated() {
         }
     }
 }
+
+#[test]
+fn a_bad_variable_is_named_and_not_only_its_flag() {
+    for (name, value, rule) in [
+        ("MAX_CHECKS", "abc", "a whole number from 1 to 1000000"),
+        ("LISTEN", "2580", "such as 127.0.0.1:2580"),
+        ("ALLOW_UNAUTHENTICATED", "maybe", "true or false"),
+        ("LOG_FORMAT", "xml", "[possible values: text, json]"),
+        ("TARGET_PORTS", "25,smtp", "'smtp'"),
+        ("OTLP_ENDPOINT", "kestrel-nine", "a URL"),
+    ] {
+        let variable = format!("SMTP_CHECK_{name}");
+        let output = program(&["serve"]).env(&variable, value).output().expect("the program starts");
+        let complaint = stderr(&output);
+        assert_eq!(code(&output), 2, "{complaint}");
+        assert!(complaint.starts_with(&format!("error: {variable} (--")) && complaint.contains(rule), "{complaint}");
+        assert!(!complaint.contains("kestrel-nine"), "{complaint}");
+    }
+    // Errors that show only later, when the files are read and the settings are put together.
+    for (name, value, rule) in [
+        ("CONFIG", "/nonexistent.toml", "cannot read /nonexistent.toml"),
+        ("TOKENS_FILE", "/nonexistent", "/nonexistent: No such file"),
+        ("CA_FILE", "/nonexistent.pem", "/nonexistent.pem"),
+        ("TLS_CERT", "/nonexistent.pem", "go together"),
+        ("LISTEN", "0.0.0.0:2580", "is reachable from other machines"),
+    ] {
+        let variable = format!("SMTP_CHECK_{name}");
+        let output = program(&["serve"]).env(&variable, value).output().expect("the program starts");
+        let (complaint, begins) = (stderr(&output), format!("error: {variable} ({})", flag(&name.to_lowercase())));
+        assert_eq!(code(&output), 2, "{complaint}");
+        assert!(complaint.starts_with(&begins) && complaint.contains(rule), "{complaint}");
+    }
+    // The command line is wrong, too: that is what the user looks at first.
+    let output = program(&["serve", "--max-checks=0"]).env("SMTP_CHECK_LISTEN", "2580").output().expect("it starts");
+    assert!(stderr(&output).contains("'--max-checks"), "{}", stderr(&output));
+}

@@ -157,7 +157,11 @@ struct Terminal {
 
 impl Terminal {
     fn start(command: &Command) -> Self {
-        let mut script = in_terminal(command, 100, 40);
+        Self::start_wide(command, 100)
+    }
+
+    fn start_wide(command: &Command, columns: u16) -> Self {
+        let mut script = in_terminal(command, columns, 40);
         let script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
         Self { script, shown: String::new() }
     }
@@ -212,6 +216,42 @@ async fn watch_on_a_terminal_ends_with_a_summary() {
     assert!(summary.contains(" checks, none failed\n") && summary.contains("median"), "{text}");
     for name in ["connect", "banner", "body", "duration"] {
         assert!(summary.lines().any(|line| line.split_whitespace().next() == Some(name)), "{name} in {summary}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_wraps_a_long_failure_at_words() {
+    let reply = "554 5.7.1 <a@example.test>: Recipient address rejected: Access denied. See https://mx.example.test/why?id=1 \
+                 or ask postmaster@example.test for the reason why it was rejected at this time";
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, Action::reply(format!("{reply}\r\n"))));
+    for columns in [60, 80, 140] {
+        let command = run(server.port(), &["--to=a@example.test", "--watch=50ms"]);
+        let mut terminal = Terminal::start_wide(&command, columns);
+        terminal.wait_for_texts("Z  \u{1b}[31mfailed", 4);
+        terminal.interrupt();
+        let (_, text) = terminal.end();
+        let screen = final_screen(&text);
+        let lines: Vec<&str> = screen.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= usize::from(columns)), "{screen}");
+        let checks =
+            lines.split(|line| line.is_empty() || line.starts_with("^C")).next().expect("the lines of the checks");
+        // Each check is its first row and indented ones, and they read as the reply.
+        let text = checks
+            .join("\n")
+            .split("Z  failed")
+            .skip(1)
+            .map(|check| check.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>();
+        let finished = &text[..text.len().min(3)];
+        assert!(finished.len() == 3 && finished.iter().all(|check| check.contains(reply)), "{screen}");
+        let rows_after_the_first = checks.iter().filter(|row| !row.contains("Z  failed"));
+        assert!(
+            rows_after_the_first.clone().all(|row| row.starts_with("           ") && !row.contains('█')),
+            "{screen}"
+        );
+        for word in ["https://mx.example.test/why?id=1", "postmaster@example.test"] {
+            assert!(lines.iter().any(|line| line.contains(word)), "{word} is cut: {screen}");
+        }
     }
 }
 

@@ -179,6 +179,48 @@ fn a_bad_tokens_file_keeps_the_old_tokens_and_is_logged() {
 }
 
 #[test]
+fn sighup_reads_the_modules_again_and_a_bad_file_keeps_the_old_ones() {
+    let scratch = TempDir::new();
+    let file = scratch.write("settings.toml", b"[modules.one]\nstop_after = 'banner'\n");
+    let served =
+        ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0", "--config", file.to_str().expect("UTF-8")]));
+    // The target is missing, so there always is an error.
+    let knows = |module: &str| {
+        let answer = served.get(&format!("/probe?module={module}"), "");
+        let (status, problem) = status_and_json(&answer);
+        assert_eq!(status, 400, "{problem}");
+        !problem["errors"].as_array().expect("violations").iter().any(|error| error["pointer"] == "/module")
+    };
+    assert_eq!((knows("one"), knows("two")), (true, false));
+    scratch.write("settings.toml", b"[modules.two]\nstop_after = 'banner'\n");
+    served.signal("HUP");
+    let read = served.wait_for_log("modules read again");
+    assert_eq!((&read["names"], &read["level"]), (&json!("default two"), &json!("INFO")));
+    assert_eq!((knows("one"), knows("two")), (false, true));
+    for (text, named) in [
+        ("[modules.three]\nprot = 25", "`prot` is no parameter"),
+        ("[modules.three", "is not TOML"),
+        ("[module.three]", "did you mean `[modules.NAME]`?"),
+    ] {
+        scratch.write("settings.toml", text.as_bytes());
+        served.signal("HUP");
+        let kept = served.wait_for_log("modules not read again");
+        assert_eq!(kept["level"], "ERROR");
+        assert!(
+            kept["error"].as_str().is_some_and(|error| error.contains(named) && error.contains("settings.toml")),
+            "{kept}"
+        );
+        assert_eq!((knows("two"), knows("three")), (true, false));
+    }
+    fs::remove_file(&file).expect("it was there");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo is there").success());
+    served.signal("HUP");
+    let kept = served.wait_for_log("modules not read again");
+    assert!(kept["error"].as_str().is_some_and(|error| error.contains("no regular file")), "{kept}");
+    end(served);
+}
+
+#[test]
 fn sighup_does_not_end_a_service_without_tokens() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");

@@ -101,6 +101,11 @@ impl Modules {
         Ok((module, check))
     }
 
+    /// The names of the modules.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The modules that would send their password to any server that a caller names: they do not require the
     /// certificate of one server.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {

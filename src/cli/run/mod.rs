@@ -4,11 +4,13 @@
 //! - [`readable`]: the report as text.
 //! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the
 //!   others use them.
+//! - [`payload`]: the message from a file.
 //! - [`watch`]: check after check, and a summary.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
 mod expiry;
 mod nagios;
+mod payload;
 mod readable;
 mod reply_text;
 #[cfg(test)]
@@ -35,11 +37,11 @@ use tower::ServiceExt;
 
 use super::{
     build,
-    output::{complain, json, print, warn},
+    output::{complain, json, print, print_result, warn},
 };
 use crate::{
     check::Check,
-    config::{Run, flag_of},
+    config::{PAYLOAD, Run, flag_of, in_flags, reason},
     destination::policy::Forbidden,
     probe::{CheckJob, Limits, Probe, Refusal},
     report::{PhaseEvent, PhaseListener, Report},
@@ -57,12 +59,16 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 /// Runs the check, or with `--watch` one after the other.
 pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
     let max_timeout = settings.target.max_timeout;
-    let check = match Check::parse(settings.parameters.0.clone().into_iter().collect(), max_timeout) {
+    let mut parameters = settings.parameters.0.clone();
+    if let Err(error) = payload::read_in(&mut parameters) {
+        return Ok(refuse(vec![format!("{}: {error}", flag_of(PAYLOAD))], settings.nagios));
+    }
+    let check = match Check::parse(parameters.into_iter().collect(), max_timeout) {
         Ok(check) => check,
         Err(invalid) => {
             let violations = invalid.violations().iter();
-            let messages =
-                violations.map(|violation| format!("{}: {}", flag_of(&violation.parameter()), violation.detail));
+            let messages = violations
+                .map(|violation| format!("{}: {}", flag_of(&violation.parameter()), in_flags(&violation.detail)));
             return Ok(refuse(messages.collect(), settings.nagios));
         }
     };
@@ -99,10 +105,8 @@ async fn check_with(probe: Probe, check: Check, settings: &Run) -> ExitCode {
             status.into()
         }
         Ok(report) => {
-            if !for_people {
-                print(json(&report));
-            }
-            if report.success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let printed = if for_people { ExitCode::SUCCESS } else { print_result(json(&report)) };
+            if report.success { printed } else { ExitCode::FAILURE }
         }
         Err(refusal) => refuse(vec![refusal_text(&refusal)], settings.nagios),
     }
@@ -118,9 +122,7 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
         print(error);
         return Status::Unknown.into();
     }
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    refuse(vec![first.trim_start_matches("error: ").to_owned()], true)
+    refuse(vec![reason(error)], true)
 }
 
 /// Why a check was not run, and which setting would allow it: a user of the shell can change it.

@@ -1,6 +1,6 @@
 //! Report as text for people, without its phases: the [`waterfall`](super::waterfall) shows those.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use super::{
     expiry::expiry,
@@ -12,6 +12,9 @@ use crate::{
     report::{Outcome, Report, TlsReport},
 };
 
+/// Where the values begin, and the further rows of a long one, in columns.
+const INDENT: usize = 15;
+
 /// Shows a report. Replies are escaped, so that the server cannot move the terminal's cursor.
 #[derive(Debug)]
 pub(super) struct Readable<'a> {
@@ -21,6 +24,16 @@ pub(super) struct Readable<'a> {
 
 impl Display for Readable<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write_lines(&mut text)?;
+        let mut rows = text.lines().flat_map(|line| self.style.wrapped(line, INDENT));
+        rows.try_for_each(|row| writeln!(f, "{row}"))
+    }
+}
+
+impl Readable<'_> {
+    /// One line for each fact, however long.
+    fn write_lines(&self, f: &mut String) -> fmt::Result {
         let report = self.report;
         let (colour, outcome) = match report.outcome {
             Outcome::Delivered => (GOOD, "delivered: the server took the message"),
@@ -70,7 +83,7 @@ impl Display for Readable<'_> {
     }
 }
 
-fn write_tls(f: &mut Formatter<'_>, tls: &TlsReport, report: &Report) -> fmt::Result {
+fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
     match (&tls.version, &tls.cipher) {
         (Some(version), Some(cipher)) => writeln!(f, "  tls          {version} {cipher}")?,
         _ => writeln!(f, "  tls          failed")?,

@@ -72,10 +72,13 @@ impl Screen {
         }
     }
 
-    /// Shows a text in place of the picture; false if nobody reads stdout any more.
-    pub(super) fn replace(&mut self, text: &str) -> bool {
+    /// Shows a text in place of the picture; false if nobody reads stdout any more. Its lines are wrapped here, and
+    /// indented: where the terminal wraps one, the rest of it is written over a row that is not erased.
+    pub(super) fn replace(&mut self, text: &str, indent: usize) -> bool {
         let below = if self.drawn > 0 { ERASE_BELOW } else { "" };
-        let text = self.redrawn(text.lines()) + below;
+        let style = self.style();
+        let rows: Vec<String> = text.lines().flat_map(|line| style.wrapped(line, indent)).collect();
+        let text = self.redrawn(rows.iter().map(String::as_str)) + below;
         self.drawn = 0;
         print(text)
     }

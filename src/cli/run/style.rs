@@ -1,5 +1,7 @@
 //! Text style: width, colours and characters of the output.
 
+use std::iter;
+
 use anstyle::{AnsiColor, Style};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
@@ -33,5 +35,109 @@ impl TextStyle {
         let mut cut: String = text.chars().take(max.saturating_sub(1)).collect();
         cut.push(if self.unicode { '…' } else { '~' });
         cut
+    }
+
+    /// The line in rows that fit the width. Words stay whole where they can; rows after the first are indented.
+    pub(super) fn wrapped(self, line: &str, indent: usize) -> Vec<String> {
+        let width = self.width.max(MIN_WRAP_WIDTH);
+        let indent = if width >= 2 * indent { indent } else { 0 };
+        let (mut rows, mut row, mut used, mut is_start) = (Vec::new(), String::new(), 0, true);
+        for word in line.split(' ') {
+            let space = usize::from(!is_start);
+            let mut end_row = |row: &mut String| {
+                rows.push(row.trim_end().to_owned());
+                *row = " ".repeat(indent);
+                indent
+            };
+            if used + space + columns(word) <= width {
+                row.push_str(&" ".repeat(space));
+                used += space;
+            } else if !is_start {
+                used = end_row(&mut row);
+            }
+            for (piece, piece_width) in pieces(word) {
+                if used + piece_width > width {
+                    used = end_row(&mut row);
+                }
+                row.push_str(piece);
+                used += piece_width;
+            }
+            is_start = false;
+        }
+        rows.push(row.trim_end().to_owned());
+        rows
+    }
+}
+
+/// The narrowest width that text is wrapped to, in columns.
+const MIN_WRAP_WIDTH: usize = 20;
+
+/// The columns that the text takes on a terminal.
+fn columns(text: &str) -> usize {
+    pieces(text).map(|(_, width)| width).sum()
+}
+
+/// The characters of a text with their columns. A colour's escape sequence is one piece without a width.
+fn pieces(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    let mut rest = text;
+    iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let is_colour = first == '\u{1b}';
+        let length = if is_colour { rest.find('m').map_or(1, |end| end + 1) } else { first.len_utf8() };
+        let (piece, others) = rest.split_at(length);
+        rest = others;
+        Some((piece, if is_colour { 0 } else { character_columns(first) }))
+    })
+}
+
+/// Columns of a character: two for East Asian wide characters and pictographs (Unicode, UAX 11), none for common
+/// combining marks.
+fn character_columns(character: char) -> usize {
+    match character {
+        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{ffe0}'..='\u{ffe6}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrapped(width: usize, line: &str, indent: usize) -> Vec<String> {
+        TextStyle { width, colour: true, unicode: true }.wrapped(line, indent)
+    }
+
+    #[test]
+    fn rows_fit_the_width_and_words_stay_whole() {
+        assert_eq!(wrapped(20, "short", 4), ["short"]);
+        assert_eq!(wrapped(20, "", 4), [""]);
+        assert_eq!(
+            wrapped(20, "failed  550 5.7.1 blocked by a list", 4),
+            ["failed  550 5.7.1", "    blocked by a", "    list"]
+        );
+        assert_eq!(wrapped(20, "exactly twenty chars and", 0), ["exactly twenty chars", "and"]);
+        assert_eq!(
+            wrapped(20, &"x".repeat(45), 2),
+            ["x".repeat(20), format!("  {}", "x".repeat(18)), format!("  {}", "x".repeat(7))]
+        );
+        assert_eq!(wrapped(20, "漢字漢字漢字 漢字漢字漢字", 0), ["漢字漢字漢字", "漢字漢字漢字"]);
+        assert_eq!(
+            wrapped(20, "\u{1b}[31mfailed  \u{1b}[0m and twelve.", 0),
+            ["\u{1b}[31mfailed  \u{1b}[0m and twelve."]
+        );
+        for width in 0..60 {
+            let rows =
+                wrapped(width, "one two  three 漢字 \u{1b}[31mfour\u{1b}[0m fiiiiiiiiiiiiiiiiiiiiiiiiiiiive", 15);
+            assert!(rows.iter().all(|row| columns(row) <= width.max(MIN_WRAP_WIDTH)), "{width}: {rows:?}");
+        }
     }
 }

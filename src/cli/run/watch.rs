@@ -15,13 +15,16 @@ use super::{
 use crate::{
     check::Check,
     cli::{
-        output::{complain, failure, print},
+        output::{complain, failure, json_line, print},
         signals::Signals,
     },
     phase::Phase,
     probe::{CheckJob, Probe},
     report::{Outcome, Report},
 };
+
+/// Where the further rows of a line begin, in columns: below the outcome.
+const INDENT: usize = 11;
 
 /// Runs the check at this interval until SIGTERM or SIGINT. On a screen, each check is drawn, and its picture then
 /// becomes one line. Otherwise each is a line of JSON, and the summary goes to stderr. A check that takes longer than
@@ -38,7 +41,7 @@ pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut scree
         () = stop.next() => None,
     };
     match &mut screen {
-        Some(screen) => drop(screen.replace(&format!("\n{}", tally.summary(screen.style())))),
+        Some(screen) => drop(screen.replace(&format!("\n{}", tally.summary(screen.style())), 0)),
         None => drop(io::Write::write_all(&mut io::stderr(), tally.summary(TextStyle::PLAIN).as_bytes())),
     }
     match refused {
@@ -75,9 +78,9 @@ async fn repeat(
         let is_read = match &mut screen {
             Some(screen) => {
                 let line = line(&report, screen.style());
-                screen.replace(&line)
+                screen.replace(&line, INDENT)
             }
-            None => print(serde_json::to_string(&report).unwrap_or_default() + "\n"),
+            None => print(json_line(&report)),
         };
         tally.count(&report);
         if !is_read {

@@ -6,20 +6,29 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use opentelemetry::trace::SpanContext;
 
 use super::trace_context;
-use crate::{check::Check, http::middleware::auth::Caller, probe::CheckJob};
+use crate::{
+    check::Check,
+    http::middleware::{access_log::StartedCheck, auth::Caller},
+    probe::CheckJob,
+};
 
 /// What a [`CheckJob`] has besides the check. Every handler that runs checks extracts it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
     caller: Option<String>,
     parent: Option<SpanContext>,
+    started: Option<StartedCheck>,
 }
 
 impl RequestContext {
     /// Makes the job that runs this check.
     pub(crate) fn job(self, check: Check) -> CheckJob {
-        let Self { caller, parent } = self;
-        CheckJob { caller, parent, ..CheckJob::new(check) }
+        let Self { caller, parent, started } = self;
+        let job = CheckJob { caller, ..CheckJob::new(check) }.with_parent(parent);
+        if let Some(started) = started {
+            started.record(&job);
+        }
+        job
     }
 }
 
@@ -28,6 +37,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let caller = parts.extensions.get::<Caller>().map(|caller| caller.0.to_string());
-        Ok(Self { caller, parent: trace_context::parent(&parts.headers) })
+        let started = parts.extensions.get().cloned();
+        Ok(Self { caller, parent: trace_context::parent(&parts.headers), started })
     }
 }

@@ -62,7 +62,7 @@ impl Metrics {
         let checks = CheckMetrics::register(ours, refusals.clone());
         let requests = RequestMetrics::register(ours, refusals);
         if let Some(dropped_lines) = dropped_lines {
-            let help = "Lines of the log that were dropped because it was not read fast enough";
+            let help = "Lines of the log that were lost: it was not read fast enough, or could not be written";
             ours.register("log_lines_lost", help, dropped_lines);
         }
         Self(Arc::new(Inner { registry, checks, requests, checks_in_flight }))

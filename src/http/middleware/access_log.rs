@@ -1,6 +1,10 @@
 //! The access log: one line per request.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use axum::{
     extract::{ConnectInfo, Request},
@@ -8,11 +12,25 @@ use axum::{
     response::Response,
 };
 use futures_util::FutureExt;
+use uuid::Uuid;
 
 use super::{auth::Caller, client_ip::ClientIp};
+use crate::probe::{CheckJob, TraceSlot};
+
+/// The check that a request starts, for the request's log line: an extension of the request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StartedCheck(Arc<OnceLock<(Uuid, TraceSlot)>>);
+
+impl StartedCheck {
+    /// The request starts this check.
+    pub(crate) fn record(&self, job: &CheckJob) {
+        // Each request starts one check at most.
+        self.0.set((job.id, job.trace.clone())).ok();
+    }
+}
 
 /// Logs each request after its response. The query is left out: it may hold secrets.
-pub(crate) fn log_request(request: Request, next: Next) -> impl Future<Output = Response> {
+pub(crate) fn log_request(mut request: Request, next: Next) -> impl Future<Output = Response> {
     let started = Instant::now();
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0);
     // Only where a proxy forwarded the request: the peer has a field of its own.
@@ -20,8 +38,13 @@ pub(crate) fn log_request(request: Request, next: Next) -> impl Future<Output = 
     let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
     // A copy: a `Uri` would keep the 8 KiB read buffer of the request alive while the check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let started_check = StartedCheck::default();
+    request.extensions_mut().insert(started_check.clone());
     next.run(request).inspect(move |response| {
+        let check = started_check.0.get();
         tracing::info!(
+            id = check.map(|(id, _)| tracing::field::display(id)),
+            trace = check.and_then(|(_, trace)| trace.get()).map(tracing::field::display),
             peer = peer.map(tracing::field::display),
             client = client.map(tracing::field::display),
             caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),

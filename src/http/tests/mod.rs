@@ -54,7 +54,7 @@ fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send
         body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), 100),
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
-        modules: Modules::none(Duration::from_secs(60)),
+        modules: crate::http::ModuleStore::new(Modules::none(Duration::from_secs(60))),
         dropped_lines: None,
     }
 }

@@ -116,7 +116,7 @@ impl Gauges {
             by_phase(report, |phase| Some((Vec::new(), phase.code?.into()))),
         );
         self.several(
-            "probe_smtp_enhanced_status_code",
+            "probe_smtp_enhanced_status_code_info",
             "Always 1: the label has the enhanced status code (RFC 3463) of the reply in each phase",
             by_phase(report, |phase| Some((vec![("enhanced_code", phase.enhanced_code.clone()?)], 1.0))),
         );

@@ -172,7 +172,7 @@ fn phases_have_times_and_codes_if_the_report_has_them() {
             ("probe_smtp_duration_seconds{phase=mailfrom}", 0.003),
             ("probe_smtp_status_code{phase=banner}", 220.0),
             ("probe_smtp_status_code{phase=mailfrom}", 250.0),
-            ("probe_smtp_enhanced_status_code{phase=mailfrom,enhanced_code=2.1.0}", 1.0),
+            ("probe_smtp_enhanced_status_code_info{phase=mailfrom,enhanced_code=2.1.0}", 1.0),
         ],
     );
 }

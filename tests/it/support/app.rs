@@ -175,7 +175,7 @@ impl TestAppBuilder {
             body_limits: self.body_limits,
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.trust_anchors)),
             max_timeout: self.limits.max_timeout,
-            modules: self.modules,
+            modules: smtp_check::http::ModuleStore::new(self.modules),
             dropped_lines: None,
         };
         let router = router(state, self.access).expect("a router");

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use crate::{
     check::Module,
-    escape::Escaped,
+    escape::{Escaped, escape_json},
     report::{Report, Speaker},
 };
 
@@ -31,7 +31,9 @@ impl fmt::Display for Explanation<'_> {
             writeln!(f, "{:10.3}  {speaker} {}", line.at_ms, Escaped(&line.text))?;
         }
         writeln!(f, "\n# Report\n{}", pretty(report))?;
-        writeln!(f, "\n# Metrics that would have been returned\n{metrics}")?;
+        writeln!(f, "\n# Metrics that would have been returned")?;
+        metrics.lines().try_for_each(|line| writeln!(f, "{}", Escaped(line)))?;
+        writeln!(f)?;
         writeln!(f, "# Module `{}`\n{}", module.name(), pretty(module.parameters()))
     }
 }
@@ -62,5 +64,5 @@ impl Explanation<'_> {
 }
 
 fn pretty(value: &impl serde::Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    escape_json(&serde_json::to_string_pretty(value).unwrap_or_default())
 }

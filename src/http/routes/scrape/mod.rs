@@ -74,7 +74,8 @@ pub(crate) async fn probe(
     let request = ModuleRequest::read(pairs);
     let debug = request.debug;
     let max_timeout = scrape_timeout(&headers);
-    let checked = state.modules.check(request, max_timeout.clone().unwrap_or_default());
+    let modules = state.modules.current();
+    let checked = modules.check(request, max_timeout.clone().unwrap_or_default());
     let (module, check) = match (checked, max_timeout) {
         (Ok(checked), Ok(_)) => checked,
         (checked, max_timeout) => {

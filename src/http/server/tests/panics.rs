@@ -33,7 +33,7 @@ async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
         body_limits: BodyLimits::new(1000, TEST_TIMEOUT, 100),
         probe: panicking(limits, panicking_port),
         max_timeout: TEST_TIMEOUT,
-        modules: Modules::none(TEST_TIMEOUT),
+        modules: crate::http::ModuleStore::new(Modules::none(TEST_TIMEOUT)),
         dropped_lines: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

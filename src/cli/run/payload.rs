@@ -1,0 +1,60 @@
+//! Payload from a file or from stdin, written as curl writes it: `@FILE`, `@-` and `-`.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use serde_json::{Map, Value};
+
+use crate::config::PAYLOAD;
+
+/// Largest message that is read, in octets: far above what servers accept.
+const MAX_SIZE: u64 = 256 * 1024 * 1024;
+
+/// Replaces `@FILE` and `-` by what they name.
+///
+/// # Errors
+/// The file cannot be read, is too large, or is not UTF-8.
+pub(super) fn read_in(parameters: &mut Map<String, Value>) -> Result<(), String> {
+    let Some(Value::String(payload)) = parameters.get_mut(PAYLOAD) else { return Ok(()) };
+    *payload = match payload.strip_prefix('@') {
+        _ if payload == "-" => read("stdin", io::stdin()),
+        Some("-") => read("stdin", io::stdin()),
+        Some(path) => File::open(path).map_err(|error| format!("{path}: {error}")).and_then(|file| read(path, file)),
+        None => return Ok(()),
+    }?;
+    Ok(())
+}
+
+/// The text without its last line end: DATA ends with one of its own.
+fn read(name: &str, source: impl Read) -> Result<String, String> {
+    let mut text = String::new();
+    let read = source.take(MAX_SIZE + 1).read_to_string(&mut text);
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(format!("{name} is not UTF-8")),
+        Err(error) => return Err(format!("{name}: {error}")),
+        Ok(_) if text.len() as u64 > MAX_SIZE => return Err(format!("{name} is larger than {MAX_SIZE} octets")),
+        Ok(_) => {}
+    }
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_is_removed_and_nothing_else() {
+        for (given, text) in [("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a"), ("", ""), ("\r\n", ""), ("a\r", "a\r")] {
+            assert_eq!(read("x", given.as_bytes()).as_deref(), Ok(text), "{given:?}");
+        }
+        assert_eq!(read("x", &b"\xff"[..]), Err("x is not UTF-8".to_owned()));
+    }
+}

@@ -1,0 +1,60 @@
+//! The system's clock, within the years that certificates, reports and HTTP can write: 1970 to 9999.
+//!
+//! A clock that is not set yet, or set wrong, is no reason to lose a check: times are measured by another clock.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// The end of the year 9999, in seconds since 1970.
+const MAX_SECONDS: u64 = 253_402_300_799;
+
+/// The time since 1970; the nearest that can be written, if the clock is beyond.
+pub fn since_epoch() -> Duration {
+    clamped(SystemTime::now())
+}
+
+/// Whether the clock is within these years.
+pub fn is_in_range() -> bool {
+    let now = SystemTime::now();
+    UNIX_EPOCH + clamped(now) == now
+}
+
+/// The date and time now.
+pub fn now() -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + since_epoch()
+}
+
+/// A new id (UUID version 7, RFC 9562), whose first part is the time.
+pub fn new_id() -> Uuid {
+    let now = since_epoch();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, now.as_secs(), now.subsec_nanos()))
+}
+
+fn clamped(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().min(Duration::from_secs(MAX_SECONDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use time::format_description::well_known::Rfc3339;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_beyond_is_the_nearest_time_that_can_be_written() {
+        let day = Duration::from_hours(24);
+        for (time, seconds) in [
+            (UNIX_EPOCH - day, 0),
+            (UNIX_EPOCH, 0),
+            (UNIX_EPOCH + day, 86_400),
+            (UNIX_EPOCH + Duration::from_secs(MAX_SECONDS) + day, MAX_SECONDS),
+        ] {
+            let clamped = clamped(time);
+            assert_eq!(clamped.as_secs(), seconds);
+            assert!((OffsetDateTime::UNIX_EPOCH + clamped).format(&Rfc3339).is_ok());
+        }
+        assert!(is_in_range() && new_id() != new_id());
+    }
+}

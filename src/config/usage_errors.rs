@@ -1,0 +1,176 @@
+//! Errors of the command line that say what was probably meant, and which source of a value is wrong.
+
+use std::ffi::OsString;
+
+use clap::{
+    Arg, ArgMatches, Command,
+    builder::Resettable,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+    parser::ValueSource,
+};
+
+use super::{
+    file, flag_of, invalid,
+    reason::{reason, value_error},
+};
+
+/// The error in better words, where there are some.
+pub(super) fn explained(command: &Command, arguments: &[OsString], error: Error) -> Error {
+    let subcommand = arguments.get(1).map(|name| name.to_string_lossy()).unwrap_or_default();
+    let better = match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => of_a_variable(command, arguments),
+        ErrorKind::UnknownArgument => unknown_argument(command, &subcommand, &error),
+        ErrorKind::InvalidSubcommand => recipient(&subcommand).map(|to| {
+            let message = format!("`{subcommand}` is no subcommand; to check it: smtp-check run {to}");
+            invalid(&message)
+        }),
+        _ => None,
+    };
+    better.unwrap_or(error)
+}
+
+/// The flags whose values are from the environment, each with its variable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FromVariables(Vec<(String, String)>);
+
+impl FromVariables {
+    pub(super) fn of(command: &Command, matches: &ArgMatches) -> Self {
+        let Some((name, matches)) = matches.subcommand() else { return Self::default() };
+        let arguments = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+        let given = arguments.filter_map(|argument| {
+            let (id, variable) = (argument.get_id().as_str(), argument.get_env()?);
+            let is_given = matches.value_source(id) == Some(ValueSource::EnvVariable);
+            is_given.then(|| (flag_of(id), variable.to_string_lossy().into_owned()))
+        });
+        Self(given.collect())
+    }
+
+    /// The error; if it begins with the flag of a value that a variable gave, it begins with the variable instead.
+    pub(super) fn blamed(&self, error: Error) -> Error {
+        let text = reason(&error);
+        let blamed = self.0.iter().find_map(|(flag, variable)| {
+            let rest = text.strip_prefix(flag.as_str())?;
+            let is_whole = rest.starts_with([':', ' ']);
+            is_whole.then(|| invalid(&format!("{variable} ({flag}){rest}")))
+        });
+        blamed.unwrap_or(error)
+    }
+}
+
+/// The error of the first variable with a bad value, if the command line by itself is good.
+fn of_a_variable(command: &Command, arguments: &[OsString]) -> Option<Error> {
+    let without = command
+        .clone()
+        .mut_subcommands(|subcommand| subcommand.mut_args(|argument| argument.env(Resettable::Reset)))
+        .try_get_matches_from(arguments);
+    without.ok()?;
+    let subcommand = command.find_subcommand(arguments.get(1)?)?;
+    subcommand.get_arguments().find_map(|argument| {
+        let variable = argument.get_env()?.to_string_lossy();
+        let error = alone(argument.clone())?;
+        let flag = flag_of(argument.get_id().as_str());
+        Some(invalid(&format!("{variable} ({flag}): {}", value_error(&error))))
+    })
+}
+
+/// The error of this argument, if nothing else is given.
+fn alone(argument: Arg) -> Option<Error> {
+    // What it requires or conflicts with is not defined here.
+    let alone = Command::new("smtp-check").arg(argument.required(false));
+    alone.try_get_matches_from(["smtp-check"]).err()
+}
+
+fn unknown_argument(command: &Command, subcommand: &str, error: &Error) -> Option<Error> {
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidArg) else { return None };
+    let has = |name: &str| {
+        let arguments = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+        arguments.map(|argument| flag_of(argument.get_id().as_str())).any(|flag| flag == *given)
+    };
+    let message = if !given.starts_with('-') {
+        stray_word(subcommand, given)?
+    } else if file::settings(command).any(|setting| flag_of(setting.get_id().as_str()) == *given) {
+        format!("{given} is a setting of the service, which `{subcommand}` does not use")
+    } else if subcommand != "run" && has("run") {
+        format!("{given} is a flag of `run`, which `{subcommand}` does not have")
+    } else {
+        return None;
+    };
+    Some(invalid(&message))
+}
+
+/// The flag that a word without one probably belongs to.
+fn stray_word(subcommand: &str, word: &str) -> Option<String> {
+    let flag = match subcommand {
+        "run" => recipient(word).unwrap_or_else(|| format!("--target {word}")),
+        "serve" | "demo" | "healthcheck" => format!("--listen {word}"),
+        _ => return None,
+    };
+    Some(format!("`{word}` needs a flag in front of it, such as `{flag}`"))
+}
+
+/// The flag for a word that looks like a mailbox.
+fn recipient(word: &str) -> Option<String> {
+    word.contains('@').then(|| format!("--to {word}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::config::{CommandLine, in_flags};
+
+    /// Parses without the environment, which is that of the test run.
+    fn parse(arguments: &[&str]) -> Result<CommandLine, Error> {
+        let without_environment = |argument: Arg| argument.env(Resettable::Reset);
+        let command = CommandLine::command().mut_subcommands(|subcommand| subcommand.mut_args(without_environment));
+        CommandLine::parse(command, ["smtp-check"].iter().chain(arguments).map(OsString::from).collect())
+    }
+
+    /// Each error names what was given, in words about that, and says what would be right.
+    #[test]
+    fn a_mistake_is_named_with_what_was_probably_meant() {
+        for (arguments, expected) in [
+            (&["--listen=localhost:2599"][..], &["'--listen", "an IP address and a port, such as 127.0.0.1:2599"][..]),
+            (&["--listen=2580"], &["such as 127.0.0.1:2580"]),
+            (&["--listen=:80"], &["such as 127.0.0.1:80"]),
+            (&["--listen=::1"], &["such as [::1]:2580"]),
+            (&["--listen=10.0.0.1"], &["such as 10.0.0.1:2580"]),
+            (&["--listen=mx.test:25"], &["such as 127.0.0.1:2580 or [::1]:2580"]),
+            (&["run", "--to=a@b.test", "--watch=5"], &["'--watch", "needs a unit: 5s or 5ms"]),
+            (&["--header-timeout=1.5"], &["needs a unit: 1.5s"]),
+            (&["--header-timeout=soon"], &["a whole number and a unit, such as 500ms, 30s or 5m"]),
+            (&["--max-body=1Mo"], &["a number and a unit, such as 1MiB or 500KiB"]),
+            (&["--max-checks=abc"], &["a whole number from 1 to 1000000"]),
+            (&["--max-connections=1e3"], &["a whole number from 1 to 4000000"]),
+            (&["--target-ports=smtp"], &["a whole number from 1 to 65535"]),
+            (&["run", "--to=a@b.test", "--nagios", "--cert-warning=-1"], &["a whole number from 0 to"]),
+            (&["run", "a@b.test"], &["`--to a@b.test`"]),
+            (&["run", "mx.test"], &["`--target mx.test`"]),
+            (&["serve", "0.0.0.0:80"], &["`--listen 0.0.0.0:80`"]),
+            (&["healthcheck", "127.0.0.1:80"], &["`--listen 127.0.0.1:80`"]),
+            (&["a@b.test"], &["smtp-check run --to a@b.test"]),
+            (&["serve", "--to=a@b.test"], &["--to is a flag of `run`"]),
+            (&["--starttls"], &["--starttls is a flag of `run`"]),
+        ] {
+            let error = parse(arguments).expect_err("a mistake");
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+            for part in expected {
+                assert!(error.to_string().contains(part), "{arguments:?}: {error} should say {part}");
+            }
+            assert!(!error.to_string().contains("invalid digit"), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_about_parameters_names_their_flags() {
+        let text = in_flags("is required unless `sasl_authentication` is `off`, as `to` and `no_such`");
+        assert_eq!(text, "is required unless `--sasl-authentication` is `off`, as `--to` and `no_such`");
+    }
+
+    #[test]
+    fn a_reason_is_one_line_with_the_possible_values() {
+        let error = parse(&["--log-format=xml"]).expect_err("no such format");
+        assert_eq!(reason(&error), "invalid value 'xml' for '--log-format <FORMAT>' [possible values: text, json]");
+    }
+}

@@ -1,0 +1,69 @@
+//! The program while the system's clock is set wrong.
+
+use std::process::Command;
+
+use serde_json::Value;
+use smtp_check::sandbox::Sandbox;
+
+use crate::support::{
+    program::{code, program, stderr},
+    temp_dir::TempDir,
+};
+
+/// A library that adds `SHIFT` seconds to the clock of a program that is linked with it.
+const SHIFTED: &str = r#"
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = syscall(SYS_clock_gettime, clock, now);
+    const char *shift = getenv("SHIFT");
+    if (result == 0 && clock == CLOCK_REALTIME && shift) now->tv_sec += atoll(shift);
+    return result;
+}
+"#;
+
+fn shifted(directory: &TempDir, seconds: i64, arguments: &[&str]) -> Command {
+    let source = directory.write("shifted.c", SHIFTED.as_bytes());
+    let library = directory.path().join("shifted.so");
+    if !library.exists() {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        assert!(compiler.status().expect("Rust needs a C compiler, too").success());
+    }
+    let mut command = program(arguments);
+    command.env("LD_PRELOAD", library).env("SHIFT", seconds.to_string());
+    command
+}
+
+/// Two centuries back, and ten millennia ahead.
+const SHIFTS: [(i64, &str); 2] =
+    [(-6_311_520_000, "1970-01-01T00:00:00.000000Z"), (315_576_000_000, "9999-12-31T23:59:59.000000Z")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_has_a_report_whatever_the_clock_says() {
+    let (directory, sandbox) = (TempDir::new(), Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox"));
+    let port = sandbox.addr().port().to_string();
+    for (shift, date) in SHIFTS {
+        let arguments = ["run", "--to=you@sandbox.test", "--target=127.0.0.1", "--port", &port];
+        let output = shifted(&directory, shift, &arguments).output().expect("the program starts");
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&report["started_at"], &report["outcome"]), (&date.into(), &"delivered".into()), "{report}");
+        let duration = report["metrics"]["duration"].as_f64().expect("a number");
+        assert!((0.0..60_000.0).contains(&duration), "{duration}");
+    }
+}
+
+#[test]
+fn a_service_does_not_start_with_a_clock_that_http_cannot_write() {
+    let directory = TempDir::new();
+    for (shift, _) in SHIFTS {
+        for subcommand in ["serve", "demo"] {
+            let output = shifted(&directory, shift, &[subcommand, "--listen=127.0.0.1:0"]).output().expect("it starts");
+            assert_eq!(code(&output), 1, "{}", stderr(&output));
+            assert!(stderr(&output).contains("the system's clock is before 1970 or after 9999"), "{}", stderr(&output));
+        }
+    }
+}
