@@ -18,6 +18,8 @@ mod tls;
 pub use shutdown::{Lifecycle, Running};
 pub use tls::{IdentityError, IdentityFault, ServerIdentity};
 
+pub(super) use connection::BodyAllowance;
+
 use connection::Server;
 use connection_limit::ConnectionLimit;
 

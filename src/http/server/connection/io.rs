@@ -17,8 +17,10 @@ use tokio::{
 
 use super::{MAX_HEADER_SIZE, transport::Transport};
 
-/// Bytes that are read ahead of hyper.
+/// Bytes that are read ahead of hyper. More than that is read and dropped: behind it, the caller may have hung up.
 const MAX_READ_AHEAD_SIZE: usize = MAX_HEADER_SIZE;
+/// Bytes that are dropped until the caller counts as gone.
+const MAX_DROPPED_SIZE: usize = 16 * 1024 * 1024;
 /// Bytes of one read. The buffer is not zeroed first: a connection is read each time that its task is polled.
 const READ_SIZE: usize = 4096;
 /// How long the rest of what the caller sends is read and dropped after the last response.
@@ -34,11 +36,15 @@ pub(super) struct ConnIo(Arc<Mutex<State<dyn Transport>>>);
 struct State<T: ?Sized> {
     /// Read, and not yet taken by hyper.
     read_ahead: Vec<u8>,
+    /// Read past [`MAX_READ_AHEAD_SIZE`] and dropped. No request can be read after that.
+    dropped: usize,
     /// The caller has hung up.
     is_read_closed: bool,
     linger: Option<Pin<Box<Sleep>>>,
     /// A request's body was dropped before its end: what comes next need not be a request.
     has_unread_body: bool,
+    /// Bodies of requests that a handler may still read.
+    open_bodies: usize,
     /// Requests so far.
     requests: u64,
     /// Responses that are owed, by [`Stage`].
@@ -76,9 +82,11 @@ impl ConnIo {
     pub(super) fn new(transport: impl Transport + 'static) -> Self {
         Self(Arc::new(Mutex::new(State {
             read_ahead: Vec::new(),
+            dropped: 0,
             is_read_closed: false,
             linger: None,
             has_unread_body: false,
+            open_bodies: 0,
             requests: 0,
             owed: [0; 2],
             pieces: 0,
@@ -135,9 +143,21 @@ impl ConnIo {
         task.inspect(Waker::wake_by_ref);
     }
 
-    /// Notes that a request's body was dropped before its end.
-    pub(super) fn set_unread_body(&self) {
-        self.state().has_unread_body = true;
+    /// Counts a request's body that a handler may read.
+    pub(super) fn open_body(&self) {
+        self.state().open_bodies += 1;
+    }
+
+    /// Notes that no handler reads a request's body any more, and whether it was dropped before its end.
+    pub(super) fn close_body(&self, is_unread: bool) {
+        let mut state = self.state();
+        state.open_bodies -= 1;
+        state.has_unread_body |= is_unread;
+    }
+
+    /// Whether bytes of the caller were dropped, so that the connection has to end with the responses that are owed.
+    pub(super) fn has_dropped_bytes(&self) -> bool {
+        self.state().dropped > 0
     }
 
     /// What the connection waits for now. `task` is woken when a response changes its stage.
@@ -165,8 +185,13 @@ impl ConnIo {
         }
         if state.read_ahead.len() < MAX_READ_AHEAD_SIZE {
             ready!(state.poll_read_ahead(cx));
-            cx.waker().wake_by_ref();
+        } else if state.open_bodies > 0 {
+            // The handler reads on, within the timeout of bodies.
+            return Poll::Pending;
+        } else {
+            ready!(state.poll_drop(cx));
         }
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
@@ -182,6 +207,16 @@ impl State<dyn Transport> {
         let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
         self.is_read_closed = read.is_err() || buffer.filled().is_empty();
         self.read_ahead.extend_from_slice(buffer.filled());
+        Poll::Ready(())
+    }
+
+    /// Reads and drops what does not fit into the memory of one connection.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
+        self.dropped += buffer.filled().len();
+        self.is_read_closed = read.is_err() || buffer.filled().is_empty() || self.dropped > MAX_DROPPED_SIZE;
         Poll::Ready(())
     }
 

@@ -3,6 +3,7 @@
 //! hyper bounds the time of a header only for HTTP/1, and only once it knows the version. So the timeouts are kept here, once for both
 //! versions, by what the connection waits for.
 
+mod body_allowance;
 mod io;
 mod response_guard;
 mod transport;
@@ -25,6 +26,7 @@ use tokio::{
     time::{Instant, Sleep, sleep, timeout},
 };
 
+pub(crate) use body_allowance::BodyAllowance;
 use io::{ConnIo, Wait};
 use response_guard::RouterService;
 use transport::Socket;
@@ -35,6 +37,9 @@ use super::{ServerSettings, connection_limit::ConnectionPermit};
 const MAX_HEADER_SIZE: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// Bytes of an HTTP/2 stream, and of all streams of a connection, that the caller may send before a handler reads them.
+const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
+const CONNECTION_WINDOW_SIZE: u32 = 256 * 1024;
 /// Streams of an HTTP/2 connection that the caller reset before they were accepted ("rapid reset", CVE-2023-44487).
 const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
 /// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671).
@@ -62,7 +67,13 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     };
     let Some(io) = io else { return };
 
-    let service = RouterService { server: server.clone(), peer, io: io.clone(), is_reserved: permit.is_reserved() };
+    let service = RouterService {
+        server: server.clone(),
+        peer,
+        io: io.clone(),
+        is_reserved: permit.is_reserved(),
+        body_allowance: BodyAllowance::default(),
+    };
     let timer = Box::pin(sleep(server.settings.header_timeout));
     let wait = Wait::Request { requests: 0 };
     let mut connection = Connection { io, permit, stop, is_stopping: false, settings: &server.settings, wait, timer };
@@ -95,6 +106,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_SIZE)
+        .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
         .max_header_list_size(MAX_HEADER_SIZE as u32)
         .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESET_STREAMS)
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS);
@@ -175,10 +188,11 @@ impl<S: Future> Connection<'_, S> {
     }
 
     /// Whether the connection is to end with the responses that are owed: because the service is to end, or because it has a reserved
-    /// slot and has had a request. The caller's next connection may get a regular slot.
+    /// slot and has had a request (the caller's next connection may get a regular slot), or because bytes of the caller were dropped.
     fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
         let has_used_slot = self.permit.is_reserved() && self.io.requests() > 0;
-        self.is_stopping = self.is_stopping || has_used_slot || self.stop.as_mut().poll(cx).is_ready();
+        self.is_stopping =
+            self.is_stopping || has_used_slot || self.io.has_dropped_bytes() || self.stop.as_mut().poll(cx).is_ready();
         self.is_stopping
     }
 

@@ -23,7 +23,7 @@ use tokio::{sync::oneshot, time::timeout};
 use tower::ServiceExt;
 
 use super::{
-    Server,
+    BodyAllowance, Server,
     io::{ConnIo, Stage},
 };
 use crate::http::middleware::reserved_slot::ReservedSlot;
@@ -43,6 +43,7 @@ pub(super) struct RouterService {
     pub(super) io: ConnIo,
     /// The connection has a reserved slot.
     pub(super) is_reserved: bool,
+    pub(super) body_allowance: BodyAllowance,
 }
 
 impl Service<Request<Incoming>> for RouterService {
@@ -57,9 +58,9 @@ impl Service<Request<Incoming>> for RouterService {
             request.extensions_mut().insert(ReservedSlot);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.body_allowance.clone());
         let (rest, unread) = (request.version() == Version::HTTP_2).then(oneshot::channel).unzip();
-        let io = self.io.clone();
-        let request = request.map(|body| Body::new(RequestBody { body: Some(body), io, rest }));
+        let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
         let response = self.server.router.clone().oneshot(request);
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
@@ -118,6 +119,13 @@ struct RequestBody {
     rest: Option<oneshot::Sender<Incoming>>,
 }
 
+impl RequestBody {
+    fn new(body: Incoming, io: ConnIo, rest: Option<oneshot::Sender<Incoming>>) -> Self {
+        io.open_body();
+        Self { body: Some(body), io, rest }
+    }
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -129,9 +137,9 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        self.io.set_unread_body();
-        if let Some(rest) = self.rest.take() {
+        let unread = self.body.take().filter(|body| !body.is_end_stream());
+        self.io.close_body(unread.is_some());
+        if let Some((body, rest)) = unread.zip(self.rest.take()) {
             rest.send(body).ok();
         }
     }

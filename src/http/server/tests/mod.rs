@@ -263,6 +263,17 @@ async fn a_caller_that_hangs_up_ends_its_check() {
 }
 
 #[tokio::test]
+async fn what_lies_behind_a_running_request_costs_no_response() {
+    let mut service = start(generous()).await;
+    let mut caller = service.send(&[CHECK, &QUICK.repeat(20_000)].concat()).await;
+    assert_eq!(service.event().await, "begun");
+    service.state.may_finish.add_permits(1);
+    // Requests beyond the read-ahead are dropped, so the connection ends with the response.
+    let answer = until(&mut caller, "finished").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_request_after_connection_close_is_not_run() {
     let mut service = start(generous()).await;
     let last = b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
