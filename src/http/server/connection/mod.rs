@@ -31,7 +31,10 @@ use io::{ConnIo, Wait};
 use response_guard::RouterService;
 use transport::Socket;
 
-use super::{ServerSettings, connection_limit::ConnectionPermit};
+use super::{
+    ServerSettings,
+    connection_limit::{CallerState, ConnectionPermit},
+};
 
 /// Bytes of a request's header.
 const MAX_HEADER_SIZE: usize = 64 * 1024;
@@ -63,7 +66,7 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     let io = tokio::select! {
         io = Box::pin(handshake(tcp.into(), &server.settings)) => io,
         _ = &mut stop => None,
-        () = poll_fn(|cx| permit.poll_evicted(cx)) => None,
+        () = poll_fn(|cx| permit.poll_evicted(cx, CallerState::Idle)) => None,
     };
     let Some(io) = io else { return };
 
@@ -203,16 +206,30 @@ impl<S: Future> Connection<'_, S> {
         if is_new {
             self.permit.set_busy();
         }
-        let timeout = match wait {
-            Wait::Response => return self.io.poll_hang_up(cx),
-            Wait::Request { .. } if self.is_stopping || self.permit.poll_evicted(cx).is_ready() => {
-                return Poll::Ready(());
+        let settings = self.settings;
+        // Where only the caller can go on, the connection gives way to another one.
+        let is_evicted = match wait {
+            Wait::Response { .. } => false,
+            Wait::Request { .. } => self.is_stopping || self.permit.poll_evicted(cx, CallerState::Idle).is_ready(),
+            _ => self.permit.poll_evicted(cx, CallerState::Stalled).is_ready(),
+        };
+        if is_evicted {
+            return Poll::Ready(());
+        }
+        let deadline = match wait {
+            Wait::Response { unread_since: None } | Wait::Body { .. } => return self.io.poll_hang_up(cx),
+            Wait::Response { unread_since: Some(since) } => {
+                if self.io.poll_hang_up(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                since + settings.body_timeout
             }
-            Wait::Request { .. } => self.settings.header_timeout,
-            Wait::Write { .. } | Wait::Window { .. } => self.settings.body_timeout,
+            Wait::Window { since } => since + settings.body_timeout,
+            Wait::Write { .. } => Instant::now() + settings.body_timeout,
+            Wait::Request { .. } => Instant::now() + settings.header_timeout,
         };
         if is_new {
-            self.timer.as_mut().reset(Instant::now() + timeout);
+            self.timer.as_mut().reset(deadline);
         }
         self.timer.as_mut().poll(cx)
     }

@@ -2,6 +2,7 @@
 
 mod http2;
 mod panics;
+mod stalled;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -102,6 +103,7 @@ fn generous() -> ServerSettings {
     ServerSettings {
         identity: None,
         max_connections: 100,
+        reserved_connections: 32,
         header_timeout: TEST_TIMEOUT * 2,
         body_timeout: TEST_TIMEOUT * 2,
         shutdown_grace: TEST_TIMEOUT * 2,
