@@ -145,9 +145,11 @@ async fn disconnect_during_name_resolution_ends_the_check() {
 }
 
 /// Some clients send an extra line after the body, or the next request before they have the response (pipelining).
+/// Others send more than the service reads ahead, or than the system holds.
 #[tokio::test]
 async fn disconnect_after_extra_bytes_ends_the_check() {
-    for more in ["\r\n", "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"] {
+    let next = "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n";
+    for more in ["\r\n", next, &"G".repeat(60 * 1024), &next.repeat(5000), &"G".repeat(9_000_000)] {
         let app = TestApp::builder().max_checks(1).start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -158,5 +160,28 @@ async fn disconnect_after_extra_bytes_ends_the_check() {
         drop(caller);
         ends(&mut server).await;
         accepts_next_check(&app).await;
+    }
+}
+
+/// `GET /probe` reads no body, so what the caller sends of one lies before the hang-up.
+#[tokio::test]
+async fn disconnect_after_an_unread_body_ends_the_check() {
+    for sent in [10, 300_000, 1_000_000] {
+        for hang_up in [by_fin, by_rst] {
+            let app = TestApp::builder().max_checks(1).start().await;
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let port = listener.local_addr().expect("bound").port();
+            let mut caller = TcpStream::connect(app.addr()).await.expect("a connection");
+            let head = format!(
+                "GET /probe?target=127.0.0.1:{port} HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n{}",
+                "x".repeat(sent)
+            );
+            caller.write_all(head.as_bytes()).await.expect("the service reads");
+            let mut server =
+                timeout(WAIT_TIMEOUT, bring_to(Moment::Banner, &listener)).await.expect("the check gets there");
+            hang_up(caller);
+            ends(&mut server).await;
+            accepts_next_check(&app).await;
+        }
     }
 }

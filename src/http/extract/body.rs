@@ -12,13 +12,12 @@ use axum::{
     },
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use crate::http::problem::{Problem, ProblemType};
-
-/// Bodies up to this many bytes are not limited in number: nearly all are that small, so slow large ones block no other
-/// caller.
-const SMALL_BODY_SIZE: usize = 16 * 1024;
+use crate::http::{
+    problem::{Problem, ProblemType},
+    server::BodyAllowance,
+};
 
 /// Limits on request bodies. Clones share the count of large bodies.
 #[derive(Clone, Debug)]
@@ -29,8 +28,9 @@ pub struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header; at most `max_large` larger than
-    /// 16 KiB at a time. The last one is needed because a body is in memory before its check counts as in flight.
+    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header. Beyond the 16 KiB that each
+    /// connection may send, at most `max_large` bodies at a time: a body is in memory before its check counts as in
+    /// flight.
     pub fn new(max_size: usize, timeout: Duration, max_large: usize) -> Self {
         let large_bodies = Arc::new(Semaphore::new(max_large.min(Semaphore::MAX_PERMITS)));
         Self { max_size, timeout, large_bodies }
@@ -69,8 +69,10 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     if content_length.is_some_and(|length| length > limits.max_size as u64) {
         return Err(too_large());
     }
+    // Only a request without a connection, in a test, has none.
+    let allowance = request.extensions().get::<BodyAllowance>().cloned().unwrap_or_default();
     let body: Limited<Body> = Limited::new(request.into_body(), limits.max_size);
-    match tokio::time::timeout(limits.timeout, read(body, &limits.large_bodies)).await {
+    match tokio::time::timeout(limits.timeout, read(body, &limits.large_bodies, &allowance)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) if error.is::<TryAcquireError>() => {
@@ -88,15 +90,27 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
 
 /// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
 /// chunks of one byte.
-async fn read(mut body: Limited<Body>, large_bodies: &Semaphore) -> Result<Vec<u8>, BoxError> {
-    let (mut bytes, mut permit) = (Vec::new(), None);
+async fn read(
+    mut body: Limited<Body>,
+    large_bodies: &Semaphore,
+    allowance: &BodyAllowance,
+) -> Result<Vec<u8>, BoxError> {
+    let (mut bytes, mut small, mut large) = (Vec::new(), None::<OwnedSemaphorePermit>, None);
     while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame?.into_data() {
-            if permit.is_none() && bytes.len() + chunk.len() > SMALL_BODY_SIZE {
-                permit = Some(large_bodies.try_acquire()?);
+        let Ok(chunk) = frame?.into_data() else { continue };
+        if large.is_none() {
+            match allowance.take(chunk.len()) {
+                Some(permit) => match &mut small {
+                    Some(small) => small.merge(permit),
+                    None => small = Some(permit),
+                },
+                None => {
+                    large = Some(large_bodies.try_acquire()?);
+                    small = None;
+                }
             }
-            bytes.extend_from_slice(&chunk);
         }
+        bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
@@ -128,15 +142,15 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from_owner(Chunk(text, counter.clone())))
         });
         let body = Limited::new(Body::from_stream(stream::iter(chunks)), 3);
-        let body = read(body, &Semaphore::new(0)).await.expect("a body");
+        let body = read(body, &Semaphore::new(0), &BodyAllowance::default()).await.expect("a body");
         assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
     }
 
     #[tokio::test]
     async fn the_number_of_large_bodies_is_limited() {
-        let limits = BodyLimits::new(3 * SMALL_BODY_SIZE, Duration::from_secs(60), 1);
+        let limits = BodyLimits::new(3 * BodyAllowance::MAX_SIZE, Duration::from_secs(60), 1);
         let request = |body| Request::post("/").header(CONTENT_TYPE, "application/json").body(body).expect("a request");
-        let large = || vec![b' '; SMALL_BODY_SIZE + 1];
+        let large = || vec![b' '; BodyAllowance::MAX_SIZE + 1];
         let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(large()))]).chain(stream::pending());
         let mut first = tokio_test::task::spawn(read_json(request(Body::from_stream(begun)), limits.clone()));
         tokio_test::assert_pending!(first.poll());
@@ -149,7 +163,23 @@ mod tests {
         drop(first);
         assert_eq!(
             read_json(request(Body::from(large())), limits).await.expect("the first is gone").len(),
-            SMALL_BODY_SIZE + 1
+            BodyAllowance::MAX_SIZE + 1
         );
+    }
+
+    #[tokio::test]
+    async fn the_bodies_of_one_connection_share_its_allowance() {
+        let half = || stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; BodyAllowance::MAX_SIZE / 2]))]);
+        let begun = || Limited::new(Body::from_stream(half().chain(stream::pending())), usize::MAX);
+        let whole = || Limited::new(Body::from_stream(half()), usize::MAX);
+        let (none_left, allowance) = (Semaphore::new(0), BodyAllowance::default());
+        let mut first = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
+        let mut second = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
+        tokio_test::assert_pending!(first.poll());
+        tokio_test::assert_pending!(second.poll());
+        assert!(read(whole(), &none_left, &allowance).await.is_err());
+        assert!(read(whole(), &none_left, &BodyAllowance::default()).await.is_ok(), "another connection");
+        drop(first);
+        assert!(read(whole(), &none_left, &allowance).await.is_ok());
     }
 }

@@ -1,8 +1,9 @@
 //! Connection limit: at most so many connections at a time, and a few reserved slots beyond.
 //!
 //! An idle connection costs little but a file descriptor, and those run out. So at the limit, a new connection takes over the slot of
-//! the one that has been idle longest. Where none is idle, it gets one of the reserved slots, in which only the health routes answer:
-//! a full service is still seen to be alive. A reserved slot stays reserved when another connection takes it over.
+//! the one that has been idle longest, or else of one that is stalled: only its caller can go on, by reading or sending. Where there is
+//! none, it gets one of the reserved slots, in which only the health routes answer: a full service is still seen to be alive. A reserved
+//! slot stays reserved when another connection takes it over. Beyond these, new connections wait in the system's queue.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +11,16 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Slots beyond the limit.
-const RESERVED_SLOTS: usize = 32;
+/// What a connection waits for, while only its caller can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CallerState {
+    /// For a request. The caller is owed nothing.
+    Idle,
+    /// For the caller to read a response, or to send the rest of a request.
+    Stalled,
+}
 
 /// Hands out permits for connections.
 #[derive(Debug)]
@@ -21,22 +28,28 @@ pub(super) struct ConnectionLimit {
     regular: Arc<Semaphore>,
     reserved: Arc<Semaphore>,
     idle: Mutex<IdleConnections>,
+    /// A slot is free, or can be taken over.
+    available: Notify,
 }
 
 #[derive(Debug, Default)]
 struct IdleConnections {
-    /// The longest idle first: the task of each, and its slot.
-    by_age: BTreeMap<u64, (Waker, OwnedSemaphorePermit)>,
+    /// The first to be evicted first: the task of each, and its slot.
+    by_age: BTreeMap<IdleKey, (Waker, OwnedSemaphorePermit)>,
     next_key: u64,
 }
 
+/// Idle ones before stalled ones, and then by age.
+type IdleKey = (CallerState, u64);
+
 impl ConnectionLimit {
-    /// At most this many connections, reserved slots not counted.
-    pub(super) fn new(max_connections: usize) -> Arc<Self> {
+    /// At most this many connections, and this many reserved slots.
+    pub(super) fn new(max_connections: usize, reserved_slots: usize) -> Arc<Self> {
         Arc::new(Self {
             regular: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
-            reserved: Arc::new(Semaphore::new(RESERVED_SLOTS)),
+            reserved: Arc::new(Semaphore::new(reserved_slots.min(Semaphore::MAX_PERMITS))),
             idle: Mutex::default(),
+            available: Notify::new(),
         })
     }
 
@@ -48,6 +61,21 @@ impl ConnectionLimit {
         let slot = slot.or_else(|| self.reserved.clone().try_acquire_owned().ok())?;
         let is_reserved = self.is_reserved(&slot);
         Some(ConnectionPermit { limit: self.clone(), is_reserved, slot: Some(slot), idle_key: None })
+    }
+
+    /// Waits until [`Self::try_acquire`] may succeed.
+    pub(super) async fn available(&self) {
+        while self.regular.available_permits() == 0
+            && self.reserved.available_permits() == 0
+            && self.idle().by_age.is_empty()
+        {
+            self.available.notified().await;
+        }
+    }
+
+    /// Closes a connection whose caller has to go on, for its descriptor.
+    pub(super) fn evict(&self) {
+        drop(self.evict_longest_idle());
     }
 
     /// The slot of the connection that has been idle longest; a reserved one only if there is no other.
@@ -76,7 +104,7 @@ pub(super) struct ConnectionPermit {
     is_reserved: bool,
     /// None while the connection is idle, and after its eviction.
     slot: Option<OwnedSemaphorePermit>,
-    idle_key: Option<u64>,
+    idle_key: Option<IdleKey>,
 }
 
 impl ConnectionPermit {
@@ -85,13 +113,14 @@ impl ConnectionPermit {
         self.is_reserved
     }
 
-    /// To be polled while the connection is idle: ready once another connection has taken the slot.
-    pub(super) fn poll_evicted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// To be polled while the connection is idle or stalled: ready once another connection has taken the slot.
+    pub(super) fn poll_evicted(&mut self, cx: &mut Context<'_>, state: CallerState) -> Poll<()> {
         let mut idle = self.limit.idle();
         if let Some(slot) = self.slot.take() {
-            let key = idle.next_key;
+            let key = (state, idle.next_key);
             idle.next_key += 1;
             idle.by_age.insert(key, (cx.waker().clone(), slot));
+            self.limit.available.notify_one();
             self.idle_key = Some(key);
             return Poll::Pending;
         }
@@ -116,6 +145,8 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         // Takes the slot out of the idle connections.
         self.set_busy();
+        drop(self.slot.take());
+        self.limit.available.notify_one();
     }
 }
 
@@ -125,8 +156,10 @@ mod tests {
 
     use super::*;
 
+    const RESERVED_SLOTS: usize = 4;
+
     fn idle(permit: &mut ConnectionPermit) -> task::Spawn<impl Future<Output = ()>> {
-        let mut evicted = task::spawn(std::future::poll_fn(|cx| permit.poll_evicted(cx)));
+        let mut evicted = task::spawn(std::future::poll_fn(|cx| permit.poll_evicted(cx, CallerState::Idle)));
         assert_pending!(evicted.poll());
         evicted
     }
@@ -137,7 +170,7 @@ mod tests {
 
     #[test]
     fn longest_idle_connection_is_evicted_first() {
-        let limit = ConnectionLimit::new(3);
+        let limit = ConnectionLimit::new(3, RESERVED_SLOTS);
         let [mut first, mut second, mut third] = [(); 3].map(|()| acquire(&limit));
         let mut second = idle(&mut second);
         drop(idle(&mut first));
@@ -157,7 +190,7 @@ mod tests {
 
     #[test]
     fn reserved_slots_are_used_when_no_connection_is_idle() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, RESERVED_SLOTS);
         let busy = acquire(&limit);
         let mut reserved: Vec<_> = (0..RESERVED_SLOTS).map(|_| acquire(&limit)).collect();
         assert!(!busy.is_reserved() && reserved.iter().all(ConnectionPermit::is_reserved));
@@ -170,7 +203,7 @@ mod tests {
 
     #[test]
     fn reserved_slot_stays_reserved_after_eviction() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, RESERVED_SLOTS);
         let mut busy = acquire(&limit);
         let mut reserved = acquire(&limit);
         let mut evicted = idle(&mut reserved);
@@ -186,7 +219,7 @@ mod tests {
 
     #[test]
     fn free_regular_slot_is_used_before_an_idle_reserved_one() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, RESERVED_SLOTS);
         let busy = acquire(&limit);
         let mut reserved = acquire(&limit);
         drop(idle(&mut reserved));
@@ -196,17 +229,17 @@ mod tests {
 
     #[test]
     fn evicted_connection_that_became_busy_is_closed_when_next_idle() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, RESERVED_SLOTS);
         let mut first = acquire(&limit);
         drop(idle(&mut first));
         let _second = acquire(&limit);
         first.set_busy();
-        assert_ready!(task::spawn(std::future::poll_fn(|cx| first.poll_evicted(cx))).poll());
+        assert_ready!(task::spawn(std::future::poll_fn(|cx| first.poll_evicted(cx, CallerState::Idle))).poll());
     }
 
     #[test]
     fn dropping_an_idle_permit_frees_its_slot() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, RESERVED_SLOTS);
         let mut gone = acquire(&limit);
         drop(idle(&mut gone));
         drop(gone);

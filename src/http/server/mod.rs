@@ -1,13 +1,13 @@
 //! The server loop: accepts connections, and shuts down gracefully.
 
-use std::{fmt, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, serve::Listener};
+use axum::Router;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 mod connection;
@@ -18,16 +18,23 @@ mod tls;
 pub use shutdown::{Lifecycle, Running};
 pub use tls::{IdentityError, IdentityFault, ServerIdentity};
 
+pub(super) use connection::BodyAllowance;
+
 use connection::Server;
-use connection_limit::ConnectionLimit;
+use connection_limit::{ConnectionLimit, ConnectionPermit};
+
+/// How long an evicted connection has to give its file descriptor back.
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How the server treats its callers: over TLS or not, how many, and how long it waits for them.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     /// The certificate and key of HTTPS. Without them the service speaks HTTP in clear text.
     pub identity: Option<ServerIdentity>,
-    /// Connections at a time. Past them, one that is idle is closed for each new one.
+    /// Connections at a time. Past them, one whose caller has to go on is closed for each new one.
     pub max_connections: usize,
+    /// Connections beyond them, in which only the health routes answer.
+    pub reserved_connections: usize,
     /// For a caller to make the TLS handshake, and to send the header of a request, the first and each later one.
     pub header_timeout: Duration,
     /// For a caller that does not read to take some more of its response.
@@ -75,32 +82,61 @@ impl fmt::Display for Ended {
 /// While it drains, connections are still accepted: a request for a new check is told that another instance may take it, instead of
 /// being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish, or until [`Lifecycle::force`].
 pub async fn serve(
-    mut listener: TcpListener,
+    listener: TcpListener,
     router: Router,
     lifecycle: Lifecycle,
     shutdown: impl Future<Output = ()>,
     settings: ServerSettings,
 ) -> Ended {
-    let limit = ConnectionLimit::new(settings.max_connections);
+    let limit = ConnectionLimit::new(settings.max_connections, settings.reserved_connections);
     let server = Arc::new(Server { router, settings, stop: watch::Sender::new(false) });
     let mut drained = pin!(drain(&lifecycle, shutdown, &server.settings));
     let mut connections = JoinSet::new();
+    let mut accepted = None;
     let deadline = loop {
         tokio::select! {
             deadline = &mut drained => break deadline,
-            (stream, peer) = Listener::accept(&mut listener) => match limit.try_acquire() {
-                Some(permit) => {
-                    tracing::trace!(%peer, "accepted");
-                    connections.spawn(connection::serve(stream, peer, server.clone(), permit));
-                }
-                None => tracing::debug!(%peer, "every connection and every reserved slot is in use"),
-            },
+            (stream, peer, permit) = accept(&listener, &limit, &mut accepted) => {
+                tracing::trace!(%peer, "accepted");
+                connections.spawn(connection::serve(stream, peer, server.clone(), permit));
+            }
             Some(_) = connections.join_next() => {}
         }
     };
     drop(listener);
     server.stop.send_replace(true);
     close(connections, &lifecycle, deadline).await
+}
+
+/// The next connection, once there is a slot for it. Until then it waits, and those after it in the system's queue: none is reset.
+///
+/// `accepted` is the connection that waits, so that nothing is lost when the future is dropped.
+async fn accept(
+    listener: &TcpListener,
+    limit: &Arc<ConnectionLimit>,
+    accepted: &mut Option<(TcpStream, SocketAddr)>,
+) -> (TcpStream, SocketAddr, ConnectionPermit) {
+    loop {
+        if accepted.is_none() {
+            match listener.accept().await {
+                Ok(connection) => *accepted = Some(connection),
+                // The caller has gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted, an idle one is closed for it");
+                    limit.evict();
+                    sleep(ACCEPT_RETRY_INTERVAL).await;
+                    continue;
+                }
+            }
+        }
+        limit.available().await;
+        if let Some(permit) = limit.try_acquire()
+            && let Some((stream, peer)) = accepted.take()
+        {
+            return (stream, peer, permit);
+        }
+    }
 }
 
 /// Waits for `shutdown`, and then for the running checks. Returns until when callers may take their last responses.

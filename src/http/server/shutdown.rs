@@ -6,69 +6,89 @@ use tokio::sync::watch;
 
 /// Whether new checks are taken, and how many are running. Shared by all routes and the server loop.
 #[derive(Clone, Debug, Default)]
-pub struct Lifecycle(Arc<watch::Sender<State>>);
+pub struct Lifecycle(Arc<Channels>);
+
+/// Two channels: each body that is read waits for the stage, and must not be woken when somebody's check begins or ends.
+#[derive(Debug, Default)]
+struct Channels {
+    stage: watch::Sender<Stage>,
+    checks: watch::Sender<Checks>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Open,
+    Draining,
+    Forced,
+}
 
 #[derive(Debug, Default)]
-struct State {
-    draining: bool,
-    forced: bool,
+struct Checks {
+    /// No new ones. Beside their number, so that none begins after the last one was seen to end.
+    closed: bool,
     running: usize,
 }
 
 impl Lifecycle {
     /// Begins a check, unless the service is draining. The check runs until the value is dropped.
     pub fn begin(&self) -> Option<Running> {
-        let begun = self.0.send_if_modified(|state| {
-            state.running += usize::from(!state.draining);
-            !state.draining
+        let begun = self.0.checks.send_if_modified(|checks| {
+            checks.running += usize::from(!checks.closed);
+            !checks.closed
         });
         begun.then(|| Running(self.clone()))
     }
 
     /// Refuses new checks from now on, for good.
     pub fn drain(&self) {
-        self.0.send_modify(|state| state.draining = true);
+        self.enter(Stage::Draining);
     }
 
     /// Like [`Self::drain`], and running checks are no longer waited for.
     pub fn force(&self) {
-        self.0.send_modify(|state| (state.draining, state.forced) = (true, true));
+        self.enter(Stage::Forced);
+    }
+
+    fn enter(&self, next: Stage) {
+        self.0.checks.send_modify(|checks| checks.closed = true);
+        self.0.stage.send_modify(|stage| *stage = next.max(*stage));
     }
 
     /// Whether new checks are refused.
     pub fn is_draining(&self) -> bool {
-        self.0.borrow().draining
+        *self.0.stage.borrow() >= Stage::Draining
     }
 
     /// How many checks are running.
     pub fn running(&self) -> usize {
-        self.0.borrow().running
+        self.0.checks.borrow().running
     }
 
     /// Waits until new checks are refused.
     pub async fn draining(&self) {
-        self.until(|state| state.draining).await;
+        reached(&self.0.stage, |stage| *stage >= Stage::Draining).await;
     }
 
     /// Waits until running checks are no longer waited for.
     pub async fn forced(&self) {
-        self.until(|state| state.forced).await;
+        reached(&self.0.stage, |stage| *stage == Stage::Forced).await;
     }
 
     /// Waits until no check is running; the next one may begin at once.
     pub async fn idle(&self) {
-        self.until(|state| state.running == 0).await;
+        reached(&self.0.checks, |checks| checks.running == 0).await;
     }
 
     /// Waits until no check is running, and none will be.
     pub async fn over(&self) {
-        self.until(|state| state.draining && state.running == 0).await;
+        reached(&self.0.checks, |checks| checks.closed && checks.running == 0).await;
     }
+}
 
-    async fn until(&self, reached: impl FnMut(&State) -> bool) {
-        // The only error is a dropped sender, and `self` holds it.
-        self.0.subscribe().wait_for(reached).await.ok();
-    }
+async fn reached<T>(sender: &watch::Sender<T>, is_reached: impl FnMut(&T) -> bool) {
+    // The only error is a dropped sender, and the lifecycle holds it.
+    sender.subscribe().wait_for(is_reached).await.ok();
 }
 
 /// A running check; over when dropped, however it ends.
@@ -78,7 +98,7 @@ pub struct Running(Lifecycle);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.0.send_modify(|state| state.running -= 1);
+        self.0.0.checks.send_modify(|checks| checks.running -= 1);
     }
 }
 
@@ -109,6 +129,19 @@ mod tests {
         assert!(over.is_woken());
         assert_ready!(over.poll());
         assert_eq!(lifecycle.running(), 0);
+    }
+
+    #[test]
+    fn a_check_wakes_none_who_waits_for_the_shutdown() {
+        let lifecycle = Lifecycle::default();
+        let mut draining = task::spawn(lifecycle.draining());
+        let mut forced = task::spawn(lifecycle.forced());
+        assert_pending!(draining.poll());
+        assert_pending!(forced.poll());
+        drop((lifecycle.begin(), lifecycle.begin()));
+        assert!(!draining.is_woken() && !forced.is_woken());
+        lifecycle.drain();
+        assert!(draining.is_woken());
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Default for TestAppBuilder {
             server: ServerSettings {
                 identity: None,
                 max_connections: 4096,
+                reserved_connections: 32,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
                 shutdown_grace: Duration::from_secs(30),

@@ -1,6 +1,7 @@
 //! The I/O of one connection, shared by hyper, the responses that are made for it, and the task that watches over it.
 
 use std::{
+    collections::BTreeMap,
     io,
     mem::MaybeUninit,
     pin::Pin,
@@ -12,13 +13,15 @@ use std::{
 use axum::{body::Bytes, http::Version};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Instant, Sleep, sleep},
 };
 
 use super::{MAX_HEADER_SIZE, transport::Transport};
 
-/// Bytes that are read ahead of hyper.
+/// Bytes that are read ahead of hyper. More than that is read and dropped: behind it, the caller may have hung up.
 const MAX_READ_AHEAD_SIZE: usize = MAX_HEADER_SIZE;
+/// Bytes that are dropped until the caller counts as gone.
+const MAX_DROPPED_SIZE: usize = 16 * 1024 * 1024;
 /// Bytes of one read. The buffer is not zeroed first: a connection is read each time that its task is polled.
 const READ_SIZE: usize = 4096;
 /// How long the rest of what the caller sends is read and dropped after the last response.
@@ -34,15 +37,25 @@ pub(super) struct ConnIo(Arc<Mutex<State<dyn Transport>>>);
 struct State<T: ?Sized> {
     /// Read, and not yet taken by hyper.
     read_ahead: Vec<u8>,
+    /// Read past [`MAX_READ_AHEAD_SIZE`] and dropped. No request can be read after that.
+    dropped: usize,
     /// The caller has hung up.
     is_read_closed: bool,
     linger: Option<Pin<Box<Sleep>>>,
     /// A request's body was dropped before its end: what comes next need not be a request.
     has_unread_body: bool,
+    /// Bodies of requests that a handler may still read.
+    open_bodies: usize,
     /// Requests so far.
     requests: u64,
-    /// Responses that are owed, by [`Stage`].
-    owed: [usize; 2],
+    /// Responses whose next piece is not made yet.
+    preparing: usize,
+    /// Of these, the responses to requests whose body is waited for.
+    awaited_bodies: usize,
+    /// Pieces of request bodies that were waited for.
+    body_pieces: u64,
+    /// Pieces of responses that the caller has not taken, by number, and since when.
+    unread: BTreeMap<u64, Instant>,
     /// Pieces of responses so far.
     pieces: u64,
     /// The connection's task. HTTP/2 makes responses in other tasks, which wake this one.
@@ -55,32 +68,39 @@ struct State<T: ?Sized> {
 pub(super) enum Stage {
     /// We do: the next piece is not made yet.
     Preparing,
-    /// hyper has to take over a piece that is made, and for that the caller may have to read.
-    Sending,
+    /// hyper has to take over the piece of this number, and for that the caller may have to read.
+    Sending(u64),
 }
 
 /// What a connection waits for. Two values that differ are two waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Wait {
-    /// For our own response, which the handler bounds.
-    Response,
+    /// For our own response, which the handler bounds. `unread_since`: for the caller to take another one.
+    Response { unread_since: Option<Instant> },
+    /// For the body of a request, which the handler bounds.
+    Body { pieces: u64 },
     /// For the header of the next request. The caller is owed nothing.
     Request { requests: u64 },
     /// For the caller to read.
     Write { written: u64 },
     /// For the caller to open the window of an HTTP/2 stream (RFC 9113, section 5.2).
-    Window { pieces: u64 },
+    Window { since: Instant },
 }
 
 impl ConnIo {
     pub(super) fn new(transport: impl Transport + 'static) -> Self {
         Self(Arc::new(Mutex::new(State {
             read_ahead: Vec::new(),
+            dropped: 0,
             is_read_closed: false,
             linger: None,
             has_unread_body: false,
+            open_bodies: 0,
             requests: 0,
-            owed: [0; 2],
+            preparing: 0,
+            awaited_bodies: 0,
+            body_pieces: 0,
+            unread: BTreeMap::new(),
             pieces: 0,
             task: None,
             transport,
@@ -118,26 +138,72 @@ impl ConnIo {
     /// can be dropped then, unless it is closing the connection, or has to get past the rest of a body.
     pub(super) fn is_idle_after(&self, requests: u64) -> bool {
         let state = self.state();
-        let is_answered = state.owed == [0; 2] && !state.transport.socket().is_blocked;
+        let is_answered = state.preparing == 0 && state.unread.is_empty() && !state.transport.socket().is_blocked;
         is_answered && state.requests > requests && state.linger.is_none() && !state.has_unread_body
     }
 
-    /// Counts a response that gets from one stage to another: from none when its request begins, to none when it is over.
-    pub(super) fn change_stage(&self, from: Option<Stage>, to: Option<Stage>) {
+    /// Counts a request, whose response is owed from now on.
+    pub(super) fn begin_response(&self) {
         let mut state = self.state();
-        from.inspect(|stage| state.owed[*stage as usize] -= 1);
-        to.inspect(|stage| state.owed[*stage as usize] += 1);
-        state.requests += u64::from(from.is_none());
-        state.pieces += u64::from(to == Some(Stage::Sending));
-        // A request begins in the task itself.
-        let task = if from.is_none() || from == to { None } else { state.task.clone() };
-        drop(state);
-        task.inspect(Waker::wake_by_ref);
+        state.preparing += 1;
+        state.requests += 1;
     }
 
-    /// Notes that a request's body was dropped before its end.
-    pub(super) fn set_unread_body(&self) {
-        self.state().has_unread_body = true;
+    /// Notes that a piece of a response is made. `from` is the stage before.
+    pub(super) fn send_piece(&self, from: Stage) -> Stage {
+        let mut state = self.state();
+        state.leave(from);
+        state.pieces += 1;
+        let piece = state.pieces;
+        state.unread.insert(piece, Instant::now());
+        state.wake();
+        Stage::Sending(piece)
+    }
+
+    /// Notes that the next piece of a response is to be made. `from` is the stage before.
+    pub(super) fn prepare_piece(&self, from: Stage) {
+        if from != Stage::Preparing {
+            let mut state = self.state();
+            state.leave(from);
+            state.preparing += 1;
+            state.wake();
+        }
+    }
+
+    /// Notes that a response is over, or dropped.
+    pub(super) fn end_response(&self, from: Stage) {
+        let mut state = self.state();
+        state.leave(from);
+        state.wake();
+    }
+
+    /// Notes whether the handler waits for the caller to send more of a body.
+    pub(super) fn await_body(&self, is_awaited: bool) {
+        let mut state = self.state();
+        if is_awaited {
+            state.awaited_bodies += 1;
+        } else {
+            state.awaited_bodies -= 1;
+            state.body_pieces += 1;
+        }
+        state.wake();
+    }
+
+    /// Counts a request's body that a handler may read.
+    pub(super) fn open_body(&self) {
+        self.state().open_bodies += 1;
+    }
+
+    /// Notes that no handler reads a request's body any more, and whether it was dropped before its end.
+    pub(super) fn close_body(&self, is_unread: bool) {
+        let mut state = self.state();
+        state.open_bodies -= 1;
+        state.has_unread_body |= is_unread;
+    }
+
+    /// Whether bytes of the caller were dropped, so that the connection has to end with the responses that are owed.
+    pub(super) fn has_dropped_bytes(&self) -> bool {
+        self.state().dropped > 0
     }
 
     /// What the connection waits for now. `task` is woken when a response changes its stage.
@@ -145,12 +211,15 @@ impl ConnIo {
         let mut state = self.state();
         state.task.get_or_insert_with(|| task.clone()).clone_from(task);
         let socket = state.transport.socket();
+        let unread_since = state.unread.first_key_value().map(|(_, since)| *since);
         if socket.is_blocked {
             Wait::Write { written: socket.written }
-        } else if state.owed[Stage::Preparing as usize] > 0 {
-            Wait::Response
-        } else if state.owed[Stage::Sending as usize] > 0 {
-            Wait::Window { pieces: state.pieces }
+        } else if state.preparing > state.awaited_bodies {
+            Wait::Response { unread_since }
+        } else if let Some(since) = unread_since {
+            Wait::Window { since }
+        } else if state.preparing > 0 {
+            Wait::Body { pieces: state.body_pieces }
         } else {
             Wait::Request { requests: state.requests }
         }
@@ -165,8 +234,13 @@ impl ConnIo {
         }
         if state.read_ahead.len() < MAX_READ_AHEAD_SIZE {
             ready!(state.poll_read_ahead(cx));
-            cx.waker().wake_by_ref();
+        } else if state.open_bodies > 0 {
+            // The handler reads on, within the timeout of bodies.
+            return Poll::Pending;
+        } else {
+            ready!(state.poll_drop(cx));
         }
+        cx.waker().wake_by_ref();
         Poll::Pending
     }
 
@@ -176,12 +250,34 @@ impl ConnIo {
 }
 
 impl State<dyn Transport> {
+    fn leave(&mut self, stage: Stage) {
+        match stage {
+            Stage::Preparing => self.preparing -= 1,
+            Stage::Sending(piece) => drop(self.unread.remove(&piece)),
+        }
+    }
+
+    /// Lets the connection's task look what it waits for now.
+    fn wake(&self) {
+        self.task.as_ref().inspect(|task| task.wake_by_ref());
+    }
+
     fn poll_read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
         let mut buffer = ReadBuf::uninit(&mut buffer);
         let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
         self.is_read_closed = read.is_err() || buffer.filled().is_empty();
         self.read_ahead.extend_from_slice(buffer.filled());
+        Poll::Ready(())
+    }
+
+    /// Reads and drops what does not fit into the memory of one connection.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut buffer);
+        let read = ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buffer));
+        self.dropped += buffer.filled().len();
+        self.is_read_closed = read.is_err() || buffer.filled().is_empty() || self.dropped > MAX_DROPPED_SIZE;
         Poll::Ready(())
     }
 

@@ -3,6 +3,7 @@
 //! hyper bounds the time of a header only for HTTP/1, and only once it knows the version. So the timeouts are kept here, once for both
 //! versions, by what the connection waits for.
 
+mod body_allowance;
 mod io;
 mod response_guard;
 mod transport;
@@ -25,16 +26,23 @@ use tokio::{
     time::{Instant, Sleep, sleep, timeout},
 };
 
+pub(crate) use body_allowance::BodyAllowance;
 use io::{ConnIo, Wait};
 use response_guard::RouterService;
 use transport::Socket;
 
-use super::{ServerSettings, connection_limit::ConnectionPermit};
+use super::{
+    ServerSettings,
+    connection_limit::{CallerState, ConnectionPermit},
+};
 
 /// Bytes of a request's header.
 const MAX_HEADER_SIZE: usize = 64 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// Bytes of an HTTP/2 stream, and of all streams of a connection, that the caller may send before a handler reads them.
+const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
+const CONNECTION_WINDOW_SIZE: u32 = 256 * 1024;
 /// Streams of an HTTP/2 connection that the caller reset before they were accepted ("rapid reset", CVE-2023-44487).
 const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
 /// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671).
@@ -58,11 +66,17 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     let io = tokio::select! {
         io = Box::pin(handshake(tcp.into(), &server.settings)) => io,
         _ = &mut stop => None,
-        () = poll_fn(|cx| permit.poll_evicted(cx)) => None,
+        () = poll_fn(|cx| permit.poll_evicted(cx, CallerState::Idle)) => None,
     };
     let Some(io) = io else { return };
 
-    let service = RouterService { server: server.clone(), peer, io: io.clone(), is_reserved: permit.is_reserved() };
+    let service = RouterService {
+        server: server.clone(),
+        peer,
+        io: io.clone(),
+        is_reserved: permit.is_reserved(),
+        body_allowance: BodyAllowance::default(),
+    };
     let timer = Box::pin(sleep(server.settings.header_timeout));
     let wait = Wait::Request { requests: 0 };
     let mut connection = Connection { io, permit, stop, is_stopping: false, settings: &server.settings, wait, timer };
@@ -95,6 +109,8 @@ fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW_SIZE)
+        .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
         .max_header_list_size(MAX_HEADER_SIZE as u32)
         .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESET_STREAMS)
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS);
@@ -175,10 +191,11 @@ impl<S: Future> Connection<'_, S> {
     }
 
     /// Whether the connection is to end with the responses that are owed: because the service is to end, or because it has a reserved
-    /// slot and has had a request. The caller's next connection may get a regular slot.
+    /// slot and has had a request (the caller's next connection may get a regular slot), or because bytes of the caller were dropped.
     fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
         let has_used_slot = self.permit.is_reserved() && self.io.requests() > 0;
-        self.is_stopping = self.is_stopping || has_used_slot || self.stop.as_mut().poll(cx).is_ready();
+        self.is_stopping =
+            self.is_stopping || has_used_slot || self.io.has_dropped_bytes() || self.stop.as_mut().poll(cx).is_ready();
         self.is_stopping
     }
 
@@ -189,16 +206,30 @@ impl<S: Future> Connection<'_, S> {
         if is_new {
             self.permit.set_busy();
         }
-        let timeout = match wait {
-            Wait::Response => return self.io.poll_hang_up(cx),
-            Wait::Request { .. } if self.is_stopping || self.permit.poll_evicted(cx).is_ready() => {
-                return Poll::Ready(());
+        let settings = self.settings;
+        // Where only the caller can go on, the connection gives way to another one.
+        let is_evicted = match wait {
+            Wait::Response { .. } => false,
+            Wait::Request { .. } => self.is_stopping || self.permit.poll_evicted(cx, CallerState::Idle).is_ready(),
+            _ => self.permit.poll_evicted(cx, CallerState::Stalled).is_ready(),
+        };
+        if is_evicted {
+            return Poll::Ready(());
+        }
+        let deadline = match wait {
+            Wait::Response { unread_since: None } | Wait::Body { .. } => return self.io.poll_hang_up(cx),
+            Wait::Response { unread_since: Some(since) } => {
+                if self.io.poll_hang_up(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                since + settings.body_timeout
             }
-            Wait::Request { .. } => self.settings.header_timeout,
-            Wait::Write { .. } | Wait::Window { .. } => self.settings.body_timeout,
+            Wait::Window { since } => since + settings.body_timeout,
+            Wait::Write { .. } => Instant::now() + settings.body_timeout,
+            Wait::Request { .. } => Instant::now() + settings.header_timeout,
         };
         if is_new {
-            self.timer.as_mut().reset(Instant::now() + timeout);
+            self.timer.as_mut().reset(deadline);
         }
         self.timer.as_mut().poll(cx)
     }

@@ -23,7 +23,7 @@ use tokio::{sync::oneshot, time::timeout};
 use tower::ServiceExt;
 
 use super::{
-    Server,
+    BodyAllowance, Server,
     io::{ConnIo, Stage},
 };
 use crate::http::middleware::reserved_slot::ReservedSlot;
@@ -43,6 +43,7 @@ pub(super) struct RouterService {
     pub(super) io: ConnIo,
     /// The connection has a reserved slot.
     pub(super) is_reserved: bool,
+    pub(super) body_allowance: BodyAllowance,
 }
 
 impl Service<Request<Incoming>> for RouterService {
@@ -57,15 +58,16 @@ impl Service<Request<Incoming>> for RouterService {
             request.extensions_mut().insert(ReservedSlot);
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.body_allowance.clone());
         let (rest, unread) = (request.version() == Version::HTTP_2).then(oneshot::channel).unzip();
-        let io = self.io.clone();
-        let request = request.map(|body| Body::new(RequestBody { body: Some(body), io, rest }));
+        let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
         let response = self.server.router.clone().oneshot(request);
+        let io = self.io.clone();
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
             let mut response: Response<Body> = response.await?;
             if let Some(Ok(body)) = unread.map(|mut unread| unread.try_recv()) {
-                timeout(DISCARD_TIMEOUT, discard(body)).await.ok();
+                timeout(DISCARD_TIMEOUT, discard(RequestBody::new(body, io, None))).await.ok();
             }
             if is_secure {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
@@ -84,24 +86,28 @@ struct ResponseGuard {
 
 impl ResponseGuard {
     fn new(io: ConnIo) -> Self {
-        io.change_stage(None, Some(Stage::Preparing));
+        io.begin_response();
         Self { io, stage: Stage::Preparing }
     }
 
     fn into_body(mut self, body: Body) -> ResponseBody {
-        self.enter(Stage::Sending);
+        self.send_piece();
         ResponseBody { body, guard: self }
     }
 
-    fn enter(&mut self, stage: Stage) {
-        self.io.change_stage(Some(self.stage), Some(stage));
-        self.stage = stage;
+    fn send_piece(&mut self) {
+        self.stage = self.io.send_piece(self.stage);
+    }
+
+    fn prepare_piece(&mut self) {
+        self.io.prepare_piece(self.stage);
+        self.stage = Stage::Preparing;
     }
 }
 
 impl Drop for ResponseGuard {
     fn drop(&mut self) {
-        self.io.change_stage(Some(self.stage), None);
+        self.io.end_response(self.stage);
     }
 }
 
@@ -116,6 +122,22 @@ struct RequestBody {
     /// Over HTTP/2, a response in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and widely used clients,
     /// curl 7.88 among them, then drop the response. So the rest is read first, if it is not too much.
     rest: Option<oneshot::Sender<Incoming>>,
+    /// The handler waits for more of it.
+    is_awaited: bool,
+}
+
+impl RequestBody {
+    fn new(body: Incoming, io: ConnIo, rest: Option<oneshot::Sender<Incoming>>) -> Self {
+        io.open_body();
+        Self { body: Some(body), io, rest, is_awaited: false }
+    }
+
+    fn set_awaited(&mut self, is_awaited: bool) {
+        if self.is_awaited != is_awaited {
+            self.io.await_body(is_awaited);
+            self.is_awaited = is_awaited;
+        }
+    }
 }
 
 impl HttpBody for RequestBody {
@@ -123,21 +145,24 @@ impl HttpBody for RequestBody {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
+        let frame = self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx));
+        self.set_awaited(frame.is_pending());
+        frame
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
-        self.io.set_unread_body();
-        if let Some(rest) = self.rest.take() {
+        self.set_awaited(false);
+        let unread = self.body.take().filter(|body| !body.is_end_stream());
+        self.io.close_body(unread.is_some());
+        if let Some((body, rest)) = unread.zip(self.rest.take()) {
             rest.send(body).ok();
         }
     }
 }
 
-async fn discard(body: Incoming) {
+async fn discard(body: RequestBody) {
     let mut body = Limited::new(body, MAX_DISCARD_SIZE);
     while let Some(Ok(_)) = body.frame().await {}
 }
@@ -155,7 +180,11 @@ impl HttpBody for ResponseBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.guard.enter(if frame.is_pending() { Stage::Preparing } else { Stage::Sending });
+        if frame.is_pending() {
+            self.guard.prepare_piece();
+        } else {
+            self.guard.send_piece();
+        }
         frame
     }
 

@@ -11,7 +11,7 @@ fn http2(path: &str) -> Vec<u8> {
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// HEADERS that ask for `path`, and end the stream.
-fn get_on(stream: u32, path: &str) -> Vec<u8> {
+pub(super) fn get_on(stream: u32, path: &str) -> Vec<u8> {
     // GET and http are entries of HPACK's static table, path and authority literals (RFC 7541, appendix A).
     let mut header = vec![0x82, 0x86, 0x04, path.len() as u8];
     header.extend(path.bytes().chain(*b"\x01\x01x"));

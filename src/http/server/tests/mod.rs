@@ -2,6 +2,7 @@
 
 mod http2;
 mod panics;
+mod stalled;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -102,6 +103,7 @@ fn generous() -> ServerSettings {
     ServerSettings {
         identity: None,
         max_connections: 100,
+        reserved_connections: 32,
         header_timeout: TEST_TIMEOUT * 2,
         body_timeout: TEST_TIMEOUT * 2,
         shutdown_grace: TEST_TIMEOUT * 2,
@@ -260,6 +262,17 @@ async fn a_caller_that_hangs_up_ends_its_check() {
         assert_eq!(service.event().await, "dropped");
     }
     assert_eq!(service.state.lifecycle.running(), 0);
+}
+
+#[tokio::test]
+async fn what_lies_behind_a_running_request_costs_no_response() {
+    let mut service = start(generous()).await;
+    let mut caller = service.send(&[CHECK, &QUICK.repeat(20_000)].concat()).await;
+    assert_eq!(service.event().await, "begun");
+    service.state.may_finish.add_permits(1);
+    // Requests beyond the read-ahead are dropped, so the connection ends with the response.
+    let answer = until(&mut caller, "finished").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]

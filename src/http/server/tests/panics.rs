@@ -41,6 +41,7 @@ async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
     let settings = ServerSettings {
         identity: None,
         max_connections: 16,
+        reserved_connections: 32,
         header_timeout: TEST_TIMEOUT,
         body_timeout: TEST_TIMEOUT,
         shutdown_grace: TEST_TIMEOUT,

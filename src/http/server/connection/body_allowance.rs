@@ -1,0 +1,26 @@
+//! The bytes of request bodies that one connection may send without a place among the large ones.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The allowance of one connection: an extension of its requests. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyAllowance(Arc<Semaphore>);
+
+impl Default for BodyAllowance {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(Self::MAX_SIZE)))
+    }
+}
+
+impl BodyAllowance {
+    /// Bytes of bodies that one connection may have in memory, over HTTP/2 all of its streams together. Nearly all bodies are smaller,
+    /// so slow large ones block no other caller.
+    pub(crate) const MAX_SIZE: usize = 16 * 1024;
+
+    /// Takes so many bytes until the permit is dropped. None if there are not as many left.
+    pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.0.clone().try_acquire_many_owned(bytes.try_into().ok()?).ok()
+    }
+}
