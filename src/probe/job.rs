@@ -47,6 +47,14 @@ impl CheckJob {
     }
 }
 
+/// The name or address that was asked for.
+pub(super) fn host_of(target: &Target) -> String {
+    match target {
+        Target::Host(name) | Target::MxOf(name) => name.to_string(),
+        Target::Address(address) => address.to_string(),
+    }
+}
+
 /// Why a running check ends before its session.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -80,16 +88,12 @@ impl CheckContext {
     pub(super) fn start(job: CheckJob) -> Self {
         let started = Deadline::now();
         let CheckJob { id, check, caller, listener, parent: _ } = job;
-        let (host, via) = match &check.target {
-            Target::Host(name) => (name.to_string(), Via::Request),
-            Target::Address(address) => (address.to_string(), Via::Request),
-            Target::MxOf(domain) => (domain.to_string(), Via::Mx),
-        };
+        let via = if let Target::MxOf(_) = check.target { Via::Mx } else { Via::Request };
         let heading = Heading {
             id,
             started_at: OffsetDateTime::now_utc(),
             started: started.into_std(),
-            host,
+            host: host_of(&check.target),
             port: check.port,
             via,
             transcript: check.transcript,

@@ -1,9 +1,10 @@
-//! The log lines of a check: one when it ends, however it ends, and one for each refusal by the policy.
+//! The log lines of a check: one when it ends, however it ends, and one if it is refused.
 
 use std::{net::IpAddr, time::Instant};
 
 use uuid::Uuid;
 
+use super::{CheckJob, Refusal, job::host_of};
 use crate::{
     destination::policy::Forbidden,
     report::{Report, fold::ms, journal::Heading},
@@ -83,4 +84,34 @@ pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, addre
 /// One of several hosts or addresses, which the policy forbids.
 pub(super) fn skipped(id: Uuid, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
     tracing::debug!(%id, host, address = address.map(tracing::field::display), %rule, "skipped");
+}
+
+/// An address that has its fill of checks, while others are left.
+pub(super) fn busy(id: Uuid, host: &str, address: IpAddr) {
+    tracing::debug!(%id, host, %address, reason = %Refusal::TargetBusy, "skipped");
+}
+
+/// What the line of a check that a limit refuses says. The check may be gone by then, or not have begun.
+#[derive(Debug)]
+pub(super) struct Identity {
+    id: Uuid,
+    caller: Option<String>,
+    host: String,
+    port: u16,
+}
+
+impl Identity {
+    pub(super) fn of(job: &CheckJob) -> Self {
+        let CheckJob { id, check, caller, .. } = job;
+        Self { id: *id, caller: caller.clone(), host: host_of(&check.target), port: check.port }
+    }
+
+    /// Logs a refusal. One by the policy has its line already, with the rule.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        if matches!(refusal, Refusal::Forbidden(_)) {
+            return;
+        }
+        let Self { id, caller, host, port } = self;
+        tracing::warn!(%id, caller = caller.as_deref(), asked = host, port, reason = %refusal, "refused");
+    }
 }
