@@ -8,7 +8,10 @@ use time::OffsetDateTime;
 use tokio::time::Instant as Deadline;
 use uuid::Uuid;
 
-use super::{Refusal, log, log::Unfinished};
+use super::{
+    Refusal, log,
+    log::{Identity, Unfinished},
+};
 use crate::{
     check::Check,
     destination::Target,
@@ -45,10 +48,16 @@ impl CheckJob {
     pub fn with_observer(self, listener: PhaseListener) -> Self {
         Self { listener: Some(listener), ..self }
     }
+
+    /// For the line of the log, should a limit refuse the check.
+    pub(super) fn identity(&self) -> Identity {
+        let Self { id, check, caller, .. } = self;
+        Identity { id: *id, caller: caller.clone(), host: host_of(&check.target), port: check.port }
+    }
 }
 
 /// The name or address that was asked for.
-pub(super) fn host_of(target: &Target) -> String {
+fn host_of(target: &Target) -> String {
     match target {
         Target::Host(name) | Target::MxOf(name) => name.to_string(),
         Target::Address(address) => address.to_string(),

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Instant};
 
 use uuid::Uuid;
 
-use super::{CheckJob, Refusal, job::host_of};
+use super::Refusal;
 use crate::{
     destination::policy::Forbidden,
     report::{Report, fold::ms, journal::Heading},
@@ -94,18 +94,13 @@ pub(super) fn busy(id: Uuid, host: &str, address: IpAddr) {
 /// What the line of a check that a limit refuses says. The check may be gone by then, or not have begun.
 #[derive(Debug)]
 pub(super) struct Identity {
-    id: Uuid,
-    caller: Option<String>,
-    host: String,
-    port: u16,
+    pub(super) id: Uuid,
+    pub(super) caller: Option<String>,
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 impl Identity {
-    pub(super) fn of(job: &CheckJob) -> Self {
-        let CheckJob { id, check, caller, .. } = job;
-        Self { id: *id, caller: caller.clone(), host: host_of(&check.target), port: check.port }
-    }
-
     /// Logs a refusal. One by the policy has its line already, with the rule.
     pub(super) fn refused(&self, refusal: &Refusal) {
         if matches!(refusal, Refusal::Forbidden(_)) {

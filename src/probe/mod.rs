@@ -64,8 +64,8 @@ fn logged<S>(stack: S) -> impl Service<CheckJob, Response = Report, Error = Refu
 where
     S: Service<CheckJob, Response = Report, Error = Refusal, Future: Send> + Clone + Send + Sync,
 {
-    service_fn(move |job| {
-        let identity = log::Identity::of(&job);
+    service_fn(move |job: CheckJob| {
+        let identity = job.identity();
         // A clone for each job: the layers below reserve their permit when they are asked whether they are ready.
         let checked = stack.clone().oneshot(job);
         async move { checked.await.inspect_err(|refusal| identity.refused(refusal)) }

@@ -7,7 +7,6 @@ use hickory_resolver::proto::{
     serialize::binary::{BinDecodable, BinDecoder, DecodeError},
 };
 
-use super::special;
 use crate::destination::HostName;
 
 /// Aliases that are followed to the records of one name. No honest zone has as many.
@@ -20,7 +19,7 @@ const MAX_PAYLOAD_SIZE: u16 = 1232;
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) name: Name,
-    record_type: RecordType,
+    pub(super) record_type: RecordType,
 }
 
 /// What a server answers.
@@ -62,11 +61,6 @@ impl Question {
     /// The same question for another name.
     pub(super) fn of_alias(&self, name: Name) -> Self {
         Self { name, record_type: self.record_type }
-    }
-
-    /// The answer to a question about a name that is never asked of a server.
-    pub(super) fn special(&self) -> Option<Answer> {
-        special::answer(&self.name, self.record_type)
     }
 
     /// The query's octets. Without EDNS a server sends at most 512 octets by UDP (RFC 6891).

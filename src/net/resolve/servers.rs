@@ -16,6 +16,7 @@ use super::{
     exchange::{ExchangeError, ask},
     health::Health,
     message::{Answer, MAX_ALIASES, Question},
+    special,
 };
 use crate::destination::HostName;
 
@@ -58,7 +59,7 @@ impl NameServers {
         let unaskable = |error: ExchangeError| ResolveError::of_exchange(name, &error);
         let mut question = Question::new(name, record_type).map_err(|error| unaskable(error.into()))?;
         for _ in 0..MAX_ALIASES {
-            let answer = match question.special() {
+            let answer = match special::answer(&question.name, question.record_type) {
                 Some(answer) => answer,
                 None => self.ask(name, &question).await?,
             };
