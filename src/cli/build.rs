@@ -27,20 +27,18 @@ pub(super) fn probe(
     limits: Limits,
     anchors: TrustAnchors,
     traces: Option<&Traces>,
-) -> Result<Probe, Error> {
-    let probe = probe::probe(limits, resolver(settings)?, Arc::new(policy(settings)), TlsClient::new(anchors));
-    Ok(match traces {
+) -> Probe {
+    let probe = probe::probe(limits, resolver(settings), Arc::new(policy(settings)), TlsClient::new(anchors));
+    match traces {
         Some(traces) => probe::traced(probe, traces.tracer()),
         None => probe,
-    })
+    }
 }
 
-fn resolver(settings: &TargetSettings) -> Result<Resolver, Error> {
+fn resolver(settings: &TargetSettings) -> Resolver {
     match settings.dns_server.as_slice() {
-        [] => Resolver::system().map_err(|error| {
-            invalid(&format!("--dns-server is not given, and the system's configuration cannot be used: {error}"))
-        }),
-        servers => Resolver::with_servers(servers).map_err(|error| invalid(&format!("--dns-server: {error}"))),
+        [] => Resolver::system(),
+        servers => Resolver::with_servers(servers),
     }
 }
 

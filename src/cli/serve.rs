@@ -63,7 +63,7 @@ impl Service {
             checks_per_target: settings.max_checks_per_target as usize,
             max_timeout: settings.target.max_timeout,
         };
-        let probe = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
+        let probe = build::probe(&settings.target, limits, anchors, traces.as_ref());
         let lifecycle = Lifecycle::default();
         let modules = ModuleStore::new(settings.modules.clone());
         let state = AppState {

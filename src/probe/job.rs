@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Instant};
 use opentelemetry::trace::SpanContext;
 // `Instant` is std's throughout the probe; an instant of tokio's clock is a `Deadline`.
 use tokio::time::Instant as Deadline;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::{
     Refusal, log,
-    log::{TraceSlot, Unfinished},
+    log::{Identity, TraceSlot, Unfinished},
 };
 use crate::{
     check::Check,
@@ -66,6 +67,20 @@ impl CheckJob {
     pub fn with_observer(self, listener: PhaseListener) -> Self {
         Self { listener: Some(listener), ..self }
     }
+
+    /// For the line of the log, should a limit refuse the check.
+    pub(super) fn identity(&self) -> Identity {
+        let Self { id, check, caller, .. } = self;
+        Identity { id: *id, caller: caller.clone(), host: host_of(&check.target), port: check.port }
+    }
+}
+
+/// The name or address that was asked for.
+fn host_of(target: &Target) -> String {
+    match target {
+        Target::Host(name) | Target::MxOf(name) => name.to_string(),
+        Target::Address(address) => address.to_string(),
+    }
 }
 
 /// Why a running check ends before its session.
@@ -102,16 +117,12 @@ impl CheckContext {
     pub(super) fn start(job: CheckJob) -> Self {
         let started = Deadline::now();
         let CheckJob { id, check, caller, listener, parent: _, trace } = job;
-        let (host, via) = match &check.target {
-            Target::Host(name) => (name.to_string(), Via::Request),
-            Target::Address(address) => (address.to_string(), Via::Request),
-            Target::MxOf(domain) => (domain.to_string(), Via::Mx),
-        };
+        let via = if let Target::MxOf(_) = check.target { Via::Mx } else { Via::Request };
         let heading = Heading {
             id,
             started_at: clock::now(),
             started: started.into_std(),
-            host,
+            host: host_of(&check.target),
             port: check.port,
             via,
             transcript: check.transcript,
@@ -122,6 +133,11 @@ impl CheckContext {
             journal.note(started.into_std(), Event::Warned(no_effect.to_string()));
         }
         Self { deadline: started + check.timeout, check, caller, trace, journal, unfinished }
+    }
+
+    /// The span of all that the check logs.
+    pub(super) fn span(&self) -> Span {
+        self.unfinished.span()
     }
 
     pub(super) fn id(&self) -> Uuid {

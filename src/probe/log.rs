@@ -1,4 +1,4 @@
-//! The log lines of a check: one when it ends, however it ends, and one for each refusal by the policy.
+//! The log lines of a check: one when it ends, however it ends, and one if it is refused.
 
 use std::{
     net::IpAddr,
@@ -7,8 +7,10 @@ use std::{
 };
 
 use opentelemetry::trace::TraceId;
+use tracing::Span;
 use uuid::Uuid;
 
+use super::Refusal;
 use crate::{
     destination::policy::Forbidden,
     report::{Report, fold::ms, journal::Heading},
@@ -46,13 +48,20 @@ pub(super) struct Unfinished {
     host: String,
     port: u16,
     started: Instant,
+    /// The span of all that the check logs: the line of a panic has the check's id from it.
+    span: Span,
     armed: bool,
 }
 
 impl Unfinished {
     pub(super) fn watch(heading: &Heading, caller: Option<String>, trace: TraceSlot) -> Self {
         let Heading { id, ref host, port, started, .. } = *heading;
-        Self { id, caller, trace, host: host.clone(), port, started, armed: true }
+        let span = tracing::error_span!("check", %id);
+        Self { id, caller, trace, host: host.clone(), port, started, span, armed: true }
+    }
+
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// The check has come to its end.
@@ -64,6 +73,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if self.armed {
+            let _entered = self.span.enter();
             tracing::info!(
                 id = %self.id,
                 trace = self.trace.get().map(tracing::field::display),
@@ -97,4 +107,29 @@ pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, addre
 /// One of several hosts or addresses, which the policy forbids.
 pub(super) fn skipped(id: Uuid, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
     tracing::debug!(%id, target = host, host, address = address.map(tracing::field::display), %rule, "skipped");
+}
+
+/// An address that has its fill of checks, while others are left.
+pub(super) fn busy(id: Uuid, host: &str, address: IpAddr) {
+    tracing::debug!(%id, target = host, host, %address, reason = %Refusal::TargetBusy, "skipped");
+}
+
+/// What the line of a check that a limit refuses says. The check may be gone by then, or not have begun.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) id: Uuid,
+    pub(super) caller: Option<String>,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Identity {
+    /// Logs a refusal. One by the policy has its line already, with the rule.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        if matches!(refusal, Refusal::Forbidden(_)) {
+            return;
+        }
+        let Self { id, caller, host, port } = self;
+        tracing::warn!(%id, caller = caller.as_deref(), target = host, asked = host, port, reason = %refusal, "refused");
+    }
 }

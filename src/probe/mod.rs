@@ -21,7 +21,7 @@ mod trace;
 use std::{sync::Arc, time::Duration};
 
 use tower::{
-    Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, service_fn,
+    Service, ServiceBuilder, ServiceExt, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer, service_fn,
     timeout::TimeoutLayer, util::BoxCloneSyncService,
 };
 
@@ -57,7 +57,20 @@ pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls:
         let runner = Arc::clone(&runner);
         async move { runner.run(job).await }
     });
-    BoxCloneSyncService::new(with_limits(limits, run))
+    BoxCloneSyncService::new(logged(with_limits(limits, run)))
+}
+
+/// Around all limits, so that the log has a line for each check that one of them refuses.
+fn logged<S>(stack: S) -> impl Service<CheckJob, Response = Report, Error = Refusal, Future: Send> + Clone + Send + Sync
+where
+    S: Service<CheckJob, Response = Report, Error = Refusal, Future: Send> + Clone + Send + Sync,
+{
+    service_fn(move |job: CheckJob| {
+        let identity = job.identity();
+        // A clone for each job: the layers below reserve their permit when they are asked whether they are ready.
+        let checked = stack.clone().oneshot(job);
+        async move { checked.await.inspect_err(|refusal| identity.refused(refusal)) }
+    })
 }
 
 /// What bounds every check. The first layer is the outermost.

@@ -12,6 +12,7 @@ use tracing::Instrument;
 use super::{
     CheckJob, Limits, Refusal,
     job::{CheckContext, Stop},
+    log,
     permits::KeyedLimit,
     resolve::{Resolution, Route},
     session::{Connection, Session},
@@ -35,7 +36,7 @@ use crate::{
 pub(super) struct CheckRunner {
     resolution: Resolution,
     /// Checks in flight to one address. The port does not count: it is the machine that is protected.
-    per_address: KeyedLimit<IpAddr>,
+    pub(super) per_address: KeyedLimit<IpAddr>,
     tls: TlsClient,
 }
 
@@ -51,8 +52,7 @@ impl CheckRunner {
     /// The check was not run.
     pub(super) async fn run(&self, job: CheckJob) -> Result<Report, Refusal> {
         let mut check = CheckContext::start(job);
-        // In a span, so that the line of a panic bears the check's id as well.
-        let span = tracing::error_span!("check", id = %check.id());
+        let span = check.span();
         let outcome = async {
             let routes = self.resolution.routes(&mut check).await?;
             let connection = self.connect(&mut check, routes).await?;
@@ -63,14 +63,14 @@ impl CheckRunner {
         check.end(outcome)
     }
 
-    /// Tries one address after the other, until one is connected to.
+    /// Tries one address after the other, until one is connected to. An address that has its fill of checks is skipped.
     pub(super) async fn connect(
         &self,
         check: &mut CheckContext,
         routes: Vec<Result<Route, Attempt>>,
     ) -> Result<Connection, Stop> {
         let mut left = routes.iter().filter(|route| route.is_ok()).count();
-        let mut last = None;
+        let (mut last, mut is_busy) = (None, false);
         for route in routes {
             let Route { host, address } = match route {
                 Ok(route) => route,
@@ -80,7 +80,14 @@ impl CheckRunner {
                 }
             };
             let ip = address.socket_addr().ip();
-            let permit = self.per_address.try_acquire(ip).ok_or(Refusal::TargetBusy)?;
+            let Some(permit) = self.per_address.try_acquire(ip) else {
+                log::busy(check.id(), &host, ip);
+                let error = Refusal::TargetBusy.to_string();
+                check.note(Event::Attempted(Attempt { host, address: Some(ip), error }));
+                is_busy = true;
+                left -= 1;
+                continue;
+            };
             let began = Instant::now();
             check.journal.announce(began, Phase::Connect);
             let by = share(check.deadline, left);
@@ -101,8 +108,12 @@ impl CheckRunner {
             last = Some((began, answered, failure));
             left -= 1;
         }
-        // Without an address to try, the resolution has failed or the check was refused.
-        let (began, answered, failure) = last.ok_or(Refusal::Internal)?;
+        let (began, answered, failure) = match last {
+            Some(last) => last,
+            None if is_busy => return Err(Refusal::TargetBusy.into()),
+            // Without an address to try, the resolution has failed or the check was refused.
+            None => return Err(Refusal::Internal.into()),
+        };
         // The last attempt stands for the check.
         check.journal.note(began, Event::Began(Phase::Connect));
         if let Some(answered) = answered {

@@ -42,12 +42,12 @@ fn address(listener: &TcpListener) -> SocketAddr {
 }
 
 fn runner(limits: Limits) -> CheckRunner {
-    let resolver = Resolver::with_servers(&[]).expect("a resolver");
+    let resolver = Resolver::with_servers(&[]);
     CheckRunner::new(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
 }
 
 fn stack(limits: Limits) -> Probe {
-    let resolver = Resolver::with_servers(&[]).expect("a resolver");
+    let resolver = Resolver::with_servers(&[]);
     probe(limits, resolver, Arc::default(), TlsClient::new(TrustAnchors::none()))
 }
 
@@ -136,6 +136,32 @@ async fn failover_tries_the_next_address_until_one_connects() {
     assert_eq!((report.target.address, report.failure), (Some(reached.ip()), None));
 }
 
+#[tokio::test]
+async fn a_busy_address_does_not_hide_the_others() {
+    let server = listener([127, 0, 0, 2]).await;
+    let busy = SocketAddr::new([127, 0, 0, 9].into(), address(&server).port());
+    let runner = runner(Limits { checks_per_target: 1, ..MANY });
+    let _held = runner.per_address.try_acquire(busy.ip()).expect("a permit");
+    let too_many = (Some(busy.ip()), "too many checks of this target are in flight");
+
+    let mut check = CheckContext::start(silent_check(&server, 9000));
+    let routes = vec![Ok(route(closed([127, 0, 0, 1]).await)), Ok(route(busy)), Ok(route(address(&server)))];
+    let connection = runner.connect(&mut check, routes).await.expect("a connection");
+    assert_eq!(connection.tcp.peer_addr().expect("connected"), address(&server));
+    let attempts = check.end(Ok(())).expect("a report").target.attempts;
+    let tried: Vec<_> = attempts.iter().map(|attempt| (attempt.address, attempt.error.as_str())).collect();
+    assert_eq!(tried, [(Some([127, 0, 0, 1].into()), "connection refused"), too_many]);
+
+    // What another address answers is a result. Without any other address the check has not run.
+    let mut check = CheckContext::start(silent_check(&server, 9000));
+    let routes = vec![Ok(route(closed([127, 0, 0, 1]).await)), Ok(route(busy))];
+    let stop = runner.connect(&mut check, routes).await.expect_err("nobody listens");
+    assert!(matches!(&stop, Stop::Failed(failure) if failure.kind == FailureKind::Refused), "{stop:?}");
+    let mut check = CheckContext::start(silent_check(&server, 9000));
+    let stop = runner.connect(&mut check, vec![Ok(route(busy))]).await.expect_err("it is busy");
+    assert!(matches!(stop, Stop::Refused(Refusal::TargetBusy)), "{stop:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn each_address_gets_an_equal_share_of_the_time_that_is_left() {
     let deadline = Deadline::now() + Duration::from_secs(9);
@@ -178,7 +204,7 @@ async fn a_forbidden_address_is_never_dialled() {
         ("127.0.0.1", false),
     ] {
         let limits = Limits { checks: 1, checks_per_target: 1, ..MANY };
-        let resolver = Resolver::with_servers(&[]).expect("a resolver");
+        let resolver = Resolver::with_servers(&[]);
         let resolution = resolve::Resolution::new(limits, resolver, Arc::default());
         let mut check = CheckContext::start(job(json!({"to": "a@mx.test", "target": target})));
         match resolution.routes(&mut check).await {

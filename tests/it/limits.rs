@@ -1,6 +1,9 @@
 //! Concurrency limits: a check over the limit is rejected at once, and every finished check releases its slot.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -9,6 +12,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use super::support::{
     app::{TestApp, TestAppBuilder, TestResponse, with_defaults},
     dns::{DnsServer, Zone},
+    program::{ServiceProcess, program},
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
@@ -324,4 +328,23 @@ async fn a_failed_address_is_released_before_the_next_is_tried() {
     let answer = post(&app, json!({"target": "127.0.0.5", "port": second.port()})).await;
     assert_rejected(&answer, StatusCode::TOO_MANY_REQUESTS, "target-busy");
     drop(waiting);
+}
+
+#[test]
+fn each_rejection_by_a_limit_is_logged() {
+    for (setting, status, reason) in [
+        ("--max-checks=1", 503, "too many checks are in flight"),
+        ("--max-checks-per-target=1", 429, "too many checks of this target are in flight"),
+    ] {
+        let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0", setting]));
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = silent.local_addr().expect("bound").port();
+        let parameters = json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": 30_000});
+        let _running = served.start_check("", &parameters);
+        let _held = silent.accept().expect("the first check");
+        assert_eq!(served.post("", &parameters).0, status, "{setting}");
+        let line = served.wait_for_log("refused");
+        assert_eq!((&line["asked"], &line["port"]), (&json!("127.0.0.1"), &json!(port)), "{line:#}");
+        assert_eq!((&line["reason"], line["id"].is_string()), (&json!(reason), true), "{line:#}");
+    }
 }

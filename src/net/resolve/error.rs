@@ -1,10 +1,8 @@
 //! [`ResolveError`]: why a name has no address.
 
-use hickory_resolver::{
-    net::{DnsError, NetError, NoRecords},
-    proto::op::ResponseCode,
-};
+use hickory_resolver::proto::op::ResponseCode;
 
+use super::exchange::ExchangeError;
 use crate::destination::{HostName, IpFamily};
 
 /// Why a name could not be resolved. Its text contains the name and goes into reports.
@@ -50,7 +48,25 @@ pub enum ResolveError {
         /// The name of the query.
         name: String,
     },
-    /// There is no server, it could not be reached, or its answer is not DNS.
+    /// The server answered with a referral to other servers: it does not resolve this name for others.
+    #[error("the DNS server gave a referral instead of an answer when asked for {name}")]
+    Lame {
+        /// The name of the query.
+        name: String,
+    },
+    /// The response is not DNS, or cannot be read.
+    #[error("the response of the DNS server cannot be read when asked for {name}")]
+    Unreadable {
+        /// The name of the query.
+        name: String,
+    },
+    /// Aliases that lead to each other, or too many of them.
+    #[error("{name} is an alias (CNAME) that leads to no end")]
+    AliasLoop {
+        /// The name of the query.
+        name: String,
+    },
+    /// There is no server, or it could not be reached.
     #[error("no DNS server could be asked for {name}: {reason}")]
     NoResolver {
         /// The name of the query.
@@ -64,32 +80,43 @@ impl ResolveError {
     /// Whether a later try may succeed: not where DNS gave a definite answer.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::ServerFailure { .. } | Self::Timeout { .. } | Self::NoResolver { .. } => true,
+            Self::ServerFailure { .. }
+            | Self::Timeout { .. }
+            | Self::Lame { .. }
+            | Self::Unreadable { .. }
+            | Self::AliasLoop { .. }
+            | Self::NoResolver { .. } => true,
             Self::NoSuchDomain { .. } | Self::NoAddress { .. } | Self::NullMx { .. } | Self::NotAHostName { .. } => {
                 false
             }
         }
     }
 
-    pub(super) fn new(name: &HostName, error: &NetError) -> Self {
+    pub(super) fn of_code(name: &HostName, code: ResponseCode) -> Self {
+        let name = name.to_string();
+        match code {
+            ResponseCode::NXDomain => Self::NoSuchDomain { name },
+            code => Self::ServerFailure { name, rcode: rcode(code) },
+        }
+    }
+
+    pub(super) fn of_exchange(name: &HostName, error: &ExchangeError) -> Self {
         let name = name.to_string();
         match error {
-            NetError::Timeout => Self::Timeout { name },
-            NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NXDomain, .. })) => {
-                Self::NoSuchDomain { name }
-            }
-            NetError::Dns(
-                DnsError::ResponseCode(code) | DnsError::NoRecordsFound(NoRecords { response_code: code, .. }),
-            ) => Self::ServerFailure { name, rcode: rcode(*code) },
-            other => Self::NoResolver { name, reason: other.to_string() },
+            ExchangeError::Unreadable => Self::Unreadable { name },
+            ExchangeError::Io(_) | ExchangeError::Query(_) => Self::NoResolver { name, reason: error.to_string() },
+        }
+    }
+
+    pub(super) fn no_answer(name: &HostName, is_without_servers: bool) -> Self {
+        let name = name.to_string();
+        if is_without_servers {
+            Self::NoResolver { name, reason: "there is none".to_owned() }
+        } else {
+            Self::Timeout { name }
         }
     }
 }
-
-/// The resolver cannot be built from its settings.
-#[derive(Debug, thiserror::Error)]
-#[error("no DNS resolver can be set up")]
-pub struct UnusableConfiguration(#[from] NetError);
 
 fn no_address(family: IpFamily) -> &'static str {
     match family {

@@ -2,9 +2,19 @@
 //! section 5.1). None of them is admitted yet.
 //!
 //! There is no cache: a cached answer would count as a fast one. Names are absolute, there is no search list.
+//!
+//! - [`servers`]: the name servers, one after the other; [`health`]: those that are dead come last.
+//! - [`exchange`]: one question to one server; [`message`]: its octets, and what a response says.
+//! - [`special`]: names that no server is asked for.
+//! - [`system`]: the system's name servers and its hosts file.
 
 mod error;
+mod exchange;
+mod health;
+mod message;
 mod servers;
+mod special;
+mod system;
 
 use std::{
     collections::HashSet,
@@ -20,10 +30,13 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use self::servers::NameServers;
+use self::{
+    servers::NameServers,
+    system::{HostsFile, SystemFiles},
+};
 use crate::destination::{HostName, IpFamily, Target};
 
-pub use self::error::{ResolveError, UnusableConfiguration};
+pub use self::error::ResolveError;
 
 /// A host that a check may connect to: the target itself, or one of its mail exchangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,30 +72,39 @@ pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
 /// A DNS client. A clone uses the same servers.
 #[derive(Clone, Debug)]
 pub struct Resolver {
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Given(Arc<Configuration>),
+    System(Arc<SystemFiles>),
+}
+
+/// What a resolution goes by, from its beginning to its end.
+#[derive(Debug, Default)]
+struct Configuration {
     servers: Arc<NameServers>,
+    hosts: Arc<HostsFile>,
 }
 
 impl Resolver {
-    /// A resolver with the system's configuration as it is now: the name servers of `/etc/resolv.conf` and, for host
-    /// targets, the addresses in `/etc/hosts`. If the system has no name server, it resolves literals, names in the
-    /// hosts file and `localhost`, and fails for other names with [`ResolveError::NoResolver`].
-    ///
-    /// # Errors
-    /// The resolver cannot be built.
-    pub fn system() -> Result<Self, UnusableConfiguration> {
-        Ok(Self { servers: Arc::new(NameServers::system(SERVER_TIMEOUT)?) })
+    /// A resolver with the system's configuration: the name servers of `/etc/resolv.conf` and, for host targets, the
+    /// addresses in `/etc/hosts`. Both are read again when they change.
+    pub fn system() -> Self {
+        Self { source: Source::System(Arc::new(SystemFiles::open(SERVER_TIMEOUT))) }
     }
 
     /// A resolver with these servers, by UDP and, for answers that are too long for it, by TCP. It reads no hosts file.
-    ///
-    /// # Errors
-    /// The resolver cannot be built.
-    pub fn with_servers(servers: &[SocketAddr]) -> Result<Self, UnusableConfiguration> {
+    /// Without any server it resolves literals and `localhost`, and fails for other names with
+    /// [`ResolveError::NoResolver`].
+    pub fn with_servers(servers: &[SocketAddr]) -> Self {
         Self::with_server_timeout(servers, SERVER_TIMEOUT)
     }
 
-    fn with_server_timeout(servers: &[SocketAddr], server_timeout: Duration) -> Result<Self, UnusableConfiguration> {
-        Ok(Self { servers: Arc::new(NameServers::new(servers, server_timeout)?) })
+    fn with_server_timeout(servers: &[SocketAddr], server_timeout: Duration) -> Self {
+        let servers = Arc::new(NameServers::new(servers, server_timeout));
+        Self { source: Source::Given(Arc::new(Configuration { servers, hosts: Arc::default() })) }
     }
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether none of them has one.
@@ -93,6 +115,25 @@ impl Resolver {
     /// # Errors
     /// There is no host to try: the target's own name could not be resolved, or its domain accepts no mail.
     pub async fn resolve(
+        &self,
+        target: &Target,
+        family: IpFamily,
+        deadline: Instant,
+    ) -> Result<Vec<Candidate>, ResolveError> {
+        let configuration = match &self.source {
+            Source::Given(configuration) => configuration.clone(),
+            Source::System(files) => files.clone().configuration().await,
+        };
+        Lookup(configuration).candidates(target, family, deadline).await
+    }
+}
+
+/// One resolution.
+#[derive(Clone, Debug)]
+struct Lookup(Arc<Configuration>);
+
+impl Lookup {
+    async fn candidates(
         &self,
         target: &Target,
         family: IpFamily,
@@ -120,7 +161,7 @@ impl Resolver {
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, ResolveError> {
-        let from_file = self.servers.hosts_file(host);
+        let from_file = self.0.hosts.addresses(host.as_str());
         if let Ok(addresses) = usable(host.as_str(), family, from_file) {
             return Ok(addresses);
         }
@@ -133,7 +174,7 @@ impl Resolver {
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<Candidate>, ResolveError> {
-        let answer = self.servers.query(domain, RecordType::MX).await?;
+        let answer = self.0.servers.query(domain, RecordType::MX).await?;
         let records: Vec<MX> = answer
             .into_iter()
             .filter_map(|data| match data {
@@ -155,8 +196,8 @@ impl Resolver {
         let mut found: Vec<_> = exchanges.iter().map(|exchange| Candidate::timed_out(exchange.clone())).collect();
         let mut lookups = JoinSet::new();
         for (index, exchange) in exchanges.into_iter().enumerate() {
-            let resolver = self.clone();
-            lookups.spawn(async move { (index, resolver.exchange(exchange, family, answers_by, deadline).await) });
+            let lookup = self.clone();
+            lookups.spawn(async move { (index, lookup.exchange(exchange, family, answers_by, deadline).await) });
         }
         let mut wait_until = deadline;
         while let Ok(Some(Ok((index, candidate)))) = timeout_at(wait_until, lookups.join_next()).await {
@@ -187,8 +228,8 @@ impl Resolver {
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, ResolveError> {
         let mut wait_until = answers_by;
-        let mut ipv4 = pin!(self.servers.query(host, RecordType::A));
-        let mut ipv6 = pin!(self.servers.query(host, RecordType::AAAA));
+        let mut ipv4 = pin!(self.0.servers.query(host, RecordType::A));
+        let mut ipv6 = pin!(self.0.servers.query(host, RecordType::AAAA));
         let no_records_if_only = |other| (family == other).then(|| Ok(Vec::new()));
         let mut ipv4_answer = no_records_if_only(IpFamily::Ipv6);
         let mut ipv6_answer = no_records_if_only(IpFamily::Ipv4);

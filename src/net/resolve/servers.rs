@@ -1,172 +1,155 @@
-//! [`NameServers`]: the name servers, queried one after the other, and the hosts file.
+//! [`NameServers`]: the name servers, asked one after the other, those that are dead last.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::Duration,
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{RData, RecordType},
+};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
 };
 
-use hickory_resolver::{
-    Hosts, TokioResolver,
-    config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
-    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
-    proto::{
-        ProtoError,
-        op::{Query, ResponseCode},
-        rr::{Name, RData, RecordType},
-    },
-    system_conf::read_system_conf,
+use super::{
+    error::ResolveError,
+    exchange::{ExchangeError, ask},
+    health::Health,
+    message::{Answer, MAX_ALIASES, Question},
+    special,
 };
-use tokio::{task::JoinSet, time::timeout};
-
-use super::error::ResolveError;
 use crate::destination::HostName;
 
-/// One resolver for each server: hickory's own pool of servers takes the first SERVFAIL or REFUSED as the answer,
-/// although another server may have one.
-#[derive(Debug)]
+/// The name servers, in the order in which they are asked.
+#[derive(Debug, Default)]
 pub(super) struct NameServers {
-    servers: Vec<TokioResolver>,
-    hosts: Hosts,
-    /// How long one server is waited for before the next one is queried too.
+    servers: Vec<Arc<Server>>,
+    /// How long one server is waited for before the next one is asked too.
     server_timeout: Duration,
 }
 
-impl NameServers {
-    pub(super) fn system(server_timeout: Duration) -> Result<Self, NetError> {
-        let servers = match read_system_conf() {
-            Ok((config, _)) => config.name_servers,
-            Err(error) => {
-                tracing::warn!(%error, "the system names no DNS server");
-                Vec::new()
-            }
-        };
-        let hosts = Hosts::from_system().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the hosts file cannot be read");
-            Hosts::default()
-        });
-        Self::build(servers, hosts, server_timeout)
-    }
-
-    pub(super) fn new(servers: &[SocketAddr], server_timeout: Duration) -> Result<Self, NetError> {
-        let servers = servers.iter().map(|server| {
-            let mut config = NameServerConfig::udp_and_tcp(server.ip());
-            for connection in &mut config.connections {
-                connection.port = server.port();
-            }
-            config
-        });
-        Self::build(servers.collect(), Hosts::default(), server_timeout)
-    }
-
-    pub(super) fn build(
-        servers: Vec<NameServerConfig>,
-        hosts: Hosts,
-        server_timeout: Duration,
-    ) -> Result<Self, NetError> {
-        let options = options(server_timeout);
-        let mut groups: Vec<_> = servers.into_iter().map(|server| vec![server]).collect();
-        if groups.is_empty() {
-            // A resolver without any server still knows `localhost` (RFC 6761, section 6.3).
-            groups.push(Vec::new());
-        }
-        let servers: Result<_, NetError> = groups
-            .into_iter()
-            .map(|group| {
-                let config = ResolverConfig::from_name_servers(group);
-                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-                    .with_options(options.clone())
-                    .build()
-            })
-            .collect();
-        Ok(Self { servers: servers?, hosts, server_timeout })
-    }
-
-    /// The records of the answer, CNAMEs followed; none if the name has none of this type.
-    ///
-    /// After a failure the next server is queried instead; after the server timeout the next one is queried too, and
-    /// the answer of the slow one still counts. The second round is for lost packets, not for servers that failed.
-    ///
-    /// # Errors
-    /// The last failure of a server, or a timeout.
-    pub(super) async fn query(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
-        let first_round = self.servers.len();
-        let mut turns = 0..MAX_ROUNDS * first_round;
-        let mut queries = JoinSet::new();
-        let mut failure: Option<ResolveError> = None;
-        loop {
-            let turn = turns.next().filter(|turn| *turn < first_round || failure.is_none());
-            if let Some(turn) = turn {
-                let server = self.servers[turn % first_round].clone();
-                queries.spawn(query_one(server, name.clone(), record_type));
-            }
-            let answered = match timeout(self.server_timeout, queries.join_next()).await {
-                Ok(answered) => answered,
-                // All were queried; some failed, and the others do not answer.
-                Err(_) if turn.is_none() && failure.is_some() => None,
-                Err(_) => continue,
-            };
-            let Some(answered) = answered else {
-                return Err(failure.unwrap_or_else(|| ResolveError::Timeout { name: name.to_string() }));
-            };
-            // A query that panicked counts as one without an answer.
-            match answered.unwrap_or_else(|_| Err(ResolveError::Timeout { name: name.to_string() })) {
-                Ok(records) => return Ok(records),
-                Err(error) if !error.is_temporary() => return Err(error),
-                Err(ResolveError::Timeout { .. }) => {}
-                Err(error) => failure = Some(error),
-            }
-        }
-    }
-
-    /// The addresses of this host in the hosts file.
-    pub(super) fn hosts_file(&self, host: &HostName) -> Vec<IpAddr> {
-        let Ok(name) = absolute(host) else {
-            return Vec::new();
-        };
-        [RecordType::A, RecordType::AAAA]
-            .into_iter()
-            .filter_map(|record_type| {
-                let query = Query::query(name.clone(), record_type);
-                self.hosts.lookup_static_host(&query)
-            })
-            .flat_map(|found| found.answers().to_vec())
-            .filter_map(|record| record.data.ip_addr())
-            .collect()
-    }
+#[derive(Debug)]
+struct Server {
+    address: SocketAddr,
+    health: Health,
 }
 
-const MAX_ROUNDS: usize = 2;
-
-/// Concurrent queries on one TCP connection. All checks share it.
-const MAX_TCP_QUERIES: usize = 4096;
-
-/// The timeout of a query, in server timeouts: longer than a recursive server needs for a slow delegation. The check's
-/// own deadline is usually earlier.
+/// How long a question may take, in server timeouts: longer than a recursive server needs for a slow delegation. The
+/// check's own deadline is usually earlier.
 const QUERY_TIMEOUT_FACTOR: u32 = 10;
 
-fn options(server_timeout: Duration) -> ResolverOpts {
-    let mut options = ResolverOpts::default();
-    options.timeout = server_timeout * QUERY_TIMEOUT_FACTOR;
-    options.attempts = 0;
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.preserve_intermediates = false;
-    options.max_active_requests = MAX_TCP_QUERIES;
-    options
-}
+impl NameServers {
+    pub(super) fn new(servers: &[SocketAddr], server_timeout: Duration) -> Self {
+        // The health of a single server would make no difference.
+        let has_others = servers.len() > 1;
+        let server = |address: &SocketAddr| Server { address: *address, health: Health::new(has_others) };
+        Self { servers: servers.iter().map(server).map(Arc::new).collect(), server_timeout }
+    }
 
-async fn query_one(server: TokioResolver, name: HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
-    let lookup = async { server.lookup(absolute(&name)?, record_type).await };
-    match lookup.await {
-        Ok(answer) => Ok(answer.answers().iter().map(|record| record.data.clone()).collect()),
-        Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { response_code: ResponseCode::NoError, .. }))) => {
-            Ok(Vec::new())
+    #[cfg(test)]
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        self.servers.iter().map(|server| server.address).collect()
+    }
+
+    /// The records of the answer, aliases followed; none if the name has none of this type.
+    ///
+    /// # Errors
+    /// No server gave an answer.
+    pub(super) async fn query(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+        let unaskable = |error: ExchangeError| ResolveError::of_exchange(name, &error);
+        let mut question = Question::new(name, record_type).map_err(|error| unaskable(error.into()))?;
+        for _ in 0..MAX_ALIASES {
+            let answer = match special::answer(&question.name, question.record_type) {
+                Some(answer) => answer,
+                None => self.ask(name, &question).await?,
+            };
+            match answer {
+                Answer::Records(records) => return Ok(records),
+                Answer::Alias(alias) => question = question.of_alias(alias),
+                Answer::Code(code) => return Err(ResolveError::of_code(name, code)),
+                Answer::Referral => return Err(ResolveError::Lame { name: name.to_string() }),
+            }
         }
-        Err(error) => Err(ResolveError::new(&name, &error)),
+        Err(ResolveError::AliasLoop { name: name.to_string() })
+    }
+
+    /// The first definite answer.
+    ///
+    /// After a failure the next server is asked instead. After the server timeout, or once the server is known to be
+    /// dead, the next one is asked too, and the answer of the slow one still counts.
+    async fn ask(&self, name: &HostName, question: &Question) -> Result<Answer, ResolveError> {
+        let mut turns = self.order().into_iter();
+        let mut asked = JoinSet::new();
+        let mut failure = None;
+        loop {
+            let turn = turns.next();
+            if let Some(server) = &turn {
+                asked.spawn(timeout(self.server_timeout * QUERY_TIMEOUT_FACTOR, server.clone().ask(question.clone())));
+            }
+            let answered = tokio::select! {
+                biased;
+                answered = asked.join_next() => answered,
+                () = self.patience(turn.as_deref()) => match turn {
+                    // All were asked; some failed, and the others do not answer.
+                    None if failure.is_some() => None,
+                    _ => continue,
+                },
+            };
+            let Some(answered) = answered else {
+                return Err(failure.unwrap_or_else(|| ResolveError::no_answer(name, self.servers.is_empty())));
+            };
+            // A task that panicked counts as a question without an answer.
+            let Ok(Ok(answered)) = answered else { continue };
+            failure = Some(match answered {
+                Ok(Answer::Code(code)) if code != ResponseCode::NXDomain => ResolveError::of_code(name, code),
+                Ok(Answer::Referral) => ResolveError::Lame { name: name.to_string() },
+                Ok(answer) => return Ok(answer),
+                Err(error) => ResolveError::of_exchange(name, &error),
+            });
+        }
+    }
+
+    /// The servers in their order, dead ones last.
+    fn order(&self) -> Vec<Arc<Server>> {
+        let (dead, mut order): (Vec<_>, Vec<_>) =
+            self.servers.iter().cloned().partition(|server| server.health.is_dead());
+        dead.iter().for_each(Server::probe_if_due);
+        order.extend(dead);
+        order
+    }
+
+    /// How long to wait before the next server is asked too.
+    async fn patience(&self, server: Option<&Server>) {
+        let died = async {
+            match server {
+                Some(server) => server.health.died().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep(self.server_timeout) => {}
+            () = died => {}
+        }
     }
 }
 
-/// The name as an absolute one, built from its labels: [`Name`]'s own parser would apply escapes and IDNA rules.
-fn absolute(name: &HostName) -> Result<Name, ProtoError> {
-    Name::from_labels(name.as_str().split('.').map(str::as_bytes))
+impl Server {
+    async fn ask(self: Arc<Self>, question: Question) -> Result<Answer, ExchangeError> {
+        ask(self.address, &question, || self.health.heard(), || self.probe_if_due()).await
+    }
+
+    /// Finds out whether the server answers anything: a name may be slow where its server is not. In a task of its own: a
+    /// caller that gives up early would end it.
+    fn probe_if_due(self: &Arc<Self>) {
+        let Some(probe) = self.health.begin_probe() else { return };
+        let server = self.clone();
+        tokio::spawn(async move {
+            let question = Question::root_servers();
+            let asked = ask(server.address, &question, || server.health.heard(), || ());
+            let is_silent = timeout(Health::PROBE_TIMEOUT, asked).await.is_err();
+            if server.health.end_probe(probe, is_silent) {
+                tracing::warn!(server = %server.address, "the DNS server does not answer, others are asked first");
+            }
+        });
+    }
 }

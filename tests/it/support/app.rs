@@ -168,7 +168,7 @@ impl TestAppBuilder {
 
     /// Starts the service on a free port of 127.0.0.1.
     pub(crate) async fn start(self) -> TestApp {
-        let resolver = Resolver::with_servers(&self.dns_servers).expect("a resolver");
+        let resolver = Resolver::with_servers(&self.dns_servers);
         let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.host_rules);
         let lifecycle = Lifecycle::default();
         let state = AppState {

@@ -1,5 +1,6 @@
 mod mx;
 mod stub;
+mod transport;
 
 use std::{
     collections::BTreeSet,
@@ -8,20 +9,18 @@ use std::{
     sync::Mutex,
 };
 
-use hickory_proto::{
-    op::{Message, ResponseCode},
-    rr::{
-        Record,
-        rdata::{A, AAAA, CNAME},
-    },
-};
-use hickory_resolver::Hosts;
-
 use self::stub::{
     Answer::{Code, Garbage, OnlyByTcp, Records, Silence},
     Stub,
 };
 use super::*;
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{
+        Record,
+        rdata::{A, AAAA, CNAME},
+    },
+};
 
 /// Long enough for any of these tests.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -84,7 +83,7 @@ async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Resul
 
 /// A resolver that soon turns from a silent server to the next.
 fn with_short_timeout(servers: &[SocketAddr]) -> Resolver {
-    Resolver::with_server_timeout(servers, Duration::from_millis(150)).expect("a resolver")
+    Resolver::with_server_timeout(servers, Duration::from_millis(150))
 }
 
 #[tokio::test]
@@ -183,7 +182,7 @@ async fn each_failure_has_its_own_error() {
 async fn an_answer_that_is_not_dns_is_an_error() {
     let dns = Stub::start(|_| Garbage).await;
     let error = resolve(&dns.resolver(), host("mx.example"), IpFamily::Any).await.expect_err("garbage is no address");
-    assert!(matches!(&error, ResolveError::NoResolver { name, .. } if name == "mx.example"), "{error:?}");
+    assert!(error == ResolveError::Unreadable { name: "mx.example".to_owned() }, "{error:?}");
     assert!(error.is_temporary());
 }
 
@@ -291,7 +290,7 @@ fn the_failure_is_temporary_if_one_error_is() {
 
 #[tokio::test]
 async fn literals_and_localhost_need_no_server() {
-    let resolver = Resolver::with_servers(&[]).expect("a resolver");
+    let resolver = Resolver::with_servers(&[]);
     for (target, family, answer) in [
         ("[2001:db8::1]", IpFamily::Any, Ok(vec![found("2001:db8::1", &["2001:db8::1"])])),
         ("192.0.2.1", IpFamily::Ipv6, Err(no_address("192.0.2.1", IpFamily::Ipv6))),
@@ -306,10 +305,8 @@ async fn literals_and_localhost_need_no_server() {
 
 #[tokio::test]
 async fn the_hosts_file_is_for_host_targets() {
-    let mut hosts = Hosts::default();
-    hosts.read_hosts_conf(&b"192.0.2.7 MX.example other.example\n"[..]).expect("a hosts file");
-    let resolver =
-        Resolver { servers: Arc::new(NameServers::build(vec![], hosts, SERVER_TIMEOUT).expect("a resolver")) };
+    let hosts = Arc::new(HostsFile::parse(b"192.0.2.7 MX.example other.example\n"));
+    let resolver = Resolver { source: Source::Given(Arc::new(Configuration { hosts, ..Configuration::default() })) };
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.7"])])
@@ -322,7 +319,7 @@ async fn the_hosts_file_is_for_host_targets() {
 
 #[tokio::test]
 async fn localhost_resolves_with_the_systems_configuration() {
-    let resolver = Resolver::system().expect("a resolver");
+    let resolver = Resolver::system();
     for target in [host("localhost"), mx_of("localhost")] {
         let candidates = resolve(&resolver, target, IpFamily::Ipv4).await;
         assert_eq!(candidates, Ok(vec![found("localhost", &["127.0.0.1"])]));

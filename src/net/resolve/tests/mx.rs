@@ -91,7 +91,7 @@ async fn a_late_mx_answer_leaves_time_for_the_addresses() {
         _ => Records(vec![]),
     })
     .await;
-    // The third packet leaves after 666 ms, in the second half of this time.
+    // The third packet leaves after 750 ms, in the second half of this time.
     let deadline = Instant::now() + Duration::from_millis(1300);
     assert_eq!(
         dns.resolver().resolve(&mx_of("example.org"), IpFamily::Any, deadline).await,

@@ -1,0 +1,158 @@
+//! [`Question`]: a query as octets, and what a response to it says.
+
+use hickory_resolver::proto::{
+    ProtoError,
+    op::{Edns, Header, Message, MessageType, Query, ResponseCode},
+    rr::{DNSClass, Name, RData, Record, RecordType},
+    serialize::binary::{BinDecodable, BinDecoder, DecodeError},
+};
+
+use crate::destination::HostName;
+
+/// Aliases that are followed to the records of one name. No honest zone has as many.
+pub(super) const MAX_ALIASES: usize = 16;
+
+/// Octets of a response by UDP that fit into one packet on every path (the DNS flag day 2020).
+const MAX_PAYLOAD_SIZE: u16 = 1232;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) name: Name,
+    pub(super) record_type: RecordType,
+}
+
+/// What a server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The records; none if the name has none of this type.
+    Records(Vec<RData>),
+    /// The name is an alias of this one, whose records are not in the response.
+    Alias(Name),
+    /// The name of the question, or the name that it is an alias of, does not exist; or the server failed.
+    Code(ResponseCode),
+    /// A referral to other servers, which is for a recursive server to follow: this one does not.
+    Referral,
+}
+
+/// What a message from the server is.
+#[derive(Debug)]
+pub(super) enum Reading {
+    /// The response. It may say of itself that it is truncated.
+    Response { answer: Answer, is_truncated: bool },
+    /// A response whose octets end before its records do, or cannot be read.
+    Cut,
+    /// A message that is no response to this query.
+    Unrelated,
+}
+
+impl Question {
+    pub(super) fn new(name: &HostName, record_type: RecordType) -> Result<Self, ProtoError> {
+        // Built from its labels: hickory's own parser would apply escapes and IDNA rules.
+        let name = Name::from_labels(name.as_str().split('.').map(str::as_bytes))?;
+        Ok(Self { name, record_type })
+    }
+
+    /// The question that every recursive server can answer by itself: for the servers of the root.
+    pub(super) fn root_servers() -> Self {
+        Self { name: Name::root(), record_type: RecordType::NS }
+    }
+
+    /// The same question for another name.
+    pub(super) fn of_alias(&self, name: Name) -> Self {
+        Self { name, record_type: self.record_type }
+    }
+
+    /// The query's octets. Without EDNS a server sends at most 512 octets by UDP (RFC 6891).
+    pub(super) fn query(&self, id: u16, with_edns: bool) -> Result<Vec<u8>, ProtoError> {
+        let mut message = Message::query();
+        message.metadata.id = id;
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(self.name.clone(), self.record_type));
+        if with_edns {
+            let mut edns = Edns::new();
+            edns.set_max_payload(MAX_PAYLOAD_SIZE).set_version(0);
+            message.set_edns(edns);
+        }
+        message.to_vec()
+    }
+
+    /// Reads a message that came from the server.
+    pub(super) fn read(&self, id: u16, message: &[u8]) -> Reading {
+        if !message.starts_with(&id.to_be_bytes()) {
+            return Reading::Unrelated;
+        }
+        self.try_read(message).unwrap_or(Reading::Cut)
+    }
+
+    fn try_read(&self, message: &[u8]) -> Result<Reading, DecodeError> {
+        let mut decoder = BinDecoder::new(message);
+        let Header { metadata, counts } = Header::read(&mut decoder)?;
+        if metadata.message_type != MessageType::Response {
+            return Ok(Reading::Unrelated);
+        }
+        let code = metadata.response_code;
+        let response = |answer| Reading::Response { answer, is_truncated: metadata.truncation };
+        for _ in 0..counts.queries {
+            if !self.is_asked_by(&Query::read(&mut decoder)?) {
+                return Ok(Reading::Unrelated);
+            }
+        }
+        if code != ResponseCode::NoError {
+            return Ok(response(Answer::Code(code)));
+        }
+        if counts.queries == 0 {
+            // Only a server that could not read the query may leave the question out.
+            return Ok(Reading::Unrelated);
+        }
+        let mut records = |count| (0..count).map(|_| Record::read(&mut decoder)).collect::<Result<Vec<Record>, _>>();
+        let answers = records(counts.answers)?;
+        let (name, found) = self.follow(&answers);
+        if !found.is_empty() {
+            return Ok(response(Answer::Records(found)));
+        }
+        // The additional records are never read, so no odd one of them spoils an answer.
+        let authorities = records(counts.authorities)?;
+        let has = |record_type| authorities.iter().any(|record| record.record_type() == record_type);
+        // RFC 2308, section 2.2: a response without records is a negative one if it has the zone's SOA record.
+        let is_negative = has(RecordType::SOA);
+        let is_lame = has(RecordType::NS) || !metadata.recursion_available;
+        Ok(response(match name {
+            _ if is_negative => Answer::Records(Vec::new()),
+            Some(alias) => Answer::Alias(alias),
+            None if is_lame && !metadata.authoritative => Answer::Referral,
+            None => Answer::Records(Vec::new()),
+        }))
+    }
+
+    fn is_asked_by(&self, query: &Query) -> bool {
+        let is_same_type = query.query_type() == self.record_type && query.query_class() == DNSClass::IN;
+        is_same_type && *query.name() == self.name
+    }
+
+    /// The records, with the aliases on the way followed. In place of the name the last alias, if there is one.
+    fn follow(&self, answers: &[Record]) -> (Option<Name>, Vec<RData>) {
+        let of = |name: &Name, record_type| {
+            let of_name = answers.iter().filter(move |record| record.record_type() == record_type);
+            let name = name.clone();
+            of_name.filter(move |record| record.name == name && record.dns_class == DNSClass::IN)
+        };
+        let mut alias = None;
+        for _ in 0..MAX_ALIASES {
+            let name = alias.as_ref().unwrap_or(&self.name);
+            let found: Vec<_> = of(name, self.record_type).map(|record| record.data.clone()).collect();
+            if !found.is_empty() {
+                return (alias, found);
+            }
+            let next = of(name, RecordType::CNAME).find_map(|record| match &record.data {
+                RData::CNAME(next) => Some(next.0.clone()),
+                _ => None,
+            });
+            match next {
+                Some(next) => alias = Some(next),
+                None => break,
+            }
+        }
+        (alias, Vec::new())
+    }
+}

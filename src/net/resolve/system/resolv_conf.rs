@@ -1,0 +1,75 @@
+//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines. Search domains are of no use for absolute names, and the
+//! waits are this program's own, so `search`, `domain` and `options` lines are passed over.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+};
+
+use super::c_string;
+
+/// Servers that are used; glibc's MAXNS.
+const MAX_SERVERS: usize = 3;
+const PORT: u16 = 53;
+
+/// The name servers: the first three, or 127.0.0.1 if there is none.
+pub(super) fn name_servers(text: &[u8]) -> Vec<SocketAddr> {
+    let lines = text.split(|octet| *octet == b'\n').map(c_string);
+    let mut servers: Vec<_> = lines.filter_map(name_server).take(MAX_SERVERS).collect();
+    if servers.is_empty() {
+        servers.push((Ipv4Addr::LOCALHOST, PORT).into());
+    }
+    servers
+}
+
+/// The keyword is at the beginning of the line, with a space or tab behind it. What follows the address does not count.
+fn name_server(line: &[u8]) -> Option<SocketAddr> {
+    let value = line.strip_prefix(b"nameserver")?;
+    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    value.first().filter(|octet| is_blank(octet))?;
+    let address = value.split(is_blank).find(|word| !word.is_empty())?;
+    let address = str::from_utf8(address).ok()?;
+    if let Some(address) = ipv4(address) {
+        return Some((address, PORT).into());
+    }
+    let (address, scope) = address.split_once('%').map_or((address, None), |(address, scope)| (address, Some(scope)));
+    let address: Ipv6Addr = address.parse().ok()?;
+    let scope_id = scope.filter(|_| is_of_link(address)).and_then(scope_id).unwrap_or_default();
+    Some(SocketAddrV6::new(address, PORT, 0, scope_id).into())
+}
+
+/// An address as inet_aton(3) reads it: one to four numbers, each decimal, octal or hexadecimal.
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let numbers: Option<Vec<u32>> = text.split('.').map(number).collect();
+    let numbers = numbers?;
+    let (last, first) = numbers.split_last()?;
+    // The last number fills the octets that are left.
+    let octets_left = 4_usize.checked_sub(first.len()).filter(|left| *left > 0)?;
+    let limit = u32::MAX >> (8 * (4 - octets_left));
+    if *last > limit || first.iter().any(|number| *number > 255) {
+        return None;
+    }
+    let high = (0..).zip(first).fold(0, |sum, (index, number)| sum | number << (24 - 8 * index));
+    Some(Ipv4Addr::from_bits(high | last))
+}
+
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix('0') {
+        Some(rest) if rest.starts_with(['x', 'X']) => (&rest[1..], 16),
+        Some(rest) if !rest.is_empty() => (rest, 8),
+        _ => (text, 10),
+    };
+    // `from_str_radix` takes a sign as well.
+    u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))
+}
+
+/// The index of a network interface, by its name or as a number.
+fn scope_id(scope: &str) -> Option<u32> {
+    let named = (!scope.contains('/')).then(|| fs::read_to_string(format!("/sys/class/net/{scope}/ifindex")).ok());
+    named.flatten().as_deref().unwrap_or(scope).trim().parse().ok()
+}
+
+/// Whether an address is of one link only, so that it is of no use without an interface.
+fn is_of_link(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
+}

@@ -1,0 +1,174 @@
+//! UDP, TCP, and which server is asked.
+
+use super::{
+    stub::Answer::{Cut, OddAdditional, OnlyByLaterTcp, OnlyWithoutEdns, Referral},
+    *,
+};
+
+/// A server's own work on loopback takes less.
+const SOON: Duration = Duration::from_millis(200);
+
+/// A server that has no address but this one, for all names.
+async fn knowing(address: &'static str) -> Stub {
+    Stub::start(move |question| match question.split_once(' ') {
+        Some(("A", _)) => Records(vec![a(address)]),
+        _ => Records(vec![]),
+    })
+    .await
+}
+
+async fn ipv4_of(resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    let mut candidates = resolve(resolver, host(name), IpFamily::Ipv4).await?;
+    candidates.remove(0).addresses
+}
+
+fn many(count: usize) -> Vec<RData> {
+    (0..count).map(|n| a(&format!("192.0.{}.{}", 2 + n / 256, n % 256))).collect()
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_cut_is_a_truncated_answer() {
+    // In the header, in the question, in a record, behind a record; or just too long.
+    for (octets, count) in [(2, 90), (11, 90), (20, 90), (100, 90), (28 + 10 * 16, 90), (usize::MAX, 300)] {
+        let dns = Stub::start(move |_| Cut(octets, many(count))).await;
+        let found = ipv4_of(&dns.resolver(), "mx.example").await.expect("addresses");
+        assert_eq!(found.len(), MAX_ADDRESSES, "{octets}");
+        assert_eq!(dns.connections(), 1, "{octets}");
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_longer_than_advertised_is_read() {
+    let dns = Stub::start(|_| Records(many(90))).await;
+    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await.map(|found| found.len()), Ok(MAX_ADDRESSES));
+    assert_eq!(dns.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_odd_additional_record_does_not_spoil_the_answer() {
+    let dns = Stub::start(|_| OddAdditional(vec![a("192.0.2.1")])).await;
+    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert_eq!(dns.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_server_without_edns_is_asked_without_it() {
+    let dns = Stub::start(|_| OnlyWithoutEdns(vec![a("192.0.2.1")])).await;
+    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_given_up() {
+    let dns = Stub::start(|_| OnlyByLaterTcp(vec![a("192.0.2.1")])).await;
+    let began = Instant::now();
+    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(dns.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_stalled_question_does_not_hold_up_the_others() {
+    let dns = Stub::start(|question| match question {
+        "A stalled.example" => OnlyByLaterTcp(vec![a("192.0.2.1")]),
+        "A silent.example" => Silence,
+        "A garbled.example" => Garbage,
+        "A long.example" => OnlyByTcp(vec![a("192.0.2.2")]),
+        _ => Records(vec![a("192.0.2.3")]),
+    })
+    .await;
+    let resolver = dns.resolver();
+    let slow: Vec<_> = ["stalled.example", "silent.example"]
+        .map(|name| {
+            let resolver = resolver.clone();
+            tokio::spawn(async move { ipv4_of(&resolver, name).await })
+        })
+        .into();
+    while dns.connections() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(ipv4_of(&resolver, "garbled.example").await.is_err());
+    for (name, address) in [("long.example", "192.0.2.2"), ("mx.example", "192.0.2.3"), ("other.example", "192.0.2.3")]
+    {
+        let began = Instant::now();
+        assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&[address])));
+        assert!(began.elapsed() < SOON, "{name}: {:?}", began.elapsed());
+        assert!(dns.questions().contains(&format!("A {name}")), "{name} is asked by UDP first");
+    }
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_referral_is_no_answer() {
+    let lame = Stub::start(|_| Referral).await;
+    let knowing = knowing("192.0.2.1").await;
+    let resolver = Resolver::with_servers(&[lame.address, knowing.address]);
+    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    let error = ResolveError::Lame { name: "mx.example".to_owned() };
+    assert!(error.is_temporary());
+    assert_eq!(ipv4_of(&lame.resolver(), "mx.example").await, Err(error));
+}
+
+#[tokio::test]
+async fn aliases_of_each_other_are_an_error() {
+    let alias = |to: &str| Records(vec![RData::CNAME(CNAME(name(to)))]);
+    let dns = Stub::start(move |question| match question {
+        "A a.example" => alias("b.example."),
+        _ => alias("a.example."),
+    })
+    .await;
+    let error = ResolveError::AliasLoop { name: "a.example".to_owned() };
+    assert_eq!(ipv4_of(&dns.resolver(), "a.example").await, Err(error));
+}
+
+#[tokio::test]
+async fn a_dead_server_is_asked_last() {
+    let dead = Stub::start(|_| Silence).await;
+    let knowing = knowing("192.0.2.1").await;
+    let resolver = Resolver::with_servers(&[dead.address, knowing.address]);
+    let began = Instant::now();
+    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert!(began.elapsed() < SERVER_TIMEOUT, "{:?}", began.elapsed());
+    for name in ["mx1.example", "mx2.example"] {
+        let began = Instant::now();
+        assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&["192.0.2.1"])));
+        assert!(began.elapsed() < SOON, "{name}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_early_helps_to_find_a_dead_server() {
+    let dead = Stub::start(|_| Silence).await;
+    let knowing = knowing("192.0.2.1").await;
+    let resolver = Resolver::with_servers(&[dead.address, knowing.address]);
+    let deadline = Instant::now() + Duration::from_millis(500);
+    let found = resolver.resolve(&host("mx.example"), IpFamily::Ipv4, deadline).await;
+    assert_eq!(found, Err(timed_out("mx.example")));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_silent_name_does_not_make_its_server_a_dead_one() {
+    let first = Stub::start(|question| match question {
+        "A silent.example" => Silence,
+        _ => Records(vec![a("192.0.2.1")]),
+    })
+    .await;
+    let second = knowing("192.0.2.2").await;
+    let resolver = Resolver::with_servers(&[first.address, second.address]);
+    assert_eq!(ipv4_of(&resolver, "silent.example").await, Ok(ips(&["192.0.2.2"])));
+    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+}
+
+#[tokio::test]
+async fn names_that_are_not_in_dns_are_not_asked_for() {
+    let dns = knowing("192.0.2.1").await;
+    let resolver = dns.resolver();
+    for name in ["mx.invalid", "mx.ONION"] {
+        assert_eq!(ipv4_of(&resolver, name).await, Err(no_such_domain(&name.to_ascii_lowercase())));
+    }
+    assert_eq!(ipv4_of(&resolver, "mx.localhost").await, Ok(ips(&["127.0.0.1"])));
+    assert!(dns.questions().is_empty());
+}
