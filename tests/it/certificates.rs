@@ -210,7 +210,7 @@ async fn credentials_go_only_to_a_server_that_proves_its_key() {
                 let message = report["failure"]["message"].as_str().expect("words");
                 let why = message.strip_prefix("no credential is sent to the server: ").expect("what is not done");
                 let cert_error = report["metrics"]["cert_error"].as_str().expect("words");
-                assert!(cert_error.ends_with(&format!("with_invalid_signature key: {why}")), "{what}: {message}");
+                assert!(cert_error.ends_with(&format!("unproven key: {why}")), "{what}: {message}");
             }
         }
     }
