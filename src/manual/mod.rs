@@ -18,6 +18,7 @@
 //! **Reasons**
 //! - [`phases`]: what each phase measures.
 //! - [`answers`]: why a failed check is a 200.
+//! - [`certificates`]: what is verified, by whom, and what is not supported.
 //! - [`limits`]: what is bounded.
 //! - [`targets`]: which addresses, names and ports a check may connect to.
 
@@ -27,6 +28,7 @@ macro_rules! links {
     () => {
         "\
 [answers]: crate::manual::answers
+[certificates]: crate::manual::certificates
 [checks]: crate::manual::checks
 [command-line]: crate::manual::command_line
 [errors]: crate::manual::errors
@@ -60,6 +62,10 @@ macro_rules! links {
 #[doc = links!()]
 #[doc = include_str!("answers.md")]
 pub mod answers {}
+
+#[doc = links!()]
+#[doc = include_str!("certificates.md")]
+pub mod certificates {}
 
 #[doc = links!()]
 #[doc = include_str!("checks.md")]

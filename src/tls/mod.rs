@@ -4,6 +4,7 @@
 //! - `verifier`: every problem of a certificate, each found independently of the others.
 //! - `path`: the certification path among the certificates that the server sent.
 //! - `problems`: the list of problems, and the texts for webpki's errors.
+//! - `chain_signature`, `rsa_pss`: the signatures of certificates by their issuers.
 //! - `signature`: whether the server holds the certificate's private key.
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
@@ -14,11 +15,13 @@
 //! handshake.
 
 mod alert;
+mod chain_signature;
 mod fault;
 pub mod handshake;
 mod path;
 mod problems;
 mod recorder;
+mod rsa_pss;
 mod signature;
 #[cfg(test)]
 mod testing;

@@ -7,19 +7,22 @@
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
-use crate::x509::{Certificate, SignatureCheck};
+use super::chain_signature::{SignatureCheck, check_signature};
+use crate::x509::{Certificate, is_same_name};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
 /// grows with the factorial of their number when all have the same name.
 const MAX_ISSUER_CANDIDATES: usize = 6;
 
 /// The server's certificate `leaf`, and after it those of `others` that may be on its path, matched by subject and
-/// issuer name: the nearest to the leaf first, and of those with the same name the ones that are valid `now` first.
+/// issuer name: the nearest to the leaf first, and of those with the same name the ones that are valid `now` first. The
+/// second value is whether some were left out, because there are more than [`MAX_ISSUER_CANDIDATES`].
 pub(super) fn issuer_candidates<'a>(
     leaf: Certificate<'a>,
     others: &'a [CertificateDer<'_>],
     now: OffsetDateTime,
-) -> Vec<Certificate<'a>> {
+) -> (Vec<Certificate<'a>>, bool) {
+    let mut is_cut = false;
     let mut remaining: Vec<_> = others
         .iter()
         .filter_map(|der| Certificate::from_der(der).ok())
@@ -30,15 +33,17 @@ pub(super) fn issuer_candidates<'a>(
     let mut next = 0;
     while next < candidates.len() {
         let issuer = candidates[next].raw_issuer();
-        for other in remaining.extract_if(.., |other| other.raw_subject() == issuer) {
+        for other in remaining.extract_if(.., |other| is_same_name(other.raw_subject(), issuer)) {
             let is_duplicate = candidates.iter().any(|known| known.der() == other.der());
             if !is_duplicate && candidates.len() <= MAX_ISSUER_CANDIDATES {
                 candidates.push(other);
+            } else {
+                is_cut |= !is_duplicate;
             }
         }
         next += 1;
     }
-    candidates
+    (candidates, is_cut)
 }
 
 /// Where a path ends.
@@ -63,11 +68,16 @@ pub(super) struct Path {
 }
 
 /// The best path from the first of the `candidates`: the fewest bad signatures, then one to a trust anchor, then the
-/// fewest certificates that are not valid `now`, then the shortest.
-pub(super) fn best_path(candidates: &[Certificate<'_>], anchors: &[TrustAnchor<'_>], now: OffsetDateTime) -> Path {
+/// fewest certificates that are not valid `now` or not `fit` to issue others, then the shortest.
+pub(super) fn best_path(
+    candidates: &[Certificate<'_>],
+    anchors: &[TrustAnchor<'_>],
+    now: OffsetDateTime,
+    fit: impl Fn(&Certificate<'_>) -> bool,
+) -> Path {
     let signature_by = |certificate: &Certificate<'_>, issuer: &Certificate<'_>| {
-        let is_issuer = certificate.raw_issuer() == issuer.raw_subject();
-        is_issuer.then(|| certificate.signature_by(issuer.public_key_der()))
+        let is_issuer = is_same_name(certificate.raw_issuer(), issuer.raw_subject());
+        is_issuer.then(|| check_signature(certificate, issuer.public_key_der()))
     };
     let builder = PathBuilder {
         by_anchor: candidates.iter().map(|certificate| signature_by_anchor(certificate, anchors)).collect(),
@@ -75,7 +85,11 @@ pub(super) fn best_path(candidates: &[Certificate<'_>], anchors: &[TrustAnchor<'
             .iter()
             .map(|certificate| candidates.iter().map(|issuer| signature_by(certificate, issuer)).collect())
             .collect(),
-        valid: candidates.iter().map(|certificate| certificate.is_valid_at(now)).collect(),
+        good: candidates
+            .iter()
+            .enumerate()
+            .map(|(index, certificate)| certificate.is_valid_at(now) && (index == 0 || fit(certificate)))
+            .collect(),
     };
     builder.extend(&[0], &[])
 }
@@ -86,7 +100,8 @@ struct PathBuilder {
     by_anchor: Vec<Option<SignatureCheck>>,
     /// By certificate and issuer: the signature, if the issuer has the name of the certificate's issuer.
     by_candidate: Vec<Vec<Option<SignatureCheck>>>,
-    valid: Vec<bool>,
+    /// By certificate: whether it is valid now and may issue others.
+    good: Vec<bool>,
 }
 
 impl PathBuilder {
@@ -95,15 +110,15 @@ impl PathBuilder {
         let last = certificates.last().copied().unwrap_or(0);
         let end_here = |end, signature: Option<SignatureCheck>| Path {
             certificates: certificates.to_vec(),
-            signatures: signatures.iter().copied().chain(signature).collect(),
+            signatures: signatures.iter().cloned().chain(signature).collect(),
             end,
         };
         let mut paths = Vec::new();
-        if let Some(signature) = self.by_anchor[last] {
+        if let Some(signature) = self.by_anchor[last].clone() {
             paths.push(end_here(PathEnd::TrustAnchor, Some(signature)));
         }
         for (issuer, signature) in self.by_candidate[last].iter().enumerate() {
-            let Some(signature) = *signature else {
+            let Some(signature) = signature.clone() else {
                 continue;
             };
             if issuer == last && certificates.len() == 1 {
@@ -123,19 +138,28 @@ impl PathBuilder {
     /// The smaller, the better.
     fn rank(&self, path: &Path) -> (usize, bool, usize, usize) {
         let bad_signatures = path.signatures.iter().filter(|signature| **signature == SignatureCheck::Invalid).count();
-        let out_of_date = path.certificates.iter().filter(|index| !self.valid[**index]).count();
-        (bad_signatures, path.end != PathEnd::TrustAnchor, out_of_date, path.certificates.len())
+        let unfit = path.certificates.iter().filter(|index| !self.good[**index]).count();
+        (bad_signatures, path.end != PathEnd::TrustAnchor, unfit, path.certificates.len())
     }
 }
 
 /// Whether an anchor that has the issuer's name signed the certificate; `None` if no anchor has it.
 fn signature_by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>]) -> Option<SignatureCheck> {
     let mut best = None;
-    for anchor in anchors.iter().filter(|anchor| *anchor.subject == *certificate.raw_issuer()) {
-        match certificate.signature_by(&webpki::spki_for_anchor(anchor)) {
-            SignatureCheck::Invalid => best = Some(SignatureCheck::Invalid),
-            good => return Some(good),
+    for anchor in anchors_named(certificate.raw_issuer(), anchors) {
+        match check_signature(certificate, &webpki::spki_for_anchor(anchor)) {
+            SignatureCheck::Valid => return Some(SignatureCheck::Valid),
+            other => best = best.filter(|best| *best != SignatureCheck::Invalid).or(Some(other)),
         }
     }
     best
+}
+
+/// The anchors with this name, which is the content of its SEQUENCE; those in the same octets if there are any.
+pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> Vec<&'a TrustAnchor<'a>> {
+    let exact: Vec<_> = anchors.iter().filter(|anchor| *anchor.subject == *name).collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    anchors.iter().filter(|anchor| is_same_name(&anchor.subject, name)).collect()
 }

@@ -1,12 +1,13 @@
 //! [`Problems`]: the list of certificate problems under construction, and the texts for webpki's errors.
 
-use crate::x509::{
-    Certificate,
-    problem::{CertificateErrorKind as Kind, CertificateProblem},
-};
+use crate::x509::problem::{CertificateErrorKind as Kind, CertificateProblem};
 
 /// The detail when the server's certificate is that of a certification authority.
 pub(super) const CA_AS_SERVER: &str = "the server's own certificate is that of an authority (CA:TRUE)";
+
+/// The detail when the chain is beyond the limits of this program.
+pub(super) const TOO_LONG: &str =
+    "the chain has more certificates or more possible paths than this program follows (6 issuers)";
 
 #[derive(Default)]
 pub(super) struct Problems(Vec<CertificateProblem>);
@@ -14,6 +15,10 @@ pub(super) struct Problems(Vec<CertificateProblem>);
 impl Problems {
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.0.iter().any(|problem| problem.kind == kind)
     }
 
     pub(super) fn add(&mut self, kind: Kind, detail: impl Into<String>) {
@@ -25,18 +30,8 @@ impl Problems {
 
     /// Adds a problem unless there is one of its kind: that one is more precise.
     pub(super) fn add_kind(&mut self, kind: Kind, detail: impl Into<String>) {
-        if self.0.iter().all(|problem| problem.kind != kind) {
+        if !self.has(kind) {
             self.add(kind, detail);
-        }
-    }
-
-    pub(super) fn add_unreadable(&mut self, certificate: &Certificate<'_>, error: &webpki::Error) {
-        match error {
-            webpki::Error::UnsupportedCertVersion => {
-                let version = certificate.version();
-                self.add(Kind::Unsupported, format!("X.509 version {version}"));
-            }
-            error => self.add_webpki(error),
         }
     }
 
@@ -52,7 +47,7 @@ impl Problems {
 }
 
 /// The kind and the text for an error of webpki. Its own texts are identifiers of its code.
-fn describe(error: &webpki::Error) -> (Kind, &'static str) {
+pub(super) fn describe(error: &webpki::Error) -> (Kind, &'static str) {
     use webpki::Error as E;
     match error {
         E::CertExpired { .. } => (Kind::Expired, "a certificate in the chain"),
@@ -77,7 +72,7 @@ fn describe(error: &webpki::Error) -> (Kind, &'static str) {
         E::MaximumNameConstraintComparisonsExceeded
         | E::MaximumPathBuildCallsExceeded
         | E::MaximumPathDepthExceeded
-        | E::MaximumSignatureChecksExceeded => (Kind::Other, "the chain is too long or has too many possible paths"),
+        | E::MaximumSignatureChecksExceeded => (Kind::Unsupported, TOO_LONG),
         E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
         E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
         E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {

@@ -16,7 +16,11 @@ use tokio_rustls::rustls::{
     sign::CertifiedKey,
 };
 
-use super::{signature::HandshakeSignature, trust::TrustAnchors, verifier::Verifier};
+use super::{
+    signature::HandshakeSignature,
+    trust::TrustAnchors,
+    verifier::{Verdict, Verifier},
+};
 use crate::x509::{
     Certificate, CertificateFacts,
     problem::{CertificateErrorKind, CertificateProblem},
@@ -88,12 +92,9 @@ impl ServerCertVerifier for Recorder {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verifier = Verifier { anchors: &self.anchors, algorithms: self.algorithms.all, name: server_name, now };
-        let record = Record {
-            chain: chain_facts(end_entity, intermediates),
-            problems: verifier.problems(end_entity, intermediates),
-            ..Record::default()
-        };
+        let verifier = Verifier { anchors: &self.anchors, name: server_name, now };
+        let Verdict { problems, path } = verifier.verify(end_entity, intermediates);
+        let record = Record { chain: chain_facts(end_entity, intermediates, &path), problems, ..Record::default() };
         *self.lock() = Some(record);
         Ok(ServerCertVerified::assertion())
     }
@@ -144,10 +145,18 @@ impl ResolvesClientCert for Recorder {
 
 /// The facts of the chain; empty if the server's own certificate is unreadable, since an issuer would look like it
 /// then.
-fn chain_facts(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<CertificateFacts> {
+fn chain_facts(
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    path: &[Vec<u8>],
+) -> Vec<CertificateFacts> {
     let Ok(own) = Certificate::from_der(end_entity) else {
         return Vec::new();
     };
     let others = intermediates.iter().filter_map(|der| Certificate::from_der(der).ok());
-    std::iter::once(own).chain(others).map(|certificate| certificate.facts()).collect()
+    let facts = |certificate: Certificate<'_>| CertificateFacts {
+        on_path: path.iter().any(|der| der == certificate.der()),
+        ..certificate.facts()
+    };
+    std::iter::once(own).chain(others).map(facts).collect()
 }

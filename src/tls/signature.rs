@@ -13,7 +13,7 @@ use crate::x509::Certificate;
 
 /// Sizes of RSA keys that webpki verifies with. A signature by a smaller key may be good, but cannot be checked: no
 /// library supports such keys in full for TLS 1.3 (RSASSA-PSS), and this service has no cryptography of its own.
-const SUPPORTED_RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+pub(super) const SUPPORTED_RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// A server's handshake signature and what it has to match: CertificateVerify in TLS 1.3 (RFC 8446, section 4.4.3),
 /// part of ServerKeyExchange in TLS 1.2 (RFC 5246, section 7.4.3).
@@ -110,7 +110,7 @@ impl HandshakeSignature<'_> {
 }
 
 /// Whether the algorithm is for this type of key. webpki tells that only when it verifies something.
-fn is_for(algorithm: &dyn SignatureVerificationAlgorithm, key: &RawPublicKeyEntity<'_>) -> bool {
+pub(super) fn is_for(algorithm: &dyn SignatureVerificationAlgorithm, key: &RawPublicKeyEntity<'_>) -> bool {
     let outcome = key.verify_signature(algorithm, &[], &[]);
     !matches!(outcome, Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)))
 }

@@ -38,12 +38,12 @@ pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
         Ok(PublicKey::EC(_)) => {
             let curve = key.algorithm.parameters.as_ref();
             match curve.and_then(|parameters| parameters.as_oid().ok()) {
-                Some(curve) => format!("ECDSA {}", name_of(&curve, &CURVES)),
+                Some(curve) => format!("ECDSA {}", text::name_of(&curve, &CURVES)),
                 None => "ECDSA".to_owned(),
             }
         }
         Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
-        _ => name_of(&key.algorithm.algorithm, &ALGORITHMS),
+        _ => text::name_of(&key.algorithm.algorithm, &ALGORITHMS),
     }
 }
 
@@ -65,10 +65,6 @@ fn bits(integer: &[u8]) -> usize {
     let Some(first) = integer.iter().position(|byte| *byte != 0) else { return 0 };
     let leading_zeros = usize::try_from(integer[first].leading_zeros()).unwrap_or(0);
     (integer.len() - first) * 8 - leading_zeros
-}
-
-fn name_of(wanted: &Oid<'_>, names: &[(Oid<'static>, &str)]) -> String {
-    names.iter().find(|(known, _)| known == wanted).map_or_else(|| text::oid(wanted), |(_, name)| (*name).to_owned())
 }
 
 #[cfg(test)]

@@ -4,9 +4,14 @@
 //! Everything that can be parsed is shown, valid or not. [`tls`](crate::tls) verifies certificates; [`problem`] has the
 //! kinds of problems.
 
+mod algorithm;
+mod extensions;
 mod key;
+mod name;
 pub mod problem;
 mod text;
+
+pub use name::is_same_name;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
@@ -15,8 +20,6 @@ use utoipa::ToSchema;
 use x509_parser::{
     asn1_rs::{Any, FromDer},
     certificate::X509Certificate,
-    error::X509Error,
-    extensions::{ExtendedKeyUsage, KeyUsage, ParsedExtension},
     x509::SubjectPublicKeyInfo,
 };
 
@@ -44,6 +47,11 @@ pub struct CertificateFacts {
     pub fingerprint_sha256: String,
     /// The public key's algorithm and size, such as `RSA 2048` or `ECDSA P-256`.
     pub key: String,
+    /// The algorithm of the issuer's signature, such as `RSA with SHA-256`.
+    #[schema(example = "RSA with SHA-256")]
+    pub signature_algorithm: String,
+    /// Whether the certificate is on the path that was verified, or else on the one that the errors are about.
+    pub on_path: bool,
 }
 
 /// The bytes are not an X.509 certificate.
@@ -51,15 +59,24 @@ pub struct CertificateFacts {
 #[error("not a readable X.509 certificate")]
 pub struct Malformed;
 
-/// Whether the signature of a certificate verifies with a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureCheck {
-    /// It does.
-    Valid,
-    /// It does not.
-    Invalid,
-    /// It cannot be checked: the algorithm or the key's size is not supported.
-    Unchecked,
+/// A certificate's signature, and what it covers (RFC 5280, section 4.1.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// The tbsCertificate in DER.
+    pub message: &'a [u8],
+    /// The content of the signatureAlgorithm.
+    pub algorithm: &'a [u8],
+    /// The octets of the signature.
+    pub signature: &'a [u8],
+}
+
+/// The public key's algorithm and size as text, and the size in bits if it is an RSA key. `spki` is a
+/// subjectPublicKeyInfo in DER.
+pub fn describe_key(spki: &[u8]) -> (String, Option<usize>) {
+    match SubjectPublicKeyInfo::from_der(spki) {
+        Ok((_, key)) => (key::describe(&key), key::rsa_bits(&key)),
+        Err(_) => ("an unknown kind".to_owned(), None),
+    }
 }
 
 /// A parsed certificate. It borrows from its DER.
@@ -98,6 +115,8 @@ impl<'a> Certificate<'a> {
             serial: serial_hex(self.parsed.raw_serial()),
             fingerprint_sha256: text::hex(digest(&SHA256, self.der).as_ref()),
             key: self.key(),
+            signature_algorithm: self.signature_algorithm(),
+            on_path: false,
         }
     }
 
@@ -119,14 +138,7 @@ impl<'a> Certificate<'a> {
     /// Every subject alternative name as text. More than one extension of that kind violates RFC 5280, section 4.2, and
     /// is tolerated.
     pub fn names(&self) -> Vec<String> {
-        self.extensions()
-            .filter_map(|extension| match extension {
-                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-                _ => None,
-            })
-            .flatten()
-            .map(text::general_name)
-            .collect()
+        self.alternative_names().map(text::general_name).collect()
     }
 
     /// The first moment at which the certificate is valid, in UTC.
@@ -185,41 +197,35 @@ impl<'a> Certificate<'a> {
         key::is_weak_rsa(&self.parsed.tbs_certificate.subject_pki)
     }
 
-    /// Whether the basic constraints are `CA:TRUE` (RFC 5280, section 4.2.1.9).
-    pub fn is_ca(&self) -> bool {
-        self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
+    /// The algorithm of the issuer's signature, such as `RSA with SHA-256`.
+    pub fn signature_algorithm(&self) -> String {
+        algorithm::describe(&self.parsed.signature_algorithm)
     }
 
-    /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if it is not restricted.
-    pub fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'a>> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::ExtendedKeyUsage(usage) => Some(usage),
-            _ => None,
-        })
+    /// Whether the certificate names one signature algorithm inside the signature and another beside it (RFC 5280,
+    /// section 4.1.1.2).
+    pub fn has_two_signature_algorithms(&self) -> bool {
+        self.parsed.signature_algorithm != self.parsed.tbs_certificate.signature
     }
 
-    /// What the key may be used for (RFC 5280, section 4.2.1.3); `None` without that extension.
-    pub fn key_usage(&self) -> Option<&KeyUsage> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::KeyUsage(usage) => Some(usage),
-            _ => None,
-        })
+    /// Whether there is an issuerUniqueID or a subjectUniqueID (RFC 5280, section 4.1.2.8).
+    pub fn has_unique_identifiers(&self) -> bool {
+        let tbs = &self.parsed.tbs_certificate;
+        tbs.issuer_uid.is_some() || tbs.subject_uid.is_some()
     }
 
-    /// Whether this certificate's signature verifies with `issuer_key`, a subjectPublicKeyInfo in DER.
-    pub fn signature_by(&self, issuer_key: &[u8]) -> SignatureCheck {
-        let Ok((_, key)) = SubjectPublicKeyInfo::from_der(issuer_key) else {
-            return SignatureCheck::Unchecked;
+    /// The signature and what it covers; `None` if they cannot be told apart.
+    pub fn signed(&self) -> Option<Signed<'a>> {
+        let body = content(self.der);
+        let (rest, _) = Any::from_der(body).ok()?;
+        let message = &body[..body.len() - rest.len()];
+        let (rest, algorithm) = Any::from_der(rest).ok()?;
+        let (_, signature) = Any::from_der(rest).ok()?;
+        // The first octet of a BIT STRING counts its unused bits.
+        let (0, signature) = signature.data.split_first().map(|(unused, octets)| (*unused, octets))? else {
+            return None;
         };
-        match self.parsed.verify_signature(Some(&key)) {
-            Ok(()) => SignatureCheck::Valid,
-            Err(X509Error::SignatureVerificationError) if !key::is_weak_rsa(&key) => SignatureCheck::Invalid,
-            Err(_) => SignatureCheck::Unchecked,
-        }
-    }
-
-    fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
-        self.parsed.extensions().iter().map(|extension| extension.parsed_extension())
+        Some(Signed { message, algorithm: algorithm.data, signature })
     }
 }
 

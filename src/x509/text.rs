@@ -59,6 +59,11 @@ pub(super) fn oid(id: &Oid<'_>) -> String {
     id.to_id_string()
 }
 
+/// The name of an object identifier; an unknown one in dotted decimal.
+pub(super) fn name_of(wanted: &Oid<'_>, names: &[(Oid<'static>, &str)]) -> String {
+    names.iter().find(|(known, _)| known == wanted).map_or_else(|| oid(wanted), |(_, name)| (*name).to_owned())
+}
+
 /// Lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -75,7 +80,21 @@ fn attribute_type(id: &Oid<'_>) -> String {
     }
 }
 
+/// The value as text in one form for all string types and spellings: lower case, with single spaces (RFC 5280, section
+/// 7.1; as OpenSSL compares names). Other values in hex.
+pub(super) fn comparable_value(value: &Any<'_>) -> String {
+    match decoded(value) {
+        Some(text) => text.to_ascii_lowercase().split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+        None => format!("#{}:{}", value.tag().0, hex(value.data)),
+    }
+}
+
 fn attribute_value(value: &Any<'_>) -> String {
+    decoded(value).map_or_else(|| format!("#{}", hex(value.data)), |text| escaped(&text))
+}
+
+/// The text of a value; `None` if it is not of a string type.
+fn decoded(value: &Any<'_>) -> Option<String> {
     let text = match value.tag() {
         Tag::BmpString => {
             let units = value.data.chunks(2).map(|pair| match *pair {
@@ -98,11 +117,12 @@ fn attribute_value(value: &Any<'_>) -> String {
         | Tag::NumericString
         | Tag::VisibleString
         | Tag::GeneralString
-        | Tag::GraphicString
-        | Tag::T61String => String::from_utf8_lossy(value.data).into_owned(),
-        _ => return format!("#{}", hex(value.data)),
+        | Tag::GraphicString => String::from_utf8_lossy(value.data).into_owned(),
+        // Authorities that write it mean ISO 8859-1, not T.61 (RFC 5280 no longer allows it).
+        Tag::T61String => value.data.iter().copied().map(char::from).collect(),
+        _ => return None,
     };
-    escaped(&text)
+    Some(text)
 }
 
 /// Escapes the special characters of RFC 4514, section 2.4, and those that do harm on a terminal.

@@ -74,7 +74,7 @@ fn with_valid_signature(ca: &Ca) -> Vec<Case> {
             "X.509 version 1",
             ca.issue_x509_v1("mx.test"),
             &["wrong_name", "unsupported"],
-            &["wrong name: ", "unsupported certificate: X.509 version 1"],
+            &["wrong name: ", "unsupported certificate: the certificate is of X.509 version 1"],
         ),
     ]
 }

@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 
 use super::{PhaseReport, Report, TlsReport};
-use crate::phase::Phase;
+use crate::{phase::Phase, x509::CertificateFacts};
 
 /// Most characters of a label's value: a certificate can have names of 64 KiB, and Prometheus would store all of it.
 const MAX_LABEL_SIZE: usize = 1024;
@@ -145,19 +145,16 @@ impl Gauges {
 
     fn certificate(&mut self, tls: &TlsReport) {
         let Some(leaf) = tls.chain.first() else { return };
-        let expiry = tls.chain.iter().map(|certificate| certificate.not_after.unix_timestamp()).min();
-        #[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
-        let expiry = expiry.unwrap_or_default() as f64;
         self.one(
             "probe_ssl_earliest_cert_expiry",
             "When the first certificate of those that the server sent expires, in Unix time",
-            expiry,
+            earliest_expiry(tls.chain.iter()),
         );
         if tls.verified {
             self.one(
                 "probe_ssl_last_chain_expiry_timestamp_seconds",
-                "When the verified chain, as the server sent it, expires, in Unix time",
-                expiry,
+                "When the first certificate of the path that was verified expires, in Unix time",
+                earliest_expiry(tls.chain.iter().filter(|certificate| certificate.on_path)),
             );
         }
         self.info(
@@ -200,6 +197,14 @@ fn ip_version(report: &Report) -> f64 {
         Some(IpAddr::V6(_)) => 6.0,
         None => 0.0,
     }
+}
+
+/// The first end of validity, in Unix time.
+fn earliest_expiry<'a>(certificates: impl Iterator<Item = &'a CertificateFacts>) -> f64 {
+    let expiry = certificates.map(|certificate| certificate.not_after.unix_timestamp()).min();
+    #[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
+    let expiry = expiry.unwrap_or_default() as f64;
+    expiry
 }
 
 fn seconds(ms: f64) -> f64 {

@@ -53,6 +53,8 @@ fn certificate(subject: &str, not_after: time::OffsetDateTime) -> CertificateFac
         serial: "0a1b".to_owned(),
         fingerprint_sha256: "ab".repeat(32),
         key: "ECDSA P-256".to_owned(),
+        signature_algorithm: "ECDSA with SHA-256".to_owned(),
+        on_path: true,
     }
 }
 
@@ -277,4 +279,17 @@ proptest! {
         let label = format!("subject={subject},issuer=");
         prop_assert!(samples(&report).keys().any(|sample| sample.contains(&label)));
     }
+}
+
+#[test]
+fn certificates_beside_the_verified_path_do_not_expire_it() {
+    let mut report = report();
+    let mut tls = tls("CN=mx.test");
+    let stray = certificate("CN=Old", datetime!(2020-01-01 0:00 UTC));
+    tls.chain.push(CertificateFacts { on_path: false, ..stray });
+    report.tls = Some(tls);
+    let all = samples(&report);
+    let unix = |moment: time::OffsetDateTime| moment.unix_timestamp() as f64;
+    assert_eq!(all["probe_ssl_earliest_cert_expiry"], unix(datetime!(2020-01-01 0:00 UTC)));
+    assert_eq!(all["probe_ssl_last_chain_expiry_timestamp_seconds"], unix(datetime!(2027-01-01 0:00 UTC)));
 }

@@ -73,6 +73,8 @@ fn session(problems: Vec<CertificateProblem>) -> Event {
         serial: "0a".to_owned(),
         fingerprint_sha256: "ff".to_owned(),
         key: "ECDSA P-256".to_owned(),
+        signature_algorithm: "ECDSA with SHA-256".to_owned(),
+        on_path: true,
     };
     Event::Secured(Box::new(TlsSession {
         version: Some("TLSv1.3"),

@@ -27,6 +27,14 @@ pub(super) fn misbehaved(reason: &PeerMisbehaved) -> &'static str {
         }
         P::InvalidKeyShare | P::MissingKeyShare => "the server sent no valid key share",
         P::ServerHelloMustOfferUncompressedEcPoints => "the server does not support uncompressed elliptic curve points",
+        other => misordered(other),
+    }
+}
+
+/// The texts about messages, records and extensions.
+fn misordered(reason: &PeerMisbehaved) -> &'static str {
+    use PeerMisbehaved as P;
+    match reason {
         P::CipherSuiteDifferedOnRetry
         | P::SelectedDifferentCipherSuiteAfterRetry
         | P::HandshakeHashVariedAfterRetry => "the server chose another cipher suite after its hello_retry_request",

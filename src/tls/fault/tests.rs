@@ -12,7 +12,11 @@ fn has_identifier(text: &str) -> bool {
 }
 
 fn errors() -> Vec<Error> {
-    use {InvalidMessage as M, PeerIncompatible as I, PeerMisbehaved as P};
+    [invalid_messages(), rules_and_lacks(), others()].concat()
+}
+
+fn invalid_messages() -> Vec<Error> {
+    use InvalidMessage as M;
     let messages = [
         M::CertificatePayloadTooLarge,
         M::HandshakePayloadTooLarge,
@@ -31,6 +35,11 @@ fn errors() -> Vec<Error> {
         M::DuplicateExtension(10),
         M::UnknownCertificateExtension,
     ];
+    messages.map(Error::InvalidMessage).to_vec()
+}
+
+fn rules_and_lacks() -> Vec<Error> {
+    use {PeerIncompatible as I, PeerMisbehaved as P};
     let incompatible = [
         I::ServerTlsVersionIsDisabledByOurConfig,
         I::NoCipherSuitesInCommon,
@@ -63,6 +72,11 @@ fn errors() -> Vec<Error> {
         P::TooManyWarningAlertsReceived,
         P::UnsolicitedEncryptedExtension,
     ];
+    let incompatible = incompatible.map(Error::PeerIncompatible).into_iter();
+    incompatible.chain(misbehaved.map(Error::PeerMisbehaved)).collect()
+}
+
+fn others() -> Vec<Error> {
     let others = [
         Error::InappropriateMessage {
             expect_types: vec![ContentType::Handshake],
@@ -82,10 +96,7 @@ fn errors() -> Vec<Error> {
         Error::BadMaxFragmentSize,
     ];
     let alerts = (0..=255).map(|number| Error::AlertReceived(AlertDescription::from(number)));
-    let messages = messages.map(Error::InvalidMessage).into_iter();
-    let incompatible = incompatible.map(Error::PeerIncompatible).into_iter();
-    let misbehaved = misbehaved.map(Error::PeerMisbehaved).into_iter();
-    messages.chain(incompatible).chain(misbehaved).chain(others).chain(alerts).collect()
+    others.into_iter().chain(alerts).collect()
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! [`TlsClient`]: the TLS handshake, from a byte stream to a TLS stream and [`TlsFacts`].
 
-use std::{fmt, io, str::FromStr, sync::Arc};
+use std::{
+    fmt, io,
+    str::FromStr,
+    sync::{Arc, LazyLock},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,7 +22,9 @@ use tokio_rustls::{
     },
 };
 
-use super::{TlsFacts, alert::Alert, fault::TlsFault, recorder::Recorder, trust::TrustAnchors};
+use super::{
+    TlsFacts, alert::Alert, chain_signature::ALGORITHMS, fault::TlsFault, recorder::Recorder, trust::TrustAnchors,
+};
 
 /// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
 #[derive(Clone, Debug)]
@@ -97,6 +103,7 @@ fn provider() -> CryptoProvider {
 /// Makes the library gather entropy and set up its algorithms now. That takes tens of milliseconds, which would
 /// otherwise count as time of the first handshake; with `run` every handshake is the first.
 fn warm_up(provider: &CryptoProvider) {
+    LazyLock::force(&ALGORITHMS);
     // What fails here fails in the handshake too, where it is reported.
     let _ = provider.secure_random.fill(&mut [0; 32]);
     for group in &provider.kx_groups {

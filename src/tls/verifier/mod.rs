@@ -3,62 +3,76 @@
 //!
 //! webpki decides: a chain that it accepts now, for this name and for TLS servers, is good. When it rejects one, it
 //! gives one reason and stops. Then the certificates on the [path](super::path) are checked one by one, and webpki is
-//! asked again for a time at which all of them are valid and for any purpose, so that no problem hides another.
+//! asked again for a time at which all of them are valid and for any purpose, so that no problem hides another. What
+//! webpki does not check, [`checks`] does, on every certificate of a path that webpki would accept.
+
+mod checks;
 
 use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
+use self::checks::{
+    check_form, check_key_usage, check_name_constraints, check_name_spellings, check_path_lengths, check_purposes,
+    check_signatures, check_uncompared_constraints, is_fit_issuer, label,
+};
 use super::{
-    path::{Path, PathEnd, best_path, issuer_candidates},
-    problems::{CA_AS_SERVER, Problems},
+    chain_signature::{ALGORITHMS, SignatureCheck},
+    path::{Path, PathEnd, anchors_named, best_path, issuer_candidates},
+    problems::{CA_AS_SERVER, Problems, TOO_LONG},
     trust::TrustAnchors,
 };
 use crate::x509::{
-    Certificate, SignatureCheck,
+    Certificate,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
 /// What a certificate is verified against.
 pub(super) struct Verifier<'a> {
     pub(super) anchors: &'a TrustAnchors,
-    pub(super) algorithms: &'a [&'a dyn SignatureVerificationAlgorithm],
     pub(super) name: &'a ServerName<'a>,
     pub(super) now: UnixTime,
 }
 
+/// What the verifier found.
+pub(super) struct Verdict {
+    /// Every problem of the server's own certificate, and of the path from it.
+    pub(super) problems: Vec<CertificateProblem>,
+    /// The certificates, in DER, of the path that was verified, or else of the one that the problems are about.
+    pub(super) path: Vec<Vec<u8>>,
+}
+
 impl Verifier<'_> {
-    /// Every problem of the server's own certificate `leaf`, and of the path from it through `others`, which the server
-    /// sent too.
-    pub(super) fn problems(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Vec<CertificateProblem> {
+    /// Verifies the server's own certificate `leaf`, and the path from it through `others`, which the server sent too.
+    pub(super) fn verify(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) -> Verdict {
         let mut problems = Problems::default();
+        let mut path = vec![leaf.to_vec()];
         let end_entity = EndEntityCert::try_from(leaf);
         match Certificate::from_der(leaf) {
             Ok(certificate) => {
+                check_form(&certificate, 0, &mut problems);
                 match &end_entity {
                     Ok(end_entity) => self.check_name(&certificate, end_entity, &mut problems),
-                    Err(error) => {
-                        problems.add_unreadable(&certificate, error);
-                        // webpki matches no names of a certificate that it cannot read. One without names has the wrong
-                        // name in any case.
-                        if certificate.names().is_empty() {
-                            problems.add(Kind::WrongName, self.wrong_name(&certificate));
-                        }
+                    // webpki matches no names of a certificate that it cannot read. One without names has the wrong
+                    // name in any case.
+                    Err(_) if certificate.names().is_empty() => {
+                        problems.add(Kind::WrongName, self.wrong_name(&certificate));
                     }
+                    Err(_) => {}
                 }
                 check_strength(&certificate, &mut problems);
                 if self.anchors.is_pinned(leaf) {
                     self.check_validity(&certificate, 0, &mut problems);
                     check_purposes(&certificate, 0, &mut problems);
                 } else {
-                    self.check_trust(certificate, end_entity.as_ref().ok(), others, &mut problems);
+                    path = self.check_trust(certificate, end_entity.as_ref().ok(), others, &mut problems);
                 }
             }
             Err(error) => problems.add(Kind::Malformed, error.to_string()),
         }
-        problems.sorted()
+        Verdict { problems: problems.sorted(), path }
     }
 
     fn check_name(&self, certificate: &Certificate<'_>, end_entity: &EndEntityCert<'_>, problems: &mut Problems) {
@@ -86,70 +100,98 @@ impl Verifier<'_> {
         format!("the certificate is for {some}{more}, not for {expected}")
     }
 
+    /// Returns the path, in DER.
     fn check_trust(
         &self,
         leaf: Certificate<'_>,
         end_entity: Option<&EndEntityCert<'_>>,
         others: &[CertificateDer<'_>],
         problems: &mut Problems,
-    ) {
-        let candidates = issuer_candidates(leaf, others, utc(self.now));
-        let Some(end_entity) = end_entity else {
-            return self.diagnose(&candidates, None, problems);
-        };
+    ) -> Vec<Vec<u8>> {
+        let (candidates, is_cut) = issuer_candidates(leaf, others, utc(self.now));
         let issuers = ders(candidates[1..].iter());
-        match self.verify_chain(end_entity, &issuers, self.now, KeyUsage::server_auth()) {
-            // webpki does not check the key usage of a server's certificate, but everything else.
-            Ok(()) => check_key_usage(&candidates[0], problems),
-            Err(error) => {
-                let before = problems.len();
-                self.diagnose(&candidates, Some(end_entity), problems);
-                if problems.len() == before {
-                    problems.add_webpki(&error);
-                }
+        let anchors = self.anchors_for(&candidates);
+        let verdict = end_entity.map(|end_entity| {
+            let path = verify_chain(
+                end_entity,
+                &anchors,
+                &issuers,
+                self.now,
+                KeyUsage::server_auth(),
+                Some(&has_fit_issuers),
+            )?;
+            Ok(certificates_of(&path))
+        });
+        let error = match verdict {
+            Some(Ok(path)) => {
+                check_key_usage(&candidates[0], 0, problems);
+                return path;
             }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let before = problems.len();
+        let path = self.diagnose(&candidates, is_cut, end_entity, &anchors, problems);
+        if let Some(error) = error
+            && problems.len() == before
+        {
+            problems.add_webpki(&error);
         }
+        path
     }
 
-    /// Finds the problems of a chain that webpki rejected.
+    /// The trust anchors, and copies of those whose names the certificates write in other octets: webpki compares octets.
+    fn anchors_for<'a>(&'a self, candidates: &'a [Certificate<'_>]) -> Vec<TrustAnchor<'a>> {
+        let roots = self.anchors.roots();
+        let mut anchors = roots.to_vec();
+        for candidate in candidates {
+            let name = candidate.raw_issuer();
+            let copies = anchors_named(name, roots).into_iter().filter(|anchor| *anchor.subject != *name);
+            anchors.extend(copies.map(|anchor| TrustAnchor { subject: name.into(), ..anchor.clone() }));
+        }
+        anchors
+    }
+
+    /// Finds the problems of a chain that was rejected, and returns the path that they are about, in DER.
     fn diagnose(
         &self,
         candidates: &[Certificate<'_>],
+        is_cut: bool,
         end_entity: Option<&EndEntityCert<'_>>,
+        anchors: &[TrustAnchor<'_>],
         problems: &mut Problems,
-    ) {
-        let path = best_path(candidates, self.anchors.roots(), utc(self.now));
+    ) -> Vec<Vec<u8>> {
+        let path = best_path(candidates, anchors, utc(self.now), is_fit_issuer);
         let certificates: Vec<_> = path.certificates.iter().map(|index| &candidates[*index]).collect();
         for (depth, certificate) in certificates.iter().enumerate() {
             self.check_validity(certificate, depth, problems);
             check_purposes(certificate, depth, problems);
+            if depth > 0 {
+                check_form(certificate, depth, problems);
+            }
         }
         // A self-signed certificate is that of an authority in any case; openssl writes `CA:TRUE` into it by default.
         if candidates[0].is_ca() && path.end != PathEnd::SelfSigned {
             problems.add(Kind::WrongKeyUsage, CA_AS_SERVER);
         }
-        check_signatures(&path, &certificates, problems);
-        check_end(&path, &certificates, problems);
-        if let Some(end_entity) = end_entity
-            && let Some(time) = common_validity(&certificates)
-        {
-            let issuers = ders(certificates[1..].iter().copied());
-            if let Err(error) = self.verify_chain(end_entity, &issuers, time, AnyPurpose) {
-                add_rejection(&error, &path, problems);
+        check_path_lengths(&certificates, problems);
+        check_name_constraints(&certificates, problems);
+        let is_unsure = path.end == PathEnd::UnknownIssuer || path.signatures.contains(&SignatureCheck::Invalid);
+        if is_cut && is_unsure {
+            // A certificate that was left out may be the issuer.
+            problems.add(Kind::Unsupported, TOO_LONG);
+        } else {
+            check_signatures(&path, &certificates, problems);
+            check_end(&path, &certificates, problems);
+            if let Some(end_entity) = end_entity
+                && let Some(time) = common_validity(&certificates)
+                && let Err(error) =
+                    verify_chain(end_entity, anchors, &ders(certificates[1..].iter().copied()), time, AnyPurpose, None)
+            {
+                add_rejection(&error, &path, &certificates, problems);
             }
         }
-    }
-
-    /// Asks webpki for the chain's validity at a time.
-    fn verify_chain(
-        &self,
-        end_entity: &EndEntityCert<'_>,
-        others: &[CertificateDer<'_>],
-        time: UnixTime,
-        purpose: impl ExtendedKeyUsageValidator,
-    ) -> Result<(), webpki::Error> {
-        let roots = self.anchors.roots();
-        end_entity.verify_for_usage(self.algorithms, roots, others, time, purpose, None, None).map(|_| ())
+        certificates.iter().map(|certificate| certificate.der().to_vec()).collect()
     }
 
     fn check_validity(&self, certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
@@ -176,46 +218,6 @@ fn check_strength(certificate: &Certificate<'_>, problems: &mut Problems) {
     }
 }
 
-/// Whether the extensions of a certificate on the path allow its use there (RFC 5280, sections 4.2.1.3, 4.2.1.9 and
-/// 4.2.1.12).
-fn check_purposes(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
-    if let Some(usage) = certificate.extended_key_usage()
-        && !usage.server_auth
-    {
-        let label = label(certificate, depth);
-        let detail = format!("{label} is not for TLS servers (extended key usage)");
-        problems.add(Kind::WrongKeyUsage, detail);
-    }
-    if depth == 0 {
-        check_key_usage(certificate, problems);
-    } else if !certificate.is_ca() {
-        let label = label(certificate, depth);
-        let detail = format!("{label} is not an authority's (CA:FALSE), yet it issued another");
-        problems.add(Kind::WrongKeyUsage, detail);
-    }
-}
-
-/// A server signs the handshake or takes part in a key exchange. Its key has to be for one of the two.
-fn check_key_usage(certificate: &Certificate<'_>, problems: &mut Problems) {
-    let Some(usage) = certificate.key_usage() else {
-        return;
-    };
-    if !(usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()) {
-        problems.add(Kind::WrongKeyUsage, "the certificate's key may neither sign nor exchange keys (key usage)");
-    }
-}
-
-fn check_signatures(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
-    for (depth, certificate) in certificates.iter().enumerate() {
-        if path.signatures.get(depth) == Some(&SignatureCheck::Invalid) {
-            let label = label(certificate, depth);
-            let issuer = certificate.issuer();
-            let detail = format!("{label} was not signed by the key of {issuer}");
-            problems.add(Kind::BadSignature, detail);
-        }
-    }
-}
-
 fn check_end(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
     let Some(last) = certificates.last() else {
         return;
@@ -234,29 +236,67 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Prob
 }
 
 /// Adds the reason why webpki rejects a path when dates and purposes do not count, unless it is in the list already.
-fn add_rejection(error: &webpki::Error, path: &Path, problems: &mut Problems) {
-    use webpki::Error::{CaUsedAsEndEntity, InvalidSignatureForPublicKey, UnknownIssuer};
+fn add_rejection(error: &webpki::Error, path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
+    use webpki::Error as E;
+    let is_unsupported = |check: &SignatureCheck| matches!(check, SignatureCheck::Unsupported { .. });
+    let before = problems.len();
     match error {
-        CaUsedAsEndEntity if path.end == PathEnd::SelfSigned => {}
-        UnknownIssuer | InvalidSignatureForPublicKey if path.end != PathEnd::TrustAnchor => {}
-        InvalidSignatureForPublicKey if path.signatures.contains(&SignatureCheck::Unchecked) => {
-            let detail = "a signature in the chain is by a key that is too small to verify it with";
-            problems.add_kind(Kind::Unsupported, detail);
+        E::CaUsedAsEndEntity if path.end == PathEnd::SelfSigned => {}
+        E::UnknownIssuer | E::InvalidSignatureForPublicKey if path.end != PathEnd::TrustAnchor => {}
+        E::InvalidSignatureForPublicKey
+        | E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+            if path.end == PathEnd::SelfSigned || path.signatures.iter().any(is_unsupported) => {}
+        E::UnknownIssuer => {
+            check_name_spellings(certificates, problems);
+            if problems.len() == before {
+                problems.add_webpki(error);
+            }
+        }
+        E::NameConstraintViolation if !problems.has(Kind::NameConstraint) => {
+            check_uncompared_constraints(certificates, problems);
+            if problems.len() == before {
+                problems.add_webpki(error);
+            }
+        }
+        E::PathLenConstraintViolated if !problems.has(Kind::WrongKeyUsage) => {
+            let detail =
+                "a path length of an authority in the chain, to which this program counts self-issued certificates";
+            problems.add(Kind::Unsupported, detail);
         }
         error => problems.add_webpki(error),
     }
 }
 
-fn ders<'a>(certificates: impl Iterator<Item = &'a Certificate<'a>>) -> Vec<CertificateDer<'a>> {
-    certificates.map(|certificate| CertificateDer::from(certificate.der())).collect()
+/// Judges a path that webpki would accept.
+type Accept<'a> = &'a dyn Fn(&VerifiedPath<'_>) -> Result<(), webpki::Error>;
+
+/// Asks webpki for a path that is valid at a time.
+fn verify_chain<'a>(
+    end_entity: &'a EndEntityCert<'a>,
+    anchors: &'a [TrustAnchor<'a>],
+    issuers: &'a [CertificateDer<'a>],
+    time: UnixTime,
+    purpose: impl ExtendedKeyUsageValidator,
+    accept: Option<Accept<'_>>,
+) -> Result<VerifiedPath<'a>, webpki::Error> {
+    end_entity.verify_for_usage(&ALGORITHMS, anchors, issuers, time, purpose, None, accept)
 }
 
-/// What a sentence calls the certificate. Depth 0 is the server's own.
-fn label(certificate: &Certificate<'_>, depth: usize) -> String {
-    match depth {
-        0 => "the certificate".to_owned(),
-        _ => format!("the issuing certificate {}", certificate.subject()),
-    }
+/// Whether the issuers are good for what webpki does not check. If not, webpki tries another path.
+fn has_fit_issuers(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
+    let is_fit = |der: CertificateDer<'_>| Certificate::from_der(&der).is_ok_and(|issuer| is_fit_issuer(&issuer));
+    let all = path.intermediate_certificates().all(|issuer| is_fit(issuer.der()));
+    if all { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+}
+
+fn certificates_of(path: &VerifiedPath<'_>) -> Vec<Vec<u8>> {
+    let issuers = path.intermediate_certificates().map(|issuer| issuer.der().to_vec());
+    std::iter::once(path.end_entity().der().to_vec()).chain(issuers).collect()
+}
+
+fn ders<'a>(certificates: impl Iterator<Item = &'a Certificate<'a>>) -> Vec<CertificateDer<'a>> {
+    certificates.map(|certificate| CertificateDer::from(certificate.der())).collect()
 }
 
 /// The last moment at which all the certificates are valid; `None` if there is none.
@@ -278,7 +318,7 @@ fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }
 
-/// Accepts every extended key usage: [`check_purposes`] checks it apart from trust.
+/// Accepts every extended key usage: [`checks::check_purposes`] checks it apart from trust.
 struct AnyPurpose;
 
 impl ExtendedKeyUsageValidator for AnyPurpose {

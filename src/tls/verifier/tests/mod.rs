@@ -1,6 +1,9 @@
-//! Problems of the server's own certificate. Those of the issuers are in [`chain`].
+//! Problems of the server's own certificate. Those of the issuers are in [`chain`], what webpki does not check in
+//! [`unchecked`], and what this program does not support in [`limits`].
 
 mod chain;
+mod limits;
+mod unchecked;
 
 use std::net::IpAddr;
 
@@ -8,7 +11,6 @@ use rcgen::{
     CertificateParams, CustomExtension, ExtendedKeyUsagePurpose as Purpose, IsCa, KeyUsagePurpose, date_time_ymd,
 };
 use time::macros::datetime;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 use super::*;
 use crate::{
@@ -32,19 +34,26 @@ fn verify_at(
     chain: &[CertificateDer<'static>],
     name: &str,
 ) -> Vec<CertificateProblem> {
+    verdict_at(now, trusted, chain, name).problems
+}
+
+fn verdict_at(
+    now: OffsetDateTime,
+    trusted: &[CertificateDer<'static>],
+    chain: &[CertificateDer<'static>],
+    name: &str,
+) -> Verdict {
     let mut anchors = TrustAnchors::none();
     for anchor in trusted {
         anchors.add(anchor.clone()).expect("a good anchor");
     }
-    let provider = aws_lc_rs::default_provider();
     let seconds = u64::try_from(now.unix_timestamp()).expect("after 1970");
     let verifier = Verifier {
         anchors: &anchors,
-        algorithms: provider.signature_verification_algorithms.all,
         name: &ServerName::try_from(name.to_owned()).expect("a good name"),
         now: UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
     };
-    verifier.problems(&chain[0], &chain[1..])
+    verifier.verify(&chain[0], &chain[1..])
 }
 
 #[track_caller]
@@ -256,7 +265,7 @@ fn an_extension_that_comes_twice_is_malformed() {
     params.custom_extensions.push(twice);
     let problems = verify(&[root.der()], &root.issue(&params).chain, "mx.test");
     assert_kinds(&problems, &[Kind::Malformed]);
-    assert_eq!(problems[0].detail, "an extension that is unreadable or occurs twice");
+    assert_eq!(problems[0].detail, "the certificate has the extension subjectAltName (2.5.29.17) more than once");
 }
 
 #[test]

@@ -1,0 +1,175 @@
+//! The checks of one certificate on the path, by which every problem names its certificate.
+//!
+//! webpki checks the same and more, except the key usage, and says only that some certificate failed.
+
+use webpki::EndEntityCert;
+
+use super::Kind;
+use crate::{
+    tls::{
+        chain_signature::SignatureCheck,
+        path::{Path, PathEnd},
+        problems::{Problems, describe},
+    },
+    x509::Certificate,
+};
+
+/// What a sentence calls the certificate. Depth 0 is the server's own.
+pub(super) fn label(certificate: &Certificate<'_>, depth: usize) -> String {
+    match depth {
+        0 => "the certificate".to_owned(),
+        _ => format!("the issuing certificate {}", certificate.subject()),
+    }
+}
+
+/// Whether the certificate can be processed (RFC 5280, sections 4.1 and 4.2; 6.1.4, step o).
+pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
+    let label = label(certificate, depth);
+    let before = problems.len();
+    let version = certificate.version();
+    if version != 3 {
+        problems.add(Kind::Unsupported, format!("{label} is of X.509 version {version}; only version 3 is supported"));
+    }
+    for extension in certificate.unknown_critical_extensions() {
+        let detail = format!("{label} has the critical extension {extension}, which this program does not process");
+        problems.add(Kind::Unsupported, detail);
+    }
+    if certificate.has_unique_identifiers() {
+        let detail = format!("{label} has an issuerUniqueID or a subjectUniqueID, which this program does not process");
+        problems.add(Kind::Unsupported, detail);
+    }
+    for extension in certificate.repeated_extensions() {
+        problems.add(Kind::Malformed, format!("{label} has the extension {extension} more than once"));
+    }
+    for extension in certificate.unreadable_extensions() {
+        problems.add(Kind::Malformed, format!("{label} has the extension {extension}, which cannot be read"));
+    }
+    if certificate.has_two_signature_algorithms() {
+        problems.add(Kind::Malformed, format!("{label} names two signature algorithms that differ"));
+    }
+    if problems.len() == before
+        && let Err(error) = EndEntityCert::try_from(&certificate.der().into())
+    {
+        let (kind, detail) = describe(&error);
+        problems.add(kind, format!("{label}: {detail}"));
+    }
+}
+
+/// Whether the extensions of a certificate on the path allow its use there (RFC 5280, sections 4.2.1.3, 4.2.1.9 and
+/// 4.2.1.12).
+pub(super) fn check_purposes(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
+    let label = label(certificate, depth);
+    if let Some(usage) = certificate.extended_key_usage()
+        && !usage.server_auth
+    {
+        let detail = format!("{label} is not for TLS servers (extended key usage)");
+        problems.add(Kind::WrongKeyUsage, detail);
+    }
+    if depth > 0 && !certificate.is_ca() {
+        let detail = format!("{label} is not an authority's (CA:FALSE), yet it issued another");
+        problems.add(Kind::WrongKeyUsage, detail);
+    }
+    check_key_usage(certificate, depth, problems);
+}
+
+/// A server signs the handshake or takes part in a key exchange, and its key has to be for one of the two. An issuer's
+/// has to be for signing certificates (RFC 5280, section 6.1.4, step n).
+pub(super) fn check_key_usage(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
+    let Some(usage) = certificate.key_usage() else {
+        return;
+    };
+    if depth > 0 && !usage.key_cert_sign() {
+        let label = label(certificate, depth);
+        let detail =
+            format!("{label} may not sign certificates (key usage without keyCertSign), yet it issued another");
+        problems.add(Kind::WrongKeyUsage, detail);
+    }
+    if depth == 0 && !(usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()) {
+        problems.add(Kind::WrongKeyUsage, "the certificate's key may neither sign nor exchange keys (key usage)");
+    }
+}
+
+/// Whether an issuer's certificate is good for what webpki does not check on the paths that it accepts.
+pub(super) fn is_fit_issuer(certificate: &Certificate<'_>) -> bool {
+    let mut problems = Problems::default();
+    check_form(certificate, 1, &mut problems);
+    check_key_usage(certificate, 1, &mut problems);
+    problems.len() == 0
+}
+
+/// The number of issuers below each one (RFC 5280, section 6.1.4, steps l and m).
+pub(super) fn check_path_lengths(path: &[&Certificate<'_>], problems: &mut Problems) {
+    let mut below = 0;
+    for (depth, certificate) in path.iter().enumerate().skip(1) {
+        if let Some(most) = certificate.path_length()
+            && below > most
+        {
+            let label = label(certificate, depth);
+            let detail = format!("{label} may have {most} authorities below it (path length), and {below} are there");
+            problems.add(Kind::WrongKeyUsage, detail);
+        }
+        below += u32::from(!certificate.is_self_issued());
+    }
+}
+
+/// The names that an issuer may not issue for (RFC 5280, section 6.1.3, steps b and c).
+pub(super) fn check_name_constraints(path: &[&Certificate<'_>], problems: &mut Problems) {
+    for (depth, certificate) in path.iter().enumerate().skip(1) {
+        for below in &path[..depth] {
+            let names = certificate.forbidden_names(below);
+            if let Some(first) = names.first() {
+                let detail = format!("{} may not issue certificates for {first}", label(certificate, depth));
+                problems.add(Kind::NameConstraint, detail);
+            }
+        }
+    }
+}
+
+/// The name constraints that may be the reason why webpki rejects the path: it rejects what it cannot compare.
+pub(super) fn check_uncompared_constraints(path: &[&Certificate<'_>], problems: &mut Problems) {
+    for (depth, certificate) in path.iter().enumerate().skip(1) {
+        let kinds = certificate.uncompared_constraints();
+        if !kinds.is_empty() {
+            let label = label(certificate, depth);
+            let kinds = kinds.join(", ");
+            let detail = format!("{label} has name constraints for {kinds}, which this program does not compare");
+            problems.add(Kind::Unsupported, detail);
+        }
+    }
+}
+
+/// Names that say the same in other octets.
+pub(super) fn check_name_spellings(path: &[&Certificate<'_>], problems: &mut Problems) {
+    for (depth, pair) in path.windows(2).enumerate() {
+        if pair[0].raw_issuer() != pair[1].raw_subject() {
+            let (label, issuer) = (label(pair[0], depth), pair[1].subject());
+            let detail = format!(
+                "{label} has its issuer's name in another form (string type, case or spaces) than the certificate of \
+                 {issuer}, which this program does not compare"
+            );
+            problems.add(Kind::Unsupported, detail);
+        }
+    }
+}
+
+pub(super) fn check_signatures(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
+    for ((depth, certificate), signature) in certificates.iter().enumerate().zip(&path.signatures) {
+        let label = label(certificate, depth);
+        match signature {
+            SignatureCheck::Valid => {}
+            SignatureCheck::Invalid => {
+                let issuer = certificate.issuer();
+                problems.add(Kind::BadSignature, format!("{label} was not signed by the key of {issuer}"));
+            }
+            // A key that is its own issuer's proves nothing in any case.
+            SignatureCheck::Unsupported { .. } if path.end == PathEnd::SelfSigned => {}
+            SignatureCheck::Unsupported { key } => {
+                let algorithm = certificate.signature_algorithm();
+                let detail = format!(
+                    "{label} is signed by {algorithm} with a key of {key}; this program does not verify such signatures"
+                );
+                problems.add(Kind::Unsupported, detail);
+            }
+        }
+    }
+}
