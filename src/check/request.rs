@@ -15,9 +15,9 @@ use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secr
 #[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// The recipient of the message, which is really delivered unless `stop_after` is given (RFC 5321 mailbox; characters beyond ASCII need a server with SMTPUTF8). May
-    /// be left out only when `stop_after` ends before `rcptto` and `target` is given; an address without a domain
-    /// (`postmaster`) needs `target`.
+    /// The recipient of the message, which is really delivered unless `stop_after` is given (RFC 5321 mailbox;
+    /// characters beyond ASCII need a server with SMTPUTF8). May be left out only when `stop_after` ends before
+    /// `rcptto` and `target` is given; an address without a domain (`postmaster`) needs `target`.
     #[schema(example = "probe@example.com")]
     pub to: Option<String>,
     /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the mail servers of the recipient's domain,

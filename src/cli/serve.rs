@@ -26,13 +26,14 @@ const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections beyond `--max-connections`, for the health routes.
 const RESERVED_CONNECTIONS: usize = 32;
-/// Files that are open apart from connections: the listener, the log, what the runtime needs, files that are read again.
+/// Files that are open apart from connections: the listener, the log, what the runtime needs, files that are read
+/// again.
 const OWN_FILES: usize = 24;
 /// Files of a check: its connections to the mail server, and to a name server.
 const FILES_PER_CHECK: usize = 2;
 
-/// The regular and the reserved connections that so many open files are enough for, beside the checks. Where they are too few, the
-/// checks get half of them.
+/// The regular and the reserved connections that so many open files are enough for, beside the checks. Where they are
+/// too few, the checks get half of them.
 fn connections_within(open_files: usize, max_connections: usize, max_checks: usize) -> (usize, usize) {
     let open_files = open_files.saturating_sub(OWN_FILES);
     let for_callers = open_files - max_checks.saturating_mul(FILES_PER_CHECK).min(open_files / 2);
@@ -104,7 +105,8 @@ impl Service {
         Ok(Self { lifecycle, router, server, max_checks, reloadable, probe, traces })
     }
 
-    /// Limits the connections to the files that may be open: beyond them, none could be accepted, and none would give way.
+    /// Limits the connections to the files that may be open: beyond them, none could be accepted, and none would give
+    /// way.
     fn fit_into(&mut self, open_files: u64) {
         let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
         let wanted = self.server.max_connections;

@@ -6,10 +6,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::ServeSettings;
 
-/// SIGHUP, which ends the program no more from now on. To be called before anything slow: a file can change at once after the start.
+/// SIGHUP, which ends the program no more from now on. To be called before anything slow: a file can change at once
+/// after the start.
 ///
-/// None where there is nothing to read again and standard error is a terminal. There, the signal ends the program, as it does by
-/// default: the terminal is gone, and nobody could end the program from it.
+/// None where there is nothing to read again and standard error is a terminal. There, the signal ends the program, as
+/// it does by default: the terminal is gone, and nobody could end the program from it.
 ///
 /// # Errors
 /// The system's own error.

@@ -60,8 +60,8 @@ pub struct CommandLine {
 pub enum Command {
     /// Serve checks over HTTP (the default command)
     Serve(Box<ServeSettings>),
-    /// Run a check and print its report: exit code 0 success, 1 failed check, 2 bad usage. Without --stop-after the check
-    /// delivers a real message
+    /// Run a check and print its report: exit code 0 success, 1 failed check, 2 bad usage. Without --stop-after the
+    /// check delivers a real message
     Run(Box<Run>),
     /// Serve together with a built-in sandbox mail server, and run a first check against it
     Demo(Box<ServeSettings>),

@@ -1,5 +1,5 @@
-//! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and the modules of
-//! the settings file.
+//! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and the modules
+//! of the settings file.
 
 use std::{
     convert::Infallible,
@@ -161,7 +161,8 @@ type Spawn = fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
 
 /// Reloads in a thread: a file may be on a network that does not answer, and must not hold up the other tasks.
 ///
-/// The runtime panics where the system has no thread left. There, the files are read at once: a token that is to end must not stay.
+/// The runtime panics where the system has no thread left. There, the files are read at once: a token that is to end
+/// must not stay.
 async fn reload_in_thread(files: Arc<Reloadable>, spawn: Spawn) {
     let (over, is_over) = oneshot::channel::<()>();
     let in_thread = files.clone();

@@ -1,5 +1,5 @@
-//! [`FirstOctets`]: a TCP connection that gives away a copy of the first octets that it reads, so that an error can quote
-//! an answer that is not TLS.
+//! [`FirstOctets`]: a TCP connection that keeps a copy of the first octets that it reads, so that an error can quote an
+//! answer that is not TLS.
 
 use std::{
     io::{self, IoSlice},

@@ -32,7 +32,7 @@ pub struct CheckJob {
     pub check: Arc<Check>,
     /// The name of the caller, for the log; `None` where callers have no names.
     pub caller: Option<String>,
-    /// Is told of each phase as it begins and as it ends.
+    /// Receives an event when a phase begins and when it ends.
     pub listener: Option<PhaseListener>,
     /// The parent of the check's span, where traces are collected.
     pub parent: Option<SpanContext>,

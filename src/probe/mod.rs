@@ -1,7 +1,7 @@
 //! The probe: a [`tower::Service`] that runs one check and answers with its [`Report`].
 //!
 //! - [`probe`] builds the stack: tower's generic layers around one function.
-//! - [`run`]: that function, `CheckRunner::run`: resolve, connect, talk, fold.
+//! - [`run`]: that function, `CheckRunner::run`: resolve, connect, session, fold.
 //! - [`resolve`]: from the target to the addresses that may be dialled.
 //! - [`session`]: the SMTP session over one connection.
 //! - [`job`]: [`CheckJob`], what to run, and `CheckContext`, a check that is running.

@@ -50,8 +50,8 @@ pub(super) struct Resolution {
 
 impl Resolution {
     pub(super) fn new(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>) -> Self {
-        // Half of the checks in flight: however many names wait for silent name servers, checks that need no resolution, or
-        // have it behind them, can run.
+        // Half of the checks in flight: however many names wait for silent name servers, checks that need no
+        // resolution, or have it behind them, can run.
         let all_names = Arc::new(Semaphore::new((limits.checks / 2).max(1)));
         Self { resolver, policy, per_name: KeyedLimit::new(limits.checks_per_target), all_names }
     }
@@ -59,7 +59,8 @@ impl Resolution {
     /// The addresses to try, in order, and in place of those that cannot or may not be used the reason. At least one of
     /// them can be tried.
     pub(super) async fn routes(&self, check: &mut CheckContext) -> Result<Vec<Result<Route, Attempt>>, Stop> {
-        // A forbidden name or port is refused before DNS is asked, so that the answer does not tell whether the name exists.
+        // A forbidden name or port is refused before DNS is asked, so that the answer does not tell whether the name
+        // exists.
         if let Err(rule) = self.policy.admit_target(&check.check.target, check.check.port) {
             let address = if let Target::Address(address) = &check.check.target { Some(*address) } else { None };
             let heading = check.journal.heading();

@@ -1,7 +1,7 @@
 //! Spans for traces (OpenTelemetry): one for the check, and in it one for each phase.
 //!
-//! The check's span begins with its job and ends however the check ends. Those of the phases are made afterwards, from the report: a
-//! trace shows the times that the report shows, and costs a running check nothing.
+//! The check's span begins with its job and ends however the check ends. Those of the phases are made afterwards, from
+//! the report: a trace shows the times that the report shows, and costs a running check nothing.
 
 use std::time::{Duration, SystemTime};
 
@@ -31,7 +31,8 @@ pub fn traced(probe: Probe, tracer: SdkTracer) -> Probe {
     }))
 }
 
-/// The span of a check. Dropped before the check is over, it ends without an outcome: the caller has hung up.
+/// The span of a check. Dropped before the check is over, it ends without an outcome: the caller has closed the
+/// connection.
 struct CheckSpan {
     tracer: SdkTracer,
     span: <SdkTracer as Tracer>::Span,

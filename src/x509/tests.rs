@@ -1,3 +1,5 @@
+//! The facts of certificates, compared with how they were made.
+
 use proptest::prelude::*;
 use rcgen::{
     CertificateParams, CustomExtension, DnType, DnValue, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,

@@ -1,6 +1,6 @@
 //! Live checks by server-sent events: each phase when it ends, and then the report.
 
-use std::io::Read;
+use std::{io::Read, time::Duration};
 
 use axum::http::{
     Method, Request,
@@ -172,10 +172,11 @@ async fn a_rejected_check_gets_a_problem_instead_of_a_stream() {
     assert_eq!(app.join().await, Ended::Drained { unread: 0 });
 }
 
-/// The second address of a target can be at its limit after the first one failed.
+/// The stream begins before a slow name is resolved. Only then is its address found to be at its limit.
 #[tokio::test]
 async fn a_rejection_during_the_stream_is_the_last_event() {
-    let dns = DnsServer::serve(Zone::new().a("mx.test", [127, 0, 0, 6].into()).a("mx.test", [127, 0, 0, 7].into()));
+    let zone = Zone::new().a("slow.test", [127, 0, 0, 7].into()).delayed("slow.test", Duration::from_millis(1500));
+    let dns = DnsServer::serve(zone);
     let app = TestApp::builder().max_checks_per_target(1).dns_server(dns.addr()).start().await;
     let silent = SmtpServer::serve_at(
         "127.0.0.7:0".parse().expect("an address"),
@@ -183,7 +184,7 @@ async fn a_rejection_during_the_stream_is_the_last_event() {
     );
     let busy = json!({"target": "127.0.0.7", "port": silent.port(), "timeout_ms": 60_000});
     let _holding = events(&app, busy).await;
-    let received = events(&app, json!({"target": "mx.test", "port": silent.port()})).await.rest().await;
+    let received = events(&app, json!({"target": "slow.test", "port": silent.port()})).await.rest().await;
     let (last, problem) = received.last().expect("an event");
     assert_eq!(last, "problem");
     assert_eq!((&problem["type"], &problem["status"]), (&json!("urn:smtp-check:problem:target-busy"), &json!(429)));

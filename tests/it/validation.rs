@@ -189,9 +189,9 @@ async fn all_violations_are_in_one_response() {
         "/sasl_user",
         "/starttls",
         "/stop_after",
-        "/target",
         "/timeout_ms",
         "/tls_verify",
+        "/to",
         "/transcript",
     ];
     assert_eq!(pointers, expected, "{problem:#}");

@@ -1,7 +1,8 @@
 //! The host that a request names: exactly one, in the grammar of RFC 3986.
 //!
-//! Two programs that read different hosts out of one request can be played off against each other: a proxy's rules hold for the one,
-//! the answer comes from the other. So a request whose host can be read in two ways gets 400 (RFC 9112, section 3.2).
+//! Two programs that read different hosts out of one request can be played off against each other: a proxy's rules hold
+//! for the one, the answer comes from the other. So a request whose host can be read in two ways gets 400 (RFC 9112,
+//! section 3.2).
 
 use std::{future::ready, net::Ipv6Addr};
 

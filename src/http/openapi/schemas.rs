@@ -14,7 +14,7 @@ const RATE_LIMIT_HEADERS: [(&str, &str); 2] = [
     (
         "RateLimit-Policy",
         "Where the operator has set a rate limit, on every response of this route but a 401: how many requests (`q`) each caller has \
-         in a window of so many seconds (`w`), such as `\"checks\";q=10;w=1`",
+         in a window of `w` seconds (`w`), such as `\"checks\";q=10;w=1`",
     ),
     (
         "RateLimit",

@@ -24,7 +24,7 @@ use crate::{
 
 /// Run one check, now
 ///
-/// Connects to the mail server, holds the whole conversation and reports what happened. A check that ran is a 200,
+/// Connects to the mail server, holds the whole session and reports what happened. A check that ran is a 200,
 /// whether the mail server did well or not: `success` tells which. Only a check that did not run is an error.
 ///
 /// Closing the connection ends the check. Where the operator has set a rate limit, each request counts, whatever its

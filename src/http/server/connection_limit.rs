@@ -1,9 +1,10 @@
 //! Connection limit: at most so many connections at a time, and a few reserved slots beyond.
 //!
-//! An idle connection costs little but a file descriptor, and those run out. So at the limit, a new connection takes over the slot of
-//! the one that has been idle longest, or else of one that is stalled: only its caller can go on, by reading or sending. Where there is
-//! none, it gets one of the reserved slots, in which only the health routes answer: a full service is still seen to be alive. A reserved
-//! slot stays reserved when another connection takes it over. Beyond these, new connections wait in the system's queue.
+//! An idle connection costs little but a file descriptor, and those run out. So at the limit, a new connection takes
+//! over the slot of the one that has been idle longest, or else of one that is stalled: only its caller can go on, by
+//! reading or sending. Where there is none, it gets one of the reserved slots, in which only the health routes answer:
+//! a full service is still seen to be alive. A reserved slot stays reserved when another connection takes it over.
+//! Beyond these, new connections wait in the system's queue.
 
 use std::{
     collections::BTreeMap,
@@ -53,8 +54,8 @@ impl ConnectionLimit {
         })
     }
 
-    /// A permit, where need be that of an idle connection, which learns of it by [`ConnectionPermit::poll_evicted`]. None if every
-    /// connection is busy and the reserved slots are taken.
+    /// A permit, where need be that of an idle connection, which learns of it by [`ConnectionPermit::poll_evicted`].
+    /// None if every connection is busy and the reserved slots are taken.
     pub(super) fn try_acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
         let regular = self.regular.clone().try_acquire_owned().ok();
         let slot = regular.or_else(|| self.evict_longest_idle());
@@ -133,7 +134,8 @@ impl ConnectionPermit {
         }
     }
 
-    /// The connection is busy again, so that it cannot be evicted. One that was evicted just before is closed when next idle.
+    /// The connection is busy again, so that it cannot be evicted. One that was evicted just before is closed when next
+    /// idle.
     pub(super) fn set_busy(&mut self) {
         if let Some(key) = self.idle_key.take() {
             self.slot = self.limit.idle().by_age.remove(&key).map(|(_, slot)| slot);

@@ -41,8 +41,8 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// For running checks to finish, once the service is to stop.
     pub shutdown_grace: Duration,
-    /// Of that, for callers to take the last responses once no check is running. By [`Self::body_timeout`] alone, a caller that reads a
-    /// little at a time could keep the service up without end.
+    /// Of that, for callers to take the last responses once no check is running. By [`Self::body_timeout`] alone, a
+    /// caller that reads a little at a time could keep the service up without end.
     pub last_response_timeout: Duration,
 }
 
@@ -79,8 +79,9 @@ impl fmt::Display for Ended {
 
 /// Serves until `shutdown` is ready, then drains.
 ///
-/// While it drains, connections are still accepted: a request for a new check is told that another instance may take it, instead of
-/// being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish, or until [`Lifecycle::force`].
+/// While it drains, connections are still accepted: a request for a new check is told that another instance may take
+/// it, instead of being refused by the system. Running checks have [`ServerSettings::shutdown_grace`] to finish, or
+/// until [`Lifecycle::force`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -108,7 +109,8 @@ pub async fn serve(
     close(connections, &lifecycle, deadline).await
 }
 
-/// The next connection, once there is a slot for it. Until then it waits, and those after it in the system's queue: none is reset.
+/// The next connection, once there is a slot for it. Until then it waits, and those after it in the system's queue:
+/// none is reset.
 ///
 /// `accepted` is the connection that waits, so that nothing is lost when the future is dropped.
 async fn accept(

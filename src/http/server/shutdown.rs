@@ -8,7 +8,8 @@ use tokio::sync::watch;
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle(Arc<Channels>);
 
-/// Two channels: each body that is read waits for the stage, and must not be woken when somebody's check begins or ends.
+/// Two channels: each body that is read waits for the stage, and must not be woken when somebody's check begins or
+/// ends.
 #[derive(Debug, Default)]
 struct Channels {
     stage: watch::Sender<Stage>,

@@ -48,8 +48,8 @@ pub(super) enum ExchangeError {
     Unreadable,
 }
 
-/// Asks, for as long as the caller waits. `heard` is called when a datagram of the server arrives, `silent` each time that the
-/// query is sent again.
+/// Asks, for as long as the caller waits. `heard` is called when a datagram of the server arrives, `silent` each time
+/// that the query is sent again.
 pub(super) async fn ask(
     server: SocketAddr,
     question: &Question,

@@ -138,8 +138,8 @@ impl Server {
         ask(self.address, &question, || self.health.heard(), || self.probe_if_due()).await
     }
 
-    /// Finds out whether the server answers anything: a name may be slow where its server is not. In a task of its own: a
-    /// caller that gives up early would end it.
+    /// Finds out whether the server answers anything: a name may be slow where its server is not. In a task of its own:
+    /// a caller that gives up early would end it.
     fn probe_if_due(self: &Arc<Self>) {
         let Some(probe) = self.health.begin_probe() else { return };
         let server = self.clone();

@@ -57,8 +57,8 @@ impl ReadError {
         }
     }
 
-    /// The failure of a check in clear text that may have met a server that expects TLS from the first byte. `received` is
-    /// what came in place of the greeting.
+    /// The failure of a check in clear text that may have met a server that expects TLS from the first byte. `received`
+    /// is what came in place of the greeting.
     pub(super) fn of_clear_text_to_tls(&self, received: &str, port: u16) -> Option<Failure> {
         // A TLS alert, for a PROXY header or for a ClientHello that did not come (RFC 8446, section 5.1).
         if received.starts_with("\u{15}\u{3}") {

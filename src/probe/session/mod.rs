@@ -1,7 +1,7 @@
 //! The SMTP session of a check over one connection.
 //!
-//! [`Dialogue`] decides what to send and judges the replies. The session does the I/O for it, keeps the deadline, and notes every step
-//! in the journal with its instant.
+//! [`Dialogue`] decides what to send and judges the replies. The session does the I/O for it, keeps the deadline, and
+//! notes every step in the journal with its instant.
 
 mod error;
 mod proxy;
@@ -216,9 +216,9 @@ impl Session<'_> {
         next
     }
 
-    /// Makes sure that the server has sent nothing since its last reply: what arrives before a command is not its reply.
-    /// The exception is 421, which is returned: the server may send it at any time, and closes the connection (RFC 5321,
-    /// section 3.8).
+    /// Makes sure that the server has sent nothing since its last reply: what arrives before a command is not its
+    /// reply. The exception is 421, which is returned: the server may send it at any time, and closes the connection
+    /// (RFC 5321, section 3.8).
     async fn expect_silence(&mut self, phase: Phase, command: &Command) -> Result<Option<Reply>, Failure> {
         if !self.stream.has_more().await {
             return Ok(None);
@@ -267,8 +267,8 @@ impl Session<'_> {
         }
     }
 
-    /// Masks the credentials from the moment that they are sent, when the server can echo them. Not before: a server could put guesses
-    /// into its greeting, and the report would tell by the masked ones which are right.
+    /// Masks the credentials from the moment that they are sent, when the server can echo them. Not before: a server
+    /// could put guesses into its greeting, and the report would tell by the masked ones which are right.
     fn mask_from(&mut self, command: &Command) {
         if let Command::SaslResponse(response) = command
             && let Some(credentials) =

@@ -1,7 +1,7 @@
 //! The PROXY header of a session: sending it, and recognizing a server that does not expect one.
 //!
-//! Such a server takes the header for a command and refuses it. The refusal comes before the reply to our first command, perhaps even
-//! before that command is sent, or in place of the greeting.
+//! Such a server takes the header for a command and refuses it. The refusal comes before the reply to our first
+//! command, perhaps even before that command is sent, or in place of the greeting.
 
 use std::time::Instant;
 
@@ -24,8 +24,8 @@ impl Session<'_> {
         self.write(&octets).await.map_err(|error| error.failure(Phase::Proxy))
     }
 
-    /// Whether this reply comes in place of the greeting and is for a command (RFC 5321, section 4.2.2): the server has received
-    /// nothing but the header.
+    /// Whether this reply comes in place of the greeting and is for a command (RFC 5321, section 4.2.2): the server has
+    /// received nothing but the header.
     pub(super) fn refuses_header(&self, phase: Phase, reply: &Reply) -> bool {
         self.check.proxy.is_some() && phase == Phase::Banner && (500..=504).contains(&reply.code().value())
     }
@@ -36,8 +36,8 @@ impl Session<'_> {
         self.check.proxy.is_some() && phase == first && reply.code().is_negative()
     }
 
-    /// Whether this reply to our first command may be for the header instead. 421 is not ambiguous: the server closes the connection
-    /// after it (RFC 5321, section 3.8), and no other reply comes.
+    /// Whether this reply to our first command may be for the header instead. 421 is not ambiguous: the server closes
+    /// the connection after it (RFC 5321, section 3.8), and no other reply comes.
     pub(super) fn is_ambiguous(&self, phase: Phase, reply: &Reply) -> bool {
         self.may_refuse_header(phase, reply) && reply.code().value() != 421
     }

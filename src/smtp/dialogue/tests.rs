@@ -268,7 +268,10 @@ proptest! {
             match &action {
                 Action::Close => break,
                 Action::Quit => quits += 1,
-                Action::Continue(..) => responses += 1,
+                Action::Continue(..) => {
+                    responses += 1;
+                    dialogue.response_sent();
+                }
                 _ => {}
             }
             let (verdict, next) = dialogue.reply(&reply(&format!("{code} x")));

@@ -1,3 +1,5 @@
+//! Handshakes with good, bad and hostile servers.
+
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 

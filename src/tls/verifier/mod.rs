@@ -140,7 +140,8 @@ impl Verifier<'_> {
         path
     }
 
-    /// The trust anchors, and copies of those whose names the certificates write in other octets: webpki compares octets.
+    /// The trust anchors, and copies of those whose names the certificates write in other octets: webpki compares
+    /// octets.
     fn anchors_for<'a>(&'a self, candidates: &'a [Certificate<'_>]) -> Vec<TrustAnchor<'a>> {
         let roots = self.anchors.roots();
         let mut anchors = roots.to_vec();

@@ -45,6 +45,9 @@ pub fn dialogue(data: &[u8]) {
             }
             Action::Unsupported(..) => dialogue.quit(),
             Action::AwaitGreeting(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
+                if let Action::Continue(..) = action {
+                    dialogue.response_sent();
+                }
                 let Ok(Some(reply)) = parser.parse(&mut server) else { return };
                 if std::mem::take(&mut may_refuse_header) && reply.code().is_negative() {
                     witness.hears_refusal(&reply);

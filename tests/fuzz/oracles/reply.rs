@@ -104,27 +104,35 @@ fn fill(parser: &mut ReplyParser, octets: usize) {
     }
 }
 
-/// The reply has exactly the lines of its octets.
+/// The reply has exactly the lines of its octets. Lines with several codes are a reply only where the last one refuses.
 fn assert_faithful(reply: &Reply, octets: &[u8]) {
     assert!(octets.len() <= MAX_REPLY_SIZE, "longer than a reply may be");
     let code = reply.code().value();
     assert!((200..600).contains(&code), "no code: {code}");
     let raw_lines: Vec<&[u8]> =
         octets.strip_suffix(b"\n").expect("ends in LF").split(|octet| *octet == b'\n').collect();
-    let lines: Vec<_> = reply.lines().collect();
+    let lines: Vec<_> = reply.coded_lines().take(raw_lines.len() + 1).collect();
     assert_eq!(lines.len(), raw_lines.len(), "as many lines as came");
-    for (index, (line, octets)) in lines.iter().zip(&raw_lines).enumerate() {
+    assert_eq!(lines.last().map(|(code, _)| *code), Some(reply.code()), "the last line has the code");
+    let has_one_code = lines.iter().all(|(code, _)| *code == reply.code());
+    assert!(has_one_code || reply.code().is_negative(), "several codes, and no refusal");
+    for (index, ((line_code, line), octets)) in lines.iter().zip(&raw_lines).enumerate() {
         assert!(octets.len() <= MAX_LINE_SIZE, "longer than a line may be");
         let end = octets.iter().rposition(|octet| *octet != b'\r').map_or(0, |last| last + 1);
         let (digits, text) = octets[..end].split_at(3);
-        assert_eq!(digits, code.to_string().as_bytes(), "every line bears the code");
+        assert_eq!(digits, line_code.to_string().as_bytes(), "every line has its code");
         assert_eq!(text.first() == Some(&b'-'), index + 1 < raw_lines.len(), "all lines but the last have a hyphen");
         assert!(!text.first().is_some_and(u8::is_ascii_digit), "a code of three digits");
         let text = text.strip_prefix(b"-").or(text.strip_prefix(b" ")).unwrap_or(text);
         assert_eq!(*line, String::from_utf8_lossy(text), "the text as it came");
     }
     let message = reply.message();
-    assert_eq!(message.split('\n').count(), raw_lines.len(), "as many lines in the message");
+    assert_eq!(message.split('\n').count(), reply.lines().count(), "as many lines in the message");
+    assert_eq!(
+        reply.lines().count(),
+        lines.iter().filter(|(code, _)| *code == reply.code()).count(),
+        "those that decide"
+    );
     assert_eq!(reply.masked(&Mask::default()).message(), message, "nothing is masked where there is no secret");
     if let Some(id) = queue_id(&message) {
         assert!(!id.is_empty() && id.len() <= 128 && message.contains(&id), "a queue id of its own making: {id:?}");

@@ -25,7 +25,7 @@ fn no_file_and_no_function_is_too_long() {
 #[test]
 fn no_comment_is_too_wide() {
     let mut wrong = Vec::new();
-    for (name, text) in texts(&["tests/it", "tests/fuzz/oracles", "tests/fuzz/targets", "benches"]) {
+    for (name, text) in texts(&["src", "tests/it", "tests/fuzz/oracles", "tests/fuzz/targets", "benches"]) {
         wrong.extend(wide_lines(&text, is_comment).map(|number| format!("{name}:{number}")));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -15,8 +15,8 @@ impl Default for BodyAllowance {
 }
 
 impl BodyAllowance {
-    /// Bytes of bodies that one connection may have in memory, over HTTP/2 all of its streams together. Nearly all bodies are smaller,
-    /// so slow large ones block no other caller.
+    /// Bytes of bodies that one connection may have in memory, over HTTP/2 all of its streams together. Nearly all
+    /// bodies are smaller, so slow large ones block no other caller.
     pub(crate) const MAX_SIZE: usize = 16 * 1024;
 
     /// Takes so many bytes until the permit is dropped. None if there are not as many left.

@@ -107,8 +107,8 @@ impl ConnIo {
         })))
     }
 
-    /// Waits for the first bytes of the next request, which hyper gets to read too: the version that they are of, or none once the
-    /// caller has closed the connection.
+    /// Waits for the first bytes of the next request, which hyper gets to read too: the version that they are of, or
+    /// none once the caller has closed the connection.
     pub(super) fn poll_next_request(&self, cx: &mut Context<'_>) -> Poll<Option<Version>> {
         let mut state = self.state();
         loop {
@@ -134,8 +134,8 @@ impl ConnIo {
         self.state().requests
     }
 
-    /// Whether there were more requests than `requests`, and all of them are answered. hyper, which would only wait for the next one,
-    /// can be dropped then, unless it is closing the connection, or has to get past the rest of a body.
+    /// Whether there were more requests than `requests`, and all of them are answered. hyper, which would only wait for
+    /// the next one, can be dropped then, unless it is closing the connection, or has to get past the rest of a body.
     pub(super) fn is_idle_after(&self, requests: u64) -> bool {
         let state = self.state();
         let is_answered = state.preparing == 0 && state.unread.is_empty() && !state.transport.socket().is_blocked;
@@ -225,8 +225,9 @@ impl ConnIo {
         }
     }
 
-    /// Ready once the caller has hung up. hyper does not see it: it reads nothing while a response is made, nor while it has bytes that
-    /// it cannot use yet, such as a second request. Whatever is new, hyper gets the chance to read it first.
+    /// Ready once the caller has hung up. hyper does not see it: it reads nothing while a response is made, nor while
+    /// it has bytes that it cannot use yet, such as a second request. Whatever is new, hyper gets the chance to read it
+    /// first.
     pub(super) fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.is_read_closed {
@@ -338,8 +339,8 @@ impl AsyncWrite for ConnIo {
         Pin::new(&mut self.state().transport).poll_flush(cx)
     }
 
-    /// Closes our side, then reads for a while. To close a socket that holds unread bytes resets the connection, and a caller that is
-    /// still uploading would lose the response that says why it was refused (RFC 9112, section 9.6).
+    /// Closes our side, then reads for a while. To close a socket that holds unread bytes resets the connection, and a
+    /// caller that is still uploading would lose the response that says why it was refused (RFC 9112, section 9.6).
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.state();
         let linger = state.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIMEOUT)));

@@ -1,7 +1,7 @@
 //! One connection of a caller: served by hyper, with every wait for the caller bounded.
 //!
-//! hyper bounds the time of a header only for HTTP/1, and only once it knows the version. So the timeouts are kept here, once for both
-//! versions, by what the connection waits for.
+//! hyper bounds the time of a header only for HTTP/1, and only once it knows the version. So the timeouts are kept
+//! here, once for both versions, by what the connection waits for.
 
 mod body_allowance;
 mod io;
@@ -99,8 +99,8 @@ async fn handshake(socket: Socket, settings: &ServerSettings) -> Option<ConnIo> 
 
 fn http1() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // `ConnIo::poll_hang_up` takes a closed sending half for a hang-up. hyper would keep a second read buffer while a response is made
-    // to look for it.
+    // `ConnIo::poll_hang_up` takes a closed sending half for a hang-up. hyper would keep a second read buffer while a
+    // response is made to look for it.
     builder.half_close(true).header_read_timeout(None).max_buf_size(MAX_HEADER_SIZE);
     builder
 }
@@ -164,8 +164,8 @@ impl<S: Future> Connection<'_, S> {
         .await
     }
 
-    /// Lets hyper serve until the connection is closed, or is to be closed. None as soon as it is idle and has had more requests than
-    /// `idle_after`.
+    /// Lets hyper serve until the connection is closed, or is to be closed. None as soon as it is idle and has had more
+    /// requests than `idle_after`.
     async fn drive<C: Future<Output = hyper::Result<()>>>(
         &mut self,
         mut connection: Pin<&mut C>,
@@ -190,8 +190,9 @@ impl<S: Future> Connection<'_, S> {
         .await
     }
 
-    /// Whether the connection is to end with the responses that are owed: because the service is to end, or because it has a reserved
-    /// slot and has had a request (the caller's next connection may get a regular slot), or because bytes of the caller were dropped.
+    /// Whether the connection is to end with the responses that are owed: because the service is to end, or because it
+    /// has a reserved slot and has had a request (the caller's next connection may get a regular slot), or because
+    /// bytes of the caller were dropped.
     fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
         let has_used_slot = self.permit.is_reserved() && self.io.requests() > 0;
         self.is_stopping =

@@ -1,4 +1,5 @@
-//! The service that hyper calls: hands each request to the router, and guards its response until hyper has taken it over.
+//! The service that hyper calls: hands each request to the router, and guards its response until hyper has taken it
+//! over.
 
 use std::{
     convert::Infallible,
@@ -119,8 +120,8 @@ struct RequestBody {
     io: ConnIo,
     /// Takes the unread rest of the body.
     ///
-    /// Over HTTP/2, a response in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and widely used clients,
-    /// curl 7.88 among them, then drop the response. So the rest is read first, if it is not too much.
+    /// Over HTTP/2, a response in the middle of the body is followed by RST_STREAM (RFC 9113, section 8.1), and widely
+    /// used clients, curl 7.88 among them, then drop the response. So the rest is read first, if it is not too much.
     rest: Option<oneshot::Sender<Incoming>>,
     /// The handler waits for more of it.
     is_awaited: bool,

@@ -1,4 +1,4 @@
-//! The server loop with real sockets: callers that are slow, silent or gone, connections at the limit, and the shutdown.
+//! The server loop with real sockets: callers that are slow, silent or gone, a limit that is reached, the shutdown.
 
 mod http2;
 mod panics;

@@ -1,4 +1,5 @@
-//! Connections where only the caller can go on: they give way to others, and their timeout is that of the oldest unread response.
+//! Connections where only the caller can go on: they give way to others, and their timeout is that of the oldest unread
+//! response.
 
 use super::{http2::get_on, *};
 

@@ -1,5 +1,5 @@
-//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines. Search domains are of no use for absolute names, and the
-//! waits are this program's own, so `search`, `domain` and `options` lines are passed over.
+//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines. Search domains are of no use for absolute names, and
+//! the waits are this program's own, so `search`, `domain` and `options` lines are passed over.
 
 use std::{
     fs,

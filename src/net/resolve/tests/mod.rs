@@ -1,3 +1,5 @@
+//! The resolver, against scripted name servers and tables of answers.
+
 mod mx;
 mod stub;
 mod transport;
