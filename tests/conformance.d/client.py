@@ -53,7 +53,7 @@ def invalid() -> None:
     assert problem_type is ProblemType.INVALID_PARAMETERS
     assert not isinstance(problem.errors, Unset)
     pointers: list[str] = [violation.pointer for violation in problem.errors]
-    assert pointers == ["/port", "/target"], problem
+    assert pointers == ["/port", "/to"], problem
 
 
 def unauthorized() -> None:

@@ -55,7 +55,7 @@ async function invalid(): Promise<void> {
     const { error: problem } = await client.POST("/v1/checks/smtp", { body: { to: "nobody", port: 0 } });
     assert(problem?.type === "urn:smtp-check:problem:invalid-parameters", problem);
     const errors: Violation[] = problem.errors ?? [];
-    assert(errors.map(({ pointer }) => pointer).join() === "/port,/target", problem);
+    assert(errors.map(({ pointer }) => pointer).join() === "/port,/to", problem);
 }
 
 async function unauthorized(): Promise<void> {
