@@ -86,7 +86,8 @@ def lead_to_sandbox(body: dict[str, Any], chance: Random) -> None:
     put("port", CHECK["port"])
     put("sasl_user", CHECK["sasl_user"])
     put("sasl_password", CHECK["sasl_password"])
-    put("starttls", chance.random() < 0.7)
+    # `require` without TLS is an error of its own.
+    put("starttls", chance.random() < 0.7 or body.get("tls_verify") == "require")
     known = {
         "ehlo": "conformance.test",
         "from": chance.choice(["", "conformance@sandbox.test"]),
