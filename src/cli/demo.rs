@@ -11,11 +11,10 @@ use super::{
     build,
     healthcheck::reachable,
     output::{failure, json, print},
-    serve::{Service, bind},
+    serve::{Service, bind, check_clock},
 };
 use crate::{
     check::Check,
-    clock,
     config::{ServeSettings, invalid},
     probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
@@ -29,8 +28,8 @@ pub(super) async fn demo(
     log: &WorkerGuard,
     hangup: Option<Signal>,
 ) -> Result<ExitCode, clap::Error> {
-    if !clock::is_in_range() {
-        return Ok(failure("the system's clock is before 1970 or after 9999, which HTTP cannot write: set it"));
+    if let Err(code) = check_clock() {
+        return Ok(code);
     }
     let mut anchors = build::trust_anchors(&settings.target)?;
     // Before the sandbox: its keys take a while, and a port that is taken is the most common mistake.

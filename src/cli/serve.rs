@@ -182,14 +182,22 @@ pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, ExitCode> {
     })
 }
 
+/// Whether HTTP can write the system's clock. If not, it prints the reason and returns the exit code.
+pub(super) fn check_clock() -> Result<(), ExitCode> {
+    if clock::is_in_range() {
+        return Ok(());
+    }
+    Err(failure("the system's clock is before 1970 or after 9999, which HTTP cannot write: set it"))
+}
+
 /// Serves until a signal stops it.
 pub(super) async fn serve(
     settings: &ServeSettings,
     log: &WorkerGuard,
     hangup: Option<Signal>,
 ) -> Result<ExitCode, Error> {
-    if !clock::is_in_range() {
-        return Ok(failure("the system's clock is before 1970 or after 9999, which HTTP cannot write: set it"));
+    if let Err(code) = check_clock() {
+        return Ok(code);
     }
     let service = Service::new(settings, build::trust_anchors(&settings.target)?, log)?;
     Ok(match bind(settings.service.listen).await {
