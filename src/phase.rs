@@ -1,4 +1,6 @@
-//! [`Phase`]: the phases of a check, as dialogue, journal and report name them.
+//! [`Phase`]: the phases of a check, as dialogue, journal and report name them; and [`Stamp`]: when one begins or ends.
+
+use std::time::Instant;
 
 use serde::Serialize;
 use strum::{Display, IntoStaticStr, VariantArray};
@@ -58,5 +60,39 @@ impl Phase {
     /// The name in the report (`phases`, `failure.phase`) and, with `_time` appended, of the metric.
     pub fn name(self) -> &'static str {
         self.into()
+    }
+}
+
+/// The clock that took the time of a phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Clock {
+    /// The kernel's: the phase ended when the last segment of the reply arrived at this machine.
+    Kernel,
+    /// The process's: the phase ended when the process knew. On a busy machine, that is after a wait for a core.
+    Process,
+}
+
+impl Clock {
+    /// The name in the report (`phases[].clock`) and in the label of `probe_smtp_clock_info`.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// An instant, and the clock that took it. An instant of the kernel's clock is converted to the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The instant.
+    pub at: Instant,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+impl From<Instant> for Stamp {
+    /// An instant of the process's clock.
+    fn from(at: Instant) -> Self {
+        Self { at, clock: Clock::Process }
     }
 }

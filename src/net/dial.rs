@@ -6,8 +6,9 @@ use std::{
 };
 
 use nix::errno::Errno;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
+use super::{kernel_clock::Reading, tcp::TcpConnection};
 use crate::destination::policy::Admitted;
 
 /// Why there is no connection.
@@ -48,14 +49,18 @@ impl DialError {
 ///
 /// # Errors
 /// The system's error, by its meaning.
-pub async fn dial(address: Admitted) -> Result<TcpStream, DialError> {
+pub async fn dial(address: Admitted) -> Result<TcpConnection, DialError> {
     let address = address.socket_addr();
     let connect = async {
-        let stream = TcpStream::connect(address).await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
         // the server's time.
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        socket.set_nodelay(true)?;
+        // Before the first segment can arrive. What a kernel that refuses the option receives has no stamp.
+        #[cfg(target_os = "linux")]
+        let _ = super::kernel_stamps::enable(&socket);
+        let began = Reading::now();
+        Ok(TcpConnection::new(socket.connect(address).await?, began))
     };
     connect.await.map_err(|error| DialError::new(error, address))
 }

@@ -8,10 +8,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::tcp::TcpConnection;
 
 /// Most octets that are copied.
 const MAX_COPY_SIZE: usize = 128;
@@ -19,20 +18,25 @@ const MAX_COPY_SIZE: usize = 128;
 /// A TCP connection, and where to put the copy until there is one.
 #[derive(Debug)]
 pub struct FirstOctets {
-    tcp: TcpStream,
+    tcp: TcpConnection,
     copy: Option<Arc<OnceLock<Vec<u8>>>>,
 }
 
 impl FirstOctets {
     /// The connection, and the copy of the first octets that it will have read.
-    pub fn new(tcp: TcpStream) -> (Self, Arc<OnceLock<Vec<u8>>>) {
+    pub fn new(tcp: TcpConnection) -> (Self, Arc<OnceLock<Vec<u8>>>) {
         let copy = Arc::new(OnceLock::new());
         (Self { tcp, copy: Some(Arc::clone(&copy)) }, copy)
     }
 
     /// The connection.
-    pub fn tcp(&self) -> &TcpStream {
+    pub fn tcp(&self) -> &TcpConnection {
         &self.tcp
+    }
+
+    /// The connection.
+    pub fn tcp_mut(&mut self) -> &mut TcpConnection {
+        &mut self.tcp
     }
 }
 

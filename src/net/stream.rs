@@ -22,7 +22,8 @@ use {
     std::os::fd::AsFd,
 };
 
-use super::first_octets::FirstOctets;
+use super::{first_octets::FirstOctets, tcp::TcpConnection};
+use crate::phase::{Clock, Stamp};
 
 /// Octets that one read takes at most.
 const READ_BUFFER_SIZE: usize = 4096;
@@ -37,12 +38,18 @@ pub struct Stream {
     /// Octets at the start of `buffer` that are consumed.
     consumed: usize,
     /// When the last octets of `buffer` arrived.
-    arrived: Instant,
+    arrived: Stamp,
+    /// When they were read.
+    read_at: Instant,
+    /// When the first octets of the last message left.
+    sent: Option<Instant>,
+    /// Octets have been read since, and arrived before.
+    is_early: bool,
 }
 
 #[derive(Debug)]
 enum Transport {
-    Plain(TcpStream),
+    Plain(TcpConnection),
     Tls(Box<TlsStream<FirstOctets>>),
     /// Taken out for a TLS handshake.
     Released,
@@ -56,15 +63,24 @@ pub struct OutOfSync;
 
 impl Stream {
     /// A connection in clear text.
-    pub fn plain(tcp: TcpStream) -> Self {
-        Self { transport: Transport::Plain(tcp), buffer: Vec::new(), consumed: 0, arrived: Instant::now() }
+    pub fn plain(tcp: TcpConnection) -> Self {
+        let (arrived, read_at) = (tcp.arrived(), tcp.read_at());
+        Self {
+            transport: Transport::Plain(tcp),
+            buffer: Vec::new(),
+            consumed: 0,
+            arrived,
+            read_at,
+            sent: None,
+            is_early: false,
+        }
     }
 
     /// Takes the TCP connection out for a TLS handshake; [`Self::secured`] puts it back.
     ///
     /// # Errors
     /// [`OutOfSync`] when there are unread bytes, or when the connection is inside TLS already.
-    pub async fn release(&mut self) -> Result<TcpStream, OutOfSync> {
+    pub async fn release(&mut self) -> Result<TcpConnection, OutOfSync> {
         if self.has_more().await {
             return Err(OutOfSync);
         }
@@ -77,8 +93,11 @@ impl Stream {
         }
     }
 
-    /// Puts the connection back, inside TLS from now on.
-    pub fn secured(&mut self, tls: TlsStream<FirstOctets>) {
+    /// Puts the connection back, inside TLS from now on. Octets that came along with the end of the handshake count as
+    /// arrived when it ended.
+    pub fn secured(&mut self, mut tls: TlsStream<FirstOctets>, ended: Instant) {
+        tls.get_mut().0.tcp_mut().start_over(ended);
+        (self.arrived, self.read_at) = (ended.into(), ended);
         self.transport = Transport::Tls(Box::new(tls));
     }
 
@@ -92,9 +111,25 @@ impl Stream {
         self.consumed = (self.consumed + octets).min(self.buffer.len());
     }
 
-    /// When the last bytes arrived. Bytes that no read waited for count as arrived when they were found.
-    pub fn arrived(&self) -> Instant {
+    /// When the last bytes arrived; inside TLS, those that completed the last record.
+    pub fn arrived(&self) -> Stamp {
         self.arrived
+    }
+
+    /// When the last bytes were read.
+    pub fn read_at(&self) -> Instant {
+        self.read_at
+    }
+
+    /// Whether bytes that were read since the last message left had arrived before, as far as the kernel's stamps tell.
+    pub fn is_early(&self) -> bool {
+        self.is_early
+    }
+
+    /// Whether [`Self::is_early`] will tell of every reply that arrives before the next message leaves, so that there is
+    /// no need to look for one. No, where a read has no stamp: the wall clock was set, or the kernel has none.
+    pub fn will_tell_early(&self) -> bool {
+        self.unread().is_empty() && self.arrived.clock == Clock::Kernel
     }
 
     /// Waits until bytes arrive and appends them to [`Self::unread`]; false at the end of the stream.
@@ -105,7 +140,7 @@ impl Stream {
         self.buffer.drain(..self.consumed);
         self.consumed = 0;
         let (transport, buffer) = (&mut self.transport, &mut self.buffer);
-        let arrived = poll_fn(|context| {
+        let has_read = poll_fn(|context| {
             // On the stack, and only while it is polled: thousands of waiting checks need no buffers.
             let mut octets = [MaybeUninit::uninit(); READ_BUFFER_SIZE];
             let mut read = ReadBuf::uninit(&mut octets);
@@ -114,13 +149,14 @@ impl Stream {
                 Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut read),
                 Transport::Released => Poll::Ready(Ok(())),
             })?;
-            let arrived = Instant::now();
             buffer.extend_from_slice(read.filled());
-            Poll::Ready(io::Result::Ok((!read.filled().is_empty()).then_some(arrived)))
+            Poll::Ready(io::Result::Ok(!read.filled().is_empty()))
         });
-        let arrived = arrived.await?;
-        self.arrived = arrived.unwrap_or(self.arrived);
-        Ok(arrived.is_some())
+        let has_read = has_read.await?;
+        if has_read {
+            self.note_read();
+        }
+        Ok(has_read)
     }
 
     /// Writes all of `octets`, unless the server sends something while a write waits; false then, and [`Self::unread`]
@@ -130,17 +166,28 @@ impl Stream {
     /// input that comes before all octets are written is found before the last of them goes. Octets that the kernel
     /// takes at once, as it does a short message, need no such look: nothing can arrive in the middle of them.
     ///
+    /// `left` is called once, after the first system call, with the instant just before it: so what it does is not part
+    /// of any time.
+    ///
     /// # Errors
     /// The error of the system or of TLS.
-    pub async fn write(&mut self, octets: &[u8]) -> io::Result<bool> {
-        let (mut written, mut waited) = (0, false);
+    pub async fn write(&mut self, octets: &[u8], left: impl FnOnce(Instant)) -> io::Result<bool> {
+        let (mut written, mut waited, mut left) = (0, false, Some(left));
+        self.tcp_mut().into_iter().for_each(TcpConnection::forget_sent);
+        self.is_early = false;
         poll_fn(|context| {
             loop {
                 if waited && ready!(self.poll_more(context)) {
                     return Poll::Ready(Ok(false));
                 }
                 waited = false;
-                match self.poll_write(context, &octets[written..]) {
+                let outcome = self.poll_write(context, &octets[written..]);
+                if let Some(left) = left.take() {
+                    let sent = self.tcp_mut().and_then(|tcp| tcp.sent()).unwrap_or_else(Instant::now);
+                    self.sent = Some(sent);
+                    left(sent);
+                }
+                match outcome {
                     Poll::Ready(Ok(0)) if written == octets.len() => return Poll::Ready(Ok(true)),
                     Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     Poll::Ready(Ok(taken)) => written += taken,
@@ -205,10 +252,24 @@ impl Stream {
 
     fn tcp(&self) -> Option<&TcpStream> {
         match &self.transport {
-            Transport::Plain(tcp) => Some(tcp),
-            Transport::Tls(tls) => Some(tls.get_ref().0.tcp()),
+            Transport::Plain(tcp) => Some(tcp.socket()),
+            Transport::Tls(tls) => Some(tls.get_ref().0.tcp().socket()),
             Transport::Released => None,
         }
+    }
+
+    fn tcp_mut(&mut self) -> Option<&mut TcpConnection> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => Some(tcp),
+            Transport::Tls(tls) => Some(tls.get_mut().0.tcp_mut()),
+            Transport::Released => None,
+        }
+    }
+
+    fn note_read(&mut self) {
+        let Some(tcp) = self.tcp_mut() else { return };
+        (self.arrived, self.read_at) = (tcp.arrived(), tcp.read_at());
+        self.is_early |= self.arrived.clock == Clock::Kernel && self.sent.is_some_and(|sent| self.arrived.at < sent);
     }
 
     /// Whether there are unread bytes by now; they are in [`Self::unread`] then. Does not wait.
@@ -245,8 +306,8 @@ impl Stream {
         };
         let has_more = !read.filled().is_empty();
         if has_more {
-            self.arrived = Instant::now();
             self.buffer.extend_from_slice(read.filled());
+            self.note_read();
         }
         has_more
     }

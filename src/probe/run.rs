@@ -22,8 +22,9 @@ use crate::{
     net::{
         dial::{DialError, dial},
         resolve::Resolver,
+        tcp::KeepStamping,
     },
-    phase::Phase,
+    phase::{Clock, Phase},
     report::{
         Attempt, Failure, FailureKind, Report,
         journal::{Ending, Event},
@@ -38,12 +39,18 @@ pub(super) struct CheckRunner {
     /// Checks in flight to one address. The port does not count: it is the machine that is protected.
     pub(super) per_address: KeyedLimit<IpAddr>,
     tls: TlsClient,
+    _stamping: KeepStamping,
 }
 
 impl CheckRunner {
     pub(super) fn new(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls: TlsClient) -> Self {
         let per_address = KeyedLimit::new(limits.checks_per_target);
-        Self { resolution: Resolution::new(limits, resolver, policy), per_address, tls }
+        Self {
+            resolution: Resolution::new(limits, resolver, policy),
+            per_address,
+            tls,
+            _stamping: KeepStamping::start(),
+        }
     }
 
     /// Runs one check: resolves its target, connects, holds the session and folds the journal into the report.
@@ -94,7 +101,10 @@ impl CheckRunner {
             let connected = timeout_at(by, dial(address)).await.unwrap_or(Err(DialError::TimedOut));
             let ended = Instant::now();
             let error = match connected {
-                Ok(tcp) => {
+                Ok(mut tcp) => {
+                    // The greeting may be here before the process knows that it is connected.
+                    let greeted = tcp.waiting_since().filter(|greeting| greeting.clock == Clock::Kernel);
+                    let ended = greeted.map_or(ended, |greeting| greeting.at.min(ended));
                     check.journal.note(began, Event::Began(Phase::Connect));
                     check.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
                     check.journal.note(ended, Event::Connected { host: host.clone(), address: ip });

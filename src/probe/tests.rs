@@ -127,7 +127,7 @@ async fn failover_tries_the_next_address_until_one_connects() {
     ];
     let mut check = CheckContext::start(silent_check(&server, 9000));
     let connection = runner(MANY).connect(&mut check, routes).await.expect("a connection");
-    assert_eq!(connection.tcp.peer_addr().expect("connected"), reached);
+    assert_eq!(connection.tcp.socket().peer_addr().expect("connected"), reached);
 
     let report = check.end(Ok(())).expect("a report");
     let tried: Vec<_> =
@@ -147,7 +147,7 @@ async fn a_busy_address_does_not_hide_the_others() {
     let mut check = CheckContext::start(silent_check(&server, 9000));
     let routes = vec![Ok(route(closed([127, 0, 0, 1]).await)), Ok(route(busy)), Ok(route(address(&server)))];
     let connection = runner.connect(&mut check, routes).await.expect("a connection");
-    assert_eq!(connection.tcp.peer_addr().expect("connected"), address(&server));
+    assert_eq!(connection.tcp.socket().peer_addr().expect("connected"), address(&server));
     let attempts = check.end(Ok(())).expect("a report").target.attempts;
     let tried: Vec<_> = attempts.iter().map(|attempt| (attempt.address, attempt.error.as_str())).collect();
     assert_eq!(tried, [(Some([127, 0, 0, 1].into()), "connection refused"), too_many]);

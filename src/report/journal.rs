@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Attempt, Failure, Via};
 use crate::{
-    phase::Phase,
+    phase::{Clock, Phase, Stamp},
     smtp::Reply,
     x509::{CertificateFacts, problem::CertificateProblem},
 };
@@ -37,8 +37,8 @@ pub trait Observer: fmt::Debug + Send + Sync {
     /// A phase began. It may have been announced before.
     fn phase_began(&mut self, phase: Phase, at: Duration);
 
-    /// A phase ended. `last_reply` is the last one received in the check.
-    fn phase_ended(&mut self, phase: Phase, at: Duration, ending: Ending, last_reply: Option<&Reply>);
+    /// A phase ended, by this clock. `last_reply` is the last one received in the check.
+    fn phase_ended(&mut self, phase: Phase, at: Duration, clock: Clock, ending: Ending, last_reply: Option<&Reply>);
 
     /// The check is over: nothing more happens.
     fn closed(&self);
@@ -68,6 +68,8 @@ pub struct Heading {
 pub(super) struct Entry {
     /// Since the start of the check; zero for an instant before it.
     pub(super) at: Duration,
+    /// The clock that took the instant.
+    pub(super) clock: Clock,
     pub(super) event: Event,
 }
 
@@ -162,17 +164,20 @@ impl Journal {
         &self.heading
     }
 
-    /// Notes that `event` happened at `at`. Entries need not come in the order of their instants.
-    pub fn note(&mut self, at: Instant, event: Event) {
+    /// Notes that `event` happened then. Entries need not come in the order of their instants.
+    pub fn note(&mut self, stamp: impl Into<Stamp>, event: Event) {
+        let Stamp { at, clock } = stamp.into();
         let at = self.since_start(at);
         if let Some(observer) = &mut self.observer {
             match event {
                 Event::Began(phase) => observer.phase_began(phase, at),
-                Event::Ended(phase, ending) => observer.phase_ended(phase, at, ending, last_reply(&self.entries)),
+                Event::Ended(phase, ending) => {
+                    observer.phase_ended(phase, at, clock, ending, last_reply(&self.entries));
+                }
                 _ => {}
             }
         }
-        self.entries.push(Entry { at, event });
+        self.entries.push(Entry { at, clock, event });
     }
 
     /// Tells the observer that a phase began at `at`, without noting it: if the attempt fails, the report leaves it

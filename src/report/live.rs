@@ -10,7 +10,10 @@ use super::{
     fold::{ms, phases::OpenPhases},
     journal::{Ending, Observer},
 };
-use crate::{phase::Phase, smtp::Reply};
+use crate::{
+    phase::{Clock, Phase},
+    smtp::Reply,
+};
 
 /// An event of a running check.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,8 +71,8 @@ impl Observer for PhaseListener {
         self.open.begin(phase, at);
     }
 
-    fn phase_ended(&mut self, phase: Phase, at: Duration, ending: Ending, last_reply: Option<&Reply>) {
-        if let Some(phase) = self.open.end(phase, at, ending, last_reply) {
+    fn phase_ended(&mut self, phase: Phase, at: Duration, clock: Clock, ending: Ending, last_reply: Option<&Reply>) {
+        if let Some(phase) = self.open.end(phase, at, clock, ending, last_reply) {
             self.tell(PhaseEvent::Ended(phase));
         }
     }

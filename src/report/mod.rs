@@ -26,7 +26,7 @@ pub use live::{PhaseEvent, PhaseListener, PhaseStart};
 pub use metrics::Metrics;
 
 use crate::{
-    phase::Phase,
+    phase::{Clock, Phase},
     smtp::{Capabilities, Reply},
     x509::{CertificateFacts, problem::CertificateErrorKind},
 };
@@ -213,9 +213,12 @@ pub struct PhaseReport {
     /// When it began, in milliseconds from the start of the check.
     #[schema(example = 0.8)]
     pub started_ms: f64,
-    /// How long it took, in milliseconds with a resolution of one microsecond; `null` when it never ended.
+    /// How long it took, in milliseconds with a resolution of one microsecond; `null` when it never ended, or when its
+    /// reply came before its command.
     #[schema(required, example = 12.345)]
     pub time_ms: Option<f64>,
+    /// The clock that took the time. Always `process` for `dns`, `connect` and `tls`, and where there is no time.
+    pub clock: Clock,
     /// Whether it ended successfully.
     pub ok: bool,
     /// The code of the reply; `null` when there was none.

@@ -120,7 +120,7 @@ fn eighths(ms: f64, end_ms: f64, width: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::Phase;
+    use crate::phase::{Clock, Phase};
 
     fn begin(name: Phase, started_ms: f64) -> PhaseEvent {
         PhaseEvent::Began(PhaseStart { name, started_ms })
@@ -129,7 +129,8 @@ mod tests {
     fn ended(name: Phase, started_ms: f64, time_ms: Option<f64>, code: Option<u16>, message: &str) -> PhaseEvent {
         let ok = code.is_none_or(|code| code < 400) && time_ms.is_some();
         let message = (!message.is_empty()).then(|| message.to_owned());
-        PhaseEvent::Ended(PhaseReport { name, started_ms, time_ms, ok, code, enhanced_code: None, message })
+        let clock = Clock::Kernel;
+        PhaseEvent::Ended(PhaseReport { name, started_ms, time_ms, clock, ok, code, enhanced_code: None, message })
     }
 
     fn rejected() -> Waterfall {

@@ -13,16 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant as Deadline, timeout_at},
-};
+use tokio::time::{Instant as Deadline, timeout_at};
 
 use self::{error::ReadError, tls::Handshake};
 use super::{job::CheckContext, permits::Permit};
 use crate::{
     check::Check,
-    net::stream::Stream,
+    net::{stream::Stream, tcp::TcpConnection},
     phase::Phase,
     report::{
         Failure, FailureKind, Journal,
@@ -45,7 +42,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 /// A connection to the mail server.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) tcp: TcpStream,
+    pub(super) tcp: TcpConnection,
     /// When the attempt began: the phase `banner` is measured from here.
     pub(super) began: Instant,
     pub(super) host: String,
@@ -129,7 +126,7 @@ impl Session<'_> {
         let mut action = first;
         loop {
             action = match action {
-                Action::AwaitGreeting(phase) => self.await_reply(dialogue, phase).await?,
+                Action::AwaitGreeting(phase) => self.await_reply(dialogue, phase, None).await?,
                 Action::Quit => {
                     self.quit(dialogue).await;
                     return Ok(());
@@ -138,7 +135,7 @@ impl Session<'_> {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
                         self.send(phase, &command, Some(Event::Began(phase))).await?;
-                        self.await_reply(dialogue, phase).await?
+                        self.await_reply(dialogue, phase, Some(&command)).await?
                     }
                 },
                 Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
@@ -146,7 +143,7 @@ impl Session<'_> {
                     None => {
                         dialogue.response_sent();
                         self.send(phase, &command, None).await?;
-                        self.await_reply(dialogue, phase).await?
+                        self.await_reply(dialogue, phase, Some(&command)).await?
                     }
                 },
                 Action::Handshake => match self.handshake(tls).await? {
@@ -172,9 +169,19 @@ impl Session<'_> {
         self.journal.note(Instant::now(), Event::Failed(failure));
     }
 
-    /// Waits for the reply to what was sent in this phase, and has the dialogue judge it.
-    async fn await_reply(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase) -> Result<Action, Failure> {
+    /// Waits for the reply to `command`, or for the greeting, and has the dialogue judge it.
+    async fn await_reply(
+        &mut self,
+        dialogue: &mut Dialogue<'_>,
+        phase: Phase,
+        command: Option<&Command>,
+    ) -> Result<Action, Failure> {
         let reply = self.read_reply(self.deadline).await.map_err(|error| self.read_failure(&error, phase))?;
+        // What may refuse a PROXY header is early in any case, and is told apart below.
+        if let Some(command) = command.filter(|_| self.stream.is_early() && !self.is_ambiguous(phase, &reply)) {
+            let closing = self.early_reply(phase, command, reply)?;
+            return Ok(self.apply_reply(dialogue, phase, &closing));
+        }
         // Our kernel takes a long message at once; the server may have replied before the end of it arrived there.
         let is_long = phase == Phase::Body && self.check.script.payload.len() >= MIN_TRACKED_MESSAGE_SIZE;
         if is_long && self.stream.is_still_sending() {
@@ -219,8 +226,10 @@ impl Session<'_> {
     /// Makes sure that the server has sent nothing since its last reply: what arrives before a command is not its
     /// reply. The exception is 421, which is returned: the server may send it at any time, and closes the connection
     /// (RFC 5321, section 3.8).
+    ///
+    /// Where the stamp of the reply to the command will tell as well, this is left to [`Self::await_reply`].
     async fn expect_silence(&mut self, phase: Phase, command: &Command) -> Result<Option<Reply>, Failure> {
-        if !self.stream.has_more().await {
+        if self.is_told_by_stamps(command) || !self.stream.has_more().await {
             return Ok(None);
         }
         let by = self.deadline.min(Deadline::now() + OPTIONAL_REPLY_TIMEOUT);
@@ -232,8 +241,21 @@ impl Session<'_> {
                 Failure::new(phase, FailureKind::Protocol, message)
             }
         })?;
+        self.early_reply(phase, command, early).map(Some)
+    }
+
+    /// Whether the stamp of a reply that comes before this command will tell that it did. That is known only after the
+    /// command has left, and only if no other reply is read along with it. So the server is looked at before a password
+    /// or a message leaves, and where a PROXY header may be refused.
+    fn is_told_by_stamps(&self, command: &Command) -> bool {
+        let is_harmless = !matches!(command, Command::SaslResponse(_) | Command::Body(_));
+        is_harmless && self.in_sync && self.check.proxy.is_none() && self.stream.will_tell_early()
+    }
+
+    /// What a reply means that came before this command: 421 ends the session, and is returned.
+    fn early_reply(&mut self, phase: Phase, command: &Command, early: Reply) -> Result<Reply, Failure> {
         if early.code().value() == 421 {
-            return Ok(Some(early));
+            return Ok(early);
         }
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
@@ -244,14 +266,13 @@ impl Session<'_> {
         Err(Failure::new(phase, FailureKind::Protocol, message))
     }
 
-    /// Sends a command; `event`, if any, is noted before it with the same instant.
+    /// Sends a command; `event`, if any, is noted with the instant at which it leaves.
     async fn send(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
         self.mask_from(command);
         let octets = command.to_wire();
         let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
-        let now = Instant::now();
-        event.into_iter().chain(shown.map(Event::Sent)).for_each(|event| self.journal.note(now, event));
-        let Err(error) = self.write(&octets).await else { return Ok(()) };
+        let events = event.into_iter().chain(shown.map(Event::Sent));
+        let Err(error) = self.write(&octets, events).await else { return Ok(()) };
         self.in_sync = false;
         match command {
             // A message may be refused before all of it is written. The refusal is read next, as its reply.
@@ -278,8 +299,11 @@ impl Session<'_> {
         }
     }
 
-    async fn write(&mut self, octets: &[u8]) -> Result<(), ReadError> {
-        let written = timeout_at(self.deadline, self.stream.write(octets)).await.map_err(|_| ReadError::TimedOut)?;
+    /// Writes all of `octets`; notes `events` with the instant at which the first of them leaves.
+    async fn write(&mut self, octets: &[u8], events: impl IntoIterator<Item = Event>) -> Result<(), ReadError> {
+        let journal = &mut *self.journal;
+        let write = self.stream.write(octets, |sent| events.into_iter().for_each(|event| journal.note(sent, event)));
+        let written = timeout_at(self.deadline, write).await.map_err(|_| ReadError::TimedOut)?;
         if written.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
             Ok(())
         } else {
@@ -304,7 +328,7 @@ impl Session<'_> {
                 self.stream.acknowledge_at_once();
             }
             // With a server that sends without a pause, the timeout below is never polled.
-            if self.stream.arrived() >= by.into_std() {
+            if self.stream.read_at() >= by.into_std() {
                 return Err(ReadError::TimedOut);
             }
             let read = timeout_at(by, self.stream.read()).await.map_err(|_| ReadError::TimedOut)?;
@@ -361,7 +385,7 @@ impl Session<'_> {
         if matches!(silence, Ok(None))
             && self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await.is_ok()
         {
-            drop(self.await_reply(dialogue, Phase::Quit).await);
+            drop(self.await_reply(dialogue, Phase::Quit, Some(&Command::Quit)).await);
         }
     }
 }

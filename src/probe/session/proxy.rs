@@ -3,8 +3,6 @@
 //! Such a server takes the header for a command and refuses it. The refusal comes before the reply to our first
 //! command, perhaps even before that command is sent, or in place of the greeting.
 
-use std::time::Instant;
-
 use tokio::time::Instant as Deadline;
 
 use super::{OPTIONAL_REPLY_TIMEOUT, ReadError, Session};
@@ -20,8 +18,7 @@ impl Session<'_> {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
         let (local, peer) = self.stream.ends().map_err(|error| ReadError::of(&error, false).failure(Phase::Proxy))?;
         let octets = header.encode(local, peer).map_err(unsupported)?;
-        self.journal.note(Instant::now(), Event::Sent(shown(&octets)));
-        self.write(&octets).await.map_err(|error| error.failure(Phase::Proxy))
+        self.write(&octets, [Event::Sent(shown(&octets))]).await.map_err(|error| error.failure(Phase::Proxy))
     }
 
     /// Whether this reply comes in place of the greeting and is for a command (RFC 5321, section 4.2.2): the server has

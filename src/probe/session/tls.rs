@@ -59,7 +59,7 @@ impl Session<'_> {
         }
         let failure = match outcome {
             Ok(stream) => {
-                self.stream.secured(stream);
+                self.stream.secured(stream, ended);
                 self.certificate_asked = facts.as_ref().is_some_and(|facts| facts.certificate_asked);
                 let (ending, secured) = match self.trust(facts.as_ref()) {
                     Ok(()) => (Ending::Done, Handshake::Trusted),

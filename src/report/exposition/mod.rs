@@ -111,6 +111,11 @@ impl Gauges {
             by_phase(report, |phase| Some((Vec::new(), seconds(phase.time_ms?)))),
         );
         self.several(
+            "probe_smtp_clock_info",
+            "Always 1: the label says which clock took the time of each phase, kernel or process",
+            by_phase(report, |phase| phase.time_ms.map(|_| (vec![("clock", phase.clock.name().to_owned())], 1.0))),
+        );
+        self.several(
             "probe_smtp_status_code",
             "The code of the reply in each phase",
             by_phase(report, |phase| Some((Vec::new(), phase.code?.into()))),

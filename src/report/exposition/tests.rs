@@ -40,7 +40,8 @@ fn report() -> Report {
 
 fn phase(name: Phase, time_ms: Option<f64>, code: Option<u16>, enhanced_code: Option<&str>) -> PhaseReport {
     let enhanced_code = enhanced_code.map(str::to_owned);
-    PhaseReport { name, started_ms: 0.0, time_ms, ok: true, code, enhanced_code, message: None }
+    let clock = crate::phase::Clock::Kernel;
+    PhaseReport { name, started_ms: 0.0, time_ms, clock, ok: true, code, enhanced_code, message: None }
 }
 
 fn certificate(subject: &str, not_after: time::OffsetDateTime) -> CertificateFacts {

@@ -12,7 +12,7 @@ use super::{
     journal::{Ending, Entry, Event, Heading, TlsSession},
 };
 use crate::{
-    phase::Phase,
+    phase::{Clock, Phase},
     smtp::{Capabilities, Reply, queue_id::queue_id, reply::excerpt},
     x509::problem::kinds_of,
 };
@@ -22,8 +22,8 @@ pub fn fold(journal: Journal, ended: Instant) -> Report {
     let Journal { heading, entries, .. } = journal;
     let duration = ended.saturating_duration_since(heading.started);
     let mut fold = Fold::new(*heading);
-    for Entry { at, event } in entries {
-        fold.add(at, event);
+    for Entry { at, clock, event } in entries {
+        fold.add(at, clock, event);
     }
     fold.finish(duration)
 }
@@ -57,7 +57,7 @@ impl Fold {
         Self { report, open: OpenPhases::default(), last_reply: None }
     }
 
-    fn add(&mut self, at: Duration, event: Event) {
+    fn add(&mut self, at: Duration, clock: Clock, event: Event) {
         let target = &mut self.report.target;
         match event {
             Event::Attempted(attempt) => {
@@ -74,7 +74,7 @@ impl Fold {
             Event::PartialReply(lines) => {
                 lines.lines().for_each(|line| self.transcribe(at, Speaker::Server, line.to_owned()));
             }
-            Event::Ended(phase, ending) => self.end(at, phase, ending),
+            Event::Ended(phase, ending) => self.end(at, clock, phase, ending),
             Event::Secured(session) => self.secure(at, *session),
             Event::Failed(failure) => self.fail(failure),
             Event::Warned(warning) => self.report.warnings.push(warning),
@@ -107,9 +107,9 @@ impl Fold {
         self.last_reply = Some(reply);
     }
 
-    fn end(&mut self, at: Duration, phase: Phase, ending: Ending) {
+    fn end(&mut self, at: Duration, clock: Clock, phase: Phase, ending: Ending) {
         // A 421 can come before the command of the phase is written: the phase is rejected, and has not begun.
-        if let Some(ended) = self.open.end(phase, at, ending, self.last_reply.as_ref()) {
+        if let Some(ended) = self.open.end(phase, at, clock, ending, self.last_reply.as_ref()) {
             if let Some(time) = ended.time_ms {
                 self.report.metrics.set_time(phase, time);
             }

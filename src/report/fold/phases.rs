@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ms;
 use crate::{
-    phase::Phase,
+    phase::{Clock, Phase},
     report::{PhaseReport, journal::Ending},
     smtp::Reply,
 };
@@ -24,16 +24,20 @@ impl OpenPhases {
         &mut self,
         phase: Phase,
         at: Duration,
+        clock: Clock,
         ending: Ending,
         last_reply: Option<&Reply>,
     ) -> Option<PhaseReport> {
         let index = self.0.iter().rposition(|(open, _)| *open == phase)?;
         let (_, began) = self.0.remove(index);
+        // A reply that came before its command has no time.
+        let time = at.checked_sub(began);
         let reply = last_reply.filter(|_| ending.is_by_reply());
         Some(PhaseReport {
             name: phase,
             started_ms: ms(began),
-            time_ms: Some(ms(at.saturating_sub(began))),
+            time_ms: time.map(ms),
+            clock: time.map_or(Clock::Process, |_| clock),
             ok: ending.is_ok(),
             code: reply.map(|reply| reply.code().value()),
             enhanced_code: reply.and_then(Reply::enhanced_code).map(|code| code.to_string()),
@@ -51,6 +55,7 @@ impl OpenPhases {
             name: *phase,
             started_ms: ms(*began),
             time_ms: None,
+            clock: Clock::Process,
             ok: false,
             code: None,
             enhanced_code: None,
