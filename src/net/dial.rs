@@ -1,4 +1,4 @@
-//! [`dial`]: a TCP connection to an address that the policy has admitted, and to no other.
+//! [`Dial`]: a TCP connection to an address that the policy has admitted, and to no other.
 
 use std::{
     io::{self, ErrorKind},
@@ -45,24 +45,43 @@ impl DialError {
     }
 }
 
-/// Connects. The timeout is the caller's.
-///
-/// # Errors
-/// The system's error, by its meaning.
-pub async fn dial(address: Admitted) -> Result<TcpConnection, DialError> {
-    let address = address.socket_addr();
-    let connect = async {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
-        // the server's time.
-        socket.set_nodelay(true)?;
-        // Before the first segment can arrive. What a kernel that refuses the option receives has no stamp.
-        #[cfg(target_os = "linux")]
-        let _ = super::kernel_stamps::enable(&socket);
+/// A socket that is ready to connect.
+#[derive(Debug)]
+pub struct Dial {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Dial {
+    /// Makes the socket. What this takes is no part of the time of the connection.
+    ///
+    /// # Errors
+    /// The system's error, by its meaning.
+    pub fn prepare(address: Admitted) -> Result<Self, DialError> {
+        let address = address.socket_addr();
+        let prepare = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
+            // the server's time.
+            socket.set_nodelay(true)?;
+            // Before the first segment can arrive. What a kernel that refuses the option receives has no stamp.
+            #[cfg(target_os = "linux")]
+            let _ = super::kernel_stamps::enable(&socket);
+            Ok(Self { socket, address })
+        };
+        prepare().map_err(|error| DialError::new(error, address))
+    }
+
+    /// Connects. The timeout is the caller's.
+    ///
+    /// # Errors
+    /// The system's error, by its meaning.
+    pub async fn connect(self) -> Result<TcpConnection, DialError> {
+        let Self { socket, address } = self;
         let began = Reading::now();
-        Ok(TcpConnection::new(socket.connect(address).await?, began))
-    };
-    connect.await.map_err(|error| DialError::new(error, address))
+        let tcp = socket.connect(address).await.map_err(|error| DialError::new(error, address))?;
+        Ok(TcpConnection::new(tcp, began))
+    }
 }
 
 #[cfg(test)]

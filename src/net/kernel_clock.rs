@@ -2,8 +2,8 @@
 //!
 //! The kernel stamps a segment by the wall clock, which can be set at any time. So the age of a stamp is taken by the
 //! wall clock, and subtracted from the monotonic one; and at each read and write of a connection both clocks are read.
-//! If they have not advanced by the same time since the last one, the wall clock was set in between, and no stamp of that
-//! time means anything.
+//! If they have not advanced by the same time since the last one, the wall clock was set in between, and no stamp of
+//! that time means anything.
 
 use std::time::{Duration, Instant, SystemTime};
 

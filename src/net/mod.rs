@@ -15,3 +15,6 @@ mod kernel_stamps;
 pub mod resolve;
 pub mod stream;
 pub mod tcp;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

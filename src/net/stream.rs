@@ -127,9 +127,17 @@ impl Stream {
     }
 
     /// Whether [`Self::is_early`] will tell of every reply that arrives before the next message leaves, so that there is
-    /// no need to look for one. No, where a read has no stamp: the wall clock was set, or the kernel has none.
-    pub fn will_tell_early(&self) -> bool {
-        self.unread().is_empty() && self.arrived.clock == Clock::Kernel
+    /// no need to look for one. No, where a read has no stamp: the wall clock was set, or the kernel has none. No, where
+    /// more was read already: bytes of one read have one stamp.
+    pub fn will_tell_early(&mut self) -> bool {
+        let has_more = match &mut self.transport {
+            Transport::Tls(tls) => {
+                let held = tls.get_mut().1.process_new_packets();
+                held.map_or(true, |held| held.plaintext_bytes_to_read() > 0)
+            }
+            _ => false,
+        };
+        !has_more && self.unread().is_empty() && self.arrived.clock == Clock::Kernel
     }
 
     /// Waits until bytes arrive and appends them to [`Self::unread`]; false at the end of the stream.

@@ -3,8 +3,8 @@
 //!
 //! Linux stamps each segment when it arrives (`SO_TIMESTAMPING`), and tells the stamp of the last segment of which a
 //! `recvmsg` takes octets. The time that the process then waits for a core is in no stamp. What left is stamped just
-//! before the system call: the kernel's own stamp of it would cost a system call more, and the segment is on its way some
-//! microseconds later.
+//! before the system call: the kernel's own stamp of it would cost a system call more, and the segment is on its way
+//! some microseconds later.
 
 use std::{
     io::{self, IoSlice},

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     destination::policy::TargetPolicy,
     net::{
-        dial::{DialError, dial},
+        dial::{Dial, DialError},
         resolve::Resolver,
         tcp::KeepStamping,
     },
@@ -95,10 +95,14 @@ impl CheckRunner {
                 left -= 1;
                 continue;
             };
+            let dial = Dial::prepare(address);
+            let by = share(check.deadline, left);
             let began = Instant::now();
             check.journal.announce(began, Phase::Connect);
-            let by = share(check.deadline, left);
-            let connected = timeout_at(by, dial(address)).await.unwrap_or(Err(DialError::TimedOut));
+            let connected = match dial {
+                Ok(dial) => timeout_at(by, dial.connect()).await.unwrap_or(Err(DialError::TimedOut)),
+                Err(error) => Err(error),
+            };
             let ended = Instant::now();
             let error = match connected {
                 Ok(mut tcp) => {

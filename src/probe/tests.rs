@@ -247,3 +247,58 @@ fn an_unknown_error_of_a_layer_is_internal() {
     assert_eq!(Refusal::from(BoxError::from(Refusal::TargetBusy)), Refusal::TargetBusy);
     assert_eq!(Refusal::from(BoxError::from("something else")), Refusal::Internal);
 }
+
+/// Checks a server that sends `extra` some time after its reply to EHLO, while the check is held up before its next
+/// command.
+#[cfg(target_os = "linux")]
+async fn told_early(extra: &'static str) -> (Report, Vec<String>) {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        thread,
+    };
+    const HELD_UP: Duration = Duration::from_millis(300);
+    let server = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = server.local_addr().expect("bound").port();
+    let commands = thread::spawn(move || {
+        let (mut client, _) = server.accept().expect("the check");
+        client.write_all(b"220 mx.test\r\n").expect("sent");
+        let mut commands = BufReader::new(client.try_clone().expect("a handle")).lines().map_while(Result::ok);
+        let mut received: Vec<String> = commands.next().into_iter().collect();
+        client.write_all(b"250 mx.test\r\n").expect("sent");
+        thread::sleep(HELD_UP / 3);
+        client.write_all(extra.as_bytes()).expect("sent");
+        received.extend(commands);
+        received
+    });
+    let probe = stack(MANY);
+    // Linux begins to stamp some time after the probe has asked it to.
+    thread::sleep(HELD_UP);
+    let hold_up = PhaseListener::new(|event| {
+        if matches!(event, PhaseEvent::Ended(ended) if ended.name == Phase::Ehlo) {
+            thread::sleep(HELD_UP);
+        }
+    });
+    let check = job(json!({"to": "a@mx.test", "target": "127.0.0.1", "port": port, "timeout_ms": 9000}));
+    let report = probe.oneshot(check.with_observer(hold_up)).await.expect("a report");
+    (report, commands.join().expect("no panic"))
+}
+
+/// The check does not look before MAIL, which could not make any harm: the stamp of what it reads tells.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_reply_that_arrived_before_its_command_is_found_by_its_stamp() {
+    let (report, received) = told_early("250 2.1.0 Ok\r\n").await;
+    let failure = report.failure.expect("a failure");
+    assert_eq!((failure.phase, failure.kind), (Phase::MailFrom, FailureKind::Protocol));
+    assert_eq!(failure.message, "the server spoke before MAIL FROM:<> was sent: 250 Ok");
+    let last = report.phases.last().expect("phases");
+    assert_eq!((last.name, last.time_ms, last.code), (Phase::MailFrom, None, None));
+    assert_eq!(received, ["EHLO noit.local", "MAIL FROM:<>"], "no look, and nothing after it");
+
+    let (report, received) = told_early("421 4.3.2 closing\r\n").await;
+    let failure = report.failure.expect("a failure");
+    assert_eq!((failure.phase, failure.kind, failure.code), (Phase::MailFrom, FailureKind::Rejected, Some(421)));
+    let last = report.phases.last().expect("phases");
+    assert_eq!((last.name, last.time_ms, last.code), (Phase::MailFrom, None, Some(421)), "rejected, without a time");
+    assert_eq!(received, ["EHLO noit.local", "MAIL FROM:<>"]);
+}

@@ -1,9 +1,9 @@
 //! The program while the system's clock is set wrong.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use serde_json::Value;
-use smtp_check::sandbox::Sandbox;
+use smtp_check::{net::tcp::KeepStamping, sandbox::Sandbox};
 
 use crate::support::{
     program::{code, program, stderr},
@@ -24,16 +24,26 @@ int clock_gettime(clockid_t clock, struct timespec *now) {
 }
 "#;
 
-fn shifted(directory: &TempDir, seconds: i64, arguments: &[&str]) -> Command {
-    let source = directory.write("shifted.c", SHIFTED.as_bytes());
-    let library = directory.path().join("shifted.so");
+/// A library that refuses `SO_TIMESTAMPING`.
+const REFUSING: &str = include_str!("../../benches/truth.d/refuse_stamps.c");
+
+/// The program with a library of this source.
+fn preloaded(directory: &TempDir, source: &str, arguments: &[&str]) -> Command {
+    let source = directory.write("preloaded.c", source.as_bytes());
+    let library = directory.path().join("preloaded.so");
     if !library.exists() {
         let mut compiler = Command::new("cc");
         compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
         assert!(compiler.status().expect("Rust needs a C compiler, too").success());
     }
     let mut command = program(arguments);
-    command.env("LD_PRELOAD", library).env("SHIFT", seconds.to_string());
+    command.env("LD_PRELOAD", library);
+    command
+}
+
+fn shifted(directory: &TempDir, seconds: i64, arguments: &[&str]) -> Command {
+    let mut command = preloaded(directory, SHIFTED, arguments);
+    command.env("SHIFT", seconds.to_string());
     command
 }
 
@@ -53,6 +63,36 @@ async fn a_check_has_a_report_whatever_the_clock_says() {
         assert_eq!((&report["started_at"], &report["outcome"]), (&date.into(), &"delivered".into()), "{report}");
         let duration = report["metrics"]["duration"].as_f64().expect("a number");
         assert!((0.0..60_000.0).contains(&duration), "{duration}");
+    }
+}
+
+/// The kernel's stamps are of another clock than the program's, or there are none.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn phases_go_by_the_clock_of_the_process_where_the_stamps_are_of_no_use() {
+    // Linux begins to stamp some time after it is asked to, which may be too late for the first reply.
+    let _stamping = KeepStamping::start();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox");
+    let port = sandbox.addr().port().to_string();
+    let arguments = ["run", "--to=you@sandbox.test", "--target=127.0.0.1", "--port", &port, "--starttls"];
+    let directories = [TempDir::new(), TempDir::new()];
+    let commands = [
+        (program(&arguments), "kernel"),
+        (preloaded(&directories[0], REFUSING, &arguments), "process"),
+        (shifted(&directories[1], 3600, &arguments), "process"),
+        (shifted(&directories[1], -3600, &arguments), "process"),
+    ];
+    for (mut command, expected) in commands {
+        let output = command.output().expect("the program starts");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(report["outcome"], "delivered", "{report}");
+        let duration = report["metrics"]["duration"].as_f64().expect("a number");
+        for phase in report["phases"].as_array().expect("phases") {
+            let is_by_process = ["connect", "tls"].iter().any(|name| phase["name"] == *name);
+            assert_eq!(phase["clock"], if is_by_process { "process" } else { expected }, "{report:#}");
+            assert!((0.0..=duration).contains(&phase["time_ms"].as_f64().expect("a time")), "{report:#}");
+        }
     }
 }
 

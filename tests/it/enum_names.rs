@@ -4,7 +4,7 @@ use serde::Serialize;
 use smtp_check::{
     check::request::{SaslAuthentication, StopAfter, TlsVerify},
     destination::IpFamily,
-    phase::Phase,
+    phase::{Clock, Phase},
     proxy_header::ProxyFamily,
     report::{FailureKind, Outcome},
     x509::problem::CertificateErrorKind,
@@ -14,6 +14,7 @@ use strum::VariantArray;
 #[test]
 fn strum_and_serde_give_each_variant_the_same_name() {
     assert_same_names::<CertificateErrorKind>();
+    assert_same_names::<Clock>();
     assert_same_names::<FailureKind>();
     assert_same_names::<IpFamily>();
     assert_same_names::<Outcome>();

@@ -6,6 +6,7 @@ mod certificates;
 mod deadlines;
 mod delivery;
 mod mx;
+mod phase_clocks;
 mod phase_times;
 mod proxy_protocol;
 mod rejections;

@@ -1,6 +1,6 @@
 //! [`TargetPolicy`]: the targets that the operator allows, by name, address and port.
 //!
-//! Only the policy makes an [`Admitted`], and [`dial`](crate::net::dial::dial) takes nothing else. So the types ensure
+//! Only the policy makes an [`Admitted`], and [`Dial`](crate::net::dial::Dial) takes nothing else. So the types ensure
 //! that no forbidden address is connected to, whatever its name.
 
 mod addresses;

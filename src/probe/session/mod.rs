@@ -179,6 +179,8 @@ impl Session<'_> {
         let reply = self.read_reply(self.deadline).await.map_err(|error| self.read_failure(&error, phase))?;
         // What may refuse a PROXY header is early in any case, and is told apart below.
         if let Some(command) = command.filter(|_| self.stream.is_early() && !self.is_ambiguous(phase, &reply)) {
+            // The reply to the command is still to come.
+            self.in_sync = false;
             let closing = self.early_reply(phase, command, reply)?;
             return Ok(self.apply_reply(dialogue, phase, &closing));
         }
@@ -247,7 +249,7 @@ impl Session<'_> {
     /// Whether the stamp of a reply that comes before this command will tell that it did. That is known only after the
     /// command has left, and only if no other reply is read along with it. So the server is looked at before a password
     /// or a message leaves, and where a PROXY header may be refused.
-    fn is_told_by_stamps(&self, command: &Command) -> bool {
+    fn is_told_by_stamps(&mut self, command: &Command) -> bool {
         let is_harmless = !matches!(command, Command::SaslResponse(_) | Command::Body(_));
         is_harmless && self.in_sync && self.check.proxy.is_none() && self.stream.will_tell_early()
     }

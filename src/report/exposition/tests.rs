@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    phase::Clock,
     report::{Attempt, Failure, FailureKind, Metrics, Outcome, ReportedCapabilities, ReportedTarget, Via},
     x509::{CertificateFacts, problem::CertificateErrorKind},
 };
@@ -40,7 +41,7 @@ fn report() -> Report {
 
 fn phase(name: Phase, time_ms: Option<f64>, code: Option<u16>, enhanced_code: Option<&str>) -> PhaseReport {
     let enhanced_code = enhanced_code.map(str::to_owned);
-    let clock = crate::phase::Clock::Kernel;
+    let clock = if name == Phase::Dns { Clock::Process } else { Clock::Kernel };
     PhaseReport { name, started_ms: 0.0, time_ms, clock, ok: true, code, enhanced_code, message: None }
 }
 
@@ -173,6 +174,9 @@ fn phases_have_times_and_codes_if_the_report_has_them() {
             ("probe_smtp_duration_seconds{phase=dns}", 0.0015),
             ("probe_smtp_duration_seconds{phase=banner}", 0.012345),
             ("probe_smtp_duration_seconds{phase=mailfrom}", 0.003),
+            ("probe_smtp_clock_info{phase=dns,clock=process}", 1.0),
+            ("probe_smtp_clock_info{phase=banner,clock=kernel}", 1.0),
+            ("probe_smtp_clock_info{phase=mailfrom,clock=kernel}", 1.0),
             ("probe_smtp_status_code{phase=banner}", 220.0),
             ("probe_smtp_status_code{phase=mailfrom}", 250.0),
             ("probe_smtp_enhanced_status_code_info{phase=mailfrom,enhanced_code=2.1.0}", 1.0),

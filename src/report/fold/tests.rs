@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    phase::Stamp,
     report::{Attempt, FailureKind, PhaseEvent, PhaseListener, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
@@ -288,4 +289,27 @@ fn started_at_always_has_six_digits_after_the_point() {
         report.started_at = started_at;
         assert_eq!(serde_json::to_value(report).expect("JSON")["started_at"], text);
     }
+}
+
+#[test]
+fn a_phase_has_the_clock_of_its_end_and_no_time_if_its_reply_came_before_its_command() {
+    let mut log = Log::new();
+    let kernel = |micros| Stamp { at: log.started + Duration::from_micros(micros), clock: Clock::Kernel };
+    let [greeted, late, early] = [kernel(200), kernel(900), kernel(950)];
+    log = log.at(100, Event::Began(Phase::Banner));
+    log.journal.note(greeted, Event::Ended(Phase::Banner, Ending::Done));
+    log = log.answered(Phase::Ehlo, 300, 800, "250 mx\r\n", Ending::Accepted).at(850, Event::Began(Phase::MailFrom));
+    log.journal.note(late, Event::Ended(Phase::MailFrom, Ending::Accepted));
+    log = log.at(1000, Event::Began(Phase::RcptTo));
+    log.journal.note(early, Event::Ended(Phase::RcptTo, Ending::Rejected));
+    let report = log.fold(2000);
+    let phases: Vec<_> = report.phases.iter().map(|phase| (phase.name, phase.time_ms, phase.clock)).collect();
+    let expected = [
+        (Phase::Banner, Some(0.1), Clock::Kernel),
+        (Phase::Ehlo, Some(0.5), Clock::Process),
+        (Phase::MailFrom, Some(0.05), Clock::Kernel),
+        (Phase::RcptTo, None, Clock::Process),
+    ];
+    assert_eq!(phases, expected);
+    assert_eq!((report.metrics.banner_time, report.metrics.rcptto_time), (Some(0.1), None));
 }

@@ -1,0 +1,130 @@
+//! The stamps of a connection, from Linux over loopback. The runtime is blocked on purpose: what arrives meanwhile is
+//! read late.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use nix::sys::socket::{TimestampingFlag, setsockopt, sockopt};
+
+use super::{
+    dial::Dial,
+    stream::Stream,
+    tcp::{KeepStamping, TcpConnection},
+};
+use crate::{destination::policy::TargetPolicy, phase::Clock};
+
+/// Far longer than loopback takes, and far shorter than [`BLOCKED`].
+const SOON: Duration = Duration::from_millis(100);
+const BLOCKED: Duration = Duration::from_millis(400);
+
+/// A server that does this with its first client.
+fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    (port, thread::spawn(move || serve(listener.accept().expect("a client").0)))
+}
+
+async fn connect(port: u16) -> TcpConnection {
+    let policy = TargetPolicy::default();
+    let address = policy.admit_literal().address((Ipv4Addr::LOCALHOST, port).into()).expect("admitted");
+    Dial::prepare(address).expect("a socket").connect().await.expect("a connection")
+}
+
+fn send(mut client: &TcpStream, text: &str) {
+    client.write_all(text.as_bytes()).expect("sent");
+}
+
+fn receive(mut client: &TcpStream) {
+    assert!(client.read(&mut [0; 64]).expect("received") > 0);
+}
+
+/// Linux begins to stamp some time after it is asked to.
+fn stamping() -> KeepStamping {
+    let keep = KeepStamping::start();
+    thread::sleep(SOON);
+    keep
+}
+
+#[tokio::test]
+async fn bytes_arrive_when_the_kernel_stamped_them() {
+    let _stamping = stamping();
+    let (port, server) = server(|client| {
+        send(&client, "220 mx.test\r\n");
+        receive(&client);
+        send(&client, "250-mx.test\r\n");
+        thread::sleep(SOON);
+        send(&client, "250 SIZE\r\n");
+        receive(&client);
+    });
+    let mut tcp = connect(port).await;
+    let connected = Instant::now();
+    thread::sleep(BLOCKED);
+    let waiting = tcp.waiting_since().expect("the greeting");
+    let mut stream = Stream::plain(tcp);
+    assert!(stream.read().await.expect("read"));
+    let greeting = stream.arrived();
+    assert_eq!((waiting.clock, greeting.clock), (Clock::Kernel, Clock::Kernel));
+    assert!(greeting.at < connected + SOON && stream.read_at() >= connected + BLOCKED);
+    assert!(
+        greeting.at.max(waiting.at) - greeting.at.min(waiting.at) < Duration::from_micros(10),
+        "a look tells the same"
+    );
+    assert_eq!(stream.unread(), b"220 mx.test\r\n", "a look takes nothing");
+    stream.take(13);
+
+    // The reply arrived when its last segment did.
+    let mut sent = None;
+    assert!(stream.write(b"EHLO me\r\n", |at| sent = Some(at)).await.expect("written"));
+    thread::sleep(BLOCKED);
+    assert!(stream.read().await.expect("read"));
+    let time = stream.arrived().at.duration_since(sent.expect("told"));
+    assert!(stream.arrived().clock == Clock::Kernel && time >= SOON && time < BLOCKED, "{time:?}");
+    assert!(!stream.is_early() && stream.unread().ends_with(b"SIZE\r\n"));
+    stream.write(b"QUIT\r\n", drop).await.expect("written");
+    server.join().expect("no panic");
+}
+
+#[tokio::test]
+async fn bytes_that_arrive_before_the_message_are_early() {
+    let _stamping = stamping();
+    let (port, server) = server(|client| {
+        send(&client, "220 mx.test\r\n");
+        thread::sleep(SOON);
+        send(&client, "250 early\r\n");
+        receive(&client);
+        receive(&client);
+        send(&client, "250 honest\r\n");
+    });
+    let mut stream = Stream::plain(connect(port).await);
+    assert!(stream.read().await.expect("read"));
+    assert!(!stream.will_tell_early(), "there are unread bytes");
+    stream.take(13);
+    assert!(stream.will_tell_early());
+    thread::sleep(BLOCKED);
+    stream.write(b"EHLO me\r\n", drop).await.expect("written");
+    assert!(stream.read().await.expect("read"));
+    assert!(stream.is_early() && stream.unread() == b"250 early\r\n");
+    stream.take(11);
+    stream.write(b"MAIL FROM:<>\r\n", drop).await.expect("written");
+    assert!(!stream.is_early());
+    assert!(stream.read().await.expect("read"));
+    assert!(!stream.is_early() && stream.unread() == b"250 honest\r\n");
+    server.join().expect("no panic");
+}
+
+#[tokio::test]
+async fn a_look_is_needed_where_there_are_no_stamps() {
+    let (port, server) = server(|client| send(&client, "220 mx.test\r\n"));
+    let tcp = connect(port).await;
+    setsockopt(tcp.socket(), sockopt::Timestamping, &TimestampingFlag::empty()).expect("taken back");
+    let mut stream = Stream::plain(tcp);
+    assert!(stream.read().await.expect("read"));
+    stream.take(13);
+    assert_eq!((stream.arrived().clock, stream.arrived().at), (Clock::Process, stream.read_at()));
+    assert!(!stream.will_tell_early());
+    server.join().expect("no panic");
+}
