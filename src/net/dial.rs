@@ -61,8 +61,8 @@ impl Dial {
         let address = address.socket_addr();
         let prepare = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count as
-            // the server's time.
+            // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count
+            // as the server's time.
             socket.set_nodelay(true)?;
             // Before the first segment can arrive. What a kernel that refuses the option receives has no stamp.
             #[cfg(target_os = "linux")]

@@ -126,9 +126,9 @@ impl Stream {
         self.is_early
     }
 
-    /// Whether [`Self::is_early`] will tell of every reply that arrives before the next message leaves, so that there is
-    /// no need to look for one. No, where a read has no stamp: the wall clock was set, or the kernel has none. No, where
-    /// more was read already: bytes of one read have one stamp.
+    /// Whether [`Self::is_early`] will tell of every reply that arrives before the next message leaves, so that there
+    /// is no need to look for one. No, where a read has no stamp: the wall clock was set, or the kernel has none. No,
+    /// where more was read already: bytes of one read have one stamp.
     pub fn will_tell_early(&mut self) -> bool {
         let has_more = match &mut self.transport {
             Transport::Tls(tls) => {

@@ -24,7 +24,7 @@ use tokio::{
 use super::kernel_clock::{KernelClock, Reading};
 #[cfg(target_os = "linux")]
 use super::kernel_stamps;
-use crate::phase::Stamp;
+use crate::phase::{Clock, Stamp};
 
 /// Keeps Linux stamping segments, as long as it exists.
 ///
@@ -97,16 +97,22 @@ impl TcpConnection {
         (self.arrived, self.read) = (now.into(), now);
     }
 
+    /// When the connection was established, if the process knew it at `known`. A greeting may have arrived before that.
+    pub fn established(&mut self, known: Instant) -> Instant {
+        let greeted = self.waiting_since().filter(|greeting| greeting.clock == Clock::Kernel);
+        greeted.map_or(known, |greeting| greeting.at.min(known))
+    }
+
     /// When the first octets arrived that are not read yet, if there are any. They stay where they are.
     #[cfg(target_os = "linux")]
-    pub fn waiting_since(&mut self) -> Option<Stamp> {
+    pub(super) fn waiting_since(&mut self) -> Option<Stamp> {
         let (octets, stamp) = kernel_stamps::peek(&self.tcp).ok()?;
         (octets > 0).then(|| self.clock.read(stamp, Reading::now()))
     }
 
     /// When the first octets arrived that are not read yet, if this system can tell.
     #[cfg(not(target_os = "linux"))]
-    pub fn waiting_since(&mut self) -> Option<Stamp> {
+    fn waiting_since(&mut self) -> Option<Stamp> {
         None
     }
 

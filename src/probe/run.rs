@@ -22,9 +22,9 @@ use crate::{
     net::{
         dial::{Dial, DialError},
         resolve::Resolver,
-        tcp::KeepStamping,
+        tcp::{KeepStamping, TcpConnection},
     },
-    phase::{Clock, Phase},
+    phase::Phase,
     report::{
         Attempt, Failure, FailureKind, Report,
         journal::{Ending, Event},
@@ -99,16 +99,11 @@ impl CheckRunner {
             let by = share(check.deadline, left);
             let began = Instant::now();
             check.journal.announce(began, Phase::Connect);
-            let connected = match dial {
-                Ok(dial) => timeout_at(by, dial.connect()).await.unwrap_or(Err(DialError::TimedOut)),
-                Err(error) => Err(error),
-            };
+            let connected = connect_by(dial, by).await;
             let ended = Instant::now();
             let error = match connected {
                 Ok(mut tcp) => {
-                    // The greeting may be here before the process knows that it is connected.
-                    let greeted = tcp.waiting_since().filter(|greeting| greeting.clock == Clock::Kernel);
-                    let ended = greeted.map_or(ended, |greeting| greeting.at.min(ended));
+                    let ended = tcp.established(ended);
                     check.journal.note(began, Event::Began(Phase::Connect));
                     check.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
                     check.journal.note(ended, Event::Connected { host: host.clone(), address: ip });
@@ -135,6 +130,10 @@ impl CheckRunner {
         }
         Err(Stop::Failed(failure))
     }
+}
+
+async fn connect_by(dial: Result<Dial, DialError>, by: Deadline) -> Result<TcpConnection, DialError> {
+    timeout_at(by, dial?.connect()).await.unwrap_or(Err(DialError::TimedOut))
 }
 
 /// By when an address must be connected to: each one that is left gets an equal share of the time, so that a silent

@@ -128,7 +128,7 @@ fn delayed(peer: &mut dyn Peer, delay: Duration) -> Result<()> {
 #[tokio::test]
 async fn the_kernel_takes_the_time_of_each_phase_that_has_a_reply() {
     let app = stamping_app().await;
-    let server = SmtpServer::serve(Script::compliant().with_starttls(&identity()).with_credentials("probe", "secret"));
+    let server = SmtpServer::serve(Script::compliant().with_starttls(identity()).with_credentials("probe", "secret"));
     let report = app
         .check(json!({"port": server.port(), "starttls": true,
             "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "secret"}))
