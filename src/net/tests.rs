@@ -38,8 +38,12 @@ fn send(mut client: &TcpStream, text: &str) {
     client.write_all(text.as_bytes()).expect("sent");
 }
 
+/// One line: two commands can come in one segment.
 fn receive(mut client: &TcpStream) {
-    assert!(client.read(&mut [0; 64]).expect("received") > 0);
+    let mut octet = [0];
+    while octet != *b"\n" {
+        client.read_exact(&mut octet).expect("received");
+    }
 }
 
 /// Linux begins to stamp some time after it is asked to.
