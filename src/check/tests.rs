@@ -252,6 +252,17 @@ fn parameters_without_effect_are_named() {
             "`sasl_authentication` has",
             "with this `stop_after` the check ends before AUTH",
         ),
+        (
+            json!({"ehlo": "me.test", "stop_after": "banner"}),
+            "`ehlo` has",
+            "with this `stop_after` the check ends before EHLO",
+        ),
+        (
+            json!({"from": "me@b.test", "stop_after": "ehlo"}),
+            "`from` has",
+            "with this `stop_after` the check ends before MAIL FROM",
+        ),
+        (json!({"payload": "hi", "stop_after": "rcptto"}), "`payload` has", "with `stop_after` no message is sent"),
     ] {
         let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
         let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
@@ -285,7 +296,10 @@ fn parameters_with_an_effect_or_a_default_are_not_named() {
         json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "b",
             "stop_after": "sasl_auth"}),
         json!({"proxy_protocol": true, "proxy_family": "TCP6", "proxy_version": 2, "proxy_source_port": 1}),
-        json!({"payload": "hi", "stop_after": "rcptto"}),
+        json!({"ehlo": "me.test", "stop_after": "ehlo"}),
+        json!({"from": "me@b.test", "stop_after": "mailfrom"}),
+        json!({"ehlo": "noit.local", "from": "", "payload": "Subject: Testing", "stop_after": "banner"}),
+        json!({"payload": "hi"}),
     ] {
         let mut body = json!({"to": "a@b.test"});
         body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());

@@ -172,6 +172,27 @@ fn a_module_that_gives_its_password_to_anybody_is_known() {
     assert_eq!(modules.trusting().collect::<Vec<_>>(), ["any_certificate", "any_name", "in_clear", "open"]);
 }
 
+#[test]
+fn a_module_knows_its_parameters_without_effect() {
+    let modules = modules(json!({
+        "ehlo": {"stop_after": "ehlo", "from": "me@b.test", "sasl_user": "u", "transcript": true},
+        "whole": {"from": "me@b.test", "payload": "hi"},
+    }));
+    let said: Vec<_> = modules
+        .expect("good")
+        .iter()
+        .flat_map(|module| module.no_effect().iter().map(move |it| format!("{}: {it}", module.name())))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "ehlo: `sasl_user` has no effect: without `sasl_authentication` there is no AUTH",
+            "ehlo: `from` has no effect: with this `stop_after` the check ends before MAIL FROM",
+            "ehlo: `transcript` has no effect: /probe shows the transcript where its query has debug=true",
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn any_query_is_a_check_or_invalid(
