@@ -1,5 +1,4 @@
-//! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers and callers
-//! as it came.
+//! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers as it came.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
