@@ -1,4 +1,4 @@
-//! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers as it came.
+//! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers unescaped.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
