@@ -246,7 +246,23 @@ fn read_again(path: &Path) -> Result<Bytes, FileFault> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::telemetry::{LogFormat, tests::MemoryLog};
+
+    #[test]
+    fn parameters_of_modules_without_effect_are_logged() {
+        let fields = [("stop_after".to_owned(), "ehlo".into()), ("from".to_owned(), "a@b.test".into())];
+        let modules = Modules::parse([("ask".to_owned(), fields.into_iter().collect())], Duration::from_secs(60));
+        let log = MemoryLog::default();
+        tracing::subscriber::with_default(log.subscriber(LogFormat::Text, false, "warn"), || {
+            warn_of_modules(&modules.expect("a module"));
+        });
+        let text = log.text();
+        assert!(text.contains("probe_module=\"ask\"") && text.contains("`from` has no effect"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
 
     #[test]
     fn an_endless_file_is_refused_with_its_flag() {

@@ -89,7 +89,7 @@ impl LiveCheck {
     fn start(probe: Probe, job: CheckJob, running: Running) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let phases = sender.clone();
-        // Sending fails only after the caller has hung up, and then the task is aborted.
+        // Sending fails only after the caller has closed the connection, and then the task is aborted.
         let job = job.with_observer(PhaseListener::new(move |event| drop(phases.send(LiveEvent::Phase(event)))));
         let check = async move {
             let _running = running;
