@@ -4,12 +4,13 @@
 //! - [`state`]: what the handlers share ([`AppState`]) and who may use them ([`AccessConfig`]).
 //! - [`extract`]: what a handler takes from a request.
 //! - [`middleware`]: the layers around the router.
-//! - [`problem`]: every error as a problem document (RFC 9457).
+//! - [`json`]: responses of JSON. [`problem`]: every error as a problem document (RFC 9457).
 //! - [`tokens`]: bearer tokens. [`reload`]: files that are read again on SIGHUP.
 //! - [`server`]: accepts connections, limits every wait for a caller, and shuts down.
 
 mod console;
 mod extract;
+mod json;
 mod metrics;
 mod middleware;
 mod openapi;

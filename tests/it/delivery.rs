@@ -70,7 +70,7 @@ async fn a_leading_dot_in_the_payload_gives_a_warning() {
     }
     // No warning about what was not sent.
     let (report, _) = check(Script::compliant(), json!({"payload": "..", "stop_after": "rcptto"})).await;
-    assert_eq!(report["warnings"], json!([]));
+    assert_eq!(report["warnings"], json!(["`payload` has no effect: with `stop_after` no message is sent"]));
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! The transcript: the dialogue line by line, with secrets masked.
 
+use axum::http::{
+    Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
+use smtp_check::escape::is_harmful;
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, with_defaults},
     pki::{Ca, Leaf},
     smtpd::{Action, Script, SmtpServer, Step},
 };
@@ -171,4 +176,26 @@ async fn the_last_reply_is_masked() {
     let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["failure"]["message"], "the server closed the connection after \"535 *** ***\"", "{report:#}");
     assert_eq!(lines(&report)[lines(&report).len() - 2..], [("server", "535-bad ***"), ("server", "535 *** ***")]);
+}
+
+/// What is sent to callers is read on terminals, too.
+#[tokio::test]
+async fn harmful_characters_are_escaped_in_json_and_keep_their_values() {
+    let reply = "x\u{9b}31m\u{7f}\u{2028}\u{61c}\u{200b}\u{e0041}y";
+    let server = SmtpServer::serve(Script::compliant().on(Step::Greeting, format!("220 {reply}\r\n")));
+    let app = TestApp::start().await;
+    let parameters = with_defaults(json!({"port": server.port(), "transcript": true, "stop_after": "banner"}));
+    let answer = app.post(&parameters).await;
+    let document = str::from_utf8(&answer.body).expect("UTF-8");
+    assert!(!document.contains(is_harmful), "{document:?}");
+    assert_eq!(answer.json()["phases"][1]["message"], reply);
+    let request = Request::post("/v1/checks/smtp").header("host", "test").header(CONTENT_TYPE, "application/json");
+    let request = request.header(ACCEPT, "text/event-stream").body(parameters.to_string().into()).expect("a request");
+    let stream = app.send(request).await;
+    let events = str::from_utf8(&stream.body).expect("UTF-8").replace('\n', "");
+    assert!(events.contains("event: report") && !events.contains(is_harmful), "{events:?}");
+    let problem = app.post(&json!({"to": "a@b.test", reply: 1})).await;
+    let document = str::from_utf8(&problem.body).expect("UTF-8");
+    assert!(!document.contains(is_harmful), "{document:?}");
+    assert_eq!(problem.pointers(), [format!("/{reply}")]);
 }

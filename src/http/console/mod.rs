@@ -58,6 +58,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::escape::is_harmful;
 
     /// Each text between `before` and the next `after`.
     fn between<'a>(text: &'a str, before: &str, after: char) -> impl Iterator<Item = &'a str> {
@@ -70,6 +71,26 @@ mod tests {
         let imported = scripts.flat_map(|(_, _, text)| between(text, "from './", '\''));
         let asked: BTreeSet<&str> = between(PAGE, "\"/console/", '"').chain(imported).collect();
         assert_eq!(asked, FILES.iter().map(|(name, ..)| *name).collect());
+    }
+
+    #[test]
+    fn the_page_escapes_what_is_harmful() {
+        let is_escaped = |code: u32| code != 0xa && char::from_u32(code).is_some_and(is_harmful);
+        let mut class = String::new();
+        let mut code = 0;
+        while code <= u32::from(char::MAX) {
+            let first = code;
+            while is_escaped(code) {
+                code += 1;
+            }
+            match code - first {
+                0 => {}
+                1 => class += &format!("\\u{{{first:x}}}"),
+                _ => class += &format!("\\u{{{first:x}}}-\\u{{{:x}}}", code - 1),
+            }
+            code += 1;
+        }
+        assert!(include_str!("dom.js").contains(&format!("const HARMFUL = /[{class}]/gu;")), "{class}");
     }
 
     #[test]

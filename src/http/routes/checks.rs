@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use axum::{
-    Json,
     extract::State,
     response::{AppendHeaders, IntoResponse, Response},
 };
@@ -15,6 +14,7 @@ use crate::{
     check::{Check, CheckRequest, Violation},
     http::{
         extract::{JsonObject, negotiate::ReportFormat, request_context::RequestContext},
+        json::Json,
         openapi::responses::{CheckRefused, Unauthorized},
         problem::{Problem, ProblemType},
         state::SharedState,

@@ -1,16 +1,21 @@
-//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines. Search domains are of no use for absolute names, and
-//! the waits are this program's own, so `search`, `domain` and `options` lines are passed over.
+//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines, and those of its options that make a difference for
+//! absolute names. `search` and `domain` lines make none.
 
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    time::Duration,
 };
 
-use super::c_string;
+use super::{super::servers::Options, c_string};
 
 /// Servers that are used; glibc's MAXNS.
 const MAX_SERVERS: usize = 3;
 const PORT: u16 = 53;
+/// The longest `timeout`, in seconds; glibc's RES_MAXRETRANS.
+const MAX_TIMEOUT_SECONDS: u32 = 30;
+/// The most `attempts`; glibc's RES_MAXRETRY.
+const MAX_ATTEMPTS: u32 = 5;
 
 /// The name servers: the first three, or 127.0.0.1 if there is none.
 pub(super) fn name_servers(text: &[u8]) -> Vec<SocketAddr> {
@@ -22,10 +27,46 @@ pub(super) fn name_servers(text: &[u8]) -> Vec<SocketAddr> {
     servers
 }
 
+/// The options of all `options` lines, then those of the variable RES_OPTIONS: a later one counts.
+pub(super) fn options(text: &[u8], variable: &[u8], defaults: Options) -> Options {
+    let lines = text.split(|octet| *octet == b'\n').map(c_string);
+    let values =
+        lines.filter_map(|line| line.strip_prefix(b"options")).filter(|value| value.first().is_some_and(is_blank));
+    let words = values.chain([c_string(variable)]).flat_map(|value| value.split(is_blank));
+    words.fold(defaults, with_option)
+}
+
+/// As glibc does, a word counts by its beginning. Numbers are within glibc's bounds; there, 0 attempts would ask no
+/// server.
+fn with_option(options: Options, word: &[u8]) -> Options {
+    let number = |name: &[u8], max| word.strip_prefix(name).map(|digits| leading_number(digits).clamp(1, max));
+    if let Some(seconds) = number(b"timeout:", MAX_TIMEOUT_SECONDS) {
+        return Options { server_timeout: Duration::from_secs(seconds.into()), ..options };
+    }
+    if let Some(attempts) = number(b"attempts:", MAX_ATTEMPTS) {
+        return Options { attempts, ..options };
+    }
+    Options {
+        rotate: options.rotate || word.starts_with(b"rotate"),
+        tcp_only: options.tcp_only || word.starts_with(b"use-vc"),
+        no_aaaa: options.no_aaaa || word.starts_with(b"no-aaaa"),
+        ..options
+    }
+}
+
+/// As atoi(3) reads it: what is no number is 0.
+fn leading_number(text: &[u8]) -> u32 {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit());
+    digits.fold(0, |number: u32, digit| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+}
+
+fn is_blank(octet: &u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
 /// The keyword is at the beginning of the line, with a space or tab behind it. What follows the address does not count.
 fn name_server(line: &[u8]) -> Option<SocketAddr> {
     let value = line.strip_prefix(b"nameserver")?;
-    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
     value.first().filter(|octet| is_blank(octet))?;
     let address = value.split(is_blank).find(|word| !word.is_empty())?;
     let address = str::from_utf8(address).ok()?;

@@ -39,6 +39,37 @@ fn resolv_conf_is_read_as_glibc_reads_it() {
     }
 }
 
+const DEFAULTS: Options = Options { server_timeout: Duration::from_secs(2), ..Options::DEFAULT };
+
+#[test]
+fn options_are_read_as_glibc_reads_them() {
+    let seconds = |seconds| Options { server_timeout: Duration::from_secs(seconds), ..DEFAULTS };
+    let attempts = |attempts| Options { attempts, ..DEFAULTS };
+    for (text, variable, options) in [
+        (&b""[..], "", DEFAULTS),
+        (b"options timeout:1\n", "", seconds(1)),
+        (b"options\ttimeout:3\tndots:5 edns0 trust-ad single-request\n", "", seconds(3)),
+        (b"options timeout:31\n", "", seconds(30)),
+        (b"options timeout:99999999999999999999\n", "", seconds(30)),
+        (b"options timeout:0\n", "", seconds(1)),
+        (b"options timeout:x\n", "", seconds(1)),
+        (b"options timeout:-3\n", "", seconds(1)),
+        (b"options timeout:4x\n", "", seconds(4)),
+        (b"options attempts:3\n", "", attempts(3)),
+        (b"options attempts:9\n", "", attempts(5)),
+        (b"options attempts:0\n", "", attempts(1)),
+        (b"options rotate use-vc\n", "", Options { rotate: true, tcp_only: true, ..DEFAULTS }),
+        (b"options no-aaaa\n", "", Options { no_aaaa: true, ..DEFAULTS }),
+        (b"options timeout:1 timeout:5\noptions rotated\n", "", Options { rotate: true, ..seconds(5) }),
+        (b" options rotate\noption rotate\noptionsrotate\n#options rotate\noptions norotate\n", "", DEFAULTS),
+        (b"options timeout:1\0rotate\n", "", seconds(1)),
+        (b"options timeout:1\n", "timeout:7 attempts:2", Options { attempts: 2, ..seconds(7) }),
+    ] {
+        let read = resolv_conf::options(text, variable.as_bytes(), DEFAULTS);
+        assert_eq!(read, options, "{} {variable}", text.escape_ascii());
+    }
+}
+
 /// inet_aton(3).
 #[test]
 fn ipv4_addresses_have_many_forms() {
@@ -107,7 +138,7 @@ async fn changed_files_are_read_again() {
     let folder = std::env::temp_dir().join(format!("smtp-check-system-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (resolv_conf, hosts) = (folder.join("resolv.conf"), folder.join("hosts"));
-    let files = Arc::new(SystemFiles::at(&resolv_conf, &hosts, Duration::from_secs(2)));
+    let files = Arc::new(SystemFiles::at(&resolv_conf, &hosts, Vec::new(), DEFAULTS));
     let now = async || {
         files.state().checked = None;
         let configuration = files.clone().configuration().await;

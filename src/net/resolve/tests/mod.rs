@@ -85,7 +85,7 @@ async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Resul
 
 /// A resolver that soon turns from a silent server to the next.
 fn with_short_timeout(servers: &[SocketAddr]) -> Resolver {
-    Resolver::with_server_timeout(servers, Duration::from_millis(150))
+    Resolver::with_options(servers, Options { server_timeout: Duration::from_millis(150), ..Options::DEFAULT })
 }
 
 #[tokio::test]

@@ -127,7 +127,7 @@ async fn a_dead_server_is_asked_last() {
     let resolver = Resolver::with_servers(&[dead.address, knowing.address]);
     let began = Instant::now();
     assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
-    assert!(began.elapsed() < SERVER_TIMEOUT, "{:?}", began.elapsed());
+    assert!(began.elapsed() < Options::DEFAULT.server_timeout, "{:?}", began.elapsed());
     for name in ["mx1.example", "mx2.example"] {
         let began = Instant::now();
         assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&["192.0.2.1"])));
@@ -171,4 +171,73 @@ async fn names_that_are_not_in_dns_are_not_asked_for() {
     }
     assert_eq!(ipv4_of(&resolver, "mx.localhost").await, Ok(ips(&["127.0.0.1"])));
     assert!(dns.questions().is_empty());
+}
+
+#[tokio::test]
+async fn one_resolution_asks_few_questions_at_a_time() {
+    let exchanges = || (0..16).map(|n| mx(n, &format!("mx{n}.example."))).collect();
+    let dns =
+        Stub::start(move |question| if question.starts_with("MX") { Records(exchanges()) } else { Silence }).await;
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let _ = timeout_at(deadline, dns.resolver().resolve(&mx_of("example"), IpFamily::Any, deadline)).await;
+    let asked: BTreeSet<_> = dns.questions().into_iter().filter(|question| !question.starts_with("MX")).collect();
+    assert_eq!(asked.len(), MAX_SOCKETS, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_question_that_needs_a_socket_gives_up_its_slow_server() {
+    let slow = Stub::start(|question| {
+        if question.starts_with("MX") {
+            Records((0..5).map(|n| mx(n, &format!("mx{n}.example."))).collect())
+        } else {
+            Silence
+        }
+    })
+    .await;
+    let knowing = knowing("192.0.2.1").await;
+    let options = Options { server_timeout: Duration::from_millis(100), ..Options::DEFAULT };
+    let resolver = Resolver::with_options(&[slow.address, knowing.address], options);
+    let found = resolve(&resolver, mx_of("example"), IpFamily::Any).await.expect("exchangers");
+    assert!(found.iter().all(|candidate| candidate.addresses == Ok(ips(&["192.0.2.1"]))), "{found:?}");
+}
+
+#[tokio::test]
+async fn with_rotate_each_question_begins_with_the_next_server() {
+    let servers = [knowing("192.0.2.1").await, knowing("192.0.2.2").await];
+    let options = Options { rotate: true, ..Options::DEFAULT };
+    let resolver = Resolver::with_options(&servers.each_ref().map(|server| server.address), options);
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.1"] {
+        assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&[address])));
+    }
+}
+
+#[tokio::test]
+async fn with_use_vc_servers_are_asked_by_tcp_only() {
+    let dns = knowing("192.0.2.1").await;
+    let resolver = Resolver::with_options(&[dns.address], Options { tcp_only: true, ..Options::DEFAULT });
+    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert_eq!((dns.questions(), dns.connections()), (vec![], 1));
+}
+
+#[tokio::test]
+async fn with_no_aaaa_there_are_only_ipv4_addresses() {
+    let dns = Stub::start(|question| {
+        if question.starts_with("AAAA") { Records(vec![aaaa("2001:db8::1")]) } else { Records(vec![a("192.0.2.1")]) }
+    })
+    .await;
+    let resolver = Resolver::with_options(&[dns.address], Options { no_aaaa: true, ..Options::DEFAULT });
+    assert_eq!(
+        resolve(&resolver, host("mx.example"), IpFamily::Any).await,
+        Ok(vec![found("mx.example", &["192.0.2.1"])])
+    );
+    assert_eq!(dns.questions(), ["A mx.example"]);
+}
+
+#[tokio::test]
+async fn attempts_bound_the_wait_for_all_servers() {
+    let dns = Stub::start(|_| Silence).await;
+    let options = Options { server_timeout: Duration::from_millis(50), attempts: 2, ..Options::DEFAULT };
+    let began = Instant::now();
+    assert!(ipv4_of(&Resolver::with_options(&[dns.address], options), "mx.example").await.is_err());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
