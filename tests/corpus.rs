@@ -66,6 +66,26 @@ fn echoed_secrets_are_masked() {
     over_the_corpus("mask", oracles::mask);
 }
 
+#[test]
+fn resolv_conf_is_read_as_glibc_reads_it() {
+    over_the_corpus("resolv_conf", oracles::resolv_conf);
+}
+
+#[test]
+fn hosts_are_read_as_glibc_reads_them() {
+    over_the_corpus("hosts", oracles::hosts);
+}
+
+#[test]
+fn report_is_bounded_by_what_the_server_sent() {
+    over_the_corpus("report", oracles::report);
+}
+
+#[test]
+fn a_dns_response_that_is_cut_says_nothing_else() {
+    over_the_corpus("dns", oracles::dns);
+}
+
 fn over_the_corpus(target: &str, oracle: fn(&[u8])) {
     let corpus = corpus(target);
     assert!(corpus.len() >= 10, "the corpus of {target} was found");
