@@ -154,7 +154,7 @@ async fn transcript_has_the_last_reply_of_the_server() {
         (Step::Ehlo, Action::close(), "the server closed the connection".to_owned(), &[]),
     ] {
         let server = SmtpServer::serve(Script::compliant().on(step, act));
-        let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 2000})).await;
+        let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 20_000})).await;
         assert_eq!(report["failure"]["message"], message, "{report:#}");
         let greeting = if step == Step::Greeting { &[][..] } else { &["220 mx.test ESMTP"] };
         let replies: Vec<_> =

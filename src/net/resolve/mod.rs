@@ -38,6 +38,11 @@ use self::{
 use crate::destination::{HostName, IpFamily, Target};
 
 pub use self::error::ResolveError;
+#[doc(hidden)]
+pub use self::{
+    message::answer,
+    system::{host_addresses, name_servers},
+};
 
 /// A host that a check may connect to: the target itself, or one of its mail exchangers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub fn reply(data: &[u8]) {
     }
 }
 
-fn expanded(data: &[u8]) -> Vec<u8> {
+pub(super) fn expanded(data: &[u8]) -> Vec<u8> {
     let mut input: Vec<u8> = Vec::with_capacity(data.len());
     for octet in data {
         match (*octet, input.last()) {

@@ -5,6 +5,7 @@ mod certificates;
 mod docs;
 mod exim;
 mod fixtures;
+mod glibc;
 mod postfix;
 mod prometheus;
 mod promtool;

@@ -289,7 +289,7 @@ impl TestApp {
 
     /// Waits for the service to end.
     pub(crate) async fn join(mut self) -> Ended {
-        let ended = tokio::time::timeout(Duration::from_secs(20), &mut self.ended).await;
+        let ended = tokio::time::timeout(Duration::from_secs(40), &mut self.ended).await;
         ended.expect("the service ends in time").expect("no panic")
     }
 }

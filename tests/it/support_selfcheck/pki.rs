@@ -27,7 +27,7 @@ use crate::support::{
 };
 
 /// Timeout of openssl.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 fn mx() -> Leaf {
     Leaf::for_name("mx.test")

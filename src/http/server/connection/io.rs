@@ -23,7 +23,7 @@ const MAX_READ_AHEAD_SIZE: usize = MAX_HEADER_SIZE;
 /// Bytes that are dropped until the caller counts as gone.
 const MAX_DROPPED_SIZE: usize = 16 * 1024 * 1024;
 /// Bytes of one read. The buffer is not zeroed first: a connection is read each time that its task is polled.
-const READ_SIZE: usize = 4096;
+pub(super) const READ_SIZE: usize = 4096;
 /// How long the rest of what the caller sends is read and dropped after the last response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The start of an HTTP/2 connection (RFC 9113, section 3.4).
@@ -243,6 +243,11 @@ impl ConnIo {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    #[cfg(test)]
+    pub(super) fn read_ahead_size(&self) -> usize {
+        self.state().read_ahead.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State<dyn Transport>> {

@@ -235,3 +235,6 @@ impl<S: Future> Connection<'_, S> {
         self.timer.as_mut().poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,9 @@ use crate::http::middleware::reserved_slot::ReservedSlot;
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How long the unread rest of an HTTP/2 body is read, and how many bytes of it.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the unread rest of an HTTP/2 body is read, and how many bytes of it. Long enough for a slow line: a caller
+/// whose rest is not read gets no response.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_DISCARD_SIZE: usize = 16 * 1024 * 1024;
 
 /// What hyper calls with each request of a connection.

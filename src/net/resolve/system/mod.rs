@@ -7,7 +7,7 @@ mod resolv_conf;
 
 use std::{
     env, fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -135,6 +135,18 @@ fn version(path: &PathBuf) -> Version {
 /// The line up to a NUL, as a C string is read.
 fn c_string(line: &[u8]) -> &[u8] {
     line.split(|octet| *octet == 0).next().unwrap_or_default()
+}
+
+/// The name servers of a `resolv.conf`. For the oracles of `tests/fuzz`, and for the comparison with glibc.
+#[doc(hidden)]
+pub fn name_servers(resolv_conf: &[u8]) -> Vec<SocketAddr> {
+    resolv_conf::name_servers(resolv_conf)
+}
+
+/// The addresses of a name in a hosts file, for the same purpose.
+#[doc(hidden)]
+pub fn host_addresses(hosts: &[u8], name: &str) -> Vec<IpAddr> {
+    HostsFile::parse(hosts).addresses(name)
 }
 
 #[cfg(test)]

@@ -68,15 +68,15 @@ fn is_blank(octet: &u8) -> bool {
 fn name_server(line: &[u8]) -> Option<SocketAddr> {
     let value = line.strip_prefix(b"nameserver")?;
     value.first().filter(|octet| is_blank(octet))?;
-    let address = value.split(is_blank).find(|word| !word.is_empty())?;
-    let address = str::from_utf8(address).ok()?;
-    if let Some(address) = ipv4(address) {
+    let word = value.split(is_blank).find(|word| !word.is_empty())?;
+    if let Some(address) = str::from_utf8(word).ok().and_then(ipv4) {
         return Some((address, PORT).into());
     }
-    let (address, scope) = address.split_once('%').map_or((address, None), |(address, scope)| (address, Some(scope)));
-    let address: Ipv6Addr = address.parse().ok()?;
-    let scope_id = scope.filter(|_| is_of_link(address)).and_then(scope_id).unwrap_or_default();
-    Some(SocketAddrV6::new(address, PORT, 0, scope_id).into())
+    let mut parts = word.splitn(2, |octet| *octet == b'%');
+    let address: Ipv6Addr = str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+    // A scope that cannot be read does not spoil the address.
+    let scope_id = parts.next().and_then(|scope| scope_id(address, str::from_utf8(scope).ok()?));
+    Some(SocketAddrV6::new(address, PORT, 0, scope_id.unwrap_or_default()).into())
 }
 
 /// An address as inet_aton(3) reads it: one to four numbers, each decimal, octal or hexadecimal.
@@ -104,10 +104,16 @@ fn number(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))
 }
 
-/// The index of a network interface, by its name or as a number.
-fn scope_id(scope: &str) -> Option<u32> {
-    let named = (!scope.contains('/')).then(|| fs::read_to_string(format!("/sys/class/net/{scope}/ifindex")).ok());
-    named.flatten().as_deref().unwrap_or(scope).trim().parse().ok()
+/// The index of a network interface: by its name, if the address is of one link, or as a number.
+fn scope_id(address: Ipv6Addr, scope: &str) -> Option<u32> {
+    if is_of_link(address)
+        && !scope.contains('/')
+        && let Ok(index) = fs::read_to_string(format!("/sys/class/net/{scope}/ifindex"))
+    {
+        return index.trim().parse().ok();
+    }
+    // `parse` takes a sign as well.
+    scope.parse().ok().filter(|_| !scope.starts_with('+'))
 }
 
 /// Whether an address is of one link only, so that it is of no use without an interface.

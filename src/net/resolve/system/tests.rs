@@ -1,4 +1,4 @@
-use std::{fs::write, net::IpAddr, time::Duration};
+use std::{fs::write, time::Duration};
 
 use super::*;
 
@@ -25,6 +25,8 @@ fn resolv_conf_is_read_as_glibc_reads_it() {
         (b"nameserver 127.1\nnameserver 0x7f.0.0.011\n", &["127.0.0.1:53", "127.0.0.9:53"]),
         (b"nameserver 2001:db8::1\nnameserver ::1%lo\n", &["[2001:db8::1]:53", "[::1]:53"]),
         (b"nameserver fe80::1%lo\nnameserver fe80::2%7\n", &["[fe80::1%1]:53", "[fe80::2%7]:53"]),
+        (b"nameserver 2001:db8::1%7\nnameserver fe80::3%+7\n", &["[2001:db8::1%7]:53", "[fe80::3]:53"]),
+        (b"nameserver fe80::1%\xff\nnameserver fe80::2%\n", &["[fe80::1]:53", "[fe80::2]:53"]),
         (b"nameserver [::1]\nnameserver 192.0.2.1\n", &["192.0.2.1:53"]),
         (
             b"nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",

@@ -5,8 +5,8 @@ use super::{
     *,
 };
 
-/// A server's own work on loopback takes less.
-const SOON: Duration = Duration::from_millis(200);
+/// Less than the first wait for a silent TCP connection.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A server that has no address but this one, for all names.
 async fn knowing(address: &'static str) -> Stub {
@@ -60,9 +60,7 @@ async fn a_server_without_edns_is_asked_without_it() {
 #[tokio::test]
 async fn a_silent_connection_is_given_up() {
     let dns = Stub::start(|_| OnlyByLaterTcp(vec![a("192.0.2.1")])).await;
-    let began = Instant::now();
     assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(dns.connections(), 2);
 }
 
@@ -83,9 +81,12 @@ async fn a_stalled_question_does_not_hold_up_the_others() {
             tokio::spawn(async move { ipv4_of(&resolver, name).await })
         })
         .into();
-    while dns.connections() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_stalled = async {
+        while dns.connections() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, is_stalled).await.expect("a connection");
     assert!(ipv4_of(&resolver, "garbled.example").await.is_err());
     for (name, address) in [("long.example", "192.0.2.2"), ("mx.example", "192.0.2.3"), ("other.example", "192.0.2.3")]
     {
@@ -124,15 +125,16 @@ async fn aliases_of_each_other_are_an_error() {
 async fn a_dead_server_is_asked_last() {
     let dead = Stub::start(|_| Silence).await;
     let knowing = knowing("192.0.2.1").await;
-    let resolver = Resolver::with_servers(&[dead.address, knowing.address]);
-    let began = Instant::now();
-    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
-    assert!(began.elapsed() < Options::DEFAULT.server_timeout, "{:?}", began.elapsed());
-    for name in ["mx1.example", "mx2.example"] {
-        let began = Instant::now();
-        assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&["192.0.2.1"])));
-        assert!(began.elapsed() < SOON, "{name}: {:?}", began.elapsed());
+    // Found to be dead, and not passed over after the server timeout, which is as long as the resolution may take.
+    let resolver = Resolver::with_options(
+        &[dead.address, knowing.address],
+        Options { server_timeout: TIMEOUT, ..Options::DEFAULT },
+    );
+    for name in ["mx.example", "mx1.example", "mx2.example"] {
+        assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&["192.0.2.1"])), "{name}");
     }
+    let asked = |name: &str| dead.questions().contains(&format!("A {name}"));
+    assert_eq!(["mx.example", "mx1.example", "mx2.example"].map(asked), [true, false, false]);
 }
 
 #[tokio::test]
@@ -143,10 +145,10 @@ async fn a_caller_that_gives_up_early_helps_to_find_a_dead_server() {
     let deadline = Instant::now() + Duration::from_millis(500);
     let found = resolver.resolve(&host("mx.example"), IpFamily::Ipv4, deadline).await;
     assert_eq!(found, Err(timed_out("mx.example")));
+    // The probe ends in the meantime.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let began = Instant::now();
-    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
-    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert_eq!(ipv4_of(&resolver, "other.example").await, Ok(ips(&["192.0.2.1"])));
+    assert!(!dead.questions().contains(&"A other.example".to_owned()), "{:?}", dead.questions());
 }
 
 #[tokio::test]
