@@ -155,6 +155,16 @@ fn signature_by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>
     best
 }
 
+/// The anchors that have the issuer's name and signed the certificate.
+pub(super) fn signing_anchors<'a>(
+    certificate: &Certificate<'_>,
+    anchors: &'a [TrustAnchor<'a>],
+) -> Vec<&'a TrustAnchor<'a>> {
+    let mut named = anchors_named(certificate.raw_issuer(), anchors);
+    named.retain(|anchor| check_signature(certificate, &webpki::spki_for_anchor(anchor)) == SignatureCheck::Valid);
+    named
+}
+
 /// The anchors with this name, which is the content of its SEQUENCE; those in the same octets if there are any.
 pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> Vec<&'a TrustAnchor<'a>> {
     let exact: Vec<_> = anchors.iter().filter(|anchor| *anchor.subject == *name).collect();

@@ -1,8 +1,9 @@
 //! Distinguished names compared by what they say, not by their octets (RFC 5280, section 7.1).
 
-use x509_parser::{asn1_rs::FromDer, x509::RelativeDistinguishedName};
-
-use super::text;
+use super::{
+    element::{self, SET},
+    text,
+};
 
 /// Whether two names are the same. They are given as the content of their SEQUENCE. String types, upper and lower case
 /// and repeated spaces do not count.
@@ -10,23 +11,29 @@ pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     one == other || comparable(one).is_some_and(|one| comparable(other) == Some(one))
 }
 
+/// Whether `name` begins with the relative names of `base` (RFC 5280, section 4.2.1.10); `None` if one of the two cannot
+/// be read.
+pub(super) fn is_below(name: &[u8], base: &[u8]) -> Option<bool> {
+    Some(comparable(name)?.starts_with(&comparable(base)?))
+}
+
+/// Whether the name has the form of one (RFC 5280, section 4.1.2.4).
+pub(super) fn is_readable(name: &[u8]) -> bool {
+    comparable(name).is_some()
+}
+
 /// The attributes of a relative distinguished name: type and value.
 type Part = Vec<(Vec<u8>, String)>;
 
 /// `None` if the name cannot be read.
-fn comparable(mut name: &[u8]) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    while !name.is_empty() {
-        let (rest, part) = RelativeDistinguishedName::from_der(name).ok()?;
-        let mut attributes: Vec<_> = part
-            .iter()
-            .map(|attribute| {
-                (attribute.attr_type().as_bytes().to_vec(), text::comparable_value(attribute.attr_value()))
-            })
-            .collect();
-        attributes.sort();
-        parts.push(attributes);
-        name = rest;
-    }
-    Some(parts)
+fn comparable(name: &[u8]) -> Option<Vec<Part>> {
+    let (sets, rest) = element::all(name);
+    let parts = sets.into_iter().map(|set| {
+        let (attributes, rest) = element::all(set.of(SET)?);
+        let read = |one| text::attribute(one).map(|(id, value)| (id.to_vec(), text::comparable_value(value)));
+        let mut part = attributes.into_iter().map(read).collect::<Option<Part>>()?;
+        part.sort();
+        rest.is_empty().then_some(part)
+    });
+    parts.collect::<Option<_>>().filter(|_| rest.is_empty())
 }

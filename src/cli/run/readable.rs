@@ -107,6 +107,8 @@ fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
     if let Some(seconds) = metrics.cert_end_in {
         let (word, when) = expiry(seconds);
         writeln!(f, "  {word:11}  {when}")?;
+    } else if let Some(leaf) = tls.chain.first() {
+        writeln!(f, "  expires      unreadable: `{}`", Escaped(&leaf.not_after_as_written))?;
     }
     match &metrics.cert_error {
         None if !tls.verified => writeln!(f, "  verified     no: the handshake failed"),

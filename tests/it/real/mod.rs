@@ -5,6 +5,7 @@ mod certificates;
 mod docs;
 mod exim;
 mod fixtures;
+mod odd_certificates;
 mod postfix;
 mod prometheus;
 mod promtool;
