@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::chain_signature::{SignatureCheck, check_signature};
-use crate::x509::{Certificate, is_same_name};
+use crate::x509::{Certificate, is_same_name, same_names};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
 /// grows with the factorial of their number when all have the same name.
@@ -171,5 +171,5 @@ pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> 
     if !exact.is_empty() {
         return exact;
     }
-    anchors.iter().filter(|anchor| is_same_name(&anchor.subject, name)).collect()
+    same_names(name, anchors, |anchor| &anchor.subject)
 }

@@ -50,8 +50,8 @@ pub(super) fn take_if<'a>(input: &mut &'a [u8], tag: u8) -> Option<Element<'a>> 
     take(input)
 }
 
-/// Whether this is an AlgorithmIdentifier: a SEQUENCE that begins with an object identifier. x509-parser takes an element
-/// of any type for one.
+/// Whether this is an AlgorithmIdentifier: a SEQUENCE that begins with an object identifier. x509-parser takes an
+/// element of any type for one.
 pub(super) fn is_algorithm(mut input: &[u8]) -> bool {
     let content = take(&mut input).and_then(|element| element.of(SEQUENCE));
     let id = content.and_then(|mut content| take(&mut content)).and_then(|id| id.of(OBJECT_IDENTIFIER));

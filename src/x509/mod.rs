@@ -17,7 +17,7 @@ pub mod problem;
 mod text;
 
 pub use constraints::{ConstraintCheck, NameConstraints};
-pub use name::is_same_name;
+pub use name::{is_same_name, same_names};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::Serialize;
@@ -247,8 +247,8 @@ impl<'a> Certificate<'a> {
         Some(Signed { message: self.parts.tbs, algorithm: self.parts.algorithm?.content, signature })
     }
 
-    /// What does not have the form of RFC 5280, section 4.1, apart from dates and single extensions: clauses such as `its
-    /// serial number cannot be read`.
+    /// What does not have the form of RFC 5280, section 4.1, apart from dates and single extensions: clauses such as
+    /// `its serial number cannot be read`.
     pub fn form_errors(&self) -> Vec<String> {
         let parts = &self.parts;
         let is_name =

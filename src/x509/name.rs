@@ -11,10 +11,10 @@ pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     one == other || comparable(one).is_some_and(|one| comparable(other) == Some(one))
 }
 
-/// Whether `name` begins with the relative names of `base` (RFC 5280, section 4.2.1.10); `None` if one of the two cannot
-/// be read.
-pub(super) fn is_below(name: &[u8], base: &[u8]) -> Option<bool> {
-    Some(comparable(name)?.starts_with(&comparable(base)?))
+/// The names among `all` that are the same as `name`. A long name is read once.
+pub fn same_names<T>(name: &[u8], all: impl IntoIterator<Item = T>, name_of: impl Fn(&T) -> &[u8]) -> Vec<T> {
+    let Some(wanted) = comparable(name) else { return Vec::new() };
+    all.into_iter().filter(|one| comparable(name_of(one)).as_ref() == Some(&wanted)).collect()
 }
 
 /// Whether the name has the form of one (RFC 5280, section 4.1.2.4).
@@ -23,10 +23,10 @@ pub(super) fn is_readable(name: &[u8]) -> bool {
 }
 
 /// The attributes of a relative distinguished name: type and value.
-type Part = Vec<(Vec<u8>, String)>;
+pub(super) type Part = Vec<(Vec<u8>, String)>;
 
-/// `None` if the name cannot be read.
-fn comparable(name: &[u8]) -> Option<Vec<Part>> {
+/// The name in a form in which names that are the same are equal; `None` if it cannot be read.
+pub(super) fn comparable(name: &[u8]) -> Option<Vec<Part>> {
     let (sets, rest) = element::all(name);
     let parts = sets.into_iter().map(|set| {
         let (attributes, rest) = element::all(set.of(SET)?);

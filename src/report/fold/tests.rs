@@ -64,7 +64,11 @@ fn reply(text: &str) -> Reply {
 }
 
 fn session(problems: Vec<CertificateProblem>) -> Event {
-    let leaf = CertificateFacts {
+    session_with(problems, leaf())
+}
+
+fn leaf() -> CertificateFacts {
+    CertificateFacts {
         subject: "CN=mx.test".to_owned(),
         issuer: "CN=CA".to_owned(),
         names: vec!["mx.test".to_owned(), "192.0.2.1".to_owned()],
@@ -77,7 +81,10 @@ fn session(problems: Vec<CertificateProblem>) -> Event {
         key: "ECDSA P-256".to_owned(),
         signature_algorithm: "ECDSA with SHA-256".to_owned(),
         on_path: true,
-    };
+    }
+}
+
+fn session_with(problems: Vec<CertificateProblem>, leaf: CertificateFacts) -> Event {
     Event::Secured(Box::new(TlsSession {
         version: Some("TLSv1.3"),
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
@@ -174,6 +181,14 @@ fn no_address_can_be_connected_to() {
         .fold(3);
     assert_eq!((report.target.host.as_str(), report.target.address, report.target.attempts.len()), ("mx", None, 2));
     assert_eq!((report.metrics.last_cmd, report.phases.len()), (None, 0));
+}
+
+#[test]
+fn a_date_that_cannot_be_read_has_no_metric() {
+    let undated = CertificateFacts { not_before: None, not_after: None, ..leaf() };
+    let metrics = Log::new().at(5, session_with(Vec::new(), undated)).fold(9).metrics;
+    assert_eq!((metrics.cert_start, metrics.cert_end, metrics.cert_end_in), (None, None, None));
+    assert_eq!(metrics.cert_subject.as_deref(), Some("CN=mx.test"));
 }
 
 #[test]

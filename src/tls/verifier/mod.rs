@@ -4,8 +4,8 @@
 //! webpki decides: a chain that it accepts now, for this name and for TLS servers, is good. When it rejects one, it
 //! gives one reason and stops. Then the certificates on the [path](super::path) are checked one by one, and webpki is
 //! asked again for a time at which all of them are valid and for any purpose, so that no problem hides another. What
-//! webpki does not check, [`checks`] does, on every certificate of a path that webpki would accept. Where webpki rejects
-//! what RFC 5280 allows, [`webpki_limits`], the checks alone decide.
+//! webpki does not check, [`checks`] does, on every certificate of a path that webpki would accept. Where webpki
+//! rejects what RFC 5280 allows ([`webpki_limits`]), the checks alone decide.
 
 mod checks;
 mod webpki_limits;
@@ -156,8 +156,8 @@ impl Verifier<'_> {
         anchors
     }
 
-    /// Finds the problems of a chain that webpki rejected. If there are none and the rejection is explained by a limit of
-    /// webpki, the path is good: every step of RFC 5280, section 6.1, is among the checks.
+    /// Finds the problems of a chain that webpki rejected. If there are none and the rejection is explained by a limit
+    /// of webpki, the path is good: every step of RFC 5280, section 6.1, is among the checks.
     fn diagnose(
         &self,
         candidates: &[Certificate<'_>],
