@@ -43,7 +43,7 @@ fn certificate(spki: &[u8], extensions: &[u8]) -> CertificateDer<'static> {
 }
 
 /// A DER element.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let size = content.len().to_be_bytes();
     let size = &size[size.iter().position(|octet| *octet != 0).unwrap_or(size.len() - 1)..];
     let long = if size.len() > 1 || size[0] > 0x7f { u8::try_from(0x80 + size.len()).ok() } else { None };

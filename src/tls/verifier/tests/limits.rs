@@ -3,7 +3,7 @@
 use rcgen::{DnType, DnValue, GeneralSubtree, NameConstraints, SanType};
 
 use super::*;
-use crate::tls::testing::ca_params;
+use crate::tls::{stand_in::element, testing::ca_params};
 
 /// The certificates that openssl makes are valid from now on.
 fn tomorrow() -> OffsetDateTime {
@@ -232,6 +232,47 @@ fn critical_policies_are_accepted_where_none_is_required() {
         let flipped = super::chain::flipped(&chain[0]);
         assert_kinds(&verify(&[root.der()], &[flipped], "mx.test"), &[Kind::BadSignature]);
     }
+}
+
+/// The certificate with an issuerUniqueID and a subjectUniqueID, signed again.
+fn with_unique_identifiers(certificate: &CertificateDer<'_>, issuer: &Authority) -> CertificateDer<'static> {
+    const IDENTIFIERS: &[u8] = &[0x81, 2, 0, 1, 0x82, 2, 0, 2];
+    let certificate = Certificate::from_der(certificate).expect("a good certificate");
+    let signed = certificate.signed().expect("a good certificate");
+    let key = certificate.public_key_der();
+    let end_of_key = key.as_ptr().addr() + key.len() - signed.message.as_ptr().addr();
+    let header = if signed.message[1] == 0x81 { 3 } else { 4 };
+    let (before, after) = (&signed.message[header..end_of_key], &signed.message[end_of_key..]);
+    let tbs = element(0x30, &[before, IDENTIFIERS, after].concat());
+    let signature = element(0x03, &[&[0], &issuer.sign(&tbs)[..]].concat());
+    element(0x30, &[&tbs[..], &element(0x30, signed.algorithm), &signature].concat()).into()
+}
+
+#[test]
+fn unique_identifiers_have_no_effect() {
+    let root = Authority::new("Root");
+    let intermediate = Authority::below(ca_params("Intermediate"), &root);
+    let leaf = intermediate.issue(&params("mx.test", &["mx.test"])).chain.remove(0);
+    let odd_leaf = with_unique_identifiers(&leaf, &intermediate);
+    let odd_issuer = with_unique_identifiers(&intermediate.der(), &root);
+    for chain in [[leaf, odd_issuer], [odd_leaf.clone(), intermediate.der()]] {
+        assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[]);
+        assert_kinds(&verify(&[root.der()], &chain, "mx2.test"), &[Kind::WrongName]);
+        assert_kinds(&verify(&[Authority::new("Other").der()], &chain, "mx.test"), &[Kind::UnknownIssuer]);
+    }
+    let chain = [super::chain::flipped(&odd_leaf), intermediate.der()];
+    assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Kind::BadSignature]);
+}
+
+#[test]
+fn a_path_length_of_1000_is_accepted() {
+    let problems = with_issuer(|ca| {
+        ca.is_ca = IsCa::NoCa;
+        // BasicConstraints { TRUE, 1000 }
+        let content = vec![0x30, 7, 1, 1, 0xff, 2, 2, 3, 0xe8];
+        ca.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 19], content));
+    });
+    assert_kinds(&problems, &[]);
 }
 
 #[test]
