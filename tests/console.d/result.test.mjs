@@ -107,6 +107,22 @@ test('a bad certificate without tls_verify require', async () => {
   });
 });
 
+test('a certificate whose dates cannot be read', async () => {
+  const report = example('delivered');
+  Object.assign(report.tls, { verified: false, errors: ['malformed'] });
+  const facts = { not_before: null, not_before_as_written: '20261301000000Z', not_after: null, not_after_as_written: 'never' };
+  Object.assign(report.tls.chain[0], facts);
+  for (const name of ['cert_start', 'cert_end', 'cert_end_in']) delete report.metrics[name];
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).innerText(), /end unreadable Malformed\n/i);
+    assert.match(await page.locator('.chain > li').first().innerText(), /“20261301000000Z” \(unreadable\) to “never” \(unreadable\)/);
+    assert.deepEqual(await violations(page), []);
+  });
+});
+
 test('a server that stops answering: the phase without a reply', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });

@@ -34,7 +34,7 @@ export function verdict(report, timeout) {
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),
       fact('Duration', duration(metrics.duration)),
       tls?.cipher && fact('Encryption', `${tls.version}, ${tls.cipher}`),
-      metrics.cert_end_in !== undefined && fact('Certificate', certificateSummary(metrics.cert_end_in, tls)),
+      tls?.chain.length > 0 && fact('Certificate', certificateSummary(metrics.cert_end_in, tls)),
       report.queue_id && fact('Queued as', report.queue_id)),
     report.warnings.length > 0 && h('ul', { class: 'warnings', 'aria-label': 'Warnings' }, report.warnings.map((warning) => h('li', {}, warning))),
     target.attempts && h('details', {}, h('summary', {}, `${target.attempts.length} failed attempts`),

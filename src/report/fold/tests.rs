@@ -64,18 +64,27 @@ fn reply(text: &str) -> Reply {
 }
 
 fn session(problems: Vec<CertificateProblem>) -> Event {
-    let leaf = CertificateFacts {
+    session_with(problems, leaf())
+}
+
+fn leaf() -> CertificateFacts {
+    CertificateFacts {
         subject: "CN=mx.test".to_owned(),
         issuer: "CN=CA".to_owned(),
         names: vec!["mx.test".to_owned(), "192.0.2.1".to_owned()],
-        not_before: datetime!(2026-01-01 0:00 UTC),
-        not_after: datetime!(2026-11-22 11:59 UTC),
+        not_before: Some(datetime!(2026-01-01 0:00 UTC)),
+        not_before_as_written: "260101000000Z".to_owned(),
+        not_after: Some(datetime!(2026-11-22 11:59 UTC)),
+        not_after_as_written: "261122115900Z".to_owned(),
         serial: "0a".to_owned(),
         fingerprint_sha256: "ff".to_owned(),
         key: "ECDSA P-256".to_owned(),
         signature_algorithm: "ECDSA with SHA-256".to_owned(),
         on_path: true,
-    };
+    }
+}
+
+fn session_with(problems: Vec<CertificateProblem>, leaf: CertificateFacts) -> Event {
     Event::Secured(Box::new(TlsSession {
         version: Some("TLSv1.3"),
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
@@ -172,6 +181,14 @@ fn no_address_can_be_connected_to() {
         .fold(3);
     assert_eq!((report.target.host.as_str(), report.target.address, report.target.attempts.len()), ("mx", None, 2));
     assert_eq!((report.metrics.last_cmd, report.phases.len()), (None, 0));
+}
+
+#[test]
+fn a_date_that_cannot_be_read_has_no_metric() {
+    let undated = CertificateFacts { not_before: None, not_after: None, ..leaf() };
+    let metrics = Log::new().at(5, session_with(Vec::new(), undated)).fold(9).metrics;
+    assert_eq!((metrics.cert_start, metrics.cert_end, metrics.cert_end_in), (None, None, None));
+    assert_eq!(metrics.cert_subject.as_deref(), Some("CN=mx.test"));
 }
 
 #[test]

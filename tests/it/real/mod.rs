@@ -6,6 +6,7 @@ mod docs;
 mod exim;
 mod fixtures;
 mod glibc;
+mod odd_certificates;
 mod postfix;
 mod prometheus;
 mod promtool;
