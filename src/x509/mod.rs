@@ -54,6 +54,52 @@ pub struct CertificateFacts {
     pub on_path: bool,
 }
 
+/// Bytes of the texts of all certificates of a session, beyond which they are shortened.
+pub const MAX_FACTS_SIZE: usize = 24 * 1024;
+
+impl CertificateFacts {
+    /// Bytes of a text that is too long.
+    const MAX_TEXT_SIZE: usize = 256;
+    /// Names of a certificate that has too many.
+    const MAX_NAMES: usize = 8;
+    /// Certificates of a chain that is too long.
+    const MAX_CERTIFICATES: usize = 16;
+
+    /// Shortens what the certificates of a chain say, and the chain, unless they have at most [`MAX_FACTS_SIZE`].
+    /// Returns how many texts, names and certificates are cut or left out.
+    pub fn shorten(chain: &mut Vec<Self>) -> usize {
+        if chain.iter().map(Self::size).sum::<usize>() <= MAX_FACTS_SIZE {
+            return 0;
+        }
+        let mut cut = chain.len().saturating_sub(Self::MAX_CERTIFICATES);
+        chain.truncate(Self::MAX_CERTIFICATES);
+        for facts in &mut *chain {
+            cut += facts.names.len().saturating_sub(Self::MAX_NAMES);
+            facts.names.truncate(Self::MAX_NAMES);
+            let texts = [
+                &mut facts.subject,
+                &mut facts.issuer,
+                &mut facts.serial,
+                &mut facts.key,
+                &mut facts.signature_algorithm,
+            ];
+            for text in texts.into_iter().chain(&mut facts.names).filter(|text| text.len() > Self::MAX_TEXT_SIZE) {
+                text.truncate(text.floor_char_boundary(Self::MAX_TEXT_SIZE));
+                text.shrink_to_fit();
+                cut += 1;
+            }
+        }
+        cut
+    }
+
+    /// Bytes in memory, about.
+    fn size(&self) -> usize {
+        let texts = [&self.subject, &self.issuer, &self.serial, &self.key, &self.signature_algorithm];
+        let texts: usize = texts.into_iter().chain(&self.names).map(|text| size_of::<String>() + text.len()).sum();
+        size_of::<Self>() + texts
+    }
+}
+
 /// The bytes are not an X.509 certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a readable X.509 certificate")]
