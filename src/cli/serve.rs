@@ -11,7 +11,7 @@ use crate::{
     clock,
     config::{ServeSettings, invalid},
     http::{
-        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ModuleStore, ServerSettings,
+        AccessConfig, AppState, BodyLimits, ByteBudget, Ended, Lifecycle, ModuleStore, ServerSettings,
         reload::{Reloadable, warn_of_modules},
         router, serve as serve_http,
     },
@@ -50,9 +50,11 @@ impl Service {
         let probe = build::probe(&settings.target, limits, anchors, traces.as_ref());
         let lifecycle = Lifecycle::default();
         let modules = ModuleStore::new(settings.modules.clone());
+        let budget = ByteBudget::new(limits.checks, settings.max_body);
         let state = AppState {
             lifecycle: lifecycle.clone(),
-            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, limits.checks),
+            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, budget.clone()),
+            budget: budget.clone(),
             probe: probe.clone(),
             max_timeout: limits.max_timeout,
             modules: modules.clone(),
@@ -81,6 +83,7 @@ impl Service {
             reserved_connections: capacity.reserved_connections,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
+            budget,
             shutdown_grace: settings.shutdown_grace,
             last_response_timeout: LAST_RESPONSE_TIMEOUT,
         };

@@ -10,6 +10,7 @@ mod constraints;
 mod date;
 mod element;
 mod extensions;
+mod facts;
 mod key;
 mod name;
 mod parts;
@@ -17,55 +18,17 @@ pub mod problem;
 mod text;
 
 pub use constraints::{ConstraintCheck, NameConstraints};
+pub use facts::{CertificateFacts, MAX_FACTS_SIZE};
 pub use name::{is_same_name, same_names};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde::Serialize;
 use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 use self::{
     date::Date,
     element::{Element, INTEGER, SEQUENCE},
     parts::Parts,
 };
-
-/// The facts of one certificate, as the report shows them.
-///
-/// All text comes from the server; control characters in it are escaped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct CertificateFacts {
-    /// The subject's distinguished name, such as `C=US, O=Example, CN=mx.example.com`.
-    pub subject: String,
-    /// The issuer's distinguished name.
-    pub issuer: String,
-    /// Every subject alternative name (RFC 5280, section 4.2.1.6): host names, addresses, mailboxes and URIs as they
-    /// are, the rarer kinds with their type in front.
-    pub names: Vec<String>,
-    /// The first moment at which the certificate is valid; null if it cannot be read.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub not_before: Option<OffsetDateTime>,
-    /// `not_before` as it is written in the certificate, such as `260101000000Z`.
-    #[schema(example = "260101000000Z")]
-    pub not_before_as_written: String,
-    /// The last moment at which the certificate is valid; null if it cannot be read.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub not_after: Option<OffsetDateTime>,
-    /// `not_after` as it is written in the certificate.
-    #[schema(example = "270101000000Z")]
-    pub not_after_as_written: String,
-    /// The serial number in lower-case hex, two digits a byte, no colons.
-    pub serial: String,
-    /// SHA-256 of the whole certificate in lower-case hex, no colons.
-    pub fingerprint_sha256: String,
-    /// The public key's algorithm and size, such as `RSA 2048` or `ECDSA P-256`; `unreadable` if it cannot be read.
-    pub key: String,
-    /// The algorithm of the issuer's signature, such as `RSA with SHA-256`; `unreadable` if it cannot be read.
-    #[schema(example = "RSA with SHA-256")]
-    pub signature_algorithm: String,
-    /// Whether the certificate is on the path that was verified, or else on the one that the errors are about.
-    pub on_path: bool,
-}
 
 /// The octets are not an X.509 certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,6 +20,26 @@ fn lines(report: &Value) -> Vec<(&str, &str)> {
     lines.iter().filter_map(|line| Some((line["from"].as_str()?, line["text"].as_str()?))).collect()
 }
 
+/// A limit of ours is no fault of the server: the check succeeds, and the report says what is left out.
+#[tokio::test]
+async fn a_long_dialogue_is_cut_with_a_warning() {
+    let long = |code: u16| format!("{code}-{}\r\n", "\u{1}".repeat(8000)).repeat(7) + &format!("{code} end\r\n");
+    let server = SmtpServer::serve(
+        Script::compliant()
+            .with_greeting(Action::reply(long(220)))
+            .on(Step::MailFrom, long(250).as_str())
+            .on(Step::RcptTo, long(250).as_str())
+            .on(Step::Data, long(354).as_str()),
+    );
+    let app = TestApp::start().await;
+    let answer = app.post(&with_defaults(json!({"port": server.port(), "transcript": true}))).await;
+    let report = answer.json();
+    assert_eq!(report["outcome"], "delivered", "{}", report["failure"]);
+    assert!(answer.body.len() <= 64 * 1024, "{} bytes", answer.body.len());
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("the replies are longer than what is kept of them"), "{warnings}");
+}
+
 #[tokio::test]
 async fn no_transcript_unless_requested() {
     let (app, server) = (TestApp::start().await, SmtpServer::serve(Script::compliant()));

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    report::{Attempt, FailureKind, PhaseEvent, PhaseListener, Via, journal::Heading},
+    escape::escape_json,
+    report::{Attempt, FailureKind, MAX_REPORT_SIZE, PhaseEvent, PhaseListener, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -93,6 +94,53 @@ fn session_with(problems: Vec<CertificateProblem>, leaf: CertificateFacts) -> Ev
         problems,
         chain: vec![leaf],
     }))
+}
+
+#[test]
+fn a_report_is_never_larger_than_its_limit() {
+    let offered: String = (0..2000).map(|number| format!("250-{number}\u{7f}\u{7f}\u{9b}\r\n")).collect();
+    let Event::Secured(mut tls) = session(Vec::new()) else { panic!("a session") };
+    tls.chain[0].names = vec!["\\".repeat(1000); 100];
+    tls.chain[0].subject = "x".repeat(50_000);
+    tls.chain = vec![tls.chain[0].clone(); 50];
+    tls.problems = vec![CertificateProblem::new(CertificateErrorKind::BadSignature, "x".repeat(1000)); 100];
+    let attempt = Attempt { host: "h".repeat(255), address: None, error: "e".repeat(500) };
+    let mut log = Log::new().at(1, Event::Secured(tls));
+    for _ in 0..64 {
+        log = log.at(0, Event::Attempted(attempt.clone()));
+    }
+    for phase in [Phase::Banner, Phase::Ehlo, Phase::EhloTls] {
+        log = log.answered(phase, 2, 3, &format!("{offered}250 \u{1}"), Ending::Accepted);
+    }
+    let report = log.fold(1000);
+    let size = escape_json(serde_json::to_string(&report).expect("JSON")).len();
+    assert!(size <= MAX_REPORT_SIZE, "{size}");
+    assert_eq!(report.outcome, Outcome::Completed);
+    let warnings = report.warnings.join("\n");
+    for said in [
+        "the replies are longer",
+        "octets are left out",
+        "the certificates are longer",
+        "a report has 64 KiB at most",
+        "lines of the transcript",
+    ] {
+        assert!(warnings.contains(said), "{said}: {warnings}");
+    }
+}
+
+/// What is left out of a reply to EHLO may be the command.
+#[test]
+fn a_cut_reply_to_ehlo_is_no_proof_that_starttls_is_not_offered() {
+    let refused = |ehlo: &str| {
+        Log::new()
+            .answered(Phase::Ehlo, 1, 2, ehlo, Ending::Accepted)
+            .answered(Phase::StartTls, 3, 4, "454 later", Ending::Rejected)
+            .fold(5)
+    };
+    let long: String = (1000..6000).map(|number| format!("250-{number}\r\n")).collect();
+    let (short, long) = (refused("250 mx"), refused(&format!("{long}250 STARTTLS")));
+    assert!(short.warnings[0].contains("does not offer STARTTLS"));
+    assert!(long.warnings.iter().all(|warning| !warning.contains("STARTTLS")), "{:?}", long.warnings);
 }
 
 #[test]

@@ -1,11 +1,12 @@
-//! The report of a check: bounded by what the server sent, and fit for Prometheus, whatever that was.
+//! The report of a check: bounded in size, and fit for Prometheus, whatever that was.
 
 use std::time::{Duration, Instant};
 
 use smtp_check::{
+    escape::escape_json,
     phase::Phase,
     report::{
-        Failure, FailureKind, Journal, Report, Via, exposition,
+        Failure, FailureKind, Journal, MAX_REPORT_SIZE, Report, Via, exposition,
         fold::fold,
         journal::{Ending, Event, Heading},
     },
@@ -16,24 +17,18 @@ use uuid::Uuid;
 
 use super::{assert_printable, reply::expanded};
 
-/// Octets of JSON for one of the server: a control character takes six, in the transcript, in the phase, in the failure
-/// and in the metrics.
-const MAX_GROWTH: usize = 32;
-/// Octets of JSON of a report on a server that says nothing.
-const MAX_EMPTY_SIZE: usize = 4096;
-
 /// `data` is what a server sends: the replies of one phase after the other, as in `oracles/reply.rs`.
 pub fn report(data: &[u8]) {
     let input = expanded(data);
     let report = report_on(&input);
     let json = serde_json::to_string(&report).expect("every report is JSON");
-    let limit = MAX_EMPTY_SIZE + MAX_GROWTH * input.len();
-    assert!(json.len() <= limit, "{} octets of JSON from {} of a server", json.len(), input.len());
+    let size = escape_json(json).len();
+    assert!(size <= MAX_REPORT_SIZE, "{size} octets of JSON from {} of a server", input.len());
 
     let warnings = report.warnings.iter();
     warnings.for_each(|warning| assert_printable(warning));
     let text = exposition(&report, Duration::from_secs(10));
-    assert!(text.len() <= json.len() + 64 * 1024, "{} octets of metrics", text.len());
+    assert!(text.len() <= size + 64 * 1024, "{} octets of metrics", text.len());
     for line in text.lines() {
         assert!(!line.contains(char::is_control), "a control character: {line:?}");
         let is_whole =

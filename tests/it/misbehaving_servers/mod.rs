@@ -319,7 +319,10 @@ async fn a_reply_of_maximum_size_is_read() {
     let script = Script::compliant().with_greeting(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
     let (report, _) = run_check(&TestApp::start().await, script, json!({"stop_after": "ehlo"})).await;
     assert_eq!(report["outcome"], "completed", "{:#}", report["failure"]);
-    assert_eq!(report["capabilities"]["before_tls"].as_object().map(serde_json::Map::len), Some(5900));
+    // A report keeps 8 KiB of a reply.
+    let capabilities = report["capabilities"]["before_tls"].as_object().expect("capabilities");
+    assert!((1000..1200).contains(&capabilities.len()), "{}", capabilities.len());
+    assert!(report["warnings"].to_string().contains("octets are left out"), "{}", report["warnings"]);
 }
 
 #[tokio::test]

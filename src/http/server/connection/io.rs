@@ -160,6 +160,21 @@ impl ConnIo {
         Stage::Sending(piece)
     }
 
+    /// Counts a piece of a response that hyper takes over. It is unread until it is dropped, in whichever buffer it is.
+    pub(super) fn take_piece(&self) -> UnreadPiece {
+        let mut state = self.state();
+        state.pieces += 1;
+        let number = state.pieces;
+        state.unread.insert(number, Instant::now());
+        UnreadPiece { io: self.clone(), number }
+    }
+
+    /// Whether a response is owed, or not taken.
+    pub(super) fn has_responses(&self) -> bool {
+        let state = self.state();
+        state.preparing > 0 || !state.unread.is_empty()
+    }
+
     /// Notes that the next piece of a response is to be made. `from` is the stage before.
     pub(super) fn prepare_piece(&self, from: Stage) {
         if from != Stage::Preparing {
@@ -313,6 +328,19 @@ impl State<dyn Transport> {
                 _ => return Poll::Ready(()),
             }
         }
+    }
+}
+
+/// A piece of a response that the caller has not taken.
+#[derive(Debug)]
+pub(super) struct UnreadPiece {
+    io: ConnIo,
+    number: u64,
+}
+
+impl Drop for UnreadPiece {
+    fn drop(&mut self) {
+        self.io.end_response(Stage::Sending(self.number));
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn get_on(stream: u32, path: &str) -> Vec<u8> {
 }
 
 /// RST_STREAM, CANCEL.
-fn reset(stream: u32) -> Vec<u8> {
+pub(super) fn reset(stream: u32) -> Vec<u8> {
     [&[0, 0, 4, 0x03, 0], &stream.to_be_bytes()[..], &[0, 0, 0, 8]].concat()
 }
 
