@@ -55,16 +55,21 @@ pub fn escape_json(document: String) -> String {
     escaped
 }
 
+/// Bytes of a character in a string of JSON, once [`escape_json`] has escaped it.
+pub fn json_character_size(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        _ if is_harmful(character) => r"\u0000".len() * character.len_utf16(),
+        _ => character.len_utf8(),
+    }
+}
+
 /// Bytes of a piece of a JSON document, of whole characters, once [`escape_json`] has escaped it.
 pub fn escaped_json_size(piece: &[u8]) -> usize {
     if piece.iter().all(|byte| *byte < 0x7f) {
         return piece.len();
     }
-    let size = |character: char| match character {
-        '\n' => 1,
-        _ if is_harmful(character) => r"\u0000".len() * character.len_utf16(),
-        _ => character.len_utf8(),
-    };
+    let size = |character: char| if character < '\u{7f}' { 1 } else { json_character_size(character) };
     String::from_utf8_lossy(piece).chars().map(size).sum()
 }
 
@@ -74,12 +79,15 @@ mod tests {
 
     #[test]
     fn escaped_json_has_the_same_values_and_no_harmful_character() {
-        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{2028}\u{61c}\u{202e}\u{e0041} é\n\u{1b}"});
-        let document = serde_json::to_string_pretty(&value).expect("JSON");
+        let text = "\u{9b}31m\u{7f}\u{2028}\u{61c}\u{202e}\u{e0041} é\n\u{1b}\u{8}\u{c}\r\t\"\\";
+        let size: usize = text.chars().map(json_character_size).sum();
+        assert_eq!(escape_json(serde_json::to_string(text).expect("JSON")).len(), size + 2);
+        let value = serde_json::json!({"a": text});
+        let document = serde_json::to_string(&value).expect("JSON");
         let size = escaped_json_size(document.as_bytes());
         let escaped = escape_json(document);
         assert_eq!(escaped.len(), size);
-        assert!(escaped.chars().all(|character| character == '\n' || !is_harmful(character)), "{escaped:?}");
+        assert!(escaped.chars().all(|character| !is_harmful(character)), "{escaped:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).expect("JSON"), value);
     }
 

@@ -1,15 +1,19 @@
 //! [`Capacity`]: how many checks and connections the open files of the process are enough for.
 
-use crate::{config::ServeSettings, net::resolve::MAX_SOCKETS, telemetry};
+use crate::{
+    config::ServeSettings,
+    net::resolve::{MAX_SOCKETS, OWN_SOCKETS},
+    telemetry,
+};
 
 /// Connections beyond `--max-connections`, for the health routes.
 const RESERVED_CONNECTIONS: usize = 32;
 /// Files that are open apart from connections: the listener, the log, what the runtime needs, files that are read
-/// again.
-const OWN_FILES: usize = 24;
-/// Files of a check, on average: half of the checks may be resolving a name, and the others have one connection to
-/// their mail server.
-const FILES_PER_CHECK: usize = (MAX_SOCKETS + 1).div_ceil(2);
+/// again; and the spare sockets that few checks have among them.
+const OWN_FILES: usize = 24 + MAX_SOCKETS;
+/// Files of a check, on average: half of the checks may be resolving a name with their own sockets, the others have one
+/// connection to their mail server, and for two checks there is a spare socket.
+const FILES_PER_CHECK: usize = OWN_SOCKETS.div_ceil(2) + 1;
 
 /// Numbers of checks and connections at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

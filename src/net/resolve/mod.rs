@@ -26,7 +26,7 @@ use std::{
 
 use hickory_resolver::proto::rr::{Name, RData, RecordType, rdata::MX};
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
 };
@@ -79,6 +79,7 @@ pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     source: Source,
+    spare_sockets: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,7 +99,7 @@ impl Resolver {
     /// A resolver with the system's configuration: the name servers of `/etc/resolv.conf` and, for host targets, the
     /// addresses in `/etc/hosts`. Both are read again when they change.
     pub fn system() -> Self {
-        Self { source: Source::System(Arc::new(SystemFiles::open(Options::DEFAULT))) }
+        Self::from_source(Source::System(Arc::new(SystemFiles::open(Options::DEFAULT))))
     }
 
     /// A resolver with these servers, by UDP and, for answers that are too long for it, by TCP. It reads no hosts file.
@@ -110,7 +111,17 @@ impl Resolver {
 
     fn with_options(servers: &[SocketAddr], options: Options) -> Self {
         let servers = Arc::new(NameServers::new(servers, options));
-        Self { source: Source::Given(Arc::new(Configuration { servers, hosts: Arc::default() })) }
+        Self::from_source(Source::Given(Arc::new(Configuration { servers, hosts: Arc::default() })))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self { source, spare_sockets: Arc::new(Semaphore::new(DEFAULT_SPARE_SOCKETS)) }
+    }
+
+    /// Limits the sockets of all resolutions together that are beyond the [`OWN_SOCKETS`] of each.
+    #[must_use]
+    pub fn with_spare_sockets(self, sockets: usize) -> Self {
+        Self { spare_sockets: Arc::new(Semaphore::new(sockets)), ..self }
     }
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether none of them has one.
@@ -130,8 +141,16 @@ impl Resolver {
             Source::Given(configuration) => configuration.clone(),
             Source::System(files) => files.clone().configuration().await,
         };
-        let sockets = Arc::new(Semaphore::new(MAX_SOCKETS));
-        Lookup { configuration, sockets }.candidates(target, family, deadline).await
+        let spare = self.take_spare_sockets();
+        let sockets = OWN_SOCKETS + spare.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let lookup = Lookup { configuration, sockets: Arc::new(Semaphore::new(sockets)) };
+        lookup.candidates(target, family, deadline).await
+    }
+
+    /// As many as there are; none if another resolution takes them at the same moment.
+    fn take_spare_sockets(&self) -> Option<OwnedSemaphorePermit> {
+        let wanted = self.spare_sockets.available_permits().min(MAX_SOCKETS - OWN_SOCKETS);
+        self.spare_sockets.clone().try_acquire_many_owned(u32::try_from(wanted).ok()?).ok()
     }
 }
 
@@ -267,6 +286,12 @@ impl Lookup {
 /// Sockets of one resolution at the same time: enough to ask for the addresses of five mail exchangers side by side.
 /// Nearly no domain has more; a hostile answer has any number.
 pub const MAX_SOCKETS: usize = 10;
+
+/// Sockets that each resolution has, whatever the others do. The further ones come from a number that all share.
+pub const OWN_SOCKETS: usize = 2;
+
+/// Spare sockets of a resolver that was not told how many there are.
+const DEFAULT_SPARE_SOCKETS: usize = 64;
 
 /// How long to wait for further addresses once there are some: a server that drops AAAA queries, or a dead server for
 /// the name of a backup mail exchanger, is not to count as a slow one.

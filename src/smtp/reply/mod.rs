@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 
 pub use enhanced_code::EnhancedCode;
 
-use crate::secret::Mask;
+use crate::{escape::json_character_size, secret::Mask};
 
 /// Longest line, in octets before its LF.
 pub const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -330,22 +330,19 @@ fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
 
 /// How much of `text` takes at most `max` octets as JSON, and how many it takes.
 fn json_prefix(text: &[u8], max: usize) -> (usize, usize) {
-    let utf8 = std::str::from_utf8(text);
     let (mut end, mut size) = (0, 0);
-    for octet in text {
-        let octets = match octet {
-            b'"' | b'\\' | b'\t' => 2,
-            0..0x20 => 6,
-            // U+FFFD.
-            0x80.. if utf8.is_err() => 3,
-            _ => 1,
-        };
-        if size + octets > max {
-            break;
+    for chunk in text.utf8_chunks() {
+        let invalid = chunk.invalid().len();
+        let replaced = (invalid > 0).then_some((invalid, char::REPLACEMENT_CHARACTER.len_utf8()));
+        let characters = chunk.valid().chars().map(|character| (character.len_utf8(), json_character_size(character)));
+        for (octets, json_size) in characters.chain(replaced) {
+            if size + json_size > max {
+                return (end, size);
+            }
+            (end, size) = (end + octets, size + json_size);
         }
-        (end, size) = (end + 1, size + octets);
     }
-    (utf8.map_or(end, |text| text.floor_char_boundary(end)), size)
+    (end, size)
 }
 
 /// The line without its LF and the CRs before it: some servers send more than one.

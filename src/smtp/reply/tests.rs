@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::escape::escape_json;
 
 /// What a parser returns for `input` in pieces of these sizes, the last one repeated.
 fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyError>) {
@@ -210,16 +211,17 @@ fn limits_are_exact() {
 #[test]
 fn what_is_beyond_the_kept_size_is_left_out() {
     let line = |separator, text: &str| format!("250{separator}{text}\r\n");
-    let long = "\u{1}".repeat(8000);
+    let long = "\u{1}\u{9b}\u{7f}".repeat(2000);
     let input: String = (0..7).map(|_| line('-', &long)).chain([line(' ', "end")]).collect();
     let reply = &parse_in_pieces(input.as_bytes(), &[]).0[0];
-    let json = serde_json::to_string(&reply.message()).expect("JSON");
+    let json = escape_json(serde_json::to_string(&reply.message()).expect("JSON"));
     assert!((MAX_KEPT_REPLY_SIZE - 16..=MAX_KEPT_REPLY_SIZE).contains(&json.len()), "{}", json.len());
     assert_eq!(reply.left_out() + reply.message().replace('\n', "").len(), 7 * 8000 + 3);
 
     let session = input.repeat(10);
     let (replies, error) = parse_in_pieces(session.as_bytes(), &[]);
-    let kept: usize = replies.iter().map(|reply| serde_json::to_string(&reply.message()).expect("JSON").len()).sum();
+    let kept: usize =
+        replies.iter().map(|reply| escape_json(serde_json::to_string(&reply.message()).expect("JSON")).len()).sum();
     assert_eq!((replies.len(), error), (10, None));
     assert!(kept <= MAX_KEPT_DIALOGUE_SIZE + 20, "{kept}");
     assert_eq!(replies[9].code(), Code(250));

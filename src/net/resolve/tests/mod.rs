@@ -308,7 +308,7 @@ async fn literals_and_localhost_need_no_server() {
 #[tokio::test]
 async fn the_hosts_file_is_for_host_targets() {
     let hosts = Arc::new(HostsFile::parse(b"192.0.2.7 MX.example other.example\n"));
-    let resolver = Resolver { source: Source::Given(Arc::new(Configuration { hosts, ..Configuration::default() })) };
+    let resolver = Resolver::from_source(Source::Given(Arc::new(Configuration { hosts, ..Configuration::default() })));
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.7"])])

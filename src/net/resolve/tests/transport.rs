@@ -180,10 +180,30 @@ async fn one_resolution_asks_few_questions_at_a_time() {
     let exchanges = || (0..16).map(|n| mx(n, &format!("mx{n}.example."))).collect();
     let dns =
         Stub::start(move |question| if question.starts_with("MX") { Records(exchanges()) } else { Silence }).await;
-    let deadline = Instant::now() + Duration::from_millis(200);
-    let _ = timeout_at(deadline, dns.resolver().resolve(&mx_of("example"), IpFamily::Any, deadline)).await;
-    let asked: BTreeSet<_> = dns.questions().into_iter().filter(|question| !question.starts_with("MX")).collect();
-    assert_eq!(asked.len(), MAX_SOCKETS, "{asked:?}");
+    let asked_at_a_time = async |resolver: Resolver, domain: &str| {
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let _ = timeout_at(deadline, resolver.resolve(&mx_of(domain), IpFamily::Any, deadline)).await;
+        let questions = dns.questions().into_iter();
+        questions.filter(|question| !question.starts_with("MX")).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(asked_at_a_time(dns.resolver(), "example").await, MAX_SOCKETS);
+}
+
+#[tokio::test]
+async fn resolutions_share_the_spare_sockets() {
+    let dns = Stub::start(|question| match question {
+        "MX one.example" => Records((0..16).map(|n| mx(n, &format!("mx{n}.one.example."))).collect()),
+        "MX other.example" => Records((0..16).map(|n| mx(n, &format!("mx{n}.other.example."))).collect()),
+        _ => Silence,
+    })
+    .await;
+    let resolver = dns.resolver().with_spare_sockets(3);
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let resolve = async |domain| timeout_at(deadline, resolver.resolve(&mx_of(domain), IpFamily::Any, deadline)).await;
+    let _ = tokio::join!(resolve("one.example"), resolve("other.example"));
+    let questions: BTreeSet<_> = dns.questions().into_iter().filter(|question| !question.starts_with("MX")).collect();
+    let asked = |domain: &str| questions.iter().filter(|question| question.ends_with(domain)).count();
+    assert_eq!([asked(".one.example"), asked(".other.example")], [OWN_SOCKETS + 3, OWN_SOCKETS], "{questions:?}");
 }
 
 #[tokio::test]
