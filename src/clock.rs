@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
+use tokio_rustls::rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// The end of the year 9999, in seconds since 1970.
@@ -30,6 +31,16 @@ pub fn now() -> OffsetDateTime {
 pub fn new_id() -> Uuid {
     let now = since_epoch();
     Uuid::new_v7(Timestamp::from_unix(NoContext, now.as_secs(), now.subsec_nanos()))
+}
+
+/// The clock for rustls, whose own panics before 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsClock;
+
+impl TimeProvider for TlsClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(since_epoch()))
+    }
 }
 
 fn clamped(time: SystemTime) -> Duration {

@@ -2,17 +2,20 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Whether the character could disguise text on a terminal or in a log: control characters, line separators, and marks
-/// that change the direction of text or hide a part of it.
+/// Whether the character could disguise text on a terminal or in a log: control characters, line separators, marks that
+/// change the direction of text or hide a part of it, and characters without width. The two joiners (U+200C, U+200D)
+/// have none either, but belong to the spelling of words and emoji.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
             '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'
                 | '\u{200e}'
                 | '\u{200f}'
                 | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{206f}'
+                | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{e0000}'..='\u{e007f}'
@@ -32,8 +35,12 @@ impl Display for Escaped<'_> {
 }
 
 /// A JSON document with its harmful characters as `\u` escapes: another spelling of the same values (RFC 8259, section
-/// 7). Line ends between the values stay.
-pub fn escape_json(document: &str) -> String {
+/// 7). Line ends between the values stay. Nearly all documents have none, and are returned as they are.
+pub fn escape_json(document: String) -> String {
+    // serde_json has escaped C0 in the values. Everything else is DEL or beyond ASCII.
+    if document.bytes().all(|byte| byte < 0x7f) {
+        return document;
+    }
     let mut escaped = String::with_capacity(document.len());
     for character in document.chars() {
         if character == '\n' || !is_harmful(character) {
@@ -48,16 +55,39 @@ pub fn escape_json(document: &str) -> String {
     escaped
 }
 
+/// Bytes of a character in a string of JSON, once [`escape_json`] has escaped it.
+pub fn json_character_size(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        _ if is_harmful(character) => r"\u0000".len() * character.len_utf16(),
+        _ => character.len_utf8(),
+    }
+}
+
+/// Bytes of a piece of a JSON document, of whole characters, once [`escape_json`] has escaped it.
+pub fn escaped_json_size(piece: &[u8]) -> usize {
+    if piece.iter().all(|byte| *byte < 0x7f) {
+        return piece.len();
+    }
+    let size = |character: char| if character < '\u{7f}' { 1 } else { json_character_size(character) };
+    String::from_utf8_lossy(piece).chars().map(size).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn escaped_json_has_the_same_values_and_no_harmful_character() {
-        let value = serde_json::json!({"a": "\u{9b}31m\u{7f}\u{2028}\u{61c}\u{202e}\u{e0041} é\n\u{1b}"});
-        let document = serde_json::to_string_pretty(&value).expect("JSON");
-        let escaped = escape_json(&document);
-        assert!(escaped.chars().all(|character| character == '\n' || !is_harmful(character)), "{escaped:?}");
+        let text = "\u{9b}31m\u{7f}\u{2028}\u{61c}\u{202e}\u{e0041} é\n\u{1b}\u{8}\u{c}\r\t\"\\";
+        let size: usize = text.chars().map(json_character_size).sum();
+        assert_eq!(escape_json(serde_json::to_string(text).expect("JSON")).len(), size + 2);
+        let value = serde_json::json!({"a": text});
+        let document = serde_json::to_string(&value).expect("JSON");
+        let size = escaped_json_size(document.as_bytes());
+        let escaped = escape_json(document);
+        assert_eq!(escaped.len(), size);
+        assert!(escaped.chars().all(|character| !is_harmful(character)), "{escaped:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).expect("JSON"), value);
     }
 
@@ -73,6 +103,8 @@ mod tests {
             '\u{2067}',
             '\u{feff}',
             '\u{61c}',
+            '\u{200b}',
+            '\u{2060}',
             '\u{7f}',
             '\u{e0041}',
         ] {

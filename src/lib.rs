@@ -21,7 +21,7 @@
 //!
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
-//! - [`clock`]: the date, even if it is set wrong.
+//! - [`clock`]: the date, even if it is set wrong. [`thread`]: blocking work, even if no thread is left.
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
 //! **The service**
@@ -70,5 +70,6 @@ pub mod secret;
 pub mod smtp;
 pub mod suggest;
 pub mod telemetry;
+pub mod thread;
 pub mod tls;
 pub mod x509;

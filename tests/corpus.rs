@@ -16,7 +16,7 @@ use std::{
 
 /// The seed: the same mutations every time. `CORPUS_SEED=…` sets another one.
 const SEED: u64 = 0x5eed;
-/// Time for mutations, for each target. One long input can take longer.
+/// Time for mutations, for each target. One long input can take longer. `CORPUS_SECONDS=…` sets another one.
 const MUTATION_TIME: Duration = Duration::from_secs(1);
 /// Maximum size of a mutated input, in octets.
 const MAX_INPUT_SIZE: usize = 4096;
@@ -66,23 +66,47 @@ fn echoed_secrets_are_masked() {
     over_the_corpus("mask", oracles::mask);
 }
 
+#[test]
+fn resolv_conf_is_read_as_glibc_reads_it() {
+    over_the_corpus("resolv_conf", oracles::resolv_conf);
+}
+
+#[test]
+fn hosts_are_read_as_glibc_reads_them() {
+    over_the_corpus("hosts", oracles::hosts);
+}
+
+#[test]
+fn report_is_bounded_by_what_the_server_sent() {
+    over_the_corpus("report", oracles::report);
+}
+
+#[test]
+fn a_dns_response_that_is_cut_says_nothing_else() {
+    over_the_corpus("dns", oracles::dns);
+}
+
 fn over_the_corpus(target: &str, oracle: fn(&[u8])) {
     let corpus = corpus(target);
     assert!(corpus.len() >= 10, "the corpus of {target} was found");
     for (path, input) in &corpus {
         holds(oracle, input, || panic!("{} breaks a promise", path.display()));
     }
-    let seed = std::env::var("CORPUS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let seed = number("CORPUS_SEED").unwrap_or(SEED);
+    let time = number("CORPUS_SECONDS").map_or(MUTATION_TIME, Duration::from_secs);
     let mut random = fastrand::Rng::with_seed(seed);
-    let began = Instant::now();
-    while began.elapsed() < MUTATION_TIME {
+    let (began, mut executions) = (Instant::now(), corpus.len());
+    while began.elapsed() < time {
         let input = mutation(&mut random, &corpus);
         holds(oracle, &input, || {
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{target}-breaks"));
             fs::write(&path, &input).expect("the directory of temporary files is writable");
             panic!("a mutation with seed {seed} breaks a promise; it is in {}", path.display());
         });
+        executions += 1;
     }
+    println!("{target}: {executions} executions with seed {seed}");
 }
 
 fn holds(oracle: fn(&[u8]), input: &[u8], otherwise: impl FnOnce()) {

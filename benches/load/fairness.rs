@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// Checks that never end, and how many of them at one address: the default of `--max-checks-per-target`.
-const STUCK: usize = 1000;
+const STUCK_CHECKS: usize = 1000;
 const STUCK_PER_ADDRESS: usize = 16;
 /// The default of `--max-checks`.
 const MAX_CHECKS: usize = 1024;
 /// Healthy checks of each service.
-const ROUNDS: usize = 3000;
+const CHECKS_PER_SERVICE: usize = 3000;
 /// Clients that send requests to a service at its limit, and for how long.
 const CLIENTS: usize = 64;
 const RUSH_DURATION: Duration = Duration::from_secs(3);
@@ -81,7 +81,7 @@ async fn delivered(caller: &mut Caller, request: &[u8]) -> f64 {
 async fn in_turn(idle: SocketAddr, other: SocketAddr, request: &[u8]) -> (Times, Times) {
     let (mut idle, mut other) = (Caller::open(idle).await, Caller::open(other).await);
     let (mut idle_times, mut other_times) = (Times::default(), Times::default());
-    for round in 0..ROUNDS + 100 {
+    for round in 0..CHECKS_PER_SERVICE + 100 {
         let (calm, busy) = (delivered(&mut idle, request).await, delivered(&mut other, request).await);
         // The first requests warm the caches.
         if round >= 100 {
@@ -136,9 +136,14 @@ pub(crate) async fn measure() -> Figures {
     let (calm, also_calm) = in_turn(idle.address, other.address, &request).await;
     ratio(&mut figures, "nothing stuck", &calm, &also_calm);
 
-    let stuck = StuckChecks::begin(other.address, STUCK, [127, 0, 1, 1]).await;
+    let stuck = StuckChecks::begin(other.address, STUCK_CHECKS, [127, 0, 1, 1]).await;
     let (calm, busy) = in_turn(idle.address, other.address, &request).await;
-    ratio(&mut figures, &format!("{STUCK} checks stuck at {} silent servers", stuck.servers.len()), &calm, &busy);
+    ratio(
+        &mut figures,
+        &format!("{STUCK_CHECKS} checks stuck at {} silent servers", stuck.servers.len()),
+        &calm,
+        &busy,
+    );
 
     // One of the silent servers is at its limit.
     let full = check(&parameters(&stuck.servers[0]));
@@ -152,7 +157,7 @@ pub(crate) async fn measure() -> Figures {
     figures.told(format!("429 to {CLIENTS} callers that ask on and on, {} of them", refused.count()), refused.shown());
     figures.told("a healthy server's check meanwhile", meanwhile.shown());
 
-    let more = StuckChecks::begin(other.address, MAX_CHECKS - STUCK, [127, 0, 2, 1]).await;
+    let more = StuckChecks::begin(other.address, MAX_CHECKS - STUCK_CHECKS, [127, 0, 2, 1]).await;
     let refused = rush(other.address, request, 503);
     let mut health = Times::default();
     while !refused.is_empty() && health.count() < 200 {

@@ -32,7 +32,7 @@ const CHECKS: usize = 1024;
 /// The delay of healthy servers before each reply, in ms: one server each.
 const DELAYS: [u64; 5] = [100, 200, 300, 400, 500];
 /// The same for hostile servers: without it their checks would end at once, and nearly all checks would be theirs.
-const HOSTILE_DELAY: u64 = 300;
+const HOSTILE_DELAY_MS: u64 = 300;
 /// A check of a silent server gets five replies first, on a machine that can be busy.
 const TIMEOUT_MS: u64 = 10_000;
 /// `timeout_ms` of the others: a timeout would be wrong.
@@ -180,7 +180,7 @@ pub(crate) async fn run(duration: Duration) -> Figures {
         .flat_map(|delay| scenarios::healthy(&ca).into_iter().map(|scenario| Opened::new(scenario, *delay)));
     let healthy = Arc::new(healthy.collect::<Vec<_>>());
     let hostile = Arc::new(
-        scenarios::hostile(&ca).into_iter().map(|scenario| Opened::new(scenario, HOSTILE_DELAY)).collect::<Vec<_>>(),
+        scenarios::hostile(&ca).into_iter().map(|scenario| Opened::new(scenario, HOSTILE_DELAY_MS)).collect::<Vec<_>>(),
     );
     let tally = Arc::new(Mutex::new(Tally::default()));
 

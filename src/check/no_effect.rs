@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     CheckRequest, TlsVerify,
-    request::{SaslAuthentication, StopAfter},
+    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
 use crate::{proxy_header::ProxyFamily, secret::Secret};
 
@@ -24,9 +24,18 @@ enum Reason {
     NoProxyHeader,
     EndsBeforeTls,
     EndsBeforeAuth,
+    EndsBeforeEhlo,
+    EndsBeforeMail,
+    SendsNoMessage,
+    OnlyWithDebug,
 }
 
 impl NoEffect {
+    /// The transcript that a module of `/probe` asks for: only the caller decides.
+    pub(super) fn transcript_of_module() -> Self {
+        Self { parameters: vec!["transcript"], reason: Reason::OnlyWithDebug }
+    }
+
     /// What is said of them. `shown` gives the form of a parameter's name: a flag, for example.
     pub fn text(&self, shown: impl Fn(&str) -> String) -> String {
         let names: Vec<String> = self.parameters.iter().map(|name| shown(name)).collect();
@@ -40,6 +49,10 @@ impl NoEffect {
             Reason::NoProxyHeader => format!("without {} there is no PROXY header", shown("proxy_protocol")),
             Reason::EndsBeforeTls => format!("with this {} the check ends before STARTTLS", shown("stop_after")),
             Reason::EndsBeforeAuth => format!("with this {} the check ends before AUTH", shown("stop_after")),
+            Reason::EndsBeforeEhlo => format!("with this {} the check ends before EHLO", shown("stop_after")),
+            Reason::EndsBeforeMail => format!("with this {} the check ends before MAIL FROM", shown("stop_after")),
+            Reason::SendsNoMessage => format!("with {} no message is sent", shown("stop_after")),
+            Reason::OnlyWithDebug => "/probe shows the transcript where its query has debug=true".to_owned(),
         };
         format!("{names} {have} no effect: {reason}")
     }
@@ -64,6 +77,7 @@ pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect>
     let server_name = is_given(&request.tls_server_name);
     let is_off = mechanism == SaslAuthentication::Off;
     let no_proxy = request.proxy_protocol != Some(true);
+    let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
     let rows = [
         (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
         (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
@@ -88,6 +102,9 @@ pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect>
         (Reason::EndsBeforeTls, ends_before_tls && request.tls_verify == Some(TlsVerify::Require), "tls_verify"),
         (Reason::EndsBeforeTls, ends_before_tls && server_name, "tls_server_name"),
         (Reason::EndsBeforeAuth, !is_off && ends_before(StopAfter::SaslAuth), "sasl_authentication"),
+        (Reason::EndsBeforeEhlo, ends_before(StopAfter::Ehlo) && is_set(&request.ehlo, DEFAULT_EHLO), "ehlo"),
+        (Reason::EndsBeforeMail, ends_before(StopAfter::MailFrom) && is_given(&request.from), "from"),
+        (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
     ];
     let mut found: Vec<NoEffect> = Vec::new();
     for (reason, _, name) in rows.into_iter().filter(|(_, applies, _)| *applies) {

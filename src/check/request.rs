@@ -10,6 +10,11 @@ use utoipa::ToSchema;
 use super::{Invalid, fields::Fields};
 use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
 
+/// The name of EHLO, unless another one is given.
+pub(super) const DEFAULT_EHLO: &str = "noit.local";
+/// The message, unless another one is given.
+pub(super) const DEFAULT_PAYLOAD: &str = "Subject: Testing";
+
 /// The parameters of one SMTP check. Numbers and booleans are also taken as strings (`"25"`, `"true"`, `"off"`); a
 /// field that is not listed here is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ToSchema)]

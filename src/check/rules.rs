@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{
     Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify,
     no_effect::parameters_without_effect,
-    request::{SaslAuthentication, StopAfter},
+    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
 use crate::{
     destination::{IpFamily, Target},
@@ -27,10 +27,10 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     let ip_family = request.ip_family.unwrap_or_default();
     let to: Option<Mailbox> = request.to.as_deref().and_then(|to| invalid.parsed("to", to.parse()));
     let target = target(&request, to.as_ref(), ip_family, &mut invalid);
-    let ehlo = invalid.parsed("ehlo", request.ehlo.as_deref().unwrap_or("noit.local").parse());
+    let ehlo = invalid.parsed("ehlo", request.ehlo.as_deref().unwrap_or(DEFAULT_EHLO).parse());
     let from = from(request.from.as_deref(), &mut invalid);
     let credentials = credentials(&request, &mut invalid);
-    let payload = invalid.parsed("payload", Payload::parse(request.payload.as_deref().unwrap_or("Subject: Testing")));
+    let payload = invalid.parsed("payload", Payload::parse(request.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD)));
     let proxy = proxy(&request, port, &mut invalid);
     let tls_server_name: Option<Target> =
         request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));

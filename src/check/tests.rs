@@ -260,6 +260,19 @@ fn parameters_without_effect_are_named() {
 }
 
 #[test]
+fn parameters_of_phases_that_do_not_come_are_named() {
+    for (parameter, text, stop_after, reason) in [
+        ("ehlo", "me.test", "banner", "with this `stop_after` the check ends before EHLO"),
+        ("from", "me@b.test", "ehlo", "with this `stop_after` the check ends before MAIL FROM"),
+        ("payload", "hi", "rcptto", "with `stop_after` no message is sent"),
+    ] {
+        let check = parse(json!({"to": "a@b.test", parameter: text, "stop_after": stop_after})).expect("a check");
+        let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [format!("`{parameter}` has no effect: {reason}")]);
+    }
+}
+
+#[test]
 fn parameters_without_effect_can_be_named_as_flags() {
     let both = json!({"to": "a@b.test", "sasl_user": "u", "tls_server_name": "mx.test"});
     let said = parse(both).expect("a check").no_effect;
@@ -285,7 +298,10 @@ fn parameters_with_an_effect_or_a_default_are_not_named() {
         json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "b",
             "stop_after": "sasl_auth"}),
         json!({"proxy_protocol": true, "proxy_family": "TCP6", "proxy_version": 2, "proxy_source_port": 1}),
-        json!({"payload": "hi", "stop_after": "rcptto"}),
+        json!({"ehlo": "me.test", "stop_after": "ehlo"}),
+        json!({"from": "me@b.test", "stop_after": "mailfrom"}),
+        json!({"ehlo": "noit.local", "from": "", "payload": "Subject: Testing", "stop_after": "banner"}),
+        json!({"payload": "hi"}),
     ] {
         let mut body = json!({"to": "a@b.test"});
         body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());

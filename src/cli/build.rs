@@ -7,7 +7,7 @@ use clap::Error;
 use crate::{
     config::{TargetSettings, TelemetrySettings, invalid},
     destination::policy::{HostRules, TargetPolicy},
-    net::resolve::Resolver,
+    net::resolve::{MAX_SOCKETS, Resolver},
     probe::{self, Limits, Probe},
     telemetry::Traces,
     tls::{TlsClient, TrustAnchors},
@@ -28,7 +28,8 @@ pub(super) fn probe(
     anchors: TrustAnchors,
     traces: Option<&Traces>,
 ) -> Probe {
-    let probe = probe::probe(limits, resolver(settings), Arc::new(policy(settings)), TlsClient::new(anchors));
+    let resolver = resolver(settings).with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
+    let probe = probe::probe(limits, resolver, Arc::new(policy(settings)), TlsClient::new(anchors));
     match traces {
         Some(traces) => probe::traced(probe, traces.tracer()),
         None => probe,

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Longer than a healthy service takes to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why the service does not count as alive.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ enum HealthError {
     Http(#[from] hyper::Error),
     #[error("it answers {0}")]
     Status(StatusCode),
-    #[error("it does not answer within {TIMEOUT:?}")]
+    #[error("it does not answer within {RESPONSE_TIMEOUT:?}")]
     Timeout,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn healthcheck(service: &ListenSettings) -> ExitCode {
 }
 
 async fn ask(listen: SocketAddr, is_secure: bool) -> Result<(), HealthError> {
-    timeout(TIMEOUT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(HealthError::Timeout))
+    timeout(RESPONSE_TIMEOUT, connect_and_ask(reachable(listen), is_secure)).await.unwrap_or(Err(HealthError::Timeout))
 }
 
 /// Where to reach a service: on loopback, if it listens on every address.
@@ -72,7 +72,7 @@ async fn connect_and_ask(address: SocketAddr, is_secure: bool) -> Result<(), Hea
     }
     let name: ServerName = address.ip().to_string().parse().expect("TLS can carry an IP address");
     let client = TlsClient::new(TrustAnchors::none());
-    let (stream, _) = client.handshake(stream, &name, Instant::now() + TIMEOUT).await;
+    let (stream, _) = client.handshake(stream, &name, Instant::now() + RESPONSE_TIMEOUT).await;
     get_healthz(stream?, address).await
 }
 

@@ -6,6 +6,7 @@
 mod build;
 mod demo;
 mod healthcheck;
+mod open_files;
 mod openapi;
 mod output;
 mod run;

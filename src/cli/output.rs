@@ -49,10 +49,10 @@ pub(super) fn failure(message: impl Display) -> ExitCode {
 
 /// The report as one line of JSON.
 pub(super) fn json_line(report: &Report) -> String {
-    escape_json(&serde_json::to_string(report).unwrap_or_default()) + "\n"
+    escape_json(serde_json::to_string(report).unwrap_or_default()) + "\n"
 }
 
 /// The report as JSON, for people to read.
 pub(super) fn json(report: &Report) -> String {
-    escape_json(&serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
+    escape_json(serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }

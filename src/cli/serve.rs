@@ -6,17 +6,17 @@ use axum::Router;
 use clap::Error;
 use tokio::{net::TcpListener, signal::unix::Signal, sync::oneshot};
 
-use super::{build, output::failure, signals::Signals};
+use super::{build, open_files::Capacity, output::failure, signals::Signals};
 use crate::{
     clock,
     config::{ServeSettings, invalid},
     http::{
-        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ModuleStore, ServerSettings,
-        reload::{Reloadable, warn_of_trusting},
+        AccessConfig, AppState, BodyLimits, ByteBudget, Ended, Lifecycle, ModuleStore, ServerSettings,
+        reload::{Reloadable, warn_of_modules},
         router, serve as serve_http,
     },
     probe::{Limits, Probe},
-    telemetry::{self, Traces, WorkerGuard},
+    telemetry::{Traces, WorkerGuard},
     tls::TrustAnchors,
 };
 
@@ -24,29 +24,11 @@ use crate::{
 /// kilobytes, with a transcript about a megabyte at most.
 const LAST_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections beyond `--max-connections`, for the health routes.
-const RESERVED_CONNECTIONS: usize = 32;
-/// Files that are open apart from connections: the listener, the log, what the runtime needs, files that are read
-/// again.
-const OWN_FILES: usize = 24;
-/// Files of a check: its connections to the mail server, and to a name server.
-const FILES_PER_CHECK: usize = 2;
-
-/// The regular and the reserved connections that so many open files are enough for, beside the checks. Where they are
-/// too few, the checks get half of them.
-fn connections_within(open_files: usize, max_connections: usize, max_checks: usize) -> (usize, usize) {
-    let open_files = open_files.saturating_sub(OWN_FILES);
-    let for_callers = open_files - max_checks.saturating_mul(FILES_PER_CHECK).min(open_files / 2);
-    let reserved = RESERVED_CONNECTIONS.min(for_callers / 4).max(1);
-    (max_connections.min(for_callers.saturating_sub(reserved)).max(1), reserved)
-}
-
 /// The service, made from settings that are known to be good.
 pub(super) struct Service {
     lifecycle: Lifecycle,
     router: Router,
     server: ServerSettings,
-    max_checks: usize,
     reloadable: Reloadable,
     pub(super) probe: Probe,
     traces: Option<Traces>,
@@ -59,23 +41,26 @@ impl Service {
     /// A setting is bad, or a file that it names.
     pub(super) fn new(settings: &ServeSettings, anchors: TrustAnchors, log: &WorkerGuard) -> Result<Self, Error> {
         let traces = build::traces(&settings.telemetry)?;
+        let capacity = Capacity::of(settings);
         let limits = Limits {
-            checks: settings.max_checks as usize,
+            checks: capacity.checks,
             checks_per_target: settings.max_checks_per_target as usize,
             max_timeout: settings.target.max_timeout,
         };
         let probe = build::probe(&settings.target, limits, anchors, traces.as_ref());
         let lifecycle = Lifecycle::default();
         let modules = ModuleStore::new(settings.modules.clone());
+        let budget = ByteBudget::new(limits.checks, settings.max_body);
         let state = AppState {
             lifecycle: lifecycle.clone(),
-            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, limits.checks),
+            body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, budget.clone()),
+            budget: budget.clone(),
             probe: probe.clone(),
             max_timeout: limits.max_timeout,
             modules: modules.clone(),
             dropped_lines: Some(log.dropped_lines()),
         };
-        warn_of_trusting(&settings.modules);
+        warn_of_modules(&settings.modules);
         let tls = settings.service.tls_cert.clone().zip(settings.service.tls_key.clone());
         let mut reloadable =
             Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
@@ -94,42 +79,19 @@ impl Service {
             .map_err(|error| invalid(&format!("the OpenAPI document cannot be written: {error}")))?;
         let server = ServerSettings {
             identity: reloadable.identity(),
-            max_connections: settings.max_connections() as usize,
-            reserved_connections: RESERVED_CONNECTIONS,
+            max_connections: capacity.connections,
+            reserved_connections: capacity.reserved_connections,
             header_timeout: settings.header_timeout,
             body_timeout: settings.body_timeout,
+            budget,
             shutdown_grace: settings.shutdown_grace,
             last_response_timeout: LAST_RESPONSE_TIMEOUT,
         };
-        let max_checks = limits.checks;
-        Ok(Self { lifecycle, router, server, max_checks, reloadable, probe, traces })
-    }
-
-    /// Limits the connections to the files that may be open: beyond them, none could be accepted, and none would give
-    /// way.
-    fn fit_into(&mut self, open_files: u64) {
-        let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
-        let wanted = self.server.max_connections;
-        (self.server.max_connections, self.server.reserved_connections) =
-            connections_within(open_files, wanted, self.max_checks);
-        let connections = self.server.max_connections;
-        if connections < wanted {
-            tracing::warn!(
-                limit = open_files,
-                connections,
-                "too few open files for --max-connections and --max-checks together, connections are limited"
-            );
-        } else {
-            tracing::debug!(limit = open_files, "open files");
-        }
+        Ok(Self { lifecycle, router, server, reloadable, probe, traces })
     }
 
     /// Serves until SIGTERM or SIGINT, then lets running checks finish.
-    pub(super) async fn run(mut self, listener: TcpListener, hangup: Option<Signal>) -> ExitCode {
-        match telemetry::raise_open_files() {
-            Ok(limit) => self.fit_into(limit),
-            Err(error) => tracing::warn!(%error, "the limit on open files stays as it is"),
-        }
+    pub(super) async fn run(self, listener: TcpListener, hangup: Option<Signal>) -> ExitCode {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
             Err(error) => return failure(format_args!("cannot wait for signals: {error}")),
@@ -204,21 +166,4 @@ pub(super) async fn serve(
         Ok(listener) => service.run(listener, hangup).await,
         Err(code) => code,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_fit_into_the_open_files() {
-        assert_eq!(connections_within(1 << 20, 4096, 1024), (4096, RESERVED_CONNECTIONS));
-        for (open_files, max_checks) in [(1024, 1024), (64, 1024), (64, 2), (4000, 1024)] {
-            let (regular, reserved) = connections_within(open_files, 4096, max_checks);
-            let checks = max_checks.min(open_files / 8) * FILES_PER_CHECK;
-            assert!(regular + reserved + checks + OWN_FILES <= open_files, "{open_files} files, {max_checks} checks");
-            assert!(regular > reserved);
-        }
-        assert_eq!(connections_within(0, 4096, 1024), (1, 1));
-    }
 }

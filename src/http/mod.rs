@@ -4,12 +4,13 @@
 //! - [`state`]: what the handlers share ([`AppState`]) and who may use them ([`AccessConfig`]).
 //! - [`extract`]: what a handler takes from a request.
 //! - [`middleware`]: the layers around the router.
-//! - [`problem`]: every error as a problem document (RFC 9457).
+//! - [`json`]: responses of JSON. [`problem`]: every error as a problem document (RFC 9457).
 //! - [`tokens`]: bearer tokens. [`reload`]: files that are read again on SIGHUP.
 //! - [`server`]: accepts connections, limits every wait for a caller, and shuts down.
 
 mod console;
 mod extract;
+mod json;
 mod metrics;
 mod middleware;
 mod openapi;
@@ -39,7 +40,9 @@ pub use middleware::{
     client_ip::TrustedProxies,
     rate_limit::{Rate, RateError},
 };
-pub use server::{Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve};
+pub use server::{
+    ByteBudget, Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve,
+};
 pub use state::{AccessConfig, AppState, ModuleStore};
 pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
@@ -48,6 +51,7 @@ use middleware::{
     access_log::log_request,
     auth::require_token,
     client_ip::record_client_ip,
+    held_response::hold_response,
     host::require_valid_host,
     host_check::require_local_host,
     rate_limit::{RateLimit, limit_rate},
@@ -64,7 +68,8 @@ use state::SharedState;
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_json::Error> {
     let (router, document) = api_routes(access.rate_limit).split_for_parts();
-    let metrics = Metrics::new(state.dropped_lines.clone());
+    let budget = state.budget.clone();
+    let metrics = Metrics::new(state.dropped_lines.clone(), budget.clone());
     // Around the shared probe, not around a route: each check is counted once, whichever route starts it.
     let state = AppState { probe: metrics.count_checks().layer(state.probe), ..state };
     let router = router
@@ -72,7 +77,7 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
         .layer(Extension(metrics.clone()))
         .merge(openapi::routes(&document)?)
         .merge(console::routes());
-    Ok(with_outer_layers(router, access, metrics))
+    Ok(with_outer_layers(router, access, metrics, budget))
 }
 
 /// The OpenAPI document.
@@ -103,7 +108,7 @@ fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
 /// Adds the layers of every path, of unknown paths too. The first layer is the outermost.
 ///
 /// No layer is an `async fn`: such a future would hold the request twice, for as long as the check runs.
-fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> Router {
+fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics, budget: ByteBudget) -> Router {
     let router = router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async {
@@ -119,6 +124,8 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics) -> 
         .layer(map_response(set_security_headers))
         // Responses of the layers below, such as 401 and 500, are counted, too.
         .layer(from_fn_with_state(metrics, count_request))
+        // Its 503 is logged and counted.
+        .layer(from_fn_with_state(budget, hold_response))
         // A panic in anything below becomes a 500, which is counted and logged.
         .layer(CatchPanicLayer::custom(Problem::from_panic))
         // Before anything reads the host.

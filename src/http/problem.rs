@@ -3,7 +3,6 @@
 use std::{any::Any, borrow::Cow};
 
 use axum::{
-    Json,
     http::{
         HeaderValue, StatusCode,
         header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -15,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{
     check::{Invalid, Violation},
+    http::json::Json,
     probe::Refusal,
 };
 

@@ -9,10 +9,9 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
-    thread::{self, JoinHandle},
 };
 
-use tokio::{signal::unix::Signal, sync::oneshot};
+use tokio::signal::unix::Signal;
 use zeroize::Zeroizing;
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
     state::ModuleStore,
     tokens::{TokenStore, Tokens, TokensError},
 };
-use crate::check::Modules;
+use crate::{check::Modules, thread::run_blocking};
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.
 const MAX_FILE_SIZE: u64 = 1 << 20;
@@ -150,32 +149,9 @@ impl Reloadable {
                 Some(hangup) => hangup.recv().await,
                 None => pending().await,
             };
-            reload_in_thread(files.clone(), |reload| thread::Builder::new().name("reload".to_owned()).spawn(reload))
-                .await;
-        }
-    }
-}
-
-/// Starts a thread for the closure.
-type Spawn = fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
-
-/// Reloads in a thread: a file may be on a network that does not answer, and must not hold up the other tasks.
-///
-/// The runtime panics where the system has no thread left. There, the files are read at once: a token that is to end
-/// must not stay.
-async fn reload_in_thread(files: Arc<Reloadable>, spawn: Spawn) {
-    let (over, is_over) = oneshot::channel::<()>();
-    let in_thread = files.clone();
-    let thread = spawn(Box::new(move || {
-        in_thread.reload();
-        drop(over);
-    }));
-    match thread {
-        // The only message is the end of the thread, by a panic too.
-        Ok(_) => drop(is_over.await),
-        Err(error) => {
-            tracing::warn!(%error, "no thread for files on slow disks, read without");
-            files.reload();
+            // A file may be on a network that does not answer, and must not hold up the other tasks.
+            let files = files.clone();
+            run_blocking("reload", move || files.reload()).await;
         }
     }
 }
@@ -213,7 +189,7 @@ impl ModulesFile {
         match (self.read)() {
             Ok(modules) => {
                 let names = modules.names().collect::<Vec<_>>().join(" ");
-                warn_of_trusting(&modules);
+                warn_of_modules(&modules);
                 self.store.replace(modules);
                 tracing::info!(names, "modules read again");
             }
@@ -222,14 +198,19 @@ impl ModulesFile {
     }
 }
 
-/// Warns of each module that sends its password to any server.
-pub fn warn_of_trusting(modules: &Modules) {
+/// Warns of each module that sends its password to any server, or has parameters without effect.
+pub fn warn_of_modules(modules: &Modules) {
     for module in modules.trusting() {
         tracing::warn!(
             probe_module = module,
             "sends its password to any server that a caller of /probe names: give the module TLS, \
             `tls_verify = \"require\"` and `tls_server_name`"
         );
+    }
+    for module in modules.iter() {
+        for no_effect in module.no_effect() {
+            tracing::warn!(probe_module = module.name(), "{no_effect}");
+        }
     }
 }
 
@@ -265,32 +246,28 @@ fn read_again(path: &Path) -> Result<Bytes, FileFault> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::telemetry::{LogFormat, tests::MemoryLog};
+
+    #[test]
+    fn parameters_of_modules_without_effect_are_logged() {
+        let fields = [("stop_after".to_owned(), "ehlo".into()), ("from".to_owned(), "a@b.test".into())];
+        let modules = Modules::parse([("ask".to_owned(), fields.into_iter().collect())], Duration::from_secs(60));
+        let log = MemoryLog::default();
+        tracing::subscriber::with_default(log.subscriber(LogFormat::Text, false, "warn"), || {
+            warn_of_modules(&modules.expect("a module"));
+        });
+        let text = log.text();
+        assert!(text.contains("probe_module=\"ask\"") && text.contains("`from` has no effect"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
 
     #[test]
     fn an_endless_file_is_refused_with_its_flag() {
         let error = Reloadable::open(Some("/dev/zero".into()), None).expect_err("no tokens");
         assert!(matches!(error.fault, FileFault::TooLarge), "{error}");
         assert_eq!(error.to_string(), "--tokens-file: /dev/zero: it is larger than 1048576 bytes");
-    }
-
-    #[tokio::test]
-    async fn files_are_read_again_where_the_system_has_no_thread_left() {
-        let path = std::env::temp_dir().join(format!("smtp-check-reload-{}", std::process::id()));
-        // The digests of `alpha` and `beta`.
-        let alpha = "one:8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
-        let beta = "two:f44e64e75f3948e9f73f8dfa94721c4ce8cbb4f265c4790c702b2d41cfbf2753";
-        fs::write(&path, alpha).expect("a temporary file");
-        let files = Arc::new(Reloadable::open(Some(path.clone()), None).expect("tokens"));
-        let tokens = files.tokens().expect("a file");
-        let spawns: [Spawn; 2] =
-            [|_| Err(io::ErrorKind::WouldBlock.into()), |reload| thread::Builder::new().spawn(reload)];
-        for (spawn, new, token) in [(spawns[0], beta, "beta"), (spawns[1], alpha, "alpha")] {
-            assert!(tokens.owner(token).is_some() == (token == "alpha" && new == beta));
-            fs::write(&path, new).expect("a temporary file");
-            reload_in_thread(files.clone(), spawn).await;
-            assert!(tokens.owner(token).is_some(), "{token}");
-        }
-        fs::remove_file(path).expect("it is there");
     }
 }

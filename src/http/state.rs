@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{
     extract::BodyLimits,
     middleware::{client_ip::TrustedProxies, rate_limit::Rate},
-    server::Lifecycle,
+    server::{ByteBudget, Lifecycle},
     tokens::TokenStore,
 };
 use crate::{check::Modules, probe::Probe};
@@ -42,6 +42,8 @@ pub struct AppState {
     pub lifecycle: Lifecycle,
     /// Limits on request bodies.
     pub body_limits: BodyLimits,
+    /// What callers may make the service hold in memory.
+    pub budget: ByteBudget,
     /// Runs the checks.
     pub probe: Probe,
     /// The longest timeout that a check may have.

@@ -44,6 +44,7 @@ macro_rules! links {
 [`destination`]: crate::destination
 [`destination::policy`]: crate::destination::policy
 [`escape`]: crate::escape
+[`thread`]: crate::thread
 [`http`]: crate::http
 [`net::dial`]: crate::net::dial
 [`probe`]: crate::probe

@@ -56,7 +56,7 @@ fn route(address: SocketAddr) -> Route {
     Route { host: "mx.test".to_owned(), address }
 }
 
-/// A port at which nobody listens, neither at this address nor at any other of the same family.
+/// A port at which nothing listens, neither at this address nor at any other of the same family.
 async fn closed(ip: [u8; 4]) -> SocketAddr {
     address(&listener(ip).await)
 }
@@ -155,7 +155,7 @@ async fn a_busy_address_does_not_hide_the_others() {
     // What another address answers is a result. Without any other address the check has not run.
     let mut check = CheckContext::start(silent_check(&server, 9000));
     let routes = vec![Ok(route(closed([127, 0, 0, 1]).await)), Ok(route(busy))];
-    let stop = runner.connect(&mut check, routes).await.expect_err("nobody listens");
+    let stop = runner.connect(&mut check, routes).await.expect_err("nothing listens");
     assert!(matches!(&stop, Stop::Failed(failure) if failure.kind == FailureKind::Refused), "{stop:?}");
     let mut check = CheckContext::start(silent_check(&server, 9000));
     let stop = runner.connect(&mut check, vec![Ok(route(busy))]).await.expect_err("it is busy");
@@ -176,7 +176,7 @@ async fn the_last_attempt_stands_for_the_check() {
     let server = listener([127, 0, 0, 1]).await;
     let mut check = CheckContext::start(silent_check(&server, 9000));
     let routes = vec![Ok(route(closed([127, 0, 0, 1]).await))];
-    let stop = runner(MANY).connect(&mut check, routes).await.expect_err("nobody listens");
+    let stop = runner(MANY).connect(&mut check, routes).await.expect_err("nothing listens");
     assert!(matches!(stop, Stop::Failed(_)), "{stop:?}");
     let report = check.end(Err(stop)).expect("a report");
     assert_eq!(report.failure.map(|failure| failure.kind), Some(FailureKind::Refused));

@@ -13,7 +13,7 @@ use super::{Attempt, Failure, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
     smtp::Reply,
-    x509::{CertificateFacts, problem::CertificateProblem},
+    x509::{CertificateFacts, MAX_FACTS_SIZE, problem::CertificateProblem},
 };
 
 /// The log of one check: append-only, and bounded by the limits on what a server may send.
@@ -136,6 +136,18 @@ pub struct TlsSession {
     pub chain: Vec<CertificateFacts>,
 }
 
+impl TlsSession {
+    /// Problems of a session that are kept.
+    const MAX_PROBLEMS: usize = 16;
+
+    /// Shortens what the certificates say. Returns how much is cut or left out.
+    fn shorten(&mut self) -> usize {
+        let problems = self.problems.len().saturating_sub(Self::MAX_PROBLEMS);
+        self.problems.truncate(Self::MAX_PROBLEMS);
+        problems + CertificateFacts::shorten(&mut self.chain)
+    }
+}
+
 impl Ending {
     pub(super) fn is_ok(self) -> bool {
         matches!(self, Self::Done | Self::Accepted)
@@ -177,7 +189,22 @@ impl Journal {
                 _ => {}
             }
         }
+        let mut cut = 0;
+        let event = match event {
+            Event::Secured(mut session) => {
+                cut = session.shorten();
+                Event::Secured(session)
+            }
+            event => event,
+        };
         self.entries.push(Entry { at, clock, event });
+        if cut > 0 {
+            let warning = format!(
+                "the certificates are longer than what is kept of them ({MAX_FACTS_SIZE} octets): {cut} names, other texts \
+                 and certificates are cut or left out"
+            );
+            self.entries.push(Entry { at, clock, event: Event::Warned(warning) });
+        }
     }
 
     /// Tells the observer that a phase began at `at`, without noting it: if the attempt fails, the report leaves it

@@ -146,10 +146,9 @@ impl Metrics {
     ) {
         self.cert_error = cert_error(problems);
         let Some(leaf) = leaf else { return };
-        let end = leaf.not_after.unix_timestamp();
-        self.cert_end = Some(end);
-        self.cert_end_in = Some(end - now.unix_timestamp());
-        self.cert_start = Some(leaf.not_before.unix_timestamp());
+        self.cert_end = leaf.not_after.map(OffsetDateTime::unix_timestamp);
+        self.cert_end_in = self.cert_end.map(|end| end - now.unix_timestamp());
+        self.cert_start = leaf.not_before.map(OffsetDateTime::unix_timestamp);
         self.cert_issuer = Some(leaf.issuer.clone());
         self.cert_subject = Some(leaf.subject.clone());
         self.cert_subject_alternative_names = Some(leaf.names.join(", "));

@@ -31,6 +31,9 @@ use crate::{
     x509::{CertificateFacts, problem::CertificateErrorKind},
 };
 
+/// Bytes of a report as JSON. What is left out of a longer one is told by a warning.
+pub const MAX_REPORT_SIZE: usize = 64 * 1024;
+
 /// The result of a check that ran, whether it succeeded or failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Report {

@@ -17,6 +17,7 @@ use tokio_rustls::{
 };
 
 use super::HOST;
+use crate::clock::{self, TlsClock};
 
 /// Long enough for a demo that is left running, and a plausible `cert_end_in`.
 const LIFETIME: Duration = Duration::days(90);
@@ -32,16 +33,17 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn generate() -> io::Result<Self> {
-        let now = OffsetDateTime::now_utc();
+        let now = clock::now();
         let ca = ca(now).map_err(io::Error::other)?;
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate =
             server_params(now).and_then(|params| params.signed_by(&key, &ca)).map_err(io::Error::other)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key))
             .map_err(io::Error::other)?;
+        config.time_provider = Arc::new(TlsClock);
         Ok(Self { ca_pem: ca.pem(), tls: TlsAcceptor::from(Arc::new(config)) })
     }
 }

@@ -40,6 +40,13 @@ impl Capabilities {
         capabilities
     }
 
+    /// Leaves out the second half. Returns how many keywords that were.
+    pub fn halve(&mut self) -> usize {
+        let length = self.0.len();
+        self.0.truncate(length / 2);
+        length - self.0.len()
+    }
+
     /// Whether the server offers `keyword`, in any case.
     pub fn offers(&self, keyword: &str) -> bool {
         self.0.contains_key(&keyword.to_ascii_uppercase())

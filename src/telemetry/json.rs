@@ -34,9 +34,9 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        let object = line.trim_end().strip_suffix('}').ok_or(fmt::Error)?;
+        line.truncate(line.trim_end().strip_suffix('}').ok_or(fmt::Error)?.len());
         // The name of a module needs no escapes.
         let module = event.metadata().target();
-        writeln!(writer, r#"{},"module":"{module}"}}"#, escape_json(object))
+        writeln!(writer, r#"{},"module":"{module}"}}"#, escape_json(line))
     }
 }

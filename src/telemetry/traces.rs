@@ -12,6 +12,8 @@ use opentelemetry_sdk::{
 };
 use url::Url;
 
+use crate::thread::run_blocking;
+
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -59,8 +61,8 @@ impl Traces {
 
     /// Sends the last spans. An unreachable collector delays the end of the program by no more than [`FLUSH_TIMEOUT`].
     pub async fn flush(self) {
-        let shutdown = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT));
-        if let Ok(Err(error)) = shutdown.await {
+        let shutdown = run_blocking("flush", move || self.0.shutdown_with_timeout(FLUSH_TIMEOUT));
+        if let Some(Err(error)) = shutdown.await {
             tracing::warn!(%error, "the last spans may not have reached the collector");
         }
     }

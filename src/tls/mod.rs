@@ -5,6 +5,7 @@
 //! - `path`: the certification path among the certificates that the server sent.
 //! - `problems`: the list of problems, and the texts for webpki's errors.
 //! - `chain_signature`, `rsa_pss`: the signatures of certificates by their issuers.
+//! - `stand_in`: webpki's answers about a name or a key of a certificate that it cannot read.
 //! - `signature`: whether the server holds the certificate's private key.
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
@@ -23,6 +24,7 @@ mod problems;
 mod recorder;
 mod rsa_pss;
 mod signature;
+mod stand_in;
 #[cfg(test)]
 mod testing;
 pub mod trust;

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::chain_signature::{SignatureCheck, check_signature};
-use crate::x509::{Certificate, is_same_name};
+use crate::x509::{Certificate, is_same_name, same_names};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
 /// grows with the factorial of their number when all have the same name.
@@ -155,11 +155,21 @@ fn signature_by_anchor(certificate: &Certificate<'_>, anchors: &[TrustAnchor<'_>
     best
 }
 
+/// The anchors that have the issuer's name and signed the certificate.
+pub(super) fn signing_anchors<'a>(
+    certificate: &Certificate<'_>,
+    anchors: &'a [TrustAnchor<'a>],
+) -> Vec<&'a TrustAnchor<'a>> {
+    let mut named = anchors_named(certificate.raw_issuer(), anchors);
+    named.retain(|anchor| check_signature(certificate, &webpki::spki_for_anchor(anchor)) == SignatureCheck::Valid);
+    named
+}
+
 /// The anchors with this name, which is the content of its SEQUENCE; those in the same octets if there are any.
 pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> Vec<&'a TrustAnchor<'a>> {
     let exact: Vec<_> = anchors.iter().filter(|anchor| *anchor.subject == *name).collect();
     if !exact.is_empty() {
         return exact;
     }
-    anchors.iter().filter(|anchor| is_same_name(&anchor.subject, name)).collect()
+    same_names(name, anchors, |anchor| &anchor.subject)
 }

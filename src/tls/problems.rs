@@ -28,6 +28,12 @@ impl Problems {
         }
     }
 
+    pub(super) fn extend(&mut self, others: Self) {
+        for problem in others.0 {
+            self.add(problem.kind, problem.detail);
+        }
+    }
+
     /// Adds a problem unless there is one of its kind: that one is more precise.
     pub(super) fn add_kind(&mut self, kind: Kind, detail: impl Into<String>) {
         if !self.has(kind) {

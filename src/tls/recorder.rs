@@ -21,10 +21,17 @@ use super::{
     trust::TrustAnchors,
     verifier::{Verdict, Verifier},
 };
-use crate::x509::{
-    Certificate, CertificateFacts,
-    problem::{CertificateErrorKind, CertificateProblem},
+use crate::{
+    clock,
+    x509::{
+        Certificate, CertificateFacts,
+        problem::{CertificateErrorKind, CertificateProblem},
+    },
 };
+
+/// The detail when no date can be compared with the system's clock.
+const CLOCK_SET_WRONG: &str = "whether it is valid now cannot be told: the clock of this system, not of the server, is \
+                               before 1970 or after 9999";
 
 /// What one handshake showed.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +100,10 @@ impl ServerCertVerifier for Recorder {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let verifier = Verifier { anchors: &self.anchors, name: server_name, now };
-        let Verdict { problems, path } = verifier.verify(end_entity, intermediates);
+        let Verdict { mut problems, path } = verifier.verify(end_entity, intermediates);
+        if !clock::is_in_range() {
+            problems = without_dates(problems);
+        }
         let record = Record { chain: chain_facts(end_entity, intermediates, &path), problems, ..Record::default() };
         *self.lock() = Some(record);
         Ok(ServerCertVerified::assertion())
@@ -141,6 +151,15 @@ impl ResolvesClientCert for Recorder {
     fn has_certs(&self) -> bool {
         false
     }
+}
+
+/// The problems when the system's clock is set wrong: whether a certificate is valid now cannot be told.
+fn without_dates(mut problems: Vec<CertificateProblem>) -> Vec<CertificateProblem> {
+    use CertificateErrorKind as Kind;
+    problems.retain(|problem| !matches!(problem.kind, Kind::Expired | Kind::NotYetValid));
+    problems.push(CertificateProblem::new(Kind::Unsupported, CLOCK_SET_WRONG));
+    problems.sort_by_key(|problem| problem.kind);
+    problems
 }
 
 /// The facts of the chain; empty if the server's own certificate is unreadable, since an issuer would look like it

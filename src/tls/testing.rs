@@ -67,6 +67,11 @@ impl Authority {
         self.0.der().clone()
     }
 
+    /// The authority's signature.
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        rcgen::SigningKey::sign(self.0.key(), message).expect("its key can sign")
+    }
+
     pub(super) fn pem(&self) -> String {
         self.0.pem()
     }

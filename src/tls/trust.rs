@@ -10,6 +10,9 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, TrustAnchor, pem, pem::PemObject},
 };
 
+use super::problems::describe;
+use crate::x509::Certificate;
+
 /// The authorities that are trusted to issue certificates, and single certificates that are trusted by themselves.
 pub struct TrustAnchors {
     roots: RootCertStore,
@@ -28,7 +31,7 @@ pub enum TrustError {
         source: std::io::Error,
     },
     /// The file is not PEM.
-    #[error("{} is not a PEM file: {source}", path.display())]
+    #[error("{} is not a PEM file: {}", path.display(), pem_text(source))]
     NotPem {
         /// The file.
         path: PathBuf,
@@ -49,8 +52,27 @@ pub enum TrustError {
         /// Which certificate, counted from 1.
         number: usize,
         /// What is wrong with it.
-        source: tokio_rustls::rustls::Error,
+        source: BadAnchor,
     },
+}
+
+/// Why a certificate cannot be a trust anchor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadAnchor(String);
+
+impl BadAnchor {
+    fn new(certificate: &CertificateDer<'_>, error: &webpki::Error) -> Self {
+        let reason = match Certificate::from_der(certificate) {
+            Ok(certificate) => {
+                let (_, detail) = describe(error);
+                let errors = certificate.form_errors();
+                format!("{}: {}", certificate.subject(), errors.first().map_or(detail, String::as_str))
+            }
+            Err(error) => error.to_string(),
+        };
+        Self(reason)
+    }
 }
 
 impl TrustAnchors {
@@ -86,8 +108,10 @@ impl TrustAnchors {
     ///
     /// # Errors
     /// It cannot be parsed.
-    pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), tokio_rustls::rustls::Error> {
-        self.roots.add(certificate.clone())?;
+    pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), BadAnchor> {
+        let anchor =
+            webpki::anchor_from_trusted_cert(&certificate).map_err(|error| BadAnchor::new(&certificate, &error))?;
+        self.roots.roots.push(anchor.to_owned());
         self.pinned.push(certificate);
         Ok(())
     }
@@ -106,6 +130,17 @@ impl TrustAnchors {
 impl fmt::Debug for TrustAnchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TrustAnchors").field("roots", &self.roots.len()).field("pinned", &self.pinned.len()).finish()
+    }
+}
+
+fn pem_text(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section that begins has no end".to_owned(),
+        pem::Error::IllegalSectionStart { line } => {
+            format!("`{}` is no line that begins a section", String::from_utf8_lossy(line).escape_debug())
+        }
+        pem::Error::Base64Decode(_) => "a section is not in base64".to_owned(),
+        _ => "it cannot be read as one".to_owned(),
     }
 }
 
@@ -164,24 +199,47 @@ mod tests {
     #[test]
     fn a_bad_file_is_named() {
         let bad_der = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let bad_base64 = "-----BEGIN CERTIFICATE-----\nA!AA\n-----END CERTIFICATE-----\n";
         let bad_pem = "-----BEGIN CERTIFICATE-----\nAAAA\n";
         let folder = TempFolder::new();
         let file = folder.path().join("ca.pem");
         let error = TrustAnchors::load(Some(&file)).expect_err("no such file");
         assert!(matches!(error, TrustError::Unreadable { .. }), "{error}");
         type Expected = fn(&TrustError) -> bool;
-        let cases: [(&str, Expected); 4] = [
-            ("", |error| matches!(error, TrustError::NoCertificate { .. })),
-            ("not a PEM file", |error| matches!(error, TrustError::NoCertificate { .. })),
-            (bad_pem, |error| matches!(error, TrustError::NotPem { .. })),
-            (bad_der, |error| matches!(error, TrustError::BadCertificate { number: 1, .. })),
+        let cases: [(&str, Expected, &str); 5] = [
+            ("", |error| matches!(error, TrustError::NoCertificate { .. }), "PATH holds no certificate"),
+            ("not a PEM file", |error| matches!(error, TrustError::NoCertificate { .. }), "PATH holds no certificate"),
+            (
+                bad_pem,
+                |error| matches!(error, TrustError::NotPem { .. }),
+                "PATH is not a PEM file: a section that begins has no end",
+            ),
+            (
+                bad_base64,
+                |error| matches!(error, TrustError::NotPem { .. }),
+                "PATH is not a PEM file: a section is not in base64",
+            ),
+            (
+                bad_der,
+                |error| matches!(error, TrustError::BadCertificate { number: 1, .. }),
+                "certificate 1 in PATH cannot be a trust anchor: not a readable X.509 certificate",
+            ),
         ];
-        for (text, expected) in cases {
+        for (text, expected, words) in cases {
             std::fs::write(&file, text).expect("the folder is writable");
             let error = TrustAnchors::load(Some(&file)).expect_err(text);
             assert!(expected(&error), "{text}: {error:?}");
-            let path = file.display().to_string();
-            assert!(error.to_string().contains(&path), "{error}");
+            assert_eq!(error.to_string(), words.replace("PATH", &file.display().to_string()));
         }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_an_anchor_is_named() {
+        let mut bad = Authority::new("One").der().to_vec();
+        // X.509 version 3 becomes version 9.
+        let version = bad.windows(5).position(|window| window == [0xa0, 3, 2, 1, 2]).expect("a version");
+        bad[version + 4] = 8;
+        let error = TrustAnchors::none().add(bad.into()).expect_err("no such version");
+        assert_eq!(error.to_string(), "CN=One: not well-formed DER");
     }
 }

@@ -1,12 +1,12 @@
 //! Signature algorithms by name, as `RSA with SHA-256`.
 
 use x509_parser::{
-    asn1_rs::{Oid, oid},
+    asn1_rs::{FromDer, Oid, oid},
     signature_algorithm::RsaSsaPssParams,
     x509::AlgorithmIdentifier,
 };
 
-use super::text;
+use super::{element, text};
 
 const RSASSA_PSS: Oid<'static> = oid!(1.2.840.113549.1.1.10);
 
@@ -43,16 +43,18 @@ const HASHES: [(Oid<'static>, &str); 5] = [
     (oid!(2.16.840.1.101.3.4.2.3), "SHA-512"),
 ];
 
-/// The algorithm, with its parameters where they count; an unknown one by its object identifier.
-pub(super) fn describe(algorithm: &AlgorithmIdentifier<'_>) -> String {
+/// The algorithm, with its parameters where they count; an unknown one by its object identifier. `der` is an
+/// AlgorithmIdentifier. `None` if it cannot be read.
+pub(super) fn describe(der: &[u8]) -> Option<String> {
+    let (_, algorithm) = AlgorithmIdentifier::from_der(der).ok().filter(|_| element::is_algorithm(der))?;
     if algorithm.algorithm != RSASSA_PSS {
-        return text::name_of(&algorithm.algorithm, &ALGORITHMS);
+        return Some(text::name_of(algorithm.algorithm.as_bytes(), &ALGORITHMS));
     }
-    match algorithm.parameters.as_ref().and_then(|parameters| RsaSsaPssParams::try_from(parameters).ok()) {
+    Some(match algorithm.parameters.as_ref().and_then(|parameters| RsaSsaPssParams::try_from(parameters).ok()) {
         Some(parameters) => {
-            let hash = text::name_of(parameters.hash_algorithm_oid(), &HASHES);
+            let hash = text::name_of(parameters.hash_algorithm_oid().as_bytes(), &HASHES);
             format!("RSA-PSS with {hash} and a salt of {} octets", parameters.salt_length())
         }
         None => "RSA-PSS".to_owned(),
-    }
+    })
 }

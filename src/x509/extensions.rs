@@ -1,166 +1,162 @@
 //! What the extensions of a [`Certificate`] allow (RFC 5280, section 4.2.1).
 
 use x509_parser::{
-    asn1_rs::{Oid, oid},
-    extensions::{ExtendedKeyUsage, GeneralName, KeyUsage, NameConstraints, ParsedExtension},
+    asn1_rs::{FromDer, Oid},
+    extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage, PolicyConstraints},
     objects::{oid_registry, oid2sn},
 };
 
-use super::{Certificate, text};
+use super::{
+    Certificate,
+    constraints::NameConstraints,
+    element::{self, Element, SEQUENCE},
+    parts::Extension,
+    text,
+};
 
-/// The extensions that the verifier processes, critical or not.
-const PROCESSED: [Oid<'static>; 6] = [
-    oid!(2.5.29.15),
-    oid!(2.5.29.17),
-    oid!(2.5.29.19),
-    oid!(2.5.29.30),
-    // CRL distribution points: nothing is fetched, and webpki takes them for processed.
-    oid!(2.5.29.31),
-    oid!(2.5.29.37),
+/// `id-ce`, 2.5.29, to which one octet is added (RFC 5280, section 4.2.1).
+macro_rules! id_ce {
+    ($number:literal) => {
+        &[0x55, 0x1d, $number]
+    };
+}
+
+const KEY_USAGE: &[u8] = id_ce!(15);
+const SUBJECT_ALTERNATIVE_NAME: &[u8] = id_ce!(17);
+const BASIC_CONSTRAINTS: &[u8] = id_ce!(19);
+const NAME_CONSTRAINTS: &[u8] = id_ce!(30);
+const CRL_DISTRIBUTION_POINTS: &[u8] = id_ce!(31);
+const CERTIFICATE_POLICIES: &[u8] = id_ce!(32);
+const POLICY_MAPPINGS: &[u8] = id_ce!(33);
+const POLICY_CONSTRAINTS: &[u8] = id_ce!(36);
+const EXTENDED_KEY_USAGE: &[u8] = id_ce!(37);
+const INHIBIT_ANY_POLICY: &[u8] = id_ce!(54);
+
+/// The extensions that the verifier processes, critical or not. Of the CRL distribution points nothing is fetched, and
+/// webpki takes them for processed.
+const PROCESSED: [&[u8]; 6] = [
+    KEY_USAGE,
+    SUBJECT_ALTERNATIVE_NAME,
+    BASIC_CONSTRAINTS,
+    NAME_CONSTRAINTS,
+    CRL_DISTRIBUTION_POINTS,
+    EXTENDED_KEY_USAGE,
 ];
+
+/// The extensions about policies. Every policy is accepted, so they allow every path unless one requires a policy.
+const POLICIES: [&[u8]; 4] = [CERTIFICATE_POLICIES, POLICY_MAPPINGS, POLICY_CONSTRAINTS, INHIBIT_ANY_POLICY];
 
 impl<'a> Certificate<'a> {
     /// Whether the basic constraints are `CA:TRUE` (RFC 5280, section 4.2.1.9).
     pub fn is_ca(&self) -> bool {
-        self.extensions().any(|extension| matches!(extension, ParsedExtension::BasicConstraints(basic) if basic.ca))
+        self.read::<BasicConstraints>(BASIC_CONSTRAINTS).is_some_and(|basic| basic.ca)
     }
 
     /// The purposes that the certificate is restricted to (RFC 5280, section 4.2.1.12); `None` if it is not restricted.
-    pub fn extended_key_usage(&self) -> Option<&ExtendedKeyUsage<'a>> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::ExtendedKeyUsage(usage) => Some(usage),
-            _ => None,
-        })
+    pub fn extended_key_usage(&self) -> Option<ExtendedKeyUsage<'a>> {
+        self.read(EXTENDED_KEY_USAGE)
     }
 
     /// What the key may be used for (RFC 5280, section 4.2.1.3); `None` without that extension.
-    pub fn key_usage(&self) -> Option<&KeyUsage> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::KeyUsage(usage) => Some(usage),
-            _ => None,
-        })
+    pub fn key_usage(&self) -> Option<KeyUsage> {
+        self.read(KEY_USAGE)
     }
 
     /// The most issuers that may lie between this certificate and the server's, those not counted that are self-issued
     /// (RFC 5280, section 4.2.1.9); `None` without a limit.
     pub fn path_length(&self) -> Option<u32> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::BasicConstraints(basic) if basic.ca => basic.path_len_constraint,
-            _ => None,
-        })
+        self.read::<BasicConstraints>(BASIC_CONSTRAINTS).filter(|basic| basic.ca)?.path_len_constraint
     }
 
-    /// The critical extensions that the verifier does not process, by name. A certificate with one must be rejected
-    /// (RFC 5280, section 4.2).
+    /// The critical extensions that are not processed, by name. A certificate with one must be rejected (RFC 5280,
+    /// section 4.2).
     pub fn unknown_critical_extensions(&self) -> Vec<String> {
-        let extensions = self.parsed.extensions().iter();
-        extensions.filter(|one| one.critical && !PROCESSED.contains(&one.oid)).map(|one| name(&one.oid)).collect()
+        let is_unknown = |one: &&Extension<'a>| {
+            one.is_critical && !PROCESSED.contains(&one.id) && !(POLICIES.contains(&one.id) && allows_every_policy(one))
+        };
+        self.parts.extensions.iter().filter(is_unknown).map(|one| name(one.id)).collect()
+    }
+
+    /// Whether there are critical extensions about policies that allow every policy.
+    pub fn has_critical_policies(&self) -> bool {
+        self.parts.extensions.iter().any(|one| one.is_critical && POLICIES.contains(&one.id))
     }
 
     /// The extensions that are there more than once, by name (RFC 5280, section 4.2, forbids that).
     pub fn repeated_extensions(&self) -> Vec<String> {
-        let all = self.parsed.extensions();
-        let is_repeated = |at: usize| all[..at].iter().filter(|other| other.oid == all[at].oid).count() == 1;
-        (0..all.len()).filter(|at| is_repeated(*at)).map(|at| name(&all[at].oid)).collect()
+        let all = &self.parts.extensions;
+        let is_repeated = |at: usize| all[..at].iter().filter(|other| other.id == all[at].id).count() == 1;
+        (0..all.len()).filter(|at| is_repeated(*at)).map(|at| name(all[at].id)).collect()
     }
 
     /// The extensions that are processed and cannot be read, by name.
     pub fn unreadable_extensions(&self) -> Vec<String> {
-        let is_unreadable = |parsed: &ParsedExtension<'_>| matches!(parsed, ParsedExtension::ParseError { .. });
-        let extensions = self.parsed.extensions().iter();
-        extensions
-            .filter(|one| PROCESSED.contains(&one.oid) && is_unreadable(one.parsed_extension()))
-            .map(|one| name(&one.oid))
-            .collect()
+        let is_unreadable = |one: &&Extension<'a>| match one.id {
+            KEY_USAGE => parse::<KeyUsage>(one).is_none(),
+            SUBJECT_ALTERNATIVE_NAME => !general_names(one).1,
+            BASIC_CONSTRAINTS => parse::<BasicConstraints>(one).is_none(),
+            NAME_CONSTRAINTS => NameConstraints::from_extension(one.value).is_none(),
+            EXTENDED_KEY_USAGE => parse::<ExtendedKeyUsage<'_>>(one).is_none(),
+            _ => false,
+        };
+        self.parts.extensions.iter().filter(is_unreadable).map(|one| name(one.id)).collect()
     }
 
-    /// The names of `below`, a certificate that this one may have issued, that the name constraints of this one do not
-    /// allow (RFC 5280, section 4.2.1.10). Only host names and addresses are compared.
-    pub fn forbidden_names(&self, below: &Certificate<'_>) -> Vec<String> {
-        let Some(constraints) = self.name_constraints() else { return Vec::new() };
-        below.alternative_names().filter(|name| is_forbidden(constraints, name)).map(text::general_name).collect()
+    /// The subject alternative name extension's value in DER; `None` if there is none, or more than one.
+    pub fn alternative_names_der(&self) -> Option<&'a [u8]> {
+        let mut all = self.extensions(SUBJECT_ALTERNATIVE_NAME);
+        let first = all.next()?;
+        all.next().is_none().then_some(first.value)
     }
 
-    /// The kinds of names in the name constraints that this program does not compare.
-    pub fn uncompared_constraints(&self) -> Vec<&'static str> {
-        let Some(constraints) = self.name_constraints() else { return Vec::new() };
-        let subtrees =
-            [&constraints.permitted_subtrees, &constraints.excluded_subtrees].into_iter().flatten().flatten();
-        let mut kinds: Vec<_> = subtrees.filter_map(|subtree| uncompared_kind(&subtree.base)).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
+    /// The subject alternative names that can be told apart.
+    pub(super) fn alternative_names(&self) -> impl Iterator<Item = Element<'a>> {
+        self.extensions(SUBJECT_ALTERNATIVE_NAME).flat_map(|one| general_names(one).0)
     }
 
-    /// The subject alternative names.
-    pub(super) fn alternative_names(&self) -> impl Iterator<Item = &GeneralName<'a>> {
-        self.extensions()
-            .filter_map(|extension| match extension {
-                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-                _ => None,
-            })
-            .flatten()
+    /// The names that the authority may issue certificates for (RFC 5280, section 4.2.1.10); `None` without a limit.
+    pub fn name_constraints(&self) -> Option<NameConstraints<'a>> {
+        self.extensions(NAME_CONSTRAINTS).find_map(|one| NameConstraints::from_extension(one.value))
     }
 
-    fn name_constraints(&self) -> Option<&NameConstraints<'a>> {
-        self.extensions().find_map(|extension| match extension {
-            ParsedExtension::NameConstraints(constraints) => Some(constraints),
-            _ => None,
-        })
+    fn extensions(&self, id: &'static [u8]) -> impl Iterator<Item = &Extension<'a>> {
+        self.parts.extensions.iter().filter(move |one| one.id == id)
     }
 
-    fn extensions(&self) -> impl Iterator<Item = &ParsedExtension<'a>> {
-        self.parsed.extensions().iter().map(|extension| extension.parsed_extension())
+    /// The first of these extensions that can be read.
+    fn read<T: FromDer<'a, x509_parser::error::X509Error>>(&self, id: &'static [u8]) -> Option<T> {
+        self.extensions(id).find_map(parse)
     }
 }
 
-fn name(id: &Oid<'_>) -> String {
-    match oid2sn(id, oid_registry()) {
+fn parse<'a, T: FromDer<'a, x509_parser::error::X509Error>>(extension: &Extension<'a>) -> Option<T> {
+    T::from_der(extension.value).ok().filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
+}
+
+/// The names, and whether the extension is well-formed.
+fn general_names<'a>(extension: &Extension<'a>) -> (Vec<Element<'a>>, bool) {
+    let mut value = extension.value;
+    let Some(list) = element::take(&mut value).and_then(|list| list.of(SEQUENCE)) else {
+        return (Vec::new(), false);
+    };
+    let (names, rest) = element::all(list);
+    (names, rest.is_empty() && value.is_empty())
+}
+
+/// Whether the extension about policies leaves a path valid for which no policy is required (RFC 5280, section 6.1.5,
+/// step g): all do, unless one of them requires a policy itself.
+fn allows_every_policy(extension: &Extension<'_>) -> bool {
+    match extension.id {
+        POLICY_CONSTRAINTS => {
+            parse::<PolicyConstraints>(extension).is_some_and(|policy| policy.require_explicit_policy.is_none())
+        }
+        _ => true,
+    }
+}
+
+fn name(id: &[u8]) -> String {
+    match oid2sn(&Oid::new(id.into()), oid_registry()) {
         Ok(name) => format!("{name} ({})", text::oid(id)),
         Err(_) => text::oid(id),
-    }
-}
-
-fn uncompared_kind(name: &GeneralName<'_>) -> Option<&'static str> {
-    match name {
-        GeneralName::DNSName(_) | GeneralName::IPAddress(_) => None,
-        GeneralName::DirectoryName(_) => Some("directoryName"),
-        GeneralName::RFC822Name(_) => Some("rfc822Name"),
-        GeneralName::URI(_) => Some("uniformResourceIdentifier"),
-        _ => Some("other kinds"),
-    }
-}
-
-fn is_forbidden(constraints: &NameConstraints<'_>, name: &GeneralName<'_>) -> bool {
-    let is_excluded = |base: &GeneralName<'_>| is_within(name, base) == Some(true);
-    let excluded = constraints.excluded_subtrees.iter().flatten().any(|subtree| is_excluded(&subtree.base));
-    let mut same_kind = constraints.permitted_subtrees.iter().flatten().filter_map(|tree| is_within(name, &tree.base));
-    let permitted = match same_kind.next() {
-        Some(first) => first || same_kind.any(|within| within),
-        None => true,
-    };
-    excluded || !permitted
-}
-
-/// Whether the name is within the subtree; `None` if the two are of different kinds, or of one that is not compared.
-fn is_within(name: &GeneralName<'_>, base: &GeneralName<'_>) -> Option<bool> {
-    match (name, base) {
-        (GeneralName::DNSName(name), GeneralName::DNSName(base)) => {
-            let (name, base) = (name.to_ascii_lowercase(), base.to_ascii_lowercase());
-            let parent = name.strip_suffix(&base);
-            Some(match parent {
-                Some(parent) => parent.is_empty() || base.is_empty() || base.starts_with('.') || parent.ends_with('.'),
-                None => false,
-            })
-        }
-        (GeneralName::IPAddress(name), GeneralName::IPAddress(base)) => {
-            let (network, mask) = base.split_at_checked(base.len() / 2)?;
-            let octets = name.iter().zip(network).zip(mask);
-            Some(
-                name.len() == network.len()
-                    && octets.into_iter().all(|((one, other), mask)| one & mask == other & mask),
-            )
-        }
-        _ => None,
     }
 }

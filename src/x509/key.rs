@@ -1,22 +1,25 @@
 //! Public keys: their names, and which are too small.
 
 use x509_parser::{
-    asn1_rs::{Oid, oid},
+    asn1_rs::{FromDer, Oid, oid},
     public_key::PublicKey,
     x509::SubjectPublicKeyInfo,
 };
 
-use super::text;
+use super::{element, text};
 
 /// Smallest RSA key that public authorities may certify (CA/Browser Forum, Baseline Requirements, section 6.1.5).
 /// Neither x509-parser nor webpki verifies signatures by smaller ones.
 const MIN_RSA_BITS: usize = 2048;
 
-/// Key algorithms that need no parameters (RFC 8410, RFC 9881).
-const ALGORITHMS: [(Oid<'static>, &str); 6] = [
+/// Key algorithms that need no parameters (RFC 8410, RFC 9881), and others, of which the key cannot be read.
+const ALGORITHMS: [(Oid<'static>, &str); 9] = [
     (oid!(1.3.101.112), "Ed25519"),
     (oid!(1.3.101.113), "Ed448"),
+    (oid!(1.2.840.113549.1.1.1), "RSA"),
     (oid!(1.2.840.113549.1.1.10), "RSA-PSS"),
+    (oid!(1.2.840.10045.2.1), "ECDSA"),
+    (oid!(1.2.840.10040.4.1), "DSA"),
     (oid!(2.16.840.1.101.3.4.3.17), "ML-DSA-44"),
     (oid!(2.16.840.1.101.3.4.3.18), "ML-DSA-65"),
     (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
@@ -31,6 +34,13 @@ const CURVES: [(Oid<'static>, &str); 5] = [
     (oid!(1.3.132.0.10), "secp256k1"),
 ];
 
+/// A public key in DER.
+pub(super) fn read(spki: &[u8]) -> Option<SubjectPublicKeyInfo<'_>> {
+    let mut content = element::take(&mut &*spki)?.content;
+    let algorithm = element::take(&mut content)?;
+    SubjectPublicKeyInfo::from_der(spki).ok().filter(|_| element::is_algorithm(algorithm.raw)).map(|(_, key)| key)
+}
+
 /// The algorithm with its size or curve; an unknown algorithm by its object identifier.
 pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
     match key.parsed() {
@@ -38,12 +48,12 @@ pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
         Ok(PublicKey::EC(_)) => {
             let curve = key.algorithm.parameters.as_ref();
             match curve.and_then(|parameters| parameters.as_oid().ok()) {
-                Some(curve) => format!("ECDSA {}", text::name_of(&curve, &CURVES)),
+                Some(curve) => format!("ECDSA {}", text::name_of(curve.as_bytes(), &CURVES)),
                 None => "ECDSA".to_owned(),
             }
         }
         Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
-        _ => text::name_of(&key.algorithm.algorithm, &ALGORITHMS),
+        _ => text::name_of(key.algorithm.algorithm.as_bytes(), &ALGORITHMS),
     }
 }
 
@@ -55,9 +65,9 @@ pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
     }
 }
 
-/// Whether the key is an RSA key of less than [`MIN_RSA_BITS`].
-pub(super) fn is_weak_rsa(key: &SubjectPublicKeyInfo<'_>) -> bool {
-    rsa_bits(key).is_some_and(|bits| bits < MIN_RSA_BITS)
+/// Whether an RSA key of this size is smaller than [`MIN_RSA_BITS`].
+pub(super) fn is_weak_rsa(bits: usize) -> bool {
+    bits < MIN_RSA_BITS
 }
 
 /// The number of bits of an unsigned INTEGER.

@@ -1,60 +1,36 @@
 //! X.509 certificates (RFC 5280): [`Certificate`] parses one from DER, and [`CertificateFacts`] is what a report shows
 //! of it.
 //!
-//! Everything that can be parsed is shown, valid or not. [`tls`](crate::tls) verifies certificates; [`problem`] has the
+//! Everything that can be read is shown, valid or not: no part of a certificate depends on whether another can be read.
+//! [`tls`](crate::tls) verifies certificates; [`problem`] has the
 //! kinds of problems.
 
 mod algorithm;
+mod constraints;
+mod date;
+mod element;
 mod extensions;
+mod facts;
 mod key;
 mod name;
+mod parts;
 pub mod problem;
 mod text;
 
-pub use name::is_same_name;
+pub use constraints::{ConstraintCheck, NameConstraints};
+pub use facts::{CertificateFacts, MAX_FACTS_SIZE};
+pub use name::{is_same_name, same_names};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use serde::Serialize;
-use time::{OffsetDateTime, UtcOffset};
-use utoipa::ToSchema;
-use x509_parser::{
-    asn1_rs::{Any, FromDer},
-    certificate::X509Certificate,
-    x509::SubjectPublicKeyInfo,
+use time::OffsetDateTime;
+
+use self::{
+    date::Date,
+    element::{Element, INTEGER, SEQUENCE},
+    parts::Parts,
 };
 
-/// The facts of one certificate, as the report shows them.
-///
-/// All text comes from the server; control characters in it are escaped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct CertificateFacts {
-    /// The subject's distinguished name, such as `C=US, O=Example, CN=mx.example.com`.
-    pub subject: String,
-    /// The issuer's distinguished name.
-    pub issuer: String,
-    /// Every subject alternative name (RFC 5280, section 4.2.1.6): host names, addresses, mailboxes and URIs as they
-    /// are, the rarer kinds with their type in front.
-    pub names: Vec<String>,
-    /// The first moment at which the certificate is valid.
-    #[serde(with = "time::serde::rfc3339")]
-    pub not_before: OffsetDateTime,
-    /// The last moment at which the certificate is valid.
-    #[serde(with = "time::serde::rfc3339")]
-    pub not_after: OffsetDateTime,
-    /// The serial number in lower-case hex, two digits a byte, no colons.
-    pub serial: String,
-    /// SHA-256 of the whole certificate in lower-case hex, no colons.
-    pub fingerprint_sha256: String,
-    /// The public key's algorithm and size, such as `RSA 2048` or `ECDSA P-256`.
-    pub key: String,
-    /// The algorithm of the issuer's signature, such as `RSA with SHA-256`.
-    #[schema(example = "RSA with SHA-256")]
-    pub signature_algorithm: String,
-    /// Whether the certificate is on the path that was verified, or else on the one that the errors are about.
-    pub on_path: bool,
-}
-
-/// The bytes are not an X.509 certificate.
+/// The octets are not an X.509 certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a readable X.509 certificate")]
 pub struct Malformed;
@@ -70,69 +46,78 @@ pub struct Signed<'a> {
     pub signature: &'a [u8],
 }
 
+/// What stands for a key or an algorithm that cannot be read.
+const UNREADABLE: &str = "unreadable";
+
 /// The public key's algorithm and size as text, and the size in bits if it is an RSA key. `spki` is a
 /// subjectPublicKeyInfo in DER.
 pub fn describe_key(spki: &[u8]) -> (String, Option<usize>) {
-    match SubjectPublicKeyInfo::from_der(spki) {
-        Ok((_, key)) => (key::describe(&key), key::rsa_bits(&key)),
-        Err(_) => ("an unknown kind".to_owned(), None),
+    match key::read(spki) {
+        Some(key) => (key::describe(&key), key::rsa_bits(&key)),
+        None => ("an unknown kind".to_owned(), None),
     }
 }
 
-/// A parsed certificate. It borrows from its DER.
+/// A distinguished name as text. `name` is the content of its SEQUENCE.
+pub fn distinguished_name(name: &[u8]) -> String {
+    text::distinguished_name(name)
+}
+
+/// A certificate, whose parts are read one by one. It borrows from its DER.
 #[derive(Debug)]
 pub struct Certificate<'a> {
+    /// All the octets, with those that follow the certificate.
     der: &'a [u8],
-    parsed: X509Certificate<'a>,
-    not_before: OffsetDateTime,
-    not_after: OffsetDateTime,
+    parts: Parts<'a>,
+    not_before: Option<OffsetDateTime>,
+    not_after: Option<OffsetDateTime>,
 }
 
 impl<'a> Certificate<'a> {
-    /// Parses one certificate.
+    /// Tells the parts of a certificate apart. Those that cannot be read are in [`Self::form_errors`] and
+    /// [`Self::date_errors`].
     ///
     /// # Errors
-    /// The bytes are not a certificate, or there are more bytes after it.
+    /// The octets do not begin like a certificate.
     pub fn from_der(der: &'a [u8]) -> Result<Self, Malformed> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Malformed)?;
-        if !rest.is_empty() {
-            return Err(Malformed);
-        }
-        let validity = parsed.validity();
-        let not_before = in_utc(validity.not_before.to_datetime())?;
-        let not_after = in_utc(validity.not_after.to_datetime())?;
-        Ok(Self { der, parsed, not_before, not_after })
+        let parts = Parts::split(der).ok_or(Malformed)?;
+        let not_before = parts.not_before.and_then(Date::read);
+        let not_after = parts.not_after.and_then(Date::read);
+        Ok(Self { der, parts, not_before, not_after })
     }
 
     /// The facts that a report shows.
     pub fn facts(&self) -> CertificateFacts {
+        let as_written = |date: Option<Date<'_>>| date.map(Date::as_written).unwrap_or_default();
         CertificateFacts {
             subject: self.subject(),
             issuer: self.issuer(),
             names: self.names(),
             not_before: self.not_before,
+            not_before_as_written: as_written(self.parts.not_before),
             not_after: self.not_after,
-            serial: serial_hex(self.parsed.raw_serial()),
-            fingerprint_sha256: text::hex(digest(&SHA256, self.der).as_ref()),
+            not_after_as_written: as_written(self.parts.not_after),
+            serial: self.parts.serial.map(|serial| serial_hex(serial.content)).unwrap_or_default(),
+            fingerprint_sha256: text::hex(digest(&SHA256, self.parts.certificate).as_ref()),
             key: self.key(),
             signature_algorithm: self.signature_algorithm(),
             on_path: false,
         }
     }
 
-    /// The DER of the certificate.
+    /// The DER of the certificate, with what follows it.
     pub fn der(&self) -> &'a [u8] {
         self.der
     }
 
     /// The subject as text.
     pub fn subject(&self) -> String {
-        text::distinguished_name(self.parsed.subject())
+        text::distinguished_name(self.raw_subject())
     }
 
     /// The issuer as text.
     pub fn issuer(&self) -> String {
-        text::distinguished_name(self.parsed.issuer())
+        text::distinguished_name(self.raw_issuer())
     }
 
     /// Every subject alternative name as text. More than one extension of that kind violates RFC 5280, section 4.2, and
@@ -142,101 +127,127 @@ impl<'a> Certificate<'a> {
     }
 
     /// The first moment at which the certificate is valid, in UTC.
-    pub fn not_before(&self) -> OffsetDateTime {
+    pub fn not_before(&self) -> Option<OffsetDateTime> {
         self.not_before
     }
 
     /// The last moment at which the certificate is valid, in UTC.
-    pub fn not_after(&self) -> OffsetDateTime {
+    pub fn not_after(&self) -> Option<OffsetDateTime> {
         self.not_after
     }
 
     /// Whether the certificate is valid at this time.
     pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
-        (self.not_before..=self.not_after).contains(&now)
+        self.not_before.is_some_and(|first| first <= now) && self.not_after.is_some_and(|last| now <= last)
     }
 
-    /// The version: 1, 2 or 3. Version 1 has no extensions, and so no subject alternative names.
-    pub fn version(&self) -> u32 {
-        self.parsed.version().0.saturating_add(1)
+    /// The version: 1, 2 or 3; `None` if it cannot be read. Version 1 has no extensions, and so no subject alternative
+    /// names.
+    pub fn version(&self) -> Option<u32> {
+        self.parts.version()
     }
 
-    /// The DER inside the subject's SEQUENCE, to compare names octet by octet.
+    /// The octets inside the subject's SEQUENCE, to compare names octet by octet.
     pub fn raw_subject(&self) -> &'a [u8] {
-        content(self.parsed.tbs_certificate.subject.as_raw())
+        self.parts.subject.map_or(&[], |name| name.content)
     }
 
-    /// The DER inside the issuer's SEQUENCE.
+    /// The octets inside the issuer's SEQUENCE.
     pub fn raw_issuer(&self) -> &'a [u8] {
-        content(self.parsed.tbs_certificate.issuer.as_raw())
+        self.parts.issuer.map_or(&[], |name| name.content)
     }
 
     /// Whether subject and issuer are the same (RFC 5280, section 3.2), as in a self-signed certificate. A self-issued
     /// certificate need not be self-signed.
     pub fn is_self_issued(&self) -> bool {
-        self.raw_subject() == self.raw_issuer()
+        is_same_name(self.raw_subject(), self.raw_issuer())
     }
 
     /// The DER of the subjectPublicKeyInfo.
     pub fn public_key_der(&self) -> &'a [u8] {
-        self.parsed.tbs_certificate.subject_pki.raw
+        self.parts.key.map_or(&[], |key| key.raw)
     }
 
     /// The public key's algorithm and size as text.
     pub fn key(&self) -> String {
-        key::describe(&self.parsed.tbs_certificate.subject_pki)
+        key::read(self.public_key_der()).map_or_else(|| UNREADABLE.to_owned(), |key| key::describe(&key))
     }
 
     /// The size of an RSA public key in bits; `None` for other keys.
     pub fn rsa_bits(&self) -> Option<usize> {
-        key::rsa_bits(&self.parsed.tbs_certificate.subject_pki)
+        describe_key(self.public_key_der()).1
     }
 
     /// Whether the public key is an RSA key of less than 2048 bits.
     pub fn has_weak_key(&self) -> bool {
-        key::is_weak_rsa(&self.parsed.tbs_certificate.subject_pki)
+        self.rsa_bits().is_some_and(key::is_weak_rsa)
     }
 
     /// The algorithm of the issuer's signature, such as `RSA with SHA-256`.
     pub fn signature_algorithm(&self) -> String {
-        algorithm::describe(&self.parsed.signature_algorithm)
+        let algorithm = self.parts.algorithm.and_then(|algorithm| algorithm::describe(algorithm.raw));
+        algorithm.unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
     /// Whether the certificate names one signature algorithm inside the signature and another beside it (RFC 5280,
     /// section 4.1.1.2).
     pub fn has_two_signature_algorithms(&self) -> bool {
-        self.parsed.signature_algorithm != self.parsed.tbs_certificate.signature
+        let octets = |algorithm: Option<Element<'a>>| algorithm.map(|algorithm| algorithm.raw);
+        octets(self.parts.algorithm) != octets(self.parts.inner_algorithm)
     }
 
     /// Whether there is an issuerUniqueID or a subjectUniqueID (RFC 5280, section 4.1.2.8).
     pub fn has_unique_identifiers(&self) -> bool {
-        let tbs = &self.parsed.tbs_certificate;
-        tbs.issuer_uid.is_some() || tbs.subject_uid.is_some()
+        self.parts.has_unique_identifiers
     }
 
-    /// The signature and what it covers; `None` if they cannot be told apart.
+    /// The signature and what it covers; `None` if they cannot be read.
     pub fn signed(&self) -> Option<Signed<'a>> {
-        let body = content(self.der);
-        let (rest, _) = Any::from_der(body).ok()?;
-        let message = &body[..body.len() - rest.len()];
-        let (rest, algorithm) = Any::from_der(rest).ok()?;
-        let (_, signature) = Any::from_der(rest).ok()?;
         // The first octet of a BIT STRING counts its unused bits.
-        let (0, signature) = signature.data.split_first().map(|(unused, octets)| (*unused, octets))? else {
+        let (0, signature) = self.parts.signature?.split_first().map(|(unused, octets)| (*unused, octets))? else {
             return None;
         };
-        Some(Signed { message, algorithm: algorithm.data, signature })
+        Some(Signed { message: self.parts.tbs, algorithm: self.parts.algorithm?.content, signature })
     }
-}
 
-/// The time in UTC. With some offsets it is outside of the calendar.
-fn in_utc(time: OffsetDateTime) -> Result<OffsetDateTime, Malformed> {
-    time.checked_to_offset(UtcOffset::UTC).ok_or(Malformed)
-}
+    /// What does not have the form of RFC 5280, section 4.1, apart from dates and single extensions: clauses such as
+    /// `its serial number cannot be read`.
+    pub fn form_errors(&self) -> Vec<String> {
+        let parts = &self.parts;
+        let is_name =
+            |part: Option<Element<'a>>| part.and_then(|name| name.of(SEQUENCE)).is_some_and(name::is_readable);
+        let serial = parts.serial.and_then(|serial| serial.of(INTEGER));
+        let checks = [
+            (parts.version().is_some(), "version"),
+            (serial.is_some_and(|serial| !serial.is_empty()), "serial number"),
+            (is_name(parts.issuer), "issuer"),
+            (is_name(parts.subject), "subject"),
+            (key::read(self.public_key_der()).is_some(), "public key"),
+            (parts.algorithm.is_some_and(|one| algorithm::describe(one.raw).is_some()), "signature algorithm"),
+            (parts.signature.is_some(), "signature"),
+        ];
+        let unreadable = checks.iter().filter(|(is_readable, _)| !is_readable);
+        let mut errors: Vec<_> = unreadable.map(|(_, part)| format!("its {part} cannot be read")).collect();
+        errors.extend(parts.leftovers.iter().map(|place| format!("there are octets {place} that cannot be read")));
+        errors
+    }
 
-/// The content of a DER element.
-fn content(element: &[u8]) -> &[u8] {
-    Any::from_der(element).map_or(element, |(_, any)| any.data)
+    /// What is wrong with the form of the dates (RFC 5280, section 4.1.2.5), in clauses.
+    pub fn date_errors(&self) -> Vec<String> {
+        let dates = [("notBefore", self.parts.not_before), ("notAfter", self.parts.not_after)];
+        let error = |(name, date): (&str, Option<Date<'a>>)| match date {
+            None => Some(format!("its {name} is missing")),
+            Some(date) if date.read().is_none() => Some(format!("its {name} is no date: `{}`", date.as_written())),
+            Some(date) if !date.is_in_form() => {
+                let written = date.as_written();
+                Some(format!(
+                    "its {name} is written `{written}`, a form that RFC 5280, section 4.1.2.5, does not allow"
+                ))
+            }
+            Some(_) => None,
+        };
+        dates.into_iter().filter_map(error).collect()
+    }
 }
 
 /// An INTEGER in hex, as openssl prints serial numbers: with a minus if it is negative, and without leading zero

@@ -1,8 +1,9 @@
 //! Distinguished names compared by what they say, not by their octets (RFC 5280, section 7.1).
 
-use x509_parser::{asn1_rs::FromDer, x509::RelativeDistinguishedName};
-
-use super::text;
+use super::{
+    element::{self, SET},
+    text,
+};
 
 /// Whether two names are the same. They are given as the content of their SEQUENCE. String types, upper and lower case
 /// and repeated spaces do not count.
@@ -10,23 +11,29 @@ pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
     one == other || comparable(one).is_some_and(|one| comparable(other) == Some(one))
 }
 
-/// The attributes of a relative distinguished name: type and value.
-type Part = Vec<(Vec<u8>, String)>;
+/// The names among `all` that are the same as `name`. A long name is read once.
+pub fn same_names<T>(name: &[u8], all: impl IntoIterator<Item = T>, name_of: impl Fn(&T) -> &[u8]) -> Vec<T> {
+    let Some(wanted) = comparable(name) else { return Vec::new() };
+    all.into_iter().filter(|one| comparable(name_of(one)).as_ref() == Some(&wanted)).collect()
+}
 
-/// `None` if the name cannot be read.
-fn comparable(mut name: &[u8]) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    while !name.is_empty() {
-        let (rest, part) = RelativeDistinguishedName::from_der(name).ok()?;
-        let mut attributes: Vec<_> = part
-            .iter()
-            .map(|attribute| {
-                (attribute.attr_type().as_bytes().to_vec(), text::comparable_value(attribute.attr_value()))
-            })
-            .collect();
-        attributes.sort();
-        parts.push(attributes);
-        name = rest;
-    }
-    Some(parts)
+/// Whether the name has the form of one (RFC 5280, section 4.1.2.4).
+pub(super) fn is_readable(name: &[u8]) -> bool {
+    comparable(name).is_some()
+}
+
+/// The attributes of a relative distinguished name: type and value.
+pub(super) type Part = Vec<(Vec<u8>, String)>;
+
+/// The name in a form in which names that are the same are equal; `None` if it cannot be read.
+pub(super) fn comparable(name: &[u8]) -> Option<Vec<Part>> {
+    let (sets, rest) = element::all(name);
+    let parts = sets.into_iter().map(|set| {
+        let (attributes, rest) = element::all(set.of(SET)?);
+        let read = |one| text::attribute(one).map(|(id, value)| (id.to_vec(), text::comparable_value(value)));
+        let mut part = attributes.into_iter().map(read).collect::<Option<Part>>()?;
+        part.sort();
+        rest.is_empty().then_some(part)
+    });
+    parts.collect::<Option<_>>().filter(|_| rest.is_empty())
 }

@@ -38,7 +38,7 @@ pub enum CertificateErrorKind {
     NameConstraint,
     /// Something in the chain that this client does not support, such as X.509 version 1.
     Unsupported,
-    /// A certificate in the chain is unreadable.
+    /// A certificate in the chain has a part that is unreadable, or in a form that RFC 5280 does not allow.
     Malformed,
     /// Any other reason why the verifier rejected the chain.
     Other,

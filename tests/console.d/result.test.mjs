@@ -107,6 +107,22 @@ test('a bad certificate without tls_verify require', async () => {
   });
 });
 
+test('a certificate whose dates cannot be read', async () => {
+  const report = example('delivered');
+  Object.assign(report.tls, { verified: false, errors: ['malformed'] });
+  const facts = { not_before: null, not_before_as_written: '20261301000000Z', not_after: null, not_after_as_written: 'never' };
+  Object.assign(report.tls.chain[0], facts);
+  for (const name of ['cert_start', 'cert_end', 'cert_end_in']) delete report.metrics[name];
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).innerText(), /end unreadable Malformed\n/i);
+    assert.match(await page.locator('.chain > li').first().innerText(), /“20261301000000Z” \(unreadable\) to “never” \(unreadable\)/);
+    assert.deepEqual(await violations(page), []);
+  });
+});
+
 test('a server that stops answering: the phase without a reply', async () => {
   const gates = new Gates();
   const server = await smtpd({ gate: gates.pass });
@@ -299,3 +315,41 @@ test('the Esc key ends the check and the connection to the mail server', async (
     assert.equal(await verdict(page).isVisible(), false);
   });
 });
+
+test('harmful characters are shown as escapes, everywhere', async () => {
+  const harmful = 'a\u009b31m\u007f\u2028\u061c\u202e\u200b\u{e0041}z';
+  const escaped = String.raw`a\u009b31m\u007f\u2028\u061c\u202e\u200b\udb40\udc41z`;
+  const report = example('rejected');
+  report.failure.message = harmful;
+  report.target.host = harmful;
+  report.queue_id = harmful;
+  report.warnings = [harmful];
+  report.phases.forEach((phase) => { phase.message = harmful; });
+  report.transcript = [{ at_ms: 1, from: 'server', text: harmful }];
+  report.capabilities = { before_tls: { [harmful]: harmful }, after_tls: null };
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    const text = await page.evaluate(() => document.querySelector('#result').textContent);
+    assert.doesNotMatch(text, /[\u0080-\u009f\u007f\u061c\u200b\u2028-\u202e]|\u{e0041}/u);
+    assert.equal(text.split(escaped).length - 1 > 8, true, text);
+    assert.deepEqual(JSON.parse(await page.evaluate(() => document.querySelector('.raw pre').textContent)), report);
+  });
+});
+
+for (const [message, note] of [
+  ['no greeting in time; a server that expects TLS from the first byte (implicit_tls) sends none either', /no greeting in time[^]*unless this port expects TLS/],
+  ['no reply in time after "250-SIZE 1"', /after "250-SIZE 1"[^]*Temporary: the same check may succeed later/],
+]) {
+  test(`a timeout is explained: ${message}`, async () => {
+    const report = example('rejected');
+    report.failure = { phase: 'banner', kind: 'timeout', code: null, enhanced_code: null, message, temporary: true };
+    await visit(async (page) => {
+      await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+      await page.click('#run');
+      await verdict(page).waitFor();
+      assert.match(await verdict(page).innerText(), note);
+    });
+  });
+}

@@ -11,7 +11,7 @@ use tokio::{
 
 use smtp_check::http::TokenStore;
 
-use super::support::app::TestApp;
+use super::support::{app::TestApp, program::WAIT_TIMEOUT};
 
 /// The response to these bytes, read until the service closes the connection or the problem document is complete.
 async fn response(app: &TestApp, head: &str, body: &[u8]) -> String {
@@ -26,7 +26,7 @@ async fn response(app: &TestApp, head: &str, body: &[u8]) -> String {
     });
     let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
     while !answer.ends_with(b"}") {
-        match timeout(Duration::from_secs(20), reading.read(&mut piece)).await.expect("in time") {
+        match timeout(WAIT_TIMEOUT, reading.read(&mut piece)).await.expect("in time") {
             Ok(0) | Err(_) => break,
             Ok(count) => answer.extend_from_slice(&piece[..count]),
         }
@@ -88,11 +88,11 @@ async fn all_responses(addr: SocketAddr, halves: [String; 2]) -> String {
     let mut caller = TcpStream::connect(addr).await.expect("a connection");
     caller.write_all(halves[0].as_bytes()).await.expect("a caller that is read");
     let mut answers = vec![0; 4096];
-    let first = timeout(Duration::from_secs(20), caller.read(&mut answers)).await.expect("in time").expect("an answer");
+    let first = timeout(WAIT_TIMEOUT, caller.read(&mut answers)).await.expect("in time").expect("an answer");
     answers.truncate(first);
     // It is also correct that the service has closed the connection.
     caller.write_all(halves[1].as_bytes()).await.ok();
-    timeout(Duration::from_secs(20), caller.read_to_end(&mut answers)).await.expect("closed in time").ok();
+    timeout(WAIT_TIMEOUT, caller.read_to_end(&mut answers)).await.expect("closed in time").ok();
     String::from_utf8_lossy(&answers).into_owned()
 }
 

@@ -18,7 +18,7 @@ use super::support::{
 };
 
 /// Much longer than the end of a check takes, and much shorter than the check would run.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 /// Interval between two looks at a state that sends no notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 

@@ -96,6 +96,26 @@ async fn phases_go_by_the_clock_of_the_process_where_the_stamps_are_of_no_use() 
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_wrong_is_no_fault_of_a_certificate() {
+    let (directory, sandbox) = (TempDir::new(), Sandbox::start(([127, 0, 0, 1], 0).into()).await.expect("a sandbox"));
+    let ca = directory.write("ca.pem", sandbox.ca_pem().as_bytes());
+    let (port, ca) = (sandbox.addr().port().to_string(), format!("--ca-file={}", ca.display()));
+    for (shift, _) in SHIFTS {
+        let arguments = ["run", "--to=you@sandbox.test", "--target=127.0.0.1", "--port", &port, "--starttls", &ca];
+        let output = shifted(&directory, shift, &arguments).output().expect("the program starts");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!((&report["outcome"], &report["tls"]["verified"]), (&"delivered".into(), &false.into()), "{report}");
+        assert_eq!(report["tls"]["errors"], serde_json::json!(["unsupported"]), "{report}");
+        let error = report["metrics"]["cert_error"].as_str().unwrap_or_default();
+        assert!(error.contains("the clock of this system"), "{report}");
+        let required = shifted(&directory, shift, &arguments).arg("--tls-verify=require").output().expect("it starts");
+        let report: Value = serde_json::from_slice(&required.stdout).expect("JSON");
+        let message = report["failure"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains("the clock of this system"), "{report}");
+    }
+}
+
 #[test]
 fn a_service_does_not_start_with_a_clock_that_http_cannot_write() {
     let directory = TempDir::new();

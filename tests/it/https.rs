@@ -32,7 +32,7 @@ use super::support::{
 /// The timeout for the handshake, and then for the header.
 const SHORT_TIMEOUT: Duration = Duration::from_millis(400);
 /// The same where the handshake has to succeed, which takes time in a debug build.
-const LONG_TIMEOUT: Duration = Duration::from_secs(2);
+const LONG_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A certificate authority, a certificate for `localhost`, and its files.
 struct Pki {

@@ -12,12 +12,13 @@ use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 use super::support::{
     app::{TestApp, TestAppBuilder, TestResponse, with_defaults},
     dns::{DnsServer, Zone},
+    port::Port,
     program::{ServiceProcess, program},
     smtpd::{Action, Script, SmtpServer, Step},
 };
 
 /// Much longer than a rejection takes, and much shorter than the running checks.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(10);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn builder(max_checks: usize, max_checks_per_target: usize) -> TestAppBuilder {
     TestApp::builder().max_checks(max_checks).max_checks_per_target(max_checks_per_target)
@@ -269,7 +270,6 @@ async fn every_outcome_releases_the_slot() {
     let resetting = SmtpServer::serve(Script::compliant().on(Step::Ehlo, Action::reset()));
     let babbling = SmtpServer::serve(Script::new().with_greeting(Action::endless_line("220 ")));
     let silent = silent_at("127.0.0.1:0");
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     let rows = [
         (json!({"port": compliant.port()}), 200, None),
         (json!({"port": compliant.port(), "stop_after": "ehlo"}), 200, None),
@@ -280,7 +280,7 @@ async fn every_outcome_releases_the_slot() {
         (json!({"port": babbling.port()}), 200, Some("protocol")),
         (json!({"port": silent.port(), "timeout_ms": 100}), 200, Some("timeout")),
         (json!({"port": compliant.port(), "implicit_tls": true}), 200, Some("tls")),
-        (json!({"port": nobody.port()}), 200, Some("refused")),
+        (json!({"port": Port::new().number()}), 200, Some("refused")),
         (json!({"target": "nowhere.test"}), 200, Some("dns")),
         (json!({"target": "silent.test", "timeout_ms": 100}), 200, Some("timeout")),
         (json!({"target": "127.0.0.9"}), 403, None),

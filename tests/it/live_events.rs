@@ -95,7 +95,7 @@ async fn phase_events_match_the_report() {
         ),
         (Script::compliant(), json!({"implicit_tls": true}), "tls"),
         (Script::compliant().on(Step::RcptTo, "550 5.1.1 no\r\n"), json!({}), "rcptto"),
-        (Script::compliant().on(Step::Ehlo, Action::silence()), json!({"timeout_ms": 2000}), "ehlo"),
+        (Script::compliant().on(Step::Ehlo, Action::silence()), json!({"timeout_ms": 4000}), "ehlo"),
         (Script::compliant().on(Step::Data, Action::close()), json!({}), "data"),
         (Script::compliant().on(Step::Quit, Action::reset()), json!({}), ""),
         (Script::compliant(), json!({"target": "nowhere.test"}), "dns"),
@@ -184,6 +184,7 @@ async fn a_rejection_during_the_stream_is_the_last_event() {
     );
     let busy = json!({"target": "127.0.0.7", "port": silent.port(), "timeout_ms": 60_000});
     let _holding = events(&app, busy).await;
+    silent.wait_for_open(1).await;
     let received = events(&app, json!({"target": "slow.test", "port": silent.port()})).await.rest().await;
     let (last, problem) = received.last().expect("an event");
     assert_eq!(last, "problem");

@@ -311,7 +311,7 @@ async fn an_unresolvable_mx_host_does_not_use_up_the_deadline() {
         let dns = DnsServer::serve(zone.silent("silent.test").a("good.test", v4("127.0.0.1")));
         let server = SmtpServer::serve(Script::compliant());
         let report =
-            visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 1000})).await;
+            visit(&app_with_dns(&dns).await, "a@domain.test", server.port(), json!({"timeout_ms": 4000})).await;
         assert_eq!(report["outcome"], "completed", "{report:#}");
         let mut expected = target("good.test", "127.0.0.1", server.port());
         if silent_at < good_at {
@@ -329,7 +329,7 @@ async fn an_unreachable_mx_host_leaves_time_for_the_next() {
     let port = Port::new();
     let _swallower = port.blackhole("127.0.0.2");
     let _server = port.serve("127.0.0.3", Script::compliant());
-    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 1500})).await;
+    let report = visit(&app_with_dns(&dns).await, "a@domain.test", port.number(), json!({"timeout_ms": 4000})).await;
     let mut expected = target("second.test", "127.0.0.3", port.number());
     let error = "no answer to the connection attempt";
     expected["attempts"] = json!([attempt("first.test", Some("127.0.0.2"), error)]);
@@ -347,7 +347,7 @@ async fn a_domain_with_a_hundred_mx_hosts_is_tried_within_limits() {
     let dns = DnsServer::serve(zone);
     let app = app_with_dns(&dns).await;
     let port = Port::new().number();
-    let report = visit(&app, "a@huge.test", port, json!({"timeout_ms": 5000})).await;
+    let report = visit(&app, "a@huge.test", port, json!({"timeout_ms": 20_000})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
     let attempts = report["target"]["attempts"].as_array().expect("those that were tried");
     let hosts: HashSet<_> = attempts.iter().map(|attempt| attempt["host"].as_str()).collect();

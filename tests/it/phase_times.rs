@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio_rustls::rustls::ServerConfig;
 
+use super::deadlines::MAX_TRIES;
 use super::support::{
     app::{TestApp, phase_names},
     dns::{DnsServer, Zone},
@@ -114,18 +115,24 @@ async fn each_phase_has_its_own_time() {
     let server = SmtpServer::serve(slow(&identity()));
     let parameters = json!({"port": server.port(), "starttls": true,
         "sasl_authentication": "login", "sasl_user": "user", "sasl_password": "correct horse"});
-    let report = TestApp::start().await.check(parameters).await;
-    assert_eq!(report["outcome"], "delivered", "{report:#}");
+    let app = TestApp::start().await;
     let total: u64 = DELAYS.iter().map(|(_, delay)| delay).sum();
-    for (name, delay) in DELAYS {
-        let time = number(&report["metrics"][format!("{name}_time")]);
-        assert!(time >= delay as f64, "{name}: {report:#}");
-        assert!(time < total as f64, "{name}: {report:#}");
+    let mut slowest = Vec::new();
+    // On a busy machine a phase can take as long as all delays. That does not happen every time; a defect does.
+    while slowest.iter().all(|time| *time >= total as f64) {
+        assert!(slowest.len() < MAX_TRIES, "{slowest:?}");
+        let report = app.check(parameters.clone()).await;
+        assert_eq!(report["outcome"], "delivered", "{report:#}");
+        let time = |name: &str| number(&report["metrics"][format!("{name}_time")]);
+        for (name, delay) in DELAYS {
+            assert!(time(name) >= delay as f64, "{name}: {report:#}");
+        }
+        assert!(number(&report["metrics"]["duration"]) >= total as f64, "{report:#}");
+        times_are_consistent(&report);
+        assert_eq!(phase(&report, "banner")["started_ms"], phase(&report, "connect")["started_ms"]);
+        let names = DELAYS.iter().map(|(name, _)| *name).chain(["connect"]);
+        slowest.push(names.map(time).fold(0.0, f64::max));
     }
-    assert!(number(&report["metrics"]["duration"]) >= total as f64, "{report:#}");
-    assert!(number(&report["metrics"]["connect_time"]) < total as f64, "{report:#}");
-    times_are_consistent(&report);
-    assert_eq!(phase(&report, "banner")["started_ms"], phase(&report, "connect")["started_ms"]);
 }
 
 #[tokio::test]
@@ -182,7 +189,7 @@ async fn delayed_ack_is_not_measured() {
     /// Linux delays an ACK by 40 ms or more.
     const MIN_DELAY_MS: f64 = 40.0;
     /// A busy machine is as slow now and then, but not every time.
-    const TRIES: usize = 5;
+    const TRIES: usize = MAX_TRIES;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     // A client that disconnects early ends its connection only.
@@ -209,14 +216,14 @@ async fn a_rejected_phase_has_a_time_and_a_timed_out_one_has_none() {
     times_are_consistent(&report);
 
     let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, Action::silence()));
-    let report = app.check(json!({"port": server.port(), "timeout_ms": 1000})).await;
+    let report = app.check(json!({"port": server.port(), "timeout_ms": 3000})).await;
     assert_eq!(phase_names(&report), ["connect", "banner", "ehlo", "mailfrom", "rcptto"]);
     let silent = phase(&report, "rcptto");
     assert_eq!((&silent["ok"], &silent["time_ms"], &silent["code"]), (&json!(false), &json!(null), &json!(null)));
     assert_eq!(report["metrics"].get("rcptto_time"), None);
     let last = ["last_cmd", "last_code", "last_message"].map(|name| &report["metrics"][name]);
     assert_eq!(last, [&json!("rcptto"), &json!(null), &json!(null)]);
-    assert!(number(&report["metrics"]["duration"]) >= 1000.0, "{report:#}");
+    assert!(number(&report["metrics"]["duration"]) >= 3000.0, "{report:#}");
 }
 
 #[tokio::test]

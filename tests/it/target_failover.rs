@@ -73,6 +73,7 @@ async fn failed_attempts_of_all_addresses_are_listed() {
     assert_eq!(report["target"], expected);
     assert_eq!(phase_names(&report), ["dns", "connect"]);
     assert_eq!(report["phases"][1]["ok"], false);
+    // The first address has had half of the time.
     assert!(metric(&report, "connect_time").is_some(), "no is an answer: {report:#}");
     assert_eq!(metric(&report, "banner_time"), None);
 
@@ -88,13 +89,14 @@ async fn an_unreachable_address_leaves_time_for_the_next() {
     let port = Port::new();
     let _swallower = port.blackhole("127.0.0.2");
     let _server = port.serve("127.0.0.3", Script::compliant());
-    let report = visit(&app, "mail.test", port.number(), json!({"timeout_ms": 1500})).await;
+    let report = visit(&app, "mail.test", port.number(), json!({"timeout_ms": 6000})).await;
     assert_eq!(report["outcome"], "completed", "{report:#}");
     assert_eq!(report["target"]["address"], "127.0.0.3");
     let silent = attempt("mail.test", "127.0.0.2", "no answer to the connection attempt");
     assert_eq!(report["target"]["attempts"], json!([silent]));
-    assert!(metric(&report, "connect_time").expect("it was answered") < 700.0, "its own time only: {report:#}");
-    assert!(metric(&report, "banner_time").expect("it was answered") < 700.0, "its own time only: {report:#}");
+    // The first address has had half of the time.
+    assert!(metric(&report, "connect_time").expect("it was answered") < 3000.0, "its own time only: {report:#}");
+    assert!(metric(&report, "banner_time").expect("it was answered") < 3000.0, "its own time only: {report:#}");
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! The transcript: the dialogue line by line, with secrets masked.
 
+use axum::http::{
+    Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::{Value, json};
+use smtp_check::escape::is_harmful;
 
 use super::support::{
-    app::TestApp,
+    app::{TestApp, with_defaults},
     pki::{Ca, Leaf},
     smtpd::{Action, Script, SmtpServer, Step},
 };
@@ -13,6 +18,26 @@ fn lines(report: &Value) -> Vec<(&str, &str)> {
     let text = |value: &'_ Value| value.as_str().map(str::to_owned);
     assert!(lines.iter().all(|line| text(&line["from"]).is_some() && text(&line["text"]).is_some()), "{report:#}");
     lines.iter().filter_map(|line| Some((line["from"].as_str()?, line["text"].as_str()?))).collect()
+}
+
+/// A limit of ours is no fault of the server: the check succeeds, and the report says what is left out.
+#[tokio::test]
+async fn a_long_dialogue_is_cut_with_a_warning() {
+    let long = |code: u16| format!("{code}-{}\r\n", "\u{1}".repeat(8000)).repeat(7) + &format!("{code} end\r\n");
+    let server = SmtpServer::serve(
+        Script::compliant()
+            .with_greeting(Action::reply(long(220)))
+            .on(Step::MailFrom, long(250).as_str())
+            .on(Step::RcptTo, long(250).as_str())
+            .on(Step::Data, long(354).as_str()),
+    );
+    let app = TestApp::start().await;
+    let answer = app.post(&with_defaults(json!({"port": server.port(), "transcript": true}))).await;
+    let report = answer.json();
+    assert_eq!(report["outcome"], "delivered", "{}", report["failure"]);
+    assert!(answer.body.len() <= 64 * 1024, "{} bytes", answer.body.len());
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("the replies are longer than what is kept of them"), "{warnings}");
 }
 
 #[tokio::test]
@@ -149,7 +174,7 @@ async fn transcript_has_the_last_reply_of_the_server() {
         (Step::Ehlo, Action::close(), "the server closed the connection".to_owned(), &[]),
     ] {
         let server = SmtpServer::serve(Script::compliant().on(step, act));
-        let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 2000})).await;
+        let report = app.check(json!({"port": server.port(), "transcript": true, "timeout_ms": 20_000})).await;
         assert_eq!(report["failure"]["message"], message, "{report:#}");
         let greeting = if step == Step::Greeting { &[][..] } else { &["220 mx.test ESMTP"] };
         let replies: Vec<_> =
@@ -171,4 +196,26 @@ async fn the_last_reply_is_masked() {
     let report = TestApp::start().await.check(parameters).await;
     assert_eq!(report["failure"]["message"], "the server closed the connection after \"535 *** ***\"", "{report:#}");
     assert_eq!(lines(&report)[lines(&report).len() - 2..], [("server", "535-bad ***"), ("server", "535 *** ***")]);
+}
+
+/// What is sent to callers is read on terminals, too.
+#[tokio::test]
+async fn harmful_characters_are_escaped_in_json_and_keep_their_values() {
+    let reply = "x\u{9b}31m\u{7f}\u{2028}\u{61c}\u{200b}\u{e0041}y";
+    let server = SmtpServer::serve(Script::compliant().on(Step::Greeting, format!("220 {reply}\r\n")));
+    let app = TestApp::start().await;
+    let parameters = with_defaults(json!({"port": server.port(), "transcript": true, "stop_after": "banner"}));
+    let answer = app.post(&parameters).await;
+    let document = str::from_utf8(&answer.body).expect("UTF-8");
+    assert!(!document.contains(is_harmful), "{document:?}");
+    assert_eq!(answer.json()["phases"][1]["message"], reply);
+    let request = Request::post("/v1/checks/smtp").header("host", "test").header(CONTENT_TYPE, "application/json");
+    let request = request.header(ACCEPT, "text/event-stream").body(parameters.to_string().into()).expect("a request");
+    let stream = app.send(request).await;
+    let events = str::from_utf8(&stream.body).expect("UTF-8").replace('\n', "");
+    assert!(events.contains("event: report") && !events.contains(is_harmful), "{events:?}");
+    let problem = app.post(&json!({"to": "a@b.test", reply: 1})).await;
+    let document = str::from_utf8(&problem.body).expect("UTF-8");
+    assert!(!document.contains(is_harmful), "{document:?}");
+    assert_eq!(problem.pointers(), [format!("/{reply}")]);
 }

@@ -1,12 +1,11 @@
 //! Validation: every invalid body and parameter is reported at its place, before any connection is made.
 
-use std::{net::TcpListener, time::Duration};
+use std::net::TcpListener;
 
 use axum::http::{HeaderValue, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
-use smtp_check::http::BodyLimits;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -28,8 +27,7 @@ impl Guarded {
     async fn start() -> Self {
         let untouched = TcpListener::bind("127.0.0.1:0").expect("a port");
         untouched.set_nonblocking(true).expect("settable");
-        let limits = BodyLimits::new(64 * 1024, Duration::from_secs(30), 100);
-        Self { app: TestApp::builder().body_limits(limits).start().await, untouched }
+        Self { app: TestApp::builder().max_body(64 * 1024).start().await, untouched }
     }
 
     /// A valid check, with these parameters added or replaced.

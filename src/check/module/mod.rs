@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, TlsVerify, fields::Fields, rules};
+use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, rules};
 use crate::{
     destination::{InvalidTarget, host_and_port},
     secret::MASK,
@@ -32,6 +32,7 @@ pub struct Module {
     /// The parameters as the operator wrote them, the password masked.
     shown: Map<String, Value>,
     max_timeout: Duration,
+    no_effect: Vec<NoEffect>,
 }
 
 /// The error of a module that breaks rules, with every violation.
@@ -106,6 +107,11 @@ impl Modules {
         self.0.keys().map(String::as_str)
     }
 
+    /// The modules.
+    pub fn iter(&self) -> impl Iterator<Item = &Module> {
+        self.0.values()
+    }
+
     /// The modules that would send their password to any server that a caller names: they do not require the
     /// certificate of one server.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
@@ -126,11 +132,17 @@ impl Module {
         if request.target.is_some() {
             invalid.add("target", "is the caller's to give");
         }
-        let module = Self { name, request, shown, max_timeout };
+        let mut module = Self { name, request, shown, max_timeout, no_effect: Vec::new() };
         // The caller's parameters are valid here: any violation is the module's.
         let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
         match rules::check(module.request_for("mx.example.com", None, to), invalid, max_timeout) {
-            Ok(_) => Ok(module),
+            Ok(check) => {
+                module.no_effect = check.no_effect;
+                if check.transcript {
+                    module.no_effect.push(NoEffect::transcript_of_module());
+                }
+                Ok(module)
+            }
             Err(invalid) => Err(InvalidModule { name: module.name, invalid }),
         }
     }
@@ -165,6 +177,11 @@ impl Module {
     /// The parameters as the operator wrote them, the password masked.
     pub fn parameters(&self) -> &Map<String, Value> {
         &self.shown
+    }
+
+    /// The parameters that can have no effect, whatever the caller gives.
+    pub fn no_effect(&self) -> &[NoEffect] {
+        &self.no_effect
     }
 
     fn is_trusting(&self) -> bool {

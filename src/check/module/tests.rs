@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::destination::Target;
 
-const MAX: Duration = Duration::from_secs(60);
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn modules(tables: Value) -> Result<Modules, InvalidModule> {
     let Value::Object(tables) = tables else { panic!("tables") };
@@ -14,7 +14,7 @@ fn modules(tables: Value) -> Result<Modules, InvalidModule> {
         Value::Object(fields) => (name, fields),
         _ => panic!("a table"),
     });
-    Modules::parse(tables, MAX)
+    Modules::parse(tables, MAX_TIMEOUT)
 }
 
 fn query(pairs: &[(&str, &str)]) -> ModuleRequest {
@@ -27,7 +27,7 @@ fn check(modules: &Modules, pairs: &[(&str, &str)]) -> Result<Check, String> {
 
 #[test]
 fn the_default_module_ends_after_ehlo_unless_the_operator_has_one() {
-    let none = Modules::none(MAX);
+    let none = Modules::none(MAX_TIMEOUT);
     let default = check(&none, &[("target", "mx.test")]).expect("a check");
     assert_eq!(default.script.stop_after, Some(crate::phase::Phase::Ehlo));
     assert_eq!((default.port, default.timeout), (25, Duration::from_secs(10)));
@@ -147,7 +147,7 @@ fn a_password_is_in_nothing_that_can_be_shown() {
 
     let bad = super::Modules::parse(
         [("x".to_owned(), Map::from_iter([("sasl_password".to_owned(), json!(4_711_001))]))],
-        MAX,
+        MAX_TIMEOUT,
     );
     assert!(!format!("{bad:?} {}", bad.clone().expect_err("no string")).contains("4711001"));
 }
@@ -172,13 +172,34 @@ fn a_module_that_gives_its_password_to_anybody_is_known() {
     assert_eq!(modules.trusting().collect::<Vec<_>>(), ["any_certificate", "any_name", "in_clear", "open"]);
 }
 
+#[test]
+fn a_module_knows_its_parameters_without_effect() {
+    let modules = modules(json!({
+        "ehlo": {"stop_after": "ehlo", "from": "me@b.test", "sasl_user": "u", "transcript": true},
+        "whole": {"from": "me@b.test", "payload": "hi"},
+    }));
+    let said: Vec<_> = modules
+        .expect("good")
+        .iter()
+        .flat_map(|module| module.no_effect().iter().map(move |it| format!("{}: {it}", module.name())))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "ehlo: `sasl_user` has no effect: without `sasl_authentication` there is no AUTH",
+            "ehlo: `from` has no effect: with this `stop_after` the check ends before MAIL FROM",
+            "ehlo: `transcript` has no effect: /probe shows the transcript where its query has debug=true",
+        ]
+    );
+}
+
 proptest! {
     #[test]
     fn any_query_is_a_check_or_invalid(
         pairs in prop::collection::vec(("target|to|module|debug|\\PC{0,5}", "\\PC{0,20}"), 0..6),
     ) {
         let request = ModuleRequest::read(pairs);
-        if let Err(invalid) = Modules::none(MAX).check(request, None) {
+        if let Err(invalid) = Modules::none(MAX_TIMEOUT).check(request, None) {
             prop_assert!(!invalid.violations().is_empty());
         }
     }

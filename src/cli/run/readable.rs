@@ -107,6 +107,8 @@ fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
     if let Some(seconds) = metrics.cert_end_in {
         let (word, when) = expiry(seconds);
         writeln!(f, "  {word:11}  {when}")?;
+    } else if let Some(leaf) = tls.chain.first() {
+        writeln!(f, "  expires      unreadable: `{}`", Escaped(&leaf.not_after_as_written))?;
     }
     match &metrics.cert_error {
         None if !tls.verified => writeln!(f, "  verified     no: the handshake failed"),
@@ -121,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::run::samples::{journal, received},
+        cli::run::samples::{journal, received, undated_certificate},
         escape::is_harmful,
         phase::Phase,
         report::{
@@ -141,6 +143,16 @@ mod tests {
         }
         let report = fold(journal, started + Duration::from_millis(20));
         Readable { report: &report, style: TextStyle { width: 80, colour: false, unicode: true } }.to_string()
+    }
+
+    #[test]
+    fn a_date_that_cannot_be_read_is_shown_as_it_is_written() {
+        let mut session = handshake(None, None, Vec::new());
+        if let Event::Secured(session) = &mut session {
+            session.chain.push(undated_certificate());
+        }
+        let text = shown(vec![(0, session)]);
+        assert!(text.contains("expires      unreadable: `20271301000000Z`"), "{text}");
     }
 
     fn handshake(version: Option<&'static str>, cipher: Option<&str>, problems: Vec<CertificateProblem>) -> Event {

@@ -13,6 +13,7 @@ use crate::{
         journal::{Ending, Event, Heading},
     },
     smtp::ReplyParser,
+    x509::CertificateFacts,
 };
 
 /// The outcome of a sample report.
@@ -39,6 +40,25 @@ pub(super) fn journal(started: Instant) -> Journal {
 /// The event of a reply.
 pub(super) fn received(lines: &str) -> Event {
     Event::Received(ReplyParser::default().parse(&mut lines.as_bytes()).expect("a reply").expect("whole"))
+}
+
+/// A certificate whose dates cannot be read.
+pub(super) fn undated_certificate() -> CertificateFacts {
+    let text = str::to_owned;
+    CertificateFacts {
+        subject: text("CN=mx.example.com"),
+        issuer: text("CN=CA"),
+        names: vec![text("mx.example.com")],
+        not_before: None,
+        not_before_as_written: text("20261301000000Z"),
+        not_after: None,
+        not_after_as_written: text("20271301000000Z"),
+        serial: text("01"),
+        fingerprint_sha256: text("ff"),
+        key: text("ECDSA P-256"),
+        signature_algorithm: text("ECDSA with SHA-256"),
+        on_path: true,
+    }
 }
 
 pub(super) fn report(sample: Sample<'_>) -> Report {

@@ -16,10 +16,10 @@ export function certificateErrors(tls) {
   return tls.errors.length > 0 ? tls.errors.map((error) => CERTIFICATE_ERRORS[error] ?? error) : ['Not verified'];
 }
 
-/** The time until it expires, and its errors. */
+/** The time until it expires (`undefined` if the date cannot be read), and its errors. */
 export function certificateSummary(endIn, tls) {
   const warn = (text) => h('span', { class: 'chip warn' }, text);
-  const end = endIn < 0 ? warn(left(endIn)) : left(endIn);
+  const end = endIn === undefined ? warn('end unreadable') : endIn < 0 ? warn(left(endIn)) : left(endIn);
   const others = certificateErrors(tls).filter((error) => error !== CERTIFICATE_ERRORS.expired);
   return [end, others.map((error) => [' ', warn(error)])];
 }
@@ -37,20 +37,30 @@ export function certificates({ tls, metrics }) {
 }
 
 function link(facts, place) {
-  const [from, to, now] = [Date.parse(facts.not_before), Date.parse(facts.not_after), Date.now()];
-  const spent = Math.min(100, Math.max(0, (100 * (now - from)) / Math.max(1, to - from)));
-  const meter = h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', {}));
-  meter.firstChild.style.width = `${spent}%`;
   return h('li', {},
     h('h3', {}, facts.subject || '(no subject)', h('small', {}, place === 0 ? ' the server’s own' : ' sent with it')),
     h('dl', { class: 'pairs' },
       fact('Issuer', facts.issuer),
       facts.names.length > 0 && fact('Names', facts.names.join(', ')),
-      h('div', {}, h('dt', {}, 'Valid'), h('dd', { class: now < from || now > to ? 'bad' : null },
-        `${day(facts.not_before)} to ${day(facts.not_after)}, ${left((to - now) / 1000)}`, meter)),
+      validity(facts),
       fact('Key', facts.key),
       fact('Serial', facts.serial),
       h('div', {}, h('dt', {}, 'SHA-256'), h('dd', { class: 'code' }, facts.fingerprint_sha256))));
+}
+
+/** The dates; one that cannot be read as it is written. */
+function validity(facts) {
+  const written = (instant, text) => (instant === null ? `“${text}” (unreadable)` : day(instant));
+  const dates = `${written(facts.not_before, facts.not_before_as_written)} to ${written(facts.not_after, facts.not_after_as_written)}`;
+  if (facts.not_before === null || facts.not_after === null) {
+    return h('div', {}, h('dt', {}, 'Valid'), h('dd', { class: 'bad' }, dates));
+  }
+  const [from, to, now] = [Date.parse(facts.not_before), Date.parse(facts.not_after), Date.now()];
+  const spent = Math.min(100, Math.max(0, (100 * (now - from)) / Math.max(1, to - from)));
+  const meter = h('span', { class: 'meter', 'aria-hidden': 'true' }, h('span', {}));
+  meter.firstChild.style.width = `${spent}%`;
+  return h('div', {}, h('dt', {}, 'Valid'), h('dd', { class: now < from || now > to ? 'bad' : null },
+    `${dates}, ${left((to - now) / 1000)}`, meter));
 }
 
 const day = (instant) => instant.slice(0, 10);

@@ -1,5 +1,6 @@
 // A check as a curl command.
 
+import { visible } from './dom.js';
 import { SECRET, read } from './form.js';
 
 /**
@@ -8,7 +9,8 @@ import { SECRET, read } from './form.js';
  */
 export function curl(form) {
   const { [SECRET]: password, ...parameters } = read(form);
-  const body = JSON.stringify(parameters);
+  // The command is for a terminal.
+  const body = visible(JSON.stringify(parameters));
   const token = document.documentElement.dataset.guarded ? ` \\\n  -H "Authorization: Bearer $SMTP_CHECK_TOKEN"` : '';
   const line = `curl -sS ${location.origin}/v1/checks/smtp${token} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
   if (password === undefined) return `${line} ${quoted(body)}`;

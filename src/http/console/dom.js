@@ -1,5 +1,14 @@
 // Makes elements. Text is always set as text: the text of a mail server is never parsed as HTML.
 
+/** Characters that could disguise text: the list of `src/escape.rs`, without the line end. */
+const HARMFUL = /[\u{0}-\u{9}\u{b}-\u{1f}\u{7f}-\u{9f}\u{61c}\u{180e}\u{200b}\u{200e}-\u{200f}\u{2028}-\u{202e}\u{2060}-\u{206f}\u{feff}\u{fff9}-\u{fffb}\u{e0000}-\u{e007f}]/gu;
+
+/** A text with its harmful characters as the escapes of JSON. */
+export function visible(text) {
+  return text.replace(HARMFUL, (character) => [...Array(character.length).keys()]
+    .map((index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`).join(''));
+}
+
 /** An element with attributes and children. A child that is null, undefined or false is left out. */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -7,8 +16,14 @@ export function h(tag, attributes = {}, ...children) {
     if (value === true) element.setAttribute(name, '');
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...parts(children));
   return element;
+}
+
+/** The children as nodes and visible texts. One that is null, undefined or false is left out. */
+export function parts(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false)
+    .map((child) => (child instanceof Node ? child : visible(String(child))));
 }
 
 export const byId = (id) => document.getElementById(id);

@@ -3,16 +3,17 @@
 //! The files are compiled into the program, and the page loads nothing else. Scripts and styles are separate files, so
 //! that the content security policy can forbid inline ones: the text of a mail server can never run as a script.
 
+use std::sync::LazyLock;
+
 use axum::{
     Router,
     extract::{Path, Request},
-    http::header::CONTENT_TYPE,
-    response::{Html, IntoResponse, Response},
+    http::{HeaderMap, HeaderValue},
+    response::{IntoResponse, Response},
     routing::get,
 };
-use tower_http::compression::CompressionLayer;
 
-use crate::http::{middleware::auth::Caller, problem::Problem};
+use crate::http::{middleware::auth::Caller, problem::Problem, routes::assets::Asset};
 
 const PAGE: &str = include_str!("index.html");
 
@@ -33,22 +34,31 @@ const FILES: [(&str, &str, &str); 13] = [
     ("icon.svg", "image/svg+xml", include_str!("icon.svg")),
 ];
 
+/// The page, also as those get it who need a token.
+static PAGES: LazyLock<[Asset; 2]> = LazyLock::new(|| {
+    let guarded = PAGE.replacen("<html ", "<html data-guarded=\"yes\" ", 1);
+    let html = || HeaderValue::from_static("text/html; charset=utf-8");
+    [Asset::new(html(), PAGE), Asset::new(html(), guarded)]
+});
+
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    FILES.map(|(_, media_type, content)| Asset::new(HeaderValue::from_static(media_type), content)).into()
+});
+
 /// The routes of the page and its files.
 pub(super) fn routes() -> Router {
-    Router::new().route("/", get(page)).route("/console/{file}", get(file)).layer(CompressionLayer::new())
+    Router::new().route("/", get(page)).route("/console/{file}", get(file))
 }
 
 /// The page tells its script whether callers need a token, for the curl line.
 async fn page(request: Request) -> Response {
-    match request.extensions().get::<Caller>() {
-        Some(_) => Html(PAGE.replacen("<html ", "<html data-guarded=\"yes\" ", 1)).into_response(),
-        None => Html(PAGE).into_response(),
-    }
+    let is_guarded = request.extensions().get::<Caller>().is_some();
+    PAGES[usize::from(is_guarded)].response(request.headers()).await
 }
 
-async fn file(Path(name): Path<String>) -> Response {
-    match FILES.iter().find(|(file, ..)| *file == name) {
-        Some((_, media_type, content)) => ([(CONTENT_TYPE, *media_type)], *content).into_response(),
+async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    match FILES.iter().position(|(file, ..)| *file == name) {
+        Some(index) => ASSETS[index].response(&headers).await,
         None => Problem::not_found().into_response(),
     }
 }
@@ -58,6 +68,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::escape::is_harmful;
 
     /// Each text between `before` and the next `after`.
     fn between<'a>(text: &'a str, before: &str, after: char) -> impl Iterator<Item = &'a str> {
@@ -70,6 +81,26 @@ mod tests {
         let imported = scripts.flat_map(|(_, _, text)| between(text, "from './", '\''));
         let asked: BTreeSet<&str> = between(PAGE, "\"/console/", '"').chain(imported).collect();
         assert_eq!(asked, FILES.iter().map(|(name, ..)| *name).collect());
+    }
+
+    #[test]
+    fn the_page_escapes_what_is_harmful() {
+        let is_escaped = |code: u32| code != 0xa && char::from_u32(code).is_some_and(is_harmful);
+        let mut class = String::new();
+        let mut code = 0;
+        while code <= u32::from(char::MAX) {
+            let first = code;
+            while is_escaped(code) {
+                code += 1;
+            }
+            match code - first {
+                0 => {}
+                1 => class += &format!("\\u{{{first:x}}}"),
+                _ => class += &format!("\\u{{{first:x}}}-\\u{{{:x}}}", code - 1),
+            }
+            code += 1;
+        }
+        assert!(include_str!("dom.js").contains(&format!("const HARMFUL = /[{class}]/gu;")), "{class}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // The report of a check, below its verdict: certificates, capabilities, transcript.
 
 import { certificates } from './certificate.js';
-import { card, copy, duration, h } from './dom.js';
+import { card, copy, duration, h, visible } from './dom.js';
 
 /** The cards of the report. */
 export function details(report) {
@@ -35,7 +35,7 @@ function transcript(lines) {
 }
 
 function raw(report) {
-  const text = JSON.stringify(report, null, 2);
+  const text = visible(JSON.stringify(report, null, 2));
   const button = h('button', { type: 'button', class: 'link' }, 'Copy JSON');
   button.addEventListener('click', () => copy(text, button));
   return h('details', { class: 'card raw' }, h('summary', {}, 'The report as JSON'), button, h('pre', { tabindex: '0' }, text));

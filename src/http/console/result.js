@@ -1,7 +1,7 @@
 // The result: the progress of a check, then its verdict and its report.
 
 import { certificateErrors } from './certificate.js';
-import { byId, h } from './dom.js';
+import { byId, h, visible } from './dom.js';
 import { details } from './report.js';
 import { verdict } from './verdict.js';
 import { Waterfall, nameOf } from './waterfall.js';
@@ -81,5 +81,5 @@ function outcome(state, title, ...children) {
 
 /** Announces text to screen readers. */
 function announce(text) {
-  byId('status').textContent = text;
+  byId('status').textContent = visible(text);
 }

@@ -1,6 +1,6 @@
 // The phases as bars on a time axis, which grow while the check runs.
 
-import { byId, duration, h } from './dom.js';
+import { byId, duration, h, parts } from './dom.js';
 
 const NAMES = {
   dns: 'DNS', connect: 'TCP connect', proxy: 'PROXY header', banner: 'Greeting', ehlo: 'EHLO', starttls: 'STARTTLS',
@@ -41,7 +41,7 @@ export class Waterfall {
     row.over = true;
     row.element.className = `phase ${phase.ok ? 'ok' : 'bad'}`;
     row.time.textContent = phase.time_ms === null ? 'no answer' : duration(phase.time_ms);
-    row.reply.replaceChildren(...reply(phase));
+    row.reply.replaceChildren(...parts(reply(phase)));
     this.#list.append(row.element);
     this.#scale();
   }

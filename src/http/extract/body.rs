@@ -1,6 +1,6 @@
 //! Request bodies, read with limits on size, time and number.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     BoxError,
@@ -12,28 +12,26 @@ use axum::{
     },
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::{
     problem::{Problem, ProblemType},
-    server::BodyAllowance,
+    server::{BodyAllowance, ByteBudget, byte_budget::HeldBytes},
 };
 
-/// Limits on request bodies. Clones share the count of large bodies.
+/// Limits on request bodies. Clones share the budget.
 #[derive(Clone, Debug)]
 pub struct BodyLimits {
     max_size: usize,
     timeout: Duration,
-    large_bodies: Arc<Semaphore>,
+    budget: ByteBudget,
 }
 
 impl BodyLimits {
-    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header. Beyond the 16 KiB that each
-    /// connection may send, at most `max_large` bodies at a time: a body is in memory before its check counts as in
-    /// flight.
-    pub fn new(max_size: usize, timeout: Duration, max_large: usize) -> Self {
-        let large_bodies = Arc::new(Semaphore::new(max_large.min(Semaphore::MAX_PERMITS)));
-        Self { max_size, timeout, large_bodies }
+    /// Bodies of at most `max_size` bytes, which arrive within `timeout` of the header. What is more than the 4 KiB
+    /// that each connection may send is of the budget: a body is in memory before its check counts as in flight.
+    pub fn new(max_size: usize, timeout: Duration, budget: ByteBudget) -> Self {
+        Self { max_size, timeout, budget }
     }
 }
 
@@ -72,10 +70,10 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     // Only a request without a connection, in a test, has none.
     let allowance = request.extensions().get::<BodyAllowance>().cloned().unwrap_or_default();
     let body: Limited<Body> = Limited::new(request.into_body(), limits.max_size);
-    match tokio::time::timeout(limits.timeout, read(body, &limits.large_bodies, &allowance)).await {
+    match tokio::time::timeout(limits.timeout, read(body, &limits.budget, &allowance)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(error)) if error.is::<TryAcquireError>() => {
+        Ok(Err(error)) if error.is::<NoBytesLeft>() => {
             Err(Problem::load_shed("the service is reading as many large requests as it may at a time"))
         }
         Ok(Err(error)) => {
@@ -88,26 +86,26 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     }
 }
 
+/// Neither the connection's allowance nor the budget has enough bytes left for a body.
+#[derive(Debug, thiserror::Error)]
+#[error("no bytes are left for a request body")]
+struct NoBytesLeft;
+
 /// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
 /// chunks of one byte.
-async fn read(
-    mut body: Limited<Body>,
-    large_bodies: &Semaphore,
-    allowance: &BodyAllowance,
-) -> Result<Vec<u8>, BoxError> {
-    let (mut bytes, mut small, mut large) = (Vec::new(), None::<OwnedSemaphorePermit>, None);
+async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllowance) -> Result<Vec<u8>, BoxError> {
+    let (mut bytes, mut small, mut large) = (Vec::new(), None::<OwnedSemaphorePermit>, None::<HeldBytes>);
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
-        if large.is_none() {
-            match allowance.take(chunk.len()) {
-                Some(permit) => match &mut small {
-                    Some(small) => small.merge(permit),
-                    None => small = Some(permit),
-                },
-                None => {
-                    large = Some(large_bodies.try_acquire()?);
-                    small = None;
-                }
+        let taken = if large.is_none() { allowance.take(chunk.len()) } else { None };
+        match (taken, &mut small, &mut large) {
+            (Some(taken), Some(small), _) => small.merge(taken),
+            (Some(taken), None, _) => small = Some(taken),
+            // Twice: a growing `Vec` has up to twice the capacity of what is in it.
+            (None, _, Some(large)) => large.merge(budget.take(2 * chunk.len()).ok_or(NoBytesLeft)?),
+            (None, _, None) => {
+                large = Some(budget.take(2 * (bytes.len() + chunk.len())).ok_or(NoBytesLeft)?);
+                small = None;
             }
         }
         bytes.extend_from_slice(&chunk);
@@ -117,7 +115,7 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, sync::Arc};
 
     use axum::{body::Bytes, http::StatusCode, response::IntoResponse};
     use futures_util::stream::{self, StreamExt};
@@ -142,13 +140,14 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from_owner(Chunk(text, counter.clone())))
         });
         let body = Limited::new(Body::from_stream(stream::iter(chunks)), 3);
-        let body = read(body, &Semaphore::new(0), &BodyAllowance::default()).await.expect("a body");
+        let body = read(body, &ByteBudget::of(0), &BodyAllowance::default()).await.expect("a body");
         assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
     }
 
     #[tokio::test]
-    async fn the_number_of_large_bodies_is_limited() {
-        let limits = BodyLimits::new(3 * BodyAllowance::MAX_SIZE, Duration::from_secs(60), 1);
+    async fn large_bodies_share_the_budget() {
+        let budget = ByteBudget::of(3 * BodyAllowance::MAX_SIZE);
+        let limits = BodyLimits::new(3 * BodyAllowance::MAX_SIZE, Duration::from_secs(60), budget);
         let request = |body| Request::post("/").header(CONTENT_TYPE, "application/json").body(body).expect("a request");
         let large = || vec![b' '; BodyAllowance::MAX_SIZE + 1];
         let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(large()))]).chain(stream::pending());
@@ -172,7 +171,7 @@ mod tests {
         let half = || stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; BodyAllowance::MAX_SIZE / 2]))]);
         let begun = || Limited::new(Body::from_stream(half().chain(stream::pending())), usize::MAX);
         let whole = || Limited::new(Body::from_stream(half()), usize::MAX);
-        let (none_left, allowance) = (Semaphore::new(0), BodyAllowance::default());
+        let (none_left, allowance) = (ByteBudget::of(0), BodyAllowance::default());
         let mut first = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
         let mut second = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
         tokio_test::assert_pending!(first.poll());

@@ -32,7 +32,12 @@ use prometheus_client::{
 
 pub(super) use requests::{count_request, record_route};
 
-use crate::http::{openapi::responses::Unauthorized, problem::Problem, routes::health, server::Lifecycle};
+use crate::http::{
+    openapi::responses::Unauthorized,
+    problem::Problem,
+    routes::health,
+    server::{ByteBudget, Lifecycle},
+};
 use checks::{CheckMetrics, CountChecksLayer};
 use refusals::RefusalMetrics;
 use requests::RequestMetrics;
@@ -46,11 +51,13 @@ struct Inner {
     checks: CheckMetrics,
     requests: RequestMetrics,
     checks_in_flight: Gauge<u64, AtomicU64>,
+    held_bytes: Gauge<u64, AtomicU64>,
+    budget: ByteBudget,
 }
 
 impl Metrics {
     /// All metrics at zero, except for `dropped_lines`, which has counted since the log began.
-    pub(super) fn new(dropped_lines: Option<Counter>) -> Self {
+    pub(super) fn new(dropped_lines: Option<Counter>, budget: ByteBudget) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(process::ProcessCollector::new()));
         let ours = registry.sub_registry_with_prefix("smtp_check");
@@ -58,6 +65,9 @@ impl Metrics {
         ours.register("build", "Version and commit of the program", Info::new(build));
         let checks_in_flight = Gauge::default();
         ours.register("checks_in_flight", "Checks that are running", checks_in_flight.clone());
+        let held_bytes = Gauge::default();
+        let help = "Bytes that checks, request bodies and responses hold until the caller has taken the response";
+        ours.register("held_bytes", help, held_bytes.clone());
         let refusals = RefusalMetrics::register(ours);
         let checks = CheckMetrics::register(ours, refusals.clone());
         let requests = RequestMetrics::register(ours, refusals);
@@ -65,7 +75,7 @@ impl Metrics {
             let help = "Lines of the log that were lost: it was not read fast enough, or could not be written";
             ours.register("log_lines_lost", help, dropped_lines);
         }
-        Self(Arc::new(Inner { registry, checks, requests, checks_in_flight }))
+        Self(Arc::new(Inner { registry, checks, requests, checks_in_flight, held_bytes, budget }))
     }
 
     /// The layer that counts checks, for the probe.
@@ -76,6 +86,7 @@ impl Metrics {
     fn encode(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
         // The lifecycle counts running checks already.
         self.0.checks_in_flight.set(lifecycle.running() as u64);
+        self.0.held_bytes.set(self.0.budget.held() as u64);
         text_format::encode(&self.0.registry)
     }
 }

@@ -4,6 +4,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use strum::{IntoStaticStr, VariantArray};
 
 type RefusalLabels = [(&'static str, &'static str); 1];
 
@@ -16,7 +17,7 @@ impl RefusalMetrics {
         let refusals = Family::default();
         registry.register("refusals", "Checks that were requested and not run, by reason", refusals.clone());
         // `rate()` needs the zero before the first refusal.
-        for reason in RefusalReason::ALL {
+        for reason in RefusalReason::VARIANTS {
             drop(refusals.get_or_create(&reason.labels()));
         }
         Self(refusals)
@@ -28,29 +29,20 @@ impl RefusalMetrics {
 }
 
 /// Why a check was not run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub(super) enum RefusalReason {
     Overloaded,
     TargetBusy,
     Forbidden,
+    #[strum(serialize = "stuck")]
     Internal,
     RateLimited,
     ShuttingDown,
 }
 
 impl RefusalReason {
-    const ALL: [Self; 6] =
-        [Self::Overloaded, Self::TargetBusy, Self::Forbidden, Self::Internal, Self::RateLimited, Self::ShuttingDown];
-
     fn labels(self) -> RefusalLabels {
-        let reason = match self {
-            Self::Overloaded => "overloaded",
-            Self::TargetBusy => "target_busy",
-            Self::Forbidden => "forbidden",
-            Self::Internal => "stuck",
-            Self::RateLimited => "rate_limited",
-            Self::ShuttingDown => "shutting_down",
-        };
-        [("reason", reason)]
+        [("reason", self.into())]
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod access_log;
 pub(crate) mod auth;
 pub(crate) mod client_ip;
+pub(crate) mod held_response;
 pub(crate) mod host;
 pub(crate) mod host_check;
 pub(crate) mod rate_limit;

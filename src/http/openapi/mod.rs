@@ -3,18 +3,21 @@
 pub(super) mod responses;
 pub(super) mod schemas;
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    error::Error,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
-    http::{
-        HeaderValue, Uri,
-        header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
-    },
+    body::Bytes,
+    http::{HeaderMap, HeaderValue, Uri, header::CONTENT_SECURITY_POLICY},
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use tower_http::{compression::CompressionLayer, set_header::SetResponseHeaderLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -22,7 +25,10 @@ use utoipa::{
 use utoipa_swagger_ui::Config;
 
 use crate::{
-    http::problem::{Problem, ProblemType},
+    http::{
+        problem::{Problem, ProblemType},
+        routes::assets::Asset,
+    },
     report::PhaseStart,
 };
 
@@ -64,41 +70,61 @@ const SWAGGER_UI_POLICY: &str = "default-src 'none'; script-src 'self'; style-sr
 /// # Errors
 /// The document cannot be written as JSON.
 pub(super) fn routes(document: &utoipa::openapi::OpenApi) -> Result<Router, serde_json::Error> {
-    let json: Arc<str> = document.to_json()?.into();
-    let document = get(move || async move { ([(CONTENT_TYPE, "application/json")], json.to_string()) });
+    let json = Arc::new(Asset::new(HeaderValue::from_static("application/json"), document.to_json()?));
+    let document = get(move |headers: HeaderMap| async move { json.response(&headers).await });
     let policy =
         SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SWAGGER_UI_POLICY));
+    let files = Arc::new(Files::default());
+    let page = get(move |uri: Uri, headers: HeaderMap| async move { files.response(&uri, &headers).await });
     let page = Router::new()
         // The page links to its files by relative paths.
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
-        .route("/docs/", get(page))
-        .route("/docs/{*file}", get(page))
+        .route("/docs/", page.clone())
+        .route("/docs/{*file}", page)
         .layer(policy);
-    Ok(Router::new().route("/openapi.json", document).merge(page).layer(CompressionLayer::new()))
+    Ok(Router::new().route("/openapi.json", document).merge(page))
 }
 
-async fn page(uri: Uri) -> Response {
-    let config = Config::from("/openapi.json")
+/// The files of Swagger UI that were asked for, by name. There are about ten.
+#[derive(Debug, Default)]
+struct Files(Mutex<BTreeMap<String, Arc<Asset>>>);
+
+impl Files {
+    async fn response(&self, uri: &Uri, headers: &HeaderMap) -> Response {
+        let name = uri.path().trim_start_matches("/docs/");
+        match self.get(name).map_err(|error| error.to_string()) {
+            Ok(Some(file)) => file.response(headers).await,
+            Ok(None) => Problem::not_found().into_response(),
+            Err(error) => {
+                tracing::error!(%error, "the OpenAPI page cannot be served");
+                Problem::new(ProblemType::Internal, "the page cannot be served").into_response()
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Arc<Asset>>, Box<dyn Error>> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(name) {
+            return Ok(Some(file.clone()));
+        }
+        let Some(file) = utoipa_swagger_ui::serve(name, Arc::new(config()))? else { return Ok(None) };
+        let content = match file.bytes {
+            Cow::Borrowed(content) => Bytes::from_static(content),
+            Cow::Owned(content) => content.into(),
+        };
+        let file = Arc::new(Asset::new(HeaderValue::from_str(&file.content_type)?, content));
+        files.insert(name.to_owned(), file.clone());
+        Ok(Some(file))
+    }
+}
+
+fn config() -> Config<'static> {
+    Config::from("/openapi.json")
         // By default the page sends the document's address to validator.swagger.io.
         .validator_url("none")
         // The default layout has a field for the address of another document.
         .use_base_layout()
         .default_models_expand_depth(0)
         .try_it_out_enabled(true)
-        .display_request_duration(true);
-    let file = uri.path().trim_start_matches("/docs/");
-    match utoipa_swagger_ui::serve(file, Arc::new(config)) {
-        Ok(Some(file)) => {
-            let mut response = ([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response();
-            if file.gzpipped {
-                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            }
-            response
-        }
-        Ok(None) => Problem::not_found().into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the OpenAPI page cannot be served");
-            Problem::new(ProblemType::Internal, "the page cannot be served").into_response()
-        }
-    }
+        .display_request_duration(true)
 }

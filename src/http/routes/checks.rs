@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use axum::{
-    Json,
     extract::State,
-    response::{AppendHeaders, IntoResponse, Response},
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
 };
 use serde_json::Value;
 use tower::ServiceExt;
@@ -15,8 +15,10 @@ use crate::{
     check::{Check, CheckRequest, Violation},
     http::{
         extract::{JsonObject, negotiate::ReportFormat, request_context::RequestContext},
+        json::to_json,
         openapi::responses::{CheckRefused, Unauthorized},
         problem::{Problem, ProblemType},
+        server::{ByteBudget, byte_budget::HeldBytes},
         state::SharedState,
     },
     report::Report,
@@ -78,15 +80,34 @@ pub(crate) async fn run_check(
     context: RequestContext,
     object: JsonObject,
 ) -> Result<Response, Problem> {
-    let job = context.job(Check::parse(object.0, state.max_timeout)?);
+    let check = Check::parse(object.0, state.max_timeout)?;
+    let held = admit(&state.budget, &check)?;
+    let job = context.job(check);
     let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = state.probe.clone();
     if format == ReportFormat::EventStream {
-        return events::run(probe, job, running).await;
+        let mut held = held;
+        held.merge(state.budget.admit(ByteBudget::EVENTS_SIZE)?);
+        return state.budget.hold(held, events::run(probe, job, running).await?);
     }
     let report = probe.oneshot(job).await?;
-    let server_timing = AppendHeaders([("server-timing", server_timing(&report))]);
-    Ok((server_timing, Json(report)).into_response())
+    state.budget.hold(held, json(&report)?)
+}
+
+/// Takes the bytes that the check holds from now on: those of its report, and its message, which is in memory once more
+/// when it is sent.
+///
+/// # Errors
+/// There are not as many left.
+pub(super) fn admit(budget: &ByteBudget, check: &Check) -> Result<HeldBytes, Problem> {
+    budget.admit(ByteBudget::CHECK_SIZE + 2 * check.script.payload.len())
+}
+
+fn json(report: &Report) -> Result<Response, Problem> {
+    let mut json = to_json(report).map_err(|_| Problem::internal())?;
+    json.shrink_to_fit();
+    let headers = [(CONTENT_TYPE.as_str(), "application/json"), ("server-timing", &server_timing(report))];
+    Ok((headers, json).into_response())
 }
 
 /// The phases as a `Server-Timing` header (W3C, Server Timing, section 3).

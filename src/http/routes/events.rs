@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::{
-    http::{problem::Problem, server::Running},
+    http::{json::to_json, problem::Problem, server::Running},
     phase::Phase,
     probe::{CheckJob, Probe},
     report::{PhaseEvent, PhaseListener, PhaseStart, Report},
@@ -89,7 +89,7 @@ impl LiveCheck {
     fn start(probe: Probe, job: CheckJob, running: Running) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
         let phases = sender.clone();
-        // Sending fails only after the caller has hung up, and then the task is aborted.
+        // Sending fails only after the caller has closed the connection, and then the task is aborted.
         let job = job.with_observer(PhaseListener::new(move |event| drop(phases.send(LiveEvent::Phase(event)))));
         let check = async move {
             let _running = running;
@@ -117,14 +117,14 @@ impl LiveEvent {
         matches!(self, Self::Report(_) | Self::Refused(_))
     }
 
-    fn into_sse(self) -> Result<Event, axum::Error> {
+    fn into_sse(self) -> serde_json::Result<Event> {
         let event = Event::default();
-        match self {
-            Self::Phase(PhaseEvent::Began(start)) => event.event("begin").json_data(start),
-            Self::Phase(PhaseEvent::Ended(phase)) => event.event("phase").json_data(phase),
-            Self::Report(report) => event.event("report").json_data(report),
-            Self::Refused(problem) => event.event("problem").json_data(problem),
-        }
+        Ok(match self {
+            Self::Phase(PhaseEvent::Began(start)) => event.event("begin").data(to_json(&start)?),
+            Self::Phase(PhaseEvent::Ended(phase)) => event.event("phase").data(to_json(&phase)?),
+            Self::Report(report) => event.event("report").data(to_json(&report)?),
+            Self::Refused(problem) => event.event("problem").data(to_json(&problem)?),
+        })
     }
 }
 

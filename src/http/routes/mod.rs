@@ -1,5 +1,6 @@
-//! The handlers, one file per route.
+//! The handlers, one file per route, and [`assets`], what they serve as it is.
 
+pub(super) mod assets;
 pub(super) mod checks;
 mod events;
 pub(super) mod health;

@@ -79,6 +79,15 @@ impl ConnectionLimit {
         drop(self.evict_longest_idle());
     }
 
+    /// Closes the connection that has been stalled longest, for the memory that its unread responses hold.
+    pub(super) fn evict_stalled(&self) {
+        let by_age = &mut self.idle().by_age;
+        let longest = by_age.range((CallerState::Stalled, 0)..).next().map(|(key, _)| *key);
+        if let Some((task, _)) = longest.and_then(|key| by_age.remove(&key)) {
+            task.wake();
+        }
+    }
+
     /// The slot of the connection that has been idle longest; a reserved one only if there is no other.
     fn evict_longest_idle(&self) -> Option<OwnedSemaphorePermit> {
         let by_age = &mut self.idle().by_age;

@@ -10,11 +10,13 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
+pub(super) mod byte_budget;
 mod connection;
 mod connection_limit;
 mod shutdown;
 mod tls;
 
+pub use byte_budget::ByteBudget;
 pub use shutdown::{Lifecycle, Running};
 pub use tls::{IdentityError, IdentityFault, ServerIdentity};
 
@@ -39,6 +41,8 @@ pub struct ServerSettings {
     pub header_timeout: Duration,
     /// For a caller that does not read to take some more of its response.
     pub body_timeout: Duration,
+    /// What callers may make the service hold in memory.
+    pub budget: ByteBudget,
     /// For running checks to finish, once the service is to stop.
     pub shutdown_grace: Duration,
     /// Of that, for callers to take the last responses once no check is running. By [`Self::body_timeout`] alone, a
@@ -102,6 +106,7 @@ pub async fn serve(
                 connections.spawn(connection::serve(stream, peer, server.clone(), permit));
             }
             Some(_) = connections.join_next() => {}
+            () = server.settings.budget.exhausted() => limit.evict_stalled(),
         }
     };
     drop(listener);

@@ -14,6 +14,8 @@ use tokio_rustls::{
     },
 };
 
+use crate::clock::TlsClock;
+
 /// ALPN names of HTTP/2 and HTTP/1.1 (RFC 7301), ours first.
 const ALPN_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -92,6 +94,7 @@ fn config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, IdentityError> 
             rustls::Error::InvalidCertificate(_) => IdentityError::Certificate(IdentityFault::Unusable(error)),
             _ => IdentityError::Key(IdentityFault::Unusable(error)),
         })?;
+    config.time_provider = Arc::new(TlsClock);
     config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).into();
     Ok(Arc::new(config))
 }

@@ -12,8 +12,10 @@ async fn an_encoded_body_is_refused() {
 #[tokio::test]
 async fn deep_and_huge_json_is_refused() {
     let size = 1 << 20;
-    let large =
-        || test_routes(AppState { body_limits: BodyLimits::new(size, Duration::from_secs(20), 100), ..app_state() });
+    let large = || {
+        let limits = BodyLimits::new(size, Duration::from_secs(20), ByteBudget::new(100, size));
+        test_routes(AppState { body_limits: limits, ..app_state() })
+    };
     let many: String = (0..80_000).map(|number| format!("\"k{number}\":1,")).collect();
     for (body, status, slug) in [
         ("[".repeat(100_000) + &"]".repeat(100_000), 422, "invalid-parameters"),

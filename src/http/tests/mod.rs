@@ -49,14 +49,21 @@ pub(super) fn app_state() -> AppState {
 
 fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
     let probe = service_fn(move |job| std::future::ready(probe(job)));
+    let budget = ByteBudget::new(100, MAX_BODY_SIZE);
     AppState {
         lifecycle: Lifecycle::default(),
-        body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), 100),
+        body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), budget.clone()),
+        budget,
         probe: Probe::new(probe),
         max_timeout: Duration::from_secs(60),
         modules: crate::http::ModuleStore::new(Modules::none(Duration::from_secs(60))),
         dropped_lines: None,
     }
+}
+
+/// A state whose probe ends every check at once, with a report.
+pub(super) fn app_with_reports() -> AppState {
+    state_with(|job| Ok(report(&job)))
 }
 
 /// A report of a check that failed: `banner` never ended.
@@ -86,13 +93,19 @@ fn app() -> Router {
     router(app_state(), AccessConfig::default()).expect("a document")
 }
 
+/// The router in the real outer layers.
+fn layered(router: Router) -> Router {
+    let budget = ByteBudget::new(100, MAX_BODY_SIZE);
+    with_outer_layers(router, AccessConfig::default(), Metrics::new(None, budget.clone()), budget)
+}
+
 /// Two test routes in the real outer layers: `/echo` responds with the members of its body, `/panic` panics.
 fn test_routes(app_state: AppState) -> Router {
     let router = Router::new()
         .route("/echo", post(|JsonObject(members): JsonObject| async move { format!("{members:?}") }))
         .route("/panic", get(panicking))
         .with_state(Arc::new(app_state));
-    with_outer_layers(router, AccessConfig::default(), Metrics::new(None))
+    layered(router)
 }
 
 async fn panicking() {
@@ -206,7 +219,7 @@ async fn the_page_needs_no_other_host() {
 #[tokio::test]
 async fn a_page_may_not_be_framed_and_runs_no_script_but_its_own() {
     let strict = Router::new().route("/page", get(|| async { axum::response::Html("<p>") }));
-    let (console, _) = get_path(with_outer_layers(strict, AccessConfig::default(), Metrics::new(None)), "/page").await;
+    let (console, _) = get_path(layered(strict), "/page").await;
     let (docs, _) = get_path(app(), "/docs/").await;
     for page in [&console, &docs] {
         let policy = page.headers[CONTENT_SECURITY_POLICY].to_str().expect("ASCII");

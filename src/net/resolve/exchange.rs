@@ -52,14 +52,17 @@ pub(super) enum ExchangeError {
 /// that the query is sent again.
 pub(super) async fn ask(
     server: SocketAddr,
+    tcp_only: bool,
     question: &Question,
     heard: impl Fn(),
     silent: impl Fn(),
 ) -> Result<Answer, ExchangeError> {
-    match by_udp(server, question, heard, silent).await? {
-        Some(answer) => Ok(answer),
-        None => by_tcp(server, question).await,
+    if !tcp_only && let Some(answer) = by_udp(server, question, &heard, &silent).await? {
+        return Ok(answer);
     }
+    let answer = by_tcp(server, question, silent).await?;
+    heard();
+    Ok(answer)
 }
 
 /// The answer; `None` where it is truncated.
@@ -119,12 +122,13 @@ fn is_about_edns(code: ResponseCode) -> bool {
 }
 
 /// By TCP. A connection that is silent is given up for another one.
-async fn by_tcp(server: SocketAddr, question: &Question) -> Result<Answer, ExchangeError> {
+async fn by_tcp(server: SocketAddr, question: &Question, silent: impl Fn()) -> Result<Answer, ExchangeError> {
     let mut patience = FIRST_TCP_TIMEOUT;
     loop {
         if let Ok(answered) = timeout(patience, on_one_connection(server, question)).await {
             return answered;
         }
+        silent();
         patience *= 2;
     }
 }

@@ -156,3 +156,14 @@ impl Question {
         (alias, Vec::new())
     }
 }
+
+/// The answer of a response to the question for the IPv4 addresses of `name`; `None` where there is none, or only a
+/// part of it. For the oracles of `tests/fuzz`.
+#[doc(hidden)]
+pub fn answer(name: &HostName, response: &[u8]) -> Option<String> {
+    let id = response.first_chunk().copied().map(u16::from_be_bytes)?;
+    match Question::new(name, RecordType::A).ok()?.read(id, response) {
+        Reading::Response { answer, is_truncated: false } => Some(format!("{answer:?}")),
+        _ => None,
+    }
+}

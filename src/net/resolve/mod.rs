@@ -26,17 +26,23 @@ use std::{
 
 use hickory_resolver::proto::rr::{Name, RData, RecordType, rdata::MX};
 use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
 };
 
 use self::{
-    servers::NameServers,
+    servers::{NameServers, Options},
     system::{HostsFile, SystemFiles},
 };
 use crate::destination::{HostName, IpFamily, Target};
 
 pub use self::error::ResolveError;
+#[doc(hidden)]
+pub use self::{
+    message::answer,
+    system::{host_addresses, name_servers},
+};
 
 /// A host that a check may connect to: the target itself, or one of its mail exchangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +79,7 @@ pub fn failure(candidates: &[Candidate]) -> Option<&ResolveError> {
 #[derive(Clone, Debug)]
 pub struct Resolver {
     source: Source,
+    spare_sockets: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug)]
@@ -92,19 +99,29 @@ impl Resolver {
     /// A resolver with the system's configuration: the name servers of `/etc/resolv.conf` and, for host targets, the
     /// addresses in `/etc/hosts`. Both are read again when they change.
     pub fn system() -> Self {
-        Self { source: Source::System(Arc::new(SystemFiles::open(SERVER_TIMEOUT))) }
+        Self::from_source(Source::System(Arc::new(SystemFiles::open(Options::DEFAULT))))
     }
 
     /// A resolver with these servers, by UDP and, for answers that are too long for it, by TCP. It reads no hosts file.
     /// Without any server it resolves literals and `localhost`, and fails for other names with
     /// [`ResolveError::NoResolver`].
     pub fn with_servers(servers: &[SocketAddr]) -> Self {
-        Self::with_server_timeout(servers, SERVER_TIMEOUT)
+        Self::with_options(servers, Options::DEFAULT)
     }
 
-    fn with_server_timeout(servers: &[SocketAddr], server_timeout: Duration) -> Self {
-        let servers = Arc::new(NameServers::new(servers, server_timeout));
-        Self { source: Source::Given(Arc::new(Configuration { servers, hosts: Arc::default() })) }
+    fn with_options(servers: &[SocketAddr], options: Options) -> Self {
+        let servers = Arc::new(NameServers::new(servers, options));
+        Self::from_source(Source::Given(Arc::new(Configuration { servers, hosts: Arc::default() })))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self { source, spare_sockets: Arc::new(Semaphore::new(DEFAULT_SPARE_SOCKETS)) }
+    }
+
+    /// Limits the sockets of all resolutions together that are beyond the [`OWN_SOCKETS`] of each.
+    #[must_use]
+    pub fn with_spare_sockets(self, sockets: usize) -> Self {
+        Self { spare_sockets: Arc::new(Semaphore::new(sockets)), ..self }
     }
 
     /// The hosts to try and their addresses, in order. [`failure`] tells whether none of them has one.
@@ -124,13 +141,26 @@ impl Resolver {
             Source::Given(configuration) => configuration.clone(),
             Source::System(files) => files.clone().configuration().await,
         };
-        Lookup(configuration).candidates(target, family, deadline).await
+        let spare = self.take_spare_sockets();
+        let sockets = OWN_SOCKETS + spare.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let lookup = Lookup { configuration, sockets: Arc::new(Semaphore::new(sockets)) };
+        lookup.candidates(target, family, deadline).await
+    }
+
+    /// As many as there are; none if another resolution takes them at the same moment.
+    fn take_spare_sockets(&self) -> Option<OwnedSemaphorePermit> {
+        let wanted = self.spare_sockets.available_permits().min(MAX_SOCKETS - OWN_SOCKETS);
+        self.spare_sockets.clone().try_acquire_many_owned(u32::try_from(wanted).ok()?).ok()
     }
 }
 
 /// One resolution.
 #[derive(Clone, Debug)]
-struct Lookup(Arc<Configuration>);
+struct Lookup {
+    configuration: Arc<Configuration>,
+    /// Limits the questions that are asked at the same time.
+    sockets: Arc<Semaphore>,
+}
 
 impl Lookup {
     async fn candidates(
@@ -155,13 +185,17 @@ impl Lookup {
         Ok(candidates)
     }
 
+    async fn query(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+        self.configuration.servers.query(name, record_type, &self.sockets).await
+    }
+
     async fn addresses_of_host(
         &self,
         host: &HostName,
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, ResolveError> {
-        let from_file = self.0.hosts.addresses(host.as_str());
+        let from_file = self.configuration.hosts.addresses(host.as_str());
         if let Ok(addresses) = usable(host.as_str(), family, from_file) {
             return Ok(addresses);
         }
@@ -174,7 +208,7 @@ impl Lookup {
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<Candidate>, ResolveError> {
-        let answer = self.0.servers.query(domain, RecordType::MX).await?;
+        let answer = self.query(domain, RecordType::MX).await?;
         let records: Vec<MX> = answer
             .into_iter()
             .filter_map(|data| match data {
@@ -228,8 +262,8 @@ impl Lookup {
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, ResolveError> {
         let mut wait_until = answers_by;
-        let mut ipv4 = pin!(self.0.servers.query(host, RecordType::A));
-        let mut ipv6 = pin!(self.0.servers.query(host, RecordType::AAAA));
+        let mut ipv4 = pin!(self.query(host, RecordType::A));
+        let mut ipv6 = pin!(self.query(host, RecordType::AAAA));
         let no_records_if_only = |other| (family == other).then(|| Ok(Vec::new()));
         let mut ipv4_answer = no_records_if_only(IpFamily::Ipv6);
         let mut ipv6_answer = no_records_if_only(IpFamily::Ipv4);
@@ -249,8 +283,15 @@ impl Lookup {
     }
 }
 
-/// How long one server is waited for before the next one is queried too.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
+/// Sockets of one resolution at the same time: enough to ask for the addresses of five mail exchangers side by side.
+/// Nearly no domain has more; a hostile answer has any number.
+pub const MAX_SOCKETS: usize = 10;
+
+/// Sockets that each resolution has, whatever the others do. The further ones come from a number that all share.
+pub const OWN_SOCKETS: usize = 2;
+
+/// Spare sockets of a resolver that was not told how many there are.
+const DEFAULT_SPARE_SOCKETS: usize = 64;
 
 /// How long to wait for further addresses once there are some: a server that drops AAAA queries, or a dead server for
 /// the name of a backup mail exchanger, is not to count as a slow one.

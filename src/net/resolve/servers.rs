@@ -1,12 +1,20 @@
 //! [`NameServers`]: the name servers, asked one after the other, those that are dead last.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use hickory_resolver::proto::{
     op::ResponseCode,
     rr::{RData, RecordType},
 };
 use tokio::{
+    sync::Semaphore,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -24,26 +32,56 @@ use crate::destination::HostName;
 #[derive(Debug, Default)]
 pub(super) struct NameServers {
     servers: Vec<Arc<Server>>,
+    options: Options,
+    /// Counts questions, to begin with another server each time.
+    turn: AtomicUsize,
+}
+
+/// How servers are asked (resolv.conf(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Options {
     /// How long one server is waited for before the next one is asked too.
-    server_timeout: Duration,
+    pub(super) server_timeout: Duration,
+    /// How long a question to one server may take, in server timeouts.
+    pub(super) attempts: u32,
+    /// Whether each question begins with the next server.
+    pub(super) rotate: bool,
+    /// Whether the servers are asked by TCP only.
+    pub(super) tcp_only: bool,
+    /// Whether AAAA records are not asked for, as if there were none.
+    pub(super) no_aaaa: bool,
 }
 
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
+    tcp_only: bool,
     health: Health,
 }
 
-/// How long a question may take, in server timeouts: longer than a recursive server needs for a slow delegation. The
-/// check's own deadline is usually earlier.
-const QUERY_TIMEOUT_FACTOR: u32 = 10;
+impl Options {
+    /// Without options. The time that a question may take is longer than a recursive server needs for a slow
+    /// delegation; the check's own deadline is usually earlier.
+    pub(super) const DEFAULT: Self =
+        Self { server_timeout: Duration::from_secs(2), attempts: 10, rotate: false, tcp_only: false, no_aaaa: false };
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
 
 impl NameServers {
-    pub(super) fn new(servers: &[SocketAddr], server_timeout: Duration) -> Self {
+    pub(super) fn new(servers: &[SocketAddr], options: Options) -> Self {
         // The health of a single server would make no difference.
         let has_others = servers.len() > 1;
-        let server = |address: &SocketAddr| Server { address: *address, health: Health::new(has_others) };
-        Self { servers: servers.iter().map(server).map(Arc::new).collect(), server_timeout }
+        let server = |address: &SocketAddr| Server {
+            address: *address,
+            tcp_only: options.tcp_only,
+            health: Health::new(has_others),
+        };
+        Self { servers: servers.iter().map(server).map(Arc::new).collect(), options, turn: AtomicUsize::default() }
     }
 
     #[cfg(test)]
@@ -51,17 +89,26 @@ impl NameServers {
         self.servers.iter().map(|server| server.address).collect()
     }
 
-    /// The records of the answer, aliases followed; none if the name has none of this type.
+    /// The records of the answer, aliases followed; none if the name has none of this type. Each exchange with a server
+    /// takes a permit of `sockets`.
     ///
     /// # Errors
     /// No server gave an answer.
-    pub(super) async fn query(&self, name: &HostName, record_type: RecordType) -> Result<Vec<RData>, ResolveError> {
+    pub(super) async fn query(
+        &self,
+        name: &HostName,
+        record_type: RecordType,
+        sockets: &Arc<Semaphore>,
+    ) -> Result<Vec<RData>, ResolveError> {
+        if self.options.no_aaaa && record_type == RecordType::AAAA {
+            return Ok(Vec::new());
+        }
         let unaskable = |error: ExchangeError| ResolveError::of_exchange(name, &error);
         let mut question = Question::new(name, record_type).map_err(|error| unaskable(error.into()))?;
         for _ in 0..MAX_ALIASES {
             let answer = match special::answer(&question.name, question.record_type) {
                 Some(answer) => answer,
-                None => self.ask(name, &question).await?,
+                None => self.ask(name, &question, sockets).await?,
             };
             match answer {
                 Answer::Records(records) => return Ok(records),
@@ -76,15 +123,32 @@ impl NameServers {
     /// The first definite answer.
     ///
     /// After a failure the next server is asked instead. After the server timeout, or once the server is known to be
-    /// dead, the next one is asked too, and the answer of the slow one still counts.
-    async fn ask(&self, name: &HostName, question: &Question) -> Result<Answer, ResolveError> {
+    /// dead, the next one is asked too, and the answer of the slow one still counts, unless its socket is needed.
+    async fn ask(
+        &self,
+        name: &HostName,
+        question: &Question,
+        sockets: &Arc<Semaphore>,
+    ) -> Result<Answer, ResolveError> {
         let mut turns = self.order().into_iter();
         let mut asked = JoinSet::new();
         let mut failure = None;
         loop {
             let turn = turns.next();
             if let Some(server) = &turn {
-                asked.spawn(timeout(self.server_timeout * QUERY_TIMEOUT_FACTOR, server.clone().ask(question.clone())));
+                let permit = match sockets.clone().try_acquire_owned() {
+                    Ok(permit) => permit,
+                    Err(_) => {
+                        asked.shutdown().await;
+                        sockets.clone().acquire_owned().await.map_err(|_| ResolveError::no_answer(name, false))?
+                    }
+                };
+                let (server, question) = (server.clone(), question.clone());
+                let exchange = timeout(self.options.server_timeout * self.options.attempts, server.ask(question));
+                asked.spawn(async move {
+                    let _permit = permit;
+                    exchange.await
+                });
             }
             let answered = tokio::select! {
                 biased;
@@ -111,8 +175,12 @@ impl NameServers {
 
     /// The servers in their order, dead ones last.
     fn order(&self) -> Vec<Arc<Server>> {
-        let (dead, mut order): (Vec<_>, Vec<_>) =
-            self.servers.iter().cloned().partition(|server| server.health.is_dead());
+        let mut servers = self.servers.clone();
+        if self.options.rotate && !servers.is_empty() {
+            let turn = self.turn.fetch_add(1, Relaxed) % servers.len();
+            servers.rotate_left(turn);
+        }
+        let (dead, mut order): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| server.health.is_dead());
         dead.iter().for_each(Server::probe_if_due);
         order.extend(dead);
         order
@@ -127,7 +195,7 @@ impl NameServers {
             }
         };
         tokio::select! {
-            () = sleep(self.server_timeout) => {}
+            () = sleep(self.options.server_timeout) => {}
             () = died => {}
         }
     }
@@ -135,7 +203,7 @@ impl NameServers {
 
 impl Server {
     async fn ask(self: Arc<Self>, question: Question) -> Result<Answer, ExchangeError> {
-        ask(self.address, &question, || self.health.heard(), || self.probe_if_due()).await
+        ask(self.address, self.tcp_only, &question, || self.health.heard(), || self.probe_if_due()).await
     }
 
     /// Finds out whether the server answers anything: a name may be slow where its server is not. In a task of its own:
@@ -145,7 +213,7 @@ impl Server {
         let server = self.clone();
         tokio::spawn(async move {
             let question = Question::root_servers();
-            let asked = ask(server.address, &question, || server.health.heard(), || ());
+            let asked = ask(server.address, server.tcp_only, &question, || server.health.heard(), || ());
             let is_silent = timeout(Health::PROBE_TIMEOUT, asked).await.is_err();
             if server.health.end_probe(probe, is_silent) {
                 tracing::warn!(server = %server.address, "the DNS server does not answer, others are asked first");

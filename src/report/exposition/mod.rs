@@ -150,16 +150,19 @@ impl Gauges {
 
     fn certificate(&mut self, tls: &TlsReport) {
         let Some(leaf) = tls.chain.first() else { return };
-        self.one(
-            "probe_ssl_earliest_cert_expiry",
-            "When the first certificate of those that the server sent expires, in Unix time",
-            earliest_expiry(tls.chain.iter()),
-        );
-        if tls.verified {
+        if let Some(expiry) = earliest_expiry(tls.chain.iter()) {
+            self.one(
+                "probe_ssl_earliest_cert_expiry",
+                "When the first certificate of those that the server sent expires, in Unix time",
+                expiry,
+            );
+        }
+        let on_path = tls.chain.iter().filter(|certificate| certificate.on_path);
+        if let Some(expiry) = earliest_expiry(on_path).filter(|_| tls.verified) {
             self.one(
                 "probe_ssl_last_chain_expiry_timestamp_seconds",
                 "When the first certificate of the path that was verified expires, in Unix time",
-                earliest_expiry(tls.chain.iter().filter(|certificate| certificate.on_path)),
+                expiry,
             );
         }
         self.info(
@@ -204,12 +207,12 @@ fn ip_version(report: &Report) -> f64 {
     }
 }
 
-/// The first end of validity, in Unix time.
-fn earliest_expiry<'a>(certificates: impl Iterator<Item = &'a CertificateFacts>) -> f64 {
-    let expiry = certificates.map(|certificate| certificate.not_after.unix_timestamp()).min();
+/// The first end of validity that can be read, in Unix time.
+fn earliest_expiry<'a>(certificates: impl Iterator<Item = &'a CertificateFacts>) -> Option<f64> {
+    let first = certificates.filter_map(|certificate| certificate.not_after).min()?.unix_timestamp();
     #[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
-    let expiry = expiry.unwrap_or_default() as f64;
-    expiry
+    let first = first as f64;
+    Some(first)
 }
 
 fn seconds(ms: f64) -> f64 {

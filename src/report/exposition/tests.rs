@@ -50,8 +50,10 @@ fn certificate(subject: &str, not_after: time::OffsetDateTime) -> CertificateFac
         subject: subject.to_owned(),
         issuer: "CN=Root".to_owned(),
         names: vec!["mx.test".to_owned(), "192.0.2.1".to_owned()],
-        not_before: datetime!(2026-01-01 0:00 UTC),
-        not_after,
+        not_before: Some(datetime!(2026-01-01 0:00 UTC)),
+        not_before_as_written: "260101000000Z".to_owned(),
+        not_after: Some(not_after),
+        not_after_as_written: String::new(),
         serial: "0a1b".to_owned(),
         fingerprint_sha256: "ab".repeat(32),
         key: "ECDSA P-256".to_owned(),
@@ -297,4 +299,23 @@ fn certificates_beside_the_verified_path_do_not_expire_it() {
     let unix = |moment: time::OffsetDateTime| moment.unix_timestamp() as f64;
     assert_eq!(all["probe_ssl_earliest_cert_expiry"], unix(datetime!(2020-01-01 0:00 UTC)));
     assert_eq!(all["probe_ssl_last_chain_expiry_timestamp_seconds"], unix(datetime!(2027-01-01 0:00 UTC)));
+}
+
+#[test]
+fn a_date_that_cannot_be_read_has_no_metric() {
+    let mut report = report();
+    let mut tls = tls("CN=mx.test");
+    tls.verified = false;
+    tls.chain[0].not_after = None;
+    report.tls = Some(tls.clone());
+    // That of the issuer.
+    assert_eq!(
+        samples(&report)["probe_ssl_earliest_cert_expiry"],
+        datetime!(2027-01-01 0:00 UTC).unix_timestamp() as f64
+    );
+    tls.chain.truncate(1);
+    report.tls = Some(tls);
+    let all = samples(&report);
+    assert!(!all.keys().any(|sample| sample.contains("expiry")), "{all:#?}");
+    assert_eq!(all["probe_smtp_certificate_verified"], 0.0);
 }

@@ -1,6 +1,7 @@
 //! Journal → [`Report`], a pure function. No metric is computed anywhere else.
 
 pub(super) mod phases;
+mod size;
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,11 @@ use super::{
 };
 use crate::{
     phase::{Clock, Phase},
-    smtp::{Capabilities, Reply, queue_id::queue_id, reply::excerpt},
+    smtp::{
+        Capabilities, Reply,
+        queue_id::queue_id,
+        reply::{MAX_KEPT_DIALOGUE_SIZE, MAX_KEPT_REPLY_SIZE, excerpt},
+    },
     x509::problem::kinds_of,
 };
 
@@ -33,6 +38,13 @@ struct Fold {
     report: Report,
     open: OpenPhases,
     last_reply: Option<Reply>,
+    /// Something is left out of the last reply to EHLO.
+    has_cut_ehlo: bool,
+    /// Octets that are left out of replies.
+    left_out: usize,
+    transcript_size: usize,
+    /// Lines that are left out of the transcript.
+    left_out_lines: usize,
 }
 
 impl Fold {
@@ -54,7 +66,15 @@ impl Fold {
             warnings: Vec::new(),
             transcript: transcript.then(Vec::new),
         };
-        Self { report, open: OpenPhases::default(), last_reply: None }
+        Self {
+            report,
+            open: OpenPhases::default(),
+            last_reply: None,
+            has_cut_ehlo: false,
+            left_out: 0,
+            transcript_size: 0,
+            left_out_lines: 0,
+        }
     }
 
     fn add(&mut self, at: Duration, clock: Clock, event: Event) {
@@ -82,12 +102,19 @@ impl Fold {
     }
 
     fn finish(self, duration: Duration) -> Report {
-        let Self { mut report, open, .. } = self;
+        let Self { mut report, open, left_out, left_out_lines, .. } = self;
         report.phases.extend(open.never_ended());
         report.metrics.duration = ms(duration);
         if report.failure.is_some() {
             (report.outcome, report.success) = (Outcome::Failed, false);
         }
+        if left_out > 0 {
+            report.warnings.push(format!(
+                "the replies are longer than what is kept of them ({MAX_KEPT_REPLY_SIZE} octets of one, \
+                 {MAX_KEPT_DIALOGUE_SIZE} of all): {left_out} octets are left out"
+            ));
+        }
+        size::limit(&mut report, left_out_lines);
         report
     }
 
@@ -101,6 +128,7 @@ impl Fold {
     fn receive(&mut self, at: Duration, reply: Reply) {
         self.transcribe_reply(at, &reply);
         self.warn_of_several_codes(&reply);
+        self.left_out += reply.left_out();
         if let Some(phase) = self.open.current().filter(|phase| counts_as_last(*phase)) {
             self.report.metrics.set_last(phase, Some(&reply));
         }
@@ -116,7 +144,12 @@ impl Fold {
             self.report.phases.push(ended);
         }
         match (ending, &self.last_reply) {
-            (Ending::Accepted, Some(reply)) => accept(&mut self.report, phase, reply),
+            (Ending::Accepted, Some(reply)) => {
+                if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
+                    self.has_cut_ehlo = reply.left_out() > 0;
+                }
+                accept(&mut self.report, phase, reply);
+            }
             (Ending::Rejected, Some(reply)) if phase != Phase::Quit => {
                 let failure = Failure::rejected(phase, reply);
                 self.reject(failure);
@@ -144,7 +177,7 @@ impl Fold {
             (Phase::SaslAuth, _, Some(offered)) => offered.offers_auth(),
             _ => true,
         };
-        if is_offered || failure.code == Some(421) {
+        if is_offered || self.has_cut_ehlo || failure.code == Some(421) {
             return self.fail(failure);
         }
         let command = if failure.phase == Phase::StartTls { "STARTTLS" } else { "AUTH" };
@@ -182,7 +215,12 @@ impl Fold {
 
     fn transcribe(&mut self, at: Duration, from: Speaker, text: String) {
         if let Some(transcript) = &mut self.report.transcript {
-            transcript.push(TranscriptLine { at_ms: ms(at), from, text });
+            self.transcript_size += size::of_transcript_line(&text);
+            if self.transcript_size <= size::MAX_TRANSCRIPT_SIZE {
+                transcript.push(TranscriptLine { at_ms: ms(at), from, text });
+            } else {
+                self.left_out_lines += 1;
+            }
         }
     }
 }

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    escape::escape_json,
     phase::Stamp,
-    report::{Attempt, FailureKind, PhaseEvent, PhaseListener, Via, journal::Heading},
+    report::{Attempt, FailureKind, MAX_REPORT_SIZE, PhaseEvent, PhaseListener, Via, journal::Heading},
     smtp::ReplyParser,
     x509::{
         CertificateFacts,
@@ -65,18 +66,27 @@ fn reply(text: &str) -> Reply {
 }
 
 fn session(problems: Vec<CertificateProblem>) -> Event {
-    let leaf = CertificateFacts {
+    session_with(problems, leaf())
+}
+
+fn leaf() -> CertificateFacts {
+    CertificateFacts {
         subject: "CN=mx.test".to_owned(),
         issuer: "CN=CA".to_owned(),
         names: vec!["mx.test".to_owned(), "192.0.2.1".to_owned()],
-        not_before: datetime!(2026-01-01 0:00 UTC),
-        not_after: datetime!(2026-11-22 11:59 UTC),
+        not_before: Some(datetime!(2026-01-01 0:00 UTC)),
+        not_before_as_written: "260101000000Z".to_owned(),
+        not_after: Some(datetime!(2026-11-22 11:59 UTC)),
+        not_after_as_written: "261122115900Z".to_owned(),
         serial: "0a".to_owned(),
         fingerprint_sha256: "ff".to_owned(),
         key: "ECDSA P-256".to_owned(),
         signature_algorithm: "ECDSA with SHA-256".to_owned(),
         on_path: true,
-    };
+    }
+}
+
+fn session_with(problems: Vec<CertificateProblem>, leaf: CertificateFacts) -> Event {
     Event::Secured(Box::new(TlsSession {
         version: Some("TLSv1.3"),
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
@@ -85,6 +95,53 @@ fn session(problems: Vec<CertificateProblem>) -> Event {
         problems,
         chain: vec![leaf],
     }))
+}
+
+#[test]
+fn a_report_is_never_larger_than_its_limit() {
+    let offered: String = (0..2000).map(|number| format!("250-{number}\u{7f}\u{7f}\u{9b}\r\n")).collect();
+    let Event::Secured(mut tls) = session(Vec::new()) else { panic!("a session") };
+    tls.chain[0].names = vec!["\\".repeat(1000); 100];
+    tls.chain[0].subject = "x".repeat(50_000);
+    tls.chain = vec![tls.chain[0].clone(); 50];
+    tls.problems = vec![CertificateProblem::new(CertificateErrorKind::BadSignature, "x".repeat(1000)); 100];
+    let attempt = Attempt { host: "h".repeat(255), address: None, error: "e".repeat(500) };
+    let mut log = Log::new().at(1, Event::Secured(tls));
+    for _ in 0..64 {
+        log = log.at(0, Event::Attempted(attempt.clone()));
+    }
+    for phase in [Phase::Banner, Phase::Ehlo, Phase::EhloTls] {
+        log = log.answered(phase, 2, 3, &format!("{offered}250 \u{1}"), Ending::Accepted);
+    }
+    let report = log.fold(1000);
+    let size = escape_json(serde_json::to_string(&report).expect("JSON")).len();
+    assert!(size <= MAX_REPORT_SIZE, "{size}");
+    assert_eq!(report.outcome, Outcome::Completed);
+    let warnings = report.warnings.join("\n");
+    for said in [
+        "the replies are longer",
+        "octets are left out",
+        "the certificates are longer",
+        "a report has 64 KiB at most",
+        "lines of the transcript",
+    ] {
+        assert!(warnings.contains(said), "{said}: {warnings}");
+    }
+}
+
+/// What is left out of a reply to EHLO may be the command.
+#[test]
+fn a_cut_reply_to_ehlo_is_no_proof_that_starttls_is_not_offered() {
+    let refused = |ehlo: &str| {
+        Log::new()
+            .answered(Phase::Ehlo, 1, 2, ehlo, Ending::Accepted)
+            .answered(Phase::StartTls, 3, 4, "454 later", Ending::Rejected)
+            .fold(5)
+    };
+    let long: String = (1000..6000).map(|number| format!("250-{number}\r\n")).collect();
+    let (short, long) = (refused("250 mx"), refused(&format!("{long}250 STARTTLS")));
+    assert!(short.warnings[0].contains("does not offer STARTTLS"));
+    assert!(long.warnings.iter().all(|warning| !warning.contains("STARTTLS")), "{:?}", long.warnings);
 }
 
 #[test]
@@ -173,6 +230,14 @@ fn no_address_can_be_connected_to() {
         .fold(3);
     assert_eq!((report.target.host.as_str(), report.target.address, report.target.attempts.len()), ("mx", None, 2));
     assert_eq!((report.metrics.last_cmd, report.phases.len()), (None, 0));
+}
+
+#[test]
+fn a_date_that_cannot_be_read_has_no_metric() {
+    let undated = CertificateFacts { not_before: None, not_after: None, ..leaf() };
+    let metrics = Log::new().at(5, session_with(Vec::new(), undated)).fold(9).metrics;
+    assert_eq!((metrics.cert_start, metrics.cert_end, metrics.cert_end_in), (None, None, None));
+    assert_eq!(metrics.cert_subject.as_deref(), Some("CN=mx.test"));
 }
 
 #[test]

@@ -290,7 +290,7 @@ async fn dropping_it_closes_its_connections() {
     client.dialogue(&[("EHLO a.test", "250-"), ("MAIL FROM:<>", "250 ")]).await;
     drop(sandbox);
     assert_eq!(client.rest().await, "");
-    let refused = TcpStream::connect(addr).await.expect_err("nobody listens");
+    let refused = TcpStream::connect(addr).await.expect_err("nothing listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 

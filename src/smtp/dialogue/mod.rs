@@ -283,8 +283,9 @@ impl<'a> Dialogue<'a> {
         Ok(Command::MailFrom { reverse_path: self.script.from.clone(), eight_bit, utf8 })
     }
 
+    /// Whether the server offers `keyword`, or may: a reply of which something is left out is not complete.
     fn offers(&self, keyword: &str) -> bool {
-        self.ehlo.as_ref().is_some_and(|ehlo| Capabilities::from_ehlo(ehlo).offers(keyword))
+        self.ehlo.as_ref().is_some_and(|ehlo| ehlo.left_out() > 0 || Capabilities::from_ehlo(ehlo).offers(keyword))
     }
 }
 

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 
 pub use enhanced_code::EnhancedCode;
 
-use crate::secret::Mask;
+use crate::{escape::json_character_size, secret::Mask};
 
 /// Longest line, in octets before its LF.
 pub const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -18,6 +18,12 @@ pub const MAX_LINE_SIZE: usize = 8 * 1024;
 pub const MAX_REPLY_SIZE: usize = 64 * 1024;
 /// Most octets of all replies of one session.
 pub const MAX_DIALOGUE_SIZE: usize = 1024 * 1024;
+
+/// Most text that is kept of one reply, and of all replies of one session, in octets of JSON. The rest is read and left
+/// out: what a server says must not decide how much memory a check takes.
+pub const MAX_KEPT_REPLY_SIZE: usize = 8 * 1024;
+/// See [`MAX_KEPT_REPLY_SIZE`].
+pub const MAX_KEPT_DIALOGUE_SIZE: usize = 24 * 1024;
 
 /// Longest quotation of a line in an error, in octets.
 const MAX_EXCERPT_SIZE: usize = 120;
@@ -78,12 +84,19 @@ pub struct Reply {
     text: Vec<u8>,
     /// The code of each line. Empty where all lines have the same code.
     line_codes: Vec<Code>,
+    /// Octets of text beyond [`MAX_KEPT_REPLY_SIZE`] or [`MAX_KEPT_DIALOGUE_SIZE`], which are left out.
+    left_out: usize,
 }
 
 impl Reply {
     /// The code: that of the last line.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Octets of text that are left out, because the reply or the session is too long to be kept.
+    pub fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// The text of each line that has the reply's code, without that code. Octets that are not UTF-8 become U+FFFD.
@@ -123,7 +136,7 @@ impl Reply {
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
         let text = mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes();
-        Self { code: self.code, text, line_codes: self.line_codes.clone() }
+        Self { code: self.code, text, line_codes: self.line_codes.clone(), left_out: self.left_out }
     }
 }
 
@@ -173,8 +186,8 @@ pub fn excerpt(line: &str) -> &str {
 
 /// Parses the server's bytes into [`Reply`]s, in whatever pieces they arrive.
 ///
-/// It never buffers more octets than [`MAX_LINE_SIZE`] and [`MAX_REPLY_SIZE`] together, and a code for each line of a
-/// reply with several codes.
+/// It never buffers more octets than [`MAX_LINE_SIZE`] and [`MAX_KEPT_REPLY_SIZE`] together, and a code for each line
+/// of a reply with several codes.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     /// The current line.
@@ -186,6 +199,12 @@ pub struct ReplyParser {
     line_codes: Vec<Code>,
     reply_octets: usize,
     dialogue_octets: usize,
+    /// What is kept of this reply and of all, and what is left out of this one.
+    kept_of_reply: usize,
+    kept_of_dialogue: usize,
+    left_out: usize,
+    /// A code that is not that of the first line.
+    other_code: Option<Code>,
     /// The first error. The bytes after it cannot be read as replies.
     error: Option<ReplyError>,
 }
@@ -260,27 +279,40 @@ impl ReplyParser {
             let lines = self.text.split(|byte| *byte == b'\n').count();
             self.line_codes = vec![first; lines];
         }
-        if is_last && !code.is_negative() {
-            let other = self.line_codes.iter().copied().chain([code]).find(|other| *other != first);
-            if let Some(then) = other {
-                return Err(ReplyError::CodeChanged { first, then });
+        self.other_code = self.other_code.or((code != first).then_some(code));
+        if is_last
+            && !code.is_negative()
+            && let Some(then) = self.other_code
+        {
+            return Err(ReplyError::CodeChanged { first, then });
+        }
+        let is_first = self.code.replace(first).is_none();
+        let left = (MAX_KEPT_REPLY_SIZE - self.kept_of_reply).min(MAX_KEPT_DIALOGUE_SIZE - self.kept_of_dialogue);
+        // A line costs at least its line feed, which JSON escapes.
+        if is_first || left >= 2 {
+            let (end, size) = json_prefix(text, left.saturating_sub(2));
+            let size = left.min(size + 2);
+            self.kept_of_reply += size;
+            self.kept_of_dialogue += size;
+            self.left_out += text.len() - end;
+            if !is_first {
+                self.text.push(b'\n');
             }
+            if !self.line_codes.is_empty() {
+                self.line_codes.push(code);
+            }
+            self.text.extend_from_slice(&text[..end]);
+        } else {
+            self.left_out += text.len();
         }
-        if self.code.replace(first).is_some() {
-            self.text.push(b'\n');
-        }
-        if !self.line_codes.is_empty() {
-            self.line_codes.push(code);
-        }
-        self.text.extend_from_slice(text);
         self.line.clear();
         if !is_last {
             return Ok(None);
         }
         self.code = None;
-        self.reply_octets = 0;
+        (self.reply_octets, self.kept_of_reply, self.other_code) = (0, 0, None);
         let (text, line_codes) = (std::mem::take(&mut self.text), std::mem::take(&mut self.line_codes));
-        Ok(Some(Reply { code, text, line_codes }))
+        Ok(Some(Reply { code, text, line_codes, left_out: std::mem::take(&mut self.left_out) }))
     }
 }
 
@@ -294,6 +326,23 @@ fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
         [b'0'..=b'9', ..] => Err(not_a_reply()),
         text => Ok((code, true, text)),
     }
+}
+
+/// How much of `text` takes at most `max` octets as JSON, and how many it takes.
+fn json_prefix(text: &[u8], max: usize) -> (usize, usize) {
+    let (mut end, mut size) = (0, 0);
+    for chunk in text.utf8_chunks() {
+        let invalid = chunk.invalid().len();
+        let replaced = (invalid > 0).then_some((invalid, char::REPLACEMENT_CHARACTER.len_utf8()));
+        let characters = chunk.valid().chars().map(|character| (character.len_utf8(), json_character_size(character)));
+        for (octets, json_size) in characters.chain(replaced) {
+            if size + json_size > max {
+                return (end, size);
+            }
+            (end, size) = (end + octets, size + json_size);
+        }
+    }
+    (end, size)
 }
 
 /// The line without its LF and the CRs before it: some servers send more than one.

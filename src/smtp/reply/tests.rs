@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::escape::escape_json;
 
 /// What a parser returns for `input` in pieces of these sizes, the last one repeated.
 fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyError>) {
@@ -21,7 +22,7 @@ fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyEr
                 Err(error) => return (replies, Some(error)),
             }
             assert!(parser.line.len() <= MAX_LINE_SIZE + 1);
-            assert!(parser.text.len() <= MAX_REPLY_SIZE);
+            assert!(parser.text.len() <= MAX_KEPT_REPLY_SIZE);
         }
     }
     (replies, None)
@@ -205,6 +206,32 @@ fn limits_are_exact() {
 
     let chatter = "250 x\r\n".repeat(MAX_DIALOGUE_SIZE / 7 + 1);
     assert_eq!(parse_in_pieces(chatter.as_bytes(), &[4096]).1, Some(ReplyError::DialogueTooLong));
+}
+
+#[test]
+fn what_is_beyond_the_kept_size_is_left_out() {
+    let line = |separator, text: &str| format!("250{separator}{text}\r\n");
+    let long = "\u{1}\u{9b}\u{7f}".repeat(2000);
+    let input: String = (0..7).map(|_| line('-', &long)).chain([line(' ', "end")]).collect();
+    let reply = &parse_in_pieces(input.as_bytes(), &[]).0[0];
+    let json = escape_json(serde_json::to_string(&reply.message()).expect("JSON"));
+    assert!((MAX_KEPT_REPLY_SIZE - 16..=MAX_KEPT_REPLY_SIZE).contains(&json.len()), "{}", json.len());
+    assert_eq!(reply.left_out() + reply.message().replace('\n', "").len(), 7 * 8000 + 3);
+
+    let session = input.repeat(10);
+    let (replies, error) = parse_in_pieces(session.as_bytes(), &[]);
+    let kept: usize =
+        replies.iter().map(|reply| escape_json(serde_json::to_string(&reply.message()).expect("JSON")).len()).sum();
+    assert_eq!((replies.len(), error), (10, None));
+    assert!(kept <= MAX_KEPT_DIALOGUE_SIZE + 20, "{kept}");
+    assert_eq!(replies[9].code(), Code(250));
+}
+
+#[test]
+fn a_code_that_differs_is_seen_in_what_is_left_out() {
+    let long = format!("250-{}\r\n", "\u{1}".repeat(4000)).repeat(3);
+    let (_, error) = parse_in_pieces(format!("{long}251-x\r\n250 y\r\n").as_bytes(), &[]);
+    assert_eq!(error, Some(ReplyError::CodeChanged { first: Code(250), then: Code(251) }));
 }
 
 #[test]

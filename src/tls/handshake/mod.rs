@@ -25,6 +25,7 @@ use tokio_rustls::{
 use super::{
     TlsFacts, alert::Alert, chain_signature::ALGORITHMS, fault::TlsFault, recorder::Recorder, trust::TrustAnchors,
 };
+use crate::clock::TlsClock;
 
 /// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ impl TlsClient {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(recorder))
             .with_no_client_auth();
+        config.time_provider = Arc::new(TlsClock);
         // In a resumed session the server shows no certificate.
         config.resumption = Resumption::disabled();
         Self { config, anchors }

@@ -1,17 +1,18 @@
 //! The checks of one certificate on the path, by which every problem names its certificate.
 //!
-//! webpki checks the same and more, except the key usage, and says only that some certificate failed.
+//! webpki checks the same, except the key usage, and says only that some certificate failed. Where webpki stops at a
+//! limit of its own, these checks decide ([`webpki_limits`]).
 
 use webpki::EndEntityCert;
 
-use super::Kind;
+use super::{Kind, webpki_limits};
 use crate::{
     tls::{
         chain_signature::SignatureCheck,
         path::{Path, PathEnd},
         problems::{Problems, describe},
     },
-    x509::Certificate,
+    x509::{Certificate, ConstraintCheck, NameConstraints},
 };
 
 /// What a sentence calls the certificate. Depth 0 is the server's own.
@@ -26,16 +27,11 @@ pub(super) fn label(certificate: &Certificate<'_>, depth: usize) -> String {
 pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
     let label = label(certificate, depth);
     let before = problems.len();
-    let version = certificate.version();
-    if version != 3 {
+    if let Some(version) = certificate.version().filter(|version| *version != 3) {
         problems.add(Kind::Unsupported, format!("{label} is of X.509 version {version}; only version 3 is supported"));
     }
     for extension in certificate.unknown_critical_extensions() {
         let detail = format!("{label} has the critical extension {extension}, which this program does not process");
-        problems.add(Kind::Unsupported, detail);
-    }
-    if certificate.has_unique_identifiers() {
-        let detail = format!("{label} has an issuerUniqueID or a subjectUniqueID, which this program does not process");
         problems.add(Kind::Unsupported, detail);
     }
     for extension in certificate.repeated_extensions() {
@@ -47,7 +43,11 @@ pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: 
     if certificate.has_two_signature_algorithms() {
         problems.add(Kind::Malformed, format!("{label} names two signature algorithms that differ"));
     }
+    for error in certificate.form_errors().into_iter().chain(certificate.date_errors()) {
+        problems.add(Kind::Malformed, format!("{label}: {error}"));
+    }
     if problems.len() == before
+        && !webpki_limits::applies(certificate)
         && let Err(error) = EndEntityCert::try_from(&certificate.der().into())
     {
         let (kind, detail) = describe(&error);
@@ -115,38 +115,31 @@ pub(super) fn check_path_lengths(path: &[&Certificate<'_>], problems: &mut Probl
 /// The names that an issuer may not issue for (RFC 5280, section 6.1.3, steps b and c).
 pub(super) fn check_name_constraints(path: &[&Certificate<'_>], problems: &mut Problems) {
     for (depth, certificate) in path.iter().enumerate().skip(1) {
-        for below in &path[..depth] {
-            let names = certificate.forbidden_names(below);
-            if let Some(first) = names.first() {
-                let detail = format!("{} may not issue certificates for {first}", label(certificate, depth));
-                problems.add(Kind::NameConstraint, detail);
-            }
+        if let Some(constraints) = certificate.name_constraints() {
+            check_names_below(&path[..depth], &constraints, &label(certificate, depth), problems);
         }
     }
 }
 
-/// The name constraints that may be the reason why webpki rejects the path: it rejects what it cannot compare.
-pub(super) fn check_uncompared_constraints(path: &[&Certificate<'_>], problems: &mut Problems) {
-    for (depth, certificate) in path.iter().enumerate().skip(1) {
-        let kinds = certificate.uncompared_constraints();
-        if !kinds.is_empty() {
-            let label = label(certificate, depth);
-            let kinds = kinds.join(", ");
+/// Whether the authority with this `label` may issue for the names of the certificates below it. Issuers that are
+/// self-issued are exempt.
+pub(super) fn check_names_below(
+    below: &[&Certificate<'_>],
+    constraints: &NameConstraints<'_>,
+    label: &str,
+    problems: &mut Problems,
+) {
+    for (depth, certificate) in below.iter().enumerate() {
+        if depth > 0 && certificate.is_self_issued() {
+            continue;
+        }
+        let ConstraintCheck { forbidden, uncompared } = constraints.check(certificate);
+        if let Some(first) = forbidden.first() {
+            problems.add(Kind::NameConstraint, format!("{label} may not issue certificates for {first}"));
+        }
+        if !uncompared.is_empty() {
+            let kinds = uncompared.join(", ");
             let detail = format!("{label} has name constraints for {kinds}, which this program does not compare");
-            problems.add(Kind::Unsupported, detail);
-        }
-    }
-}
-
-/// Names that say the same in other octets.
-pub(super) fn check_name_spellings(path: &[&Certificate<'_>], problems: &mut Problems) {
-    for (depth, pair) in path.windows(2).enumerate() {
-        if pair[0].raw_issuer() != pair[1].raw_subject() {
-            let (label, issuer) = (label(pair[0], depth), pair[1].subject());
-            let detail = format!(
-                "{label} has its issuer's name in another form (string type, case or spaces) than the certificate of \
-                 {issuer}, which this program does not compare"
-            );
             problems.add(Kind::Unsupported, detail);
         }
     }

@@ -4,9 +4,11 @@
 //! webpki decides: a chain that it accepts now, for this name and for TLS servers, is good. When it rejects one, it
 //! gives one reason and stops. Then the certificates on the [path](super::path) are checked one by one, and webpki is
 //! asked again for a time at which all of them are valid and for any purpose, so that no problem hides another. What
-//! webpki does not check, [`checks`] does, on every certificate of a path that webpki would accept.
+//! webpki does not check, [`checks`] does, on every certificate of a path that webpki would accept. Where webpki
+//! rejects what RFC 5280 allows ([`webpki_limits`]), the checks alone decide.
 
 mod checks;
+mod webpki_limits;
 
 use std::time::Duration;
 
@@ -15,17 +17,18 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, U
 use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
 
 use self::checks::{
-    check_form, check_key_usage, check_name_constraints, check_name_spellings, check_path_lengths, check_purposes,
-    check_signatures, check_uncompared_constraints, is_fit_issuer, label,
+    check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths, check_purposes,
+    check_signatures, is_fit_issuer, label,
 };
 use super::{
     chain_signature::{ALGORITHMS, SignatureCheck},
-    path::{Path, PathEnd, anchors_named, best_path, issuer_candidates},
+    path::{Path, PathEnd, anchors_named, best_path, issuer_candidates, signing_anchors},
     problems::{CA_AS_SERVER, Problems, TOO_LONG},
+    stand_in,
     trust::TrustAnchors,
 };
 use crate::x509::{
-    Certificate,
+    Certificate, distinguished_name,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
@@ -53,15 +56,7 @@ impl Verifier<'_> {
         match Certificate::from_der(leaf) {
             Ok(certificate) => {
                 check_form(&certificate, 0, &mut problems);
-                match &end_entity {
-                    Ok(end_entity) => self.check_name(&certificate, end_entity, &mut problems),
-                    // webpki matches no names of a certificate that it cannot read. One without names has the wrong
-                    // name in any case.
-                    Err(_) if certificate.names().is_empty() => {
-                        problems.add(Kind::WrongName, self.wrong_name(&certificate));
-                    }
-                    Err(_) => {}
-                }
+                self.check_name(&certificate, &mut problems);
                 check_strength(&certificate, &mut problems);
                 if self.anchors.is_pinned(leaf) {
                     self.check_validity(&certificate, 0, &mut problems);
@@ -75,8 +70,15 @@ impl Verifier<'_> {
         Verdict { problems: problems.sorted(), path }
     }
 
-    fn check_name(&self, certificate: &Certificate<'_>, end_entity: &EndEntityCert<'_>, problems: &mut Problems) {
-        match end_entity.verify_is_valid_for_subject_name(self.name) {
+    fn check_name(&self, certificate: &Certificate<'_>, problems: &mut Problems) {
+        let Some(names) = certificate.alternative_names_der() else {
+            // Two lists of names are an error of their own.
+            if certificate.names().is_empty() {
+                problems.add(Kind::WrongName, self.wrong_name(certificate));
+            }
+            return;
+        };
+        match stand_in::check_name(names, self.name) {
             Ok(()) => {}
             Err(webpki::Error::CertNotValidForName(_)) => {
                 problems.add(Kind::WrongName, self.wrong_name(certificate));
@@ -131,9 +133,10 @@ impl Verifier<'_> {
             None => None,
         };
         let before = problems.len();
-        let path = self.diagnose(&candidates, is_cut, end_entity, &anchors, problems);
+        let Diagnosis { path, is_explained } = self.diagnose(&candidates, is_cut, end_entity, &anchors, problems);
         if let Some(error) = error
             && problems.len() == before
+            && !is_explained
         {
             problems.add_webpki(&error);
         }
@@ -153,7 +156,8 @@ impl Verifier<'_> {
         anchors
     }
 
-    /// Finds the problems of a chain that was rejected, and returns the path that they are about, in DER.
+    /// Finds the problems of a chain that webpki rejected. If there are none and the rejection is explained by a limit
+    /// of webpki, the path is good: every step of RFC 5280, section 6.1, is among the checks.
     fn diagnose(
         &self,
         candidates: &[Certificate<'_>],
@@ -161,7 +165,7 @@ impl Verifier<'_> {
         end_entity: Option<&EndEntityCert<'_>>,
         anchors: &[TrustAnchor<'_>],
         problems: &mut Problems,
-    ) -> Vec<Vec<u8>> {
+    ) -> Diagnosis {
         let path = best_path(candidates, anchors, utc(self.now), is_fit_issuer);
         let certificates: Vec<_> = path.certificates.iter().map(|index| &candidates[*index]).collect();
         for (depth, certificate) in certificates.iter().enumerate() {
@@ -177,6 +181,7 @@ impl Verifier<'_> {
         }
         check_path_lengths(&certificates, problems);
         check_name_constraints(&certificates, problems);
+        let mut is_explained = false;
         let is_unsure = path.end == PathEnd::UnknownIssuer || path.signatures.contains(&SignatureCheck::Invalid);
         if is_cut && is_unsure {
             // A certificate that was left out may be the issuer.
@@ -184,27 +189,73 @@ impl Verifier<'_> {
         } else {
             check_signatures(&path, &certificates, problems);
             check_end(&path, &certificates, problems);
+            let anchors_of_path = match path.end {
+                PathEnd::TrustAnchor => signing_anchors(certificates[certificates.len() - 1], anchors),
+                PathEnd::SelfSigned | PathEnd::UnknownIssuer => Vec::new(),
+            };
+            check_anchors(&anchors_of_path, &certificates, problems);
             if let Some(end_entity) = end_entity
                 && let Some(time) = common_validity(&certificates)
                 && let Err(error) =
                     verify_chain(end_entity, anchors, &ders(certificates[1..].iter().copied()), time, AnyPurpose, None)
             {
-                add_rejection(&error, &path, &certificates, problems);
+                is_explained = webpki_limits::may_explain(&error, &certificates, &anchors_of_path);
+                if !is_explained {
+                    add_rejection(&error, &path, problems);
+                }
             }
         }
-        certificates.iter().map(|certificate| certificate.der().to_vec()).collect()
+        Diagnosis { path: certificates.iter().map(|certificate| certificate.der().to_vec()).collect(), is_explained }
     }
 
     fn check_validity(&self, certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
         let now = utc(self.now);
         let label = label(certificate, depth);
-        if now > certificate.not_after() {
-            let until = rfc3339(certificate.not_after());
-            problems.add(Kind::Expired, format!("{label} was valid until {until}"));
+        if let Some(last) = certificate.not_after().filter(|last| now > *last) {
+            problems.add(Kind::Expired, format!("{label} was valid until {}", rfc3339(last)));
         }
-        if now < certificate.not_before() {
-            let from = rfc3339(certificate.not_before());
-            problems.add(Kind::NotYetValid, format!("{label} is valid from {from}"));
+        if let Some(first) = certificate.not_before().filter(|first| now < *first) {
+            problems.add(Kind::NotYetValid, format!("{label} is valid from {}", rfc3339(first)));
+        }
+    }
+}
+
+/// What [`Verifier::diagnose`] found besides problems.
+struct Diagnosis {
+    /// The path that the problems are about, in DER.
+    path: Vec<Vec<u8>>,
+    /// Whether webpki rejected the path because of a limit that this program does not have.
+    is_explained: bool,
+}
+
+/// Whether one of the trust anchors at the end of the path may issue for its names, and none of its keys is distrusted.
+fn check_anchors(anchors: &[&TrustAnchor<'_>], certificates: &[&Certificate<'_>], problems: &mut Problems) {
+    let mut first = None;
+    for anchor in anchors {
+        let name = distinguished_name(&anchor.subject);
+        let mut found = Problems::default();
+        match webpki_limits::constraints_of(anchor) {
+            Some(constraints) => {
+                check_names_below(certificates, &constraints, &format!("the trust anchor {name}"), &mut found);
+            }
+            None if anchor.name_constraints.is_some() => {
+                found.add(Kind::Malformed, format!("the trust anchor {name} has name constraints that cannot be read"));
+            }
+            None => {}
+        }
+        if stand_in::is_distrusted(&webpki::spki_for_anchor(anchor)) {
+            found.add(Kind::Other, format!("the authority {name} is explicitly distrusted"));
+        }
+        if found.len() == 0 {
+            first = None;
+            break;
+        }
+        first = first.or(Some(found));
+    }
+    problems.extend(first.unwrap_or_default());
+    for (depth, certificate) in certificates.iter().enumerate().skip(1) {
+        if stand_in::is_distrusted(certificate.public_key_der()) {
+            problems.add(Kind::Other, format!("{} is explicitly distrusted", label(certificate, depth)));
         }
     }
 }
@@ -237,10 +288,9 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Prob
 }
 
 /// Adds the reason why webpki rejects a path when dates and purposes do not count, unless it is in the list already.
-fn add_rejection(error: &webpki::Error, path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
+fn add_rejection(error: &webpki::Error, path: &Path, problems: &mut Problems) {
     use webpki::Error as E;
     let is_unsupported = |check: &SignatureCheck| matches!(check, SignatureCheck::Unsupported { .. });
-    let before = problems.len();
     match error {
         E::CaUsedAsEndEntity if path.end == PathEnd::SelfSigned => {}
         E::UnknownIssuer | E::InvalidSignatureForPublicKey if path.end != PathEnd::TrustAnchor => {}
@@ -248,23 +298,6 @@ fn add_rejection(error: &webpki::Error, path: &Path, certificates: &[&Certificat
         | E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
             if path.end == PathEnd::SelfSigned || path.signatures.iter().any(is_unsupported) => {}
-        E::UnknownIssuer => {
-            check_name_spellings(certificates, problems);
-            if problems.len() == before {
-                problems.add_webpki(error);
-            }
-        }
-        E::NameConstraintViolation if !problems.has(Kind::NameConstraint) => {
-            check_uncompared_constraints(certificates, problems);
-            if problems.len() == before {
-                problems.add_webpki(error);
-            }
-        }
-        E::PathLenConstraintViolated if !problems.has(Kind::WrongKeyUsage) => {
-            let detail =
-                "a path length of an authority in the chain, to which this program counts self-issued certificates";
-            problems.add(Kind::Unsupported, detail);
-        }
         error => problems.add_webpki(error),
     }
 }
@@ -302,8 +335,8 @@ fn ders<'a>(certificates: impl Iterator<Item = &'a Certificate<'a>>) -> Vec<Cert
 
 /// The last moment at which all the certificates are valid; `None` if there is none.
 fn common_validity(certificates: &[&Certificate<'_>]) -> Option<UnixTime> {
-    let first = certificates.iter().map(|one| one.not_before()).max()?;
-    let last = certificates.iter().map(|one| one.not_after()).min()?;
+    let first = certificates.iter().map(|one| one.not_before()).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+    let last = certificates.iter().map(|one| one.not_after()).collect::<Option<Vec<_>>>()?.into_iter().min()?;
     let seconds = u64::try_from(last.unix_timestamp()).ok()?;
     (first <= last).then(|| UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }

@@ -21,20 +21,27 @@ mod capabilities;
 mod certificate;
 mod check;
 mod dialogue;
+mod dns;
+mod glibc;
 mod mask;
 mod payload;
 mod proxy;
 mod reply;
+mod report;
+mod system_files;
 
 pub use address::address;
 pub use capabilities::capabilities;
 pub use certificate::certificate;
 pub use check::check;
 pub use dialogue::dialogue;
+pub use dns::dns;
 pub use mask::mask;
 pub use payload::payload;
 pub use proxy::proxy;
 pub use reply::reply;
+pub use report::report;
+pub use system_files::{hosts, resolv_conf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::smtp::Command;

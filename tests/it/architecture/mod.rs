@@ -12,7 +12,7 @@ use self::source::{Source, library};
 const LAYERS: [(&str, &[&str]); 7] = [
     ("values and wire", &["destination", "escape", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"]),
     ("check and report", &["check", "report"]),
-    ("I/O", &["clock", "net", "tls"]),
+    ("I/O", &["clock", "net", "thread", "tls"]),
     ("service", &["probe"]),
     ("HTTP interface", &["http"]),
     ("beside the layers", &["config", "sandbox", "telemetry"]),
@@ -64,6 +64,25 @@ fn pure_layers_do_no_io() {
         for word in
             ["tokio", "std::fs", "TcpStream", "UdpSocket", "Instant::now", "SystemTime::now", "now_utc", "Uuid::now"]
         {
+            assert!(!source.code.contains(word), "{} has {word}", source.path);
+        }
+    }
+}
+
+/// Where the system has no thread left, these panic, wait without end, or are an error that the caller must handle.
+#[test]
+fn threads_are_started_only_where_their_lack_is_handled() {
+    let handling = ["thread.rs", "telemetry/writer.rs"];
+    for source in library().iter().filter(|source| !handling.contains(&source.path.as_str())) {
+        for word in [
+            "spawn_blocking",
+            "block_in_place",
+            "thread::spawn",
+            "thread::Builder",
+            "lookup_host",
+            "tokio::fs",
+            "fs::File::from_std",
+        ] {
             assert!(!source.code.contains(word), "{} has {word}", source.path);
         }
     }

@@ -1,9 +1,6 @@
 //! Servers that reply before the end of the message, or stop reading it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use smtp_check::http::BodyLimits;
 
 use super::{identity, run_check};
 use crate::support::{
@@ -32,7 +29,7 @@ fn after_the_beginning(implicit_tls: bool, act: Action) -> Script {
 
 /// A service that takes a request with a payload of [`HUGE_SIZE`] bytes.
 async fn app_for_huge_payloads() -> TestApp {
-    TestApp::builder().body_limits(BodyLimits::new(2 * HUGE_SIZE, Duration::from_secs(30), 100)).start().await
+    TestApp::builder().max_body(2 * HUGE_SIZE).start().await
 }
 
 /// Runs a check of a server that sends this early, and reads the rest only after the check.

@@ -5,7 +5,7 @@ mod message;
 mod tls;
 mod unsolicited_replies;
 
-use std::{net::TcpListener, sync::Arc};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::support::{
     app::{TestApp, failure, phase_names},
     pki::{Ca, Identity, Leaf},
+    port::Port,
     smtpd::{Action, End, Script, Session, SmtpServer, Step},
 };
 
@@ -225,8 +226,7 @@ async fn reset_in_any_phase_fails_as_closed() {
 
 #[tokio::test]
 async fn a_closed_port_fails_as_refused() {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
-    let report = TestApp::start().await.check(json!({"port": free.port()})).await;
+    let report = TestApp::start().await.check(json!({"port": Port::new().number()})).await;
     assert_eq!(failure(&report), ("connect", "refused", true), "{report:#}");
     assert_eq!(phase_names(&report), ["connect"]);
     assert_eq!((&report["phases"][0]["ok"], &report["target"]["address"]), (&json!(false), &Value::Null));
@@ -319,7 +319,10 @@ async fn a_reply_of_maximum_size_is_read() {
     let script = Script::compliant().with_greeting(line).on(Step::Ehlo, keywords + "250 LAST\r\n");
     let (report, _) = run_check(&TestApp::start().await, script, json!({"stop_after": "ehlo"})).await;
     assert_eq!(report["outcome"], "completed", "{:#}", report["failure"]);
-    assert_eq!(report["capabilities"]["before_tls"].as_object().map(serde_json::Map::len), Some(5900));
+    // A report keeps 8 KiB of a reply.
+    let capabilities = report["capabilities"]["before_tls"].as_object().expect("capabilities");
+    assert!((1000..1200).contains(&capabilities.len()), "{}", capabilities.len());
+    assert!(report["warnings"].to_string().contains("octets are left out"), "{}", report["warnings"]);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_bad_handshake_after_starttls_fails_as_tls() {
     for (act, kind, temporary) in instead_of_hello() {
         let act = Action::reply("220 go\r\n").then(Action::wait_for_client()).then(act);
         let mut check = every_phase();
-        check["timeout_ms"] = 2000.into();
+        check["timeout_ms"] = 4000.into();
         let (report, session) = run_check(&app, Script::compliant().on(Step::StartTls, act), check).await;
         assert_no_handshake(&report, kind, temporary, &ORDER[..4], &[]);
         assert_eq!(report["metrics"]["last_cmd"], "starttls");
@@ -74,7 +74,7 @@ async fn a_bad_implicit_tls_handshake_fails_as_tls() {
     let app = TestApp::start().await;
     for (act, kind, temporary) in instead_of_hello() {
         let script = Script::new().with_greeting(Action::wait_for_client().then(act));
-        let (report, _) = run_check(&app, script, json!({"implicit_tls": true, "timeout_ms": 2000})).await;
+        let (report, _) = run_check(&app, script, json!({"implicit_tls": true, "timeout_ms": 4000})).await;
         assert_no_handshake(&report, kind, temporary, &["connect"], &["banner"]);
         assert_eq!((&report["metrics"]["last_cmd"], &report["metrics"]["last_code"]), (&json!("banner"), &Value::Null));
     }
@@ -84,7 +84,7 @@ async fn a_bad_implicit_tls_handshake_fails_as_tls() {
 async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
     const TRIES: usize = 50;
     let app = TestApp::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     // It is chance whether the greeting arrives before our handshake begins, and the report is the same.
     let server = thread::spawn(move || {
@@ -141,7 +141,7 @@ async fn an_answer_in_clear_text_to_a_handshake_is_quoted() {
 async fn clear_text_to_a_server_with_implicit_tls_is_explained() {
     let app = TestApp::start().await;
     let silent = Script::new().with_greeting(Action::silence());
-    let (report, _) = run_check(&app, silent, json!({"timeout_ms": 500})).await;
+    let (report, _) = run_check(&app, silent, json!({"timeout_ms": 2000})).await;
     assert_eq!(failure(&report), ("banner", "timeout", true), "{report:#}");
     let message = report["failure"]["message"].as_str().expect("a text");
     assert!(message.starts_with("no greeting in time") && message.contains("implicit_tls"), "{message}");

@@ -40,11 +40,11 @@ pub(super) fn cases(ca: &Ca) -> Vec<Case> {
         fails(plain().on(Step::MailFrom, "451\r\n"), json!({}), "mailfrom", "rejected"),
         fails(
             plain().on(Step::RcptTo, Action::silence()),
-            json!({"timeout_ms": 2000, "transcript": true}),
+            json!({"timeout_ms": 4000, "transcript": true}),
             "rcptto",
             "timeout",
         ),
-        fails(Script::new().with_greeting(Action::silence()), json!({"timeout_ms": 2000}), "banner", "timeout"),
+        fails(Script::new().with_greeting(Action::silence()), json!({"timeout_ms": 4000}), "banner", "timeout"),
         fails(Script::new().with_greeting(Action::close()), json!({}), "banner", "closed"),
         fails(Script::new().with_greeting(Action::garbage()), json!({"transcript": true}), "banner", "protocol"),
         fails(

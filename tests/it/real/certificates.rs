@@ -58,12 +58,16 @@ fn facts_by_openssl(scratch: &TempDir, identity: &Identity) -> Vec<Value> {
             line.trim_end_matches('\n').split_once('=').expect("name=value").1.to_owned()
         };
         let date = |what: &str| value(what).replace(' ', "T");
+        let dates = openssl(scratch, "asn1parse -in one.der -inform DER", &[]);
+        let dates = String::from_utf8(dates).expect("openssl writes ASCII here");
         json!({
             "subject": value("-subject"),
             "issuer": value("-issuer"),
             "names": names(&read("-ext subjectAltName")),
             "not_before": date("-startdate"),
+            "not_before_as_written": written(&dates, 0),
             "not_after": date("-enddate"),
+            "not_after_as_written": written(&dates, 1),
             "serial": value("-serial").to_lowercase(),
             "fingerprint_sha256": value("-fingerprint -sha256").replace(':', "").to_lowercase(),
             "key": key(&read("-text")),
@@ -82,6 +86,12 @@ fn names(text: &str) -> Vec<String> {
 /// openssl writes IPv6 addresses in full, in upper case.
 fn address(text: &str) -> String {
     text.parse::<std::net::IpAddr>().expect("an address").to_string()
+}
+
+/// A date as `openssl asn1parse` shows it: `  105:d=3  hl=2 l=  13 prim: UTCTIME           :200101000000Z`.
+fn written(parsed: &str, number: usize) -> String {
+    let mut dates = parsed.lines().filter(|line| line.contains(": UTCTIME ") || line.contains(": GENERALIZEDTIME "));
+    dates.nth(number).and_then(|line| line.rsplit(':').next()).expect("a date").to_owned()
 }
 
 fn key(text: &str) -> String {

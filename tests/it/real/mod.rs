@@ -5,6 +5,8 @@ mod certificates;
 mod docs;
 mod exim;
 mod fixtures;
+mod glibc;
+mod odd_certificates;
 mod postfix;
 mod prometheus;
 mod promtool;

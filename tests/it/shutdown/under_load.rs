@@ -1,6 +1,6 @@
 //! Shutdown with hundreds of checks in flight: one signal, two signals, and SIGKILL.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tokio::{
@@ -178,7 +178,7 @@ async fn restart_after_sigkill_works_at_once() {
         let killed = Instant::now();
         let again = started(&listen, "1m");
         assert_eq!(again.post("", &check).0, 200);
-        assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+        assert!(killed.elapsed() < WAIT_TIMEOUT, "{:?}", killed.elapsed());
         for caller in callers {
             assert_eq!(read_to_end(caller).await.0, "");
         }

@@ -12,7 +12,8 @@ use smtp_check::{
     check::Modules,
     destination::policy::{HostRules, TargetPolicy},
     http::{
-        AccessConfig, AppState, BodyLimits, Ended, Lifecycle, ServerIdentity, ServerSettings, TokenStore, router, serve,
+        AccessConfig, AppState, BodyLimits, ByteBudget, Ended, Lifecycle, ServerIdentity, ServerSettings, TokenStore,
+        router, serve,
     },
     net::resolve::Resolver,
     probe::{Limits, probe},
@@ -38,7 +39,7 @@ pub(crate) struct TestAppBuilder {
     dns_servers: Vec<SocketAddr>,
     trust_anchors: TrustAnchors,
     access: AccessConfig,
-    body_limits: BodyLimits,
+    max_body: usize,
     server: ServerSettings,
     modules: Modules,
 }
@@ -55,13 +56,14 @@ impl Default for TestAppBuilder {
             trust_anchors: TrustAnchors::none(),
             access: AccessConfig::default(),
             modules: Modules::none(Duration::from_secs(60)),
-            body_limits: BodyLimits::new(1 << 20, Duration::from_secs(30), 1024),
+            max_body: 1 << 20,
             server: ServerSettings {
                 identity: None,
                 max_connections: 4096,
                 reserved_connections: 32,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(30),
+                budget: ByteBudget::new(1, 1),
                 shutdown_grace: Duration::from_secs(30),
                 last_response_timeout: Duration::from_secs(5),
             },
@@ -130,9 +132,9 @@ impl TestAppBuilder {
         self
     }
 
-    /// Limits on request bodies.
-    pub(crate) fn body_limits(mut self, limits: BodyLimits) -> Self {
-        self.body_limits = limits;
+    /// `--max-body`.
+    pub(crate) fn max_body(mut self, size: usize) -> Self {
+        self.max_body = size;
         self
     }
 
@@ -171,9 +173,11 @@ impl TestAppBuilder {
         let resolver = Resolver::with_servers(&self.dns_servers);
         let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.host_rules);
         let lifecycle = Lifecycle::default();
+        let budget = ByteBudget::new(self.limits.checks, self.max_body);
         let state = AppState {
             lifecycle: lifecycle.clone(),
-            body_limits: self.body_limits,
+            body_limits: BodyLimits::new(self.max_body, Duration::from_secs(30), budget.clone()),
+            budget: budget.clone(),
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.trust_anchors)),
             max_timeout: self.limits.max_timeout,
             modules: smtp_check::http::ModuleStore::new(self.modules),
@@ -184,7 +188,13 @@ impl TestAppBuilder {
         let addr = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
         let shutdown = async move { drop(stopped.await) };
-        let ended = tokio::spawn(serve(listener, router, lifecycle.clone(), shutdown, self.server));
+        let ended = tokio::spawn(serve(
+            listener,
+            router,
+            lifecycle.clone(),
+            shutdown,
+            ServerSettings { budget, ..self.server },
+        ));
         TestApp { addr, lifecycle, stop: Some(stop), ended }
     }
 }
@@ -289,7 +299,7 @@ impl TestApp {
 
     /// Waits for the service to end.
     pub(crate) async fn join(mut self) -> Ended {
-        let ended = tokio::time::timeout(Duration::from_secs(20), &mut self.ended).await;
+        let ended = tokio::time::timeout(Duration::from_secs(40), &mut self.ended).await;
         ended.expect("the service ends in time").expect("no panic")
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 pub(crate) fn curl() -> Command {
     let mut curl = Command::new("curl");
     // `--disable` has to be the first option.
-    curl.args(["--disable", "-sS", "--noproxy", "*", "--max-time", "15"]);
+    curl.args(["--disable", "-sS", "--noproxy", "*", "--max-time", "40"]);
     curl
 }
 

@@ -12,7 +12,7 @@ use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
 use super::app::{TestApp, TestResponse, with_defaults};
 
 /// Timeout for each event.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A live check. Dropping it disconnects.
 pub(crate) struct Events {

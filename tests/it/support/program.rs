@@ -11,8 +11,8 @@ use std::{
 
 use serde_json::Value;
 
-/// Timeout of every wait: much longer than any of them takes.
-pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Timeout of every wait: much longer than any of them takes, and shorter than the longest timeout of a check.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Prefixes of the variables that the program reads: its settings, log, traces and trust anchors.
 const SETTINGS: &[&str] = &["SMTP_CHECK_", "RUST_LOG", "OTEL_", "SSL_CERT_"];

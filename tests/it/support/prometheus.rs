@@ -23,7 +23,7 @@ use url::form_urlencoded::byte_serialize;
 use super::{port::Port, temp_dir::TempDir};
 
 /// Timeout for what depends on scrapes, of which there are several per second.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Interval between two queries: a scrape sends no notification.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -19,7 +19,7 @@ use tokio_rustls::{
 };
 
 /// Timeout of every read.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 #[derive(Debug)]
 pub(super) enum Client {

@@ -109,12 +109,12 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
     let (critical, warning) = (thresholds.cert_critical, thresholds.cert_warning);
     let Some(seconds) = report.metrics.cert_end_in else {
         critical.or(warning)?;
-        let why = if report.tls.as_ref().is_some_and(|tls| tls.chain.is_empty()) {
-            "showed no certificate"
-        } else {
-            "was not asked for TLS"
+        let why = match &report.tls {
+            Some(tls) if tls.chain.is_empty() => "the server showed no certificate",
+            Some(_) => "the end of the certificate's validity cannot be read",
+            None => "the server was not asked for TLS",
         };
-        return Some((Status::Unknown, format!("the server {why}")));
+        return Some((Status::Unknown, why.to_owned()));
     };
     let is_under = |days: &u32| expires_within(seconds, *days);
     let (word, when) = expiry(seconds);

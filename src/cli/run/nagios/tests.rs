@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    cli::run::samples::{Sample, report},
+    cli::run::samples::{Sample, report, undated_certificate},
     report::TlsReport,
 };
 
@@ -122,6 +122,26 @@ fn an_invalid_certificate_is_never_ok() {
         assert_eq!(found, status, "{line}");
         assert!(line.contains(said), "{said} in {line}");
     }
+}
+
+#[test]
+fn a_date_that_cannot_be_read_is_never_ok() {
+    let mut report = report(Sample::Delivered { banner_ms: 10 });
+    report.metrics.cert_error = Some("malformed certificate: its notAfter is no date".to_owned());
+    report.tls = Some(TlsReport {
+        version: None,
+        cipher: None,
+        server_name: "mx.example.com".to_owned(),
+        verified: false,
+        errors: vec![CertificateErrorKind::Malformed],
+        chain: vec![undated_certificate()],
+    });
+    let (status, line) = judge(&report, &Thresholds::default());
+    assert_eq!(status, Status::Warning, "{line}");
+    assert!(line.contains("its notAfter is no date"), "{line}");
+    let (status, line) = judge(&report, &days(Some(30), Some(7)));
+    assert_ne!(status, Status::Ok, "{line}");
+    assert!(line.contains("the end of the certificate's validity cannot be read"), "{line}");
 }
 
 #[test]

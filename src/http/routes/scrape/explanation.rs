@@ -64,5 +64,5 @@ impl Explanation<'_> {
 }
 
 fn pretty(value: &impl serde::Serialize) -> String {
-    escape_json(&serde_json::to_string_pretty(value).unwrap_or_default())
+    escape_json(serde_json::to_string_pretty(value).unwrap_or_default())
 }

@@ -12,6 +12,7 @@ use axum::{
 use tower::ServiceExt;
 use url::form_urlencoded;
 
+use super::checks;
 use crate::{
     check::{ModuleRequest, Violation},
     http::{
@@ -84,15 +85,16 @@ pub(crate) async fn probe(
         }
     };
     let timeout = check.timeout;
+    let held = checks::admit(&state.budget, &check)?;
     let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = state.probe.clone().oneshot(context.job(check)).await?;
     let metrics = exposition(&report, timeout);
     if debug {
         let explanation = Explanation { module, timeout, report: &report, metrics: &metrics };
-        return Ok(([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response());
+        return state.budget.hold(held, ([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response());
     }
     let media_type = if prefers_open_metrics(&headers) { OPEN_METRICS } else { TEXT_FORMAT };
-    Ok(([(CONTENT_TYPE, media_type)], metrics).into_response())
+    state.budget.hold(held, ([(CONTENT_TYPE, media_type)], metrics).into_response())
 }
 
 /// The time that Prometheus leaves for a check. `None`: the header is missing.

@@ -1,4 +1,4 @@
-//! The bytes of request bodies that one connection may send without a place among the large ones.
+//! The bytes of request bodies that one connection may send beside the budget for all.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ impl Default for BodyAllowance {
 impl BodyAllowance {
     /// Bytes of bodies that one connection may have in memory, over HTTP/2 all of its streams together. Nearly all
     /// bodies are smaller, so slow large ones block no other caller.
-    pub(crate) const MAX_SIZE: usize = 16 * 1024;
+    pub(crate) const MAX_SIZE: usize = 4 * 1024;
 
     /// Takes so many bytes until the permit is dropped. None if there are not as many left.
     pub(crate) fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {

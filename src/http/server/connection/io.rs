@@ -23,7 +23,7 @@ const MAX_READ_AHEAD_SIZE: usize = MAX_HEADER_SIZE;
 /// Bytes that are dropped until the caller counts as gone.
 const MAX_DROPPED_SIZE: usize = 16 * 1024 * 1024;
 /// Bytes of one read. The buffer is not zeroed first: a connection is read each time that its task is polled.
-const READ_SIZE: usize = 4096;
+pub(super) const READ_SIZE: usize = 4096;
 /// How long the rest of what the caller sends is read and dropped after the last response.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// The start of an HTTP/2 connection (RFC 9113, section 3.4).
@@ -160,6 +160,21 @@ impl ConnIo {
         Stage::Sending(piece)
     }
 
+    /// Counts a piece of a response that hyper takes over. It is unread until it is dropped, in whichever buffer it is.
+    pub(super) fn take_piece(&self) -> UnreadPiece {
+        let mut state = self.state();
+        state.pieces += 1;
+        let number = state.pieces;
+        state.unread.insert(number, Instant::now());
+        UnreadPiece { io: self.clone(), number }
+    }
+
+    /// Whether a response is owed, or not taken.
+    pub(super) fn has_responses(&self) -> bool {
+        let state = self.state();
+        state.preparing > 0 || !state.unread.is_empty()
+    }
+
     /// Notes that the next piece of a response is to be made. `from` is the stage before.
     pub(super) fn prepare_piece(&self, from: Stage) {
         if from != Stage::Preparing {
@@ -245,6 +260,11 @@ impl ConnIo {
         Poll::Pending
     }
 
+    #[cfg(test)]
+    pub(super) fn read_ahead_size(&self) -> usize {
+        self.state().read_ahead.len()
+    }
+
     fn state(&self) -> MutexGuard<'_, State<dyn Transport>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -308,6 +328,19 @@ impl State<dyn Transport> {
                 _ => return Poll::Ready(()),
             }
         }
+    }
+}
+
+/// A piece of a response that the caller has not taken.
+#[derive(Debug)]
+pub(super) struct UnreadPiece {
+    io: ConnIo,
+    number: u64,
+}
+
+impl Drop for UnreadPiece {
+    fn drop(&mut self) {
+        self.io.end_response(Stage::Sending(self.number));
     }
 }
 

@@ -37,12 +37,14 @@ use super::{
 };
 
 /// Bytes of a request's header.
-const MAX_HEADER_SIZE: usize = 64 * 1024;
+const MAX_HEADER_SIZE: usize = 16 * 1024;
+/// Bytes that TLS holds for a caller that does not read.
+const MAX_TLS_BUFFER_SIZE: usize = 16 * 1024;
 /// Requests at a time on one HTTP/2 connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// Bytes of an HTTP/2 stream, and of all streams of a connection, that the caller may send before a handler reads them.
 const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
-const CONNECTION_WINDOW_SIZE: u32 = 256 * 1024;
+const CONNECTION_WINDOW_SIZE: u32 = 64 * 1024;
 /// Streams of an HTTP/2 connection that the caller reset before they were accepted ("rapid reset", CVE-2023-44487).
 const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
 /// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671).
@@ -88,7 +90,8 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
 /// Makes the TLS handshake, if there is to be one. None if it fails, or takes too long.
 async fn handshake(socket: Socket, settings: &ServerSettings) -> Option<ConnIo> {
     let Some(identity) = &settings.identity else { return Some(ConnIo::new(socket)) };
-    match timeout(settings.header_timeout, identity.acceptor().accept(socket)).await.ok()? {
+    let accept = identity.acceptor().accept_with(socket, |tls| tls.set_buffer_limit(Some(MAX_TLS_BUFFER_SIZE)));
+    match timeout(settings.header_timeout, accept).await.ok()? {
         Ok(stream) => Some(ConnIo::new(stream)),
         Err(error) => {
             tracing::debug!(%error, "a TLS handshake failed");
@@ -235,3 +238,6 @@ impl<S: Future> Connection<'_, S> {
         self.timer.as_mut().poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

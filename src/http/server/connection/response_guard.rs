@@ -2,9 +2,9 @@
 //! over.
 
 use std::{
-    convert::Infallible,
+    future::ready,
     net::SocketAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -25,15 +25,19 @@ use tower::ServiceExt;
 
 use super::{
     BodyAllowance, Server,
-    io::{ConnIo, Stage},
+    io::{ConnIo, Stage, UnreadPiece},
 };
-use crate::http::middleware::reserved_slot::ReservedSlot;
+use crate::http::{
+    middleware::reserved_slot::ReservedSlot,
+    server::byte_budget::{ByteBudget, HeldBytes, HeldResponse},
+};
 
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
-/// How long the unread rest of an HTTP/2 body is read, and how many bytes of it.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the unread rest of an HTTP/2 body is read, and how many bytes of it. Long enough for a slow line: a caller
+/// whose rest is not read gets no response.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_DISCARD_SIZE: usize = 16 * 1024 * 1024;
 
 /// What hyper calls with each request of a connection.
@@ -47,13 +51,27 @@ pub(super) struct RouterService {
     pub(super) body_allowance: BodyAllowance,
 }
 
+/// The budget has no bytes left for one more request of a connection that has others. Over HTTP/2 hyper resets the
+/// stream.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("unread responses take as much memory as they may")]
+pub(super) struct NoBytesLeft;
+
 impl Service<Request<Incoming>> for RouterService {
     type Response = Response<ResponseBody>;
-    type Error = Infallible;
+    type Error = NoBytesLeft;
     /// Boxed: a connection needs the memory only while it has a request.
-    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, NoBytesLeft>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let held = match self.io.has_responses() {
+            true => match self.server.settings.budget.take(ByteBudget::REQUEST_SIZE) {
+                Some(held) => Some(held),
+                None => return Box::pin(ready(Err(NoBytesLeft))),
+            },
+            // The number of connections is limited.
+            false => None,
+        };
         let guard = ResponseGuard::new(self.io.clone());
         if self.is_reserved {
             request.extensions_mut().insert(ReservedSlot);
@@ -63,17 +81,24 @@ impl Service<Request<Incoming>> for RouterService {
         let (rest, unread) = (request.version() == Version::HTTP_2).then(oneshot::channel).unzip();
         let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
         let response = self.server.router.clone().oneshot(request);
-        let io = self.io.clone();
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
-            let mut response: Response<Body> = response.await?;
-            if let Some(Ok(body)) = unread.map(|mut unread| unread.try_recv()) {
-                timeout(DISCARD_TIMEOUT, discard(RequestBody::new(body, io, None))).await.ok();
-            }
+            let mut response = pin!(response);
+            let mut discarded = pin!(discard(unread));
+            let response = tokio::select! {
+                biased;
+                response = &mut response => {
+                    timeout(DISCARD_TIMEOUT, discarded).await.ok();
+                    response
+                }
+                () = &mut discarded => response.await,
+            };
+            let mut response: Response<Body> = response.unwrap_or_else(|never| match never {});
             if is_secure {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
             }
-            Ok(response.map(|body| guard.into_body(body)))
+            let held = Arc::new(Held { _request: held, _response: response.extensions_mut().remove() });
+            Ok(response.map(|body| guard.into_body(body, held)))
         })
     }
 }
@@ -91,9 +116,9 @@ impl ResponseGuard {
         Self { io, stage: Stage::Preparing }
     }
 
-    fn into_body(mut self, body: Body) -> ResponseBody {
+    fn into_body(mut self, body: Body, held: Arc<Held>) -> ResponseBody {
         self.send_piece();
-        ResponseBody { body, guard: self }
+        ResponseBody { body, guard: self, held }
     }
 
     fn send_piece(&mut self) {
@@ -163,7 +188,11 @@ impl Drop for RequestBody {
     }
 }
 
-async fn discard(body: RequestBody) {
+/// Reads the rest of a body as soon as the handler has dropped it: while a check runs, the caller could fill the window
+/// with frames of one byte, each of which takes hundreds.
+async fn discard(unread: Option<oneshot::Receiver<Incoming>>) {
+    let Some(unread) = unread else { return };
+    let Ok(body) = unread.await else { return };
     let mut body = Limited::new(body, MAX_DISCARD_SIZE);
     while let Some(Ok(_)) = body.frame().await {}
 }
@@ -173,6 +202,36 @@ async fn discard(body: RequestBody) {
 pub(super) struct ResponseBody {
     body: Body,
     guard: ResponseGuard,
+    held: Arc<Held>,
+}
+
+/// What a response holds of the budget until the caller has taken all of its pieces.
+#[derive(Debug)]
+struct Held {
+    _request: Option<HeldBytes>,
+    _response: Option<HeldResponse>,
+}
+
+/// A piece of a response in hyper's buffers. Over HTTP/2, hyper takes a whole piece for a window of one byte.
+struct TakenPiece {
+    bytes: Bytes,
+    _unread: UnreadPiece,
+    _held: Arc<Held>,
+}
+
+impl AsRef<[u8]> for TakenPiece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl ResponseBody {
+    fn taken(&self, bytes: Bytes) -> Bytes {
+        if bytes.is_empty() {
+            return bytes;
+        }
+        Bytes::from_owner(TakenPiece { bytes, _unread: self.guard.io.take_piece(), _held: self.held.clone() })
+    }
 }
 
 impl HttpBody for ResponseBody {
@@ -186,7 +245,7 @@ impl HttpBody for ResponseBody {
         } else {
             self.guard.send_piece();
         }
-        frame
+        frame.map_ok(|frame| frame.map_data(|bytes| self.taken(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -19,7 +19,7 @@ pub(super) fn get_on(stream: u32, path: &str) -> Vec<u8> {
 }
 
 /// RST_STREAM, CANCEL.
-fn reset(stream: u32) -> Vec<u8> {
+pub(super) fn reset(stream: u32) -> Vec<u8> {
     [&[0, 0, 4, 0x03, 0], &stream.to_be_bytes()[..], &[0, 0, 0, 8]].concat()
 }
 
@@ -118,4 +118,21 @@ async fn a_check_over_http2_finishes_while_draining() {
     service.state.may_finish.add_permits(1);
     assert!(rest(&mut caller).await.contains("finished"));
     assert_eq!(service.end().await, Ended::Drained { unread: 0 });
+}
+
+/// A response in the middle of a body is followed by RST_STREAM, and curl drops it then.
+#[tokio::test]
+async fn a_slow_upload_over_http2_that_is_refused_receives_the_response() {
+    let service = start(generous()).await;
+    let mut header = b"\x83\x86\x04\x05/echo\x01\x01x\x0f\x10\x0a".to_vec();
+    header.extend(b"text/plain");
+    let head = [&[0, 0, header.len() as u8, 0x01, 0x04, 0, 0, 0, 1], &header[..]].concat();
+    let mut caller = service.send(&[HTTP2, &head, b"\0\0\x01\0\0\0\0\0\x01x"].concat()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    caller.write_all(b"\0\0\x01\0\x01\0\0\0\x01x").await.expect("sent");
+    let answer = until(&mut caller, "}").await;
+    assert!(answer.contains("urn:smtp-check:problem:unsupported-media-type"), "{answer:?}");
+    caller.write_all(&get_on(3, "/quick")).await.expect("sent");
+    let rest = until(&mut caller, "quick").await;
+    assert!(!rest.contains("\0\0\x04\x03\0\0\0\0\x01"), "RST_STREAM: {rest:?}");
 }

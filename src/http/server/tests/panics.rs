@@ -28,9 +28,11 @@ const PANICS: usize = 5;
 /// A service that runs two checks at once, both of the same address, and panics in those of one port.
 async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
     let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: TEST_TIMEOUT };
+    let budget = ByteBudget::new(2, 1000);
     let state = AppState {
         lifecycle: lifecycle.clone(),
-        body_limits: BodyLimits::new(1000, TEST_TIMEOUT, 100),
+        body_limits: BodyLimits::new(1000, TEST_TIMEOUT, budget.clone()),
+        budget: budget.clone(),
         probe: panicking(limits, panicking_port),
         max_timeout: TEST_TIMEOUT,
         modules: crate::http::ModuleStore::new(Modules::none(TEST_TIMEOUT)),
@@ -44,6 +46,7 @@ async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
         reserved_connections: 32,
         header_timeout: TEST_TIMEOUT,
         body_timeout: TEST_TIMEOUT,
+        budget,
         shutdown_grace: TEST_TIMEOUT,
         last_response_timeout: TEST_TIMEOUT,
     };

@@ -6,18 +6,20 @@ mod hosts;
 mod resolv_conf;
 
 use std::{
-    fs, io,
-    net::SocketAddr,
-    os::unix::fs::MetadataExt,
+    env, fs, io,
+    net::{IpAddr, SocketAddr},
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::task::spawn_blocking;
-
 pub(super) use self::hosts::HostsFile;
-use super::{Configuration, servers::NameServers};
+use super::{
+    Configuration,
+    servers::{NameServers, Options},
+};
+use crate::thread::run_blocking;
 
 /// How old what was read may be. A change is seen after this time at the latest.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,7 +29,9 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct SystemFiles {
     resolv_conf: PathBuf,
     hosts: PathBuf,
-    server_timeout: Duration,
+    /// The value of RES_OPTIONS.
+    variable: Vec<u8>,
+    defaults: Options,
     state: Mutex<State>,
 }
 
@@ -45,13 +49,14 @@ struct State {
 type Version = Option<(u64, u64, u64, [i64; 4])>;
 
 impl SystemFiles {
-    pub(super) fn open(server_timeout: Duration) -> Self {
-        Self::at("/etc/resolv.conf", "/etc/hosts", server_timeout)
+    pub(super) fn open(defaults: Options) -> Self {
+        let variable = env::var_os("RES_OPTIONS").unwrap_or_default().into_vec();
+        Self::at("/etc/resolv.conf", "/etc/hosts", variable, defaults)
     }
 
-    pub(super) fn at(resolv_conf: impl Into<PathBuf>, hosts: impl Into<PathBuf>, server_timeout: Duration) -> Self {
+    fn at(resolv_conf: impl Into<PathBuf>, hosts: impl Into<PathBuf>, variable: Vec<u8>, defaults: Options) -> Self {
         let state = Mutex::default();
-        let files = Self { resolv_conf: resolv_conf.into(), hosts: hosts.into(), server_timeout, state };
+        let files = Self { resolv_conf: resolv_conf.into(), hosts: hosts.into(), variable, defaults, state };
         files.refresh();
         files
     }
@@ -61,7 +66,7 @@ impl SystemFiles {
         if self.begin_reading() {
             let files = self.clone();
             // A panic while reading leaves what was read before.
-            let _ = spawn_blocking(move || files.refresh()).await;
+            run_blocking("resolv.conf", move || files.refresh()).await;
         }
         self.state().configuration.clone()
     }
@@ -98,12 +103,14 @@ impl SystemFiles {
     }
 
     fn read_servers(&self, is_reload: bool) -> Arc<NameServers> {
-        let servers = resolv_conf::name_servers(&read(&self.resolv_conf, "the DNS server is 127.0.0.1"));
+        let text = read(&self.resolv_conf, "the DNS server is 127.0.0.1");
+        let servers = resolv_conf::name_servers(&text);
+        let options = resolv_conf::options(&text, &self.variable, self.defaults);
         if is_reload {
             let servers = servers.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
             tracing::info!(servers, "the system's DNS servers read again");
         }
-        Arc::new(NameServers::new(&servers, self.server_timeout))
+        Arc::new(NameServers::new(&servers, options))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -128,6 +135,18 @@ fn version(path: &PathBuf) -> Version {
 /// The line up to a NUL, as a C string is read.
 fn c_string(line: &[u8]) -> &[u8] {
     line.split(|octet| *octet == 0).next().unwrap_or_default()
+}
+
+/// The name servers of a `resolv.conf`. For the oracles of `tests/fuzz`, and for the comparison with glibc.
+#[doc(hidden)]
+pub fn name_servers(resolv_conf: &[u8]) -> Vec<SocketAddr> {
+    resolv_conf::name_servers(resolv_conf)
+}
+
+/// The addresses of a name in a hosts file, for the same purpose.
+#[doc(hidden)]
+pub fn host_addresses(hosts: &[u8], name: &str) -> Vec<IpAddr> {
+    HostsFile::parse(hosts).addresses(name)
 }
 
 #[cfg(test)]

@@ -1,16 +1,21 @@
-//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines. Search domains are of no use for absolute names, and
-//! the waits are this program's own, so `search`, `domain` and `options` lines are passed over.
+//! `/etc/resolv.conf` (resolv.conf(5)): its `nameserver` lines, and those of its options that make a difference for
+//! absolute names. `search` and `domain` lines make none.
 
 use std::{
     fs,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
+    time::Duration,
 };
 
-use super::c_string;
+use super::{super::servers::Options, c_string};
 
 /// Servers that are used; glibc's MAXNS.
 const MAX_SERVERS: usize = 3;
 const PORT: u16 = 53;
+/// The longest `timeout`, in seconds; glibc's RES_MAXRETRANS.
+const MAX_TIMEOUT_SECONDS: u32 = 30;
+/// The most `attempts`; glibc's RES_MAXRETRY.
+const MAX_ATTEMPTS: u32 = 5;
 
 /// The name servers: the first three, or 127.0.0.1 if there is none.
 pub(super) fn name_servers(text: &[u8]) -> Vec<SocketAddr> {
@@ -22,20 +27,56 @@ pub(super) fn name_servers(text: &[u8]) -> Vec<SocketAddr> {
     servers
 }
 
+/// The options of all `options` lines, then those of the variable RES_OPTIONS: a later one counts.
+pub(super) fn options(text: &[u8], variable: &[u8], defaults: Options) -> Options {
+    let lines = text.split(|octet| *octet == b'\n').map(c_string);
+    let values =
+        lines.filter_map(|line| line.strip_prefix(b"options")).filter(|value| value.first().is_some_and(is_blank));
+    let words = values.chain([c_string(variable)]).flat_map(|value| value.split(is_blank));
+    words.fold(defaults, with_option)
+}
+
+/// As glibc does, a word counts by its beginning. Numbers are within glibc's bounds; there, 0 attempts would ask no
+/// server.
+fn with_option(options: Options, word: &[u8]) -> Options {
+    let number = |name: &[u8], max| word.strip_prefix(name).map(|digits| leading_number(digits).clamp(1, max));
+    if let Some(seconds) = number(b"timeout:", MAX_TIMEOUT_SECONDS) {
+        return Options { server_timeout: Duration::from_secs(seconds.into()), ..options };
+    }
+    if let Some(attempts) = number(b"attempts:", MAX_ATTEMPTS) {
+        return Options { attempts, ..options };
+    }
+    Options {
+        rotate: options.rotate || word.starts_with(b"rotate"),
+        tcp_only: options.tcp_only || word.starts_with(b"use-vc"),
+        no_aaaa: options.no_aaaa || word.starts_with(b"no-aaaa"),
+        ..options
+    }
+}
+
+/// As atoi(3) reads it: what is no number is 0.
+fn leading_number(text: &[u8]) -> u32 {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit());
+    digits.fold(0, |number: u32, digit| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+}
+
+fn is_blank(octet: &u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
 /// The keyword is at the beginning of the line, with a space or tab behind it. What follows the address does not count.
 fn name_server(line: &[u8]) -> Option<SocketAddr> {
     let value = line.strip_prefix(b"nameserver")?;
-    let is_blank = |octet: &u8| matches!(octet, b' ' | b'\t');
     value.first().filter(|octet| is_blank(octet))?;
-    let address = value.split(is_blank).find(|word| !word.is_empty())?;
-    let address = str::from_utf8(address).ok()?;
-    if let Some(address) = ipv4(address) {
+    let word = value.split(is_blank).find(|word| !word.is_empty())?;
+    if let Some(address) = str::from_utf8(word).ok().and_then(ipv4) {
         return Some((address, PORT).into());
     }
-    let (address, scope) = address.split_once('%').map_or((address, None), |(address, scope)| (address, Some(scope)));
-    let address: Ipv6Addr = address.parse().ok()?;
-    let scope_id = scope.filter(|_| is_of_link(address)).and_then(scope_id).unwrap_or_default();
-    Some(SocketAddrV6::new(address, PORT, 0, scope_id).into())
+    let mut parts = word.splitn(2, |octet| *octet == b'%');
+    let address: Ipv6Addr = str::from_utf8(parts.next()?).ok()?.parse().ok()?;
+    // A scope that cannot be read does not spoil the address.
+    let scope_id = parts.next().and_then(|scope| scope_id(address, str::from_utf8(scope).ok()?));
+    Some(SocketAddrV6::new(address, PORT, 0, scope_id.unwrap_or_default()).into())
 }
 
 /// An address as inet_aton(3) reads it: one to four numbers, each decimal, octal or hexadecimal.
@@ -63,10 +104,16 @@ fn number(text: &str) -> Option<u32> {
     u32::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with('+'))
 }
 
-/// The index of a network interface, by its name or as a number.
-fn scope_id(scope: &str) -> Option<u32> {
-    let named = (!scope.contains('/')).then(|| fs::read_to_string(format!("/sys/class/net/{scope}/ifindex")).ok());
-    named.flatten().as_deref().unwrap_or(scope).trim().parse().ok()
+/// The index of a network interface: by its name, if the address is of one link, or as a number.
+fn scope_id(address: Ipv6Addr, scope: &str) -> Option<u32> {
+    if is_of_link(address)
+        && !scope.contains('/')
+        && let Ok(index) = fs::read_to_string(format!("/sys/class/net/{scope}/ifindex"))
+    {
+        return index.trim().parse().ok();
+    }
+    // `parse` takes a sign as well.
+    scope.parse().ok().filter(|_| !scope.starts_with('+'))
 }
 
 /// Whether an address is of one link only, so that it is of no use without an interface.

@@ -1,4 +1,4 @@
-use std::{fs::write, net::IpAddr, time::Duration};
+use std::{fs::write, time::Duration};
 
 use super::*;
 
@@ -25,6 +25,8 @@ fn resolv_conf_is_read_as_glibc_reads_it() {
         (b"nameserver 127.1\nnameserver 0x7f.0.0.011\n", &["127.0.0.1:53", "127.0.0.9:53"]),
         (b"nameserver 2001:db8::1\nnameserver ::1%lo\n", &["[2001:db8::1]:53", "[::1]:53"]),
         (b"nameserver fe80::1%lo\nnameserver fe80::2%7\n", &["[fe80::1%1]:53", "[fe80::2%7]:53"]),
+        (b"nameserver 2001:db8::1%7\nnameserver fe80::3%+7\n", &["[2001:db8::1%7]:53", "[fe80::3]:53"]),
+        (b"nameserver fe80::1%\xff\nnameserver fe80::2%\n", &["[fe80::1]:53", "[fe80::2]:53"]),
         (b"nameserver [::1]\nnameserver 192.0.2.1\n", &["192.0.2.1:53"]),
         (
             b"nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4\n",
@@ -36,6 +38,37 @@ fn resolv_conf_is_read_as_glibc_reads_it() {
     ] {
         let read: Vec<_> = resolv_conf::name_servers(text).iter().map(ToString::to_string).collect();
         assert_eq!(read, servers, "{}", text.escape_ascii());
+    }
+}
+
+const DEFAULTS: Options = Options { server_timeout: Duration::from_secs(2), ..Options::DEFAULT };
+
+#[test]
+fn options_are_read_as_glibc_reads_them() {
+    let seconds = |seconds| Options { server_timeout: Duration::from_secs(seconds), ..DEFAULTS };
+    let attempts = |attempts| Options { attempts, ..DEFAULTS };
+    for (text, variable, options) in [
+        (&b""[..], "", DEFAULTS),
+        (b"options timeout:1\n", "", seconds(1)),
+        (b"options\ttimeout:3\tndots:5 edns0 trust-ad single-request\n", "", seconds(3)),
+        (b"options timeout:31\n", "", seconds(30)),
+        (b"options timeout:99999999999999999999\n", "", seconds(30)),
+        (b"options timeout:0\n", "", seconds(1)),
+        (b"options timeout:x\n", "", seconds(1)),
+        (b"options timeout:-3\n", "", seconds(1)),
+        (b"options timeout:4x\n", "", seconds(4)),
+        (b"options attempts:3\n", "", attempts(3)),
+        (b"options attempts:9\n", "", attempts(5)),
+        (b"options attempts:0\n", "", attempts(1)),
+        (b"options rotate use-vc\n", "", Options { rotate: true, tcp_only: true, ..DEFAULTS }),
+        (b"options no-aaaa\n", "", Options { no_aaaa: true, ..DEFAULTS }),
+        (b"options timeout:1 timeout:5\noptions rotated\n", "", Options { rotate: true, ..seconds(5) }),
+        (b" options rotate\noption rotate\noptionsrotate\n#options rotate\noptions norotate\n", "", DEFAULTS),
+        (b"options timeout:1\0rotate\n", "", seconds(1)),
+        (b"options timeout:1\n", "timeout:7 attempts:2", Options { attempts: 2, ..seconds(7) }),
+    ] {
+        let read = resolv_conf::options(text, variable.as_bytes(), DEFAULTS);
+        assert_eq!(read, options, "{} {variable}", text.escape_ascii());
     }
 }
 
@@ -107,7 +140,7 @@ async fn changed_files_are_read_again() {
     let folder = std::env::temp_dir().join(format!("smtp-check-system-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder");
     let (resolv_conf, hosts) = (folder.join("resolv.conf"), folder.join("hosts"));
-    let files = Arc::new(SystemFiles::at(&resolv_conf, &hosts, Duration::from_secs(2)));
+    let files = Arc::new(SystemFiles::at(&resolv_conf, &hosts, Vec::new(), DEFAULTS));
     let now = async || {
         files.state().checked = None;
         let configuration = files.clone().configuration().await;

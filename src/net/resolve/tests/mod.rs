@@ -85,7 +85,7 @@ async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Resul
 
 /// A resolver that soon turns from a silent server to the next.
 fn with_short_timeout(servers: &[SocketAddr]) -> Resolver {
-    Resolver::with_server_timeout(servers, Duration::from_millis(150))
+    Resolver::with_options(servers, Options { server_timeout: Duration::from_millis(300), ..Options::DEFAULT })
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn addresses_of_one_family_are_sufficient() {
         ("nxdomain.example", "2001:db8::3"),
         ("silent.example", "2001:db8::2"),
     ] {
-        let deadline = Instant::now() + Duration::from_millis(400);
+        let deadline = Instant::now() + TIMEOUT;
         let answer = dns.resolver().resolve(&host(name), IpFamily::Any, deadline).await;
         assert_eq!(answer, Ok(vec![found(name, &[address])]));
         assert!(Instant::now() < deadline, "{name}");
@@ -308,7 +308,7 @@ async fn literals_and_localhost_need_no_server() {
 #[tokio::test]
 async fn the_hosts_file_is_for_host_targets() {
     let hosts = Arc::new(HostsFile::parse(b"192.0.2.7 MX.example other.example\n"));
-    let resolver = Resolver { source: Source::Given(Arc::new(Configuration { hosts, ..Configuration::default() })) };
+    let resolver = Resolver::from_source(Source::Given(Arc::new(Configuration { hosts, ..Configuration::default() })));
     assert_eq!(
         resolve(&resolver, host("mx.example"), IpFamily::Any).await,
         Ok(vec![found("mx.example", &["192.0.2.7"])])

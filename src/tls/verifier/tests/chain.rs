@@ -129,7 +129,7 @@ fn an_authority_with_the_servers_name_is_not_a_self_signed_certificate() {
 }
 
 /// The certificate with the last bit of its signature flipped.
-fn flipped(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
+pub(super) fn flipped(certificate: &CertificateDer<'_>) -> CertificateDer<'static> {
     let mut bytes = certificate.to_vec();
     *bytes.last_mut().expect("not empty") ^= 1;
     CertificateDer::from(bytes)

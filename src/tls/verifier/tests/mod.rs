@@ -292,3 +292,25 @@ fn version_1_and_small_keys_are_not_bad_signatures() {
     assert_kinds(&verify_at(now, &trusted, &chain, "mx.test"), &[Unsupported]);
     assert_kinds(&verify_at(now, &[root.der()], &trusted, "mx.test"), &[WrongName, SelfSigned, WeakKey]);
 }
+
+#[test]
+fn an_odd_date_is_malformed_and_no_more() {
+    let root = Authority::new("Root");
+    let mut params = params("mx.test", &["mx.test"]);
+    params.not_after = date_time_ymd(2055, 1, 1);
+    let good = root.issue(&params).chain.remove(0);
+    let place = good.windows(15).position(|window| window == b"20550101000000Z").expect("a GeneralizedTime");
+    for (written, words) in [
+        (b"20551301000000Z", "its notAfter is no date: `20551301000000Z`"),
+        (b"2055010100+0000", "its notAfter is no date: `2055010100+0000`"),
+        (b"2055010100000.Z", "its notAfter is no date: `2055010100000.Z`"),
+        (b"205501010000.5Z", "its notAfter is no date: `205501010000.5Z`"),
+    ] {
+        let mut odd = good.to_vec();
+        odd[place..place + 15].copy_from_slice(written);
+        let problems = verify(&[root.der()], &[CertificateDer::from(odd)], "mx.test");
+        // The signature is that of the good certificate.
+        assert_kinds(&problems, &[Kind::BadSignature, Kind::Malformed]);
+        assert!(problems[1].detail.starts_with(&format!("the certificate: {words}")), "{}", problems[1].detail);
+    }
+}

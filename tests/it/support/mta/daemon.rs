@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 /// Timeout for a server to start, to log or to deliver. It takes milliseconds; the rest is for a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Interval between two looks at a file that another process writes.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// No connection of a test lasts longer.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Serves one client to the end.
 pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, script: Arc<Script>, record: Arc<Record>) -> Session {

@@ -38,7 +38,7 @@ pub(crate) use self::{
 };
 
 /// Timeout of every wait for the server.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 /// Added to the timeout for each connection, where many are waited for.
 const WAIT_TIMEOUT_PER_CONNECTION: Duration = Duration::from_millis(20);
 /// The accept queue; the kernel can reduce it to its own limit.

@@ -1,0 +1,35 @@
+//! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers unescaped.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::escape::escape_json;
+
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A value as the body of a response, its harmful characters as `\u` escapes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match to_json(&self.0) {
+            Ok(document) => ([(CONTENT_TYPE, MEDIA_TYPE)], document).into_response(),
+            Err(error) => {
+                tracing::error!(%error, "a response cannot be written as JSON");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// The value as JSON in one line, its harmful characters as `\u` escapes.
+///
+/// # Errors
+/// The value is none that JSON can write.
+pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value).map(escape_json)
+}

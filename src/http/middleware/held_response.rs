@@ -1,0 +1,29 @@
+//! Every response that is not small holds its bytes of the budget until the caller has taken it.
+
+use axum::{
+    body::HttpBody,
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::future::FutureExt;
+
+use crate::http::server::byte_budget::{ByteBudget, HeldResponse, SharedBody};
+
+/// Holds the bytes of a response, unless its handler has done so. Without as many, the response is a 503.
+pub(crate) fn hold_response(
+    State(budget): State<ByteBudget>,
+    request: Request,
+    next: Next,
+) -> impl Future<Output = Response> {
+    next.run(request).map(move |response| {
+        let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        let extensions = response.extensions();
+        let is_held = extensions.get::<HeldResponse>().is_some() || extensions.get::<SharedBody>().is_some();
+        if is_held || size <= ByteBudget::REQUEST_SIZE {
+            return response;
+        }
+        let held = budget.admit(size).and_then(|held| budget.hold(held, response));
+        held.unwrap_or_else(IntoResponse::into_response)
+    })
+}

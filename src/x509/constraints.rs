@@ -1,0 +1,300 @@
+//! Name constraints (RFC 5280, section 4.2.1.10): the names that an authority may issue certificates for.
+
+use super::{
+    Certificate,
+    element::{self, Element, SEQUENCE, SET},
+    name::{self, Part},
+    text::{
+        self,
+        name_tag::{DIRECTORY_NAME, DNS_NAME, IP_ADDRESS, RFC822_NAME, URI},
+    },
+};
+
+const PERMITTED: u8 = 0xa0;
+const EXCLUDED: u8 = 0xa1;
+/// `minimum` and `maximum` of a subtree. RFC 5280 allows them only with their defaults.
+const DISTANCES: [u8; 2] = [0x80, 0x81];
+/// `emailAddress`, 1.2.840.113549.1.9.1.
+const EMAIL_ADDRESS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
+/// Most comparisons of a name with a subtree, as in webpki: a chain can hold thousands of both.
+const MAX_COMPARISONS: usize = 250_000;
+
+/// The subtrees of names that an authority may or may not issue certificates for.
+#[derive(Clone, Debug, Default)]
+pub struct NameConstraints<'a> {
+    permitted: Vec<Base<'a>>,
+    excluded: Vec<Base<'a>>,
+    has_distances: bool,
+}
+
+/// The root of a subtree.
+#[derive(Clone, Debug)]
+struct Base<'a> {
+    tag: u8,
+    content: &'a [u8],
+    /// A directoryName to compare, if it can be read.
+    directory: Option<Vec<Part>>,
+}
+
+impl<'a> Base<'a> {
+    fn new(element: Element<'a>) -> Self {
+        let Element { tag, content, .. } = element;
+        let directory = (tag == DIRECTORY_NAME).then(|| name::comparable(text::directory_name(content)?)).flatten();
+        Self { tag, content, directory }
+    }
+}
+
+/// What name constraints say of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConstraintCheck {
+    /// The names that are not allowed.
+    pub forbidden: Vec<String>,
+    /// The kinds of names that are there, are constrained, and cannot be compared.
+    pub uncompared: Vec<&'static str>,
+}
+
+impl<'a> NameConstraints<'a> {
+    /// Reads the value of the extension.
+    pub(super) fn from_extension(mut value: &'a [u8]) -> Option<Self> {
+        let content = element::take(&mut value)?.of(SEQUENCE)?;
+        Self::from_content(content).filter(|_| value.is_empty())
+    }
+
+    /// Reads the content of the extension's SEQUENCE; `None` if it is unreadable.
+    pub fn from_content(mut content: &'a [u8]) -> Option<Self> {
+        let mut constraints = Self::default();
+        if let Some(permitted) = element::take_if(&mut content, PERMITTED) {
+            constraints.permitted = constraints.subtrees(permitted)?;
+        }
+        if let Some(excluded) = element::take_if(&mut content, EXCLUDED) {
+            constraints.excluded = constraints.subtrees(excluded)?;
+        }
+        content.is_empty().then_some(constraints)
+    }
+
+    fn subtrees(&mut self, list: Element<'a>) -> Option<Vec<Base<'a>>> {
+        let (subtrees, rest) = element::all(list.content);
+        let bases = subtrees.into_iter().map(|subtree| {
+            let mut content = subtree.of(SEQUENCE)?;
+            let base = element::take(&mut content)?;
+            let (distances, rest) = element::all(content);
+            self.has_distances |= !distances.is_empty();
+            let is_good = rest.is_empty() && distances.iter().all(|distance| DISTANCES.contains(&distance.tag));
+            is_good.then(|| Base::new(base))
+        });
+        bases.collect::<Option<_>>().filter(|_| rest.is_empty())
+    }
+
+    /// Whether there are subtrees of other kinds than host names and addresses.
+    pub fn has_rare_kinds(&self) -> bool {
+        self.permitted.iter().chain(&self.excluded).any(|base| ![DNS_NAME, IP_ADDRESS].contains(&base.tag))
+    }
+
+    /// Compares the names of a certificate below the authority.
+    pub fn check(&self, certificate: &Certificate<'_>) -> ConstraintCheck {
+        let mut check = ConstraintCheck::default();
+        let names = names(certificate);
+        if names.len().saturating_mul(self.permitted.len() + self.excluded.len()) > MAX_COMPARISONS {
+            check.uncompared.push("so many names");
+            return check;
+        }
+        for name in &names {
+            match self.allows(name) {
+                Some(true) => {}
+                Some(false) => check.forbidden.push(name.text()),
+                None => check.uncompared.push(kind(name.tag)),
+            }
+        }
+        check.uncompared.sort_unstable();
+        check.uncompared.dedup();
+        check
+    }
+
+    /// Whether the name is allowed; `None` if that cannot be told.
+    fn allows(&self, name: &Name<'_>) -> Option<bool> {
+        let within = |bases: &[Base<'a>]| -> Option<Vec<bool>> {
+            // Whether the name is constructed does not count, as in webpki.
+            let of_kind = bases.iter().filter(|base| base.tag & !0x20 == name.tag & !0x20);
+            of_kind.map(|base| name.is_within(base)).collect()
+        };
+        let (permitted, excluded) = (within(&self.permitted)?, within(&self.excluded)?);
+        if self.has_distances && !(permitted.is_empty() && excluded.is_empty()) {
+            return None;
+        }
+        Some(!excluded.contains(&true) && (permitted.is_empty() || permitted.contains(&true)))
+    }
+}
+
+/// A name that is compared: a subject alternative name, or one of the subject.
+struct Name<'a> {
+    tag: u8,
+    value: Value<'a>,
+    /// The content, for its text.
+    content: &'a [u8],
+}
+
+/// What is compared.
+enum Value<'a> {
+    Host(&'a [u8]),
+    Address(&'a [u8]),
+    Directory(Vec<Part>),
+    Mailbox(&'a [u8]),
+    /// The host of a URI.
+    Uri(String),
+    /// A name of a rare kind, or one that cannot be read.
+    Unknown,
+}
+
+impl<'a> Name<'a> {
+    fn new(tag: u8, content: &'a [u8]) -> Self {
+        let directory = || name::comparable(text::directory_name(content)?).map(Value::Directory);
+        let value = match tag {
+            DNS_NAME => Some(Value::Host(content)),
+            IP_ADDRESS => Some(Value::Address(content)),
+            DIRECTORY_NAME => directory(),
+            RFC822_NAME => Some(Value::Mailbox(content)),
+            URI => host_of(content).map(Value::Uri),
+            _ => None,
+        };
+        Self { tag, value: value.unwrap_or(Value::Unknown), content }
+    }
+
+    /// The whole subject. It has no explicit tag.
+    fn subject(content: &'a [u8]) -> Self {
+        let value = name::comparable(content).map_or(Value::Unknown, Value::Directory);
+        Self { tag: DIRECTORY_NAME, value, content }
+    }
+
+    fn text(&self) -> String {
+        match (self.tag, text::directory_name(self.content)) {
+            (DIRECTORY_NAME, Some(name)) => text::distinguished_name(name),
+            (DIRECTORY_NAME, None) => text::distinguished_name(self.content),
+            (tag, _) => text::general_name(Element { tag, raw: self.content, content: self.content }),
+        }
+    }
+
+    /// Whether the name is within the subtree, which is of the same kind; `None` if that cannot be told.
+    fn is_within(&self, base: &Base<'_>) -> Option<bool> {
+        match &self.value {
+            Value::Host(name) => Some(is_host_below(name, base.content)),
+            Value::Address(address) => Some(is_address_within(address, base.content)),
+            Value::Directory(name) => Some(name.starts_with(base.directory.as_ref()?)),
+            Value::Mailbox(name) => is_mailbox_within(name, base.content),
+            Value::Uri(host) => Some(is_host_within(host.as_bytes(), base.content)),
+            Value::Unknown => None,
+        }
+    }
+}
+
+fn names<'a>(certificate: &Certificate<'a>) -> Vec<Name<'a>> {
+    let mut names: Vec<_> =
+        certificate.alternative_names().map(|element| Name::new(element.tag, element.content)).collect();
+    let subject = certificate.raw_subject();
+    if !subject.is_empty() {
+        names.push(Name::subject(subject));
+    }
+    // Mailboxes of old certificates are in the subject.
+    names.extend(email_addresses(subject).map(|address| Name::new(RFC822_NAME, address)));
+    names
+}
+
+fn email_addresses(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let sets = element::all(subject).0.into_iter().filter_map(|set| set.of(SET));
+    let attributes = sets.flat_map(|set| element::all(set).0).filter_map(text::attribute);
+    attributes.filter(|(id, _)| *id == EMAIL_ADDRESS).map(|(_, value)| value.content)
+}
+
+fn kind(tag: u8) -> &'static str {
+    match tag {
+        DNS_NAME => "dNSName",
+        IP_ADDRESS => "iPAddress",
+        DIRECTORY_NAME => "directoryName",
+        RFC822_NAME => "rfc822Name",
+        URI => "uniformResourceIdentifier",
+        _ => "rare kinds",
+    }
+}
+
+/// Whether a host name is the base or a name below it.
+fn is_host_below(name: &[u8], base: &[u8]) -> bool {
+    let Some(parent) = name.len().checked_sub(base.len()) else { return false };
+    let (parent, end) = name.split_at(parent);
+    let is_whole = parent.is_empty() || base.is_empty() || base.starts_with(b".") || parent.ends_with(b".");
+    end.eq_ignore_ascii_case(base) && is_whole
+}
+
+fn is_address_within(name: &[u8], base: &[u8]) -> bool {
+    let (network, mask) = base.split_at(base.len() / 2);
+    let octets = name.iter().zip(network).zip(mask);
+    name.len() == network.len()
+        && mask.len() == network.len()
+        && octets.into_iter().all(|((one, other), mask)| one & mask == other & mask)
+}
+
+/// Whether the host is the one of the base, or below it if the base begins with a dot.
+fn is_host_within(host: &[u8], base: &[u8]) -> bool {
+    if base.starts_with(b".") {
+        return host.len() > base.len() && host[host.len() - base.len()..].eq_ignore_ascii_case(base);
+    }
+    host.eq_ignore_ascii_case(base)
+}
+
+/// The base is a mailbox, a host with or without an `@`, or a dot and a domain.
+fn is_mailbox_within(name: &[u8], base: &[u8]) -> Option<bool> {
+    let at = |text: &[u8]| text.iter().rposition(|octet| *octet == b'@');
+    let (local, host) = name.split_at(at(name)?);
+    Some(match at(base) {
+        Some(end) => (end == 0 || local == &base[..end]) && host.eq_ignore_ascii_case(&base[end..]),
+        None => is_host_within(&host[1..], base),
+    })
+}
+
+/// The host of a URI; `None` if it has none or an address, for which RFC 5280 has no constraint.
+fn host_of(uri: &[u8]) -> Option<String> {
+    let uri = url::Url::parse(std::str::from_utf8(uri).ok()?).ok()?;
+    match uri.host()? {
+        url::Host::Domain(host) => Some(host.to_owned()),
+        url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What OpenSSL 3.0 decides of the same names and constraints; `None` is one of its errors about names that it does
+    /// not support.
+    #[test]
+    fn names_are_within_subtrees_as_in_openssl() {
+        let cases: [(u8, &str, &str, Option<bool>); 24] = [
+            (DNS_NAME, "mx.test", "test", Some(true)),
+            (DNS_NAME, "mx.test", "MX.Test", Some(true)),
+            (DNS_NAME, "mx.test", ".test", Some(true)),
+            (DNS_NAME, "mx.test", "", Some(true)),
+            (DNS_NAME, "mx.test", "x.test", Some(false)),
+            (DNS_NAME, "test", "mx.test", Some(false)),
+            (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x02\0\0\x7f\x7f\0\0", Some(true)),
+            (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x03\0\0\x7f\x7f\0\0", Some(false)),
+            (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x02\0\0\x7f\x7f\0", Some(false)),
+            (RFC822_NAME, "a@mx.test", "mx.test", Some(true)),
+            (RFC822_NAME, "a@mx.test", "@mx.test", Some(true)),
+            (RFC822_NAME, "a@MX.test", "a@mx.test", Some(true)),
+            (RFC822_NAME, "a@mx.test", "A@mx.test", Some(false)),
+            (RFC822_NAME, "a@mx.test", ".test", Some(true)),
+            (RFC822_NAME, "a@mx.test", ".mx.test", Some(false)),
+            (RFC822_NAME, "a@mx.test", "test", Some(false)),
+            (RFC822_NAME, "mx.test", "test", None),
+            (URI, "smtp://mx.test:25/x", "mx.test", Some(true)),
+            (URI, "https://MX.test/x", ".test", Some(true)),
+            (URI, "https://mx.test/x", "test", Some(false)),
+            (URI, "https://mx.test/x", ".mx.test", Some(false)),
+            (URI, "mailto:a@mx.test", ".test", None),
+            (URI, "https://192.0.2.1/", "192.0.2.1", None),
+            (0x88, "\x2a", "\x2a", None),
+        ];
+        for (tag, name, base, expected) in cases {
+            let base = Base::new(Element { tag, raw: &[], content: base.as_bytes() });
+            assert_eq!(Name::new(tag, name.as_bytes()).is_within(&base), expected, "{name} within {:?}", base.content);
+        }
+    }
+}

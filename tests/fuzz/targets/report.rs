@@ -1,0 +1,4 @@
+//! See `oracles/report.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oracles::report(data));
