@@ -10,6 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::support::{
@@ -18,16 +19,19 @@ use super::support::{
     smtpd::{Script, SmtpServer},
 };
 
-/// Linux begins to stamp some time after the service has asked it to.
-const STAMPING_TIME: Duration = Duration::from_millis(100);
-
 fn identity() -> Identity {
     Ca::new("Test CA").issue(Leaf::for_name("mx.test"))
 }
 
+/// Linux begins to stamp some time after the service has asked it to: checks a server until a reply has a stamp.
 async fn stamping_app() -> TestApp {
     let app = TestApp::start().await;
-    thread::sleep(STAMPING_TIME);
+    let server = SmtpServer::serve(Script::compliant());
+    let begun = async {
+        let parameters = json!({"port": server.port(), "stop_after": "ehlo"});
+        while !clocks(&app.check(parameters.clone()).await).contains(&("ehlo", "kernel")) {}
+    };
+    timeout(Duration::from_secs(40), begun).await.expect("Linux stamps");
     app
 }
 
