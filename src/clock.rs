@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 use tokio_rustls::rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -25,6 +25,13 @@ pub fn is_in_range() -> bool {
 /// The date and time now.
 pub fn now() -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + since_epoch()
+}
+
+/// The date and time now, as HTTP writes it (RFC 9110, section 5.6.7); `None` if it cannot.
+pub fn http_date() -> Option<String> {
+    const IMF_FIXDATE: &[BorrowedFormatItem<'_>] =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    is_in_range().then(now)?.format(IMF_FIXDATE).ok()
 }
 
 /// A new id (UUID version 7, RFC 9562), whose first part is the time.
@@ -67,5 +74,7 @@ mod tests {
             assert!((OffsetDateTime::UNIX_EPOCH + clamped).format(&Rfc3339).is_ok());
         }
         assert!(is_in_range() && new_id() != new_id());
+        let date = http_date().expect("the clock is in range");
+        assert!(date.ends_with(" GMT") && date.len() == "Sun, 06 Nov 1994 08:49:37 GMT".len(), "{date}");
     }
 }

@@ -6,12 +6,14 @@ use serde_json::Value;
 use smtp_check::{net::tcp::KeepStamping, sandbox::Sandbox};
 
 use crate::support::{
-    program::{code, program, stderr},
+    curl::curl,
+    program::{ServiceProcess, code, program, stderr},
     temp_dir::TempDir,
 };
 
-/// A library that adds `SHIFT` seconds to the clock of a program that is linked with it.
+/// A library that adds `SHIFT` seconds to the clock of a program that is linked with it, or those in the file `SHIFT`.
 const SHIFTED: &str = r#"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -19,7 +21,15 @@ const SHIFTED: &str = r#"
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int result = syscall(SYS_clock_gettime, clock, now);
     const char *shift = getenv("SHIFT");
-    if (result == 0 && clock == CLOCK_REALTIME && shift) now->tv_sec += atoll(shift);
+    if (result == 0 && clock == CLOCK_REALTIME && shift) {
+        char text[32] = "";
+        int file = *shift == '/' ? open(shift, O_RDONLY) : -1;
+        if (file >= 0) {
+            if (read(file, text, sizeof text - 1) > 0) shift = text;
+            close(file);
+        }
+        now->tv_sec += atoll(shift);
+    }
     return result;
 }
 "#;
@@ -38,6 +48,13 @@ fn preloaded(directory: &TempDir, source: &str, arguments: &[&str]) -> Command {
     }
     let mut command = program(arguments);
     command.env("LD_PRELOAD", library);
+    command
+}
+
+/// The program with a clock that a test sets while it runs, by the file `shift`.
+fn settable(directory: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = preloaded(directory, SHIFTED, arguments);
+    command.env("SHIFT", directory.write("shift", b"0"));
     command
 }
 
@@ -129,5 +146,29 @@ fn a_service_does_not_start_with_a_clock_that_http_cannot_write() {
             assert_eq!(code(&output), 1, "{}", stderr(&output));
             assert!(stderr(&output).contains("the system's clock is before 1970 or after 9999"), "{}", stderr(&output));
         }
+    }
+}
+
+#[test]
+fn a_service_whose_clock_turns_bad_answers_and_recovers() {
+    let directory = TempDir::new();
+    let service = ServiceProcess::start(settable(&directory, &["serve", "--listen=127.0.0.1:0", "--log-format=json"]));
+    let get = |version: &str| {
+        let url = format!("http://{}/healthz", service.address);
+        let output = curl().args(["-sS", "-i", "--max-time", "40", version, &url]).output().expect("curl");
+        (code(&output), String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output))
+    };
+    for (shift, is_bad) in [(0, false), (SHIFTS[0].0, true), (SHIFTS[1].0, true), (0, false)] {
+        directory.write("shift", shift.to_string().as_bytes());
+        let (code, answer, errors) = get("--http1.1");
+        assert_eq!(code, 0, "{shift}: {errors}");
+        assert!(answer.starts_with(if is_bad { "HTTP/1.1 503 " } else { "HTTP/1.1 200 " }), "{shift}: {answer}");
+        assert_eq!(answer.contains("the clock of the service"), is_bad, "{shift}: {answer}");
+        let (code, answer, errors) = get("--http2-prior-knowledge");
+        assert_eq!(code, 0, "{shift}: {errors}");
+        assert!(answer.starts_with("HTTP/2 200"), "{shift}: {answer}");
+        assert_eq!(answer.contains("\ndate: "), !is_bad, "{shift}: {answer}");
+        let (status, document) = service.post("", &serde_json::json!({"to": "a@b.test", "no": 1}));
+        assert_eq!(status, if is_bad { 503 } else { 422 }, "{document}");
     }
 }

@@ -21,6 +21,7 @@ use axum::{Router, http::Version};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
+    io::AsyncWriteExt,
     net::TcpStream,
     sync::watch,
     time::{Instant, Sleep, sleep, timeout},
@@ -30,6 +31,11 @@ pub(crate) use body_allowance::BodyAllowance;
 use io::{ConnIo, Wait};
 use response_guard::RouterService;
 use transport::Socket;
+
+use crate::{
+    clock,
+    http::{json::to_json, problem::Problem},
+};
 
 use super::{
     ServerSettings,
@@ -111,6 +117,8 @@ fn http1() -> http1::Builder {
 fn http2() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
+        // hyper panics where the date cannot be written. `RouterService` writes it if it can be.
+        .auto_date_header(false)
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .initial_stream_window_size(STREAM_WINDOW_SIZE)
         .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
@@ -140,6 +148,9 @@ impl<S: Future> Connection<'_, S> {
             if version == Version::HTTP_2 {
                 return Box::pin(self.serve_http2(service)).await;
             }
+            if !clock::is_in_range() {
+                return self.refuse_without_date().await;
+            }
             let mut connection = http1().serve_connection(TokioIo::new(self.io.clone()), service.clone());
             let requests = Some(self.io.requests());
             match self.drive(Pin::new(&mut connection), http1::Connection::graceful_shutdown, requests).await {
@@ -148,6 +159,26 @@ impl<S: Future> Connection<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses the request and closes the connection without hyper, which panics where the date cannot be written.
+    async fn refuse_without_date(&mut self) -> hyper::Result<()> {
+        let detail = "the clock of the service is before 1970 or after 9999, which HTTP cannot write";
+        let problem = to_json(&Problem::load_shed(detail)).unwrap_or_default();
+        let response = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{problem}",
+            problem.len()
+        );
+        let mut io = self.io.clone();
+        let sent = pin!(async move {
+            // What cannot be sent has no receiver.
+            if io.write_all(response.as_bytes()).await.is_ok() {
+                io.shutdown().await.ok();
+            }
+            Ok(())
+        });
+        self.drive(sent, |_| (), None).await.unwrap_or(Ok(()))
     }
 
     async fn serve_http2(&mut self, service: RouterService) -> hyper::Result<()> {

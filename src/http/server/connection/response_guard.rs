@@ -13,7 +13,10 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::ConnectInfo,
-    http::{HeaderValue, Request, Response, Version, header::STRICT_TRANSPORT_SECURITY},
+    http::{
+        HeaderValue, Request, Response, Version,
+        header::{DATE, STRICT_TRANSPORT_SECURITY},
+    },
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::{
@@ -27,9 +30,12 @@ use super::{
     BodyAllowance, Server,
     io::{ConnIo, Stage, UnreadPiece},
 };
-use crate::http::{
-    middleware::reserved_slot::ReservedSlot,
-    server::byte_budget::{ByteBudget, HeldBytes, HeldResponse},
+use crate::{
+    clock,
+    http::{
+        middleware::reserved_slot::ReservedSlot,
+        server::byte_budget::{ByteBudget, HeldBytes, HeldResponse},
+    },
 };
 
 /// How long browsers remember that the service speaks HTTPS (RFC 6797, section 6.1): a year.
@@ -78,7 +84,8 @@ impl Service<Request<Incoming>> for RouterService {
         }
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(self.body_allowance.clone());
-        let (rest, unread) = (request.version() == Version::HTTP_2).then(oneshot::channel).unzip();
+        let is_http2 = request.version() == Version::HTTP_2;
+        let (rest, unread) = is_http2.then(oneshot::channel).unzip();
         let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
         let response = self.server.router.clone().oneshot(request);
         let is_secure = self.server.settings.identity.is_some();
@@ -94,6 +101,9 @@ impl Service<Request<Incoming>> for RouterService {
                 () = &mut discarded => response.await,
             };
             let mut response: Response<Body> = response.unwrap_or_else(|never| match never {});
+            if is_http2 && let Some(date) = clock::http_date().and_then(|date| date.try_into().ok()) {
+                response.headers_mut().insert(DATE, date);
+            }
             if is_secure {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
             }
