@@ -6,8 +6,8 @@ use crate::x509::problem::{CertificateErrorKind as Kind, CertificateProblem};
 pub(super) const CA_AS_SERVER: &str = "the server's own certificate is that of an authority (CA:TRUE)";
 
 /// The detail when the chain is beyond the limits of this program.
-pub(super) const TOO_LONG: &str =
-    "the chain has more certificates or more possible paths than this program follows (6 issuers)";
+pub(super) const TOO_LONG: &str = "the chain has more certificates or more possible paths than this program follows (6 \
+    issuers among 32 others)";
 
 #[derive(Default)]
 pub(super) struct Problems(Vec<CertificateProblem>);
