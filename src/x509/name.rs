@@ -42,7 +42,7 @@ pub(super) fn is_readable(name: &[u8]) -> bool {
 }
 
 /// The attributes of a relative distinguished name: type and value.
-pub(super) type Part = Vec<(Vec<u8>, String)>;
+pub(super) type Part = Vec<(Vec<u8>, text::Comparable)>;
 
 /// The name in a form in which names that are the same are equal; `None` if it cannot be read.
 pub(super) fn comparable(name: &[u8]) -> Option<Vec<Part>> {
