@@ -172,6 +172,11 @@ const GENERAL_STRING: u8 = 0x1b;
 const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
 
+/// Whether a string of this type has its ASCII characters as single octets.
+pub(super) fn has_octets_for_characters(tag: u8) -> bool {
+    [UTF8_STRING, PRINTABLE_STRING, T61_STRING, IA5_STRING, VISIBLE_STRING].contains(&tag)
+}
+
 /// The text of a value, with replacement characters for what is not well-formed; `None` if it is not of a string type.
 fn decoded(value: Element<'_>) -> Option<String> {
     let content = value.content;
