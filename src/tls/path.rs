@@ -4,41 +4,49 @@
 //! webpki stops at the first error. To report the others, the certificates of the path have to be known: only their
 //! errors count, not those of other certificates that the server sent.
 
+use std::collections::HashSet;
+
 use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::chain_signature::{SignatureCheck, check_signature};
-use crate::x509::{Certificate, is_same_name, same_names};
+use crate::x509::{Certificate, ReadName, same_names};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
 /// grows with the factorial of their number when all have the same name.
 const MAX_ISSUER_CANDIDATES: usize = 6;
 
+/// Most certificates besides the server's own whose names are compared. Octets enough for thousands fit into a
+/// handshake.
+const MAX_CERTIFICATES: usize = 32;
+
 /// The server's certificate `leaf`, and after it those of `others` that may be on its path, matched by subject and
 /// issuer name: the nearest to the leaf first, and of those with the same name the ones that are valid `now` first. The
-/// second value is whether some were left out, because there are more than [`MAX_ISSUER_CANDIDATES`].
+/// second value is whether some were left out, because there are more than [`MAX_CERTIFICATES`] or more than
+/// [`MAX_ISSUER_CANDIDATES`].
 pub(super) fn issuer_candidates<'a>(
     leaf: Certificate<'a>,
     others: &'a [CertificateDer<'_>],
     now: OffsetDateTime,
 ) -> (Vec<Certificate<'a>>, bool) {
-    let mut is_cut = false;
-    let mut remaining: Vec<_> = others
+    let mut known = HashSet::from([leaf.der()]);
+    let mut readable = others
         .iter()
         .filter_map(|der| Certificate::from_der(der).ok())
-        .filter(|other| other.der() != leaf.der())
-        .collect();
-    remaining.sort_by_key(|other| !other.is_valid_at(now));
+        .filter(|other| known.insert(other.der()))
+        .map(|other| (ReadName::new(other.raw_subject()), other));
+    let mut remaining: Vec<_> = readable.by_ref().take(MAX_CERTIFICATES).collect();
+    let mut is_cut = readable.next().is_some();
+    remaining.sort_by_key(|(_, other)| !other.is_valid_at(now));
     let mut candidates = vec![leaf];
     let mut next = 0;
     while next < candidates.len() {
-        let issuer = candidates[next].raw_issuer();
-        for other in remaining.extract_if(.., |other| is_same_name(other.raw_subject(), issuer)) {
-            let is_duplicate = candidates.iter().any(|known| known.der() == other.der());
-            if !is_duplicate && candidates.len() <= MAX_ISSUER_CANDIDATES {
+        let issuer = ReadName::new(candidates[next].raw_issuer());
+        for (_, other) in remaining.extract_if(.., |(subject, _)| subject.is_same(&issuer)) {
+            if candidates.len() <= MAX_ISSUER_CANDIDATES {
                 candidates.push(other);
             } else {
-                is_cut |= !is_duplicate;
+                is_cut = true;
             }
         }
         next += 1;
@@ -75,16 +83,19 @@ pub(super) fn best_path(
     now: OffsetDateTime,
     fit: impl Fn(&Certificate<'_>) -> bool,
 ) -> Path {
-    let signature_by = |certificate: &Certificate<'_>, issuer: &Certificate<'_>| {
-        let is_issuer = is_same_name(certificate.raw_issuer(), issuer.raw_subject());
-        is_issuer.then(|| check_signature(certificate, issuer.public_key_der()))
+    let subjects: Vec<_> = candidates.iter().map(|issuer| ReadName::new(issuer.raw_subject())).collect();
+    let signatures_of = |certificate: &Certificate<'_>| {
+        let name = ReadName::new(certificate.raw_issuer());
+        let pairs = candidates.iter().zip(&subjects);
+        pairs
+            .map(|(issuer, subject)| {
+                subject.is_same(&name).then(|| check_signature(certificate, issuer.public_key_der()))
+            })
+            .collect()
     };
     let builder = PathBuilder {
         by_anchor: candidates.iter().map(|certificate| signature_by_anchor(certificate, anchors)).collect(),
-        by_candidate: candidates
-            .iter()
-            .map(|certificate| candidates.iter().map(|issuer| signature_by(certificate, issuer)).collect())
-            .collect(),
+        by_candidate: candidates.iter().map(signatures_of).collect(),
         good: candidates
             .iter()
             .enumerate()

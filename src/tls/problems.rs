@@ -1,36 +1,60 @@
 //! [`Problems`]: the list of certificate problems under construction, and the texts for webpki's errors.
 
+use std::collections::HashSet;
+
+use strum::VariantArray;
+
 use crate::x509::problem::{CertificateErrorKind as Kind, CertificateProblem};
 
 /// The detail when the server's certificate is that of a certification authority.
 pub(super) const CA_AS_SERVER: &str = "the server's own certificate is that of an authority (CA:TRUE)";
 
 /// The detail when the chain is beyond the limits of this program.
-pub(super) const TOO_LONG: &str =
-    "the chain has more certificates or more possible paths than this program follows (6 issuers)";
+pub(super) const TOO_LONG: &str = "the chain has more certificates or more possible paths than this program follows (6 \
+    issuers among 32 others)";
+
+/// Most problems of one kind that are named: a certificate has room for thousands of unknown extensions.
+const MAX_OF_A_KIND: usize = 16;
 
 #[derive(Default)]
-pub(super) struct Problems(Vec<CertificateProblem>);
+pub(super) struct Problems {
+    named: Vec<CertificateProblem>,
+    /// Each one, whether it is named or only counted.
+    all: HashSet<CertificateProblem>,
+}
 
 impl Problems {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn has(&self, kind: Kind) -> bool {
-        self.0.iter().any(|problem| problem.kind == kind)
+        self.count(kind) > 0
+    }
+
+    /// How many of this kind are named.
+    fn count(&self, kind: Kind) -> usize {
+        self.named.iter().filter(|problem| problem.kind == kind).count()
     }
 
     pub(super) fn add(&mut self, kind: Kind, detail: impl Into<String>) {
-        let problem = CertificateProblem::new(kind, detail);
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        self.add_problem(CertificateProblem::new(kind, detail));
+    }
+
+    fn add_problem(&mut self, problem: CertificateProblem) {
+        if self.all.contains(&problem) {
+            return;
         }
+        if self.count(problem.kind) < MAX_OF_A_KIND {
+            self.named.push(problem.clone());
+        }
+        self.all.insert(problem);
     }
 
     pub(super) fn extend(&mut self, others: Self) {
-        for problem in others.0 {
-            self.add(problem.kind, problem.detail);
+        // Those that are named first, so that they stay in their order.
+        for problem in others.named.into_iter().chain(others.all) {
+            self.add_problem(problem);
         }
     }
 
@@ -47,8 +71,15 @@ impl Problems {
     }
 
     pub(super) fn sorted(mut self) -> Vec<CertificateProblem> {
-        self.0.sort_by_key(|problem| problem.kind);
-        self.0
+        for kind in Kind::VARIANTS {
+            let all = self.all.iter().filter(|problem| problem.kind == *kind).count();
+            let more = all - self.count(*kind);
+            if more > 0 {
+                self.named.push(CertificateProblem::new(*kind, format!("and {more} more")));
+            }
+        }
+        self.named.sort_by_key(|problem| problem.kind);
+        self.named
     }
 }
 
@@ -97,5 +128,26 @@ pub(super) fn describe(error: &webpki::Error) -> (Kind, &'static str) {
         E::MalformedDnsIdentifier => (Kind::Malformed, "an invalid host name"),
         E::SignatureAlgorithmMismatch => (Kind::Malformed, "two signature algorithms that differ"),
         _ => (Kind::Other, "the verifier rejected the chain for a reason that this service has no text for"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_problems_is_bounded() {
+        let mut problems = Problems::default();
+        for number in 0..4000 {
+            problems.add(Kind::Unsupported, format!("{number}"));
+        }
+        problems.add(Kind::Other, "one");
+        let mut both = Problems::default();
+        both.extend(problems);
+        both.add(Kind::Unsupported, "3999");
+        let sorted = both.sorted();
+        let details: Vec<_> = sorted.iter().map(|problem| problem.detail.as_str()).collect();
+        assert_eq!(details.len(), MAX_OF_A_KIND + 2);
+        assert_eq!(details[MAX_OF_A_KIND - 1..], ["15", "and 3984 more", "one"]);
     }
 }

@@ -113,7 +113,7 @@ impl<'a> NameConstraints<'a> {
     /// Whether the name is allowed; `None` if that cannot be told.
     fn allows(&self, name: &Name<'_>) -> Option<bool> {
         let within = |bases: &[Base<'a>]| -> Option<Vec<bool>> {
-            // Whether the name is constructed does not count, as in webpki.
+            // Whether the name is constructed does not count, as in webpki: it is of the kind, and may not be ignored.
             let of_kind = bases.iter().filter(|base| base.tag & !0x20 == name.tag & !0x20);
             of_kind.map(|base| name.is_within(base)).collect()
         };
@@ -165,6 +165,12 @@ impl<'a> Name<'a> {
         Self { tag: DIRECTORY_NAME, value, content }
     }
 
+    /// An emailAddress of the subject. In another string type than those of single octets it has no text to compare.
+    fn email(value: Element<'a>) -> Self {
+        let name = Self::new(RFC822_NAME, value.content);
+        if text::has_octets_for_characters(value.tag) { name } else { Self { value: Value::Unknown, ..name } }
+    }
+
     fn text(&self) -> String {
         match (self.tag, text::directory_name(self.content)) {
             (DIRECTORY_NAME, Some(name)) => text::distinguished_name(name),
@@ -175,9 +181,13 @@ impl<'a> Name<'a> {
 
     /// Whether the name is within the subtree, which is of the same kind; `None` if that cannot be told.
     fn is_within(&self, base: &Base<'_>) -> Option<bool> {
+        // A name that is constructed where it should not be, or the reverse, has no content to compare.
+        if self.tag != base.tag {
+            return None;
+        }
         match &self.value {
             Value::Host(name) => Some(is_host_below(name, base.content)),
-            Value::Address(address) => Some(is_address_within(address, base.content)),
+            Value::Address(address) => is_address_within(address, base.content),
             Value::Directory(name) => Some(name.starts_with(base.directory.as_ref()?)),
             Value::Mailbox(name) => is_mailbox_within(name, base.content),
             Value::Uri(host) => Some(is_host_within(host.as_bytes(), base.content)),
@@ -194,14 +204,14 @@ fn names<'a>(certificate: &Certificate<'a>) -> Vec<Name<'a>> {
         names.push(Name::subject(subject));
     }
     // Mailboxes of old certificates are in the subject.
-    names.extend(email_addresses(subject).map(|address| Name::new(RFC822_NAME, address)));
+    names.extend(email_addresses(subject).map(Name::email));
     names
 }
 
-fn email_addresses(subject: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn email_addresses(subject: &[u8]) -> impl Iterator<Item = Element<'_>> {
     let sets = element::all(subject).0.into_iter().filter_map(|set| set.of(SET));
     let attributes = sets.flat_map(|set| element::all(set).0).filter_map(text::attribute);
-    attributes.filter(|(id, _)| *id == EMAIL_ADDRESS).map(|(_, value)| value.content)
+    attributes.filter(|(id, _)| *id == EMAIL_ADDRESS).map(|(_, value)| value)
 }
 
 fn kind(tag: u8) -> &'static str {
@@ -223,12 +233,15 @@ fn is_host_below(name: &[u8], base: &[u8]) -> bool {
     end.eq_ignore_ascii_case(base) && is_whole
 }
 
-fn is_address_within(name: &[u8], base: &[u8]) -> bool {
+/// The base is a network and its mask. `None` if either is not of a size that addresses have: outside of an excluded
+/// subtree would be allowed.
+fn is_address_within(name: &[u8], base: &[u8]) -> Option<bool> {
+    if ![4, 16].contains(&name.len()) || ![8, 32].contains(&base.len()) {
+        return None;
+    }
     let (network, mask) = base.split_at(base.len() / 2);
-    let octets = name.iter().zip(network).zip(mask);
-    name.len() == network.len()
-        && mask.len() == network.len()
-        && octets.into_iter().all(|((one, other), mask)| one & mask == other & mask)
+    let mut octets = name.iter().zip(network).zip(mask);
+    Some(name.len() == network.len() && octets.all(|((one, other), mask)| one & mask == other & mask))
 }
 
 /// Whether the host is the one of the base, or below it if the base begins with a dot.
@@ -263,10 +276,10 @@ mod tests {
     use super::*;
 
     /// What OpenSSL 3.0 decides of the same names and constraints; `None` is one of its errors about names that it does
-    /// not support.
+    /// not support, or an address or a network of a size that neither has.
     #[test]
     fn names_are_within_subtrees_as_in_openssl() {
-        let cases: [(u8, &str, &str, Option<bool>); 24] = [
+        let cases: [(u8, &str, &str, Option<bool>); 25] = [
             (DNS_NAME, "mx.test", "test", Some(true)),
             (DNS_NAME, "mx.test", "MX.Test", Some(true)),
             (DNS_NAME, "mx.test", ".test", Some(true)),
@@ -275,7 +288,8 @@ mod tests {
             (DNS_NAME, "test", "mx.test", Some(false)),
             (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x02\0\0\x7f\x7f\0\0", Some(true)),
             (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x03\0\0\x7f\x7f\0\0", Some(false)),
-            (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x02\0\0\x7f\x7f\0", Some(false)),
+            (IP_ADDRESS, "\x01\x02\x03\x04", "\x01\x02\0\0\x7f\x7f\0", None),
+            (IP_ADDRESS, "\x01\x02\x03\x04\x05", "\x01\x02\0\0\x7f\x7f\0\0", None),
             (RFC822_NAME, "a@mx.test", "mx.test", Some(true)),
             (RFC822_NAME, "a@mx.test", "@mx.test", Some(true)),
             (RFC822_NAME, "a@MX.test", "a@mx.test", Some(true)),
@@ -296,5 +310,12 @@ mod tests {
             let base = Base::new(Element { tag, raw: &[], content: base.as_bytes() });
             assert_eq!(Name::new(tag, name.as_bytes()).is_within(&base), expected, "{name} within {:?}", base.content);
         }
+    }
+    #[test]
+    fn a_base_with_the_wrong_constructed_bit_is_not_ignored() {
+        // excluded: [2] constructed { IA5String bad.test }
+        let content = b"\xa1\x0e\x30\x0c\xa2\x0a\x16\x08bad.test";
+        let constraints = NameConstraints::from_content(content).expect("a readable list");
+        assert_eq!(constraints.allows(&Name::new(DNS_NAME, b"bad.test")), None);
     }
 }

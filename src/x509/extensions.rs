@@ -1,5 +1,7 @@
 //! What the extensions of a [`Certificate`] allow (RFC 5280, section 4.2.1).
 
+use std::collections::HashSet;
+
 use x509_parser::{
     asn1_rs::{FromDer, Oid},
     extensions::{BasicConstraints, ExtendedKeyUsage, KeyUsage, PolicyConstraints},
@@ -84,9 +86,9 @@ impl<'a> Certificate<'a> {
 
     /// The extensions that are there more than once, by name (RFC 5280, section 4.2, forbids that).
     pub fn repeated_extensions(&self) -> Vec<String> {
-        let all = &self.parts.extensions;
-        let is_repeated = |at: usize| all[..at].iter().filter(|other| other.id == all[at].id).count() == 1;
-        (0..all.len()).filter(|at| is_repeated(*at)).map(|at| name(all[at].id)).collect()
+        let (mut known, mut repeated) = (HashSet::new(), HashSet::new());
+        let extensions = self.parts.extensions.iter();
+        extensions.filter(|one| !known.insert(one.id) && repeated.insert(one.id)).map(|one| name(one.id)).collect()
     }
 
     /// The extensions that are processed and cannot be read, by name.

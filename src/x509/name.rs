@@ -8,7 +8,26 @@ use super::{
 /// Whether two names are the same. They are given as the content of their SEQUENCE. String types, upper and lower case
 /// and repeated spaces do not count.
 pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
-    one == other || comparable(one).is_some_and(|one| comparable(other) == Some(one))
+    one == other || ReadName::new(one).is_same(&ReadName::new(other))
+}
+
+/// A name to compare with several others: a long one takes so much time to read that it is read once.
+#[derive(Debug)]
+pub struct ReadName<'a> {
+    octets: &'a [u8],
+    parts: Option<Vec<Part>>,
+}
+
+impl<'a> ReadName<'a> {
+    /// Reads the content of a name's SEQUENCE.
+    pub fn new(octets: &'a [u8]) -> Self {
+        Self { octets, parts: comparable(octets) }
+    }
+
+    /// As [`is_same_name`].
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.octets == other.octets || self.parts.is_some() && self.parts == other.parts
+    }
 }
 
 /// The names among `all` that are the same as `name`. A long name is read once.
@@ -23,7 +42,7 @@ pub(super) fn is_readable(name: &[u8]) -> bool {
 }
 
 /// The attributes of a relative distinguished name: type and value.
-pub(super) type Part = Vec<(Vec<u8>, String)>;
+pub(super) type Part = Vec<(Vec<u8>, text::Comparable)>;
 
 /// The name in a form in which names that are the same are equal; `None` if it cannot be read.
 pub(super) fn comparable(name: &[u8]) -> Option<Vec<Part>> {

@@ -70,11 +70,11 @@ impl CertificateErrorKind {
     }
 }
 
-/// Longest detail, in characters.
-const MAX_DETAIL_LENGTH: usize = 1000;
+/// Longest detail, in octets.
+const MAX_DETAIL_SIZE: usize = 512;
 
 /// One problem of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CertificateProblem {
     /// The kind of problem.
     pub kind: CertificateErrorKind,
@@ -83,12 +83,13 @@ pub struct CertificateProblem {
 }
 
 impl CertificateProblem {
-    /// A problem with its detail, of which no more than [`MAX_DETAIL_LENGTH`] is kept: certificates can have names of
+    /// A problem with its detail, of which no more than [`MAX_DETAIL_SIZE`] is kept: certificates can have names of
     /// 64 KiB.
     pub fn new(kind: CertificateErrorKind, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
-        if let Some((end, _)) = detail.char_indices().nth(MAX_DETAIL_LENGTH) {
-            detail.truncate(end);
+        if detail.len() > MAX_DETAIL_SIZE {
+            detail.truncate(detail.floor_char_boundary(MAX_DETAIL_SIZE - '…'.len_utf8()));
+            detail.shrink_to_fit();
             detail.push('…');
         }
         Self { kind, detail }
@@ -133,9 +134,9 @@ mod tests {
     #[test]
     fn long_details_are_cut_between_characters() {
         let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(5000));
-        assert_eq!(problem.detail.chars().count(), MAX_DETAIL_LENGTH + 1);
+        assert_eq!(problem.detail.len(), MAX_DETAIL_SIZE - 1);
         assert!(problem.detail.ends_with("ü…"));
-        let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(1000));
+        let problem = CertificateProblem::new(CertificateErrorKind::Other, "ü".repeat(256));
         assert!(problem.detail.ends_with('ü'));
     }
 }

@@ -130,9 +130,17 @@ fn attribute_type(id: &[u8]) -> String {
     }
 }
 
+/// A value to compare. Octets are never the same as a text, whatever it says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Comparable {
+    Text(String),
+    /// Tag and content.
+    Octets(u8, Vec<u8>),
+}
+
 /// The value as text in one form for all string types and spellings, as OpenSSL compares names (RFC 5280, section
 /// 7.1): lower case, with single spaces. Other values, and those that are not well-formed, by their octets.
-pub(super) fn comparable_value(value: Element<'_>) -> String {
+pub(super) fn comparable_value(value: Element<'_>) -> Comparable {
     let text = match value.tag {
         UTF8_STRING => String::from_utf8(value.content.to_vec()).ok(),
         BMP_STRING if value.content.len().is_multiple_of(2) => utf16(value.content).collect::<Result<_, _>>().ok(),
@@ -141,8 +149,10 @@ pub(super) fn comparable_value(value: Element<'_>) -> String {
         _ => None,
     };
     match text {
-        Some(text) => text.to_ascii_lowercase().split_ascii_whitespace().collect::<Vec<_>>().join(" "),
-        None => unreadable(value.raw),
+        Some(text) => {
+            Comparable::Text(text.to_ascii_lowercase().split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+        }
+        None => Comparable::Octets(value.tag, value.content.to_vec()),
     }
 }
 
@@ -161,6 +171,11 @@ const VISIBLE_STRING: u8 = 0x1a;
 const GENERAL_STRING: u8 = 0x1b;
 const UNIVERSAL_STRING: u8 = 0x1c;
 const BMP_STRING: u8 = 0x1e;
+
+/// Whether a string of this type has its ASCII characters as single octets.
+pub(super) fn has_octets_for_characters(tag: u8) -> bool {
+    [UTF8_STRING, PRINTABLE_STRING, T61_STRING, IA5_STRING, VISIBLE_STRING].contains(&tag)
+}
 
 /// The text of a value, with replacement characters for what is not well-formed; `None` if it is not of a string type.
 fn decoded(value: Element<'_>) -> Option<String> {

@@ -114,14 +114,8 @@ impl Verifier<'_> {
         let issuers = ders(candidates[1..].iter());
         let anchors = self.anchors_for(&candidates);
         let verdict = end_entity.map(|end_entity| {
-            let path = verify_chain(
-                end_entity,
-                &anchors,
-                &issuers,
-                self.now,
-                KeyUsage::server_auth(),
-                Some(&has_fit_issuers),
-            )?;
+            let path =
+                verify_chain(end_entity, &anchors, &issuers, self.now, KeyUsage::server_auth(), Some(&is_acceptable))?;
             Ok(certificates_of(&path))
         });
         let error = match verdict {
@@ -317,11 +311,22 @@ fn verify_chain<'a>(
     end_entity.verify_for_usage(&ALGORITHMS, anchors, issuers, time, purpose, None, accept)
 }
 
-/// Whether the issuers are good for what webpki does not check. If not, webpki tries another path.
-fn has_fit_issuers(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
-    let is_fit = |der: CertificateDer<'_>| Certificate::from_der(&der).is_ok_and(|issuer| is_fit_issuer(&issuer));
-    let all = path.intermediate_certificates().all(|issuer| is_fit(issuer.der()));
-    if all { Ok(()) } else { Err(webpki::Error::EndEntityUsedAsCa) }
+/// Whether a path is good for what webpki does not check: the issuers, and names of which webpki ignores that they are
+/// constrained, such as mailboxes in a subject. If not, webpki tries another path.
+fn is_acceptable(path: &VerifiedPath<'_>) -> Result<(), webpki::Error> {
+    let ders = certificates_of(path);
+    let certificates: Result<Vec<_>, _> = ders.iter().map(|der| Certificate::from_der(der)).collect();
+    let certificates = certificates.map_err(|_| webpki::Error::BadDer)?;
+    if !certificates.iter().skip(1).all(is_fit_issuer) {
+        return Err(webpki::Error::EndEntityUsedAsCa);
+    }
+    let certificates: Vec<_> = certificates.iter().collect();
+    let mut problems = Problems::default();
+    check_name_constraints(&certificates, &mut problems);
+    if let Some(constraints) = webpki_limits::constraints_of(path.anchor()) {
+        check_names_below(&certificates, &constraints, "the trust anchor", &mut problems);
+    }
+    if problems.len() == 0 { Ok(()) } else { Err(webpki::Error::NameConstraintViolation) }
 }
 
 fn certificates_of(path: &VerifiedPath<'_>) -> Vec<Vec<u8>> {

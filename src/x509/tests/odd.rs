@@ -225,6 +225,7 @@ fn names_that_are_not_well_formed_are_not_the_same() {
     let (utf8, teletex) = (name("\x0c\x03A\u{e9}".as_bytes()), name(b"\x14\x02a\xe9"));
     assert!(is_same_name(&utf8, &teletex), "the same letter in UTF-8 and in ISO 8859-1");
     assert!(!is_same_name(&name(b"\x0c\x01a"), &name(b"\x04\x01a")), "an OCTET STRING is no text");
+    assert!(!is_same_name(&name(b"\x12\x0212"), &name(b"\x0c\x09#12023132")), "hex is not what it stands for");
 }
 
 proptest! {

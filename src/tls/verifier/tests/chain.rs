@@ -218,3 +218,15 @@ fn duplicate_certificates_count_once() {
     let chain = leaf.with([own]).with(copies).chain;
     assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[]);
 }
+
+#[test]
+fn certificates_beyond_the_first_32_are_a_limit() {
+    let root = Authority::new("Root");
+    let issuer = Authority::below(ca_params("Issuer"), &root);
+    let leaf = issuer.issue(&params("mx.test", &["mx.test"])).chain;
+    for (others, expected) in [(31, &[][..]), (32, &[Kind::Unsupported])] {
+        let others = (0..others).map(|number| Authority::new(&format!("Other {number}")).der());
+        let chain: Vec<_> = leaf.iter().cloned().chain(others).chain([issuer.der()]).collect();
+        assert_kinds(&verify(&[root.der()], &chain, "mx.test"), expected);
+    }
+}

@@ -71,3 +71,22 @@ fn the_path_is_the_one_that_was_verified() {
     // Without a verified path, it is the one that the problems are about.
     assert_eq!(path(&Authority::new("Other")), [chain[0].to_vec(), intermediate.der().to_vec()]);
 }
+
+#[test]
+fn mailboxes_in_a_subject_are_constrained() {
+    use rcgen::{DnType, GeneralSubtree, NameConstraints};
+    let email = || DnType::CustomDnType(vec![1, 2, 840, 113549, 1, 9, 1]);
+    let root = Authority::new("Root");
+    for (permitted, expected) in [("mx.test", &[][..]), ("other.test", &[Kind::NameConstraint])] {
+        let mut ca = ca_params("Intermediate");
+        ca.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::Rfc822Name(permitted.to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+        let intermediate = Authority::below(ca, &root);
+        let mut own = params("mx.test", &["mx.test"]);
+        own.distinguished_name.push(email(), "postmaster@mx.test");
+        let chain = intermediate.issue(&own).with([intermediate.der()]).chain;
+        assert_kinds(&verify(&[root.der()], &chain, "mx.test"), expected);
+    }
+}
