@@ -17,7 +17,11 @@ impl Capabilities {
     /// Reads all lines but the first, which is a greeting.
     pub fn from_ehlo(reply: &Reply) -> Self {
         let mut capabilities = Self::default();
-        for line in reply.lines().skip(1) {
+        let mut lines = reply.lines().skip(1).peekable();
+        while let Some(line) = lines.next() {
+            if reply.is_cut() && lines.peek().is_none() {
+                break;
+            }
             let line = line.trim();
             let (keyword, parameters) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             if keyword.is_empty() {

@@ -17,7 +17,7 @@ use crate::{
     smtp::{
         Capabilities, Reply,
         queue_id::queue_id,
-        reply::{MAX_KEPT_DIALOGUE_SIZE, MAX_KEPT_REPLY_SIZE, excerpt},
+        reply::{KEPT_LAST_LINE_SIZE, MAX_KEPT_DIALOGUE_SIZE, MAX_KEPT_REPLY_SIZE, excerpt},
     },
     x509::problem::kinds_of,
 };
@@ -111,7 +111,7 @@ impl Fold {
         if left_out > 0 {
             report.warnings.push(format!(
                 "the replies are longer than what is kept of them ({MAX_KEPT_REPLY_SIZE} octets of one, \
-                 {MAX_KEPT_DIALOGUE_SIZE} of all): {left_out} octets are left out"
+                 {MAX_KEPT_DIALOGUE_SIZE} of all, {KEPT_LAST_LINE_SIZE} of each last line): {left_out} octets are left out"
             ));
         }
         size::limit(&mut report, left_out_lines);
@@ -236,7 +236,7 @@ fn accept(report: &mut Report, phase: Phase, reply: &Reply) {
         }
         Phase::Body => {
             report.outcome = Outcome::Delivered;
-            report.queue_id = queue_id(&reply.message());
+            report.queue_id = if reply.is_cut() { None } else { queue_id(&reply.message()) };
         }
         _ => {}
     }

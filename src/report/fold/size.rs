@@ -13,7 +13,7 @@ use crate::{
 pub(super) const MAX_TRANSCRIPT_SIZE: usize = 40 * 1024;
 /// Bytes of a transcript's line as JSON, without its text.
 const LINE_SIZE: usize = 60;
-/// Bytes of a text among the metrics, once the report is too large with all of it.
+/// Bytes of a text of the metrics or the failure, once the report is too large with all of it.
 const MAX_METRIC_SIZE: usize = 1024;
 /// Bytes of the warning that something is left out.
 const WARNING_SIZE: usize = 512;
@@ -25,7 +25,7 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 
 /// Leaves out of the report what is more than [`MAX_REPORT_SIZE`], with a warning that says what it was: first lines of
 /// the transcript, then certificates, capabilities and attempts, of each the second half, and then the ends of texts of
-/// metrics. `lines` of the transcript are left out already.
+/// metrics and of the failure. `lines` of the transcript are left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
     let mut size = json_size(report);
@@ -47,7 +47,7 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
         }
     }
     let parts =
-        [(lines, "lines of the transcript"), (entries, "certificates, capabilities, attempts or texts of metrics")];
+        [(lines, "lines of the transcript"), (entries, "certificates, capabilities, attempts or ends of texts")];
     let parts: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if !parts.is_empty() {
@@ -81,7 +81,8 @@ fn halve_attempts(report: &mut Report) -> usize {
 fn shorten_metrics(report: &mut Report) -> usize {
     let metrics = &mut report.metrics;
     let texts = [&mut metrics.last_message, &mut metrics.cert_error, &mut metrics.cert_subject_alternative_names];
-    let texts = texts.into_iter().flatten();
+    let failure = report.failure.as_mut().map(|failure| &mut failure.message);
+    let texts = texts.into_iter().flatten().chain(failure);
     let long = texts.filter(|text| text.len() > MAX_METRIC_SIZE);
     long.map(|text| text.truncate(text.floor_char_boundary(MAX_METRIC_SIZE))).count()
 }

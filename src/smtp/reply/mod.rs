@@ -22,8 +22,11 @@ pub const MAX_DIALOGUE_SIZE: usize = 1024 * 1024;
 /// Most text that is kept of one reply, and of all replies of one session, in octets of JSON. The rest is read and left
 /// out: what a server says must not decide how much memory a check takes.
 pub const MAX_KEPT_REPLY_SIZE: usize = 8 * 1024;
-/// See [`MAX_KEPT_REPLY_SIZE`].
-pub const MAX_KEPT_DIALOGUE_SIZE: usize = 24 * 1024;
+/// See [`MAX_KEPT_REPLY_SIZE`]. To it comes [`KEPT_LAST_LINE_SIZE`] for each reply.
+pub const MAX_KEPT_DIALOGUE_SIZE: usize = 16 * 1024;
+/// What is kept of the last line of each reply, however long the lines before it are: that line decides. A line of this
+/// size is the longest that a server should send (RFC 5321, section 4.5.3.1.5).
+pub const KEPT_LAST_LINE_SIZE: usize = 512;
 
 /// Longest quotation of a line in an error, in octets.
 const MAX_EXCERPT_SIZE: usize = 120;
@@ -86,6 +89,8 @@ pub struct Reply {
     line_codes: Vec<Code>,
     /// Octets of text beyond [`MAX_KEPT_REPLY_SIZE`] or [`MAX_KEPT_DIALOGUE_SIZE`], which are left out.
     left_out: usize,
+    /// Some of them are of the last line.
+    is_cut: bool,
 }
 
 impl Reply {
@@ -97,6 +102,11 @@ impl Reply {
     /// Octets of text that are left out, because the reply or the session is too long to be kept.
     pub fn left_out(&self) -> usize {
         self.left_out
+    }
+
+    /// Whether the end of the last line is left out. What it says there is not known.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The text of each line that has the reply's code, without that code. Octets that are not UTF-8 become U+FFFD.
@@ -136,7 +146,7 @@ impl Reply {
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
         let text = mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes();
-        Self { code: self.code, text, line_codes: self.line_codes.clone(), left_out: self.left_out }
+        Self { code: self.code, text, line_codes: self.line_codes.clone(), ..*self }
     }
 }
 
@@ -287,10 +297,15 @@ impl ReplyParser {
             return Err(ReplyError::CodeChanged { first, then });
         }
         let is_first = self.code.replace(first).is_none();
-        let left = (MAX_KEPT_REPLY_SIZE - self.kept_of_reply).min(MAX_KEPT_DIALOGUE_SIZE - self.kept_of_dialogue);
+        let left = MAX_KEPT_REPLY_SIZE
+            .saturating_sub(KEPT_LAST_LINE_SIZE + self.kept_of_reply)
+            .min(MAX_KEPT_DIALOGUE_SIZE.saturating_sub(self.kept_of_dialogue));
+        let left = if is_last { left + KEPT_LAST_LINE_SIZE } else { left };
         // A line costs at least its line feed, which JSON escapes.
-        if is_first || left >= 2 {
-            let (end, size) = json_prefix(text, left.saturating_sub(2));
+        let (end, size) = json_prefix(text, left.saturating_sub(2));
+        let is_whole = end == text.len() && left >= 2;
+        // A capability whose end is missing would be another one.
+        if is_whole || is_first || is_last {
             let size = left.min(size + 2);
             self.kept_of_reply += size;
             self.kept_of_dialogue += size;
@@ -312,7 +327,8 @@ impl ReplyParser {
         self.code = None;
         (self.reply_octets, self.kept_of_reply, self.other_code) = (0, 0, None);
         let (text, line_codes) = (std::mem::take(&mut self.text), std::mem::take(&mut self.line_codes));
-        Ok(Some(Reply { code, text, line_codes, left_out: std::mem::take(&mut self.left_out) }))
+        let left_out = std::mem::take(&mut self.left_out);
+        Ok(Some(Reply { code, text, line_codes, left_out, is_cut: !is_whole }))
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::escape::escape_json;
+use crate::{escape::escape_json, smtp::Capabilities};
 
 /// What a parser returns for `input` in pieces of these sizes, the last one repeated.
 fn parse_in_pieces(input: &[u8], sizes: &[usize]) -> (Vec<Reply>, Option<ReplyError>) {
@@ -214,8 +214,13 @@ fn what_is_beyond_the_kept_size_is_left_out() {
     let long = "\u{1}\u{9b}\u{7f}".repeat(2000);
     let input: String = (0..7).map(|_| line('-', &long)).chain([line(' ', "end")]).collect();
     let reply = &parse_in_pieces(input.as_bytes(), &[]).0[0];
+    assert!(reply.lines().last().is_some_and(|line| line == "end") && !reply.is_cut());
     let json = escape_json(serde_json::to_string(&reply.message()).expect("JSON"));
-    assert!((MAX_KEPT_REPLY_SIZE - 16..=MAX_KEPT_REPLY_SIZE).contains(&json.len()), "{}", json.len());
+    assert!(
+        (MAX_KEPT_REPLY_SIZE - KEPT_LAST_LINE_SIZE - 16..=MAX_KEPT_REPLY_SIZE).contains(&json.len()),
+        "{}",
+        json.len()
+    );
     assert_eq!(reply.left_out() + reply.message().replace('\n', "").len(), 7 * 8000 + 3);
 
     let session = input.repeat(10);
@@ -223,8 +228,36 @@ fn what_is_beyond_the_kept_size_is_left_out() {
     let kept: usize =
         replies.iter().map(|reply| escape_json(serde_json::to_string(&reply.message()).expect("JSON")).len()).sum();
     assert_eq!((replies.len(), error), (10, None));
-    assert!(kept <= MAX_KEPT_DIALOGUE_SIZE + 20, "{kept}");
+    assert!(kept <= MAX_KEPT_DIALOGUE_SIZE + 10 * KEPT_LAST_LINE_SIZE, "{kept}");
     assert_eq!(replies[9].code(), Code(250));
+    assert!(replies[9].message().ends_with("\nend"));
+}
+
+#[test]
+fn no_line_between_the_first_and_the_last_is_cut() {
+    let line = "AUTH PLAIN LOGIN CRAM-MD5 DIGEST-MD5";
+    for filler in 1..60 {
+        let filler = format!("250-{}\r\n", "x".repeat(filler * 10));
+        let lines = format!("250-{line}\r\n").repeat(300);
+        let long = "y".repeat(2000);
+        let input = format!("250-mx.test\r\n{filler}{lines}250 SIZE 10 {long}\r\n");
+        let reply = &parse_in_pieces(input.as_bytes(), &[]).0[0];
+        let kept: Vec<_> = reply.lines().map(Cow::into_owned).collect();
+        assert!(kept[2..kept.len() - 1].iter().all(|kept| kept == line), "{kept:?}");
+        assert!(reply.is_cut() && kept.last().is_some_and(|last| last.starts_with("SIZE 10 yyy")), "{kept:?}");
+        assert!(!Capabilities::from_ehlo(reply).offers("SIZE"), "its end is not known");
+    }
+}
+
+#[test]
+fn the_last_line_is_kept_however_long_the_others_are() {
+    let input = format!("{}521 5.7.1 blocked\r\n", format!("220-{}\r\n", "x".repeat(1000)).repeat(60));
+    let (replies, error) = parse_in_pieces(input.repeat(10).as_bytes(), &[]);
+    assert_eq!((replies.len(), error), (10, None));
+    for reply in replies {
+        assert_eq!((reply.code(), reply.message()), (Code(521), "blocked".to_owned()));
+        assert_eq!(reply.enhanced_code().map(|code| code.to_string()), Some("5.7.1".to_owned()));
+    }
 }
 
 #[test]
