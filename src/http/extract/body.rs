@@ -92,10 +92,16 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
 struct NoBytesLeft;
 
 /// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
-/// chunks of one byte.
+/// chunks of one byte. One that holds bytes of the budget and waits for its caller gives way where they run out.
 async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllowance) -> Result<Vec<u8>, BoxError> {
     let (mut bytes, mut small, mut large) = (Vec::new(), None::<OwnedSemaphorePermit>, None::<HeldBytes>);
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = budget.body_refused(), if large.is_some() => return Err(NoBytesLeft.into()),
+        };
+        let Some(frame) = frame else { return Ok(bytes) };
         let Ok(chunk) = frame?.into_data() else { continue };
         let taken = if large.is_none() { allowance.take(chunk.len()) } else { None };
         match (taken, &mut small, &mut large) {
@@ -110,7 +116,6 @@ async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllo
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -164,6 +169,28 @@ mod tests {
             read_json(request(Body::from(large())), limits).await.expect("the first is gone").len(),
             BodyAllowance::MAX_SIZE + 1
         );
+    }
+
+    #[test]
+    fn the_large_body_that_has_waited_longest_gives_way() {
+        let budget = ByteBudget::of(10 * BodyAllowance::MAX_SIZE);
+        let allowances = [(); 3].map(|()| BodyAllowance::default());
+        let begin = |size, allowance| {
+            let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; size]))]).chain(stream::pending());
+            let body = Limited::new(Body::from_stream(begun), usize::MAX);
+            let mut body = tokio_test::task::spawn(read(body, &budget, allowance));
+            tokio_test::assert_pending!(body.poll());
+            body
+        };
+        // No body waits yet, so the next one that does is not meant.
+        budget.refuse_stalled_body();
+        let mut small = begin(1, &allowances[0]);
+        let mut first = begin(BodyAllowance::MAX_SIZE + 1, &allowances[1]);
+        let mut second = begin(BodyAllowance::MAX_SIZE + 1, &allowances[2]);
+        budget.refuse_stalled_body();
+        assert!(tokio_test::assert_ready!(first.poll()).expect_err("refused").is::<NoBytesLeft>());
+        tokio_test::assert_pending!(second.poll());
+        tokio_test::assert_pending!(small.poll());
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ pub(crate) fn hold_response(
         if is_held || size <= ByteBudget::REQUEST_SIZE {
             return response;
         }
-        let held = budget.admit(size).and_then(|held| budget.hold(held, response));
+        let held = budget.admit(size).map(|held| budget.hold(held, response));
         held.unwrap_or_else(IntoResponse::into_response)
     })
 }

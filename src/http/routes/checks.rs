@@ -81,26 +81,26 @@ pub(crate) async fn run_check(
     object: JsonObject,
 ) -> Result<Response, Problem> {
     let check = Check::parse(object.0, state.max_timeout)?;
-    let held = admit(&state.budget, &check)?;
+    let is_live = format == ReportFormat::EventStream;
+    let held = admit(&state.budget, &check, if is_live { ByteBudget::EVENTS_SIZE } else { 0 })?;
     let job = context.job(check);
     let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = state.probe.clone();
-    if format == ReportFormat::EventStream {
-        let mut held = held;
-        held.merge(state.budget.admit(ByteBudget::EVENTS_SIZE)?);
-        return state.budget.hold(held, events::run(probe, job, running).await?);
+    if is_live {
+        return Ok(state.budget.hold(held, events::run(probe, job, running).await?));
     }
     let report = probe.oneshot(job).await?;
-    state.budget.hold(held, json(&report)?)
+    Ok(state.budget.hold(held, json(&report)?))
 }
 
-/// Takes the bytes that the check holds from now on: those of its report, and its message, which is in memory once more
-/// when it is sent.
+/// Takes the bytes that the check holds from now on: those of its report, what a message has beyond a small one, which
+/// is in memory once more when it is sent, and `more` for a response that is not only the report.
 ///
 /// # Errors
 /// There are not as many left.
-pub(super) fn admit(budget: &ByteBudget, check: &Check) -> Result<HeldBytes, Problem> {
-    budget.admit(ByteBudget::CHECK_SIZE + 2 * check.script.payload.len())
+pub(super) fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Result<HeldBytes, Problem> {
+    let large = check.script.payload.len().saturating_sub(ByteBudget::REQUEST_SIZE);
+    budget.admit_check(2 * large + more)
 }
 
 fn json(report: &Report) -> Result<Response, Problem> {

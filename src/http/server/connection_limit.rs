@@ -14,6 +14,8 @@ use std::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::byte_budget::{Holdings, Pool};
+
 /// What a connection waits for, while only its caller can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum CallerState {
@@ -35,9 +37,16 @@ pub(super) struct ConnectionLimit {
 
 #[derive(Debug, Default)]
 struct IdleConnections {
-    /// The first to be evicted first: the task of each, and its slot.
-    by_age: BTreeMap<IdleKey, (Waker, OwnedSemaphorePermit)>,
+    /// The first to be evicted first.
+    by_age: BTreeMap<IdleKey, IdleConnection>,
     next_key: u64,
+}
+
+#[derive(Debug)]
+struct IdleConnection {
+    task: Waker,
+    slot: OwnedSemaphorePermit,
+    holdings: Holdings,
 }
 
 /// Idle ones before stalled ones, and then by age.
@@ -61,7 +70,13 @@ impl ConnectionLimit {
         let slot = regular.or_else(|| self.evict_longest_idle());
         let slot = slot.or_else(|| self.reserved.clone().try_acquire_owned().ok())?;
         let is_reserved = self.is_reserved(&slot);
-        Some(ConnectionPermit { limit: self.clone(), is_reserved, slot: Some(slot), idle_key: None })
+        Some(ConnectionPermit {
+            limit: self.clone(),
+            is_reserved,
+            slot: Some(slot),
+            idle_key: None,
+            holdings: Holdings::default(),
+        })
     }
 
     /// Waits until [`Self::try_acquire`] may succeed.
@@ -79,21 +94,22 @@ impl ConnectionLimit {
         drop(self.evict_longest_idle());
     }
 
-    /// Closes the connection that has been stalled longest, for the memory that its unread responses hold.
-    pub(super) fn evict_stalled(&self) {
+    /// Closes the connection that has been stalled longest, of those whose requests and responses hold memory that is
+    /// missing. False if there is none.
+    pub(super) fn evict_stalled(&self, exhausted: Pool) -> bool {
         let by_age = &mut self.idle().by_age;
-        let longest = by_age.range((CallerState::Stalled, 0)..).next().map(|(key, _)| *key);
-        if let Some((task, _)) = longest.and_then(|key| by_age.remove(&key)) {
-            task.wake();
-        }
+        let mut stalled = by_age.range((CallerState::Stalled, 0)..);
+        let longest = stalled.find(|(_, connection)| connection.holdings.has_bytes_for(exhausted)).map(|(key, _)| *key);
+        let evicted = longest.and_then(|key| by_age.remove(&key));
+        evicted.map(|connection| connection.task.wake()).is_some()
     }
 
     /// The slot of the connection that has been idle longest; a reserved one only if there is no other.
     fn evict_longest_idle(&self) -> Option<OwnedSemaphorePermit> {
         let by_age = &mut self.idle().by_age;
-        let regular = by_age.iter().find(|(_, (_, slot))| !self.is_reserved(slot));
+        let regular = by_age.iter().find(|(_, connection)| !self.is_reserved(&connection.slot));
         let key = *regular.or_else(|| by_age.first_key_value())?.0;
-        let (task, slot) = by_age.remove(&key)?;
+        let IdleConnection { task, slot, .. } = by_age.remove(&key)?;
         task.wake();
         Some(slot)
     }
@@ -115,6 +131,7 @@ pub(super) struct ConnectionPermit {
     /// None while the connection is idle, and after its eviction.
     slot: Option<OwnedSemaphorePermit>,
     idle_key: Option<IdleKey>,
+    holdings: Holdings,
 }
 
 impl ConnectionPermit {
@@ -123,19 +140,25 @@ impl ConnectionPermit {
         self.is_reserved
     }
 
+    /// What the connection holds of the budget of bytes.
+    pub(super) fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
     /// To be polled while the connection is idle or stalled: ready once another connection has taken the slot.
     pub(super) fn poll_evicted(&mut self, cx: &mut Context<'_>, state: CallerState) -> Poll<()> {
         let mut idle = self.limit.idle();
         if let Some(slot) = self.slot.take() {
             let key = (state, idle.next_key);
             idle.next_key += 1;
-            idle.by_age.insert(key, (cx.waker().clone(), slot));
+            let (task, holdings) = (cx.waker().clone(), self.holdings.clone());
+            idle.by_age.insert(key, IdleConnection { task, slot, holdings });
             self.limit.available.notify_one();
             self.idle_key = Some(key);
             return Poll::Pending;
         }
         match self.idle_key.and_then(|key| idle.by_age.get_mut(&key)) {
-            Some((task, _)) => {
+            Some(IdleConnection { task, .. }) => {
                 task.clone_from(cx.waker());
                 Poll::Pending
             }
@@ -147,7 +170,7 @@ impl ConnectionPermit {
     /// idle.
     pub(super) fn set_busy(&mut self) {
         if let Some(key) = self.idle_key.take() {
-            self.slot = self.limit.idle().by_age.remove(&key).map(|(_, slot)| slot);
+            self.slot = self.limit.idle().by_age.remove(&key).map(|connection| connection.slot);
         }
     }
 }
@@ -165,7 +188,7 @@ impl Drop for ConnectionPermit {
 mod tests {
     use tokio_test::{assert_pending, assert_ready, task};
 
-    use super::*;
+    use super::{super::byte_budget::ByteBudget, *};
 
     const RESERVED_SLOTS: usize = 4;
 
@@ -246,6 +269,32 @@ mod tests {
         let _second = acquire(&limit);
         first.set_busy();
         assert_ready!(task::spawn(std::future::poll_fn(|cx| first.poll_evicted(cx, CallerState::Idle))).poll());
+    }
+
+    #[test]
+    fn only_a_stalled_connection_that_holds_what_is_missing_is_evicted() {
+        let stalled = |permit: &mut ConnectionPermit| {
+            task::spawn(std::future::poll_fn(|cx| permit.poll_evicted(cx, CallerState::Stalled))).poll()
+        };
+        let limit = ConnectionLimit::new(3, RESERVED_SLOTS);
+        let budget = ByteBudget::with_pools(ByteBudget::CHECK_SIZE, 1);
+        let [mut upload, mut report, mut response] = [(); 3].map(|()| acquire(&limit));
+        let _report = report.holdings().begin(Arc::new(budget.admit_check(0).expect("enough")));
+        for permit in [&mut upload, &mut report, &mut response] {
+            assert_pending!(stalled(permit));
+        }
+        assert!(!limit.evict_stalled(Pool::Shared));
+
+        let taken = response.holdings().begin(Arc::new(budget.take(1).expect("enough")));
+        assert!(limit.evict_stalled(Pool::Shared));
+        assert_ready!(stalled(&mut response));
+        assert_pending!(stalled(&mut report));
+        drop((taken, response));
+
+        assert!(limit.evict_stalled(Pool::Checks));
+        assert_ready!(stalled(&mut report));
+        assert!(!limit.evict_stalled(Pool::Checks));
+        assert_pending!(stalled(&mut upload));
     }
 
     #[test]

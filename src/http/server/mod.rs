@@ -106,7 +106,11 @@ pub async fn serve(
                 connections.spawn(connection::serve(stream, peer, server.clone(), permit));
             }
             Some(_) = connections.join_next() => {}
-            () = server.settings.budget.exhausted() => limit.evict_stalled(),
+            pool = server.settings.budget.exhausted() => {
+                if !limit.evict_stalled(pool) {
+                    server.settings.budget.refuse_stalled_body();
+                }
+            }
         }
     };
     drop(listener);

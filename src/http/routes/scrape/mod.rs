@@ -19,6 +19,7 @@ use crate::{
         extract::{negotiate::prefers_open_metrics, request_context::RequestContext},
         openapi::responses::{CheckRefused, Unauthorized},
         problem::Problem,
+        server::ByteBudget,
         state::SharedState,
     },
     report::exposition,
@@ -85,16 +86,17 @@ pub(crate) async fn probe(
         }
     };
     let timeout = check.timeout;
-    let held = checks::admit(&state.budget, &check)?;
+    let held = checks::admit(&state.budget, &check, if debug { ByteBudget::EXPLANATION_SIZE } else { 0 })?;
     let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = state.probe.clone().oneshot(context.job(check)).await?;
     let metrics = exposition(&report, timeout);
     if debug {
         let explanation = Explanation { module, timeout, report: &report, metrics: &metrics };
-        return state.budget.hold(held, ([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response());
+        let response = ([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response();
+        return Ok(state.budget.hold(held, response));
     }
     let media_type = if prefers_open_metrics(&headers) { OPEN_METRICS } else { TEXT_FORMAT };
-    state.budget.hold(held, ([(CONTENT_TYPE, media_type)], metrics).into_response())
+    Ok(state.budget.hold(held, ([(CONTENT_TYPE, media_type)], metrics).into_response()))
 }
 
 /// The time that Prometheus leaves for a check. `None`: the header is missing.

@@ -84,6 +84,7 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
         io: io.clone(),
         is_reserved: permit.is_reserved(),
         body_allowance: BodyAllowance::default(),
+        holdings: permit.holdings().clone(),
     };
     let timer = Box::pin(sleep(server.settings.header_timeout));
     let wait = Wait::Request { requests: 0 };

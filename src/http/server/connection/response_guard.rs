@@ -34,7 +34,7 @@ use crate::{
     clock,
     http::{
         middleware::reserved_slot::ReservedSlot,
-        server::byte_budget::{ByteBudget, HeldBytes, HeldResponse},
+        server::byte_budget::{ByteBudget, HeldResponse, Holding, Holdings},
     },
 };
 
@@ -55,6 +55,7 @@ pub(super) struct RouterService {
     /// The connection has a reserved slot.
     pub(super) is_reserved: bool,
     pub(super) body_allowance: BodyAllowance,
+    pub(super) holdings: Holdings,
 }
 
 /// The budget has no bytes left for one more request of a connection that has others. Over HTTP/2 hyper resets the
@@ -72,7 +73,7 @@ impl Service<Request<Incoming>> for RouterService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let held = match self.io.has_responses() {
             true => match self.server.settings.budget.take(ByteBudget::REQUEST_SIZE) {
-                Some(held) => Some(held),
+                Some(held) => Some(self.holdings.begin(Arc::new(held))),
                 None => return Box::pin(ready(Err(NoBytesLeft))),
             },
             // The number of connections is limited.
@@ -88,6 +89,7 @@ impl Service<Request<Incoming>> for RouterService {
         let (rest, unread) = is_http2.then(oneshot::channel).unzip();
         let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
         let response = self.server.router.clone().oneshot(request);
+        let holdings = self.holdings.clone();
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
             let mut response = pin!(response);
@@ -107,7 +109,9 @@ impl Service<Request<Incoming>> for RouterService {
             if is_secure {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
             }
-            let held = Arc::new(Held { _request: held, _response: response.extensions_mut().remove() });
+            let of_response = response.extensions_mut().remove::<HeldResponse>();
+            let of_response = of_response.map(|HeldResponse(bytes)| holdings.begin(bytes));
+            let held = Arc::new(Held { _request: held, _response: of_response });
             Ok(response.map(|body| guard.into_body(body, held)))
         })
     }
@@ -218,8 +222,8 @@ pub(super) struct ResponseBody {
 /// What a response holds of the budget until the caller has taken all of its pieces.
 #[derive(Debug)]
 struct Held {
-    _request: Option<HeldBytes>,
-    _response: Option<HeldResponse>,
+    _request: Option<Holding>,
+    _response: Option<Holding>,
 }
 
 /// A piece of a response in hyper's buffers. Over HTTP/2, hyper takes a whole piece for a window of one byte.

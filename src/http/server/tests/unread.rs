@@ -5,7 +5,7 @@ use super::{
     http2::{get_on, reset},
     *,
 };
-use crate::http::{AccessConfig, router, tests::app_with_reports};
+use crate::http::{AccessConfig, BodyLimits, router, tests::app_with_reports};
 
 const PROBE: &str = "/probe?target=127.0.0.1";
 /// The exposition of a report has more bytes.
@@ -26,7 +26,8 @@ impl Reports {
     async fn start(budget: ByteBudget) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let state = AppState { budget: budget.clone(), ..app_with_reports() };
+        let body_limits = BodyLimits::new(LARGE_SIZE, TEST_TIMEOUT, budget.clone());
+        let state = AppState { budget: budget.clone(), body_limits, ..app_with_reports() };
         let lifecycle = state.lifecycle.clone();
         let router = router(state, AccessConfig::default()).expect("a document");
         let settings = ServerSettings { budget: budget.clone(), ..generous() };
@@ -58,7 +59,11 @@ impl Reports {
     }
 
     async fn status(&self) -> String {
-        let mut caller = self.send(format!("GET {PROBE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await;
+        self.status_of(PROBE).await
+    }
+
+    async fn status_of(&self, path: &str) -> String {
+        let mut caller = self.send(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").as_bytes()).await;
         until(&mut caller, "\r\n").await
     }
 }
@@ -111,6 +116,37 @@ async fn a_check_beyond_the_budget_is_refused_and_closes_a_stalled_connection() 
     rest(&mut stalled).await;
     service.holds(|bytes| bytes == 0).await;
     assert!(service.status().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_check_runs_whatever_bodies_hold() {
+    let service = Reports::start(ByteBudget::with_pools(ByteBudget::CHECK_SIZE, ByteBudget::EXPLANATION_SIZE)).await;
+    let explained = format!("{PROBE}&debug=true");
+    assert!(service.status_of(&explained).await.starts_with("HTTP/1.1 200 "));
+    service.holds(|bytes| bytes == 0).await;
+    let _bodies = service.budget.take(ByteBudget::EXPLANATION_SIZE).expect("enough");
+    assert!(service.status().await.starts_with("HTTP/1.1 200 "));
+    service.holds(|bytes| bytes == ByteBudget::EXPLANATION_SIZE).await;
+    // Refused before the check, and not after it.
+    assert!(service.status_of(&explained).await.starts_with("HTTP/1.1 503 "));
+}
+
+#[tokio::test]
+async fn beyond_the_budget_a_stalled_large_body_is_refused_and_a_small_one_is_not() {
+    let service = Reports::start(ByteBudget::with_pools(ByteBudget::CHECK_SIZE, 5 * ByteBudget::REQUEST_SIZE)).await;
+    let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ";
+    let body = r#"{"to": "a@b.test", "stop_after": "rcptto"}"#;
+    let mut small = service.send(format!("{head}{}\r\n\r\n{}", body.len(), &body[..20]).as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = " ".repeat(2 * ByteBudget::REQUEST_SIZE);
+    let mut large = service.send(format!("{head}{LARGE_SIZE}\r\n\r\n{begun}").as_bytes()).await;
+    service.holds(|bytes| bytes == 2 * begun.len()).await;
+    assert!(service.budget.take(begun.len()).is_none());
+    let refused = until(&mut large, "}").await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    small.write_all(&body.as_bytes()[20..]).await.expect("open");
+    let answer = until(&mut small, "\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 #[tokio::test]
