@@ -17,7 +17,11 @@ pub(super) struct Json<T>(pub(super) T);
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match to_json(&self.0) {
-            Ok(document) => ([(CONTENT_TYPE, MEDIA_TYPE)], document).into_response(),
+            Ok(mut document) => {
+                // It can be held until a slow caller has taken it.
+                document.shrink_to_fit();
+                ([(CONTENT_TYPE, MEDIA_TYPE)], document).into_response()
+            }
             Err(error) => {
                 tracing::error!(%error, "a response cannot be written as JSON");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
 
 use super::chain_signature::{SignatureCheck, check_signature};
-use crate::x509::{Certificate, ReadName, same_names};
+use crate::x509::{Certificate, ReadName};
 
 /// Most issuer candidates considered. Real chains have one to three; and path building, webpki's too, takes time that
 /// grows with the factorial of their number when all have the same name.
@@ -182,5 +182,6 @@ pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> 
     if !exact.is_empty() {
         return exact;
     }
-    same_names(name, anchors, |anchor| &anchor.subject)
+    let name = ReadName::new(name);
+    anchors.iter().filter(|anchor| ReadName::new(&anchor.subject).is_same(&name)).collect()
 }

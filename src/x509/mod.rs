@@ -19,7 +19,7 @@ mod text;
 
 pub use constraints::{ConstraintCheck, NameConstraints};
 pub use facts::{CertificateFacts, MAX_FACTS_SIZE};
-pub use name::{ReadName, is_same_name, same_names};
+pub use name::{ReadName, is_same_name};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;

@@ -30,12 +30,6 @@ impl<'a> ReadName<'a> {
     }
 }
 
-/// The names among `all` that are the same as `name`. A long name is read once.
-pub fn same_names<T>(name: &[u8], all: impl IntoIterator<Item = T>, name_of: impl Fn(&T) -> &[u8]) -> Vec<T> {
-    let Some(wanted) = comparable(name) else { return Vec::new() };
-    all.into_iter().filter(|one| comparable(name_of(one)).as_ref() == Some(&wanted)).collect()
-}
-
 /// Whether the name has the form of one (RFC 5280, section 4.1.2.4).
 pub(super) fn is_readable(name: &[u8]) -> bool {
     comparable(name).is_some()

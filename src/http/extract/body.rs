@@ -16,7 +16,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::{
     problem::{Problem, ProblemType},
-    server::{BodyAllowance, ByteBudget, byte_budget::HeldBytes},
+    server::{
+        BodyAllowance, ByteBudget,
+        byte_budget::{HeldBytes, NoBytesLeft},
+    },
 };
 
 /// Limits on request bodies. Clones share the budget.
@@ -86,11 +89,6 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     }
 }
 
-/// Neither the connection's allowance nor the budget has enough bytes left for a body.
-#[derive(Debug, thiserror::Error)]
-#[error("no bytes are left for a request body")]
-struct NoBytesLeft;
-
 /// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
 /// chunks of one byte. One that holds bytes of the budget and waits for its caller gives way where they run out.
 async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllowance) -> Result<Vec<u8>, BoxError> {
@@ -108,9 +106,9 @@ async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllo
             (Some(taken), Some(small), _) => small.merge(taken),
             (Some(taken), None, _) => small = Some(taken),
             // Twice: a growing `Vec` has up to twice the capacity of what is in it.
-            (None, _, Some(large)) => large.merge(budget.take(2 * chunk.len()).ok_or(NoBytesLeft)?),
+            (None, _, Some(large)) => large.merge(budget.take(2 * chunk.len())?),
             (None, _, None) => {
-                large = Some(budget.take(2 * (bytes.len() + chunk.len())).ok_or(NoBytesLeft)?);
+                large = Some(budget.take(2 * (bytes.len() + chunk.len()))?);
                 small = None;
             }
         }

@@ -8,7 +8,10 @@ use axum::{
 };
 use futures_util::future::FutureExt;
 
-use crate::http::server::byte_budget::{ByteBudget, HeldResponse, SharedBody};
+use crate::http::{
+    problem::Problem,
+    server::byte_budget::{ByteBudget, HeldResponse, SharedBody},
+};
 
 /// Holds the bytes of a response, unless its handler has done so. Without as many, the response is a 503.
 pub(crate) fn hold_response(
@@ -23,7 +26,9 @@ pub(crate) fn hold_response(
         if is_held || size <= ByteBudget::REQUEST_SIZE {
             return response;
         }
-        let held = budget.admit(size).map(|held| budget.hold(held, response));
-        held.unwrap_or_else(IntoResponse::into_response)
+        match budget.take(size) {
+            Ok(held) => budget.hold(held, response),
+            Err(error) => Problem::from(error).into_response(),
+        }
     })
 }

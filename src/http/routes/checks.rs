@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use axum::{
     extract::State,
-    http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
@@ -15,10 +14,13 @@ use crate::{
     check::{Check, CheckRequest, Violation},
     http::{
         extract::{JsonObject, negotiate::ReportFormat, request_context::RequestContext},
-        json::to_json,
+        json::Json,
         openapi::responses::{CheckRefused, Unauthorized},
         problem::{Problem, ProblemType},
-        server::{ByteBudget, byte_budget::HeldBytes},
+        server::{
+            ByteBudget,
+            byte_budget::{HeldBytes, NoBytesLeft},
+        },
         state::SharedState,
     },
     report::Report,
@@ -90,7 +92,8 @@ pub(crate) async fn run_check(
         return Ok(state.budget.hold(held, events::run(probe, job, running).await?));
     }
     let report = probe.oneshot(job).await?;
-    Ok(state.budget.hold(held, json(&report)?))
+    let server_timing = [("server-timing", server_timing(&report))];
+    Ok(state.budget.hold(held, (server_timing, Json(report)).into_response()))
 }
 
 /// Takes the bytes that the check holds from now on: those of its report, what a message has beyond a small one, which
@@ -98,16 +101,9 @@ pub(crate) async fn run_check(
 ///
 /// # Errors
 /// There are not as many left.
-pub(super) fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Result<HeldBytes, Problem> {
+pub(super) fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Result<HeldBytes, NoBytesLeft> {
     let large = check.script.payload.len().saturating_sub(ByteBudget::REQUEST_SIZE);
-    budget.admit_check(2 * large + more)
-}
-
-fn json(report: &Report) -> Result<Response, Problem> {
-    let mut json = to_json(report).map_err(|_| Problem::internal())?;
-    json.shrink_to_fit();
-    let headers = [(CONTENT_TYPE.as_str(), "application/json"), ("server-timing", &server_timing(report))];
-    Ok((headers, json).into_response())
+    budget.take_for_check(2 * large + more)
 }
 
 /// The phases as a `Server-Timing` header (W3C, Server Timing, section 3).

@@ -100,36 +100,30 @@ impl ByteBudget {
         }))
     }
 
-    /// Takes so many bytes that are not for checks only. None if there are not as many left.
-    pub(crate) fn take(&self, bytes: usize) -> Option<HeldBytes> {
-        let held = self.acquire(0, bytes);
-        if held.is_none() {
-            self.0.shared_exhausted.notify_one();
-        }
-        held
-    }
-
-    /// Takes so many bytes for a response.
+    /// Takes so many bytes that are not for checks only.
     ///
     /// # Errors
     /// There are not as many left.
-    pub(crate) fn admit(&self, bytes: usize) -> Result<HeldBytes, Problem> {
-        self.take(bytes).ok_or_else(no_bytes_left)
+    pub(crate) fn take(&self, bytes: usize) -> Result<HeldBytes, NoBytesLeft> {
+        self.acquire(0, bytes).ok_or_else(|| {
+            self.0.shared_exhausted.notify_one();
+            NoBytesLeft
+        })
     }
 
     /// Takes the bytes of a check, and so many more.
     ///
     /// # Errors
     /// There are not as many left.
-    pub(crate) fn admit_check(&self, more: usize) -> Result<HeldBytes, Problem> {
+    pub(crate) fn take_for_check(&self, more: usize) -> Result<HeldBytes, NoBytesLeft> {
         if let Some(mut held) = self.acquire(Self::CHECK_SIZE, 0) {
-            held.merge(self.admit(more)?);
+            held.merge(self.take(more)?);
             return Ok(held);
         }
         // Reports that were not taken may hold the bytes of the checks.
         self.acquire(0, Self::CHECK_SIZE.saturating_add(more)).ok_or_else(|| {
             self.0.checks_exhausted.notify_one();
-            no_bytes_left()
+            NoBytesLeft
         })
     }
 
@@ -146,7 +140,7 @@ impl ByteBudget {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let more = size.saturating_sub(held.size());
             if more > 0
-                && let Some(more) = self.take(more)
+                && let Ok(more) = self.take(more)
             {
                 held.merge(more);
             }
@@ -192,8 +186,19 @@ impl ByteBudget {
     }
 }
 
-fn no_bytes_left() -> Problem {
-    Problem::load_shed("checks, request bodies and unread responses take as much memory as they may")
+/// The budget has not as many bytes left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", Self::TEXT)]
+pub(crate) struct NoBytesLeft;
+
+impl NoBytesLeft {
+    const TEXT: &str = "checks, request bodies and unread responses take as much memory as they may";
+}
+
+impl From<NoBytesLeft> for Problem {
+    fn from(_: NoBytesLeft) -> Self {
+        Self::load_shed(NoBytesLeft::TEXT)
+    }
 }
 
 impl HeldBytes {
@@ -267,7 +272,7 @@ mod tests {
     fn what_is_dropped_is_given_back() {
         let budget = ByteBudget::of(100);
         let mut first = budget.take(60).expect("enough");
-        assert!(budget.take(41).is_none());
+        assert!(budget.take(41).is_err());
         first.merge(budget.take(40).expect("enough"));
         assert_eq!(budget.held(), 100);
         first.shrink_to(30);
@@ -275,23 +280,23 @@ mod tests {
         first.shrink_to(50);
         drop(first);
         assert_eq!(budget.held(), 0);
-        assert!(budget.take(usize::MAX).is_none());
+        assert!(budget.take(usize::MAX).is_err());
     }
 
     #[test]
     fn a_check_has_its_bytes_whatever_bodies_hold() {
         let budget = ByteBudget::with_pools(2 * ByteBudget::CHECK_SIZE, 100);
         let _bodies = budget.take(100).expect("enough");
-        assert!(budget.take(1).is_none(), "the rest is for checks");
-        let checks = [budget.admit_check(0), budget.admit_check(0)];
+        assert!(budget.take(1).is_err(), "the rest is for checks");
+        let checks = [budget.take_for_check(0), budget.take_for_check(0)];
         assert!(checks.iter().all(Result::is_ok), "the bytes of bodies are not theirs");
-        assert!(budget.admit_check(0).is_err());
+        assert!(budget.take_for_check(0).is_err());
     }
 
     #[test]
     fn a_response_of_a_check_that_ran_is_never_refused() {
         let budget = ByteBudget::with_pools(ByteBudget::CHECK_SIZE, 0);
-        let held = budget.admit_check(0).expect("enough");
+        let held = budget.take_for_check(0).expect("enough");
         let response = budget.hold(held, Response::new(Body::from(vec![b' '; 2 * ByteBudget::CHECK_SIZE])));
         assert_eq!(budget.held(), ByteBudget::CHECK_SIZE);
         drop(response);

@@ -279,7 +279,7 @@ mod tests {
         let limit = ConnectionLimit::new(3, RESERVED_SLOTS);
         let budget = ByteBudget::with_pools(ByteBudget::CHECK_SIZE, 1);
         let [mut upload, mut report, mut response] = [(); 3].map(|()| acquire(&limit));
-        let _report = report.holdings().begin(Arc::new(budget.admit_check(0).expect("enough")));
+        let _report = report.holdings().begin(Arc::new(budget.take_for_check(0).expect("enough")));
         for permit in [&mut upload, &mut report, &mut response] {
             assert_pending!(stalled(permit));
         }

@@ -137,15 +137,16 @@ impl Verifier<'_> {
         path
     }
 
-    /// The trust anchors, and copies of those whose names the certificates write in other octets: webpki compares
-    /// octets.
+    /// The trust anchors that the certificates name as their issuers, by the names as the certificates write them:
+    /// webpki compares octets.
     fn anchors_for<'a>(&'a self, candidates: &'a [Certificate<'_>]) -> Vec<TrustAnchor<'a>> {
-        let roots = self.anchors.roots();
-        let mut anchors = roots.to_vec();
+        let mut anchors: Vec<TrustAnchor<'a>> = Vec::new();
         for candidate in candidates {
             let name = candidate.raw_issuer();
-            let copies = anchors_named(name, roots).into_iter().filter(|anchor| *anchor.subject != *name);
-            anchors.extend(copies.map(|anchor| TrustAnchor { subject: name.into(), ..anchor.clone() }));
+            if !anchors.iter().any(|known| *known.subject == *name) {
+                let named = anchors_named(name, self.anchors.roots()).into_iter();
+                anchors.extend(named.map(|anchor| TrustAnchor { subject: name.into(), ..anchor.clone() }));
+            }
         }
         anchors
     }

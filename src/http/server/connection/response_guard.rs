@@ -34,7 +34,7 @@ use crate::{
     clock,
     http::{
         middleware::reserved_slot::ReservedSlot,
-        server::byte_budget::{ByteBudget, HeldResponse, Holding, Holdings},
+        server::byte_budget::{ByteBudget, HeldResponse, Holding, Holdings, NoBytesLeft},
     },
 };
 
@@ -58,14 +58,9 @@ pub(super) struct RouterService {
     pub(super) holdings: Holdings,
 }
 
-/// The budget has no bytes left for one more request of a connection that has others. Over HTTP/2 hyper resets the
-/// stream.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("unread responses take as much memory as they may")]
-pub(super) struct NoBytesLeft;
-
 impl Service<Request<Incoming>> for RouterService {
     type Response = Response<ResponseBody>;
+    /// For one more request of a connection that has others. Over HTTP/2 hyper resets the stream.
     type Error = NoBytesLeft;
     /// Boxed: a connection needs the memory only while it has a request.
     type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, NoBytesLeft>> + Send>>;
@@ -73,8 +68,8 @@ impl Service<Request<Incoming>> for RouterService {
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let held = match self.io.has_responses() {
             true => match self.server.settings.budget.take(ByteBudget::REQUEST_SIZE) {
-                Some(held) => Some(self.holdings.begin(Arc::new(held))),
-                None => return Box::pin(ready(Err(NoBytesLeft))),
+                Ok(held) => Some(self.holdings.begin(Arc::new(held))),
+                Err(error) => return Box::pin(ready(Err(error))),
             },
             // The number of connections is limited.
             false => None,

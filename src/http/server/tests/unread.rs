@@ -141,7 +141,7 @@ async fn beyond_the_budget_a_stalled_large_body_is_refused_and_a_small_one_is_no
     let begun = " ".repeat(2 * ByteBudget::REQUEST_SIZE);
     let mut large = service.send(format!("{head}{LARGE_SIZE}\r\n\r\n{begun}").as_bytes()).await;
     service.holds(|bytes| bytes == 2 * begun.len()).await;
-    assert!(service.budget.take(begun.len()).is_none());
+    assert!(service.budget.take(begun.len()).is_err());
     let refused = until(&mut large, "}").await;
     assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
     small.write_all(&body.as_bytes()[20..]).await.expect("open");

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 use rcgen::{CidrSubnet, GeneralSubtree, IsCa, NameConstraints, date_time_ymd};
 
 use super::*;
-use crate::tls::testing::ca_params;
 
 #[test]
 fn paths_go_through_intermediates() {

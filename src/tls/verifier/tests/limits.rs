@@ -3,7 +3,7 @@
 use rcgen::{DnType, DnValue, GeneralSubtree, NameConstraints, SanType};
 
 use super::*;
-use crate::tls::{stand_in::element, testing::ca_params};
+use crate::tls::stand_in::element;
 
 /// The certificates that openssl makes are valid from now on.
 fn tomorrow() -> OffsetDateTime {
@@ -89,16 +89,6 @@ fn a_long_chain_is_a_limit() {
     let problems = verify(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[Kind::Unsupported]);
     assert!(problems[0].detail.contains("more certificates"), "{}", problems[0].detail);
-}
-
-/// The problems of a certificate for `mx.test` whose issuer is changed.
-fn with_issuer(change: impl Fn(&mut CertificateParams)) -> Vec<CertificateProblem> {
-    let root = Authority::new("Root");
-    let mut ca = ca_params("Intermediate");
-    change(&mut ca);
-    let intermediate = Authority::below(ca, &root);
-    let chain = intermediate.issue(&params("mx.test", &["mx.test"])).with([intermediate.der()]).chain;
-    verify(&[root.der()], &chain, "mx.test")
 }
 
 fn permitted(subtree: GeneralSubtree) -> NameConstraints {

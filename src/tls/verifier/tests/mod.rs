@@ -14,7 +14,7 @@ use time::macros::datetime;
 
 use super::*;
 use crate::{
-    tls::testing::{Authority, Identity, TempFolder, params},
+    tls::testing::{Authority, Identity, TempFolder, ca_params, params},
     x509::problem::cert_error,
 };
 
@@ -63,6 +63,16 @@ fn assert_kinds(problems: &[CertificateProblem], expected: &[Kind]) {
 }
 
 /// Changes the parameters of a certificate for `mx.test`.
+/// The problems of a good certificate for `mx.test` whose issuer is changed.
+fn with_issuer(change: impl Fn(&mut CertificateParams)) -> Vec<CertificateProblem> {
+    let root = Authority::new("Root");
+    let mut ca = ca_params("Intermediate");
+    change(&mut ca);
+    let intermediate = Authority::below(ca, &root);
+    let chain = intermediate.issue(&params("mx.test", &["mx.test"])).with([intermediate.der()]).chain;
+    verify(&[root.der()], &chain, "mx.test")
+}
+
 type Change = fn(&mut CertificateParams);
 
 fn unchanged(_: &mut CertificateParams) {}

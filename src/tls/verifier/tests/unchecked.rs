@@ -1,20 +1,9 @@
 //! What webpki does not check on the paths that it accepts.
 
 use super::*;
-use crate::tls::testing::ca_params;
 
 fn no_certificate_signing(params: &mut CertificateParams) {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-}
-
-/// The problems of a good certificate whose issuer is changed.
-fn with_issuer(change: Change) -> Vec<CertificateProblem> {
-    let root = Authority::new("Root");
-    let mut ca = ca_params("Intermediate");
-    change(&mut ca);
-    let intermediate = Authority::below(ca, &root);
-    let chain = intermediate.issue(&params("mx.test", &["mx.test"])).with([intermediate.der()]).chain;
-    verify(&[root.der()], &chain, "mx.test")
 }
 
 #[test]
