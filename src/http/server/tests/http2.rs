@@ -130,8 +130,8 @@ async fn a_slow_upload_over_http2_that_is_refused_receives_the_response() {
     let mut caller = service.send(&[HTTP2, &head, b"\0\0\x01\0\0\0\0\0\x01x"].concat()).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     caller.write_all(b"\0\0\x01\0\x01\0\0\0\x01x").await.expect("sent");
-    let answer = until(&mut caller, "}").await;
-    assert!(answer.contains("urn:smtp-check:problem:unsupported-media-type"), "{answer:?}");
+    // Not `}`: it may be an octet of the compressed Date.
+    until(&mut caller, "urn:smtp-check:problem:unsupported-media-type").await;
     caller.write_all(&get_on(3, "/quick")).await.expect("sent");
     let rest = until(&mut caller, "quick").await;
     assert!(!rest.contains("\0\0\x04\x03\0\0\0\0\x01"), "RST_STREAM: {rest:?}");
