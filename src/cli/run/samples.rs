@@ -29,10 +29,12 @@ pub(super) fn journal(started: Instant) -> Journal {
     Journal::new(Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
+        is_clock_set: true,
         started,
         host: "mx.example.com".to_owned(),
         port: 25,
         via: Via::Request,
+        mechanism: None,
         transcript: true,
     })
 }

@@ -30,10 +30,12 @@ impl Log {
         let heading = Heading {
             id: Uuid::nil(),
             started_at: datetime!(2026-11-22 12:00 UTC),
+            is_clock_set: true,
             started,
             host: "example.com".to_owned(),
             port: 25,
             via: Via::Mx,
+            mechanism: None,
             transcript: true,
         };
         Self { journal: Journal::new(heading), started }
