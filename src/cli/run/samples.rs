@@ -26,7 +26,11 @@ pub(super) enum Sample<'a> {
 
 /// A journal with a transcript, without any event.
 pub(super) fn journal(started: Instant) -> Journal {
-    Journal::new(Heading {
+    Journal::new(heading(started))
+}
+
+pub(super) fn heading(started: Instant) -> Heading {
+    Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
         is_clock_set: true,
@@ -36,7 +40,7 @@ pub(super) fn journal(started: Instant) -> Journal {
         via: Via::Request,
         mechanism: None,
         transcript: true,
-    })
+    }
 }
 
 /// The event of a reply.

@@ -243,6 +243,14 @@ fn a_date_that_cannot_be_read_has_no_metric() {
 }
 
 #[test]
+fn a_clock_that_is_set_wrong_is_compared_with_nothing() {
+    let mut log = Log::new();
+    log.journal.heading.is_clock_set = false;
+    let metrics = log.at(5, session(Vec::new())).fold(9).metrics;
+    assert_eq!((metrics.cert_end.is_some(), metrics.cert_end_in), (true, None));
+}
+
+#[test]
 fn tls_facts_and_every_error() {
     let problems = vec![
         CertificateProblem::new(CertificateErrorKind::Expired, "a minute ago"),
