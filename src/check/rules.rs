@@ -163,7 +163,7 @@ fn v2_address(name: &str, text: &str, family: ProxyFamily, invalid: &mut Invalid
     let address = text.parse().ok().filter(|address| family.is_of(*address));
     if address.is_none() {
         let family = family.name();
-        invalid.add(name, format_args!("must be an IP address of the family {family} with proxy_version 2"));
+        invalid.add(name, format_args!("must be an IP address of the family {family} with `proxy_version: 2`"));
     }
     address.map(ProxyAddress::Ip)
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, rules};
+use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, invalid::with_quotations, rules};
 use crate::{
     destination::{InvalidTarget, host_and_port},
     secret::MASK,
@@ -221,7 +221,9 @@ impl fmt::Display for InvalidModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[modules.{}]", self.name.escape_debug())?;
         for (index, violation) in self.invalid.violations().iter().enumerate() {
-            let (separator, detail) = (if index > 0 { ";" } else { "" }, &violation.detail);
+            let separator = if index > 0 { ";" } else { "" };
+            // As the settings file writes it: `starttls = true`.
+            let detail = with_quotations(&violation.detail, |quoted| quoted.replacen(": ", " = ", 1));
             match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
                 key => write!(f, "{separator} `{key}` {detail}")?,

@@ -104,6 +104,10 @@ fn invalid_modules_are_refused_at_start() {
     for (tables, complaint) in [
         (json!({"mx": {"prot": 25}}), "[modules.mx] `prot` is no parameter; did you mean `port`?"),
         (json!({"mx": {"target": "mx.test"}}), "[modules.mx] `target` is the caller's to give"),
+        (
+            json!({"mx": {"stop_after": "starttls"}}),
+            "[modules.mx] `stop_after` is starttls, and the check has no STARTTLS: give `starttls = true`",
+        ),
         (json!({"mx": {"timeout_ms": 60_001}}), "[modules.mx] `timeout_ms` must be a whole number from 100 to 60000"),
         (json!({"mx": {"to": "a@b@c"}}), "[modules.mx] `to` the domain is not"),
         (

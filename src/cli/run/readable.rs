@@ -8,6 +8,7 @@ use super::{
     style::{BAD, GOOD, TextStyle},
 };
 use crate::{
+    config::in_flags,
     escape::Escaped,
     report::{Outcome, Report, TlsReport},
 };
@@ -67,7 +68,7 @@ impl Readable<'_> {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Escaped(warning))?;
+            writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
         }
         for line in report.transcript.iter().flatten() {
             let speaker = serde_json::to_value(line.from).unwrap_or_default();
