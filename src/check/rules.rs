@@ -40,7 +40,8 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     let (Some(target), Some(ehlo), Some(payload), true) = (target, ehlo, payload, invalid.is_empty()) else {
         return Err(invalid);
     };
-    let (stop_after, no_effect) = (request.stop_after.map(StopAfter::phase), parameters_without_effect(&request));
+    let no_effect = parameters_without_effect(&request, &target);
+    let stop_after = request.stop_after.map(StopAfter::phase);
     Ok(Check {
         target,
         port,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, invalid::with_quotations, rules};
 use crate::{
     destination::{InvalidTarget, host_and_port},
+    phase::Phase,
     secret::MASK,
 };
 
@@ -134,7 +135,8 @@ impl Module {
         }
         let mut module = Self { name, request, shown, max_timeout, no_effect: Vec::new() };
         // The caller's parameters are valid here: any violation is the module's.
-        let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
+        let is_asked = module.request.stop_after.is_none_or(|stop| stop.phase() >= Phase::RcptTo);
+        let to = module.request.to.clone().or_else(|| is_asked.then(|| "postmaster".to_owned()));
         match rules::check(module.request_for("mx.example.com", None, to), invalid, max_timeout) {
             Ok(check) => {
                 module.no_effect = check.no_effect;

@@ -180,6 +180,7 @@ fn a_module_that_gives_its_password_to_anybody_is_known() {
 fn a_module_knows_its_parameters_without_effect() {
     let modules = modules(json!({
         "ehlo": {"stop_after": "ehlo", "from": "me@b.test", "sasl_user": "u", "transcript": true},
+        "to": {"stop_after": "mailfrom", "to": "me@b.test"},
         "whole": {"from": "me@b.test", "payload": "hi"},
     }));
     let said: Vec<_> = modules
@@ -193,6 +194,7 @@ fn a_module_knows_its_parameters_without_effect() {
             "ehlo: `sasl_user` has no effect: without `sasl_authentication` there is no AUTH",
             "ehlo: `from` has no effect: with this `stop_after` the check ends before MAIL FROM",
             "ehlo: `transcript` has no effect: /probe shows the transcript where its query has debug=true",
+            "to: `to` has no effect: `target` is given, and with this `stop_after` the check ends before RCPT TO",
         ]
     );
 }
