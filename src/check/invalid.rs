@@ -25,8 +25,8 @@ impl Violation {
     }
 }
 
-/// A text about parameters for another interface than the HTTP body. `shown` gives what that one writes in place of each
-/// quotation (in backticks): a name, a value, or both, such as `starttls: true`.
+/// A text about parameters for another interface than the HTTP body. `shown` gives what that one writes in place of
+/// each quotation (in backticks): a name, a value, or both, such as `starttls: true`.
 pub fn with_quotations(text: &str, shown: impl Fn(&str) -> String) -> String {
     let mut is_quoted = false;
     let pieces = text.split('`').map(|piece| {

@@ -119,8 +119,8 @@ pub(super) fn busy(id: Uuid, host: &str, address: IpAddr) {
 }
 
 impl Identity {
-    /// Logs a check that the policy forbids: one line, however many addresses its target has. `host` is one of its hosts;
-    /// `None` if the target itself is forbidden.
+    /// Logs a check that the policy forbids: one line, however many addresses its target has. `host` is one of its
+    /// hosts; `None` if the target itself is forbidden.
     pub(super) fn forbidden(&self, host: Option<&str>, address: Option<IpAddr>, rule: &Forbidden) {
         let Self { id, caller, check, .. } = self;
         let asked = host_of(&check.target);

@@ -88,8 +88,8 @@ pub struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cert_end: Option<i64>,
-    /// Seconds from the start of the check until the certificate expires; negative once it has. Left out where the clock
-    /// of this system is set wrong (before 1970 or after 9999).
+    /// Seconds from the start of the check until the certificate expires; negative once it has. Left out where the
+    /// clock of this system is set wrong (before 1970 or after 9999).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cert_end_in: Option<i64>,

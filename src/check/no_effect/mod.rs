@@ -136,8 +136,13 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
         ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
     ];
+    grouped(rows.into_iter().filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
+}
+
+/// Parameters that follow each other for the same reason are named together.
+fn grouped(named: impl Iterator<Item = (Reason, &'static str)>) -> Vec<NoEffect> {
     let mut found: Vec<NoEffect> = Vec::new();
-    for (reason, _, name) in rows.into_iter().filter(|(_, applies, _)| *applies) {
+    for (reason, name) in named {
         match found.last_mut() {
             Some(last) if last.reason == reason => last.parameters.push(name),
             _ => found.push(NoEffect { parameters: vec![name], reason }),
