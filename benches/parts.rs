@@ -64,10 +64,12 @@ fn delivery(replies: &[(Phase, Reply)], started: Instant) -> Journal {
     let heading = Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
+        is_clock_set: true,
         started,
         host: "mx1.example.com".to_owned(),
         port: 25,
         via: Via::Request,
+        mechanism: None,
         transcript: false,
     };
     let mut journal = Journal::new(heading);

@@ -25,6 +25,18 @@ impl Violation {
     }
 }
 
+/// A text about parameters for another interface than the HTTP body. `shown` gives what that one writes in place of
+/// each quotation (in backticks): a name, a value, or both, such as `starttls: true`.
+pub fn with_quotations(text: &str, shown: impl Fn(&str) -> String) -> String {
+    let mut is_quoted = false;
+    let pieces = text.split('`').map(|piece| {
+        let piece = if is_quoted { shown(piece).into() } else { Cow::Borrowed(piece) };
+        is_quoted = !is_quoted;
+        piece
+    });
+    pieces.collect::<Vec<_>>().join("`")
+}
+
 /// Every violation of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalid {

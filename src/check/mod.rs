@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub use invalid::{Invalid, Violation};
+pub use invalid::{Invalid, Violation, with_quotations};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use no_effect::NoEffect;
 pub use request::{CheckRequest, TlsVerify};

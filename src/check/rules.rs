@@ -40,7 +40,8 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     let (Some(target), Some(ehlo), Some(payload), true) = (target, ehlo, payload, invalid.is_empty()) else {
         return Err(invalid);
     };
-    let (stop_after, no_effect) = (request.stop_after.map(StopAfter::phase), parameters_without_effect(&request));
+    let no_effect = parameters_without_effect(&request, &target);
+    let stop_after = request.stop_after.map(StopAfter::phase);
     Ok(Check {
         target,
         port,
@@ -163,7 +164,7 @@ fn v2_address(name: &str, text: &str, family: ProxyFamily, invalid: &mut Invalid
     let address = text.parse().ok().filter(|address| family.is_of(*address));
     if address.is_none() {
         let family = family.name();
-        invalid.add(name, format_args!("must be an IP address of the family {family} with proxy_version 2"));
+        invalid.add(name, format_args!("must be an IP address of the family {family} with `proxy_version: 2`"));
     }
     address.map(ProxyAddress::Ip)
 }

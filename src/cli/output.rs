@@ -6,7 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use crate::{escape::escape_json, report::Report};
+use crate::{
+    escape::{Escaped, escape_json},
+    report::Report,
+};
 
 /// Prints to stdout; false if nobody reads it any more, or if it cannot be written, which stderr then says.
 pub(super) fn print(text: impl Display) -> bool {
@@ -31,14 +34,14 @@ pub(super) fn print_result(text: impl Display) -> ExitCode {
     }
 }
 
-/// Prints an error to stderr.
+/// Prints an error to stderr, what it quotes escaped.
 pub(super) fn complain(message: impl Display) {
-    writeln!(io::stderr(), "error: {message}").ok();
+    writeln!(io::stderr(), "error: {}", Escaped(&message.to_string())).ok();
 }
 
-/// Prints a warning to stderr.
+/// Prints a warning to stderr, what it quotes escaped.
 pub(super) fn warn(message: impl Display) {
-    writeln!(io::stderr(), "warning: {message}").ok();
+    writeln!(io::stderr(), "warning: {}", Escaped(&message.to_string())).ok();
 }
 
 /// Prints an error, and gives the exit code 1.

@@ -27,7 +27,7 @@ pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command
     let mut table = text.parse::<Table>().map_err(|error| {
         let line = 1 + text.bytes().take(error.span().unwrap_or_default().start).filter(|byte| *byte == b'\n').count();
         // Without the line itself, which toml's own error shows: it may hold a password.
-        invalid(&format!("--config: {file} is not TOML: line {line}: {}", error.message()))
+        invalid(&format!("--config: {file} is not TOML: line {line}: {}", error.message().replace('\n', ", ")))
     })?;
     let in_file = |message: String| invalid(&format!("{file}: {message}"));
     let modules = modules(table.remove(MODULES)).map_err(in_file)?;

@@ -24,7 +24,7 @@ use clap::{
     error::{Error, ErrorKind},
 };
 
-use crate::http::TokenName;
+use crate::{escape::Escaped, http::TokenName};
 
 pub use environment::UnknownVariable;
 pub use parameters::{PAYLOAD, Parameters, flag_of, in_flags};
@@ -105,7 +105,12 @@ impl CommandLine {
         let command = Self::command();
         let unknown_variables = environment::unknown(&command);
         let command = command.mut_subcommands(|subcommand| subcommand.mut_args(environment::without_empty));
-        let line = Self::parse(command, arguments.into_iter().map(Into::into).collect())?;
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        let line = Self::parse(command.clone(), arguments.clone()).map_err(|error| {
+            // The parser repeats an argument as it is, and it may move the cursor.
+            let shown = arguments.into_iter().map(usage_errors::escaped).collect();
+            Self::parse(command, shown).err().unwrap_or(error)
+        })?;
         Ok(Self { unknown_variables, ..line })
     }
 
@@ -146,9 +151,9 @@ impl CommandLine {
     }
 }
 
-/// An error in the parser's own form, with its exit code 2.
+/// An error in the parser's own form, with its exit code 2. What it quotes is escaped.
 pub fn invalid(message: &str) -> Error {
-    Error::raw(ErrorKind::ValueValidation, format!("{message}\n"))
+    Error::raw(ErrorKind::ValueValidation, format!("{}\n", Escaped(message)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::check::CheckRequest;
+use crate::check::{CheckRequest, with_quotations};
 
 /// The heading under which `run --help` lists them.
 const HEADING: &str = "Parameters of the check";
@@ -73,10 +73,17 @@ pub(super) fn is_parameter(name: &str) -> bool {
     of_a_check().iter().any(|parameter| parameter.name == name)
 }
 
-/// A text about the parameters, with each one's flag in place of its name in the HTTP body.
+/// A text about the parameters, with each one's flag in place of what the HTTP body has: `starttls` and
+/// `starttls: true` become `--starttls`, and `proxy_version: 2` becomes `--proxy-version 2`.
 pub fn in_flags(text: &str) -> String {
-    of_a_check().iter().fold(text.to_owned(), |text, Parameter { name, .. }| {
-        text.replace(&format!("`{name}`"), &format!("`{}`", flag_of(name)))
+    let parameters = of_a_check();
+    with_quotations(text, |quoted| {
+        let (name, value) = quoted.split_once(": ").unwrap_or((quoted, "true"));
+        match parameters.iter().any(|parameter| parameter.name == name) {
+            true if value == "true" => flag_of(name),
+            true => format!("{} {value}", flag_of(name)),
+            false => quoted.to_owned(),
+        }
     })
 }
 

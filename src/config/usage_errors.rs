@@ -12,14 +12,20 @@ use clap::{
 use super::{
     file, flag_of, invalid,
     reason::{reason, value_error},
+    values::switch,
 };
+use crate::escape::{Escaped, is_harmful};
 
 /// The error in better words, where there are some.
 pub(super) fn explained(command: &Command, arguments: &[OsString], error: Error) -> Error {
     let subcommand = arguments.get(1).map(|name| name.to_string_lossy()).unwrap_or_default();
     let better = match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => of_a_variable(command, arguments),
-        ErrorKind::UnknownArgument => unknown_argument(command, &subcommand, &error),
+        ErrorKind::UnknownArgument => unknown_argument(command, &subcommand, arguments, &error),
+        ErrorKind::TooManyValues => match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+            (Some(ContextValue::String(flag)), Some(ContextValue::String(value))) => value_of_switch(flag, value),
+            _ => None,
+        },
         ErrorKind::InvalidSubcommand => recipient(&subcommand).map(|to| {
             let message = format!("`{subcommand}` is no subcommand; to check it: smtp-check run {to}");
             invalid(&message)
@@ -27,6 +33,14 @@ pub(super) fn explained(command: &Command, arguments: &[OsString], error: Error)
         _ => None,
     };
     better.unwrap_or(error)
+}
+
+/// The argument, safe to show.
+pub(super) fn escaped(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some(text) if text.contains(is_harmful) => Escaped(text).to_string().into(),
+        _ => argument,
+    }
 }
 
 /// The flags whose values are from the environment, each with its variable.
@@ -80,13 +94,18 @@ fn alone(argument: Arg) -> Option<Error> {
     alone.try_get_matches_from(["smtp-check"]).err()
 }
 
-fn unknown_argument(command: &Command, subcommand: &str, error: &Error) -> Option<Error> {
+fn unknown_argument(command: &Command, subcommand: &str, arguments: &[OsString], error: &Error) -> Option<Error> {
     let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidArg) else { return None };
     let has = |name: &str| {
         let arguments = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
         arguments.map(|argument| flag_of(argument.get_id().as_str())).any(|flag| flag == *given)
     };
     let message = if !given.starts_with('-') {
+        let before = arguments.windows(2).find(|pair| pair[1].to_str() == Some(given.as_str()));
+        let switch = before.and_then(|pair| pair[0].to_str()).filter(|flag| flag.starts_with("--"));
+        if let Some(error) = switch.and_then(|flag| value_of_switch(flag, given)) {
+            return Some(error);
+        }
         stray_word(subcommand, given)?
     } else if file::settings(command).any(|setting| flag_of(setting.get_id().as_str()) == *given) {
         format!("{given} is a setting of the service, which `{subcommand}` does not use")
@@ -96,6 +115,12 @@ fn unknown_argument(command: &Command, subcommand: &str, error: &Error) -> Optio
         return None;
     };
     Some(invalid(&message))
+}
+
+/// The error of a flag that is on where it stands, and that was given a value.
+fn value_of_switch(flag: &str, value: &str) -> Option<Error> {
+    let hint = if switch(value).ok()? { "the flag alone is enough" } else { "leave it out to have it off" };
+    Some(invalid(&format!("{flag} takes no value such as `{value}`: {hint}")))
 }
 
 /// The flag that a word without one probably belongs to.
@@ -147,6 +172,12 @@ mod tests {
             (&["run", "--to=a@b.test", "--nagios", "--cert-warning=-1"], &["a whole number from 0 to"]),
             (&["run", "a@b.test"], &["`--to a@b.test`"]),
             (&["run", "mx.test"], &["`--target mx.test`"]),
+            (&["run", "--to=a@b.test", "--starttls", "true"], &["--starttls takes no value", "alone is enough"]),
+            (&["run", "--starttls", "off", "--to=a@b.test"], &["--starttls takes no value", "leave it out"]),
+            (&["run", "--starttls=true"], &["--starttls takes no value"]),
+            (&["run", "--json=no"], &["--json takes no value", "leave it out"]),
+            (&["serve", "--allow-unauthenticated", "yes"], &["--allow-unauthenticated takes no value"]),
+            (&["run", "--starttls", "mx.test"], &["`--target mx.test`"]),
             (&["serve", "0.0.0.0:80"], &["`--listen 0.0.0.0:80`"]),
             (&["healthcheck", "127.0.0.1:80"], &["`--listen 127.0.0.1:80`"]),
             (&["a@b.test"], &["smtp-check run --to a@b.test"]),
@@ -166,6 +197,8 @@ mod tests {
     fn text_about_parameters_names_their_flags() {
         let text = in_flags("is required unless `sasl_authentication` is `off`, as `to` and `no_such`");
         assert_eq!(text, "is required unless `--sasl-authentication` is `off`, as `--to` and `no_such`");
+        let text = in_flags("give `starttls: true`, `proxy_version: 2` or `no_such: 1`; a lone ` is `to");
+        assert_eq!(text, "give `--starttls`, `--proxy-version 2` or `no_such: 1`; a lone ` is `to");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::{
-    Refusal, log,
-    log::{Identity, TraceSlot, Unfinished},
+    Refusal,
+    log::{self, Identity, TraceSlot, Unfinished, host_of},
 };
 use crate::{
     check::Check,
@@ -31,7 +31,7 @@ pub struct CheckJob {
     /// What to check.
     pub check: Arc<Check>,
     /// The name of the caller, for the log; `None` where callers have no names.
-    pub caller: Option<String>,
+    pub caller: Option<Arc<str>>,
     /// Receives an event when a phase begins and when it ends.
     pub listener: Option<PhaseListener>,
     /// The parent of the check's span, where traces are collected.
@@ -68,18 +68,10 @@ impl CheckJob {
         Self { listener: Some(listener), ..self }
     }
 
-    /// For the line of the log, should a limit refuse the check.
+    /// What the lines of the log say of the check, also once the job is gone.
     pub(super) fn identity(&self) -> Identity {
-        let Self { id, check, caller, .. } = self;
-        Identity { id: *id, caller: caller.clone(), host: host_of(&check.target), port: check.port }
-    }
-}
-
-/// The name or address that was asked for.
-fn host_of(target: &Target) -> String {
-    match target {
-        Target::Host(name) | Target::MxOf(name) => name.to_string(),
-        Target::Address(address) => address.to_string(),
+        let Self { id, check, caller, trace, .. } = self;
+        Identity { id: *id, caller: caller.clone(), check: Arc::clone(check), trace: trace.clone() }
     }
 }
 
@@ -104,8 +96,6 @@ impl<R: Into<Refusal>> From<R> for Stop {
 #[derive(Debug)]
 pub(super) struct CheckContext {
     pub(super) check: Arc<Check>,
-    pub(super) caller: Option<String>,
-    trace: TraceSlot,
     pub(super) journal: Journal,
     pub(super) deadline: Deadline,
     /// Logs that the check was abandoned, should it be dropped.
@@ -116,23 +106,26 @@ impl CheckContext {
     /// Starts the clock.
     pub(super) fn start(job: CheckJob) -> Self {
         let started = Deadline::now();
-        let CheckJob { id, check, caller, listener, parent: _, trace } = job;
+        let identity = job.identity();
+        let CheckJob { id, check, listener, .. } = job;
         let via = if let Target::MxOf(_) = check.target { Via::Mx } else { Via::Request };
         let heading = Heading {
             id,
             started_at: clock::now(),
+            is_clock_set: clock::is_in_range(),
             started: started.into_std(),
             host: host_of(&check.target),
             port: check.port,
             via,
+            mechanism: check.script.credentials.as_ref().map(|credentials| credentials.mechanism),
             transcript: check.transcript,
         };
-        let unfinished = Unfinished::watch(&heading, caller.clone(), trace.clone());
+        let unfinished = Unfinished::watch(identity, started.into_std());
         let mut journal = Journal::new(heading).with_observer(listener);
         for no_effect in &check.no_effect {
             journal.note(started.into_std(), Event::Warned(no_effect.to_string()));
         }
-        Self { deadline: started + check.timeout, check, caller, trace, journal, unfinished }
+        Self { deadline: started + check.timeout, check, journal, unfinished }
     }
 
     /// The span of all that the check logs.
@@ -141,7 +134,11 @@ impl CheckContext {
     }
 
     pub(super) fn id(&self) -> Uuid {
-        self.journal.heading().id
+        self.identity().id
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        self.unfinished.identity()
     }
 
     /// Notes that `event` happens now.
@@ -160,7 +157,7 @@ impl CheckContext {
         let ended = Instant::now();
         self.journal.close();
         let report = fold(self.journal, ended);
-        log::checked(&report, self.caller.as_deref(), &self.trace);
+        log::checked(&report, self.unfinished.identity());
         Ok(report)
     }
 }

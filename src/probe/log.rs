@@ -12,20 +12,38 @@ use uuid::Uuid;
 
 use super::Refusal;
 use crate::{
-    destination::policy::Forbidden,
-    report::{Report, fold::ms, journal::Heading},
+    check::Check,
+    destination::{Target, policy::Forbidden},
+    report::{Report, fold::ms},
 };
 
 /// The id of a check's trace, once it is known: the parent's, or that of the check's own span.
 pub type TraceSlot = Arc<OnceLock<TraceId>>;
 
+/// What the lines of a check say of it.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) id: Uuid,
+    pub(super) caller: Option<Arc<str>>,
+    pub(super) check: Arc<Check>,
+    pub(super) trace: TraceSlot,
+}
+
+/// The name or address that was asked for.
+pub(super) fn host_of(target: &Target) -> String {
+    match target {
+        Target::Host(name) | Target::MxOf(name) => name.to_string(),
+        Target::Address(address) => address.to_string(),
+    }
+}
+
 /// A check that has a report.
-pub(super) fn checked(report: &Report, caller: Option<&str>, trace: &TraceSlot) {
+pub(super) fn checked(report: &Report, identity: &Identity) {
     let failure = report.failure.as_ref();
     tracing::info!(
         id = %report.id,
-        trace = trace.get().map(tracing::field::display),
-        caller,
+        trace = identity.trace.get().map(tracing::field::display),
+        caller = identity.caller.as_deref(),
         target = %report.target.host,
         host = %report.target.host,
         address = report.target.address.map(tracing::field::display),
@@ -42,11 +60,7 @@ pub(super) fn checked(report: &Report, caller: Option<&str>, trace: &TraceSlot) 
 /// Logs a check that is dropped before its end: no mail server is contacted without a trace in the log.
 #[derive(Debug)]
 pub(super) struct Unfinished {
-    id: Uuid,
-    caller: Option<String>,
-    trace: TraceSlot,
-    host: String,
-    port: u16,
+    identity: Identity,
     started: Instant,
     /// The span of all that the check logs: the line of a panic has the check's id from it.
     span: Span,
@@ -54,10 +68,13 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    pub(super) fn watch(heading: &Heading, caller: Option<String>, trace: TraceSlot) -> Self {
-        let Heading { id, ref host, port, started, .. } = *heading;
-        let span = tracing::error_span!("check", %id);
-        Self { id, caller, trace, host: host.clone(), port, started, span, armed: true }
+    pub(super) fn watch(identity: Identity, started: Instant) -> Self {
+        let span = tracing::error_span!("check", id = %identity.id);
+        Self { identity, started, span, armed: true }
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     pub(super) fn span(&self) -> Span {
@@ -74,34 +91,21 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if self.armed {
             let _entered = self.span.enter();
+            let Identity { id, caller, check, trace } = &self.identity;
+            let host = host_of(&check.target);
             tracing::info!(
-                id = %self.id,
-                trace = self.trace.get().map(tracing::field::display),
-                caller = self.caller.as_deref(),
-                target = %self.host,
-                host = %self.host,
-                port = self.port,
+                %id,
+                trace = trace.get().map(tracing::field::display),
+                caller = caller.as_deref(),
+                target = host,
+                host,
+                port = check.port,
                 outcome = "abandoned",
                 ms = ms(self.started.elapsed()),
                 "checked"
             );
         }
     }
-}
-
-/// A check that the policy forbids: one line, however many addresses its target has.
-pub(super) fn refused(heading: &Heading, caller: Option<&str>, host: &str, address: Option<IpAddr>, rule: &Forbidden) {
-    tracing::warn!(
-        id = %heading.id,
-        caller,
-        target = heading.host,
-        asked = heading.host,
-        host,
-        address = address.map(tracing::field::display),
-        port = heading.port,
-        %rule,
-        "refused"
-    );
 }
 
 /// One of several hosts or addresses, which the policy forbids.
@@ -114,22 +118,32 @@ pub(super) fn busy(id: Uuid, host: &str, address: IpAddr) {
     tracing::debug!(%id, target = host, host, %address, reason = %Refusal::TargetBusy, "skipped");
 }
 
-/// What the line of a check that a limit refuses says. The check may be gone by then, or not have begun.
-#[derive(Debug)]
-pub(super) struct Identity {
-    pub(super) id: Uuid,
-    pub(super) caller: Option<String>,
-    pub(super) host: String,
-    pub(super) port: u16,
-}
-
 impl Identity {
+    /// Logs a check that the policy forbids: one line, however many addresses its target has. `host` is one of its
+    /// hosts; `None` if the target itself is forbidden.
+    pub(super) fn forbidden(&self, host: Option<&str>, address: Option<IpAddr>, rule: &Forbidden) {
+        let Self { id, caller, check, .. } = self;
+        let asked = host_of(&check.target);
+        tracing::warn!(
+            %id,
+            caller = caller.as_deref(),
+            target = asked,
+            asked,
+            host = host.unwrap_or(&asked),
+            address = address.map(tracing::field::display),
+            port = check.port,
+            %rule,
+            "refused"
+        );
+    }
+
     /// Logs a refusal. One by the policy has its line already, with the rule.
     pub(super) fn refused(&self, refusal: &Refusal) {
         if matches!(refusal, Refusal::Forbidden(_)) {
             return;
         }
-        let Self { id, caller, host, port } = self;
-        tracing::warn!(%id, caller = caller.as_deref(), target = host, asked = host, port, reason = %refusal, "refused");
+        let Self { id, caller, check, .. } = self;
+        let asked = host_of(&check.target);
+        tracing::warn!(%id, caller = caller.as_deref(), target = asked, asked, port = check.port, reason = %refusal, "refused");
     }
 }

@@ -63,8 +63,7 @@ impl Resolution {
         // exists.
         if let Err(rule) = self.policy.admit_target(&check.check.target, check.check.port) {
             let address = if let Target::Address(address) = &check.check.target { Some(*address) } else { None };
-            let heading = check.journal.heading();
-            log::refused(heading, check.caller.as_deref(), &heading.host, address, &rule);
+            check.identity().forbidden(None, address, &rule);
             return Err(rule.into());
         }
         let permits = self.permits(&check.check.target)?;
@@ -158,7 +157,7 @@ impl Resolution {
         }
         match first {
             Some((host, address, rule)) if routes.iter().all(Result::is_err) => {
-                log::refused(check.journal.heading(), check.caller.as_deref(), &host, address, &rule);
+                check.identity().forbidden(Some(&host), address, &rule);
                 Err(rule)
             }
             _ => Ok(routes),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Attempt, Failure, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
-    smtp::Reply,
+    smtp::{Mechanism, Reply},
     x509::{CertificateFacts, MAX_FACTS_SIZE, problem::CertificateProblem},
 };
 
@@ -21,8 +21,7 @@ use crate::{
 /// An event must not contain secrets: the journal becomes the report.
 #[derive(Debug)]
 pub struct Journal {
-    /// Boxed: the journal is moved from layer to layer, and the future of each has space for it.
-    pub(super) heading: Box<Heading>,
+    pub(super) heading: Heading,
     pub(super) entries: Vec<Entry>,
     observer: Option<Box<dyn Observer>>,
 }
@@ -51,6 +50,8 @@ pub struct Heading {
     pub id: Uuid,
     /// The wall clock at the start.
     pub started_at: OffsetDateTime,
+    /// Whether the wall clock can be right. If not, no date is compared with it.
+    pub is_clock_set: bool,
     /// The monotonic clock at the start.
     pub started: Instant,
     /// The host to check: the caller's target, or the recipient's domain.
@@ -59,6 +60,8 @@ pub struct Heading {
     pub port: u16,
     /// Where the host comes from.
     pub via: Via,
+    /// The mechanism of AUTH; `None` without AUTH.
+    pub mechanism: Option<Mechanism>,
     /// Whether the report has a transcript.
     pub transcript: bool,
 }
@@ -162,18 +165,13 @@ impl Journal {
     /// An empty journal.
     pub fn new(heading: Heading) -> Self {
         // Space for a check that waits for the greeting: in a busy service, most checks are at that point.
-        Self { heading: Box::new(heading), entries: Vec::with_capacity(6), observer: None }
+        Self { heading, entries: Vec::with_capacity(6), observer: None }
     }
 
     /// The same journal, with an observer, if there is one.
     #[must_use]
     pub fn with_observer(self, observer: Option<impl Observer + 'static>) -> Self {
         Self { observer: observer.map(|observer| Box::new(observer) as Box<dyn Observer>), ..self }
-    }
-
-    /// What is known of the check since before it began.
-    pub fn heading(&self) -> &Heading {
-        &self.heading
     }
 
     /// Notes that `event` happened then. Entries need not come in the order of their instants.

@@ -88,7 +88,8 @@ pub struct Metrics {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cert_end: Option<i64>,
-    /// Seconds from the start of the check until the certificate expires; negative once it has.
+    /// Seconds from the start of the check until the certificate expires; negative once it has. Left out where the
+    /// clock of this system is set wrong (before 1970 or after 9999).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cert_end_in: Option<i64>,
@@ -142,12 +143,12 @@ impl Metrics {
         &mut self,
         leaf: Option<&CertificateFacts>,
         problems: &[CertificateProblem],
-        now: OffsetDateTime,
+        now: Option<OffsetDateTime>,
     ) {
         self.cert_error = cert_error(problems);
         let Some(leaf) = leaf else { return };
         self.cert_end = leaf.not_after.map(OffsetDateTime::unix_timestamp);
-        self.cert_end_in = self.cert_end.map(|end| end - now.unix_timestamp());
+        self.cert_end_in = self.cert_end.zip(now).map(|(end, now)| end - now.unix_timestamp());
         self.cert_start = leaf.not_before.map(OffsetDateTime::unix_timestamp);
         self.cert_issuer = Some(leaf.issuer.clone());
         self.cert_subject = Some(leaf.subject.clone());

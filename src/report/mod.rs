@@ -268,6 +268,19 @@ pub struct TlsReport {
     pub chain: Vec<CertificateFacts>,
 }
 
+impl TlsReport {
+    /// The certificate that is the first to expire on the path that was verified; `None` where no path was.
+    pub fn first_to_expire(&self) -> Option<&CertificateFacts> {
+        let dated = self.chain.iter().filter(|certificate| certificate.on_path && certificate.not_after.is_some());
+        dated.min_by_key(|certificate| certificate.not_after).filter(|_| self.verified)
+    }
+
+    /// Whether limits of this program are all that the certificates have as errors: nothing is known against them.
+    pub fn is_not_judged(&self) -> bool {
+        !self.errors.is_empty() && self.errors.iter().all(|kind| *kind == CertificateErrorKind::Unsupported)
+    }
+}
+
 /// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct TranscriptLine {

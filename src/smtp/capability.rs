@@ -56,9 +56,19 @@ impl Capabilities {
         self.0.contains_key(&keyword.to_ascii_uppercase())
     }
 
-    /// Whether the server offers AUTH. Old servers write `AUTH=LOGIN`.
-    pub fn offers_auth(&self) -> bool {
-        self.0.keys().any(|keyword| keyword == "AUTH" || keyword.starts_with("AUTH="))
+    /// The mechanisms of AUTH; `None` if the server does not offer AUTH. Old servers write `AUTH=LOGIN PLAIN`.
+    pub fn auth_mechanisms(&self) -> Option<Vec<&str>> {
+        let lines = self.0.iter().filter_map(|(keyword, parameters)| match keyword.strip_prefix("AUTH") {
+            Some("") => Some(("", parameters)),
+            Some(rest) => Some((rest.strip_prefix('=')?, parameters)),
+            None => None,
+        });
+        let mut mechanisms = None;
+        for (first, others) in lines {
+            let known: &mut Vec<&str> = mechanisms.get_or_insert_default();
+            known.extend(Some(first).filter(|first| !first.is_empty()).into_iter().chain(others.split_whitespace()));
+        }
+        mechanisms
     }
 }
 
@@ -82,8 +92,19 @@ mod tests {
             r#"{"SIZE":"10240000","STARTTLS":"","AUTH":"PLAIN LOGIN","AUTH=PLAIN":"","X-ODD":"a  b"}"#
         );
         assert!(offered.offers("StartTls") && !offered.offers("8BITMIME"));
-        assert!(offered.offers_auth() && capabilities(b"250-mx\r\n250 AUTH=LOGIN\r\n").offers_auth());
-        assert!(!capabilities(b"250-mx\r\n250 XAUTH\r\n").offers_auth());
+    }
+
+    #[test]
+    fn mechanisms_are_read_in_both_spellings() {
+        for (ehlo, mechanisms) in [
+            (&b"250-mx\r\n250-AUTH PLAIN\r\n250 AUTH LOGIN\r\n"[..], Some(&["PLAIN", "LOGIN"][..])),
+            (b"250-mx\r\n250 auth=LOGIN Plain\r\n", Some(&["LOGIN", "Plain"])),
+            (b"250-mx\r\n250-AUTH=\r\n250 AUTH CRAM-MD5\r\n", Some(&["CRAM-MD5"])),
+            (b"250-mx\r\n250 AUTH\r\n", Some(&[])),
+            (b"250-mx\r\n250-XAUTH\r\n250 AUTHENTICATE PLAIN\r\n", None),
+        ] {
+            assert_eq!(capabilities(ehlo).auth_mechanisms().as_deref(), mechanisms);
+        }
     }
 
     #[test]

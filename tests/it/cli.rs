@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use smtp_check::escape::is_harmful;
 
 use crate::support::{
     program::{ServiceProcess, WAIT_TIMEOUT, code, program, stderr},
@@ -161,11 +162,51 @@ fn run_speaks_of_flags_and_names_the_wrong_one() {
             "error: --implicit-tls: must not be given together with `--starttls`",
         ),
         (&["--to=a@example.com", "--sasl-authentication=plain"], "is required unless `--sasl-authentication` is `off`"),
+        (&["--to=a@b.test", "--tls-verify=require"], "no TLS: give `--starttls` or `--implicit-tls`"),
+        (&["--to=a@b.test", "--stop-after=starttls"], "no STARTTLS: give `--starttls`"),
+        (&["--to=a@b.test", "--stop-after=sasl_auth"], "no AUTH: give `--sasl-authentication`"),
+        (
+            &["--to=a@b.test", "--proxy-protocol", "--proxy-version=2", "--proxy-source-address=host"],
+            "of the family TCP4 with `--proxy-version 2`",
+        ),
+        (&["--to=a@b.test", "--starttls", "true"], "error: --starttls takes no value such as `true`"),
+        (&["--to=a@b.test", "--payload=@"], "error: --payload: `@` needs the name of a file"),
         (&["--port=25"], "(unless `--stop-after` ends before `rcptto` and `--target` is given)"),
     ] {
         let output = program(&["run"]).args(arguments).output().expect("the program starts");
         assert_eq!(code(&output), 2, "{arguments:?}");
         assert!(stderr(&output).contains(expected), "{expected} in {}", stderr(&output));
+    }
+}
+
+/// Nothing that is repeated in an error moves the cursor or turns the line.
+#[test]
+fn errors_are_safe_to_show() {
+    let directory = TempDir::new();
+    let odd = "\u{9b}31m\u{202e}\u{1b}[2J\u{7f}\r\nforged";
+    let key = directory.write("key.toml", b"\"\\u202e\\u009b\" = 1\n");
+    let module = directory.write("module.toml", b"[modules.x]\n\"\\u202e\\u009b\" = 1\n");
+    let of_file = |path: &Path| format!("--config={}", path.display());
+    for (arguments, shown) in [
+        (vec!["run".to_owned(), format!("--{odd}")], "\\u{202e}"),
+        (vec!["run".to_owned(), odd.to_owned()], "\\u{202e}"),
+        (vec![format!("check{odd}")], "\\u{9b}"),
+        (vec![format!("--listen={odd}")], "\\u{1b}[2J"),
+        (vec!["serve".to_owned(), format!("--target-allow={odd}")], "\\u{202e}"),
+        (vec!["serve".to_owned(), format!("--config=/{odd}")], "\\u{202e}"),
+        (vec!["serve".to_owned(), format!("--ca-file=/{odd}"), "--listen=127.0.0.1:0".to_owned()], "\\u{202e}"),
+        (vec!["run".to_owned(), "--to=a@b.test".to_owned(), format!("--payload=@/{odd}")], "\\u{202e}"),
+        (vec!["run".to_owned(), "--to=a@b.test".to_owned(), "--nagios".to_owned(), format!("--critical={odd}=1")], ""),
+        (vec!["token".to_owned(), odd.to_owned()], ""),
+        (vec!["serve".to_owned(), of_file(&key)], ""),
+        (vec!["serve".to_owned(), of_file(&module), "--listen=127.0.0.1:0".to_owned()], "\\u{202e}"),
+    ] {
+        let output = program(&[]).args(&arguments).output().expect("the program starts");
+        let text = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert!(code(&output) > 0 && !text.is_empty(), "{arguments:?}");
+        let harmful: Vec<_> = text.chars().filter(|it| *it != '\n' && is_harmful(*it)).collect();
+        assert!(harmful.is_empty() && text.contains(shown), "{arguments:?}: {text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{arguments:?}: {text}");
     }
 }
 

@@ -130,6 +130,13 @@ async fn a_clock_that_is_set_wrong_is_no_fault_of_a_certificate() {
         assert_eq!(report["tls"]["errors"], serde_json::json!(["unsupported"]), "{report}");
         let error = report["metrics"]["cert_error"].as_str().unwrap_or_default();
         assert!(error.contains("the clock of this system"), "{report}");
+        let metrics = &report["metrics"];
+        assert!(metrics["cert_end"].is_i64() && metrics.get("cert_end_in").is_none(), "{report}");
+        let plugin = shifted(&directory, shift, &arguments).args(["--nagios", "--cert-warning=14"]).output();
+        let plugin = plugin.expect("the program starts");
+        let line = String::from_utf8_lossy(&plugin.stdout);
+        assert_eq!(code(&plugin), 3, "{line}");
+        assert!(line.contains("the clock of this system") && !line.contains("expire"), "{line}");
         let required = shifted(&directory, shift, &arguments).arg("--tls-verify=require").output().expect("it starts");
         let report: Value = serde_json::from_slice(&required.stdout).expect("JSON");
         let message = report["failure"]["message"].as_str().unwrap_or_default();

@@ -248,7 +248,7 @@ async fn a_refused_starttls_that_was_not_offered_is_not_temporary() {
     for (script, reply, temporary, warnings) in [
         (not_offered(), "454 4.7.0 TLS not available\r\n", false, json!([warning])),
         (not_offered(), "502 5.5.1 not implemented\r\n", false, json!([warning])),
-        (not_offered(), "421 4.3.2 shutting down\r\n", true, json!([])),
+        (not_offered(), "421 4.3.2 shutting down\r\n", false, json!([warning])),
         (offered(), "454 4.7.0 TLS not available\r\n", true, json!([])),
         (offered(), "502 5.5.1 not implemented\r\n", false, json!([])),
     ] {
@@ -257,17 +257,72 @@ async fn a_refused_starttls_that_was_not_offered_is_not_temporary() {
         assert_eq!(failure(&report), ("starttls", "rejected", temporary), "{report:#}");
         assert_eq!(report["warnings"], warnings, "{reply}");
     }
+    // A 421 that comes before STARTTLS is no reply to it (RFC 5321, section 3.8).
+    let closing = Script::compliant().on(Step::Ehlo, "250 mx.test\r\n421 4.3.2 shutting down\r\n");
+    let server = SmtpServer::serve(closing);
+    let report = app.check(json!({"port": server.port(), "starttls": true})).await;
+    assert_eq!(failure(&report), ("starttls", "rejected", true), "{report:#}");
+    assert_eq!(report["warnings"], json!([warning]));
+}
+
+/// Hanging up, and silence, are answers to a command that the server does not offer.
+#[tokio::test]
+async fn no_reply_to_a_command_that_was_not_offered_is_not_temporary() {
+    let app = TestApp::start().await;
+    let identity = identity();
+    let login = json!({"sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "secret"});
+    let auth = |listed: &[&str]| Script::compliant().with_capabilities(listed);
+    for (script, step, parameters, warning) in [
+        (
+            Script::compliant(),
+            Step::StartTls,
+            json!({"starttls": true}),
+            Some("STARTTLS: its reply to EHLO does not list it"),
+        ),
+        (Script::compliant().with_starttls(&identity), Step::StartTls, json!({"starttls": true}), None),
+        (auth(&[]), Step::Auth, login.clone(), Some("AUTH: its reply to EHLO does not list it")),
+        (
+            auth(&["AUTH LOGIN X"]),
+            Step::Auth,
+            login.clone(),
+            Some("AUTH PLAIN: the mechanisms in its reply to EHLO are LOGIN X"),
+        ),
+        (auth(&["AUTH"]), Step::Auth, login.clone(), Some("AUTH PLAIN: the mechanisms in its reply to EHLO are none")),
+        (auth(&["AUTH=login plain"]), Step::Auth, login, None),
+    ] {
+        for (action, kind) in [(Action::close(), "closed"), (Action::silence(), "timeout")] {
+            let server = SmtpServer::serve(script.clone().on(step, action));
+            let mut parameters = parameters.clone();
+            parameters["port"] = server.port().into();
+            parameters["timeout_ms"] = 500.into();
+            let report = app.check(parameters).await;
+            let phase = if step == Step::StartTls { "starttls" } else { "sasl_auth" };
+            assert_eq!(failure(&report), (phase, kind, warning.is_none()), "{report:#}");
+            let expected: Vec<_> = warning.iter().map(|text| format!("the server does not offer {text}")).collect();
+            assert_eq!(report["warnings"], json!(expected), "{report:#}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_refused_auth_that_was_not_offered_has_a_warning() {
     let app = TestApp::start().await;
-    for (script, expected) in [(Script::compliant(), 1), (Script::compliant().with_credentials("user", "secret"), 0)] {
-        let server = SmtpServer::serve(script.on(Step::Auth, "503 5.5.1 not available\r\n"));
+    let login_only = || Script::compliant().with_capabilities(&["AUTH LOGIN"]);
+    for (script, reply, temporary, warning) in [
+        (Script::compliant(), "503 5.5.1 not available\r\n", false, Some("AUTH: its reply to EHLO does not list it")),
+        // RFC 4954, section 6: what authenticates is down, and the server may offer no AUTH meanwhile.
+        (Script::compliant(), "454 4.7.0 try later\r\n", true, Some("AUTH: its reply to EHLO does not list it")),
+        (Script::compliant(), "421 4.3.2 shutting down\r\n", true, Some("AUTH: its reply to EHLO does not list it")),
+        (login_only(), "504 5.5.4 no\r\n", false, Some("AUTH PLAIN: the mechanisms in its reply to EHLO are LOGIN")),
+        (login_only(), "454 4.7.0 no\r\n", true, Some("AUTH PLAIN: the mechanisms in its reply to EHLO are LOGIN")),
+        (Script::compliant().with_credentials("user", "secret"), "503 5.5.1 no\r\n", false, None),
+    ] {
+        let server = SmtpServer::serve(script.on(Step::Auth, reply));
         let login = json!({"port": server.port(), "sasl_authentication": "plain", "sasl_user": "user", "sasl_password": "secret"});
         let report = app.check(login).await;
-        assert_eq!(failure(&report), ("sasl_auth", "rejected", false), "{report:#}");
-        let warned = report["warnings"].to_string().matches("does not offer AUTH").count();
-        assert_eq!(warned, expected, "{report:#}");
+        assert_eq!(failure(&report), ("sasl_auth", "rejected", temporary), "{report:#}");
+        let warnings = report["warnings"].as_array().expect("warnings");
+        let found = warnings.iter().filter_map(|it| it.as_str()?.strip_prefix("the server does not offer ")).next();
+        assert_eq!(found, warning, "{report:#}");
     }
 }

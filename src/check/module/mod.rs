@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, rules};
+use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, invalid::with_quotations, rules};
 use crate::{
     destination::{InvalidTarget, host_and_port},
+    phase::Phase,
     secret::MASK,
 };
 
@@ -134,7 +135,8 @@ impl Module {
         }
         let mut module = Self { name, request, shown, max_timeout, no_effect: Vec::new() };
         // The caller's parameters are valid here: any violation is the module's.
-        let to = module.request.to.clone().or_else(|| Some("postmaster".to_owned()));
+        let is_asked = module.request.stop_after.is_none_or(|stop| stop.phase() >= Phase::RcptTo);
+        let to = module.request.to.clone().or_else(|| is_asked.then(|| "postmaster".to_owned()));
         match rules::check(module.request_for("mx.example.com", None, to), invalid, max_timeout) {
             Ok(check) => {
                 module.no_effect = check.no_effect;
@@ -221,7 +223,9 @@ impl fmt::Display for InvalidModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[modules.{}]", self.name.escape_debug())?;
         for (index, violation) in self.invalid.violations().iter().enumerate() {
-            let (separator, detail) = (if index > 0 { ";" } else { "" }, &violation.detail);
+            let separator = if index > 0 { ";" } else { "" };
+            // As the settings file writes it: `starttls = true`.
+            let detail = with_quotations(&violation.detail, |quoted| quoted.replacen(": ", " = ", 1));
             match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
                 key => write!(f, "{separator} `{key}` {detail}")?,

@@ -104,6 +104,10 @@ fn invalid_modules_are_refused_at_start() {
     for (tables, complaint) in [
         (json!({"mx": {"prot": 25}}), "[modules.mx] `prot` is no parameter; did you mean `port`?"),
         (json!({"mx": {"target": "mx.test"}}), "[modules.mx] `target` is the caller's to give"),
+        (
+            json!({"mx": {"stop_after": "starttls"}}),
+            "[modules.mx] `stop_after` is starttls, and the check has no STARTTLS: give `starttls = true`",
+        ),
         (json!({"mx": {"timeout_ms": 60_001}}), "[modules.mx] `timeout_ms` must be a whole number from 100 to 60000"),
         (json!({"mx": {"to": "a@b@c"}}), "[modules.mx] `to` the domain is not"),
         (
@@ -176,6 +180,7 @@ fn a_module_that_gives_its_password_to_anybody_is_known() {
 fn a_module_knows_its_parameters_without_effect() {
     let modules = modules(json!({
         "ehlo": {"stop_after": "ehlo", "from": "me@b.test", "sasl_user": "u", "transcript": true},
+        "to": {"stop_after": "mailfrom", "to": "me@b.test"},
         "whole": {"from": "me@b.test", "payload": "hi"},
     }));
     let said: Vec<_> = modules
@@ -189,6 +194,7 @@ fn a_module_knows_its_parameters_without_effect() {
             "ehlo: `sasl_user` has no effect: without `sasl_authentication` there is no AUTH",
             "ehlo: `from` has no effect: with this `stop_after` the check ends before MAIL FROM",
             "ehlo: `transcript` has no effect: /probe shows the transcript where its query has debug=true",
+            "to: `to` has no effect: `target` is given, and with this `stop_after` the check ends before RCPT TO",
         ]
     );
 }

@@ -21,6 +21,7 @@ pub(super) fn read_in(parameters: &mut Map<String, Value>) -> Result<(), String>
     *payload = match payload.strip_prefix('@') {
         _ if payload == "-" => read("stdin", io::stdin()),
         Some("-") => read("stdin", io::stdin()),
+        Some("") => Err("`@` needs the name of a file, such as @message.eml; @- is stdin".to_owned()),
         Some(path) => File::open(path).map_err(|error| format!("{path}: {error}")).and_then(|file| read(path, file)),
         None => return Ok(()),
     }?;

@@ -8,6 +8,7 @@ use super::{
     style::{BAD, GOOD, TextStyle},
 };
 use crate::{
+    config::in_flags,
     escape::Escaped,
     report::{Outcome, Report, TlsReport},
 };
@@ -67,7 +68,7 @@ impl Readable<'_> {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Escaped(warning))?;
+            writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
         }
         for line in report.transcript.iter().flatten() {
             let speaker = serde_json::to_value(line.from).unwrap_or_default();
@@ -108,7 +109,10 @@ fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
         let (word, when) = expiry(seconds);
         writeln!(f, "  {word:11}  {when}")?;
     } else if let Some(leaf) = tls.chain.first() {
-        writeln!(f, "  expires      unreadable: `{}`", Escaped(&leaf.not_after_as_written))?;
+        match leaf.not_after {
+            Some(end) => writeln!(f, "  expires      {}; the clock of this system is set wrong", end.date())?,
+            None => writeln!(f, "  expires      unreadable: `{}`", Escaped(&leaf.not_after_as_written))?,
+        }
     }
     match &metrics.cert_error {
         None if !tls.verified => writeln!(f, "  verified     no: the handshake failed"),
@@ -123,15 +127,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        cli::run::samples::{journal, received, undated_certificate},
+        cli::run::samples::{heading, journal, received, undated_certificate},
         escape::is_harmful,
         phase::Phase,
         report::{
-            Attempt, Failure, FailureKind,
+            Attempt, Failure, FailureKind, Journal,
             fold::fold,
-            journal::{Ending, Event, TlsSession},
+            journal::{Ending, Event, Heading, TlsSession},
         },
-        x509::problem::{CertificateErrorKind, CertificateProblem},
+        x509::{
+            CertificateFacts,
+            problem::{CertificateErrorKind, CertificateProblem},
+        },
     };
 
     /// The text of a report with these events, each at a time in microseconds.
@@ -153,6 +160,19 @@ mod tests {
         }
         let text = shown(vec![(0, session)]);
         assert!(text.contains("expires      unreadable: `20271301000000Z`"), "{text}");
+    }
+
+    #[test]
+    fn nothing_expires_by_a_clock_that_is_set_wrong() {
+        let (session, started) = (handshake(None, None, Vec::new()), Instant::now());
+        let Event::Secured(mut session) = session else { panic!("a session") };
+        let not_after = Some(time::macros::datetime!(2026-12-01 0:00 UTC));
+        session.chain.push(CertificateFacts { not_after, ..undated_certificate() });
+        let mut journal = Journal::new(Heading { is_clock_set: false, ..heading(started) });
+        journal.note(started, Event::Secured(session));
+        let report = fold(journal, started);
+        let text = Readable { report: &report, style: TextStyle::PLAIN }.to_string();
+        assert!(text.contains("expires      2026-12-01; the clock of this system is set wrong"), "{text}");
     }
 
     fn handshake(version: Option<&'static str>, cipher: Option<&str>, problems: Vec<CertificateProblem>) -> Event {

@@ -26,15 +26,21 @@ pub(super) enum Sample<'a> {
 
 /// A journal with a transcript, without any event.
 pub(super) fn journal(started: Instant) -> Journal {
-    Journal::new(Heading {
+    Journal::new(heading(started))
+}
+
+pub(super) fn heading(started: Instant) -> Heading {
+    Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
+        is_clock_set: true,
         started,
         host: "mx.example.com".to_owned(),
         port: 25,
         via: Via::Request,
+        mechanism: None,
         transcript: true,
-    })
+    }
 }
 
 /// The event of a reply.

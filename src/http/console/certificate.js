@@ -16,10 +16,13 @@ export function certificateErrors(tls) {
   return tls.errors.length > 0 ? tls.errors.map((error) => CERTIFICATE_ERRORS[error] ?? error) : ['Not verified'];
 }
 
-/** The time until it expires (`undefined` if the date cannot be read), and its errors. */
+/** The time until it expires (`undefined` if that cannot be told), and its errors. */
 export function certificateSummary(endIn, tls) {
   const warn = (text) => h('span', { class: 'chip warn' }, text);
-  const end = endIn === undefined ? warn('end unreadable') : endIn < 0 ? warn(left(endIn)) : left(endIn);
+  const written = tls.chain[0].not_after;
+  // The service compares no date with a clock that is set wrong.
+  const unknown = written === null ? warn('end unreadable') : `until ${day(written)}`;
+  const end = endIn === undefined ? unknown : endIn < 0 ? warn(left(endIn)) : left(endIn);
   const others = certificateErrors(tls).filter((error) => error !== CERTIFICATE_ERRORS.expired);
   return [end, others.map((error) => [' ', warn(error)])];
 }

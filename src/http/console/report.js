@@ -7,19 +7,24 @@ import { card, copy, duration, h, visible } from './dom.js';
 export function details(report) {
   return [
     report.tls && certificates(report),
-    (report.capabilities.before_tls || report.capabilities.after_tls) && capabilities(report.capabilities),
+    (report.capabilities.before_tls || report.capabilities.after_tls) && capabilities(report),
     report.transcript?.length > 0 && transcript(report.transcript),
     raw(report),
   ].filter(Boolean);
 }
 
-function capabilities({ before_tls: before, after_tls: after }) {
+function capabilities({ capabilities: { before_tls: before, after_tls: after }, warnings }) {
   const keywords = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
+  // The part that is left out of a long reply may list the keyword.
+  const missing = warnings.some((warning) => /octets are left out|left out:.* capabilities/.test(warning)) ? 'not in the report' : 'not offered';
   const cell = (offered, keyword) => {
-    if (!offered || !(keyword in offered)) return h('td', { class: 'none' }, h('span', { class: 'unseen' }, 'not offered'));
+    if (!offered || !(keyword in offered)) return h('td', { class: 'none' }, h('span', { class: 'unseen' }, missing));
     return h('td', {}, offered[keyword] || '✓');
   };
-  if (keywords.length === 0) return card('capabilities', 'What the server offers', h('p', { class: 'note' }, 'Nothing beyond plain SMTP.'));
+  if (keywords.length === 0) {
+    const nothing = missing === 'not offered' ? 'Nothing beyond plain SMTP.' : 'It is not in the report.';
+    return card('capabilities', 'What the server offers', h('p', { class: 'note' }, nothing));
+  }
   return card('capabilities', 'What the server offers',
     h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'Keywords' }, h('table', {},
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Keyword'), before && h('th', { scope: 'col' }, 'In clear text'), after && h('th', { scope: 'col' }, 'Inside TLS'))),

@@ -43,10 +43,11 @@ export function clearViolations(form) {
 
 /** Replaces the names of parameters and phases in JSON by those on the page. */
 function withLabels(form, detail) {
-  return detail.replace(/`([^`:]+)(?:: true)?`|\b(?:starttls|[a-z]+_[a-z_]+)\b/g, (written, quoted) => {
+  return detail.replace(/`([^`:]+)(?:: ([^`]+))?`|\b(?:starttls|[a-z]+_[a-z_]+)\b/g, (written, quoted, value = 'true') => {
     const name = quoted ?? written;
     const field = fieldOf(form, name);
-    return field ? `“${labelOf(field)}”` : nameOf(name);
+    if (!field) return nameOf(name);
+    return value === 'true' ? `“${labelOf(field)}”` : `“${labelOf(field)}” ${value}`;
   });
 }
 

@@ -1,6 +1,6 @@
 //! Extractor of the context of a check: its caller and its trace.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use opentelemetry::trace::SpanContext;
@@ -15,7 +15,7 @@ use crate::{
 /// What a [`CheckJob`] has besides the check. Every handler that runs checks extracts it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestContext {
-    caller: Option<String>,
+    caller: Option<Arc<str>>,
     parent: Option<SpanContext>,
     started: Option<StartedCheck>,
 }
@@ -36,7 +36,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let caller = parts.extensions.get::<Caller>().map(|caller| caller.0.to_string());
+        let caller = parts.extensions.get::<Caller>().map(|caller| Arc::from(caller.0.to_string()));
         let started = parts.extensions.get().cloned();
         Ok(Self { caller, parent: trace_context::parent(&parts.headers), started })
     }

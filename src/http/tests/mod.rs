@@ -72,10 +72,12 @@ fn report(job: &CheckJob) -> Report {
     let heading = Heading {
         id: job.id,
         started_at: OffsetDateTime::UNIX_EPOCH,
+        is_clock_set: true,
         started,
         host: "example.com".to_owned(),
         port: job.check.port,
         via: Via::Mx,
+        mechanism: None,
         transcript: false,
     };
     let mut journal = Journal::new(heading);

@@ -11,7 +11,7 @@ use crate::{
         Failure, FailureKind,
         journal::{Ending, Event, TlsSession},
     },
-    smtp::reply::excerpt,
+    smtp::{Code, reply::excerpt},
     tls::{
         TlsFacts,
         handshake::{HandshakeError, ServerName, TlsClient},
@@ -48,7 +48,7 @@ impl Session<'_> {
         let Ok(tcp) = released else {
             // A greeting in clear text: a moment later, the handshake would fail on it.
             self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
-            return Err(handshake_failure(&HandshakeError::NotTls, self.stream.unread()));
+            return Err(self.handshake_failure(&HandshakeError::NotTls, self.stream.unread()));
         };
         let (tcp, first_octets) = FirstOctets::new(tcp);
         // Boxed: its future is large, and a check without TLS would hold the memory for it as well.
@@ -68,7 +68,7 @@ impl Session<'_> {
                 self.journal.note(ended, Event::Ended(Phase::Tls, ending));
                 return Ok(secured);
             }
-            Err(error) => handshake_failure(&error, first_octets.get().map_or(&[], Vec::as_slice)),
+            Err(error) => self.handshake_failure(&error, first_octets.get().map_or(&[], Vec::as_slice)),
         };
         if failure.kind == FailureKind::Tls {
             self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Failed));
@@ -97,6 +97,23 @@ impl Session<'_> {
         }
         Ok(())
     }
+
+    /// `answer` is the beginning of what the server sent: an answer that is not TLS is quoted.
+    fn handshake_failure(&self, error: &HandshakeError, answer: &[u8]) -> Failure {
+        let kind = match error {
+            HandshakeError::Closed | HandshakeError::ClosedWithoutCertificate => FailureKind::Closed,
+            HandshakeError::TimedOut => FailureKind::Timeout,
+            _ => FailureKind::Tls,
+        };
+        let text = String::from_utf8_lossy(answer);
+        let (HandshakeError::NotTls, Some(line)) = (error, text.lines().next()) else {
+            return Failure::new(Phase::Tls, kind, error);
+        };
+        let failure = Failure::new(Phase::Tls, kind, format_args!("{error}: {:?}", excerpt(line)));
+        // A server that is busy may say so before TLS (421, RFC 5321, section 3.8). Behind STARTTLS it is no reply.
+        let is_busy = self.check.script.implicit_tls && Code::parse(answer).is_some_and(Code::is_transient_negative);
+        Failure { temporary: is_busy, ..failure }
+    }
 }
 
 fn session(facts: &TlsFacts) -> TlsSession {
@@ -107,21 +124,5 @@ fn session(facts: &TlsFacts) -> TlsSession {
         verified: facts.verified(),
         problems: facts.problems.clone(),
         chain: facts.chain.clone(),
-    }
-}
-
-/// `answer` is the beginning of what the server sent: an answer that is not TLS is quoted.
-fn handshake_failure(error: &HandshakeError, answer: &[u8]) -> Failure {
-    let kind = match error {
-        HandshakeError::Closed | HandshakeError::ClosedWithoutCertificate => FailureKind::Closed,
-        HandshakeError::TimedOut => FailureKind::Timeout,
-        _ => FailureKind::Tls,
-    };
-    let answer = String::from_utf8_lossy(answer);
-    match (error, answer.lines().next()) {
-        (HandshakeError::NotTls, Some(line)) => {
-            Failure::new(Phase::Tls, kind, format_args!("{error}: {:?}", excerpt(line)))
-        }
-        _ => Failure::new(Phase::Tls, kind, error),
     }
 }

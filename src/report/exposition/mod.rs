@@ -157,8 +157,7 @@ impl Gauges {
                 expiry,
             );
         }
-        let on_path = tls.chain.iter().filter(|certificate| certificate.on_path);
-        if let Some(expiry) = earliest_expiry(on_path).filter(|_| tls.verified) {
+        if let Some(expiry) = earliest_expiry(tls.first_to_expire().into_iter()) {
             self.one(
                 "probe_ssl_last_chain_expiry_timestamp_seconds",
                 "When the first certificate of the path that was verified expires, in Unix time",

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     phase::{Clock, Phase},
     smtp::{
-        Capabilities, Reply,
+        Capabilities, Mechanism, Reply,
         queue_id::queue_id,
         reply::{KEPT_LAST_LINE_SIZE, MAX_KEPT_DIALOGUE_SIZE, MAX_KEPT_REPLY_SIZE, excerpt},
     },
@@ -26,7 +26,7 @@ use crate::{
 pub fn fold(journal: Journal, ended: Instant) -> Report {
     let Journal { heading, entries, .. } = journal;
     let duration = ended.saturating_duration_since(heading.started);
-    let mut fold = Fold::new(*heading);
+    let mut fold = Fold::new(heading);
     for Entry { at, clock, event } in entries {
         fold.add(at, clock, event);
     }
@@ -36,6 +36,8 @@ pub fn fold(journal: Journal, ended: Instant) -> Report {
 /// The report so far, and what the next event needs to know. Instants are durations since the start of the check.
 struct Fold {
     report: Report,
+    is_clock_set: bool,
+    mechanism: Option<Mechanism>,
     open: OpenPhases,
     last_reply: Option<Reply>,
     /// Something is left out of the last reply to EHLO.
@@ -50,7 +52,7 @@ struct Fold {
 impl Fold {
     /// The report of a check in which nothing happens.
     fn new(heading: Heading) -> Self {
-        let Heading { id, started_at, host, port, via, transcript, .. } = heading;
+        let Heading { id, started_at, is_clock_set, host, port, via, mechanism, transcript, .. } = heading;
         let report = Report {
             id,
             started_at,
@@ -68,6 +70,8 @@ impl Fold {
         };
         Self {
             report,
+            is_clock_set,
+            mechanism,
             open: OpenPhases::default(),
             last_reply: None,
             has_cut_ehlo: false,
@@ -96,7 +100,7 @@ impl Fold {
             }
             Event::Ended(phase, ending) => self.end(at, clock, phase, ending),
             Event::Secured(session) => self.secure(at, *session),
-            Event::Failed(failure) => self.fail(failure),
+            Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
         }
     }
@@ -137,7 +141,9 @@ impl Fold {
 
     fn end(&mut self, at: Duration, clock: Clock, phase: Phase, ending: Ending) {
         // A 421 can come before the command of the phase is written: the phase is rejected, and has not begun.
-        if let Some(ended) = self.open.end(phase, at, clock, ending, self.last_reply.as_ref()) {
+        let ended = self.open.end(phase, at, clock, ending, self.last_reply.as_ref());
+        let is_for_command = ended.as_ref().is_some_and(|ended| ended.time_ms.is_some());
+        if let Some(ended) = ended {
             if let Some(time) = ended.time_ms {
                 self.report.metrics.set_time(phase, time);
             }
@@ -152,7 +158,7 @@ impl Fold {
             }
             (Ending::Rejected, Some(reply)) if phase != Phase::Quit => {
                 let failure = Failure::rejected(phase, reply);
-                self.reject(failure);
+                self.fail(failure, is_for_command);
             }
             _ => {}
         }
@@ -160,7 +166,8 @@ impl Fold {
 
     fn secure(&mut self, at: Duration, session: TlsSession) {
         let TlsSession { version, cipher, server_name, verified, problems, chain } = session;
-        self.report.metrics.set_certificate(chain.first(), &problems, self.report.started_at);
+        let now = self.is_clock_set.then_some(self.report.started_at);
+        self.report.metrics.set_certificate(chain.first(), &problems, now);
         if let (Some(version), Some(cipher)) = (version, &cipher) {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
@@ -168,26 +175,50 @@ impl Fold {
         self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
     }
 
-    /// A rejection of a command that the server does not offer has a warning that says so. A refused STARTTLS is then
-    /// not temporary, whatever its code is; but after 421 the server has gone.
-    fn reject(&mut self, failure: Failure) {
-        let ReportedCapabilities { before_tls, after_tls } = &self.report.capabilities;
-        let is_offered = match (failure.phase, before_tls, after_tls.as_ref().or(before_tls.as_ref())) {
-            (Phase::StartTls, Some(offered), _) => offered.offers("STARTTLS"),
-            (Phase::SaslAuth, _, Some(offered)) => offered.offers_auth(),
-            _ => true,
-        };
-        if is_offered || self.has_cut_ehlo || failure.code == Some(421) {
-            return self.fail(failure);
+    /// The first failure is the check's. If it is at a command that the server does not offer, a warning says so, and
+    /// the failure is not temporary. A reply says itself whether it is, except for STARTTLS: its 454 promises TLS later
+    /// (RFC 3207, section 4), and the reply to EHLO denies it. That of AUTH (RFC 4954, section 6) is believed, since
+    /// servers do not offer AUTH while what authenticates is down. `is_for_command` is false for a 421 that came before
+    /// the command: the server closes for a reason of its own (RFC 5321, section 3.8).
+    fn fail(&mut self, failure: Failure, is_for_command: bool) {
+        if self.report.failure.is_some() {
+            return;
         }
-        let command = if failure.phase == Phase::StartTls { "STARTTLS" } else { "AUTH" };
-        self.report.warnings.push(format!("the server does not offer {command}: its reply to EHLO does not list it"));
-        self.fail(Failure { temporary: failure.temporary && failure.phase != Phase::StartTls, ..failure });
+        let Some(warning) = self.not_offered(failure.phase) else {
+            self.report.failure = Some(failure);
+            return;
+        };
+        self.report.warnings.push(warning);
+        let decides = failure.code.is_some() && (failure.phase == Phase::SaslAuth || !is_for_command);
+        self.report.failure = Some(Failure { temporary: failure.temporary && decides, ..failure });
     }
 
-    /// The first failure is the check's.
-    fn fail(&mut self, failure: Failure) {
-        self.report.failure.get_or_insert(failure);
+    /// The warning that the server does not offer the command of this phase.
+    fn not_offered(&self, phase: Phase) -> Option<String> {
+        // What is left out of the reply to EHLO may be the command.
+        if self.has_cut_ehlo {
+            return None;
+        }
+        let ReportedCapabilities { before_tls, after_tls } = &self.report.capabilities;
+        let not_listed = |command| format!("the server does not offer {command}: its reply to EHLO does not list it");
+        match phase {
+            Phase::StartTls => (!before_tls.as_ref()?.offers("STARTTLS")).then(|| not_listed("STARTTLS")),
+            Phase::SaslAuth => {
+                let Some(offered) = after_tls.as_ref().or(before_tls.as_ref())?.auth_mechanisms() else {
+                    return Some(not_listed("AUTH"));
+                };
+                let asked = self.mechanism?.name();
+                if offered.iter().any(|offered| offered.eq_ignore_ascii_case(asked)) {
+                    return None;
+                }
+                let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(" ") };
+                let offered = excerpt(&offered);
+                Some(format!(
+                    "the server does not offer AUTH {asked}: the mechanisms in its reply to EHLO are {offered}"
+                ))
+            }
+            _ => None,
+        }
     }
 
     fn transcribe_reply(&mut self, at: Duration, reply: &Reply) {

@@ -30,10 +30,12 @@ impl Log {
         let heading = Heading {
             id: Uuid::nil(),
             started_at: datetime!(2026-11-22 12:00 UTC),
+            is_clock_set: true,
             started,
             host: "example.com".to_owned(),
             port: 25,
             via: Via::Mx,
+            mechanism: None,
             transcript: true,
         };
         Self { journal: Journal::new(heading), started }
@@ -238,6 +240,14 @@ fn a_date_that_cannot_be_read_has_no_metric() {
     let metrics = Log::new().at(5, session_with(Vec::new(), undated)).fold(9).metrics;
     assert_eq!((metrics.cert_start, metrics.cert_end, metrics.cert_end_in), (None, None, None));
     assert_eq!(metrics.cert_subject.as_deref(), Some("CN=mx.test"));
+}
+
+#[test]
+fn a_clock_that_is_set_wrong_is_compared_with_nothing() {
+    let mut log = Log::new();
+    log.journal.heading.is_clock_set = false;
+    let metrics = log.at(5, session(Vec::new())).fold(9).metrics;
+    assert_eq!((metrics.cert_end.is_some(), metrics.cert_end_in), (true, None));
 }
 
 #[test]

@@ -61,7 +61,8 @@ impl Code {
         self.0 >= 400
     }
 
-    fn parse(line: &[u8]) -> Option<Self> {
+    /// The code at the beginning of a line.
+    pub fn parse(line: &[u8]) -> Option<Self> {
         let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] = line else {
             return None;
         };

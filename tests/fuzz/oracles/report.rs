@@ -46,10 +46,12 @@ fn report_on(mut server: &[u8]) -> Report {
     let mut journal = Journal::new(Heading {
         id: Uuid::nil(),
         started_at: OffsetDateTime::UNIX_EPOCH,
+        is_clock_set: true,
         started,
         host: "mx.test".to_owned(),
         port: 25,
         via: Via::Request,
+        mechanism: None,
         transcript: true,
     });
     let mut note = |event| journal.note(started, event);

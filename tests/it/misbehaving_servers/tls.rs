@@ -111,22 +111,17 @@ async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
 #[tokio::test]
 async fn an_answer_in_clear_text_to_a_handshake_is_quoted() {
     let app = TestApp::start().await;
-    for (greeting, parameters, quoted) in [
-        (Action::reply("220-mx.test\r\n220 hello\r\n"), json!({"implicit_tls": true}), "220-mx.test"),
-        (
-            Action::wait_for_client().then(Action::reply("421 4.3.2 busy\r\n")),
-            json!({"implicit_tls": true}),
-            "421 4.3.2 busy",
-        ),
-        (
-            Action::wait_for_client().then(Action::reply("550 \u{1b}[2J\r\n")),
-            json!({"implicit_tls": true}),
-            "550 \\u{1b}[2J",
-        ),
+    for (greeting, quoted, temporary) in [
+        (Action::reply("220-mx.test\r\n220 hello\r\n"), "220-mx.test", false),
+        (Action::reply("554 5.3.2 no\r\n"), "554 5.3.2 no", false),
+        // A server that is busy closes (RFC 5321, section 3.8), some before TLS.
+        (Action::reply("421-4.3.2 busy\r\n421 4.3.2 bye\r\n"), "421-4.3.2 busy", true),
+        (Action::wait_for_client().then(Action::reply("421 4.3.2 busy\r\n")), "421 4.3.2 busy", true),
+        (Action::wait_for_client().then(Action::reply("550 \u{1b}[2J\r\n")), "550 \\u{1b}[2J", false),
     ] {
-        let (report, _) =
-            run_check(&app, Script::new().with_greeting(greeting.then(Action::silence())), parameters).await;
-        assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
+        let script = Script::new().with_greeting(greeting.then(Action::silence()));
+        let (report, _) = run_check(&app, script, json!({"implicit_tls": true})).await;
+        assert_eq!(failure(&report), ("tls", "tls", temporary), "{report:#}");
         assert_eq!(report["failure"]["message"], format!("the server's answer is not TLS: \"{quoted}\""));
     }
     let act =

@@ -13,7 +13,7 @@ use crate::{
     config::{Limit, Thresholds},
     escape::is_harmful,
     phase::Phase,
-    report::Report,
+    report::{Failure, FailureKind, Report, TlsReport},
     x509::problem::CertificateErrorKind,
 };
 
@@ -41,14 +41,21 @@ impl From<Status> for ExitCode {
     }
 }
 
+/// What is said where this program cannot tell.
+const OWN_LIMIT: &str = "a limit of smtp-check, not a fault of the server";
+
 /// Status and line for a report. A failed check is critical; a threshold for a phase that was not measured gives
-/// UNKNOWN.
+/// UNKNOWN, and so does a limit of this program.
 pub(super) fn judge(report: &Report, thresholds: &Thresholds) -> (Status, String) {
     let (status, text) = match &report.failure {
         Some(failure) => {
             let lines: Vec<_> = ReplyText::from(failure).lines().collect();
-            let place = place(failure.phase, failure.kind.name());
-            (Status::Critical, format!("{place}: {}", lines.join(" ")))
+            let (place, text) = (place(failure.phase, failure.kind.name()), lines.join(" "));
+            if is_own_limit(report, failure) {
+                (Status::Unknown, format!("{place}, {OWN_LIMIT}: {text}"))
+            } else {
+                (Status::Critical, format!("{place}: {text}"))
+            }
         }
         None => {
             let mut faults = faults(report, thresholds);
@@ -104,13 +111,40 @@ fn faults(report: &Report, thresholds: &Thresholds) -> Vec<(Status, String)> {
     faults
 }
 
+/// Whether the failure tells nothing about the server.
+fn is_own_limit(report: &Report, failure: &Failure) -> bool {
+    match failure.kind {
+        FailureKind::Certificate => report.tls.as_ref().is_some_and(TlsReport::is_not_judged),
+        // At MAIL FROM it is the server that does not offer SMTPUTF8.
+        FailureKind::Unsupported => failure.phase != Phase::MailFrom,
+        _ => false,
+    }
+}
+
+/// Seconds until the first certificate of the path that was verified expires, and whose it is: a server whose issuer
+/// expires is lost as well. Where no path was verified, it is the server's own.
+fn expiry_of(report: &Report) -> Option<(i64, String)> {
+    let first = report.tls.as_ref().and_then(|tls| Some((tls, tls.first_to_expire()?)));
+    if let Some((tls, first)) = first
+        && let Some(end) = first.not_after
+    {
+        let is_own = tls.chain.first() == Some(first);
+        let whose = if is_own { "certificate".to_owned() } else { format!("issuer's certificate ({})", first.subject) };
+        return Some((end.unix_timestamp() - report.started_at.unix_timestamp(), whose));
+    }
+    Some((report.metrics.cert_end_in?, "certificate".to_owned()))
+}
+
 /// What is wrong with the expiry of the certificate. An expired one is critical, with or without thresholds.
 fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, String)> {
     let (critical, warning) = (thresholds.cert_critical, thresholds.cert_warning);
-    let Some(seconds) = report.metrics.cert_end_in else {
+    let Some((seconds, whose)) = expiry_of(report) else {
         critical.or(warning)?;
         let why = match &report.tls {
             Some(tls) if tls.chain.is_empty() => "the server showed no certificate",
+            Some(_) if report.metrics.cert_end.is_some() => {
+                "whether the certificate is still valid cannot be told: the clock of this system is set wrong"
+            }
             Some(_) => "the end of the certificate's validity cannot be read",
             None => "the server was not asked for TLS",
         };
@@ -119,17 +153,20 @@ fn expiry_fault(report: &Report, thresholds: &Thresholds) -> Option<(Status, Str
     let is_under = |days: &u32| expires_within(seconds, *days);
     let (word, when) = expiry(seconds);
     match (critical.filter(is_under), warning.filter(is_under)) {
-        _ if seconds < 0 => Some((Status::Critical, format!("the certificate {word} {when}"))),
-        (Some(days), _) => Some((Status::Critical, format!("the certificate {word} {when}, under {days}"))),
-        (None, Some(days)) => Some((Status::Warning, format!("the certificate {word} {when}, under {days}"))),
+        _ if seconds < 0 => Some((Status::Critical, format!("the {whose} {word} {when}"))),
+        (Some(days), _) => Some((Status::Critical, format!("the {whose} {word} {when}, under {days}"))),
+        (None, Some(days)) => Some((Status::Warning, format!("the {whose} {word} {when}, under {days}"))),
         (None, None) => None,
     }
 }
 
 /// What else is wrong with the certificate or its issuers. Mail is delivered to such a server, too: it is a warning,
-/// unless a certificate has expired.
+/// unless a certificate has expired. What this program does not support is unknown.
 fn validity_fault(report: &Report) -> Option<(Status, String)> {
     let (tls, error) = (report.tls.as_ref()?, report.metrics.cert_error.as_ref()?);
+    if tls.is_not_judged() {
+        return Some((Status::Unknown, format!("the certificate cannot be verified, {OWN_LIMIT} ({error})")));
+    }
     let has_expired = report.metrics.cert_end_in.is_some_and(|seconds| seconds < 0);
     if has_expired && tls.errors == [CertificateErrorKind::Expired] {
         return None;
@@ -147,7 +184,7 @@ fn performance(report: &Report, thresholds: &Thresholds) -> Vec<String> {
     });
     // `30:` is the range from 30 up; less is a reason to warn.
     let range = |days: Option<u32>| days.map(|days| format!("{days}:")).unwrap_or_default();
-    let days = report.metrics.cert_end_in.map(|seconds| {
+    let days = expiry_of(report).map(|(seconds, _)| {
         let (warning, critical) = (range(thresholds.cert_warning), range(thresholds.cert_critical));
         format!("certificate_days={};{warning};{critical}", days_left(seconds))
     });

@@ -7,7 +7,11 @@ use super::{
     CheckRequest, TlsVerify,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
-use crate::{proxy_header::ProxyFamily, secret::Secret};
+use crate::{
+    destination::{IpFamily, Target},
+    proxy_header::ProxyFamily,
+    secret::Secret,
+};
 
 /// Parameters that can have no effect, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,9 @@ enum Reason {
     EndsBeforeAuth,
     EndsBeforeEhlo,
     EndsBeforeMail,
+    EndsBeforeRcpt,
     SendsNoMessage,
+    TargetIsAddress,
     OnlyWithDebug,
 }
 
@@ -51,6 +57,14 @@ impl NoEffect {
             Reason::EndsBeforeAuth => format!("with this {} the check ends before AUTH", shown("stop_after")),
             Reason::EndsBeforeEhlo => format!("with this {} the check ends before EHLO", shown("stop_after")),
             Reason::EndsBeforeMail => format!("with this {} the check ends before MAIL FROM", shown("stop_after")),
+            Reason::EndsBeforeRcpt => {
+                format!(
+                    "{} is given, and with this {} the check ends before RCPT TO",
+                    shown("target"),
+                    shown("stop_after")
+                )
+            }
+            Reason::TargetIsAddress => "the target is an address".to_owned(),
             Reason::SendsNoMessage => format!("with {} no message is sent", shown("stop_after")),
             Reason::OnlyWithDebug => "/probe shows the transcript where its query has debug=true".to_owned(),
         };
@@ -67,7 +81,7 @@ impl fmt::Display for NoEffect {
 
 /// The parameters of a valid request that can have no effect. An empty text, or a default of another parameter's
 /// feature, counts as not given: exports of other programs have every parameter.
-pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect> {
+pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target) -> Vec<NoEffect> {
     let mechanism = request.sasl_authentication.unwrap_or_default();
     let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let password = request.sasl_password.as_ref().map(Secret::expose);
@@ -78,6 +92,9 @@ pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect>
     let is_off = mechanism == SaslAuthentication::Off;
     let no_proxy = request.proxy_protocol != Some(true);
     let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
+    let ends_before_auth = !is_off && ends_before(StopAfter::SaslAuth);
+    let is_plain = mechanism == SaslAuthentication::Plain;
+    let is_address = matches!(target, Target::Address(_));
     let rows = [
         (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
         (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
@@ -101,13 +118,31 @@ pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect>
         (Reason::EndsBeforeTls, ends_before_tls, "starttls"),
         (Reason::EndsBeforeTls, ends_before_tls && request.tls_verify == Some(TlsVerify::Require), "tls_verify"),
         (Reason::EndsBeforeTls, ends_before_tls && server_name, "tls_server_name"),
-        (Reason::EndsBeforeAuth, !is_off && ends_before(StopAfter::SaslAuth), "sasl_authentication"),
+        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_authentication"),
+        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_user"),
+        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_password"),
+        (Reason::EndsBeforeAuth, ends_before_auth && is_plain && is_given(&request.sasl_auth_id), "sasl_auth_id"),
         (Reason::EndsBeforeEhlo, ends_before(StopAfter::Ehlo) && is_set(&request.ehlo, DEFAULT_EHLO), "ehlo"),
         (Reason::EndsBeforeMail, ends_before(StopAfter::MailFrom) && is_given(&request.from), "from"),
+        (
+            Reason::EndsBeforeRcpt,
+            ends_before(StopAfter::RcptTo) && request.target.is_some() && is_given(&request.to),
+            "to",
+        ),
+        (
+            Reason::TargetIsAddress,
+            is_address && request.ip_family.is_some_and(|family| family != IpFamily::Any),
+            "ip_family",
+        ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
     ];
+    grouped(rows.into_iter().filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
+}
+
+/// Parameters that follow each other for the same reason are named together.
+fn grouped(named: impl Iterator<Item = (Reason, &'static str)>) -> Vec<NoEffect> {
     let mut found: Vec<NoEffect> = Vec::new();
-    for (reason, _, name) in rows.into_iter().filter(|(_, applies, _)| *applies) {
+    for (reason, name) in named {
         match found.last_mut() {
             Some(last) if last.reason == reason => last.parameters.push(name),
             _ => found.push(NoEffect { parameters: vec![name], reason }),
@@ -115,3 +150,6 @@ pub(super) fn parameters_without_effect(request: &CheckRequest) -> Vec<NoEffect>
     }
     found
 }
+
+#[cfg(test)]
+mod tests;
