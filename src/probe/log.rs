@@ -19,6 +19,16 @@ use crate::{
 /// The id of a check's trace, once it is known: the parent's, or that of the check's own span.
 pub type TraceSlot = Arc<OnceLock<TraceId>>;
 
+tokio::task_local! {
+    pub(super) static CURRENT_CHECK: Uuid;
+}
+
+/// The id of the check that this thread is running, if it is: for the line of a panic. A span would tell it, too, but
+/// costs more than the rest of the log.
+pub fn current_check() -> Option<Uuid> {
+    CURRENT_CHECK.try_with(|id| *id).ok()
+}
+
 /// A check that has a report.
 pub(super) fn checked(report: &Report, caller: Option<&str>, trace: &TraceSlot) {
     let failure = report.failure.as_ref();
@@ -48,7 +58,7 @@ pub(super) struct Unfinished {
     host: String,
     port: u16,
     started: Instant,
-    /// The span of all that the check logs: the line of a panic has the check's id from it.
+    /// The span of all that the check logs.
     span: Span,
     armed: bool,
 }
@@ -56,7 +66,7 @@ pub(super) struct Unfinished {
 impl Unfinished {
     pub(super) fn watch(heading: &Heading, caller: Option<String>, trace: TraceSlot) -> Self {
         let Heading { id, ref host, port, started, .. } = *heading;
-        let span = tracing::error_span!("check", %id);
+        let span = tracing::debug_span!("check", %id);
         Self { id, caller, trace, host: host.clone(), port, started, span, armed: true }
     }
 

@@ -38,6 +38,8 @@ struct Fold {
     report: Report,
     open: OpenPhases,
     last_reply: Option<Reply>,
+    /// The last reply is that of the phase `last_cmd`.
+    is_of_last_cmd: bool,
     /// Something is left out of the last reply to EHLO.
     has_cut_ehlo: bool,
     /// Octets that are left out of replies.
@@ -70,6 +72,7 @@ impl Fold {
             report,
             open: OpenPhases::default(),
             last_reply: None,
+            is_of_last_cmd: false,
             has_cut_ehlo: false,
             left_out: 0,
             transcript_size: 0,
@@ -101,7 +104,8 @@ impl Fold {
         }
     }
 
-    fn finish(self, duration: Duration) -> Report {
+    fn finish(mut self, duration: Duration) -> Report {
+        self.keep_last_reply();
         let Self { mut report, open, left_out, left_out_lines, .. } = self;
         report.phases.extend(open.never_ended());
         report.metrics.duration = ms(duration);
@@ -121,7 +125,15 @@ impl Fold {
     fn begin(&mut self, at: Duration, phase: Phase) {
         self.open.begin(phase, at);
         if counts_as_last(phase) {
+            self.is_of_last_cmd = false;
             self.report.metrics.set_last(phase, None);
+        }
+    }
+
+    /// Notes the reply of `last_cmd`, if it has one, once there is no other.
+    fn keep_last_reply(&mut self) {
+        if let Some(phase) = self.report.metrics.last_cmd.filter(|_| std::mem::take(&mut self.is_of_last_cmd)) {
+            self.report.metrics.set_last(phase, self.last_reply.as_ref());
         }
     }
 
@@ -129,8 +141,12 @@ impl Fold {
         self.transcribe_reply(at, &reply);
         self.warn_of_several_codes(&reply);
         self.left_out += reply.left_out();
-        if let Some(phase) = self.open.current().filter(|phase| counts_as_last(*phase)) {
-            self.report.metrics.set_last(phase, Some(&reply));
+        match self.open.current().filter(|phase| counts_as_last(*phase)) {
+            Some(phase) => {
+                self.report.metrics.last_cmd = Some(phase);
+                self.is_of_last_cmd = true;
+            }
+            None => self.keep_last_reply(),
         }
         self.last_reply = Some(reply);
     }
