@@ -52,12 +52,17 @@ fn is_below_del(text: &[u8]) -> bool {
 pub struct JsonText<'s>(pub &'s mut String);
 
 impl Write for JsonText<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+    fn write_str(&mut self, mut text: &str) -> fmt::Result {
         if is_plain(text.as_bytes()) {
             self.0.push_str(text);
             return Ok(());
         }
-        for character in text.chars() {
+        loop {
+            let plain = text.bytes().position(|octet| !is_plain(&[octet])).unwrap_or(text.len());
+            self.0.push_str(&text[..plain]);
+            let mut others = text[plain..].chars();
+            let Some(character) = others.next() else { return Ok(()) };
+            text = others.as_str();
             match character {
                 '"' => self.0.push_str(r#"\""#),
                 '\\' => self.0.push_str(r"\\"),
@@ -70,7 +75,6 @@ impl Write for JsonText<'_> {
                 _ => self.0.push(character),
             }
         }
-        Ok(())
     }
 }
 

@@ -142,8 +142,8 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics, bud
         .layer(log_request)
         // The access log and the rate limit read the client's address.
         .layer(move |request, next| record_client_ip(State(access.trusted_proxies.clone()), request, next));
-    // Around the router, not `Router::layer`: that makes the layers once per route, and adds the `Allow` header of a 405
-    // outside of the token check.
+    // Around the router, not `Router::layer`: that makes the layers once per route, and adds the `Allow` header of a
+    // 405 outside of the token check.
     Router::new().fallback_service(stack)
 }
 

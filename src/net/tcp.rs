@@ -160,8 +160,9 @@ impl TcpConnection {
         self.established
     }
 
-    /// Reads a greeting that is there already: it may have arrived before the process knew of the connection. The runtime
-    /// knows of it then, so where there is none, no system call is made. This tells, too, whether there is a connection.
+    /// Reads a greeting that is there already: it may have arrived before the process knew of the connection. The
+    /// runtime knows of it then, so where there is none, no system call is made. This tells, too, whether there is a
+    /// connection.
     #[cfg(target_os = "linux")]
     fn read_greeting(&mut self) -> io::Result<()> {
         let greeting = with_read_buffer(|octets| {

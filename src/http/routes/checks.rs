@@ -123,7 +123,8 @@ fn push_number(text: &mut String, ms: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are no longer than a check")]
     let micros = (ms * 1000.0).round() as u64;
     // Writing to a `String` cannot fail.
-    let _ = write!(text, "{}.{:03}", micros / 1000, micros % 1000);
+    let _ = write!(text, "{}.", micros / 1000);
+    text.extend([100, 10, 1].map(|unit| char::from(b'0' + (micros / unit % 10) as u8)));
     text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
 }
 
