@@ -34,22 +34,70 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// Whether the text is ASCII of which a string of JSON escapes nothing.
+pub fn is_plain(text: &[u8]) -> bool {
+    // Without a way out in between, it is done for many octets at once.
+    text.iter()
+        .fold(true, |is_plain, &octet| is_plain & (b' '..0x7f).contains(&octet) & (octet != b'"') & (octet != b'\\'))
+}
+
+/// Whether all of it is ASCII without DEL.
+fn is_below_del(text: &[u8]) -> bool {
+    text.iter().fold(true, |is_below, octet| is_below & (*octet < 0x7f))
+}
+
+/// Writes text into a string of JSON, whose quotation marks the caller writes: it escapes what JSON requires, and
+/// harmful characters.
+#[derive(Debug)]
+pub struct JsonText<'s>(pub &'s mut String);
+
+impl Write for JsonText<'_> {
+    fn write_str(&mut self, mut text: &str) -> fmt::Result {
+        if is_plain(text.as_bytes()) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        loop {
+            let plain = text.bytes().position(|octet| !is_plain(&[octet])).unwrap_or(text.len());
+            self.0.push_str(&text[..plain]);
+            let mut others = text[plain..].chars();
+            let Some(character) = others.next() else { return Ok(()) };
+            text = others.as_str();
+            match character {
+                '"' => self.0.push_str(r#"\""#),
+                '\\' => self.0.push_str(r"\\"),
+                '\n' => self.0.push_str(r"\n"),
+                '\r' => self.0.push_str(r"\r"),
+                '\t' => self.0.push_str(r"\t"),
+                '\u{8}' => self.0.push_str(r"\b"),
+                '\u{c}' => self.0.push_str(r"\f"),
+                _ if is_harmful(character) => push_unicode_escape(self.0, character),
+                _ => self.0.push(character),
+            }
+        }
+    }
+}
+
+fn push_unicode_escape(json: &mut String, character: char) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        // Writing to a `String` cannot fail.
+        let _ = write!(json, "\\u{unit:04x}");
+    }
+}
+
 /// A JSON document with its harmful characters as `\u` escapes: another spelling of the same values (RFC 8259, section
 /// 7). Line ends between the values stay. Nearly all documents have none, and are returned as they are.
 pub fn escape_json(document: String) -> String {
     // serde_json has escaped C0 in the values. Everything else is DEL or beyond ASCII.
-    if document.bytes().all(|byte| byte < 0x7f) {
+    if is_below_del(document.as_bytes()) {
         return document;
     }
     let mut escaped = String::with_capacity(document.len());
     for character in document.chars() {
         if character == '\n' || !is_harmful(character) {
             escaped.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a `String` cannot fail.
-            let _ = write!(escaped, "\\u{unit:04x}");
+        } else {
+            push_unicode_escape(&mut escaped, character);
         }
     }
     escaped
@@ -66,7 +114,7 @@ pub fn json_character_size(character: char) -> usize {
 
 /// Bytes of a piece of a JSON document, of whole characters, once [`escape_json`] has escaped it.
 pub fn escaped_json_size(piece: &[u8]) -> usize {
-    if piece.iter().all(|byte| *byte < 0x7f) {
+    if is_below_del(piece) {
         return piece.len();
     }
     let size = |character: char| if character < '\u{7f}' { 1 } else { json_character_size(character) };
@@ -89,6 +137,11 @@ mod tests {
         assert_eq!(escaped.len(), size);
         assert!(escaped.chars().all(|character| !is_harmful(character)), "{escaped:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).expect("JSON"), value);
+        let mut written = String::from('"');
+        JsonText(&mut written).write_str(text).expect("a `String`");
+        written.push('"');
+        assert_eq!(serde_json::from_str::<String>(&written).expect("JSON"), text);
+        assert!(written.chars().all(|character| !is_harmful(character)), "{written:?}");
     }
 
     #[test]

@@ -2,8 +2,14 @@
 
 use std::{env, ffi::OsString, process::ExitCode};
 
+use mimalloc::MiMalloc;
 use smtp_check::{cli, config::CommandLine};
 use tokio::runtime;
+
+/// A check allocates some hundred times. This allocator takes a third of the instructions of glibc's, and far less
+/// than musl's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();

@@ -25,10 +25,11 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
-    middleware::{from_fn, from_fn_with_state, map_response},
+    extract::State,
+    middleware::{from_fn, from_fn_with_state},
 };
-use tower::{Layer, ServiceBuilder};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt;
+use tower::Layer;
 use utoipa::OpenApi;
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt},
@@ -50,6 +51,7 @@ use metrics::{Metrics, count_request, record_route};
 use middleware::{
     access_log::log_request,
     auth::require_token,
+    catch_panic::catch_panic,
     client_ip::record_client_ip,
     held_response::hold_response,
     host::require_valid_host,
@@ -57,6 +59,7 @@ use middleware::{
     rate_limit::{RateLimit, limit_rate},
     reserved_slot,
     security_headers::set_security_headers,
+    stack::Stack,
 };
 use problem::{Problem, ProblemType};
 use routes::{checks, health, scrape};
@@ -105,7 +108,7 @@ fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
     routes
 }
 
-/// Adds the layers of every path, of unknown paths too. The first layer is the outermost.
+/// Adds the layers of every path, of unknown paths too.
 ///
 /// No layer is an `async fn`: such a future would hold the request twice, for as long as the check runs.
 fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics, budget: ByteBudget) -> Router {
@@ -115,31 +118,33 @@ fn with_outer_layers(router: Router, access: AccessConfig, metrics: Metrics, bud
             Problem::new(ProblemType::MethodNotAllowed, "the `Allow` header lists the methods")
         })
         .layer(from_fn(record_route));
-    let service = ServiceBuilder::new()
-        // The access log and the rate limit read the client's address.
-        .layer(from_fn_with_state(access.trusted_proxies, record_client_ip))
-        // The log shows the status that the caller gets.
-        .layer(from_fn(log_request))
-        // Browsers need these headers on errors, too.
-        .layer(map_response(set_security_headers))
-        // Responses of the layers below, such as 401 and 500, are counted, too.
-        .layer(from_fn_with_state(metrics, count_request))
-        // Its 503 is logged and counted.
-        .layer(from_fn_with_state(budget, hold_response))
-        // A panic in anything below becomes a 500, which is counted and logged.
-        .layer(CatchPanicLayer::custom(Problem::from_panic))
-        // Before anything reads the host.
-        .layer(from_fn(require_valid_host))
-        // Where no token protects the service from DNS rebinding, the `Host` header does.
-        .option_layer(access.host_check.then(|| from_fn(require_local_host)))
+    // The last layer is the outermost.
+    let stack = Stack::new(router)
+        // Its 503 is logged, counted and needs a token like any other response.
+        .layer(reserved_slot::refuse)
         // Outside of the router's 404 and 405: without a token, a caller learns nothing about the paths.
-        .option_layer(access.tokens.map(|tokens| from_fn_with_state(tokens, require_token)))
-        // Innermost: its 503 is logged, counted and needs a token like any other response.
-        .layer(from_fn(reserved_slot::refuse))
-        .service(router);
-    // Around the router, not `Router::layer`: that makes and boxes the layers once per route, clones them at each
-    // request, and adds the `Allow` header of a 405 outside of the token check.
-    Router::new().fallback_service(service)
+        .option_layer(
+            access.tokens.map(|tokens| move |request, next| require_token(State(tokens.clone()), request, next)),
+        )
+        // Where no token protects the service from DNS rebinding, the `Host` header does.
+        .option_layer(access.host_check.then_some(require_local_host))
+        // Before anything reads the host.
+        .layer(require_valid_host)
+        // A panic in anything below becomes a 500, which is counted and logged.
+        .layer(catch_panic)
+        // Its 503 is logged and counted.
+        .layer(move |request, next| hold_response(State(budget.clone()), request, next))
+        // Responses of the layers below, such as 401 and 500, are counted, too.
+        .layer(move |request, next| count_request(State(metrics.clone()), request, next))
+        // Browsers need these headers on errors, too.
+        .layer(|request, next| next.run(request).map(set_security_headers))
+        // The log shows the status that the caller gets.
+        .layer(log_request)
+        // The access log and the rate limit read the client's address.
+        .layer(move |request, next| record_client_ip(State(access.trusted_proxies.clone()), request, next));
+    // Around the router, not `Router::layer`: that makes the layers once per route, and adds the `Allow` header of a
+    // 405 outside of the token check.
+    Router::new().fallback_service(stack)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::{
 };
 
 use nix::errno::Errno;
-use tokio::net::TcpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
 
 use super::{kernel_clock::Reading, tcp::TcpConnection};
 use crate::destination::policy::Admitted;
@@ -48,7 +49,7 @@ impl DialError {
 /// A socket that is ready to connect.
 #[derive(Debug)]
 pub struct Dial {
-    socket: TcpSocket,
+    socket: Socket,
     address: SocketAddr,
 }
 
@@ -60,10 +61,7 @@ impl Dial {
     pub fn prepare(address: Admitted) -> Result<Self, DialError> {
         let address = address.socket_addr();
         let prepare = || {
-            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // Nagle's algorithm together with the peer's delayed ACK costs 40 ms in a TLS handshake, which would count
-            // as the server's time.
-            socket.set_nodelay(true)?;
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
             // Before the first segment can arrive. What a kernel that refuses the option receives has no stamp.
             #[cfg(target_os = "linux")]
             let _ = super::kernel_stamps::enable(&socket);
@@ -79,8 +77,13 @@ impl Dial {
     pub async fn connect(self) -> Result<TcpConnection, DialError> {
         let Self { socket, address } = self;
         let began = Reading::now();
-        let tcp = socket.connect(address).await.map_err(|error| DialError::new(error, address))?;
-        Ok(TcpConnection::new(tcp, began))
+        let connect = async move {
+            match socket.connect(&address.into()) {
+                Err(error) if error.raw_os_error().map(Errno::from_raw) != Some(Errno::EINPROGRESS) => Err(error),
+                _ => TcpConnection::established(TcpStream::from_std(socket.into())?, began).await,
+            }
+        };
+        connect.await.map_err(|error| DialError::new(error, address))
     }
 }
 

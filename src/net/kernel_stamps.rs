@@ -38,41 +38,44 @@ pub(super) fn poll_read(
     context: &mut Context<'_>,
     read: &mut ReadBuf<'_>,
 ) -> Poll<io::Result<Option<SystemTime>>> {
-    let room = read.remaining();
     loop {
         ready!(tcp.poll_read_ready(context))?;
-        let mut received = None;
-        let outcome = tcp.try_io(Interest::READABLE, || {
-            let (octets, stamp) = receive(tcp, read.initialize_unfilled(), MsgFlags::empty())?;
-            received = Some((octets, stamp));
-            // Fewer octets than there was room for: there are no more. The next read need not find that out by a system
-            // call, so the runtime is told now. It does the same in its own reads.
-            if (1..room).contains(&octets) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match (received, outcome) {
-            (Some((octets, stamp)), _) => {
+        match try_read(tcp, read.initialize_unfilled()) {
+            Ok((octets, stamp)) => {
                 read.advance(octets);
                 return Poll::Ready(Ok(stamp));
             }
-            (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
-            (None, _) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
         }
     }
 }
 
-/// How many octets there are to be read, one at most, and its stamp. Does not wait.
+/// Reads octets, and the stamp of the segment that the last of them came with, if the runtime knows that there may be
+/// some. Does not wait.
 ///
 /// # Errors
 /// The system's; `WouldBlock` if there are none.
-pub(super) fn peek(tcp: &TcpStream) -> io::Result<(usize, Option<SystemTime>)> {
-    receive(tcp, &mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT)
+pub(super) fn try_read(tcp: &TcpStream, octets: &mut [u8]) -> io::Result<(usize, Option<SystemTime>)> {
+    let room = octets.len();
+    let mut received = None;
+    let outcome = tcp.try_io(Interest::READABLE, || {
+        let (octets, _) = *received.insert(receive(tcp, octets)?);
+        // Fewer octets than there was room for: there are no more. The next read need not find that out by a system
+        // call, so the runtime is told now. It does the same in its own reads.
+        if (1..room).contains(&octets) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match received {
+        Some(received) => Ok(received),
+        None => Err(outcome.err().unwrap_or_else(|| io::ErrorKind::WouldBlock.into())),
+    }
 }
 
-fn receive(tcp: &TcpStream, octets: &mut [u8], flags: MsgFlags) -> io::Result<(usize, Option<SystemTime>)> {
+fn receive(tcp: &TcpStream, octets: &mut [u8]) -> io::Result<(usize, Option<SystemTime>)> {
     let mut control = Control([0; CONTROL_SIZE]);
     let mut buffers = [IoSliceMut::new(octets)];
     let message = loop {
-        match recvmsg::<()>(tcp.as_raw_fd(), &mut buffers, Some(&mut control.0), flags) {
+        match recvmsg::<()>(tcp.as_raw_fd(), &mut buffers, Some(&mut control.0), MsgFlags::empty()) {
             Err(Errno::EINTR) => {}
             done => break done?,
         }

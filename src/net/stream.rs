@@ -22,11 +22,14 @@ use {
     std::os::fd::AsFd,
 };
 
-use super::{first_octets::FirstOctets, tcp::TcpConnection};
+use super::{
+    first_octets::FirstOctets,
+    tcp::{TcpConnection, with_read_buffer},
+};
 use crate::phase::{Clock, Stamp};
 
-/// Octets that one read takes at most.
-const READ_BUFFER_SIZE: usize = 4096;
+/// Octets that every connection can send in one segment (RFC 9293, section 3.7.1).
+const MIN_SEGMENT_SIZE: usize = 536;
 /// Octets that a look for more input takes at most.
 const POLL_BUFFER_SIZE: usize = 512;
 
@@ -63,17 +66,10 @@ pub struct OutOfSync;
 
 impl Stream {
     /// A connection in clear text.
-    pub fn plain(tcp: TcpConnection) -> Self {
+    pub fn plain(mut tcp: TcpConnection) -> Self {
+        let buffer = tcp.take_greeting();
         let (arrived, read_at) = (tcp.arrived(), tcp.read_at());
-        Self {
-            transport: Transport::Plain(tcp),
-            buffer: Vec::new(),
-            consumed: 0,
-            arrived,
-            read_at,
-            sent: None,
-            is_early: false,
-        }
+        Self { transport: Transport::Plain(tcp), buffer, consumed: 0, arrived, read_at, sent: None, is_early: false }
     }
 
     /// Takes the TCP connection out for a TLS handshake; [`Self::secured`] puts it back.
@@ -85,7 +81,10 @@ impl Stream {
             return Err(OutOfSync);
         }
         match std::mem::replace(&mut self.transport, Transport::Released) {
-            Transport::Plain(tcp) => Ok(tcp),
+            Transport::Plain(tcp) => {
+                tcp.send_at_once();
+                Ok(tcp)
+            }
             other => {
                 self.transport = other;
                 Err(OutOfSync)
@@ -149,16 +148,16 @@ impl Stream {
         self.consumed = 0;
         let (transport, buffer) = (&mut self.transport, &mut self.buffer);
         let has_read = poll_fn(|context| {
-            // On the stack, and only while it is polled: thousands of waiting checks need no buffers.
-            let mut octets = [MaybeUninit::uninit(); READ_BUFFER_SIZE];
-            let mut read = ReadBuf::uninit(&mut octets);
-            ready!(match transport {
-                Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut read),
-                Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut read),
-                Transport::Released => Poll::Ready(Ok(())),
-            })?;
-            buffer.extend_from_slice(read.filled());
-            Poll::Ready(io::Result::Ok(!read.filled().is_empty()))
+            with_read_buffer(|octets| {
+                let mut read = ReadBuf::new(octets);
+                ready!(match transport {
+                    Transport::Plain(tcp) => Pin::new(tcp).poll_read(context, &mut read),
+                    Transport::Tls(tls) => Pin::new(tls).poll_read(context, &mut read),
+                    Transport::Released => Poll::Ready(Ok(())),
+                })?;
+                buffer.extend_from_slice(read.filled());
+                Poll::Ready(io::Result::Ok(!read.filled().is_empty()))
+            })
         });
         let has_read = has_read.await?;
         if has_read {
@@ -181,7 +180,12 @@ impl Stream {
     /// The error of the system or of TLS.
     pub async fn write(&mut self, octets: &[u8], left: impl FnOnce(Instant)) -> io::Result<bool> {
         let (mut written, mut waited, mut left) = (0, false, Some(left));
-        self.tcp_mut().into_iter().for_each(TcpConnection::forget_sent);
+        if let Some(tcp) = self.tcp_mut() {
+            tcp.forget_sent();
+            if octets.len() > MIN_SEGMENT_SIZE {
+                tcp.send_at_once();
+            }
+        }
         self.is_early = false;
         poll_fn(|context| {
             loop {

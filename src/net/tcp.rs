@@ -7,9 +7,12 @@
 //! some microseconds later.
 
 use std::{
+    cell::RefCell,
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, Wake, Waker},
     time::Instant,
 };
 
@@ -25,6 +28,19 @@ use super::kernel_clock::{KernelClock, Reading};
 #[cfg(target_os = "linux")]
 use super::kernel_stamps;
 use crate::phase::{Clock, Stamp};
+
+/// Octets that one read takes at most.
+const READ_BUFFER_SIZE: usize = 4096;
+
+thread_local! {
+    static READ_BUFFER: RefCell<[u8; READ_BUFFER_SIZE]> = const { RefCell::new([0; READ_BUFFER_SIZE]) };
+}
+
+/// Lends the buffer for a read. There is one for each thread: thousands of waiting checks need none, and none has to be
+/// zeroed.
+pub(super) fn with_read_buffer<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    READ_BUFFER.with_borrow_mut(|buffer| read(buffer))
+}
 
 /// Keeps Linux stamping segments, as long as it exists.
 ///
@@ -45,11 +61,47 @@ impl KeepStamping {
     }
 }
 
+/// Waits until a connection is established, or has failed. Returns when the runtime noticed: the task that waits for it
+/// may run much later, and the greeting may have arrived by then.
+async fn connected(tcp: &TcpStream) -> io::Result<Instant> {
+    let mut wake: Option<Arc<NotedWake>> = None;
+    poll_fn(|context| {
+        let last = wake.take();
+        let next = Arc::new(NotedWake { task: context.waker().clone(), at: OnceLock::new() });
+        let waker = Waker::from(Arc::clone(&next));
+        let is_ready = tcp.poll_write_ready(&mut Context::from_waker(&waker));
+        wake = Some(next);
+        let noticed = || last.and_then(|wake| wake.at.get().copied()).unwrap_or_else(Instant::now);
+        is_ready.map_ok(|()| noticed())
+    })
+    .await
+}
+
+/// A waker that notes when it wakes.
+struct NotedWake {
+    task: Waker,
+    at: OnceLock<Instant>,
+}
+
+impl Wake for NotedWake {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.at.get_or_init(Instant::now);
+        self.task.wake_by_ref();
+    }
+}
+
 /// A TCP connection to a mail server.
 #[derive(Debug)]
 pub struct TcpConnection {
     tcp: TcpStream,
     clock: KernelClock,
+    established: Instant,
+    /// Octets that were read when the connection was established.
+    greeting: Vec<u8>,
     /// When the octets arrived that were read last.
     arrived: Stamp,
     /// When they were read.
@@ -59,10 +111,16 @@ pub struct TcpConnection {
 }
 
 impl TcpConnection {
-    /// A connection whose first octet cannot have arrived before `began`.
-    pub(super) fn new(tcp: TcpStream, began: Reading) -> Self {
-        let read = began.monotonic;
-        Self { tcp, clock: KernelClock::new(began), arrived: read.into(), read, sent: None }
+    /// Waits until a connection is established whose first octet cannot have arrived before `began`.
+    ///
+    /// # Errors
+    /// The connection is not established.
+    pub(super) async fn established(tcp: TcpStream, began: Reading) -> io::Result<Self> {
+        let known = connected(&tcp).await?;
+        let (clock, arrived, greeting) = (KernelClock::new(began), known.into(), Vec::new());
+        let mut established = Self { tcp, clock, established: known, greeting, arrived, read: known, sent: None };
+        established.read_greeting()?;
+        Ok(established)
     }
 
     /// The socket.
@@ -97,23 +155,53 @@ impl TcpConnection {
         (self.arrived, self.read) = (now.into(), now);
     }
 
-    /// When the connection was established, if the process knew it at `known`. A greeting may have arrived before that.
-    pub fn established(&mut self, known: Instant) -> Instant {
-        let greeted = self.waiting_since().filter(|greeting| greeting.clock == Clock::Kernel);
-        greeted.map_or(known, |greeting| greeting.at.min(known))
+    /// When the connection was established, as far as the process knows. A greeting never arrived before that.
+    pub fn established_at(&self) -> Instant {
+        self.established
     }
 
-    /// When the first octets arrived that are not read yet, if there are any. They stay where they are.
+    /// Reads a greeting that is there already: it may have arrived before the process knew of the connection. The
+    /// runtime knows of it then, so where there is none, no system call is made. This tells, too, whether there is a
+    /// connection.
     #[cfg(target_os = "linux")]
-    pub(super) fn waiting_since(&mut self) -> Option<Stamp> {
-        let (octets, stamp) = kernel_stamps::peek(&self.tcp).ok()?;
-        (octets > 0).then(|| self.clock.read(stamp, Reading::now()))
+    fn read_greeting(&mut self) -> io::Result<()> {
+        let greeting = with_read_buffer(|octets| {
+            kernel_stamps::try_read(&self.tcp, octets).map(|(count, stamp)| (octets[..count].to_vec(), stamp))
+        });
+        match greeting {
+            // Closed, which the next read tells.
+            Ok((octets, _)) if octets.is_empty() => {}
+            Ok((octets, stamp)) => {
+                self.note_read(stamp);
+                self.greeting = octets;
+                if self.arrived.clock == Clock::Kernel {
+                    self.established = self.established.min(self.arrived.at);
+                }
+            }
+            // What comes from now on came after the connection, or its stamp is wrong.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.clock.starts_over(self.established),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
-    /// When the first octets arrived that are not read yet, if this system can tell.
+    /// Tells whether there is a connection.
     #[cfg(not(target_os = "linux"))]
-    fn waiting_since(&mut self) -> Option<Stamp> {
-        None
+    fn read_greeting(&mut self) -> io::Result<()> {
+        self.tcp.take_error()?.map_or(Ok(()), Err)
+    }
+
+    /// The octets that were read when the connection was established.
+    pub(super) fn take_greeting(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.greeting)
+    }
+
+    /// Sends small segments without a wait for the acknowledgement of what was sent before: Nagle's algorithm together
+    /// with the peer's delayed ACK costs 40 ms in a TLS handshake or behind a long message, which would count as the
+    /// server's time. A command that follows a reply never waits, so most connections do without the system call.
+    pub(super) fn send_at_once(&self) {
+        // An error is the connection's, and the next write has it.
+        self.tcp.set_nodelay(true).ok();
     }
 
     fn note_read(&mut self, stamp: Option<std::time::SystemTime>) {

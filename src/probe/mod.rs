@@ -26,7 +26,7 @@ use tower::{
 };
 
 pub use job::CheckJob;
-pub use log::TraceSlot;
+pub use log::{TraceSlot, current_check};
 pub use refusal::Refusal;
 pub use trace::traced;
 
@@ -55,7 +55,8 @@ pub fn probe(limits: Limits, resolver: Resolver, policy: Arc<TargetPolicy>, tls:
     let runner = Arc::new(CheckRunner::new(limits, resolver, policy, tls));
     let run = service_fn(move |job| {
         let runner = Arc::clone(&runner);
-        async move { runner.run(job).await }
+        // Boxed: the future is large, and each layer would move it into the future of its own.
+        Box::pin(async move { runner.run(job).await })
     });
     BoxCloneSyncService::new(logged(with_limits(limits, run)))
 }

@@ -59,14 +59,14 @@ impl CheckRunner {
     /// The check was not run.
     pub(super) async fn run(&self, job: CheckJob) -> Result<Report, Refusal> {
         let mut check = CheckContext::start(job);
-        let span = check.span();
+        let (span, check_id) = (check.span(), check.id());
         let outcome = async {
             let routes = self.resolution.routes(&mut check).await?;
             let connection = self.connect(&mut check, routes).await?;
             Session::new(&mut check, connection).run(&self.tls).await;
             Ok(())
         };
-        let outcome = outcome.instrument(span).await;
+        let outcome = log::CURRENT_CHECK.scope(check_id, outcome).instrument(span).await;
         check.end(outcome)
     }
 
@@ -102,8 +102,8 @@ impl CheckRunner {
             let connected = connect_by(dial, by).await;
             let ended = Instant::now();
             let error = match connected {
-                Ok(mut tcp) => {
-                    let ended = tcp.established(ended);
+                Ok(tcp) => {
+                    let ended = tcp.established_at();
                     check.journal.note(began, Event::Began(Phase::Connect));
                     check.journal.note(ended, Event::Ended(Phase::Connect, Ending::Done));
                     check.journal.note(ended, Event::Connected { host: host.clone(), address: ip });

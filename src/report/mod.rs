@@ -14,9 +14,9 @@ pub mod metrics;
 
 use std::net::IpAddr;
 
-use serde::{Serialize, Serializer, ser::Error};
+use serde::{Serialize, Serializer};
 use strum::{IntoStaticStr, VariantArray};
-use time::{OffsetDateTime, UtcOffset, format_description::BorrowedFormatItem, macros::format_description};
+use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -304,10 +304,29 @@ pub enum Speaker {
     Tls,
 }
 
-/// RFC 3339, always with six digits after the point: some parsers accept no other number of digits.
+/// A date and time as RFC 3339 has it, in UTC, always with six digits after the point: some parsers accept no other
+/// number of digits.
+pub(crate) fn timestamp(moment: OffsetDateTime) -> String {
+    let moment = moment.to_offset(UtcOffset::UTC);
+    let (year, month, day) = moment.to_calendar_date();
+    let (hour, minute, second, micros) = moment.to_hms_micro();
+    let mut text = String::with_capacity("2026-11-22T12:00:00.000000Z".len());
+    let mut push = |value: u32, width: u32, end| {
+        for position in (0..width).rev() {
+            text.push(char::from(b'0' + (value / 10_u32.pow(position) % 10) as u8));
+        }
+        text.push(end);
+    };
+    push(year.unsigned_abs(), 4, '-');
+    push(u8::from(month).into(), 2, '-');
+    push(day.into(), 2, 'T');
+    push(hour.into(), 2, ':');
+    push(minute.into(), 2, ':');
+    push(second.into(), 2, '.');
+    push(micros, 6, 'Z');
+    text
+}
+
 fn in_micros<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-    const FORMAT: &[BorrowedFormatItem<'_>] =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    let text = moment.to_offset(UtcOffset::UTC).format(FORMAT).map_err(S::Error::custom)?;
-    serializer.serialize_str(&text)
+    serializer.serialize_str(&timestamp(*moment))
 }

@@ -16,7 +16,7 @@ pub struct Capabilities(IndexMap<String, String>);
 impl Capabilities {
     /// Reads all lines but the first, which is a greeting.
     pub fn from_ehlo(reply: &Reply) -> Self {
-        let mut capabilities = Self::default();
+        let mut capabilities = Self(IndexMap::with_capacity(reply.lines().count()));
         let mut lines = reply.lines().skip(1).peekable();
         while let Some(line) = lines.next() {
             if reply.is_cut() && lines.peek().is_none() {
@@ -49,6 +49,21 @@ impl Capabilities {
         let length = self.0.len();
         self.0.truncate(length / 2);
         length - self.0.len()
+    }
+
+    /// The number of keywords.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no keywords.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Bytes of all keywords and parameters.
+    pub fn text_size(&self) -> usize {
+        self.0.iter().map(|(keyword, parameters)| keyword.len() + parameters.len()).sum()
     }
 
     /// Whether the server offers `keyword`, in any case.

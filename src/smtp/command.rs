@@ -1,9 +1,12 @@
 //! [`Command`]: SMTP commands (RFC 5321, section 4.1.1), and the other lines that a client sends.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::{EhloName, Mailbox, Mechanism, Payload};
 use crate::secret::{MASK, Secret};
+
+/// Octets that most lines fit into.
+const LINE_SIZE: usize = 64;
 
 /// What the client sends in one step. Made of types that cannot contain CR or LF.
 #[derive(Clone, Debug)]
@@ -41,7 +44,12 @@ impl Command {
         match self {
             Self::SaslResponse(secret) => format!("{}\r\n", secret.expose()).into_bytes(),
             Self::Body(payload) => payload.to_wire(),
-            line => format!("{line}\r\n").into_bytes(),
+            line => {
+                let mut wire = String::with_capacity(LINE_SIZE);
+                // Writing to a `String` cannot fail.
+                let _ = write!(wire, "{line}\r\n");
+                wire.into_bytes()
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::{
 
 use clap::ValueEnum;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracing::{Subscriber, field::Field};
+use tracing::{Span, Subscriber, field::Field};
 use tracing_subscriber::{
     EnvFilter,
     field::MakeExt,
@@ -29,7 +29,7 @@ pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
 pub use writer::WorkerGuard;
 
-use crate::escape::Escaped;
+use crate::{escape::Escaped, probe};
 
 /// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,7 +72,8 @@ pub fn start(format: Option<LogFormat>, levels: &str) -> Result<WorkerGuard, Log
 pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     let cause = panic.payload().downcast_ref::<&'static str>();
-    tracing::error!(place, cause, "panicked");
+    let check = probe::current_check().map_or_else(Span::none, |id| tracing::error_span!("check", %id));
+    check.in_scope(|| tracing::error!(place, cause, "panicked"));
 }
 
 /// Raises the limit on open files to the most that the system allows: each check needs a socket, and so does its
@@ -92,9 +93,7 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Json => {
-            Box::new(builder.fmt_fields(JsonFields::new()).event_format(json::JsonLines::new()).finish())
-        }
+        LogFormat::Json => Box::new(builder.fmt_fields(JsonFields::new()).event_format(json::JsonLines).finish()),
         LogFormat::Text => {
             let fields = debug_fn(write_escaped).delimited(" ");
             Box::new(builder.with_ansi(colours).fmt_fields(fields).finish())

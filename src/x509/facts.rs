@@ -81,8 +81,8 @@ impl CertificateFacts {
         cut
     }
 
-    /// Bytes in memory, about.
-    fn size(&self) -> usize {
+    /// Bytes in memory, about: no fewer than those of the texts.
+    pub(crate) fn size(&self) -> usize {
         let texts = [
             &self.subject,
             &self.issuer,

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    middleware::Next,
+    middleware::Next as RouterNext,
     response::Response,
 };
 use futures_util::FutureExt;
@@ -17,7 +17,7 @@ use super::{
     refusals::{RefusalMetrics, RefusalReason},
 };
 use crate::http::{
-    middleware::auth::Caller,
+    middleware::{auth::Caller, stack::Next},
     problem::{LoadShed, ProblemType},
 };
 
@@ -70,7 +70,7 @@ struct Route(MatchedPath);
 pub(crate) fn record_route(
     matched: Option<MatchedPath>,
     request: Request,
-    next: Next,
+    next: RouterNext,
 ) -> impl Future<Output = Response> {
     next.run(request).map(|mut response| {
         matched.map(|path| response.extensions_mut().insert(Route(path)));

@@ -8,13 +8,12 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, Request},
-    middleware::Next,
     response::Response,
 };
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::{auth::Caller, client_ip::ClientIp};
+use super::{auth::Caller, client_ip::ClientIp, stack::Next};
 use crate::probe::{CheckJob, TraceSlot};
 
 /// The check that a request starts, for the request's log line: an extension of the request.

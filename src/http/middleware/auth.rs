@@ -13,12 +13,12 @@ use axum::{
         HeaderMap, HeaderValue,
         header::{ACCEPT, AUTHORIZATION, WWW_AUTHENTICATE},
     },
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::{Either, FutureExt};
 
+use super::stack::Next;
 use crate::http::{
     problem::{Problem, ProblemType},
     tokens::{TokenName, TokenStore},

@@ -3,11 +3,11 @@
 use axum::{
     body::HttpBody,
     extract::{Request, State},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::future::FutureExt;
 
+use super::stack::Next;
 use crate::http::{
     problem::Problem,
     server::byte_budget::{ByteBudget, HeldResponse, SharedBody},

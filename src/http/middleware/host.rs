@@ -9,11 +9,11 @@ use std::{future::ready, net::Ipv6Addr};
 use axum::{
     extract::Request,
     http::{Version, header::HOST, uri::Scheme},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::future::Either;
 
+use super::stack::Next;
 use crate::http::problem::{Problem, ProblemType};
 
 /// Refuses requests without a host, with several, or with one that is no host.

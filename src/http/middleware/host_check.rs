@@ -11,12 +11,11 @@ use std::{future::ready, net::IpAddr};
 use axum::{
     extract::Request,
     http::{header::HOST, uri::Authority},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::future::Either;
 
-use super::auth;
+use super::{auth, stack::Next};
 use crate::http::problem::{Problem, ProblemType};
 
 /// Refuses requests for another host. A request without a host passes: no browser sends one.

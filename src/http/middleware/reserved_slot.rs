@@ -5,12 +5,11 @@ use std::future::ready;
 use axum::{
     extract::Request,
     http::{HeaderValue, header::CONNECTION},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures_util::future::Either;
 
-use super::auth;
+use super::{auth, stack::Next};
 use crate::http::problem::Problem;
 
 /// Marks a request of a connection that has a reserved slot: an extension of the request.

@@ -33,7 +33,7 @@ const PAGE_HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Sets the headers that the handler has not set itself.
-pub(crate) async fn set_security_headers(mut response: Response) -> Response {
+pub(crate) fn set_security_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     set_missing(headers, &HEADERS);
     if headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {

@@ -111,10 +111,21 @@ fn server_timing(report: &Report) -> String {
     let mut header = String::new();
     for (phase, ms) in report.phases.iter().filter_map(|phase| Some((phase.name, phase.time_ms?))) {
         let separator = if header.is_empty() { "" } else { ", " };
-        // Writing to a `String` cannot fail.
-        let _ = write!(header, "{separator}{phase};dur={ms}");
+        header.extend([separator, phase.name(), ";dur="]);
+        push_number(&mut header, ms);
     }
     header
+}
+
+/// Appends a number of milliseconds, which has three decimals at most. To show it as any `f64` takes many times the
+/// instructions.
+fn push_number(text: &mut String, ms: f64) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are no longer than a check")]
+    let micros = (ms * 1000.0).round() as u64;
+    // Writing to a `String` cannot fail.
+    let _ = write!(text, "{}.", micros / 1000);
+    text.extend([100, 10, 1].map(|unit| char::from(b'0' + (micros / unit % 10) as u8)));
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
 }
 
 const DELIVERED: &str = include_str!("../../../openapi/examples/delivered.json");
@@ -133,4 +144,19 @@ fn invalid_parameters() -> Problem {
         violation("/timeout_ms", "must be a whole number from 100 to 60000"),
         violation("/prot", "is no parameter; did you mean `port`?"),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_number;
+
+    #[test]
+    fn times_are_shown_as_in_the_report() {
+        for micros in (0..3000).chain([12_345, 60_000_000, 999_999]) {
+            let ms = f64::from(micros) / 1000.0;
+            let mut text = String::new();
+            push_number(&mut text, ms);
+            assert_eq!(text, ms.to_string());
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod proxy;
+mod timer;
 mod tls;
 
 use std::{
@@ -13,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::{Instant as Deadline, timeout_at};
+use tokio::time::Instant as Deadline;
 
-use self::{error::ReadError, tls::Handshake};
+use self::{error::ReadError, timer::Timer, tls::Handshake};
 use super::{job::CheckContext, permits::Permit};
 use crate::{
     check::Check,
@@ -56,6 +57,7 @@ pub(super) struct Session<'c> {
     journal: &'c mut Journal,
     /// The check's, or sooner once QUIT is sent.
     deadline: Deadline,
+    timer: Timer,
     stream: Stream,
     /// When the connection attempt began: the phase `banner` is measured from here.
     connect_began: Instant,
@@ -76,6 +78,7 @@ impl Session<'_> {
             check: Arc::clone(&context.check),
             journal: &mut context.journal,
             deadline: context.deadline,
+            timer: Timer::new(context.deadline),
             stream: Stream::plain(tcp),
             connect_began: began,
             parser: ReplyParser::default(),
@@ -105,7 +108,7 @@ impl Session<'_> {
         }
         let by = self.deadline.min(Deadline::now() + CLOSE_TIMEOUT);
         // The check is over, whether this can be sent or not.
-        let _ = timeout_at(by, self.stream.close()).await;
+        let _ = self.timer.limit(by, self.stream.close()).await;
     }
 
     /// Does what the dialogue asks for, until it ends.
@@ -248,9 +251,9 @@ impl Session<'_> {
 
     /// Whether the stamp of a reply that comes before this command will tell that it did. That is known only after the
     /// command has left, and only if no other reply is read along with it. So the server is looked at before a password
-    /// or a message leaves, and where a PROXY header may be refused.
+    /// leaves, and where a PROXY header may be refused.
     fn is_told_by_stamps(&mut self, command: &Command) -> bool {
-        let is_harmless = !matches!(command, Command::SaslResponse(_) | Command::Body(_));
+        let is_harmless = !matches!(command, Command::SaslResponse(_));
         is_harmless && self.in_sync && self.check.proxy.is_none() && self.stream.will_tell_early()
     }
 
@@ -305,7 +308,7 @@ impl Session<'_> {
     async fn write(&mut self, octets: &[u8], events: impl IntoIterator<Item = Event>) -> Result<(), ReadError> {
         let journal = &mut *self.journal;
         let write = self.stream.write(octets, |sent| events.into_iter().for_each(|event| journal.note(sent, event)));
-        let written = timeout_at(self.deadline, write).await.map_err(|_| ReadError::TimedOut)?;
+        let written = self.timer.limit(self.deadline, write).await?;
         if written.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
             Ok(())
         } else {
@@ -333,7 +336,7 @@ impl Session<'_> {
             if self.stream.read_at() >= by.into_std() {
                 return Err(ReadError::TimedOut);
             }
-            let read = timeout_at(by, self.stream.read()).await.map_err(|_| ReadError::TimedOut)?;
+            let read = self.timer.limit(by, self.stream.read()).await?;
             if !read.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
                 return Err(ReadError::closed(self.certificate_asked));
             }

@@ -40,6 +40,8 @@ struct Fold {
     mechanism: Option<Mechanism>,
     open: OpenPhases,
     last_reply: Option<Reply>,
+    /// The last reply is that of the phase `last_cmd`.
+    is_of_last_cmd: bool,
     /// Something is left out of the last reply to EHLO.
     has_cut_ehlo: bool,
     /// Octets that are left out of replies.
@@ -74,6 +76,7 @@ impl Fold {
             mechanism,
             open: OpenPhases::default(),
             last_reply: None,
+            is_of_last_cmd: false,
             has_cut_ehlo: false,
             left_out: 0,
             transcript_size: 0,
@@ -105,7 +108,8 @@ impl Fold {
         }
     }
 
-    fn finish(self, duration: Duration) -> Report {
+    fn finish(mut self, duration: Duration) -> Report {
+        self.keep_last_reply();
         let Self { mut report, open, left_out, left_out_lines, .. } = self;
         report.phases.extend(open.never_ended());
         report.metrics.duration = ms(duration);
@@ -125,7 +129,15 @@ impl Fold {
     fn begin(&mut self, at: Duration, phase: Phase) {
         self.open.begin(phase, at);
         if counts_as_last(phase) {
+            self.is_of_last_cmd = false;
             self.report.metrics.set_last(phase, None);
+        }
+    }
+
+    /// Notes the reply of `last_cmd`, if it has one, once there is no other.
+    fn keep_last_reply(&mut self) {
+        if let Some(phase) = self.report.metrics.last_cmd.filter(|_| std::mem::take(&mut self.is_of_last_cmd)) {
+            self.report.metrics.set_last(phase, self.last_reply.as_ref());
         }
     }
 
@@ -133,8 +145,12 @@ impl Fold {
         self.transcribe_reply(at, &reply);
         self.warn_of_several_codes(&reply);
         self.left_out += reply.left_out();
-        if let Some(phase) = self.open.current().filter(|phase| counts_as_last(*phase)) {
-            self.report.metrics.set_last(phase, Some(&reply));
+        match self.open.current().filter(|phase| counts_as_last(*phase)) {
+            Some(phase) => {
+                self.report.metrics.last_cmd = Some(phase);
+                self.is_of_last_cmd = true;
+            }
+            None => self.keep_last_reply(),
         }
         self.last_reply = Some(reply);
     }

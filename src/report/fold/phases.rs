@@ -33,6 +33,7 @@ impl OpenPhases {
         // A reply that came before its command has no time.
         let time = at.checked_sub(began);
         let reply = last_reply.filter(|_| ending.is_by_reply());
+        let (enhanced_code, message) = reply.map(Reply::code_and_message).unzip();
         Some(PhaseReport {
             name: phase,
             started_ms: ms(began),
@@ -40,8 +41,8 @@ impl OpenPhases {
             clock: time.map_or(Clock::Process, |_| clock),
             ok: ending.is_ok(),
             code: reply.map(|reply| reply.code().value()),
-            enhanced_code: reply.and_then(Reply::enhanced_code).map(|code| code.to_string()),
-            message: reply.map(Reply::message),
+            enhanced_code: enhanced_code.flatten().map(|code| code.to_string()),
+            message,
         })
     }
 

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 
 use crate::{
     escape::escaped_json_size,
-    report::{MAX_REPORT_SIZE, Report},
+    report::{MAX_REPORT_SIZE, Metrics, Report},
     smtp::Capabilities,
+    x509::CertificateFacts,
 };
 
 /// Bytes of a transcript as JSON.
@@ -17,6 +18,12 @@ const LINE_SIZE: usize = 60;
 const MAX_METRIC_SIZE: usize = 1024;
 /// Bytes of the warning that something is left out.
 const WARNING_SIZE: usize = 512;
+/// Bytes of a report as JSON at most, without its lists and texts.
+const FRAME_SIZE: usize = 4096;
+/// Bytes of an element of a list as JSON at most, without its texts.
+const ELEMENT_SIZE: usize = 512;
+/// Bytes that a byte of a text takes as JSON at most: `\u0000`.
+const ESCAPED_BYTE_SIZE: usize = 6;
 
 /// Bytes of a transcript's line with this text, as JSON.
 pub(super) fn of_transcript_line(text: &str) -> usize {
@@ -28,7 +35,8 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 /// metrics and of the failure. `lines` of the transcript are left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
-    let mut size = json_size(report);
+    // Nearly every report is much smaller, and to write it only for its size would double the cost.
+    let mut size = if lines == 0 && upper_bound(report) <= max_size { 0 } else { json_size(report) };
     while size > max_size
         && let Some(line) = report.transcript.as_mut().and_then(Vec::pop)
     {
@@ -54,6 +62,38 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
         let (parts, size) = (parts.join(", "), MAX_REPORT_SIZE / 1024);
         report.warnings.push(format!("a report has {size} KiB at most, so these are left out: {parts}"));
     }
+}
+
+/// Bytes that a report as JSON has at most, without writing it.
+pub(super) fn upper_bound(report: &Report) -> usize {
+    let Report { target, failure, metrics, phases, capabilities, tls, queue_id, warnings, transcript, .. } = report;
+    let mut elements = 0;
+    let mut texts = 0;
+    let mut add = |text: &Option<String>| texts += text.as_ref().map_or(0, String::len);
+    let Metrics { last_message, cert_error, cert_issuer, cert_subject, cert_subject_alternative_names, .. } = metrics;
+    [last_message, cert_error, cert_issuer, cert_subject, cert_subject_alternative_names, queue_id]
+        .into_iter()
+        .for_each(&mut add);
+    for phase in phases {
+        add(&phase.message);
+    }
+    texts += target.host.len() + failure.as_ref().map_or(0, |failure| failure.message.len());
+    texts += target.attempts.iter().map(|attempt| attempt.host.len() + attempt.error.len()).sum::<usize>();
+    texts += warnings.iter().map(String::len).sum::<usize>();
+    for capabilities in [&capabilities.before_tls, &capabilities.after_tls].into_iter().flatten() {
+        elements += capabilities.len();
+        texts += capabilities.text_size();
+    }
+    if let Some(tls) = tls {
+        elements += tls.chain.len() + tls.errors.len();
+        texts += tls.server_name.len() + tls.chain.iter().map(CertificateFacts::size).sum::<usize>();
+    }
+    for line in transcript.iter().flatten() {
+        elements += 1;
+        texts += line.text.len();
+    }
+    elements += target.attempts.len() + phases.len() + warnings.len();
+    FRAME_SIZE + ELEMENT_SIZE * elements + ESCAPED_BYTE_SIZE * texts
 }
 
 /// Leaves the server's own certificate.
@@ -87,7 +127,7 @@ fn shorten_metrics(report: &mut Report) -> usize {
     long.map(|text| text.truncate(text.floor_char_boundary(MAX_METRIC_SIZE))).count()
 }
 
-fn json_size(value: &impl serde::Serialize) -> usize {
+pub(super) fn json_size(value: &impl serde::Serialize) -> usize {
     let mut size = Counter(0);
     // A report can always be written: its maps have strings as keys.
     serde_json::to_writer(&mut size, value).ok();

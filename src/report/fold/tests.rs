@@ -58,7 +58,9 @@ impl Log {
     }
 
     fn fold(self, micros: u64) -> Report {
-        fold(self.journal, self.started + Duration::from_micros(micros))
+        let report = fold(self.journal, self.started + Duration::from_micros(micros));
+        assert!(size::upper_bound(&report) >= size::json_size(&report));
+        report
     }
 }
 

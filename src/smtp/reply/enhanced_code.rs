@@ -29,6 +29,10 @@ impl EnhancedCode {
     }
 
     fn at_the_start(line: &str) -> Option<(Self, &str)> {
+        // Most lines are text alone.
+        if !matches!(line.as_bytes(), [b'2' | b'4' | b'5' | b'#' | b'(', ..]) {
+            return None;
+        }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let word = word.strip_suffix(':').unwrap_or(word);
         let in_brackets = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
@@ -40,6 +44,9 @@ impl EnhancedCode {
     }
 
     fn at_the_end(line: &str) -> Option<(Self, &str)> {
+        if !line.as_bytes().contains(&b'#') {
+            return None;
+        }
         let text = line.trim_end().trim_end_matches('.');
         let (before, marked) = text.rsplit_once('#')?;
         let Some(before) = before.strip_suffix('(') else {
@@ -53,21 +60,18 @@ impl EnhancedCode {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        let mut parts = word.split('.');
-        let class = match parts.next()? {
-            "2" => 2,
-            "4" => 4,
-            "5" => 5,
-            _ => return None,
-        };
-        let (subject, detail) = (number(parts.next()?)?, number(parts.next()?)?);
-        parts.next().is_none().then_some(Self { class, subject, detail })
+        let [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = word.as_bytes() else { return None };
+        let (subject, rest) = number(rest)?;
+        let (detail, rest) = number(rest.strip_prefix(b".")?)?;
+        rest.is_empty().then_some(Self { class: class - b'0', subject, detail })
     }
 }
 
-fn number(digits: &str) -> Option<u16> {
-    let well_formed = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    well_formed.then(|| digits.parse().ok())?
+/// The number at the start, and what follows it.
+fn number(text: &[u8]) -> Option<(u16, &[u8])> {
+    let digits = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at_checked(digits).filter(|(digits, _)| (1..=3).contains(&digits.len()))?;
+    Some((digits.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0')), rest))
 }
 
 impl fmt::Display for EnhancedCode {

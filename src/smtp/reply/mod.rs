@@ -10,7 +10,10 @@ use std::{borrow::Cow, fmt};
 
 pub use enhanced_code::EnhancedCode;
 
-use crate::{escape::json_character_size, secret::Mask};
+use crate::{
+    escape::{is_plain, json_character_size},
+    secret::Mask,
+};
 
 /// Longest line, in octets before its LF.
 pub const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -118,7 +121,7 @@ impl Reply {
     /// Every line: its code, and its text. Octets that are not UTF-8 become U+FFFD.
     pub fn coded_lines(&self) -> impl Iterator<Item = (Code, Cow<'_, str>)> {
         let codes = self.line_codes.iter().copied().chain(std::iter::repeat(self.code));
-        codes.zip(self.text.split(|byte| *byte == b'\n').map(String::from_utf8_lossy))
+        codes.zip(self.text.split(|byte| *byte == b'\n').map(text_of))
     }
 
     /// The first line whose code is not the reply's; `None` where all lines have the same code.
@@ -133,20 +136,27 @@ impl Reply {
 
     /// The text: the lines without their enhanced status codes, joined by LF.
     pub fn message(&self) -> String {
-        let mut message = String::with_capacity(self.text.len());
+        self.code_and_message().1
+    }
+
+    /// [`Self::enhanced_code`] and [`Self::message`].
+    pub fn code_and_message(&self) -> (Option<EnhancedCode>, String) {
+        let (mut first, mut message) = (None, String::with_capacity(self.text.len()));
         for (index, line) in self.lines().enumerate() {
             if index > 0 {
                 message.push('\n');
             }
-            message.push_str(EnhancedCode::find(self.code, &line).map_or(&*line, |(_, text)| text));
+            let found = EnhancedCode::find(self.code, &line);
+            first = first.or(found.map(|(code, _)| code));
+            message.push_str(found.map_or(&*line, |(_, text)| text));
         }
-        message
+        (first, message)
     }
 
     /// The reply with the secrets of `mask` masked in its text.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
-        let text = mask.apply(&String::from_utf8_lossy(&self.text)).into_bytes();
+        let text = mask.apply(&text_of(&self.text)).into_bytes();
         Self { code: self.code, text, line_codes: self.line_codes.clone(), ..*self }
     }
 }
@@ -347,6 +357,9 @@ fn split_line(line: &[u8]) -> Result<(Code, bool, &[u8]), ReplyError> {
 
 /// How much of `text` takes at most `max` octets as JSON, and how many it takes.
 fn json_prefix(text: &[u8], max: usize) -> (usize, usize) {
+    if text.len() <= max && is_plain(text) {
+        return (text.len(), text.len());
+    }
     let (mut end, mut size) = (0, 0);
     for chunk in text.utf8_chunks() {
         let invalid = chunk.invalid().len();
@@ -360,6 +373,12 @@ fn json_prefix(text: &[u8], max: usize) -> (usize, usize) {
         }
     }
     (end, size)
+}
+
+/// The octets as text: those that are not UTF-8 become U+FFFD.
+fn text_of(octets: &[u8]) -> Cow<'_, str> {
+    // Nearly all are, and to find that out alone is fast.
+    str::from_utf8(octets).map_or_else(|_| String::from_utf8_lossy(octets), Cow::Borrowed)
 }
 
 /// The line without its LF and the CRs before it: some servers send more than one.

@@ -9,11 +9,11 @@ use std::{
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED},
-    middleware::Next,
     response::Response,
 };
 use ipnet::IpNet;
 
+use super::stack::Next;
 use crate::destination::policy::canonical_net;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -10,7 +10,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::State,
-    middleware::from_fn,
     routing::{get, post},
 };
 use tokio::{
@@ -22,7 +21,12 @@ use tokio::{
 };
 
 use super::*;
-use crate::http::{AppState, BodyLimits, JsonObject, middleware::reserved_slot, problem::Problem, tests::app_state};
+use crate::http::{
+    AppState, BodyLimits, JsonObject,
+    middleware::{reserved_slot, stack::Stack},
+    problem::Problem,
+    tests::app_state,
+};
 
 /// Far longer than any test takes.
 const TEST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -92,8 +96,8 @@ async fn start(settings: ServerSettings) -> Service {
         .route("/healthz", get(|| async { "alive" }))
         .route("/large", get(large))
         .with_state(state.clone())
-        .route("/echo", echo)
-        .layer(from_fn(reserved_slot::refuse));
+        .route("/echo", echo);
+    let router = Router::new().fallback_service(Stack::new(router).layer(reserved_slot::refuse));
     let (shutdown, requested) = oneshot::channel::<()>();
     let requested = async { requested.await.unwrap_or_default() };
     let ended = tokio::spawn(serve(listener, router, state.lifecycle.clone(), requested, settings));

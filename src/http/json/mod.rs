@@ -1,14 +1,19 @@
 //! [`Json`]: a response of JSON that is safe to show on a terminal. axum's own writes text from mail servers unescaped.
 
+mod writer;
+
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, ser::Error};
 
-use crate::escape::escape_json;
+use writer::Writer;
 
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Bytes that most documents fit into.
+const DOCUMENT_SIZE: usize = 4096;
 
 /// A value as the body of a response, its harmful characters as `\u` escapes.
 #[derive(Clone, Copy, Debug)]
@@ -35,5 +40,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// # Errors
 /// The value is none that JSON can write.
 pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(escape_json)
+    let mut document = Vec::with_capacity(DOCUMENT_SIZE);
+    value.serialize(Writer(&mut document))?;
+    String::from_utf8(document).map_err(serde_json::Error::custom)
 }
