@@ -159,13 +159,13 @@ impl Fold {
     }
 
     fn secure(&mut self, at: Duration, session: TlsSession) {
-        let TlsSession { version, cipher, server_name, verified, problems, chain } = session;
+        let TlsSession { version, cipher, server_name, verified, client_certificate, problems, chain } = session;
         self.report.metrics.set_certificate(chain.first(), &problems, self.report.started_at);
         if let (Some(version), Some(cipher)) = (version, &cipher) {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
         let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
-        self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
+        self.report.tls = Some(TlsReport { version, cipher, server_name, verified, client_certificate, errors, chain });
     }
 
     /// A rejection of a command that the server does not offer has a warning that says so. A refused STARTTLS is then

@@ -115,6 +115,7 @@ fn an_invalid_certificate_is_never_ok() {
             cipher: None,
             server_name: "mx.example.com".to_owned(),
             verified: false,
+            client_certificate: Default::default(),
             errors,
             chain: Vec::new(),
         });
@@ -133,6 +134,7 @@ fn a_date_that_cannot_be_read_is_never_ok() {
         cipher: None,
         server_name: "mx.example.com".to_owned(),
         verified: false,
+        client_certificate: Default::default(),
         errors: vec![CertificateErrorKind::Malformed],
         chain: vec![undated_certificate()],
     });
