@@ -157,4 +157,21 @@ mod tests {
             assert_eq!(can_bind(source.parse().expect("an address")).is_ok(), is_ours, "{source}");
         }
     }
+
+    /// A port that is chosen at once is taken from all other checks, wherever they connect to.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_source_address_takes_no_port_before_the_other_end_is_known() {
+        let policy = crate::destination::policy::TargetPolicy::default();
+        for (server, source) in [("127.0.0.1:0", "127.0.0.2"), ("[::1]:0", "::1")] {
+            let listener = std::net::TcpListener::bind(server).expect("loopback");
+            let address = listener.local_addr().expect("bound");
+            let admitted = policy.admit_literal().address(address).expect("admitted");
+            let source: IpAddr = source.parse().expect("an address");
+            let dial = Dial::prepare(admitted, Some(source)).expect("an address of ours");
+            assert_eq!(dial.socket.local_addr().expect("bound"), SocketAddr::new(source, 0));
+            let connection = dial.connect().await.expect("a connection");
+            assert_eq!(connection.socket().local_addr().map(|local| local.ip()).ok(), Some(source));
+        }
+    }
 }

@@ -28,7 +28,6 @@ async fn the_server_sees_the_address() {
     }
 }
 
-/// The kernel would otherwise reserve one port for each, whatever the other end is.
 #[tokio::test]
 async fn many_checks_come_from_one_address() {
     let app = TestApp::builder().source_addresses(&["127.0.0.2"]).max_checks_per_target(64).start().await;
