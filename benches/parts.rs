@@ -8,7 +8,7 @@ use std::{
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use smtp_check::{
-    check::Check,
+    check::{Check, CheckSettings},
     http::JsonObject,
     phase::Phase,
     report::{
@@ -42,10 +42,11 @@ fn parameters(criterion: &mut Criterion) {
         "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse", "timeout_ms": 5000,
     });
     let body = body.to_string();
+    let settings = CheckSettings::new(Duration::from_secs(60));
     criterion.bench_function("parameters, from JSON to a check", |bench| {
         bench.iter(|| {
             let members = JsonObject::parse(black_box(body.as_bytes())).expect("JSON");
-            Check::parse(members.0, Duration::from_secs(60)).expect("valid")
+            Check::parse(members.0, &settings).expect("valid")
         });
     });
 }

@@ -6,12 +6,15 @@ use serde_json::Value;
 use strum::VariantArray;
 
 use super::Invalid;
-use crate::suggest::nearest;
+use crate::{smtp::StartTls, suggest::nearest};
 
 /// Most unknown fields that are reported: an answer to a body full of them stays short.
 const MAX_UNKNOWN_FIELDS: usize = 32;
 /// Most characters of an unknown field's name that are repeated.
 const MAX_NAME_SIZE: usize = 64;
+
+/// What `starttls` may be besides a boolean.
+pub(super) const OPPORTUNISTIC: &str = "opportunistic";
 
 /// The fields of one JSON object. Each method reads one field; a field that none has read is unknown, and refused at
 /// the end.
@@ -49,16 +52,24 @@ impl Fields {
 
     /// A boolean, or one of the strings by which Circonus exports it.
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
-        let flag = match self.take(name)? {
-            Value::Bool(flag) => Some(flag),
-            Value::String(word) => match word.as_str() {
-                "true" | "on" => Some(true),
-                "false" | "off" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        flag.or_else(|| self.wrong(name, "must be true or false (the strings true, false, on and off will do)"))
+        let given = self.take(name)?;
+        flag(&given).or_else(|| self.wrong(name, "must be true or false (the strings true, false, on and off will do)"))
+    }
+
+    /// A boolean as for [`Self::flag`], or the word of the opportunistic STARTTLS.
+    pub(super) fn start_tls(&mut self, name: &'static str) -> Option<StartTls> {
+        let given = self.take(name)?;
+        if given == OPPORTUNISTIC {
+            return Some(StartTls::Opportunistic);
+        }
+        match flag(&given) {
+            Some(true) => Some(StartTls::Required),
+            Some(false) => Some(StartTls::Off),
+            None => self.wrong(
+                name,
+                format_args!("must be true, false or {OPPORTUNISTIC} (the strings true, false, on and off will do)"),
+            ),
+        }
     }
 
     /// The name of a variant.
@@ -100,6 +111,18 @@ impl Fields {
     fn wrong<T>(&mut self, name: &str, rule: impl Display) -> Option<T> {
         self.invalid.add(name, rule);
         None
+    }
+}
+
+fn flag(given: &Value) -> Option<bool> {
+    match given {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(word) => match word.as_str() {
+            "true" | "on" => Some(true),
+            "false" | "off" => Some(false),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

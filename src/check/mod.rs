@@ -2,23 +2,29 @@
 //!
 //! [`Check::parse`] makes the one of the other. It reports every violation at once, as [`Invalid`]; nothing is
 //! validated again later. [`Modules`] are requests in the operator's settings, to which a caller of `/probe` adds the
-//! target.
+//! target. [`CheckSettings`] is what the operator's settings let all of them use.
 
+mod client_certificate;
 mod fields;
 mod invalid;
 mod module;
 mod no_effect;
 pub mod request;
 mod rules;
+mod settings;
+mod source_address;
 
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
+pub use client_certificate::ClientCertificate;
 pub use invalid::{Invalid, Violation, with_quotations};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use no_effect::NoEffect;
-pub use request::{CheckRequest, TlsVerify};
+pub use request::{CheckRequest, TlsVerify, TlsVersion};
+pub use settings::{CheckSettings, Named};
+pub use source_address::SourceAddresses;
 
 use crate::{
     destination::{IpFamily, Target},
@@ -38,6 +44,8 @@ pub struct Check {
     pub port: u16,
     /// The IP version to use.
     pub ip_family: IpFamily,
+    /// The address to connect from, of this IP version; `None` for the system's choice.
+    pub source_address: Option<IpAddr>,
     /// The time limit of the whole check, including name resolution.
     pub timeout: Duration,
     /// The PROXY header to send before anything else.
@@ -46,6 +54,10 @@ pub struct Check {
     pub tls_verify: TlsVerify,
     /// The name for SNI, which the certificate must bear; `None` for the name of the server.
     pub tls_server_name: Option<String>,
+    /// The TLS versions to offer.
+    pub tls_version: TlsVersion,
+    /// Shown to a server that asks for a client certificate.
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The SMTP session.
     pub script: Script,
     /// Whether the report has a transcript.
@@ -57,13 +69,11 @@ pub struct Check {
 impl Check {
     /// Makes a check of the fields of a JSON object.
     ///
-    /// `max_timeout` is the operator's. The default timeout is clamped to it; a given one above it is refused.
-    ///
     /// # Errors
     /// Every violation of the rules that `openapi/openapi.json` has for the parameters, each with its JSON pointer.
-    pub fn parse(fields: Vec<(String, Value)>, max_timeout: Duration) -> Result<Self, Invalid> {
-        let (request, invalid) = CheckRequest::read(fields, max_timeout);
-        rules::check(request, invalid, max_timeout)
+    pub fn parse(fields: Vec<(String, Value)>, settings: &CheckSettings) -> Result<Self, Invalid> {
+        let (request, invalid) = CheckRequest::read(fields, settings.max_timeout);
+        rules::check(request, invalid, settings)
     }
 }
 

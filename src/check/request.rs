@@ -3,12 +3,27 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use strum::{IntoStaticStr, VariantArray};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Object, ObjectBuilder,
+        schema::{SchemaType, Type},
+    },
+};
 
-use super::{Invalid, fields::Fields};
-use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
+use super::{
+    Invalid,
+    fields::{Fields, OPPORTUNISTIC},
+};
+use crate::{
+    destination::IpFamily,
+    phase::Phase,
+    proxy_header::ProxyFamily,
+    secret::Secret,
+    smtp::{Protocol, StartTls},
+};
 
 /// The name of EHLO, unless another one is given.
 pub(super) const DEFAULT_EHLO: &str = "noit.local";
@@ -26,11 +41,14 @@ pub struct CheckRequest {
     #[schema(example = "probe@example.com")]
     pub to: Option<String>,
     /// The mail server: a host name, an IPv4 or an IPv6 address. Left out: the mail servers of the recipient's domain,
-    /// found by MX lookup (RFC 5321, section 5.1).
+    /// found by MX lookup (RFC 5321, section 5.1); with `protocol` `lmtp` it is required.
     #[schema(example = "mx1.example.com")]
     pub target: Option<String>,
-    /// The TCP port.
-    #[schema(minimum = 1, maximum = 65535, default = 25)]
+    /// The protocol: SMTP, or LMTP (RFC 2033), where LHLO takes the place of EHLO and keeps the name of its phase.
+    #[schema(value_type = Option<Protocol>, default = "smtp")]
+    pub protocol: Option<Protocol>,
+    /// The TCP port. Left out: 25, or 24 where `protocol` is `lmtp`.
+    #[schema(minimum = 1, maximum = 65535, example = 587)]
     pub port: Option<u16>,
     /// The name that EHLO gives: a domain or an address literal.
     #[schema(default = "noit.local")]
@@ -38,9 +56,9 @@ pub struct CheckRequest {
     /// The envelope sender; empty is the null reverse-path `MAIL FROM:<>`.
     #[schema(default = "")]
     pub from: Option<String>,
-    /// Upgrade the connection with STARTTLS. If the server refuses, the check fails; it never continues in clear text.
-    #[schema(default = false)]
-    pub starttls: Option<bool>,
+    /// Upgrade the connection with STARTTLS; see [`start_tls_schema`].
+    #[schema(schema_with = start_tls_schema)]
+    pub starttls: Option<StartTls>,
     /// Log in with this SASL mechanism.
     #[schema(value_type = Option<SaslAuthentication>, default = "off")]
     pub sasl_authentication: Option<SaslAuthentication>,
@@ -86,9 +104,20 @@ pub struct CheckRequest {
     pub tls_verify: Option<TlsVerify>,
     /// The name for SNI, which the certificate must bear. Left out: the target's host name.
     pub tls_server_name: Option<String>,
+    /// The TLS versions that are offered to the server: `any` is 1.2 and 1.3.
+    #[schema(value_type = Option<TlsVersion>, default = "any")]
+    pub tls_version: Option<TlsVersion>,
+    /// The name of a client certificate in the operator's settings file (`[client_certificates.NAME]`). It is shown if
+    /// the server asks for one; `tls.client_certificate` in the report tells. Left out: none.
+    #[schema(example = "partner")]
+    pub tls_client_certificate: Option<String>,
     /// The IP version to use.
     #[schema(value_type = Option<IpFamily>, default = "any")]
     pub ip_family: Option<IpFamily>,
+    /// The IP address to connect from: one that the operator allows. Addresses of the other family are not tried then.
+    /// Left out: the system's choice.
+    #[schema(example = "192.0.2.25")]
+    pub source_address: Option<String>,
     /// End with QUIT after this phase; no mail is sent. It must be a phase that the check has. Left out: the check
     /// delivers a real message to the recipient.
     #[schema(value_type = Option<StopAfter>)]
@@ -126,6 +155,24 @@ pub enum TlsVerify {
     Record,
     /// It fails the check, before any credential is sent.
     Require,
+}
+
+/// The TLS versions that are offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 and 1.3.
+    #[default]
+    #[serde(rename = "any")]
+    #[strum(serialize = "any")]
+    Any,
+    /// Only TLS 1.2.
+    #[serde(rename = "1.2")]
+    #[strum(serialize = "1.2")]
+    Tls12,
+    /// Only TLS 1.3.
+    #[serde(rename = "1.3")]
+    #[strum(serialize = "1.3")]
+    Tls13,
 }
 
 /// The phases after which a check can end.
@@ -167,6 +214,22 @@ impl StopAfter {
     }
 }
 
+/// A boolean, or a word. One schema, and no `oneOf`: generators of clients handle it better.
+fn start_tls_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(SchemaType::Array(vec![Type::Boolean, Type::String, Type::Null]))
+        .description(Some(
+            "Upgrade the connection with STARTTLS. With `true`, the check fails if the server refuses; it never \
+             continues in clear text. With `opportunistic`, it continues in clear text, with a warning, if the reply \
+             to EHLO does not offer STARTTLS; but it fails if STARTTLS is offered, and then refused or broken. No \
+             password is sent in clear text then.",
+        ))
+        .default(Some(json!(false)))
+        .pattern(Some(format!("^(true|false|on|off|{OPPORTUNISTIC})$")))
+        .examples([json!(true), json!(OPPORTUNISTIC)])
+        .build()
+}
+
 impl CheckRequest {
     /// Reads the fields of a JSON object. A field that cannot be read is a violation, and absent in the request.
     pub(super) fn read(given: Vec<(String, Value)>, max_timeout: Duration) -> (Self, Invalid) {
@@ -176,10 +239,11 @@ impl CheckRequest {
         let request = Self {
             to: fields.text("to"),
             target: fields.text("target"),
+            protocol: fields.choice("protocol"),
             port: fields.number("port", 1..=65535),
             ehlo: fields.text("ehlo"),
             from: fields.text("from"),
-            starttls: fields.flag("starttls"),
+            starttls: fields.start_tls("starttls"),
             sasl_authentication: fields.choice("sasl_authentication"),
             sasl_user: fields.text("sasl_user"),
             sasl_password: fields.text("sasl_password").map(Secret::new),
@@ -195,7 +259,10 @@ impl CheckRequest {
             implicit_tls: fields.flag("implicit_tls"),
             tls_verify: fields.choice("tls_verify"),
             tls_server_name: fields.text("tls_server_name"),
+            tls_version: fields.choice("tls_version"),
+            tls_client_certificate: fields.text("tls_client_certificate"),
             ip_family: fields.choice("ip_family"),
+            source_address: fields.text("source_address"),
             stop_after: fields.choice("stop_after"),
             timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
             transcript: fields.flag("transcript"),

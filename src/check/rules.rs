@@ -2,10 +2,10 @@
 //!
 //! A function adds the violations of its parameter, and returns its value. `None` is an absent value or an invalid one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify,
+    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Invalid, TlsVerify,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
@@ -13,20 +13,22 @@ use crate::{
     destination::{IpFamily, Target},
     proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader},
     secret::Secret,
-    smtp::{Credentials, InvalidAddress, Mailbox, Mechanism, Payload, Script},
+    smtp::{Credentials, InvalidAddress, Mailbox, Mechanism, Payload, Protocol, Script, StartTls},
 };
 
 /// The check that the request asks for. `invalid` has the violations that were found when the request was read.
-pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Duration) -> Result<Check, Invalid> {
-    let port = request.port.unwrap_or(25);
+pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &CheckSettings) -> Result<Check, Invalid> {
+    let protocol = request.protocol.unwrap_or_default();
+    let port = request.port.unwrap_or(protocol.default_port());
     let implicit_tls = request.implicit_tls.unwrap_or(false);
-    let start_tls = request.starttls.unwrap_or(false);
-    if implicit_tls && start_tls {
+    let start_tls = request.starttls.unwrap_or_default();
+    if implicit_tls && start_tls != StartTls::Off {
         invalid.add("implicit_tls", "must not be given together with `starttls`");
     }
     let ip_family = request.ip_family.unwrap_or_default();
     let to: Option<Mailbox> = request.to.as_deref().and_then(|to| invalid.parsed("to", to.parse()));
     let target = target(&request, to.as_ref(), ip_family, &mut invalid);
+    let source_address = settings.source_addresses.of_request(&request, target.as_ref(), &mut invalid);
     let ehlo = invalid.parsed("ehlo", request.ehlo.as_deref().unwrap_or(DEFAULT_EHLO).parse());
     let from = from(request.from.as_deref(), &mut invalid);
     let credentials = credentials(&request, &mut invalid);
@@ -34,6 +36,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     let proxy = proxy(&request, port, &mut invalid);
     let tls_server_name: Option<Target> =
         request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));
+    let client_certificate = client_certificate(&request, settings, &mut invalid);
     stop_after(&request, &mut invalid);
     tls_verify(&request, &mut invalid);
 
@@ -45,12 +48,15 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
     Ok(Check {
         target,
         port,
-        ip_family,
-        timeout: request.timeout_ms.map_or(DEFAULT_TIMEOUT.min(max_timeout), Duration::from_millis),
+        ip_family: source_address.map_or(ip_family, IpFamily::of),
+        source_address,
+        timeout: request.timeout_ms.map_or(DEFAULT_TIMEOUT.min(settings.max_timeout), Duration::from_millis),
         proxy,
         tls_verify: request.tls_verify.unwrap_or_default(),
         tls_server_name: tls_server_name.map(|name| name.to_string()),
-        script: Script { ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
+        tls_version: request.tls_version.unwrap_or_default(),
+        client_certificate,
+        script: Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
         transcript: request.transcript.unwrap_or(false),
         no_effect,
     })
@@ -64,6 +70,9 @@ fn target(request: &CheckRequest, to: Option<&Mailbox>, ip_family: IpFamily, inv
         } else if is_before_rcpt && request.target.is_none() && !invalid.is_about("target") {
             invalid.add("target", "is required when `to` is left out");
         }
+    }
+    if request.protocol == Some(Protocol::Lmtp) && request.target.is_none() && !invalid.is_about("target") {
+        invalid.add("target", "is required with `protocol` lmtp: no DNS record names the LMTP servers of a domain");
     }
     let target = match (&request.target, to) {
         (Some(target), _) => invalid.parsed("target", target.parse()),
@@ -177,22 +186,37 @@ fn v1_address(name: &str, text: &str, invalid: &mut Invalid) -> Option<ProxyAddr
     Some(ProxyAddress::Verbatim(text.to_owned()))
 }
 
+fn client_certificate(
+    request: &CheckRequest,
+    settings: &CheckSettings,
+    invalid: &mut Invalid,
+) -> Option<Arc<ClientCertificate>> {
+    let name = request.tls_client_certificate.as_deref()?;
+    invalid.parsed("tls_client_certificate", settings.client_certificates.get(name))
+}
+
 /// Without TLS there is no certificate to require anything of.
 fn tls_verify(request: &CheckRequest, invalid: &mut Invalid) {
-    let has_tls = request.starttls == Some(true) || request.implicit_tls == Some(true);
+    let start_tls = request.starttls.unwrap_or_default();
+    let has_tls = start_tls == StartTls::Required || request.implicit_tls == Some(true);
     let is_known = !invalid.is_about("starttls") && !invalid.is_about("implicit_tls");
-    if request.tls_verify == Some(TlsVerify::Require) && !has_tls && is_known {
-        invalid
-            .add("tls_verify", "is require, and the check has no TLS: give `starttls: true` or `implicit_tls: true`");
+    if request.tls_verify != Some(TlsVerify::Require) || has_tls || !is_known {
+        return;
     }
+    let has = if start_tls == StartTls::Opportunistic { "may go on without" } else { "has no" };
+    let detail = format_args!("is require, and the check {has} TLS: give `starttls: true` or `implicit_tls: true`");
+    invalid.add("tls_verify", detail);
 }
 
 /// The phase must be one that the check has.
 fn stop_after(request: &CheckRequest, invalid: &mut Invalid) {
+    let has_start_tls = request.starttls == Some(StartTls::Required);
     let has_credentials = request.sasl_authentication.unwrap_or_default() != SaslAuthentication::Off;
     match request.stop_after {
-        Some(StopAfter::StartTls) if !request.starttls.unwrap_or(false) && !invalid.is_about("starttls") => {
-            invalid.add("stop_after", "is starttls, and the check has no STARTTLS: give `starttls: true`");
+        Some(StopAfter::StartTls) if !has_start_tls && !invalid.is_about("starttls") => {
+            let has = if request.starttls == Some(StartTls::Opportunistic) { "may leave out" } else { "has no" };
+            let detail = format_args!("is starttls, and the check {has} STARTTLS: give `starttls: true`");
+            invalid.add("stop_after", detail);
         }
         Some(StopAfter::SaslAuth) if !has_credentials && !invalid.is_about("sasl_authentication") => {
             invalid.add("stop_after", "is sasl_auth, and the check has no AUTH: give `sasl_authentication`");

@@ -4,13 +4,17 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::{phase::Phase, proxy_header::ProxyAddress, smtp::Mechanism};
+use crate::{
+    phase::Phase,
+    proxy_header::ProxyAddress,
+    smtp::{Mechanism, StartTls},
+};
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn parse(body: Value) -> Result<Check, Vec<(String, String)>> {
     let Value::Object(fields) = body else { panic!("an object") };
-    Check::parse(fields.into_iter().collect(), MAX_TIMEOUT).map_err(|invalid| {
+    Check::parse(fields.into_iter().collect(), &CheckSettings::new(MAX_TIMEOUT)).map_err(|invalid| {
         let pairs = invalid.violations().iter().map(|violation| (violation.pointer.clone(), violation.detail.clone()));
         pairs.collect()
     })
@@ -29,7 +33,7 @@ fn a_recipient_is_enough_and_the_rest_has_defaults() {
     assert_eq!(check.script.ehlo.to_string(), "noit.local");
     assert_eq!(check.script.payload.to_wire(), b"Subject: Testing\r\n.\r\n");
     assert!(check.proxy.is_none() && check.script.from.is_none() && check.script.credentials.is_none());
-    assert!(!check.script.start_tls && !check.script.implicit_tls && check.script.stop_after.is_none());
+    assert!(check.script.start_tls == StartTls::Off && !check.script.implicit_tls && check.script.stop_after.is_none());
 }
 
 #[test]
@@ -52,7 +56,7 @@ fn every_parameter_is_used() {
     assert!(proxy.is_v2 && proxy.source == ProxyAddress::Ip("2001:db8::1".parse().expect("an address")));
     assert_eq!((proxy.source_port, proxy.destination_port), (Some(0), 65535));
     let script = check.script;
-    assert_eq!((script.start_tls, script.stop_after), (true, Some(Phase::SaslAuth)));
+    assert_eq!((script.start_tls, script.stop_after), (StartTls::Required, Some(Phase::SaslAuth)));
     assert_eq!(script.from.map(|from| from.to_string()).as_deref(), Some("me@example.com"));
     let credentials = script.credentials.expect("credentials");
     assert_eq!((credentials.mechanism, credentials.user.as_str()), (Mechanism::Plain, "me"));
@@ -67,7 +71,7 @@ fn strings_stand_for_numbers_and_booleans() {
     }))
     .expect("a check");
     assert_eq!((check.port, check.timeout), (2525, Duration::from_millis(250)));
-    assert!(check.script.start_tls && check.transcript && check.proxy.is_none());
+    assert!(check.script.start_tls == StartTls::Required && check.transcript && check.proxy.is_none());
     assert_eq!(parse(json!({"to": "a@b.test", "port": 25.0})).expect("a check").port, 25);
 }
 
@@ -219,7 +223,7 @@ fn unknown_fields_are_refused_with_the_nearest_name() {
         assert_eq!(violations[0].1.split('`').nth(1), nearest, "{name}");
     }
     let twice = vec![("to".to_owned(), json!("a@b.test")), ("to".to_owned(), json!("c@d.test"))];
-    let invalid = Check::parse(twice, MAX_TIMEOUT).expect_err("invalid");
+    let invalid = Check::parse(twice, &CheckSettings::new(MAX_TIMEOUT)).expect_err("invalid");
     assert_eq!(invalid.to_string(), "/to: is given twice");
 }
 
@@ -227,7 +231,7 @@ fn unknown_fields_are_refused_with_the_nearest_name() {
 fn the_default_timeout_is_clamped_to_the_maximum() {
     let parse = |fields: Value| {
         let Value::Object(fields) = fields else { panic!("an object") };
-        Check::parse(fields.into_iter().collect(), Duration::from_secs(3))
+        Check::parse(fields.into_iter().collect(), &CheckSettings::new(Duration::from_secs(3)))
     };
     assert_eq!(parse(json!({"to": "a@b.test"})).expect("a check").timeout, Duration::from_secs(3));
     assert!(parse(json!({"to": "a@b.test", "timeout_ms": 3001})).is_err());
@@ -265,7 +269,7 @@ proptest! {
             "ip_family", "stop_after", "timeout_ms", "transcript",
         ];
         let fields = names.iter().map(|name| (*name).to_owned()).zip(values).collect();
-        if let Ok(check) = Check::parse(fields, MAX_TIMEOUT) {
+        if let Ok(check) = Check::parse(fields, &CheckSettings::new(MAX_TIMEOUT)) {
             prop_assert!(!check.script.ehlo.to_string().contains(char::is_control));
         }
     }

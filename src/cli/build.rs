@@ -1,13 +1,16 @@
 //! Parts of the service, made from the settings. Each error names the flag.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use clap::Error;
 
 use crate::{
     config::{TargetSettings, TelemetrySettings, invalid},
     destination::policy::{HostRules, TargetPolicy},
-    net::resolve::{MAX_SOCKETS, Resolver},
+    net::{
+        dial::can_bind,
+        resolve::{MAX_SOCKETS, Resolver},
+    },
     probe::{self, Limits, Probe},
     telemetry::Traces,
     tls::{TlsClient, TrustAnchors},
@@ -15,6 +18,13 @@ use crate::{
 
 pub(super) fn trust_anchors(settings: &TargetSettings) -> Result<TrustAnchors, Error> {
     TrustAnchors::load(settings.ca_file.as_deref()).map_err(|error| invalid(&format!("--ca-file: {error}")))
+}
+
+/// Makes sure that this machine has the addresses.
+pub(super) fn check_source_addresses(addresses: &[IpAddr]) -> Result<(), Error> {
+    addresses.iter().try_for_each(|address| {
+        can_bind(*address).map_err(|error| invalid(&format!("--source-address: {address}: {error}")))
+    })
 }
 
 pub(super) fn traces(settings: &TelemetrySettings) -> Result<Option<Traces>, Error> {

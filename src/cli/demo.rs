@@ -52,7 +52,7 @@ pub(super) async fn demo(
     };
     let parameters = parameters(&sandbox);
     let members = parameters.clone().into_iter().collect();
-    let check = Check::parse(members, settings.target.max_timeout).map_err(|error| invalid(&error.to_string()))?;
+    let check = Check::parse(members, settings.modules.settings()).map_err(|error| invalid(&error.to_string()))?;
     let report = match service.probe.clone().oneshot(CheckJob::new(check)).await {
         Ok(report) => json(&report),
         Err(refusal) => return Ok(failure(format_args!("the check was not run: {refusal}"))),

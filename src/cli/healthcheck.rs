@@ -21,6 +21,7 @@ use tokio::{
 
 use super::output::failure;
 use crate::{
+    check::TlsVersion,
     config::ListenSettings,
     tls::{HandshakeError, ServerName, TlsClient, TrustAnchors},
 };
@@ -72,7 +73,8 @@ async fn connect_and_ask(address: SocketAddr, is_secure: bool) -> Result<(), Hea
     }
     let name: ServerName = address.ip().to_string().parse().expect("TLS can carry an IP address");
     let client = TlsClient::new(TrustAnchors::none());
-    let (stream, _) = client.handshake(stream, &name, Instant::now() + RESPONSE_TIMEOUT).await;
+    let offer = client.offer(TlsVersion::Any, None);
+    let (stream, _) = client.handshake(offer, stream, &name, Instant::now() + RESPONSE_TIMEOUT).await;
     get_healthz(stream?, address).await
 }
 

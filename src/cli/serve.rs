@@ -40,6 +40,7 @@ impl Service {
     /// # Errors
     /// A setting is bad, or a file that it names.
     pub(super) fn new(settings: &ServeSettings, anchors: TrustAnchors, log: &WorkerGuard) -> Result<Self, Error> {
+        build::check_source_addresses(&settings.source_address)?;
         let traces = build::traces(&settings.telemetry)?;
         let capacity = Capacity::of(settings);
         let limits = Limits {
@@ -56,7 +57,6 @@ impl Service {
             body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, budget.clone()),
             budget: budget.clone(),
             probe: probe.clone(),
-            max_timeout: limits.max_timeout,
             modules: modules.clone(),
             dropped_lines: Some(log.dropped_lines()),
         };

@@ -1,27 +1,26 @@
-//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below `modules` are checks
-//! with a name.
+//! The settings file: TOML. Its keys are the settings' names with underscores; the tables below some other keys have
+//! names of the operator's choice ([`super::named`]).
 
 use std::{fs, path::Path};
 
 use clap::{Arg, Command, CommandFactory, Error, builder::Resettable};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::{CommandLine, invalid, parameters::is_parameter, reason::value_error};
+use super::{
+    CommandLine, invalid,
+    named::{KEYS, MODULES, NamedTables, Tables},
+    parameters::{is_flag_of_parameter, is_parameter},
+    reason::value_error,
+};
 use crate::suggest::nearest;
 
-/// The key that is not a setting: parameter sets for `/probe`, by name.
-const MODULES: &str = "modules";
-
-/// The tables of `modules`: names, and the parameters of each.
-pub(super) type ModuleTables = Vec<(String, Map<String, Json>)>;
-
-/// The command, with the file's values as the defaults of all subcommands, and the file's modules. One file may serve
-/// all subcommands: a setting that a subcommand does not have is checked, and otherwise ignored.
+/// The command, with the file's values as the defaults of all subcommands, and the file's tables with names. One file
+/// may serve all subcommands: a setting that a subcommand does not have is checked, and otherwise ignored.
 ///
 /// # Errors
 /// Each names the file, and the key if it is about one.
-pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, ModuleTables), Error> {
+pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, NamedTables), Error> {
     let file = path.display();
     let text = fs::read_to_string(path).map_err(|error| invalid(&format!("--config: cannot read {file}: {error}")))?;
     let mut table = text.parse::<Table>().map_err(|error| {
@@ -30,31 +29,34 @@ pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command
         invalid(&format!("--config: {file} is not TOML: line {line}: {}", error.message().replace('\n', ", ")))
     })?;
     let in_file = |message: String| invalid(&format!("{file}: {message}"));
-    let modules = modules(table.remove(MODULES)).map_err(in_file)?;
+    let mut named = NamedTables::default();
+    for key in KEYS {
+        *named.below(key) = tables(key, table.remove(key)).map_err(in_file)?;
+    }
     let command = table.iter().try_fold(command, with_default).map_err(in_file)?;
-    Ok((command, modules))
+    Ok((command, named))
 }
 
-/// The modules of the file, all of which must be as at a start.
-pub(super) fn modules_of(path: &Path) -> Result<ModuleTables, Error> {
+/// The tables with names, of a file that must be as at a start.
+pub(super) fn tables_of(path: &Path) -> Result<NamedTables, Error> {
     // To read a pipe a second time would wait without end.
     if fs::metadata(path).is_ok_and(|file| !file.is_file()) {
         return Err(invalid(&format!("--config: {} is no regular file", path.display())));
     }
-    with_defaults_of(CommandLine::command(), path).map(|(_, modules)| modules)
+    with_defaults_of(CommandLine::command(), path).map(|(_, named)| named)
 }
 
-fn modules(value: Option<Value>) -> Result<ModuleTables, String> {
+fn tables(below: &str, value: Option<Value>) -> Result<Tables, String> {
     let table = |key: String, value| match value {
         Value::Table(table) => Ok(table),
         other => Err(wrong_type(&key, "a table", &other)),
     };
-    let named = value.map_or(Ok(Table::new()), |value| table(MODULES.to_owned(), value))?;
-    let modules = named.into_iter().map(|(name, value)| {
-        let parameters = table(format!("{MODULES}.{name}"), value)?;
+    let named = value.map_or(Ok(Table::new()), |value| table(below.to_owned(), value))?;
+    let tables = named.into_iter().map(|(name, value)| {
+        let parameters = table(format!("{below}.{name}"), value)?;
         Ok((name, parameters.into_iter().map(|(key, value)| (key, json(value))).collect()))
     });
-    modules.collect()
+    tables.collect()
 }
 
 fn wrong_type(key: &str, expected: &str, found: &Value) -> String {
@@ -76,11 +78,11 @@ fn json(value: Value) -> Json {
 
 fn with_default(command: Command, (key, value): (&String, &Value)) -> Result<Command, String> {
     let Some(setting) = settings(&command).find(|setting| setting.get_id() == key.as_str()) else {
-        let known = settings(&command).map(|setting| setting.get_id().as_str()).chain([MODULES]);
+        let known = settings(&command).map(|setting| setting.get_id().as_str()).chain(KEYS);
         let nearest = nearest(key, known);
         let hint = match nearest {
             _ if is_parameter(key) => format!(": parameters of a check go into a table `[{MODULES}.NAME]`"),
-            Some(MODULES) => format!(", did you mean `[{MODULES}.NAME]`?"),
+            Some(known) if KEYS.contains(&known) => format!(", did you mean `[{known}.NAME]`?"),
             Some(known) => format!(", did you mean `{known}`?"),
             None => String::new(),
         };
@@ -92,8 +94,9 @@ fn with_default(command: Command, (key, value): (&String, &Value)) -> Result<Com
     if let Err(error) = Command::new("smtp-check").arg(&setting).try_get_matches_from(["smtp-check"]) {
         return Err(format!("key `{key}`: {}", value_error(&error)));
     }
-    let with_value =
-        |setting: Arg| if setting.get_id() == key.as_str() { setting.default_values(values.clone()) } else { setting };
+    // A parameter of `run` may have the name of a setting, and is none.
+    let is_it = |argument: &Arg| argument.get_id() == key.as_str() && !is_flag_of_parameter(argument);
+    let with_value = |argument: Arg| if is_it(&argument) { argument.default_values(values.clone()) } else { argument };
     Ok(command.mut_subcommands(|subcommand| subcommand.mut_args(with_value)))
 }
 

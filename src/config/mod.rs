@@ -9,6 +9,7 @@
 
 mod environment;
 mod file;
+mod named;
 mod parameters;
 mod reason;
 mod run;
@@ -32,6 +33,7 @@ pub use reason::reason;
 pub use run::{Limit, Run, Thresholds};
 pub use settings::{ConfigFile, ListenSettings, ServeSettings, TargetSettings, TelemetrySettings};
 
+use named::NamedTables;
 use usage_errors::FromVariables;
 
 const OPENAPI_HELP: &str = "It uses no setting, variable or file: the document is part of the program, and goes to \
@@ -134,17 +136,17 @@ impl CommandLine {
         arguments: Vec<OsString>,
         mut matches: clap::ArgMatches,
     ) -> Result<Self, Error> {
-        let mut modules = Vec::new();
+        let mut named = NamedTables::default();
         let subcommand = matches.subcommand();
         if let Some(Ok(Some(path))) = subcommand.map(|(_, matches)| matches.try_get_one::<PathBuf>("config")) {
             // Parsed again: only the first pass tells which file to read.
-            (command, modules) = file::with_defaults_of(command, path)?;
+            (command, named) = file::with_defaults_of(command, path)?;
             matches = command.try_get_matches_from_mut(arguments)?;
         }
         let mut line = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         match &mut line.command {
-            Command::Serve(settings) | Command::Demo(settings) => settings.complete(modules)?,
-            Command::Run(run) => run.thresholds.agree()?,
+            Command::Serve(settings) | Command::Demo(settings) => settings.complete(named)?,
+            Command::Run(run) => run.complete(named)?,
             Command::Openapi | Command::Healthcheck(_) | Command::Token(_) => {}
         }
         Ok(line)

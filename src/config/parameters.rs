@@ -20,6 +20,9 @@ const HEADING: &str = "Parameters of the check";
 /// The one parameter that the environment may give: every user of a machine can read its command lines.
 const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWORD");
 
+/// The value of a switch without one.
+const TRUE: &str = "true";
+
 /// The parameter that `run` can read from a file.
 pub const PAYLOAD: &str = "payload";
 
@@ -68,6 +71,11 @@ pub fn flag_of(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
+/// Whether this argument of `run` is a parameter of the check.
+pub(super) fn is_flag_of_parameter(argument: &Arg) -> bool {
+    argument.get_help_heading() == Some(HEADING)
+}
+
 /// Whether a check has a parameter of this name.
 pub(super) fn is_parameter(name: &str) -> bool {
     of_a_check().iter().any(|parameter| parameter.name == name)
@@ -95,6 +103,8 @@ struct Parameter {
 
 enum Kind {
     Switch,
+    /// A switch that may be given a word.
+    SwitchOr(String),
     Number,
     Choice(Vec<String>),
     Text,
@@ -119,7 +129,10 @@ impl Parameter {
         let choices = text("$ref").and_then(|path| named.get(path.rsplit('/').next()?)?.get("enum")?.as_array());
         let kind = match choices {
             Some(choices) => Kind::Choice(choices.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
-            None if has_type(schema, "boolean") => Kind::Switch,
+            None if has_type(schema, "boolean") => match word_beside_boolean(schema) {
+                Some(word) => Kind::SwitchOr(word),
+                None => Kind::Switch,
+            },
             None if has_type(schema, "integer") => Kind::Number,
             None => Kind::Text,
         };
@@ -139,6 +152,11 @@ impl Parameter {
         let flag = Arg::new(self.name.clone()).long(self.name.replace('_', "-")).help(&self.help).help_heading(HEADING);
         let flag = match &self.kind {
             Kind::Switch => return flag.action(ArgAction::SetTrue),
+            Kind::SwitchOr(word) => {
+                // Without the equals sign, the next argument would be taken for the word.
+                let flag = flag.action(ArgAction::Set).num_args(0..=1).require_equals(true);
+                return flag.default_missing_value(TRUE).value_name(word.clone());
+            }
             Kind::Number => flag.value_name("N"),
             Kind::Choice(choices) => flag.value_name(choices.join("|")),
             Kind::Text => flag.value_name("TEXT"),
@@ -154,6 +172,10 @@ impl Parameter {
     fn value(&self, matches: &ArgMatches) -> Option<Value> {
         match self.kind {
             Kind::Switch => Some(Value::Bool(matches.get_flag(&self.name))),
+            Kind::SwitchOr(_) => matches.get_one::<String>(&self.name).map(|word| match word.as_str() {
+                TRUE => Value::Bool(true),
+                word => Value::String(word.to_owned()),
+            }),
             _ => matches.get_one::<String>(&self.name).cloned().map(Value::String),
         }
     }
@@ -161,6 +183,12 @@ impl Parameter {
 
 fn json(schema: &RefOr<Schema>) -> Value {
     serde_json::to_value(schema).unwrap_or_default()
+}
+
+/// The word that a schema allows beside a boolean: its examples have one.
+fn word_beside_boolean(schema: &Value) -> Option<String> {
+    let mut examples = schema.get("examples")?.as_array()?.iter();
+    examples.find_map(Value::as_str).map(str::to_owned)
 }
 
 /// Whether `type` is, or lists, the given one: an optional property's is `["boolean", "null"]`.

@@ -1,16 +1,20 @@
 //! Settings of `run`.
 
-use std::{str::FromStr, time::Duration};
+use std::{path::Path, str::FromStr, time::Duration};
 
 use clap::{Args, Error};
 
 use super::{
     invalid,
+    named::NamedTables,
     parameters::Parameters,
     settings::{ConfigFile, TargetSettings, TelemetrySettings},
-    values::{Element, timeout, whole},
+    values::{Element, MAX_TIMEOUT, timeout, whole},
 };
-use crate::phase::Phase;
+use crate::{
+    check::{CheckSettings, SourceAddresses},
+    phase::Phase,
+};
 
 /// Settings of `run`.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -41,6 +45,22 @@ pub struct Run {
     /// The log and the traces.
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
+    /// What the check may use.
+    #[arg(skip = CheckSettings::new(MAX_TIMEOUT))]
+    pub check: CheckSettings,
+}
+
+impl Run {
+    /// Takes what the parameters name in the settings file, and refuses thresholds that do not go together. Of what
+    /// they do not name no file is read: it may be another user's.
+    pub(super) fn complete(&mut self, named: NamedTables) -> Result<(), Error> {
+        self.thresholds.agree()?;
+        self.check.max_timeout = self.target.max_timeout;
+        // The user of a shell may use every address of the machine.
+        self.check.source_addresses = SourceAddresses::Any;
+        let file = self.file.config.as_deref().unwrap_or(Path::new(""));
+        named.only(|name| self.parameters.0.values().any(|value| value == name)).complete(&mut self.check, file)
+    }
 }
 
 /// The limits of `--nagios`: on times, and on the days that a certificate is still valid.

@@ -1,7 +1,7 @@
 //! The settings, in groups that subcommands share. Each is documented once, as its help text.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -12,16 +12,17 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    file::{ModuleTables, modules_of},
+    file::tables_of,
     invalid,
+    named::NamedTables,
     reason::reason,
     values::{
         Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, dns_server, duration, listen_address, network,
-        otlp_endpoint, switch, timeout, whole,
+        otlp_endpoint, source_address, switch, timeout, whole,
     },
 };
 use crate::{
-    check::Modules,
+    check::{CheckSettings, Modules, SourceAddresses},
     destination::policy::HostRule,
     http::{Rate, reload::ReadModules},
     telemetry::LogFormat,
@@ -117,10 +118,6 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<Url>,
 }
 
-fn parsed_modules(modules: ModuleTables, max_timeout: Duration, file: &Path) -> Result<Modules, Error> {
-    Modules::parse(modules, max_timeout).map_err(|error| invalid(&format!("{}: {error}", file.display())))
-}
-
 /// Settings of `serve` and `demo`. These are all that the settings file may have.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = HEADING)]
@@ -183,6 +180,11 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub shutdown_grace: Duration,
 
+    /// Addresses of this machine that a check may ask to connect from (list) [default: none]
+    #[arg(long, env = "SMTP_CHECK_SOURCE_ADDRESS", value_name = "ADDR", value_delimiter = ',',
+          value_parser = Element(source_address))]
+    pub source_address: Vec<IpAddr>,
+
     /// What checks may connect to.
     #[command(flatten)]
     pub target: TargetSettings,
@@ -191,8 +193,8 @@ pub struct ServeSettings {
     #[command(flatten)]
     pub telemetry: TelemetrySettings,
 
-    /// The modules of `/probe`; only the settings file has them.
-    #[arg(skip = Modules::none(MAX_TIMEOUT))]
+    /// The modules of `/probe`, and what checks may use: tables of the settings file.
+    #[arg(skip = Modules::none(CheckSettings::new(MAX_TIMEOUT)))]
     pub modules: Modules,
 }
 
@@ -202,19 +204,25 @@ impl ServeSettings {
         self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
     }
 
-    /// Reads the settings file again, for its modules. `None`: there is no file.
+    /// Reads the settings file again, for its tables with names. `None`: there is no file.
     pub fn modules_reader(&self) -> Option<ReadModules> {
-        let (file, max_timeout) = (self.file.config.clone()?, self.target.max_timeout);
+        let (file, settings) = (self.file.config.clone()?, self.check_settings());
         Some(Box::new(move || {
-            let modules = modules_of(&file).and_then(|modules| parsed_modules(modules, max_timeout, &file));
+            let modules = tables_of(&file).and_then(|named| named.modules(settings.clone(), &file));
             modules.map_err(|error| reason(&error))
         }))
     }
 
-    /// Takes the file's modules, and refuses settings that do not go together.
-    pub(super) fn complete(&mut self, modules: ModuleTables) -> Result<(), Error> {
+    /// What checks may use, without the tables of the settings file.
+    fn check_settings(&self) -> CheckSettings {
+        let source_addresses = SourceAddresses::Listed(self.source_address.clone());
+        CheckSettings { source_addresses, ..CheckSettings::new(self.target.max_timeout) }
+    }
+
+    /// Takes the file's tables, and refuses settings that do not go together.
+    pub(super) fn complete(&mut self, named: NamedTables) -> Result<(), Error> {
         let file = self.file.config.as_deref().unwrap_or(Path::new(""));
-        self.modules = parsed_modules(modules, self.target.max_timeout, file)?;
+        self.modules = named.modules(self.check_settings(), file)?;
         let ListenSettings { listen, tls_cert, tls_key } = &self.service;
         let is_guarded = self.tokens_file.is_some() || self.allow_unauthenticated;
         if !is_guarded && !listen.ip().to_canonical().is_loopback() {

@@ -41,7 +41,10 @@ fn position(command: &Command, arguments: &[OsString]) -> Option<usize> {
 
 fn takes_value(command: &Command, flag: &str) -> bool {
     let mut options = command.get_subcommands().flat_map(Command::get_arguments);
-    options.any(|option| option.get_long() == Some(flag) && option.get_action().takes_values())
+    options.any(|option| {
+        let takes_next = option.get_action().takes_values() && !option.is_require_equals_set();
+        option.get_long() == Some(flag) && takes_next
+    })
 }
 
 #[cfg(test)]
@@ -64,6 +67,8 @@ mod tests {
             ("--max-checks 7 --allow-unauthenticated demo", "demo --max-checks 7 --allow-unauthenticated"),
             ("--config demo", "serve --config demo"),
             ("--config demo run --json", "run --config demo --json"),
+            ("--starttls run --to a@b.test", "run --starttls --to a@b.test"),
+            ("--source-address 127.0.0.1 demo", "demo --source-address 127.0.0.1"),
             ("--max-chekcs 7 demo", "serve --max-chekcs 7 demo"),
             ("--version", "--version"),
             ("--listen 127.0.0.1:0 -V", "-V --listen 127.0.0.1:0"),

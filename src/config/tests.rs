@@ -274,7 +274,7 @@ fn help_and_version_end_with_code_0() {
     for part in [
         "--to <TEXT>",
         "--port <N>",
-        "--starttls\n",
+        "--starttls[=<opportunistic>]\n",
         "--sasl-authentication <off|login|plain>",
         "[default: noit.local]",
     ] {

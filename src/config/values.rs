@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::invalid;
+use crate::check::SourceAddresses;
 
 /// The longest timeout: far from overflowing the clock, and longer than any use.
 pub(super) const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -133,6 +134,11 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_| "neither a network such as 10.0.0.0/8 nor an IP address".to_owned())
+}
+
+/// An address that connections can come from.
+pub(super) fn source_address(text: &str) -> Result<IpAddr, String> {
+    SourceAddresses::parse(text).map_err(str::to_owned)
 }
 
 pub(super) fn dns_server(text: &str) -> Result<SocketAddr, String> {

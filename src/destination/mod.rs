@@ -143,6 +143,11 @@ pub enum IpFamily {
 }
 
 impl IpFamily {
+    /// The family of this address.
+    pub fn of(address: IpAddr) -> Self {
+        if Self::Ipv4.admits(address) { Self::Ipv4 } else { Self::Ipv6 }
+    }
+
     /// Whether a connection to this address is of the family. One to an IPv4-mapped address is an IPv4 connection.
     pub fn admits(self, address: IpAddr) -> bool {
         match self {

@@ -69,6 +69,9 @@ pub enum ProblemType {
     /// 503: the service has reached a limit: of running checks, of large requests, or of open connections.
     #[serde(rename = "urn:smtp-check:problem:overloaded")]
     Overloaded,
+    /// 503: the machine of the service does not have the check's source address now.
+    #[serde(rename = "urn:smtp-check:problem:no-source-address")]
+    NoSourceAddress,
     /// 503: the service is shutting down.
     #[serde(rename = "urn:smtp-check:problem:shutting-down")]
     ShuttingDown,
@@ -93,15 +96,17 @@ impl ProblemType {
             Self::TargetBusy => (StatusCode::TOO_MANY_REQUESTS, "Too many checks of this target"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The service is overloaded"),
+            Self::NoSourceAddress => (StatusCode::SERVICE_UNAVAILABLE, "The source address is missing"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
         }
     }
 
-    /// The default of `Retry-After`, in seconds. A check takes seconds; a service that stops needs time to be replaced.
+    /// The default of `Retry-After`, in seconds. A check takes seconds; a service that stops needs time to be replaced,
+    /// and so does an address.
     const fn retry_after(self) -> Option<u32> {
         match self {
             Self::RateLimited | Self::TargetBusy | Self::Overloaded => Some(1),
-            Self::ShuttingDown => Some(5),
+            Self::ShuttingDown | Self::NoSourceAddress => Some(5),
             _ => None,
         }
     }
@@ -211,6 +216,7 @@ impl From<Refusal> for Problem {
             Refusal::Overloaded => ProblemType::Overloaded,
             Refusal::TargetBusy => ProblemType::TargetBusy,
             Refusal::Forbidden(_) => ProblemType::TargetForbidden,
+            Refusal::NoSourceAddress => ProblemType::NoSourceAddress,
             Refusal::Internal => ProblemType::Internal,
         };
         Self::new(problem_type, refusal.to_string())
@@ -274,6 +280,7 @@ mod tests {
             (TargetBusy, 429, "target-busy"),
             (Internal, 500, "internal"),
             (Overloaded, 503, "overloaded"),
+            (NoSourceAddress, 503, "no-source-address"),
             (ShuttingDown, 503, "shutting-down"),
         ] {
             let problem = serde_json::to_value(Problem::new(problem_type, "why")).expect("JSON");

@@ -1,5 +1,5 @@
-//! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and the modules
-//! of the settings file.
+//! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and of the
+//! settings file the modules and what checks refer to by name.
 
 use std::{
     convert::Infallible,
@@ -67,7 +67,7 @@ pub struct Reloadable {
     modules: Option<ModulesFile>,
 }
 
-/// Reads the modules of the settings file. The error names the file, and repeats no value.
+/// Reads the modules of the settings file, and what checks may use. The error names the file, and repeats no value.
 pub type ReadModules = Box<dyn Fn() -> Result<Modules, String> + Send + Sync>;
 
 struct ModulesFile {
@@ -159,7 +159,7 @@ impl Reloadable {
 impl TokensFile {
     fn reload(&self) {
         let file = self.path.display();
-        match read_tokens(&self.path, read_again) {
+        match read_tokens(&self.path, read_regular) {
             Ok(tokens) => {
                 let names: Vec<_> = tokens.names().map(ToString::to_string).collect();
                 self.store.replace(tokens);
@@ -174,7 +174,7 @@ impl TokensFile {
 
 impl TlsFiles {
     fn reload(&self) {
-        match read_identity(&self.certificate, &self.key, read_again) {
+        match read_identity(&self.certificate, &self.key, read_regular) {
             Ok(identity) => {
                 self.identity.replace(&identity);
                 tracing::info!("certificate and key read again");
@@ -189,9 +189,10 @@ impl ModulesFile {
         match (self.read)() {
             Ok(modules) => {
                 let names = modules.names().collect::<Vec<_>>().join(" ");
+                let certificates = modules.settings().client_certificates.names().collect::<Vec<_>>().join(" ");
                 warn_of_modules(&modules);
                 self.store.replace(modules);
-                tracing::info!(names, "modules read again");
+                tracing::info!(names, client_certificates = certificates, "modules read again");
             }
             Err(error) => tracing::error!(%error, "modules not read again, the old ones stay"),
         }
@@ -215,7 +216,7 @@ pub fn warn_of_modules(modules: &Modules) {
 }
 
 /// The bytes of a file, which may be a secret and so are wiped from memory when dropped.
-type Bytes = Zeroizing<Vec<u8>>;
+pub type Bytes = Zeroizing<Vec<u8>>;
 type ReadFile = fn(&Path) -> Result<Bytes, FileFault>;
 
 fn read_tokens(path: &Path, read: ReadFile) -> Result<Tokens, ReloadError> {
@@ -240,7 +241,11 @@ fn read(path: &Path) -> Result<Bytes, FileFault> {
     if length as u64 > MAX_FILE_SIZE { Err(FileFault::TooLarge) } else { Ok(bytes) }
 }
 
-fn read_again(path: &Path) -> Result<Bytes, FileFault> {
+/// Reads a file that can be read again later.
+///
+/// # Errors
+/// It is no regular file, cannot be read, or is too large.
+pub fn read_regular(path: &Path) -> Result<Bytes, FileFault> {
     if fs::metadata(path)?.is_file() { read(path) } else { Err(FileFault::NotRegular) }
 }
 
@@ -249,12 +254,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::telemetry::{LogFormat, tests::MemoryLog};
+    use crate::{
+        check::CheckSettings,
+        telemetry::{LogFormat, tests::MemoryLog},
+    };
 
     #[test]
     fn parameters_of_modules_without_effect_are_logged() {
         let fields = [("stop_after".to_owned(), "ehlo".into()), ("from".to_owned(), "a@b.test".into())];
-        let modules = Modules::parse([("ask".to_owned(), fields.into_iter().collect())], Duration::from_secs(60));
+        let settings = CheckSettings::new(Duration::from_secs(60));
+        let modules = Modules::parse([("ask".to_owned(), fields.into_iter().collect())], settings);
         let log = MemoryLog::default();
         tracing::subscriber::with_default(log.subscriber(LogFormat::Text, false, "warn"), || {
             warn_of_modules(&modules.expect("a module"));

@@ -1,6 +1,6 @@
 //! The state of the handlers, and the configuration of access to them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{check::Modules, probe::Probe};
 
-/// The modules of `/probe`, which a reload replaces. Clones share them.
+/// The modules of `/probe`, and what checks may use. A reload replaces both at once; checks that run keep what they
+/// have. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ModuleStore(Arc<watch::Sender<Arc<Modules>>>);
 
@@ -46,9 +47,7 @@ pub struct AppState {
     pub budget: ByteBudget,
     /// Runs the checks.
     pub probe: Probe,
-    /// The longest timeout that a check may have.
-    pub max_timeout: Duration,
-    /// The named checks of the settings file, for `/probe`.
+    /// The named checks of the settings file, for `/probe`, and what checks may use.
     pub modules: ModuleStore,
     /// Counts the log lines that were dropped. `None`: there is no log.
     pub dropped_lines: Option<Counter>,

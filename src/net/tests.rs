@@ -31,7 +31,7 @@ fn server(serve: impl FnOnce(TcpStream) + Send + 'static) -> (u16, JoinHandle<()
 async fn connect(port: u16) -> TcpConnection {
     let policy = TargetPolicy::default();
     let address = policy.admit_literal().address((Ipv4Addr::LOCALHOST, port).into()).expect("admitted");
-    Dial::prepare(address).expect("a socket").connect().await.expect("a connection")
+    Dial::prepare(address, None).expect("a socket").connect().await.expect("a connection")
 }
 
 /// The greeting may have been read when the connection was established.

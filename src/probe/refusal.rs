@@ -16,6 +16,9 @@ pub enum Refusal {
     /// The policy forbids the target, or every host and address that it resolves to.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// This machine does not have the source address that the check asks for: it went away after the start.
+    #[error("this machine does not have the source address now")]
+    NoSourceAddress,
     /// A fault of this program: the check outlived its deadline, or a layer failed in an unexpected way.
     #[error("the check could not be brought to an end")]
     Internal,

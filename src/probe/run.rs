@@ -95,7 +95,7 @@ impl CheckRunner {
                 left -= 1;
                 continue;
             };
-            let dial = Dial::prepare(address);
+            let dial = Dial::prepare(address, check.check.source_address);
             let by = share(check.deadline, left);
             let began = Instant::now();
             check.journal.announce(began, Phase::Connect);
@@ -154,6 +154,10 @@ fn connect_failure(error: DialError) -> Result<Failure, Refusal> {
         DialError::OutOfSockets(error) => {
             tracing::error!(%error, "no socket for a check");
             return Err(Refusal::Overloaded);
+        }
+        DialError::NoSourceAddress(error) => {
+            tracing::error!(%error, "no source address for a check");
+            return Err(Refusal::NoSourceAddress);
         }
     };
     Ok(Failure::new(Phase::Connect, kind, error))

@@ -13,7 +13,7 @@ use super::{
     *,
 };
 use crate::{
-    check::Check,
+    check::{Check, CheckSettings},
     destination::policy::Forbidden,
     phase::Phase,
     report::{Attempt, FailureKind, Outcome, PhaseEvent, PhaseListener},
@@ -24,7 +24,7 @@ const MANY: Limits = Limits { checks: 9, checks_per_target: 9, max_timeout: Dura
 
 fn job(fields: serde_json::Value) -> CheckJob {
     let serde_json::Value::Object(fields) = fields else { panic!("an object") };
-    CheckJob::new(Check::parse(fields.into_iter().collect(), MANY.max_timeout).expect("a check"))
+    CheckJob::new(Check::parse(fields.into_iter().collect(), &CheckSettings::new(MANY.max_timeout)).expect("a check"))
 }
 
 /// A check of a server that accepts the connection and never sends anything.

@@ -9,7 +9,7 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Attempt, Failure, Via};
+use super::{Attempt, Failure, ReportedClientCertificate, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
     smtp::{Mechanism, Reply},
@@ -133,6 +133,8 @@ pub struct TlsSession {
     /// Whether the handshake was completed, the server proved that it holds the key, and the certificates have no
     /// error.
     pub verified: bool,
+    /// What became of a client certificate.
+    pub client_certificate: ReportedClientCertificate,
     /// The errors of the certificates.
     pub problems: Vec<CertificateProblem>,
     /// The certificates, the server's own first.

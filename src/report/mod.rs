@@ -260,6 +260,8 @@ pub struct TlsReport {
     /// Whether the handshake was completed and the certificate has none of the errors in `errors`. If this is `false`
     /// and there is no error, the handshake failed for a reason other than the certificate, which `failure` gives.
     pub verified: bool,
+    /// The client certificate: whether the server asked for one, and which one it was shown.
+    pub client_certificate: ReportedClientCertificate,
     /// The errors of the certificate, each kind once; `metrics.cert_error` describes them. Also there if the handshake
     /// failed after the certificate had arrived.
     pub errors: Vec<CertificateErrorKind>,
@@ -279,6 +281,17 @@ impl TlsReport {
     pub fn is_not_judged(&self) -> bool {
         !self.errors.is_empty() && self.errors.iter().all(|kind| *kind == CertificateErrorKind::Unsupported)
     }
+}
+
+/// What became of a client certificate in the handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ReportedClientCertificate {
+    /// Whether the server asked for a client certificate; `false` also where the handshake failed before it could.
+    pub requested: bool,
+    /// The name of the certificate that it was shown, which is `tls_client_certificate`; `null` when it was shown none.
+    /// In TLS 1.3 a server that refuses it can end the session after the handshake.
+    #[schema(required, example = "partner")]
+    pub shown: Option<String>,
 }
 
 /// One line of the transcript.

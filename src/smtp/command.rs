@@ -13,6 +13,8 @@ const LINE_SIZE: usize = 64;
 pub enum Command {
     /// EHLO (RFC 5321, section 4.1.1.1).
     Ehlo(EhloName),
+    /// LHLO (RFC 2033, section 4.1).
+    Lhlo(EhloName),
     /// STARTTLS (RFC 3207).
     StartTls,
     /// AUTH without an initial response (RFC 4954).
@@ -68,6 +70,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ehlo(name) => write!(f, "EHLO {name}"),
+            Self::Lhlo(name) => write!(f, "LHLO {name}"),
             Self::StartTls => f.write_str("STARTTLS"),
             Self::Auth(mechanism) => write!(f, "AUTH {}", mechanism.name()),
             Self::SaslResponse(_) => f.write_str(MASK),
@@ -97,6 +100,7 @@ mod tests {
         let mail = |reverse_path, eight_bit, utf8| Command::MailFrom { reverse_path, eight_bit, utf8 };
         for (command, wire) in [
             (Command::Ehlo("noit.local".parse().expect("a name")), "EHLO noit.local\r\n"),
+            (Command::Lhlo("noit.local".parse().expect("a name")), "LHLO noit.local\r\n"),
             (Command::StartTls, "STARTTLS\r\n"),
             (Command::Auth(Mechanism::Login), "AUTH LOGIN\r\n"),
             (Command::SaslResponse(Secret::new("dGlt".to_owned())), "dGlt\r\n"),

@@ -5,6 +5,7 @@
 //! - [`address`]: [`Mailbox`] and [`EhloName`].
 //! - [`payload`]: the message, in a form that cannot end the DATA phase early.
 //! - [`sasl`]: [`Credentials`] and their responses to a challenge.
+//! - [`protocol`]: SMTP or LMTP, and what a session does about STARTTLS.
 //! - [`command`]: [`Command`], made of types that cannot contain CR or LF.
 //! - [`dialogue`]: the session as a state machine: a reply goes in, the next action comes out.
 //! - [`queue_id`]: the identifier that the server gave to the message in its queue.
@@ -14,6 +15,7 @@ pub mod capability;
 pub mod command;
 pub mod dialogue;
 pub mod payload;
+pub mod protocol;
 pub mod queue_id;
 pub mod reply;
 pub mod sasl;
@@ -23,5 +25,6 @@ pub use capability::Capabilities;
 pub use command::Command;
 pub use dialogue::{Action, Dialogue, Script, Verdict};
 pub use payload::{InvalidPayload, Payload};
+pub use protocol::{Protocol, StartTls};
 pub use reply::{Code, EnhancedCode, Reply, ReplyError, ReplyParser};
 pub use sasl::{Credentials, Mechanism};

@@ -20,6 +20,13 @@ impl Mechanism {
     pub fn name(self) -> &'static str {
         self.into()
     }
+
+    /// Whether a reader of the session learns the password.
+    pub fn shows_password(self) -> bool {
+        match self {
+            Self::Plain | Self::Login => true,
+        }
+    }
 }
 
 /// A user's name and password, and the mechanism to send them with.

@@ -9,6 +9,7 @@
 //! - `signature`: whether the server holds the certificate's private key.
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
+//! - `client_auth`: client certificates, and what a server was shown of them.
 //! - `alert`: the alerts by which a server ends a handshake.
 //! - `fault`: the errors of rustls in our own words, and [`SessionError`], why a session broke.
 //!
@@ -17,6 +18,7 @@
 
 mod alert;
 mod chain_signature;
+mod client_auth;
 mod fault;
 pub mod handshake;
 mod path;
@@ -31,6 +33,7 @@ pub mod trust;
 mod verifier;
 
 pub use alert::Alert;
+pub use client_auth::{ClientAuth, ClientAuthRefused, ClientCertificateError, PemFault, client_certificate};
 pub use fault::{SessionError, TlsFault};
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};
@@ -54,8 +57,8 @@ pub struct TlsFacts {
     pub chain: Vec<CertificateFacts>,
     /// Everything that is wrong with the certificate.
     pub problems: Vec<CertificateProblem>,
-    /// Whether the server asked for a client certificate. It may refuse the handshake later, inside the session.
-    pub certificate_asked: bool,
+    /// Whether the server asked for a client certificate, and was shown one.
+    pub client_auth: ClientAuth,
     completed: bool,
     key_proven: bool,
 }

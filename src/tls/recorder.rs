@@ -1,9 +1,6 @@
 //! [`Recorder`]: the certificate verifier that rustls calls. It records every problem and lets the handshake go on.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_rustls::rustls::{
     DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
@@ -17,6 +14,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::{
+    client_auth::ClientAuth,
     signature::HandshakeSignature,
     trust::TrustAnchors,
     verifier::{Verdict, Verifier},
@@ -46,19 +44,25 @@ pub(super) struct Record {
     pub(super) key_proven: bool,
 }
 
-/// The verifier of the server's certificate for one handshake, and its resolver of client certificates, of which there
-/// are none.
+/// The verifier of the server's certificate for one handshake, and its resolver of client certificates.
 #[derive(Debug)]
 pub(super) struct Recorder {
     anchors: Arc<TrustAnchors>,
     algorithms: WebPkiSupportedAlgorithms,
     record: Mutex<Option<Record>>,
-    wants_certificate: AtomicBool,
+    /// What the client shows to a server that asks.
+    certificate: Option<Arc<CertifiedKey>>,
+    client_auth: OnceLock<ClientAuth>,
 }
 
 impl Recorder {
     pub(super) fn new(anchors: Arc<TrustAnchors>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { anchors, algorithms, record: Mutex::new(None), wants_certificate: AtomicBool::new(false) }
+        Self { anchors, algorithms, record: Mutex::new(None), certificate: None, client_auth: OnceLock::new() }
+    }
+
+    /// The same recorder, with a certificate for a server that asks for one.
+    pub(super) fn with_certificate(self, certificate: Option<Arc<CertifiedKey>>) -> Self {
+        Self { certificate, ..self }
     }
 
     /// The record so far; `None` until a certificate has come.
@@ -66,9 +70,9 @@ impl Recorder {
         self.lock().clone()
     }
 
-    /// Whether the server has asked for a client certificate.
-    pub(super) fn wants_certificate(&self) -> bool {
-        self.wants_certificate.load(Relaxed)
+    /// Whether the server has asked for a client certificate, and was shown one.
+    pub(super) fn client_auth(&self) -> ClientAuth {
+        self.client_auth.get().copied().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Record>> {
@@ -143,13 +147,17 @@ impl ServerCertVerifier for Recorder {
 }
 
 impl ResolvesClientCert for Recorder {
-    fn resolve(&self, _authorities: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.wants_certificate.store(true, Relaxed);
-        None
+    /// The names of authorities are no reason to show nothing: the caller wants to know what the server says to this
+    /// certificate.
+    fn resolve(&self, _authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let answer = ClientAuth::answer(self.certificate.as_deref(), schemes);
+        // A server asks once in a handshake.
+        let _ = self.client_auth.set(answer);
+        self.certificate.clone().filter(|_| answer == ClientAuth::Shown)
     }
 
     fn has_certs(&self) -> bool {
-        false
+        self.certificate.is_some()
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use smtp_check::{
-    check::request::{SaslAuthentication, StopAfter, TlsVerify},
+    check::request::{SaslAuthentication, StopAfter, TlsVerify, TlsVersion},
     destination::IpFamily,
     phase::{Clock, Phase},
     proxy_header::ProxyFamily,
     report::{FailureKind, Outcome},
+    smtp::Protocol,
     x509::problem::CertificateErrorKind,
 };
 use strum::VariantArray;
@@ -19,10 +20,12 @@ fn strum_and_serde_give_each_variant_the_same_name() {
     assert_same_names::<IpFamily>();
     assert_same_names::<Outcome>();
     assert_same_names::<Phase>();
+    assert_same_names::<Protocol>();
     assert_same_names::<ProxyFamily>();
     assert_same_names::<SaslAuthentication>();
     assert_same_names::<StopAfter>();
     assert_same_names::<TlsVerify>();
+    assert_same_names::<TlsVersion>();
 }
 
 #[test]

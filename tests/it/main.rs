@@ -3,16 +3,21 @@
 // A check and its report.
 mod auth;
 mod certificates;
+mod client_certificates;
 mod deadlines;
 mod delivery;
+mod lmtp;
 mod mx;
+mod opportunistic_starttls;
 mod phase_clocks;
 mod phase_times;
 mod proxy_protocol;
 mod rejections;
+mod source_address;
 mod starttls;
 mod target_failover;
 mod target_resolution;
+mod tls_version;
 mod transcript;
 
 // Servers that break the protocol, stop answering or close the connection.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
-use smtp_check::check::Modules;
+use smtp_check::check::{CheckSettings, Modules};
 
 use super::support::{
     app::{TestApp, TestAppBuilder, TestResponse},
@@ -18,7 +18,8 @@ use super::support::{
 fn with_modules(modules: Value) -> TestAppBuilder {
     let Value::Object(modules) = modules else { panic!("tables") };
     let tables = modules.into_iter().map(|(name, table)| (name, table.as_object().expect("a table").clone()));
-    TestApp::builder().modules(Modules::parse(tables, Duration::from_secs(60)).expect("good modules"))
+    TestApp::builder()
+        .modules(Modules::parse(tables, CheckSettings::new(Duration::from_secs(60))).expect("good modules"))
 }
 
 /// The samples of a response: name and labels as they are written, and the value.

@@ -1,15 +1,18 @@
 //! [`Modules`]: named checks in the operator's settings, without a target. A caller names a module, and gives the
 //! target.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Check, CheckRequest, Invalid, NoEffect, TlsVerify, fields::Fields, invalid::with_quotations, rules};
+use super::{
+    Check, CheckRequest, CheckSettings, Invalid, NoEffect, TlsVerify, fields::Fields, invalid::with_quotations, rules,
+};
 use crate::{
     destination::{InvalidTarget, host_and_port},
     phase::Phase,
     secret::MASK,
+    smtp::StartTls,
 };
 
 /// The module of a caller that names none.
@@ -21,9 +24,16 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Most characters of a module's name.
 const MAX_NAME_SIZE: usize = 64;
 
-/// The modules by name. There always is a `default`: unless the operator has one, it ends after EHLO and sends no mail.
+/// The rule for a name, as the end of a sentence.
+const NAME_RULE: &str = "has 1 to 64 letters, digits, `.`, `_` and `-`";
+
+/// The modules by name, and the settings of all checks. There always is a `default`: unless the operator has one, it
+/// ends after EHLO and sends no mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Modules(BTreeMap<String, Module>);
+pub struct Modules {
+    modules: BTreeMap<String, Module>,
+    settings: Arc<CheckSettings>,
+}
 
 /// The parameters of a check without its target, validated as far as possible without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +42,6 @@ pub struct Module {
     request: CheckRequest,
     /// The parameters as the operator wrote them, the password masked.
     shown: Map<String, Value>,
-    max_timeout: Duration,
     no_effect: Vec<NoEffect>,
 }
 
@@ -62,27 +71,41 @@ impl Modules {
     /// The first invalid module, with every violation.
     pub fn parse(
         tables: impl IntoIterator<Item = (String, Map<String, Value>)>,
-        max_timeout: Duration,
+        settings: CheckSettings,
     ) -> Result<Self, InvalidModule> {
         let modules = tables.into_iter().map(|(name, fields)| {
-            let module = Module::parse(name, fields, max_timeout)?;
+            let module = Module::parse(name, fields, &settings)?;
             Ok((module.name.clone(), module))
         });
-        Ok(Self(modules.collect::<Result<_, _>>()?).and_default(max_timeout))
+        let modules = modules.collect::<Result<_, _>>()?;
+        Ok(Self { modules, settings: Arc::new(settings) }.and_default())
     }
 
     /// Only the default module.
-    pub fn none(max_timeout: Duration) -> Self {
-        Self(BTreeMap::new()).and_default(max_timeout)
+    pub fn none(settings: CheckSettings) -> Self {
+        Self { modules: BTreeMap::new(), settings: Arc::new(settings) }.and_default()
     }
 
-    fn and_default(mut self, max_timeout: Duration) -> Self {
-        self.0.entry(DEFAULT.to_owned()).or_insert_with(|| {
+    fn and_default(mut self) -> Self {
+        self.modules.entry(DEFAULT.to_owned()).or_insert_with(|| {
             let fields = Map::from_iter([("stop_after".to_owned(), "ehlo".into())]);
-            Module::parse(DEFAULT.to_owned(), fields, max_timeout)
+            Module::parse(DEFAULT.to_owned(), fields, &self.settings)
                 .expect("a check that ends after EHLO needs no other parameter")
         });
         self
+    }
+
+    /// Whether a table of the settings file may have this name: a module, or another one that checks refer to.
+    ///
+    /// # Errors
+    /// The rule.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        if is_name(name) { Ok(()) } else { Err(format!("its name {NAME_RULE}")) }
+    }
+
+    /// What a check may use, whether a module asks for it or a caller.
+    pub fn settings(&self) -> &CheckSettings {
+        &self.settings
     }
 
     /// The module that the caller names, and its check of the caller's target. `max_timeout` caps the check's timeout.
@@ -91,13 +114,13 @@ impl Modules {
     /// Every violation. The pointers are `/target`, `/to` and `/module`, which are the caller's own parameters.
     pub fn check(&self, request: ModuleRequest, max_timeout: Option<Duration>) -> Result<(&Module, Check), Invalid> {
         let ModuleRequest { target, to, module, debug, mut invalid } = request;
-        let Some(module) = self.0.get(module.as_deref().unwrap_or(DEFAULT)) else {
+        let Some(module) = self.modules.get(module.as_deref().unwrap_or(DEFAULT)) else {
             invalid.add("module", "is not known");
             return Err(invalid);
         };
         let parts = target.as_deref().and_then(|target| invalid.parsed("target", host_and_port(target)));
         let Some((host, port)) = parts.filter(|_| invalid.is_empty()) else { return Err(invalid) };
-        let mut check = module.check(host, port, to)?;
+        let mut check = module.check(host, port, to, &self.settings)?;
         check.timeout = check.timeout.min(max_timeout.unwrap_or(Duration::MAX)).max(MIN_TIMEOUT);
         check.transcript = debug;
         Ok((module, check))
@@ -105,39 +128,39 @@ impl Modules {
 
     /// The names of the modules.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.modules.keys().map(String::as_str)
     }
 
     /// The modules.
     pub fn iter(&self) -> impl Iterator<Item = &Module> {
-        self.0.values()
+        self.modules.values()
     }
 
     /// The modules that would send their password to any server that a caller names: they do not require the
     /// certificate of one server.
     pub fn trusting(&self) -> impl Iterator<Item = &str> {
-        self.0.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
+        self.modules.values().filter(|module| module.is_trusting()).map(|module| module.name.as_str())
     }
 }
 
 impl Module {
-    fn parse(name: String, fields: Map<String, Value>, max_timeout: Duration) -> Result<Self, InvalidModule> {
+    fn parse(name: String, fields: Map<String, Value>, settings: &CheckSettings) -> Result<Self, InvalidModule> {
         let mut shown = fields.clone();
         if let Some(password) = shown.get_mut(PASSWORD) {
             *password = MASK.into();
         }
-        let (request, mut invalid) = CheckRequest::read(fields.into_iter().collect(), max_timeout);
+        let (request, mut invalid) = CheckRequest::read(fields.into_iter().collect(), settings.max_timeout);
         if !is_name(&name) {
-            invalid.add("", format_args!("a module's name has 1 to {MAX_NAME_SIZE} letters, digits, `.`, `_` and `-`"));
+            invalid.add("", format_args!("a module's name {NAME_RULE}"));
         }
         if request.target.is_some() {
             invalid.add("target", "is the caller's to give");
         }
-        let mut module = Self { name, request, shown, max_timeout, no_effect: Vec::new() };
+        let mut module = Self { name, request, shown, no_effect: Vec::new() };
         // The caller's parameters are valid here: any violation is the module's.
         let is_asked = module.request.stop_after.is_none_or(|stop| stop.phase() >= Phase::RcptTo);
         let to = module.request.to.clone().or_else(|| is_asked.then(|| "postmaster".to_owned()));
-        match rules::check(module.request_for("mx.example.com", None, to), invalid, max_timeout) {
+        match rules::check(module.request_for("mx.example.com", None, to), invalid, settings) {
             Ok(check) => {
                 module.no_effect = check.no_effect;
                 if check.transcript {
@@ -155,8 +178,14 @@ impl Module {
         CheckRequest { target: Some(host.to_owned()), port: port.or(module.port), to: to.or(module.to), ..module }
     }
 
-    fn check(&self, host: &str, port: Option<u16>, to: Option<String>) -> Result<Check, Invalid> {
-        let checked = rules::check(self.request_for(host, port, to), Invalid::default(), self.max_timeout);
+    fn check(
+        &self,
+        host: &str,
+        port: Option<u16>,
+        to: Option<String>,
+        settings: &CheckSettings,
+    ) -> Result<Check, Invalid> {
+        let checked = rules::check(self.request_for(host, port, to), Invalid::default(), settings);
         checked.map_err(|invalid| {
             // The caller does not know the module's own parameters.
             let mut callers = Invalid::default();
@@ -188,7 +217,7 @@ impl Module {
 
     fn is_trusting(&self) -> bool {
         let CheckRequest { starttls, implicit_tls, tls_verify, tls_server_name, .. } = &self.request;
-        let has_tls = [starttls, implicit_tls].contains(&&Some(true));
+        let has_tls = *starttls == Some(StartTls::Required) || *implicit_tls == Some(true);
         let knows_server = has_tls && *tls_verify == Some(TlsVerify::Require) && tls_server_name.is_some();
         self.request.sasl_password.is_some() && !knows_server
     }

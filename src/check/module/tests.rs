@@ -6,7 +6,9 @@ use serde_json::json;
 use super::*;
 use crate::destination::Target;
 
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+fn settings() -> CheckSettings {
+    CheckSettings::new(Duration::from_secs(60))
+}
 
 fn modules(tables: Value) -> Result<Modules, InvalidModule> {
     let Value::Object(tables) = tables else { panic!("tables") };
@@ -14,7 +16,7 @@ fn modules(tables: Value) -> Result<Modules, InvalidModule> {
         Value::Object(fields) => (name, fields),
         _ => panic!("a table"),
     });
-    Modules::parse(tables, MAX_TIMEOUT)
+    Modules::parse(tables, settings())
 }
 
 fn query(pairs: &[(&str, &str)]) -> ModuleRequest {
@@ -27,7 +29,7 @@ fn check(modules: &Modules, pairs: &[(&str, &str)]) -> Result<Check, String> {
 
 #[test]
 fn the_default_module_ends_after_ehlo_unless_the_operator_has_one() {
-    let none = Modules::none(MAX_TIMEOUT);
+    let none = Modules::none(settings());
     let default = check(&none, &[("target", "mx.test")]).expect("a check");
     assert_eq!(default.script.stop_after, Some(crate::phase::Phase::Ehlo));
     assert_eq!((default.port, default.timeout), (25, Duration::from_secs(10)));
@@ -151,7 +153,7 @@ fn a_password_is_in_nothing_that_can_be_shown() {
 
     let bad = super::Modules::parse(
         [("x".to_owned(), Map::from_iter([("sasl_password".to_owned(), json!(4_711_001))]))],
-        MAX_TIMEOUT,
+        settings(),
     );
     assert!(!format!("{bad:?} {}", bad.clone().expect_err("no string")).contains("4711001"));
 }
@@ -205,7 +207,7 @@ proptest! {
         pairs in prop::collection::vec(("target|to|module|debug|\\PC{0,5}", "\\PC{0,20}"), 0..6),
     ) {
         let request = ModuleRequest::read(pairs);
-        if let Err(invalid) = Modules::none(MAX_TIMEOUT).check(request, None) {
+        if let Err(invalid) = Modules::none(settings()).check(request, None) {
             prop_assert!(!invalid.violations().is_empty());
         }
     }

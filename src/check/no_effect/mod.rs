@@ -4,13 +4,14 @@
 use std::fmt;
 
 use super::{
-    CheckRequest, TlsVerify,
+    CheckRequest, TlsVerify, TlsVersion,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::ProxyFamily,
     secret::Secret,
+    smtp::StartTls,
 };
 
 /// Parameters that can have no effect, for one reason.
@@ -83,19 +84,15 @@ impl fmt::Display for NoEffect {
 /// feature, counts as not given: exports of other programs have every parameter.
 pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target) -> Vec<NoEffect> {
     let mechanism = request.sasl_authentication.unwrap_or_default();
-    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let password = request.sasl_password.as_ref().map(Secret::expose);
-    let (starttls, implicit_tls) = (request.starttls == Some(true), request.implicit_tls == Some(true));
-    let ends_before = |phase: StopAfter| request.stop_after.is_some_and(|stop| stop.phase() < phase.phase());
-    let ends_before_tls = starttls && ends_before(StopAfter::StartTls);
-    let server_name = is_given(&request.tls_server_name);
+    let ends_before = |phase| ends_before(request, phase);
     let is_off = mechanism == SaslAuthentication::Off;
     let no_proxy = request.proxy_protocol != Some(true);
     let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
     let ends_before_auth = !is_off && ends_before(StopAfter::SaslAuth);
     let is_plain = mechanism == SaslAuthentication::Plain;
     let is_address = matches!(target, Target::Address(_));
-    let rows = [
+    let before = [
         (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
         (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
         (Reason::NoMechanism, is_off && is_given(&request.sasl_auth_id), "sasl_auth_id"),
@@ -104,7 +101,8 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
             mechanism == SaslAuthentication::Login && is_given(&request.sasl_auth_id),
             "sasl_auth_id",
         ),
-        (Reason::NoTls, !starttls && !implicit_tls && server_name, "tls_server_name"),
+    ];
+    let after = [
         (
             Reason::NoProxyHeader,
             no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
@@ -115,9 +113,6 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
         (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
         (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
         (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
-        (Reason::EndsBeforeTls, ends_before_tls, "starttls"),
-        (Reason::EndsBeforeTls, ends_before_tls && request.tls_verify == Some(TlsVerify::Require), "tls_verify"),
-        (Reason::EndsBeforeTls, ends_before_tls && server_name, "tls_server_name"),
         (Reason::EndsBeforeAuth, ends_before_auth, "sasl_authentication"),
         (Reason::EndsBeforeAuth, ends_before_auth, "sasl_user"),
         (Reason::EndsBeforeAuth, ends_before_auth, "sasl_password"),
@@ -136,7 +131,8 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
         ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
     ];
-    grouped(rows.into_iter().filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
+    let rows = before.into_iter().chain(about_tls(request)).chain(after);
+    grouped(rows.filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
 }
 
 /// Parameters that follow each other for the same reason are named together.
@@ -149,6 +145,35 @@ fn grouped(named: impl Iterator<Item = (Reason, &'static str)>) -> Vec<NoEffect>
         }
     }
     found
+}
+
+/// The rows about TLS: a check may have none, or end before it.
+fn about_tls(request: &CheckRequest) -> [(Reason, bool, &'static str); 8] {
+    let starttls = request.starttls.is_some_and(|starttls| starttls != StartTls::Off);
+    let no_tls = !starttls && request.implicit_tls != Some(true);
+    let ends_before_tls = starttls && ends_before(request, StopAfter::StartTls);
+    let verify = request.tls_verify == Some(TlsVerify::Require);
+    let server_name = is_given(&request.tls_server_name);
+    let version = request.tls_version.is_some_and(|version| version != TlsVersion::Any);
+    let client_certificate = request.tls_client_certificate.is_some();
+    [
+        (Reason::NoTls, no_tls && server_name, "tls_server_name"),
+        (Reason::NoTls, no_tls && version, "tls_version"),
+        (Reason::NoTls, no_tls && client_certificate, "tls_client_certificate"),
+        (Reason::EndsBeforeTls, ends_before_tls, "starttls"),
+        (Reason::EndsBeforeTls, ends_before_tls && verify, "tls_verify"),
+        (Reason::EndsBeforeTls, ends_before_tls && server_name, "tls_server_name"),
+        (Reason::EndsBeforeTls, ends_before_tls && version, "tls_version"),
+        (Reason::EndsBeforeTls, ends_before_tls && client_certificate, "tls_client_certificate"),
+    ]
+}
+
+fn ends_before(request: &CheckRequest, phase: StopAfter) -> bool {
+    request.stop_after.is_some_and(|stop| stop.phase() < phase.phase())
+}
+
+fn is_given(text: &Option<String>) -> bool {
+    text.as_ref().is_some_and(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    check::{Check, Invalid},
+    check::{Check, CheckSettings, Invalid},
     phase::Phase,
 };
 
 fn parse(body: Value) -> Result<Check, Invalid> {
     let Value::Object(fields) = body else { panic!("an object") };
-    Check::parse(fields.into_iter().collect(), Duration::from_secs(60))
+    Check::parse(fields.into_iter().collect(), &CheckSettings::new(Duration::from_secs(60)))
 }
 
 #[test]

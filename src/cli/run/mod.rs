@@ -63,7 +63,7 @@ pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
     if let Err(error) = payload::read_in(&mut parameters) {
         return Ok(refuse(vec![format!("{}: {error}", flag_of(PAYLOAD))], settings.nagios));
     }
-    let check = match Check::parse(parameters.into_iter().collect(), max_timeout) {
+    let check = match Check::parse(parameters.into_iter().collect(), &settings.check) {
         Ok(check) => check,
         Err(invalid) => {
             let violations = invalid.violations().iter();

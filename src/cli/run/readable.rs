@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::in_flags,
     escape::Escaped,
-    report::{Outcome, Report, TlsReport},
+    report::{Outcome, Report, ReportedClientCertificate, TlsReport},
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -88,6 +88,13 @@ fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
     match (&tls.version, &tls.cipher) {
         (Some(version), Some(cipher)) => writeln!(f, "  tls          {version} {cipher}")?,
         _ => writeln!(f, "  tls          failed")?,
+    }
+    match &tls.client_certificate {
+        ReportedClientCertificate { shown: Some(name), .. } => {
+            writeln!(f, "  client cert  {} was shown", Escaped(name))?
+        }
+        ReportedClientCertificate { requested: true, .. } => writeln!(f, "  client cert  asked for, none was shown")?,
+        ReportedClientCertificate { requested: false, .. } => {}
     }
     let metrics = &report.metrics;
     if let (Some(subject), Some(issuer)) = (&metrics.cert_subject, &metrics.cert_issuer) {
@@ -181,6 +188,7 @@ mod tests {
             cipher: cipher.map(str::to_owned),
             server_name: "mx.example.com".to_owned(),
             verified: false,
+            client_certificate: Default::default(),
             problems,
             chain: Vec::new(),
         }))

@@ -35,8 +35,13 @@ export function certificates({ tls, metrics }) {
   return card('certificate', 'Certificate',
     state,
     metrics.cert_error && h('p', { class: 'words' }, metrics.cert_error),
-    h('p', { class: 'note' }, `Server name: ${tls.server_name}.`),
+    h('p', { class: 'note' }, `Server name: ${tls.server_name}.${clientCertificate(tls.client_certificate)}`),
     h('ol', { class: 'chain' }, tls.chain.map((facts, place) => link(facts, place))));
+}
+
+function clientCertificate({ requested, shown }) {
+  if (!requested) return '';
+  return shown === null ? ' The server asked for a client certificate, and was shown none.' : ` The server was shown the client certificate “${shown}”.`;
 }
 
 function link(facts, place) {

@@ -2,6 +2,8 @@
 
 /** Never in a link or a curl command. */
 export const SECRET = 'sasl_password';
+/** A value of `starttls` beside true and false. */
+const OPPORTUNISTIC = 'opportunistic';
 const DEFAULT_PAYLOAD = 'Subject: Testing';
 /** Fields whose value is not trimmed: spaces may belong to it. */
 const VERBATIM = new Set([SECRET, 'sasl_user', 'sasl_auth_id', 'payload']);
@@ -12,7 +14,8 @@ export function read(form) {
   for (const [name, text] of new FormData(form)) {
     const value = VERBATIM.has(name) ? text.replaceAll('\r\n', '\n') : text.trim();
     if (name === 'encryption') {
-      if (value) parameters[value] = true;
+      if (value === OPPORTUNISTIC) parameters.starttls = value;
+      else if (value) parameters[value] = true;
     } else if (name === 'payload') {
       if (value !== DEFAULT_PAYLOAD) parameters.payload = value;
     } else if (value !== '') {
@@ -34,6 +37,7 @@ export function write(form, parameters) {
   for (const name of ['starttls', 'implicit_tls']) {
     if (parameters.get(name) === 'true') form.elements.encryption.value = name;
   }
+  if (parameters.get('starttls') === OPPORTUNISTIC) form.elements.encryption.value = OPPORTUNISTIC;
   for (const [name, value] of parameters) {
     const field = named(form, name);
     if (!field || name === SECRET || field.type === 'radio') continue;

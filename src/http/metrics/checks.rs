@@ -80,6 +80,7 @@ impl CheckMetrics {
                 Refusal::Overloaded => RefusalReason::Overloaded,
                 Refusal::TargetBusy => RefusalReason::TargetBusy,
                 Refusal::Forbidden(_) => RefusalReason::Forbidden,
+                Refusal::NoSourceAddress => RefusalReason::NoSourceAddress,
                 Refusal::Internal => RefusalReason::Internal,
             }),
         }

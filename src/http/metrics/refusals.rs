@@ -35,6 +35,7 @@ pub(super) enum RefusalReason {
     Overloaded,
     TargetBusy,
     Forbidden,
+    NoSourceAddress,
     #[strum(serialize = "stuck")]
     Internal,
     RateLimited,

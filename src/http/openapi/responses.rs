@@ -46,11 +46,13 @@ pub(crate) enum CheckRefused {
     /// A fault of the service
     #[response(status = 500, content_type = "application/problem+json", example = json!(Problem::internal()))]
     Internal(Problem),
-    /// The service is overloaded or shutting down
+    /// The service is overloaded or shutting down, or lacks the source address
     #[response(status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u32, description = "In seconds")),
         examples(
             ("overloaded" = (summary = "The service has reached a limit", value = json!(Problem::from(Refusal::Overloaded)))),
+            ("no_source_address" = (summary = "The machine of the service does not have the check's source address now",
+                value = json!(Problem::from(Refusal::NoSourceAddress)))),
             ("shutting_down" = (summary = "The service is shutting down", value = json!(Problem::shutting_down()))),
         ))]
     Unavailable(Problem),

@@ -77,6 +77,10 @@ fn allow_text(property: &mut RefOr<Schema>) {
         Some(Type::Boolean) => "^(true|false|on|off)$",
         _ => return,
     };
+    // `starttls` takes another string besides.
+    if types.contains(&Type::String) {
+        return;
+    }
     types.insert(1, Type::String);
     object.pattern = Some(pattern.to_owned());
     // It would apply to the strings, too.

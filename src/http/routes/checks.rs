@@ -49,6 +49,13 @@ use crate::{
             value = json!({"to": "probe@example.com", "from": "probe@example.com", "target": "smtp.example.com", "port": 587,
                 "starttls": true, "tls_verify": "require",
                 "sasl_authentication": "plain", "sasl_user": "probe", "sasl_password": "correct horse"}))),
+        ("opportunistic" = (summary = "Use STARTTLS only if it is offered, as mail servers do among each other",
+            value = json!({"to": "probe@example.com", "starttls": "opportunistic", "stop_after": "rcptto"}))),
+        ("client_certificate" = (summary = "Show a client certificate of the settings file, over TLS 1.3 only, from one of our addresses",
+            value = json!({"to": "probe@example.com", "target": "mx1.example.com", "starttls": true, "tls_version": "1.3",
+                "tls_client_certificate": "partner", "source_address": "192.0.2.25", "stop_after": "rcptto"}))),
+        ("lmtp" = (summary = "Deliver into the mail store by LMTP",
+            value = json!({"to": "probe@example.com", "target": "store.example.com", "protocol": "lmtp"}))),
     )),
     responses(
         (status = 200, description = "The check ran: its report",
@@ -82,7 +89,7 @@ pub(crate) async fn run_check(
     context: RequestContext,
     object: JsonObject,
 ) -> Result<Response, Problem> {
-    let check = Check::parse(object.0, state.max_timeout)?;
+    let check = Check::parse(object.0, state.modules.current().settings())?;
     let is_live = format == ReportFormat::EventStream;
     let held = admit(&state.budget, &check, if is_live { ByteBudget::EVENTS_SIZE } else { 0 })?;
     let job = context.job(check);

@@ -148,7 +148,11 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::{check::Check, http::server::Lifecycle, probe::Refusal};
+    use crate::{
+        check::{Check, CheckSettings},
+        http::server::Lifecycle,
+        probe::Refusal,
+    };
 
     /// The response with a probe that emits these events, then waits, then ends so.
     async fn response(
@@ -166,7 +170,8 @@ mod tests {
             }
         }));
         let check =
-            Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check");
+            Check::parse(vec![("to".into(), "a@example.com".into())], &CheckSettings::new(Duration::from_secs(60)))
+                .expect("a check");
         let running = Lifecycle::default().begin().expect("open");
         run(probe, CheckJob::new(check), running).await.map(Response::into_body)
     }

@@ -26,7 +26,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    check::{Check, Modules},
+    check::{Check, CheckSettings, Modules},
     destination::policy::Forbidden,
     phase::Phase,
     probe::{CheckJob, Probe, Refusal},
@@ -55,8 +55,7 @@ fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send
         body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), budget.clone()),
         budget,
         probe: Probe::new(probe),
-        max_timeout: Duration::from_secs(60),
-        modules: crate::http::ModuleStore::new(Modules::none(Duration::from_secs(60))),
+        modules: crate::http::ModuleStore::new(Modules::none(CheckSettings::new(Duration::from_secs(60)))),
         dropped_lines: None,
     }
 }
@@ -282,6 +281,7 @@ async fn a_refused_check_is_a_problem() {
     let net = "169.254.0.0/16".parse().expect("a network");
     for (refusal, status, slug) in [
         (Refusal::Overloaded, 503, "overloaded"),
+        (Refusal::NoSourceAddress, 503, "no-source-address"),
         (Refusal::TargetBusy, 429, "target-busy"),
         (Refusal::Forbidden(Forbidden::Address { net }), 403, "target-forbidden"),
         (Refusal::Internal, 500, "internal"),
@@ -314,7 +314,8 @@ async fn the_examples_of_the_document_have_the_members_of_a_report() {
     let names =
         |value: &Value| -> Vec<String> { value.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect() };
     let job = CheckJob::new(
-        Check::parse(vec![("to".into(), "a@example.com".into())], Duration::from_secs(60)).expect("a check"),
+        Check::parse(vec![("to".into(), "a@example.com".into())], &CheckSettings::new(Duration::from_secs(60)))
+            .expect("a check"),
     );
     let real = serde_json::to_value(report(&job)).expect("JSON");
     let document = serde_json::to_value(super::document()).expect("JSON");

@@ -6,7 +6,7 @@ use crate::{
     phase::Phase,
     report::{Failure, FailureKind},
     smtp::ReplyError,
-    tls::SessionError,
+    tls::{ClientAuth, SessionError},
 };
 
 /// The port with TLS from the first byte (RFC 8314, section 7.3): in clear text no later check gets a greeting there.
@@ -25,33 +25,30 @@ pub(super) enum ReadError {
     Garbled(#[from] ReplyError),
     #[error(transparent)]
     Tls(SessionError),
-    #[error(
-        "the server closed the connection right after the TLS handshake, in which it had asked for a client \
-         certificate, which this client does not have"
-    )]
-    ClosedWithoutCertificate,
+    #[error("the server closed the connection right after the TLS handshake, in which it had {0}")]
+    ClosedAfterAsking(ClientAuth),
 }
 
 impl ReadError {
-    /// What an error of the connection means. `certificate_asked` is whether the server asked for a client certificate
-    /// in the TLS handshake, and has not replied since.
-    pub(super) fn of(error: &io::Error, certificate_asked: bool) -> Self {
-        match SessionError::of(error, certificate_asked) {
+    /// What an error of the connection means. `client_auth` is that of the TLS handshake, if the server has not replied
+    /// since.
+    pub(super) fn of(error: &io::Error, client_auth: ClientAuth) -> Self {
+        match SessionError::of(error, client_auth) {
             Some(error) => Self::Tls(error),
             None if error.kind() == io::ErrorKind::TimedOut => Self::TimedOut,
-            None => Self::closed(certificate_asked),
+            None => Self::closed(client_auth),
         }
     }
 
     /// The server closed the connection.
-    pub(super) fn closed(certificate_asked: bool) -> Self {
-        if certificate_asked { Self::ClosedWithoutCertificate } else { Self::Closed }
+    pub(super) fn closed(client_auth: ClientAuth) -> Self {
+        if client_auth.is_asked() { Self::ClosedAfterAsking(client_auth) } else { Self::Closed }
     }
 
     pub(super) fn kind(&self) -> FailureKind {
         match self {
             Self::TimedOut => FailureKind::Timeout,
-            Self::Closed | Self::ClosedWithoutCertificate => FailureKind::Closed,
+            Self::Closed | Self::ClosedAfterAsking(_) => FailureKind::Closed,
             Self::OutOfTurn | Self::Garbled(_) => FailureKind::Protocol,
             Self::Tls(_) => FailureKind::Tls,
         }

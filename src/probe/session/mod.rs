@@ -28,7 +28,7 @@ use crate::{
     },
     secret::Mask,
     smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::excerpt},
-    tls::TlsClient,
+    tls::{ClientAuth, TlsClient},
 };
 
 /// How long to wait for the reply to QUIT.
@@ -66,8 +66,8 @@ pub(super) struct Session<'c> {
     host: String,
     /// False once a command was written in part only.
     in_sync: bool,
-    /// The server asked for a client certificate in the TLS handshake, and has not replied since.
-    certificate_asked: bool,
+    /// What the TLS handshake was about a client certificate, if the server has not replied since.
+    client_auth: ClientAuth,
     _permit: Permit<IpAddr>,
 }
 
@@ -85,7 +85,7 @@ impl Session<'_> {
             mask: Mask::default(),
             host,
             in_sync: true,
-            certificate_asked: false,
+            client_auth: ClientAuth::NotAsked,
             _permit: permit,
         }
     }
@@ -309,7 +309,7 @@ impl Session<'_> {
         let journal = &mut *self.journal;
         let write = self.stream.write(octets, |sent| events.into_iter().for_each(|event| journal.note(sent, event)));
         let written = self.timer.limit(self.deadline, write).await?;
-        if written.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
+        if written.map_err(|error| ReadError::of(&error, self.client_auth))? {
             Ok(())
         } else {
             Err(ReadError::OutOfTurn)
@@ -326,7 +326,7 @@ impl Session<'_> {
             self.stream.take(taken);
             if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
                 self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
-                self.certificate_asked = false;
+                self.client_auth = ClientAuth::NotAsked;
                 return Ok(reply);
             }
             if taken > 0 {
@@ -337,8 +337,8 @@ impl Session<'_> {
                 return Err(ReadError::TimedOut);
             }
             let read = self.timer.limit(by, self.stream.read()).await?;
-            if !read.map_err(|error| ReadError::of(&error, self.certificate_asked))? {
-                return Err(ReadError::closed(self.certificate_asked));
+            if !read.map_err(|error| ReadError::of(&error, self.client_auth))? {
+                return Err(ReadError::closed(self.client_auth));
             }
         }
     }

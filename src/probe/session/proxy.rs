@@ -11,12 +11,14 @@ use crate::{
     proxy_header::ProxyHeader,
     report::{Failure, FailureKind, journal::Event},
     smtp::Reply,
+    tls::ClientAuth,
 };
 
 impl Session<'_> {
     pub(super) async fn send_proxy_header(&mut self, header: &ProxyHeader) -> Result<(), Failure> {
         let unsupported = |error| Failure::new(Phase::Proxy, FailureKind::Unsupported, error);
-        let (local, peer) = self.stream.ends().map_err(|error| ReadError::of(&error, false).failure(Phase::Proxy))?;
+        let (local, peer) =
+            self.stream.ends().map_err(|error| ReadError::of(&error, ClientAuth::NotAsked).failure(Phase::Proxy))?;
         let octets = header.encode(local, peer).map_err(unsupported)?;
         self.write(&octets, [Event::Sent(shown(&octets))]).await.map_err(|error| error.failure(Phase::Proxy))
     }
@@ -47,7 +49,7 @@ impl Session<'_> {
         let by = self.deadline.min(Deadline::now() + OPTIONAL_REPLY_TIMEOUT);
         match self.read_reply(by).await {
             Ok(reply) => Ok(Some(reply)),
-            Err(ReadError::TimedOut | ReadError::Closed | ReadError::ClosedWithoutCertificate) => Ok(None),
+            Err(ReadError::TimedOut | ReadError::Closed | ReadError::ClosedAfterAsking(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -8,12 +8,12 @@ use crate::{
     net::first_octets::FirstOctets,
     phase::Phase,
     report::{
-        Failure, FailureKind,
+        Failure, FailureKind, ReportedClientCertificate,
         journal::{Ending, Event, TlsSession},
     },
     smtp::{Code, reply::excerpt},
     tls::{
-        TlsFacts,
+        ClientAuth, TlsFacts,
         handshake::{HandshakeError, ServerName, TlsClient},
     },
 };
@@ -44,6 +44,7 @@ impl Session<'_> {
             }
         }
         let name = self.server_name()?;
+        let offer = tls.offer(self.check.tls_version, self.check.client_certificate.as_deref());
         self.journal.note(Instant::now(), Event::Began(Phase::Tls));
         let Ok(tcp) = released else {
             // A greeting in clear text: a moment later, the handshake would fail on it.
@@ -52,15 +53,16 @@ impl Session<'_> {
         };
         let (tcp, first_octets) = FirstOctets::new(tcp);
         // Boxed: its future is large, and a check without TLS would hold the memory for it as well.
-        let (outcome, facts) = Box::pin(tls.handshake(tcp, &name, self.deadline)).await;
+        let (outcome, facts) = Box::pin(tls.handshake(offer, tcp, &name, self.deadline)).await;
         let ended = Instant::now();
         if let Some(facts) = &facts {
-            self.journal.note(ended, Event::Secured(Box::new(session(facts))));
+            self.journal.note(ended, Event::Secured(Box::new(self.session(facts))));
         }
         let failure = match outcome {
             Ok(stream) => {
                 self.stream.secured(stream, ended);
-                self.certificate_asked = facts.as_ref().is_some_and(|facts| facts.certificate_asked);
+                self.client_auth = facts.as_ref().map_or(ClientAuth::NotAsked, |facts| facts.client_auth);
+                self.warn_of_unused_certificate(ended);
                 let (ending, secured) = match self.trust(facts.as_ref()) {
                     Ok(()) => (Ending::Done, Handshake::Trusted),
                     Err(failure) => (Ending::Failed, Handshake::Untrusted(failure)),
@@ -101,7 +103,7 @@ impl Session<'_> {
     /// `answer` is the beginning of what the server sent: an answer that is not TLS is quoted.
     fn handshake_failure(&self, error: &HandshakeError, answer: &[u8]) -> Failure {
         let kind = match error {
-            HandshakeError::Closed | HandshakeError::ClosedWithoutCertificate => FailureKind::Closed,
+            HandshakeError::Closed | HandshakeError::ClosedAfterAsking(_) => FailureKind::Closed,
             HandshakeError::TimedOut => FailureKind::Timeout,
             _ => FailureKind::Tls,
         };
@@ -114,15 +116,37 @@ impl Session<'_> {
         let is_busy = self.check.script.implicit_tls && Code::parse(answer).is_some_and(Code::is_transient_negative);
         Failure { temporary: is_busy, ..failure }
     }
-}
 
-fn session(facts: &TlsFacts) -> TlsSession {
-    TlsSession {
-        version: facts.version,
-        cipher: facts.cipher.map(str::to_owned),
-        server_name: facts.server_name.clone(),
-        verified: facts.verified(),
-        problems: facts.problems.clone(),
-        chain: facts.chain.clone(),
+    /// A client certificate that was not shown tells nothing about the server's rules for it.
+    fn warn_of_unused_certificate(&mut self, at: Instant) {
+        let Some(certificate) = &self.check.client_certificate else { return };
+        let name = certificate.name();
+        let warning = match self.client_auth {
+            ClientAuth::NotAsked => {
+                format!("the server did not ask for a client certificate: `{name}` was not shown")
+            }
+            ClientAuth::NoAlgorithm => format!(
+                "the server asked for a client certificate, but for no signature algorithm of the key of `{name}`, \
+                 which was not shown"
+            ),
+            ClientAuth::NoCertificate | ClientAuth::Shown => return,
+        };
+        self.journal.note(at, Event::Warned(warning));
+    }
+
+    fn session(&self, facts: &TlsFacts) -> TlsSession {
+        let shown = self.check.client_certificate.as_ref().filter(|_| facts.client_auth == ClientAuth::Shown);
+        TlsSession {
+            version: facts.version,
+            cipher: facts.cipher.map(str::to_owned),
+            server_name: facts.server_name.clone(),
+            verified: facts.verified(),
+            client_certificate: ReportedClientCertificate {
+                requested: facts.client_auth.is_asked(),
+                shown: shown.map(|certificate| certificate.name().to_owned()),
+            },
+            problems: facts.problems.clone(),
+            chain: facts.chain.clone(),
+        }
     }
 }

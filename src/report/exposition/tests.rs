@@ -68,6 +68,7 @@ fn tls(subject: &str) -> TlsReport {
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
         server_name: "mx.test".to_owned(),
         verified: true,
+        client_certificate: Default::default(),
         errors: Vec::new(),
         chain: vec![
             certificate(subject, datetime!(2027-01-02 0:00 UTC)),

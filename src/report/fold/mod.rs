@@ -181,14 +181,14 @@ impl Fold {
     }
 
     fn secure(&mut self, at: Duration, session: TlsSession) {
-        let TlsSession { version, cipher, server_name, verified, problems, chain } = session;
+        let TlsSession { version, cipher, server_name, verified, client_certificate, problems, chain } = session;
         let now = self.is_clock_set.then_some(self.report.started_at);
         self.report.metrics.set_certificate(chain.first(), &problems, now);
         if let (Some(version), Some(cipher)) = (version, &cipher) {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
         let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
-        self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
+        self.report.tls = Some(TlsReport { version, cipher, server_name, verified, client_certificate, errors, chain });
     }
 
     /// The first failure is the check's. If it is at a command that the server does not offer, a warning says so, and

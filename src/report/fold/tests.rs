@@ -96,6 +96,7 @@ fn session_with(problems: Vec<CertificateProblem>, leaf: CertificateFacts) -> Ev
         cipher: Some("TLS_AES_256_GCM_SHA384".to_owned()),
         server_name: "mx.test".to_owned(),
         verified: problems.is_empty(),
+        client_certificate: Default::default(),
         problems,
         chain: vec![leaf],
     }))

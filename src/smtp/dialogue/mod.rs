@@ -5,18 +5,22 @@
 
 use std::vec;
 
-use super::{Capabilities, Code, Command, Credentials, EhloName, Mailbox, Payload, Reply};
+use super::{
+    Capabilities, Code, Command, Credentials, EhloName, Mailbox, Mechanism, Payload, Protocol, Reply, StartTls,
+};
 use crate::{phase::Phase, secret::Secret};
 
 /// What one check sends to the server.
 #[derive(Clone, Debug)]
 pub struct Script {
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
     /// The name that EHLO gives.
     pub ehlo: EhloName,
     /// TLS from the first byte; the first EHLO is then the one inside TLS.
     pub implicit_tls: bool,
     /// STARTTLS after the first EHLO (RFC 3207).
-    pub start_tls: bool,
+    pub start_tls: StartTls,
     /// AUTH with these (RFC 4954).
     pub credentials: Option<Credentials>,
     /// The envelope's sender; `None` is the null reverse-path (RFC 5321, section 4.5.5).
@@ -30,14 +34,16 @@ pub struct Script {
 }
 
 impl Script {
-    /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it.
+    /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it; an
+    /// opportunistic one may be left out.
     pub fn phases(&self) -> Vec<Phase> {
+        let has_start_tls = self.start_tls != StartTls::Off;
         let all = [
             (Phase::Banner, true),
             (Phase::Ehlo, true),
-            (Phase::StartTls, self.start_tls),
-            (Phase::Tls, self.start_tls),
-            (Phase::EhloTls, self.start_tls),
+            (Phase::StartTls, has_start_tls),
+            (Phase::Tls, has_start_tls),
+            (Phase::EhloTls, has_start_tls),
             (Phase::SaslAuth, self.credentials.is_some()),
             (Phase::MailFrom, true),
             (Phase::RcptTo, true),
@@ -92,6 +98,9 @@ pub enum Unsupported {
     /// SMTPUTF8 (RFC 6531).
     #[error("an address has characters beyond ASCII, and the server does not offer SMTPUTF8")]
     SmtpUtf8,
+    /// STARTTLS (RFC 3207), where the mechanism of AUTH would show the password.
+    #[error("no credential is sent in clear text: the server does not offer STARTTLS, and AUTH {} shows the password", .0.name())]
+    StartTls(Mechanism),
 }
 
 /// What a reply means for its phase.
@@ -108,6 +117,9 @@ pub enum Verdict {
 /// Something that an operator should know, but that does not fail the check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
+    /// An opportunistic STARTTLS that is left out.
+    #[error("the server does not offer STARTTLS: the session went on in clear text")]
+    StartTlsNotOffered,
     /// AUTH without TLS.
     #[error("the credentials were sent in clear text, without TLS")]
     ClearTextCredentials,
@@ -243,9 +255,16 @@ impl<'a> Dialogue<'a> {
         let command = match phase {
             Phase::Banner => return Action::AwaitGreeting(phase),
             Phase::Tls => return Action::Handshake,
-            Phase::Ehlo | Phase::EhloTls => Command::Ehlo(self.script.ehlo.clone()),
+            Phase::Ehlo | Phase::EhloTls => match self.script.protocol {
+                Protocol::Smtp => Command::Ehlo(self.script.ehlo.clone()),
+                Protocol::Lmtp => Command::Lhlo(self.script.ehlo.clone()),
+            },
+            Phase::StartTls if self.is_opportunistic() && !self.offers("STARTTLS") => return self.skip_tls(),
             Phase::StartTls => Command::StartTls,
             Phase::SaslAuth => match &self.script.credentials {
+                Some(Credentials { mechanism, .. }) if self.would_show_password(*mechanism) => {
+                    return Action::Unsupported(phase, Unsupported::StartTls(*mechanism));
+                }
                 Some(credentials) => {
                     self.responses = credentials.responses().into_iter();
                     self.responses_unsent = self.responses.len();
@@ -269,6 +288,25 @@ impl<'a> Dialogue<'a> {
             Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Quit => return self.quit(),
         };
         Action::Begin(phase, command)
+    }
+
+    fn is_opportunistic(&self) -> bool {
+        self.script.start_tls == StartTls::Opportunistic
+    }
+
+    /// Goes on in clear text: STARTTLS, the handshake and the EHLO after it are left out.
+    fn skip_tls(&mut self) -> Action {
+        self.warnings.push(Warning::StartTlsNotOffered);
+        let of_tls = self.phases.as_slice().iter().take_while(|phase| matches!(phase, Phase::Tls | Phase::EhloTls));
+        for _ in 0..of_tls.count() {
+            self.phases.next();
+        }
+        self.next_phase()
+    }
+
+    /// Whether AUTH is to be left out. A caller that leaves TLS to the server has not chosen clear text.
+    fn would_show_password(&self, mechanism: Mechanism) -> bool {
+        self.is_opportunistic() && !self.in_tls && mechanism.shows_password()
     }
 
     fn mail_from(&mut self) -> Result<Command, Unsupported> {

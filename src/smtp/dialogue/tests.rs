@@ -8,8 +8,9 @@ use super::*;
 fn script() -> Script {
     Script {
         ehlo: "noit.local".parse().expect("a name"),
+        protocol: Protocol::Smtp,
         implicit_tls: false,
-        start_tls: false,
+        start_tls: StartTls::Off,
         credentials: None,
         from: None,
         to: Some("to@mx.test".parse().expect("a mailbox")),
@@ -88,7 +89,7 @@ fn a_complete_delivery() {
 
 #[test]
 fn starttls_and_plain() {
-    let script = Script { start_tls: true, credentials: credentials(Mechanism::Plain), ..script() };
+    let script = Script { start_tls: StartTls::Required, credentials: credentials(Mechanism::Plain), ..script() };
     let server =
         ["220 hi", "250-mx\r\n250 STARTTLS", "220 go", "tls", "250-mx\r\n250 AUTH PLAIN", "334", "235 welcome"];
     let (actions, verdicts, warnings) = run(script, &server);
@@ -106,6 +107,61 @@ fn starttls_and_plain() {
     );
     assert_eq!(verdicts[4..], [Verdict::Challenged, Verdict::Accepted]);
     assert_eq!(warnings, []);
+}
+
+#[test]
+fn opportunistic_starttls_goes_by_the_reply_to_ehlo() {
+    let script = |stop_after| Script { start_tls: StartTls::Opportunistic, stop_after, ..script() };
+    let offered = ["220 hi", "250-mx\r\n250 STARTTLS", "220 go", "tls", "250 mx"];
+    let (actions, _, warnings) = run(script(None), &offered);
+    assert_eq!(
+        actions[2..],
+        ["starttls: STARTTLS", "handshake", "ehlo_tls: EHLO noit.local", "mailfrom: MAIL FROM:<>"]
+    );
+    assert_eq!(warnings, []);
+
+    for (stop_after, next) in [(None, "mailfrom: MAIL FROM:<>"), (Some(Phase::Ehlo), "quit: QUIT")] {
+        let (actions, _, warnings) = run(script(stop_after), &["220 hi", "250-mx\r\n250 STARTTLSX"]);
+        assert_eq!(actions[2..], [next]);
+        let is_left_out = stop_after.is_none();
+        assert_eq!(warnings, vec![Warning::StartTlsNotOffered; usize::from(is_left_out)]);
+    }
+
+    let (actions, verdicts, _) = run(script(None), &["220 hi", "250-mx\r\n250 STARTTLS", "454 4.7.0 not now"]);
+    assert_eq!((actions.last().map(String::as_str), verdicts.last()), (Some("quit: QUIT"), Some(&Verdict::Rejected)));
+}
+
+/// What is left out of a long reply may be STARTTLS.
+#[test]
+fn a_cut_reply_to_ehlo_is_no_proof_that_starttls_is_not_offered() {
+    let script = Script { start_tls: StartTls::Opportunistic, ..script() };
+    let keyword = format!("250-X-{}", "x".repeat(400));
+    let long = format!("250-mx\r\n{}\r\n250-STARTTLS\r\n250 X-LAST", [keyword.as_str(); 40].join("\r\n"));
+    assert!(reply(&long).left_out() > 0 && !Capabilities::from_ehlo(&reply(&long)).offers("STARTTLS"));
+    let (actions, _, warnings) = run(script, &["220 hi", &long]);
+    assert_eq!(actions[2..], ["starttls: STARTTLS"]);
+    assert_eq!(warnings, []);
+}
+
+#[test]
+fn opportunistic_starttls_that_is_not_offered_sends_no_password() {
+    for mechanism in [Mechanism::Plain, Mechanism::Login] {
+        let script = Script { start_tls: StartTls::Opportunistic, credentials: credentials(mechanism), ..script() };
+        let (actions, _, _) = run(script, &["220 hi", "250-mx\r\n250 AUTH PLAIN LOGIN"]);
+        let refused = "sasl_auth: unsupported: no credential is sent in clear text: the server does not offer STARTTLS";
+        assert!(actions[2].starts_with(refused) && actions[2].contains(mechanism.name()), "{actions:?}");
+    }
+}
+
+#[test]
+fn lmtp_says_lhlo() {
+    let script = Script { protocol: Protocol::Lmtp, start_tls: StartTls::Required, ..script() };
+    let server = ["220 hi", "250 mx", "220 go", "tls", "250 mx", "250 ok", "250 ok", "354 go", "250 one", "221 bye"];
+    let (actions, verdicts, _) = run(script, &server);
+    let hellos: Vec<_> = actions.iter().filter(|action| action.contains("LO ")).collect();
+    assert_eq!(hellos, ["ehlo: LHLO noit.local", "ehlo_tls: LHLO noit.local"]);
+    assert!(verdicts.iter().all(|verdict| *verdict == Verdict::Accepted));
+    assert_eq!(actions[9..], ["quit: QUIT", "close"]);
 }
 
 #[test]
@@ -209,7 +265,7 @@ fn a_rejection_ends_with_quit() {
 
 #[test]
 fn stop_after_every_phase() {
-    let full = Script { start_tls: true, credentials: credentials(Mechanism::Plain), ..script() };
+    let full = Script { start_tls: StartTls::Required, credentials: credentials(Mechanism::Plain), ..script() };
     for (stop, server) in [
         (Phase::Banner, &["220 hi"][..]),
         (Phase::Ehlo, &["220 hi", "250 mx"]),

@@ -6,7 +6,10 @@ use std::{borrow::Cow, fmt, io};
 
 use tokio_rustls::rustls::{AlertDescription, ContentType, Error, HandshakeType, InvalidMessage, PeerIncompatible};
 
-use super::alert::{Alert, in_snake_case};
+use super::{
+    alert::{Alert, in_snake_case},
+    client_auth::{ClientAuth, ClientAuthRefused},
+};
 
 /// What went wrong with TLS, before or inside a session. Its `Display` is a clause that begins with "the server" or
 /// "this client".
@@ -16,12 +19,10 @@ pub struct TlsFault(Error);
 /// Why a TLS session broke after the handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// In TLS 1.3 the client has completed the handshake before the server knows that it has no certificate (RFC 8446,
-    /// section 4.4.2.4).
-    #[error(
-        "the server asked for a client certificate, which this client does not have, and refused the TLS handshake (alert {0})"
-    )]
-    WantsCertificate(Alert),
+    /// In TLS 1.3 the client has completed the handshake before the server has seen its certificate, or that it has
+    /// none (RFC 8446, section 4.4.2.4).
+    #[error("{0}")]
+    ClientAuth(ClientAuthRefused),
     /// The server ended the session with another alert.
     #[error("the server ended the TLS session (alert {0})")]
     Ended(Alert),
@@ -31,13 +32,13 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// `None` if the error is the system's, not one of TLS. `certificate_asked` is whether the server asked for a
-    /// client certificate, and has sent nothing since the handshake.
-    pub fn of(error: &io::Error, certificate_asked: bool) -> Option<Self> {
+    /// `None` if the error is the system's, not one of TLS. `client_auth` is that of the handshake, if the server has
+    /// sent nothing since.
+    pub fn of(error: &io::Error, client_auth: ClientAuth) -> Option<Self> {
         let fault = TlsFault::of(error)?;
         Some(match fault.alert() {
-            Some(alert) if certificate_asked || alert.0 == AlertDescription::CertificateRequired => {
-                Self::WantsCertificate(alert)
+            Some(alert) if client_auth.is_asked() || alert.0 == AlertDescription::CertificateRequired => {
+                Self::ClientAuth(ClientAuthRefused { client_auth, alert })
             }
             Some(alert) => Self::Ended(alert),
             None => Self::Broken(fault),

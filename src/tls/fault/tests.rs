@@ -104,7 +104,7 @@ fn no_error_has_the_words_of_the_library() {
     assert!(has_identifier("received fatal alert: CertificateRequired"));
     for error in errors() {
         let inside = io::Error::new(io::ErrorKind::InvalidData, error.clone());
-        let in_session = SessionError::of(&inside, false).expect("an error of TLS").to_string();
+        let in_session = SessionError::of(&inside, ClientAuth::NotAsked).expect("an error of TLS").to_string();
         for text in [TlsFault::new(error.clone()).to_string(), in_session] {
             assert!(!has_identifier(&text), "{error:?}: {text}");
             assert!(text.contains("server") || text.contains("client"), "{error:?}: {text}");
@@ -131,9 +131,10 @@ fn a_limit_of_this_client_is_said_to_be_one() {
 #[test]
 fn an_alert_in_a_session_is_explained_by_what_the_server_asked_for() {
     let cases = [
-        (116, false, "asked for a client certificate", "certificate_required"),
-        (42, true, "asked for a client certificate", "bad_certificate"),
-        (80, false, "the server ended the TLS session", "internal_error"),
+        (116, ClientAuth::NotAsked, "asked for a client certificate", "certificate_required"),
+        (42, ClientAuth::NoCertificate, "asked for a client certificate", "bad_certificate"),
+        (42, ClientAuth::Shown, "refused the client certificate", "bad_certificate"),
+        (80, ClientAuth::NotAsked, "the server ended the TLS session", "internal_error"),
     ];
     for (alert, asked, words, name) in cases {
         let error = Error::AlertReceived(AlertDescription::from(alert));
@@ -141,5 +142,5 @@ fn an_alert_in_a_session_is_explained_by_what_the_server_asked_for() {
         let text = text.expect("an error of TLS").to_string();
         assert!(text.contains(words) && text.contains(name), "{text}");
     }
-    assert!(SessionError::of(&io::ErrorKind::ConnectionReset.into(), true).is_none());
+    assert!(SessionError::of(&io::ErrorKind::ConnectionReset.into(), ClientAuth::NoCertificate).is_none());
 }

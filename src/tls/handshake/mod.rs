@@ -15,23 +15,44 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{
         self, AlertDescription, CipherSuite, ClientConfig, InvalidMessage, PeerIncompatible, ProtocolVersion,
+        SupportedProtocolVersion,
         client::Resumption,
         crypto::{CryptoProvider, aws_lc_rs},
         pki_types,
+        sign::CertifiedKey,
         version::{TLS12, TLS13},
     },
 };
 
 use super::{
-    TlsFacts, alert::Alert, chain_signature::ALGORITHMS, fault::TlsFault, recorder::Recorder, trust::TrustAnchors,
+    TlsFacts,
+    alert::Alert,
+    chain_signature::ALGORITHMS,
+    client_auth::{ClientAuth, ClientAuthRefused, certified_key},
+    fault::TlsFault,
+    recorder::Recorder,
+    trust::TrustAnchors,
 };
-use crate::clock::TlsClock;
+use crate::{
+    check::{ClientCertificate, TlsVersion},
+    clock::TlsClock,
+};
 
-/// Makes TLS handshakes with mail servers: TLS 1.2 and 1.3, no client certificate, no ALPN, no resumption.
+/// Makes TLS handshakes with mail servers: no ALPN, no resumption.
 #[derive(Clone, Debug)]
 pub struct TlsClient {
-    config: ClientConfig,
+    any: ClientConfig,
+    tls12: ClientConfig,
+    tls13: ClientConfig,
     anchors: Arc<TrustAnchors>,
+}
+
+/// What the client has for one handshake.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    config: ClientConfig,
+    version: TlsVersion,
+    certificate: Option<Arc<CertifiedKey>>,
 }
 
 impl TlsClient {
@@ -40,17 +61,22 @@ impl TlsClient {
         let provider = Arc::new(provider());
         warm_up(&provider);
         let anchors = Arc::new(anchors);
-        let recorder = Recorder::new(Arc::clone(&anchors), provider.signature_verification_algorithms);
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(recorder))
-            .with_no_client_auth();
-        config.time_provider = Arc::new(TlsClock);
-        // In a resumed session the server shows no certificate.
-        config.resumption = Resumption::disabled();
-        Self { config, anchors }
+        let config = |versions: &[_]| config(&provider, versions, &anchors);
+        let [any, tls12, tls13] = [config(&[&TLS13, &TLS12]), config(&[&TLS12]), config(&[&TLS13])];
+        Self { any, tls12, tls13, anchors }
+    }
+
+    /// Prepares a handshake: to read the key takes up to a millisecond, which is no part of the handshake's time.
+    pub fn offer(&self, version: TlsVersion, certificate: Option<&ClientCertificate>) -> Offer {
+        let config = match version {
+            TlsVersion::Any => &self.any,
+            TlsVersion::Tls12 => &self.tls12,
+            TlsVersion::Tls13 => &self.tls13,
+        };
+        let certificate = certificate.map(|certificate| {
+            Arc::new(certified_key(certificate).expect("its key was used when the settings were read"))
+        });
+        Offer { config: config.clone(), version, certificate }
     }
 
     /// Makes one handshake. Bad certificates do not fail it: their problems are in the facts. There are facts as soon
@@ -58,6 +84,7 @@ impl TlsClient {
     /// `deadline`.
     pub async fn handshake<S>(
         &self,
+        offer: Offer,
         stream: S,
         server_name: &ServerName,
         deadline: Instant,
@@ -65,16 +92,14 @@ impl TlsClient {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let recorder = Arc::new(Recorder::new(
-            Arc::clone(&self.anchors),
-            self.config.crypto_provider().signature_verification_algorithms,
-        ));
-        let mut config = self.config.clone();
+        let Offer { mut config, version, certificate } = offer;
+        let algorithms = config.crypto_provider().signature_verification_algorithms;
+        let recorder = Arc::new(Recorder::new(Arc::clone(&self.anchors), algorithms).with_certificate(certificate));
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
         config.client_auth_cert_resolver = Arc::clone(&recorder) as _;
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
         let outcome = match timeout_at(deadline, handshake).await {
-            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, &recorder)),
+            Ok(outcome) => outcome.map_err(|error| HandshakeError::of(error, &recorder, version)),
             Err(_) => Err(HandshakeError::TimedOut),
         };
         let facts = recorder.record().map(|record| {
@@ -89,11 +114,30 @@ impl TlsClient {
                 chain: record.chain,
                 problems: record.problems,
                 key_proven: record.key_proven,
-                certificate_asked: recorder.wants_certificate(),
+                client_auth: recorder.client_auth(),
             }
         });
         (outcome, facts)
     }
+}
+
+/// The configuration of a handshake with these versions.
+fn config(
+    provider: &Arc<CryptoProvider>,
+    versions: &[&'static SupportedProtocolVersion],
+    anchors: &Arc<TrustAnchors>,
+) -> ClientConfig {
+    let recorder = Recorder::new(Arc::clone(anchors), provider.signature_verification_algorithms);
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(versions)
+        .expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(recorder))
+        .with_no_client_auth();
+    config.time_provider = Arc::new(TlsClock);
+    // In a resumed session the server shows no certificate.
+    config.resumption = Resumption::disabled();
+    config
 }
 
 /// aws-lc-rs with all of its key exchange groups. A further group costs two octets of the ClientHello, and a key share
@@ -145,12 +189,9 @@ pub enum HandshakeError {
     /// The server closed or reset the connection.
     #[error("the server closed the connection during the TLS handshake")]
     Closed,
-    /// The server asked for a client certificate, and closed or reset the connection without one.
-    #[error(
-        "the server closed the connection during the TLS handshake; it had asked for a client certificate, which this \
-         client does not have"
-    )]
-    ClosedWithoutCertificate,
+    /// The server asked for a client certificate, and closed or reset the connection.
+    #[error("the server closed the connection during the TLS handshake; it had {0}")]
+    ClosedAfterAsking(ClientAuth),
     /// The deadline came first.
     #[error("the TLS handshake was not completed in time")]
     TimedOut,
@@ -160,17 +201,23 @@ pub enum HandshakeError {
     /// There is no version of TLS that both sides support.
     #[error("the server is too old for this client: it has neither TLS 1.2 nor TLS 1.3")]
     TooOld,
+    /// The server does not support the only version that is offered.
+    #[error("the server does not support {}, the only version of TLS that this check offers", only(*.0))]
+    WantsOtherVersion(TlsVersion),
     /// There is no set of parameters that both sides support. The alert does not tell which one is missing.
     #[error(
         "the server found no TLS version, cipher suite, key exchange group or signature algorithm in common with this client, which \
-         has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert {0})"
+         {} (alert {alert})", offered(*.version)
     )]
-    NothingInCommon(Alert),
-    /// The server asked for a client certificate, and ended the handshake without one.
-    #[error(
-        "the server asked for a client certificate, which this client does not have, and refused the TLS handshake (alert {0})"
-    )]
-    WantsCertificate(Alert),
+    NothingInCommon {
+        /// The alert.
+        alert: Alert,
+        /// What was offered.
+        version: TlsVersion,
+    },
+    /// The server asked for a client certificate, and ended the handshake without one, or because of the one it got.
+    #[error("{0}")]
+    ClientAuth(ClientAuthRefused),
     /// The server ended the handshake for another reason.
     #[error("the server refused the TLS handshake (alert {0})")]
     Refused(Alert),
@@ -184,24 +231,26 @@ pub enum HandshakeError {
 
 impl HandshakeError {
     /// The meaning of a failure depends on what the server had sent before it.
-    fn of(error: io::Error, recorder: &Recorder) -> Self {
+    fn of(error: io::Error, recorder: &Recorder, version: TlsVersion) -> Self {
         use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         match TlsFault::of(&error) {
-            Some(fault) => Self::of_fault(fault, recorder),
+            Some(fault) => Self::of_fault(fault, recorder, version),
             None => match error.kind() {
-                UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe if recorder.wants_certificate() => {
-                    Self::ClosedWithoutCertificate
-                }
-                UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Self::Closed,
+                UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => match recorder.client_auth() {
+                    ClientAuth::NotAsked => Self::Closed,
+                    client_auth => Self::ClosedAfterAsking(client_auth),
+                },
                 _ => Self::Io(error),
             },
         }
     }
 
-    fn of_fault(fault: TlsFault, recorder: &Recorder) -> Self {
+    fn of_fault(fault: TlsFault, recorder: &Recorder, version: TlsVersion) -> Self {
         use AlertDescription::{HandshakeFailure, InsufficientSecurity, ProtocolVersion};
         match *fault.rustls() {
-            rustls::Error::AlertReceived(alert) if recorder.wants_certificate() => Self::WantsCertificate(Alert(alert)),
+            rustls::Error::AlertReceived(alert) if recorder.client_auth().is_asked() => {
+                Self::ClientAuth(ClientAuthRefused { client_auth: recorder.client_auth(), alert: Alert(alert) })
+            }
             // A server that has sent its certificate has agreed to version and parameters, so its alert is about
             // something else.
             rustls::Error::AlertReceived(alert) if recorder.record().is_some() => Self::Refused(Alert(alert)),
@@ -209,9 +258,12 @@ impl HandshakeError {
             | rustls::Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
-            ) => Self::TooOld,
+            ) => match version {
+                TlsVersion::Any => Self::TooOld,
+                only => Self::WantsOtherVersion(only),
+            },
             rustls::Error::AlertReceived(alert @ (HandshakeFailure | InsufficientSecurity)) => {
-                Self::NothingInCommon(Alert(alert))
+                Self::NothingInCommon { alert: Alert(alert), version }
             }
             rustls::Error::AlertReceived(alert) => Self::Refused(Alert(alert)),
             rustls::Error::InvalidMessage(
@@ -219,6 +271,23 @@ impl HandshakeError {
             ) => Self::NotTls,
             _ => Self::Tls(fault),
         }
+    }
+}
+
+fn only(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::Any => "TLS 1.2 or TLS 1.3",
+        TlsVersion::Tls12 => "TLS 1.2",
+        TlsVersion::Tls13 => "TLS 1.3",
+    }
+}
+
+/// A clause whose subject is this client.
+fn offered(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::Any => "has TLS 1.3, and TLS 1.2 with ECDHE and AEAD",
+        TlsVersion::Tls12 => "offers only TLS 1.2 with ECDHE and AEAD in this check",
+        TlsVersion::Tls13 => "offers only TLS 1.3 in this check",
     }
 }
 

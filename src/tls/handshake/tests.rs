@@ -19,6 +19,16 @@ fn client(trusted: &[&Authority]) -> TlsClient {
     TlsClient::new(anchors)
 }
 
+/// A handshake with everything that the client has.
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    client: &TlsClient,
+    stream: S,
+    name: &ServerName,
+    deadline: Instant,
+) -> (Result<TlsStream<S>, HandshakeError>, Option<TlsFacts>) {
+    client.handshake(client.offer(TlsVersion::Any, None), stream, name, deadline).await
+}
+
 fn soon() -> Instant {
     Instant::now() + std::time::Duration::from_secs(10)
 }
@@ -39,7 +49,7 @@ async fn handshake_with(answer: &[u8]) -> (Option<HandshakeError>, Option<TlsFac
         theirs.shutdown().await.expect("an end");
         let _ = theirs.read_to_end(&mut Vec::new()).await;
     });
-    let (outcome, facts) = client(&[]).handshake(ours, &mx(), soon()).await;
+    let (outcome, facts) = handshake(&client(&[]), ours, &mx(), soon()).await;
     (outcome.err(), facts)
 }
 
@@ -54,7 +64,7 @@ async fn a_good_server_is_verified_in_both_versions() {
     for (versions, version, cipher) in cases {
         let identity = ca.issue(&params("mx.test", &["mx.test"]));
         let stream = serve(identity, versions);
-        let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+        let (outcome, facts) = handshake(&client(&[&ca]), stream, &mx(), soon()).await;
         outcome.expect("a good handshake");
         let facts = facts.expect("facts");
         assert_eq!((facts.version, facts.cipher), (Some(version), Some(cipher)));
@@ -73,7 +83,7 @@ async fn every_key_exchange_group_of_the_library_is_offered() {
     for group in aws_lc_rs::ALL_KX_GROUPS {
         let only = CryptoProvider { kx_groups: vec![*group], ..aws_lc_rs::default_provider() };
         let stream = serve_with(only, ca.issue(&params("mx.test", &["mx.test"])), &[&TLS13]);
-        let (outcome, _) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+        let (outcome, _) = handshake(&client(&[&ca]), stream, &mx(), soon()).await;
         let stream = outcome.unwrap_or_else(|error| panic!("{group:?}: {error}"));
         let agreed = stream.get_ref().1.negotiated_key_exchange_group().map(|agreed| agreed.name());
         assert_eq!(agreed, Some(group.name()));
@@ -84,7 +94,7 @@ async fn every_key_exchange_group_of_the_library_is_offered() {
 async fn a_bad_certificate_is_recorded_and_the_stream_works() {
     let ca = Authority::new("CA");
     let (ours, theirs) = (client(&[]), ca.issue(&params("mx.test", &["other.test"])));
-    let (outcome, facts) = ours.handshake(serve(theirs, BOTH), &mx(), soon()).await;
+    let (outcome, facts) = handshake(&ours, serve(theirs, BOTH), &mx(), soon()).await;
     let mut stream = outcome.expect("a handshake");
     stream.write_all(b"x").await.expect("a working stream");
     stream.flush().await.expect("a working stream");
@@ -112,7 +122,7 @@ async fn a_signature_by_another_key_proves_nothing() {
             let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
             identity.key = Identity::new(Vec::new(), &key).key;
             let stream = serve(identity, versions);
-            let (outcome, facts) = client(&[&ca]).handshake(stream, &mx(), soon()).await;
+            let (outcome, facts) = handshake(&client(&[&ca]), stream, &mx(), soon()).await;
             outcome.expect("the handshake goes on");
             let facts = facts.expect("facts");
             assert_eq!(kinds_of(&facts.problems), [Kind::UnprovenKey]);
@@ -129,7 +139,7 @@ async fn an_ip_address_is_a_server_name() {
     for (name, verified) in [("192.0.2.1", true), ("2001:db8::1", true), ("192.0.2.2", false)] {
         let identity = ca.issue(&params("mx.test", &["192.0.2.1", "2001:db8::1"]));
         let name = name.parse().expect("a good name");
-        let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
+        let (outcome, facts) = handshake(&client(&[&ca]), serve(identity, BOTH), &name, soon()).await;
         outcome.expect("a handshake");
         assert_eq!(facts.map(|facts| facts.verified()), Some(verified), "{name}");
     }
@@ -140,7 +150,7 @@ async fn a_name_with_an_underscore_does_not_break_the_check() {
     let ca = Authority::new("CA");
     let identity = ca.issue(&params("mx.test", &["_mx.a_b.test"]));
     let name = "_mx.a_b.test.".parse().expect("a good name");
-    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &name, soon()).await;
+    let (outcome, facts) = handshake(&client(&[&ca]), serve(identity, BOTH), &name, soon()).await;
     outcome.expect("a handshake");
     let facts = facts.expect("facts");
     assert!(facts.verified(), "{:?}", facts.problems);
@@ -161,7 +171,7 @@ async fn sni_has_host_names_and_no_addresses() {
         let client = client(&[]);
         let start = tokio::select! {
             start = LazyConfigAcceptor::new(Acceptor::default(), theirs) => start,
-            _ = client.handshake(ours, &name, soon()) => panic!("the server has not answered yet"),
+            _ = handshake(&client, ours, &name, soon()) => panic!("the server has not answered yet"),
         };
         let start = start.expect("a ClientHello");
         let hello = start.client_hello();
@@ -182,7 +192,7 @@ async fn an_issuer_does_not_replace_an_unreadable_certificate() {
     let ca = Authority::new("CA");
     let mut identity = ca.issue(&params("mx.test", &["mx.test"])).with([ca.der()]);
     identity.chain[0] = vec![0x30, 0x03, 1, 2, 3].into();
-    let (outcome, facts) = client(&[&ca]).handshake(serve(identity, BOTH), &mx(), soon()).await;
+    let (outcome, facts) = handshake(&client(&[&ca]), serve(identity, BOTH), &mx(), soon()).await;
     outcome.expect("the handshake goes on");
     let facts = facts.expect("facts");
     assert!(facts.chain.is_empty());
@@ -249,7 +259,7 @@ async fn a_huge_certificate_message_is_not_buffered() {
         }
         sent
     });
-    let (outcome, _) = client(&[]).handshake(ours, &mx(), soon()).await;
+    let (outcome, _) = handshake(&client(&[]), ours, &mx(), soon()).await;
     let error = outcome.expect_err("no end of a handshake");
     let text = error.to_string();
     assert!(matches!(error, HandshakeError::Tls(_)) && text.contains("longer than 64 KiB"), "{text}");
@@ -263,7 +273,7 @@ async fn facts_survive_a_handshake_that_fails_after_the_certificate() {
     let server = serve(ca.issue(&params("mx.test", &["mx.test"])), &[&TLS12]);
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     tokio::spawn(hang_up_after(2, theirs, server));
-    let (outcome, facts) = client(&[&ca]).handshake(ours, &mx(), soon()).await;
+    let (outcome, facts) = handshake(&client(&[&ca]), ours, &mx(), soon()).await;
     let error = outcome.expect_err("the server hung up");
     assert!(matches!(error, HandshakeError::Closed), "{error:?}");
     let facts = facts.expect("the certificate had come");
@@ -321,7 +331,7 @@ async fn small_keys_and_version_1_of_openssl() {
         let server = OpensslServer::start(folder.path(), &[protocol, &["-cipher", "ALL:@SECLEVEL=0"]].concat());
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
-        let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
+        let (outcome, facts) = handshake(&client(&[]), stream, &mx(), soon()).await;
         outcome.expect("the handshake goes on");
         let facts = facts.expect("facts");
         assert_eq!(kinds_of(&facts.problems), kinds, "{:?}", facts.cert_error());
@@ -347,9 +357,11 @@ async fn a_server_that_requires_a_client_certificate() {
     // In TLS 1.3 the refusal comes after the client's side of the handshake is done.
     let server = OpensslServer::start(folder.path(), &["-tls1_2", "-Verify", "1", "-verify_return_error"]);
     let stream = tokio::net::TcpStream::connect(server.address).await.expect("openssl listens");
-    let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
+    let (outcome, facts) = handshake(&client(&[]), stream, &mx(), soon()).await;
     let error = outcome.expect_err("no certificate to show");
-    assert!(matches!(error, HandshakeError::WantsCertificate(Alert(AlertDescription::HandshakeFailure))), "{error:?}");
+    let alert = Alert(AlertDescription::HandshakeFailure);
+    let expected = ClientAuthRefused { client_auth: ClientAuth::NoCertificate, alert };
+    assert!(matches!(error, HandshakeError::ClientAuth(refused) if refused == expected), "{error:?}");
     let facts = facts.expect("the certificate had come");
     assert_eq!((facts.version, facts.cipher), (Some("TLSv1.2"), None));
     assert!(!facts.verified());
@@ -370,12 +382,12 @@ async fn too_old_means_no_common_version() {
         let server = OpensslServer::start(folder.path(), arguments);
         let stream = tokio::net::TcpStream::connect(server.address).await;
         let stream = stream.expect("openssl listens");
-        let (outcome, facts) = client(&[]).handshake(stream, &mx(), soon()).await;
+        let (outcome, facts) = handshake(&client(&[]), stream, &mx(), soon()).await;
         let error = outcome.expect_err("nothing in common");
         let is_expected = if too_old {
             matches!(error, HandshakeError::TooOld)
         } else {
-            matches!(error, HandshakeError::NothingInCommon(Alert(AlertDescription::HandshakeFailure)))
+            matches!(error, HandshakeError::NothingInCommon { alert: Alert(AlertDescription::HandshakeFailure), .. })
         };
         assert!(is_expected, "{arguments:?}: {error:?}");
         assert!(facts.is_none());

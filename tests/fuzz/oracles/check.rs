@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use smtp_check::{
-    check::{Check, Invalid},
+    check::{Check, CheckSettings, Invalid},
+    destination::Target,
     proxy_header::ProxyAddress,
-    smtp::Command,
+    smtp::{Command, Protocol, StartTls},
 };
 
 use super::{PASSWORD, assert_framed, assert_no_control, assert_secretive, knows_password, wire_line};
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn settings() -> CheckSettings {
+    CheckSettings::new(MAX_TIMEOUT)
+}
 /// The parameters that can be missing.
 const REQUIRED: [&str; 4] = ["to", "target", "sasl_user", "sasl_password"];
 /// With more fields than this, not all unknown ones may be reported.
@@ -32,7 +37,7 @@ pub fn check(data: &[u8]) {
             *value = Value::from(PASSWORD);
         }
     }
-    let parsed = Check::parse(fields.clone(), MAX_TIMEOUT);
+    let parsed = Check::parse(fields.clone(), &settings());
     assert_secretive(&format!("{parsed:?}"));
     match &parsed {
         Ok(check) => assert_valid(check, &fields),
@@ -47,7 +52,9 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
     let given = fields.iter().any(|(name, value)| name == "timeout_ms" && !value.is_null());
     let shortest = Duration::from_millis(if given { 100 } else { 10_000 });
     assert!((shortest..=MAX_TIMEOUT).contains(&check.timeout), "{:?}", check.timeout);
-    assert!(!(script.implicit_tls && script.start_tls), "TLS within TLS");
+    assert!(!script.implicit_tls || script.start_tls == StartTls::Off, "TLS within TLS");
+    assert!(check.client_certificate.is_none() && check.source_address.is_none(), "what the operator does not have");
+    assert!(script.protocol == Protocol::Smtp || !matches!(check.target, Target::MxOf(_)), "LMTP to an MX");
     assert!(script.stop_after.is_none_or(|phase| phases.contains(&phase)), "ends after a phase that it has not");
     assert!(script.to.is_some() || phases.iter().all(|phase| phase.name() != "rcptto"), "RCPT to nobody");
 
@@ -108,5 +115,5 @@ fn assert_order_does_not_matter(parsed: &Result<Check, Invalid>, mut fields: Vec
             violations
         }
     };
-    assert_eq!(outcome(&Check::parse(fields, MAX_TIMEOUT)), outcome(parsed), "in another order");
+    assert_eq!(outcome(&Check::parse(fields, &settings())), outcome(parsed), "in another order");
 }

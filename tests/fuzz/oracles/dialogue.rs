@@ -5,9 +5,9 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use smtp_check::{
-    check::Check,
+    check::{Check, CheckSettings},
     phase::Phase,
-    smtp::{Action, Command, Dialogue, Mechanism, Reply, ReplyParser, Script, Verdict},
+    smtp::{Action, Command, Dialogue, Mechanism, Protocol, Reply, ReplyParser, Script, StartTls, Verdict},
 };
 
 use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_password, wire_line};
@@ -28,7 +28,7 @@ pub fn dialogue(data: &[u8]) {
     let mut server = data.get(opening.len() + 1..).unwrap_or_default();
     let opening = String::from_utf8_lossy(opening);
     let has_word = |word: &str| opening.split(' ').any(|other| other == word);
-    let Ok(check) = Check::parse(parameters(&opening), Duration::from_secs(60)) else { return };
+    let Ok(check) = Check::parse(parameters(&opening), &CheckSettings::new(Duration::from_secs(60))) else { return };
 
     let mut witness = Witness::of(&check.script);
     let mut parser = ReplyParser::default();
@@ -82,6 +82,8 @@ fn parameter(word: &str) -> Vec<(&'static str, Value)> {
     match word {
         "implicit_tls" => vec![("implicit_tls", json!(true))],
         "starttls" => vec![("starttls", json!(true))],
+        "opportunistic" => vec![("starttls", json!("opportunistic"))],
+        "lmtp" => vec![("protocol", json!("lmtp"))],
         "plain" | "login" => {
             vec![("sasl_authentication", json!(word)), ("sasl_user", json!("user")), ("sasl_password", json!(PASSWORD))]
         }
@@ -100,6 +102,9 @@ struct Witness {
     phases: Vec<Phase>,
     mechanism: Option<Mechanism>,
     tls_is_wanted: bool,
+    /// TLS may be left out, but only where it is not offered.
+    is_opportunistic: bool,
+    hello: &'static str,
     in_tls: bool,
     /// The phases that succeeded, in order.
     passed: Vec<Phase>,
@@ -117,7 +122,9 @@ impl Witness {
         Self {
             phases: script.phases(),
             mechanism: script.credentials.as_ref().map(|credentials| credentials.mechanism),
-            tls_is_wanted: script.implicit_tls || script.start_tls,
+            tls_is_wanted: script.implicit_tls || script.start_tls != StartTls::Off,
+            is_opportunistic: script.start_tls == StartTls::Opportunistic,
+            hello: if script.protocol == Protocol::Lmtp { "LHLO noit.local" } else { "EHLO noit.local" },
             in_tls: script.implicit_tls,
             passed: Vec::new(),
             phase: Phase::Banner,
@@ -145,7 +152,12 @@ impl Witness {
             }
             Action::Unsupported(phase, _) => {
                 self.begins(*phase);
-                assert!(*phase == Phase::MailFrom && !self.offers("SMTPUTF8"), "lacks nothing");
+                let lacking = match *phase {
+                    Phase::MailFrom => !self.offers("SMTPUTF8"),
+                    Phase::SaslAuth => self.is_opportunistic && !self.in_tls,
+                    _ => false,
+                };
+                assert!(lacking, "lacks nothing");
             }
             Action::Quit => {
                 assert!(!self.has_quit, "QUIT twice");
@@ -162,6 +174,10 @@ impl Witness {
     /// Each phase happens once and in order: only after all before it succeeded.
     fn begins(&mut self, phase: Phase) {
         assert!(!self.failed && !self.has_quit, "{phase} after the end");
+        if self.is_opportunistic && phase > Phase::StartTls && self.passed.last() == Some(&Phase::Ehlo) {
+            assert!(!self.offers("STARTTLS"), "TLS left out though it is offered");
+            self.phases.retain(|phase| !matches!(phase, Phase::StartTls | Phase::Tls | Phase::EhloTls));
+        }
         let before: Vec<Phase> = self.phases.iter().copied().take_while(|other| *other != phase).collect();
         assert!(self.phases.contains(&phase), "{phase} is none of the script's");
         assert_eq!(self.passed, before, "{phase} out of turn");
@@ -178,7 +194,7 @@ impl Witness {
         let line = wire_line(command);
         let verb = line.split(' ').next().unwrap_or_default();
         match self.phase {
-            Phase::Ehlo | Phase::EhloTls => assert_eq!(line, "EHLO noit.local"),
+            Phase::Ehlo | Phase::EhloTls => assert_eq!(line, self.hello),
             Phase::StartTls => assert_eq!(line, "STARTTLS"),
             Phase::SaslAuth if self.responses == 0 => assert!(matches!(&*line, "AUTH PLAIN" | "AUTH LOGIN"), "{line}"),
             Phase::SaslAuth => self.reads_response(&line),

@@ -9,7 +9,7 @@ use std::{
 use proxy_header::{ParseConfig, ProxyHeader as Parsed};
 use serde_json::{Map, Value, json};
 use smtp_check::{
-    check::Check,
+    check::{Check, CheckSettings},
     proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader, ProxyHeaderError},
 };
 
@@ -23,7 +23,7 @@ pub fn proxy(data: &[u8]) {
     let end = |name: &str| given(name).and_then(|end| end.parse::<SocketAddr>().ok());
     let local = end("local").unwrap_or(SocketAddr::from(([127, 0, 0, 1], 40000)));
     let peer = end("peer").unwrap_or(SocketAddr::from(([127, 0, 0, 9], 25)));
-    match Check::parse(parameters(&text), Duration::from_secs(60)) {
+    match Check::parse(parameters(&text), &CheckSettings::new(Duration::from_secs(60))) {
         Ok(check) => assert_header(&check.proxy.expect("was asked for"), local, peer),
         Err(invalid) => {
             let about_proxy = invalid.violations().iter().all(|violation| violation.pointer.starts_with("/proxy_"));

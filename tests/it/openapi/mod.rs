@@ -2,11 +2,14 @@
 
 mod cases;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use smtp_check::http::TokenStore;
+use smtp_check::{
+    check::{CheckSettings, ClientCertificate, SourceAddresses},
+    http::TokenStore,
+};
 
 use super::support::{
     app::{TestApp, TestResponse, failure},
@@ -17,6 +20,14 @@ use super::support::{
 };
 
 const CHECKS: &str = "/paths/~1v1~1checks~1smtp/post";
+fn settings() -> CheckSettings {
+    let mut settings = CheckSettings::new(Duration::from_secs(60));
+    let certificate = ClientCertificate::new("partner".to_owned(), Vec::new(), Vec::new().into());
+    settings.client_certificates.insert("partner".to_owned(), certificate);
+    settings.source_addresses = SourceAddresses::Any;
+    settings
+}
+
 const PROBE: &str = "/paths/~1probe/get";
 
 fn document() -> Value {
@@ -209,7 +220,7 @@ fn examples_match_their_schemas() {
     for (name, example) in examples.as_object().expect("named") {
         assert_valid(&request, &example["value"]);
         let parameters = example["value"].as_object().expect("an object").clone().into_iter().collect();
-        let check = smtp_check::check::Check::parse(parameters, std::time::Duration::from_secs(60));
+        let check = smtp_check::check::Check::parse(parameters, &settings());
         assert!(check.is_ok(), "{name}: {check:?}");
     }
 
@@ -299,7 +310,7 @@ fn every_parameter_is_described() {
 async fn the_document_and_the_parser_have_the_same_parameters() {
     let app = TestApp::start().await;
     let names = keys(&document()["components"]["schemas"]["CheckRequest"]["properties"]);
-    assert_eq!(names.len(), 25, "as many as the contract has");
+    assert_eq!(names.len(), 29, "as many as the contract has");
     // A list is invalid for every parameter: one violation for each known field, and none says that the field is
     // unknown.
     let all: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!([]))).collect();
@@ -324,11 +335,11 @@ async fn documented_defaults_are_the_real_ones() {
         .collect();
     let parse = |fields: serde_json::Map<String, Value>| {
         let fields = fields.into_iter().chain([("to".to_owned(), json!("a@example.test"))]).collect();
-        let check = smtp_check::check::Check::parse(fields, std::time::Duration::from_secs(60));
+        let check = smtp_check::check::Check::parse(fields, &settings());
         format!("{:?}", check.expect("a check"))
     };
     assert_eq!(parse(defaults.clone()), parse(serde_json::Map::new()), "{defaults:?}");
-    assert_eq!(defaults.len(), 14, "{defaults:?}");
+    assert_eq!(defaults.len(), 15, "{defaults:?}");
 }
 
 #[test]
@@ -340,7 +351,7 @@ fn documented_number_limits_are_the_real_ones() {
             for (number, is_within) in [(limit, true), (limit + step, false)] {
                 for value in [json!(number), json!(number.to_string())] {
                     let fields = vec![("to".to_owned(), json!("a@example.test")), (name.clone(), value)];
-                    let check = smtp_check::check::Check::parse(fields, std::time::Duration::from_secs(60));
+                    let check = smtp_check::check::Check::parse(fields, &settings());
                     assert_eq!(check.is_ok(), is_within, "{name}: {number}");
                 }
             }

@@ -6,6 +6,7 @@ mod docs;
 mod exim;
 mod fixtures;
 mod glibc;
+mod lmtp;
 mod odd_certificates;
 mod postfix;
 mod prometheus;

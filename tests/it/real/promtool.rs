@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Map, json};
-use smtp_check::check::Modules;
+use smtp_check::check::{CheckSettings, Modules};
 
 use crate::support::{
     app::TestApp,
@@ -46,7 +46,8 @@ async fn promtool_accepts_every_probe_response() {
     let refusing = Port::new();
     let fields = json!({"starttls": true, "tls_server_name": "mx.test", "stop_after": "starttls", "timeout_ms": 500});
     let fields: Map<_, _> = fields.as_object().expect("a table").clone();
-    let modules = Modules::parse([("tls".to_owned(), fields)], Duration::from_secs(60)).expect("a good module");
+    let modules = Modules::parse([("tls".to_owned(), fields)], CheckSettings::new(Duration::from_secs(60)))
+        .expect("a good module");
     let app = TestApp::builder().modules(modules).trust(&ca).start().await;
     for port in servers.iter().map(SmtpServer::port).chain([refusing.number()]) {
         let answer = app.get(&format!("/probe?module=tls&target=127.0.0.1:{port}")).await;

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use serde_json::Value;
 use smtp_check::{
-    check::Modules,
+    check::{CheckSettings, Modules, SourceAddresses},
     destination::policy::{HostRules, TargetPolicy},
     http::{
         AccessConfig, AppState, BodyLimits, ByteBudget, Ended, Lifecycle, ServerIdentity, ServerSettings, TokenStore,
@@ -26,7 +26,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::pki::Ca;
+use super::pki::{Ca, Identity};
 
 /// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted
 /// and no name server is asked.
@@ -41,7 +41,8 @@ pub(crate) struct TestAppBuilder {
     access: AccessConfig,
     max_body: usize,
     server: ServerSettings,
-    modules: Modules,
+    settings: CheckSettings,
+    modules: Option<Modules>,
 }
 
 impl Default for TestAppBuilder {
@@ -55,7 +56,8 @@ impl Default for TestAppBuilder {
             dns_servers: Vec::new(),
             trust_anchors: TrustAnchors::none(),
             access: AccessConfig::default(),
-            modules: Modules::none(Duration::from_secs(60)),
+            settings: CheckSettings::new(Duration::from_secs(60)),
+            modules: None,
             max_body: 1 << 20,
             server: ServerSettings {
                 identity: None,
@@ -140,7 +142,20 @@ impl TestAppBuilder {
 
     /// The modules of `GET /probe`.
     pub(crate) fn modules(mut self, modules: Modules) -> Self {
-        self.modules = modules;
+        self.modules = Some(modules);
+        self
+    }
+
+    /// `[client_certificates.NAME]`.
+    pub(crate) fn client_certificate(mut self, name: &str, identity: &Identity) -> Self {
+        self.settings.client_certificates.insert(name.to_owned(), identity.client_certificate(name));
+        self
+    }
+
+    /// `--source-address`.
+    pub(crate) fn source_addresses(mut self, addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
+        self.settings.source_addresses = SourceAddresses::Listed(addresses);
         self
     }
 
@@ -179,8 +194,7 @@ impl TestAppBuilder {
             body_limits: BodyLimits::new(self.max_body, Duration::from_secs(30), budget.clone()),
             budget: budget.clone(),
             probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.trust_anchors)),
-            max_timeout: self.limits.max_timeout,
-            modules: smtp_check::http::ModuleStore::new(self.modules),
+            modules: smtp_check::http::ModuleStore::new(self.modules.unwrap_or_else(|| Modules::none(self.settings))),
             dropped_lines: None,
         };
         let router = router(state, self.access).expect("a router");

@@ -122,7 +122,14 @@ async fn starttls_upgrades_and_resets_the_session() {
 
     let session = server.next_session().await;
     assert_eq!(session.end, End::Quit);
-    assert_eq!(session.tls, Some(Tls { server_name: Some("mx.test".to_owned()), version: Some("TLSv1_2".to_owned()) }));
+    assert_eq!(
+        session.tls,
+        Some(Tls {
+            server_name: Some("mx.test".to_owned()),
+            version: Some("TLSv1_2".to_owned()),
+            client_certificate: None
+        })
+    );
     assert_eq!(session.commands_in_clear(), ["EHLO me.test", "STARTTLS"]);
     assert_eq!(session.commands().len(), 5);
     assert_eq!(session.violations, ["MailFrom out of order"]);
@@ -137,7 +144,10 @@ async fn a_handshake_that_the_client_gives_up_is_recorded() {
     assert_eq!(refused.map(|_| ()).map_err(|error| error.kind()), Err(io::ErrorKind::InvalidData));
     let session = server.next_session().await;
     assert!(matches!(session.end, End::Tls(_)), "{:?}", session.end);
-    assert_eq!(session.tls, Some(Tls { server_name: Some("mx.test".to_owned()), version: None }));
+    assert_eq!(
+        session.tls,
+        Some(Tls { server_name: Some("mx.test".to_owned()), version: None, client_certificate: None })
+    );
 }
 
 #[tokio::test]

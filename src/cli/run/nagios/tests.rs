@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     cli::run::samples::{Sample, report, undated_certificate},
-    report::FailureKind,
+    report::{FailureKind, ReportedClientCertificate},
     x509::CertificateFacts,
 };
 
@@ -22,8 +22,15 @@ fn days(cert_warning: Option<u32>, cert_critical: Option<u32>) -> Thresholds {
 }
 
 fn tls(errors: Vec<CertificateErrorKind>, chain: Vec<CertificateFacts>) -> TlsReport {
-    let server_name = "mx.example.com".to_owned();
-    TlsReport { version: None, cipher: None, server_name, verified: errors.is_empty(), errors, chain }
+    TlsReport {
+        version: None,
+        cipher: None,
+        server_name: "mx.example.com".to_owned(),
+        verified: errors.is_empty(),
+        client_certificate: ReportedClientCertificate::default(),
+        errors,
+        chain,
+    }
 }
 
 /// A report of TLS with these errors: the certificate ends after so many days, and its issuers after so many. The

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    check::Modules,
+    check::{CheckSettings, Modules},
     http::{AccessConfig, AppState, BodyLimits, router},
     probe::{
         Limits,
@@ -34,8 +34,7 @@ async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
         body_limits: BodyLimits::new(1000, TEST_TIMEOUT, budget.clone()),
         budget: budget.clone(),
         probe: panicking(limits, panicking_port),
-        max_timeout: TEST_TIMEOUT,
-        modules: crate::http::ModuleStore::new(Modules::none(TEST_TIMEOUT)),
+        modules: crate::http::ModuleStore::new(Modules::none(CheckSettings::new(TEST_TIMEOUT))),
         dropped_lines: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -1,5 +1,6 @@
 //! Checks against Postfix, with Dovecot for SASL.
 
+mod client_certificates;
 mod credentials;
 mod proxy;
 

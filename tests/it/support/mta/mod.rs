@@ -1,4 +1,4 @@
-//! Real mail servers, started by the tests: [`Postfix`] (with Dovecot for SASL) and [`Exim`].
+//! Real mail servers, started by the tests: [`Postfix`] (with Dovecot for SASL), [`Exim`] and [`DovecotLmtp`].
 //!
 //! Each instance has free ports of 127.0.0.1 and a directory of its own, so any number of them run side by side. No
 //! mail leaves the machine: they ask no DNS, deliver to one maildir, and reject or discard mail for other domains.
@@ -8,12 +8,14 @@
 mod daemon;
 mod dovecot;
 mod exim;
+mod lmtp;
 mod mailbox;
 mod postfix;
 
 pub(crate) use super::pki::PemFiles;
 pub(crate) use daemon::{Ended, free_port};
 pub(crate) use exim::Exim;
+pub(crate) use lmtp::DovecotLmtp;
 pub(crate) use mailbox::Delivered;
 pub(crate) use postfix::Postfix;
 

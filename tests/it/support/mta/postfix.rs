@@ -24,15 +24,24 @@ impl Postfix {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
+    /// The same with these lines at the end of main.cf.
+    pub(crate) async fn start_with(tls: &PemFiles, settings: &str) -> Self {
+        on_free_ports(async |ports| Self::start_on_with(ports, Some(tls), settings).await).await
+    }
+
     /// Starts an instance on these ports.
     pub(crate) async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+        Self::start_on_with(ports, tls, "").await
+    }
+
+    async fn start_on_with(ports: [u16; 5], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
         };
         let home = Home::new("postfix");
         make_directories(&home);
-        home.file("etc/main.cf", &main_cf(&home, tls, sasl.as_ref()));
+        home.file("etc/main.cf", &(main_cf(&home, tls, sasl.as_ref()) + settings));
         home.file("etc/master.cf", &master_cf(&ports, tls.is_some()));
         let configuration = home.text("etc");
         let daemon = Daemon::start(home, "log", Path::new(MASTER), &["-s", "-c", &configuration]);

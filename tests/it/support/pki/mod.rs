@@ -2,6 +2,7 @@
 //!
 //! What rcgen cannot make (X.509 v1, an RSA key of 1024 bits) is made by the `openssl` command, which these tests need.
 
+mod client;
 mod leaf;
 mod openssl;
 
@@ -25,6 +26,7 @@ use tokio_rustls::rustls::{
 
 use self::openssl::OpenSslRsa;
 pub(crate) use self::{
+    client::Asks,
     leaf::{KeyType, Leaf},
     openssl::openssl,
 };
@@ -164,17 +166,20 @@ impl Identity {
 
     /// By a resolver: `with_single_cert` rejects the bad identities that these tests need.
     fn server_config_for(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
-        let key: Arc<dyn SigningKey> = match aws_lc_rs::sign::any_supported_type(&self.key) {
-            Ok(key) => key,
-            Err(_) => Arc::new(OpenSslRsa::from_der(self.key.secret_der())),
-        };
-        let resolver = SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key));
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .expect("aws-lc has suites for both versions")
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
+            .with_cert_resolver(Arc::new(self.resolver()));
         Arc::new(config)
+    }
+
+    fn resolver(&self) -> SingleCertAndKey {
+        let key: Arc<dyn SigningKey> = match aws_lc_rs::sign::any_supported_type(&self.key) {
+            Ok(key) => key,
+            Err(_) => Arc::new(OpenSslRsa::from_der(self.key.secret_der())),
+        };
+        SingleCertAndKey::from(CertifiedKey::new(self.chain.clone(), key))
     }
 }
 

@@ -143,8 +143,8 @@ impl Connection {
     fn step(&self, command: &str) -> Step {
         let verb = command.split(' ').next().unwrap_or_default();
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" if self.stream.in_tls() => Step::EhloTls,
-            "EHLO" => Step::Ehlo,
+            "EHLO" | "LHLO" if self.stream.in_tls() => Step::EhloTls,
+            "EHLO" | "LHLO" => Step::Ehlo,
             "STARTTLS" => Step::StartTls,
             "AUTH" => Step::Auth,
             "MAIL" => Step::MailFrom,

@@ -10,9 +10,9 @@ use tokio_rustls::rustls::ServerConfig;
 pub(crate) enum Step {
     /// The client has connected.
     Greeting,
-    /// EHLO outside TLS.
+    /// EHLO, or LHLO, outside TLS.
     Ehlo,
-    /// EHLO inside TLS. Without an action for it, that of [`Step::Ehlo`] is taken.
+    /// EHLO, or LHLO, inside TLS. Without an action for it, that of [`Step::Ehlo`] is taken.
     EhloTls,
     /// STARTTLS.
     StartTls,

@@ -41,6 +41,8 @@ pub(crate) struct Tls {
     pub(crate) server_name: Option<String>,
     /// The version as rustls names it (`TLSv1_3`); `None` where the handshake failed.
     pub(crate) version: Option<String>,
+    /// The client's own certificate in DER, if it showed one.
+    pub(crate) client_certificate: Option<Vec<u8>>,
 }
 
 /// How a connection ended.

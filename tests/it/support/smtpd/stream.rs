@@ -137,9 +137,11 @@ impl RecordedStream {
         };
         let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
         let server_name = hello.client_hello().server_name().map(str::to_owned);
-        let asked = seen.insert(Tls { server_name, version: None });
+        let asked = seen.insert(Tls { server_name, version: None, client_certificate: None });
         let tls = hello.into_stream(config).await?;
         asked.version = tls.get_ref().1.protocol_version().map(|version| format!("{version:?}"));
+        let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        asked.client_certificate = shown.map(|certificate| certificate.to_vec());
         self.stream = Stream::Tls(Box::new(tls));
         Ok(())
     }
