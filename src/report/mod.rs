@@ -268,6 +268,23 @@ pub struct TlsReport {
     pub chain: Vec<CertificateFacts>,
 }
 
+impl TlsReport {
+    /// When the first certificate of the path expires: of the path that was verified, or else of the one that the errors
+    /// are about. `None` without a date that can be read.
+    pub fn path_expiry(&self) -> Option<OffsetDateTime> {
+        self.chain
+            .iter()
+            .filter(|certificate| certificate.on_path)
+            .filter_map(|certificate| certificate.not_after)
+            .min()
+    }
+
+    /// When the first of all certificates expires that the server sent. `None` without a date that can be read.
+    pub fn earliest_expiry(&self) -> Option<OffsetDateTime> {
+        self.chain.iter().filter_map(|certificate| certificate.not_after).min()
+    }
+}
+
 /// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct TranscriptLine {
