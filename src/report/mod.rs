@@ -269,8 +269,8 @@ pub struct TlsReport {
 }
 
 impl TlsReport {
-    /// When the first certificate of the path expires: of the path that was verified, or else of the one that the errors
-    /// are about. `None` without a date that can be read.
+    /// When the first certificate of the path expires: of the path that was verified, or else of the one that the
+    /// errors are about. `None` without a date that can be read.
     pub fn path_expiry(&self) -> Option<OffsetDateTime> {
         self.chain
             .iter()

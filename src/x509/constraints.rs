@@ -90,8 +90,8 @@ impl<'a> NameConstraints<'a> {
         self.permitted.iter().chain(&self.excluded).any(|base| ![DNS_NAME, IP_ADDRESS].contains(&base.tag))
     }
 
-    /// Whether there is a subtree of addresses that is not a network and its mask, the bits of which are one after another
-    /// (RFC 5280, section 4.2.1.10, by RFC 4632).
+    /// Whether there is a subtree of addresses that is not a network and its mask, the bits of which are one after
+    /// another (RFC 5280, section 4.2.1.10, by RFC 4632).
     pub fn has_odd_networks(&self) -> bool {
         let addresses = self.permitted.iter().chain(&self.excluded).filter(|base| base.tag == IP_ADDRESS);
         addresses.into_iter().any(|base| !is_network(base.content))

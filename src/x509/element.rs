@@ -76,6 +76,17 @@ pub(super) fn sequence(mut input: &[u8]) -> Option<Vec<Element<'_>>> {
     (rest.is_empty() && input.is_empty()).then_some(elements)
 }
 
+/// The value of an INTEGER that is not negative; the largest one for a number that is larger.
+pub(super) fn number(content: &[u8]) -> Option<u32> {
+    if content.first().is_none_or(|octet| *octet > 0x7f) {
+        return None;
+    }
+    Some(content.iter().fold(0_u32, |value, octet| match value.checked_mul(0x100) {
+        Some(value) => value + u32::from(*octet),
+        None => u32::MAX,
+    }))
+}
+
 /// The elements in DER, as far as lengths and BOOLEANs go (X.690, sections 10.1 and 11.1), so that a library that reads
 /// DER alone can read them. What cannot be read, or is nested too deep, stays as it is.
 pub(super) fn to_der(input: &[u8]) -> Cow<'_, [u8]> {

@@ -40,8 +40,8 @@ const PROCESSED: [&[u8]; 6] = [
     EXTENDED_KEY_USAGE,
 ];
 
-/// The purposes that allow TLS servers: serverAuth (RFC 5280, section 4.2.1.12), and those of Netscape's and Microsoft's
-/// Server Gated Crypto, which OpenSSL takes for the same. Object identifiers without tag and length.
+/// The purposes that allow TLS servers: serverAuth (RFC 5280, section 4.2.1.12), and those of Netscape's and
+/// Microsoft's Server Gated Crypto, which OpenSSL takes for the same. Object identifiers without tag and length.
 pub const SERVER_PURPOSES: [&[u8]; 3] = [
     &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01],
     &[0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x42, 0x04, 0x01],
@@ -128,22 +128,11 @@ impl BasicConstraints {
             None => false,
         };
         let path_length = match element::take_if(&mut content, INTEGER) {
-            Some(length) => Some(number(length.content)?),
+            Some(length) => Some(element::number(length.content)?),
             None => None,
         };
         content.is_empty().then_some(Self { is_ca, path_length })
     }
-}
-
-/// The value of an INTEGER that is not negative; the largest one for a number that is larger.
-pub(super) fn number(content: &[u8]) -> Option<u32> {
-    if content.first().is_none_or(|octet| *octet > 0x7f) {
-        return None;
-    }
-    Some(content.iter().fold(0_u32, |value, octet| match value.checked_mul(0x100) {
-        Some(value) => value + u32::from(*octet),
-        None => u32::MAX,
-    }))
 }
 
 impl<'a> Certificate<'a> {
@@ -198,8 +187,8 @@ impl<'a> Certificate<'a> {
         extensions.filter(|one| !known.insert(one.id) && repeated.insert(one.id)).map(|one| name(one.id)).collect()
     }
 
-    /// The extensions that are processed and cannot be read, by name. Those about policies and CRL distribution points are
-    /// processed where they are critical.
+    /// The extensions that are processed and cannot be read, by name. Those about policies and CRL distribution points
+    /// are processed where they are critical.
     pub fn unreadable_extensions(&self) -> Vec<String> {
         let is_unreadable = |one: &&Extension<'a>| match one.id {
             KEY_USAGE => KeyUsage::read(one.value).is_none(),

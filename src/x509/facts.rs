@@ -82,8 +82,8 @@ impl CertificateFacts {
         cut
     }
 
-    /// Leaves out certificates, the last first, until there are `most`. Returns how many. Those stay that the metrics go
-    /// by: the server's own, those on the path, and the first to expire.
+    /// Leaves out certificates, the last first, until there are `most`. Returns how many. Those stay that the metrics
+    /// go by: the server's own, those on the path, and the first to expire.
     pub fn leave_out(chain: &mut Vec<Self>, most: usize) -> usize {
         let length = chain.len();
         let first_to_expire = (0..length).filter(|index| chain[*index].not_after.is_some());

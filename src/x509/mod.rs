@@ -262,8 +262,8 @@ impl<'a> Certificate<'a> {
         errors
     }
 
-    /// The parts that are in BER and not in DER, which RFC 5280, section 4.1, requires: clauses such as `its public key is
-    /// in BER, not in DER`.
+    /// The parts that are in BER and not in DER, which RFC 5280, section 4.1, requires: clauses such as `its public key
+    /// is in BER, not in DER`.
     pub fn encoding_errors(&self) -> Vec<String> {
         let parts = &self.parts;
         let named = [

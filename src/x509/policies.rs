@@ -1,9 +1,8 @@
-//! The extensions about policies (RFC 5280, sections 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14). Every policy is accepted, so
-//! they allow every path unless one requires a policy.
+//! The extensions about policies (RFC 5280, sections 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14). Every policy is
+//! accepted, so they allow every path unless one requires a policy.
 
 use super::{
-    element::{self, Element, INTEGER, OBJECT_IDENTIFIER, SEQUENCE},
-    extensions::number,
+    element::{self, Element, INTEGER, OBJECT_IDENTIFIER, SEQUENCE, number},
     parts::Extension,
 };
 

@@ -8,20 +8,21 @@
 //! rejects what RFC 5280 allows ([`webpki_limits`]), the checks alone decide.
 
 mod checks;
+mod purpose;
 mod webpki_limits;
 
 use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use webpki::{
-    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeId, KeyPurposeIdIter, KeyUsage, RequiredEkuNotFoundContext,
-    VerifiedPath,
-};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, VerifiedPath};
 
-use self::checks::{
-    ODD_NETWORK, check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths,
-    check_purposes, check_signatures, is_better_issuer, is_fit_issuer, label,
+use self::{
+    checks::{
+        ODD_NETWORK, check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths,
+        check_purposes, check_signatures, is_better_issuer, is_fit_issuer, label,
+    },
+    purpose::{AnyPurpose, ServerPurpose},
 };
 use super::{
     chain_signature::{ALGORITHMS, SignatureCheck},
@@ -31,7 +32,7 @@ use super::{
     trust::TrustAnchors,
 };
 use crate::x509::{
-    Certificate, SERVER_PURPOSES, distinguished_name, excerpt,
+    Certificate, distinguished_name, excerpt,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
@@ -384,36 +385,6 @@ fn utc(time: UnixTime) -> OffsetDateTime {
 
 fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
-}
-
-/// Accepts an extended key usage that allows TLS servers, as OpenSSL does.
-struct ServerPurpose;
-
-impl ExtendedKeyUsageValidator for ServerPurpose {
-    fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        let mut is_restricted = false;
-        for purpose in purposes {
-            let purpose = purpose?;
-            if SERVER_PURPOSES.iter().any(|known| KeyPurposeId::new(known) == purpose) {
-                return Ok(());
-            }
-            is_restricted = true;
-        }
-        if !is_restricted {
-            return Ok(());
-        }
-        let context = RequiredEkuNotFoundContext { required: KeyUsage::server_auth(), present: Vec::new() };
-        Err(webpki::Error::RequiredEkuNotFoundContext(context))
-    }
-}
-
-/// Accepts every extended key usage: [`checks::check_purposes`] checks it apart from trust.
-struct AnyPurpose;
-
-impl ExtendedKeyUsageValidator for AnyPurpose {
-    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

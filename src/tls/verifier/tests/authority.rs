@@ -1,5 +1,5 @@
-//! Certificates of authorities (`CA:TRUE`) as a server's own. webpki rejects them; RFC 5280, section 6.1.5, and OpenSSL do
-//! not. Everything else about them counts.
+//! Certificates of authorities (`CA:TRUE`) as a server's own. webpki rejects them; RFC 5280, section 6.1.5, and OpenSSL
+//! do not. Everything else about them counts.
 
 use rcgen::{DnType, DnValue, GeneralSubtree, NameConstraints};
 

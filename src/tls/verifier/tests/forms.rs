@@ -69,6 +69,31 @@ fn a_whole_certificate_in_ber_is_malformed_and_no_more() {
     }
 }
 
+#[test]
+fn a_signature_algorithm_in_ber_is_verified_and_malformed() {
+    // ECDSA with SHA-256, and the same with its length in the long form.
+    let algorithm: &[u8] = &[0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+    let ber = [&[0x30, 0x81], &algorithm[1..]].concat();
+    let root = Authority::new("Root");
+    let leaf = root.issue(&params("mx.test", &["mx.test"])).chain.remove(0);
+    let message = Certificate::from_der(&leaf).and_then(|leaf| leaf.signed().ok_or(crate::x509::Malformed));
+    let message = message.expect("a good certificate").message;
+    let place = message.windows(algorithm.len()).position(|window| window == algorithm).expect("the algorithm");
+    let header = if message[1] == 0x81 { 3 } else { 4 };
+    let tbs = [&message[header..place], &ber, &message[place + algorithm.len()..]].concat();
+    let tbs = element(0x30, &tbs);
+    let signed = |signature: &[u8]| {
+        CertificateDer::from(element(0x30, &[&tbs[..], &ber, &element(0x03, &[&[0], signature].concat())].concat()))
+    };
+    let good = [signed(&root.sign(&tbs))];
+    let problems = verify(&[root.der()], &good, "mx.test");
+    assert_kinds(&problems, &[Kind::Malformed]);
+    assert_eq!(problems[0].detail, "the certificate: its signature algorithm is in BER, not in DER");
+    assert!(openssl_accepts(&root.der(), &good));
+    let bad = [signed(&root.sign(message))];
+    assert_kinds(&verify(&[root.der()], &bad, "mx.test"), &[Kind::BadSignature, Kind::Malformed]);
+}
+
 /// An extension of `id-ce`, 2.5.29.
 fn extension(number: u64, is_critical: bool, value: &[u8]) -> CustomExtension {
     let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, number], value.to_vec());

@@ -1,6 +1,6 @@
 //! Problems of the server's own certificate. Those of the issuers are in [`chain`], what webpki does not check in
-//! [`unchecked`], certificates in odd forms in [`forms`], those of authorities as a server's own in [`authority`], and what
-//! this program does not support in [`limits`].
+//! [`unchecked`], certificates in odd forms in [`forms`], those of authorities as a server's own in [`authority`], and
+//! what this program does not support in [`limits`].
 
 mod authority;
 mod chain;
