@@ -277,6 +277,11 @@ impl TlsReport {
         dated.min_by_key(|certificate| certificate.not_after).filter(|_| self.verified)
     }
 
+    /// When the first of all certificates expires that the server sent. `None` without a date that can be read.
+    pub fn earliest_expiry(&self) -> Option<OffsetDateTime> {
+        self.chain.iter().filter_map(|certificate| certificate.not_after).min()
+    }
+
     /// Whether limits of this program are all that the certificates have as errors: nothing is known against them.
     pub fn is_not_judged(&self) -> bool {
         !self.errors.is_empty() && self.errors.iter().all(|kind| *kind == CertificateErrorKind::Unsupported)

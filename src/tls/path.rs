@@ -89,7 +89,7 @@ pub(super) fn best_path(
         let pairs = candidates.iter().zip(&subjects);
         pairs
             .map(|(issuer, subject)| {
-                subject.is_same(&name).then(|| check_signature(certificate, issuer.public_key_der()))
+                subject.is_same(&name).then(|| check_signature(certificate, &issuer.public_key_der()))
             })
             .collect()
     };
@@ -176,12 +176,7 @@ pub(super) fn signing_anchors<'a>(
     named
 }
 
-/// The anchors with this name, which is the content of its SEQUENCE; those in the same octets if there are any.
-pub(super) fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> Vec<&'a TrustAnchor<'a>> {
-    let exact: Vec<_> = anchors.iter().filter(|anchor| *anchor.subject == *name).collect();
-    if !exact.is_empty() {
-        return exact;
-    }
-    let name = ReadName::new(name);
-    anchors.iter().filter(|anchor| ReadName::new(&anchor.subject).is_same(&name)).collect()
+/// The anchors with this name in the same octets: the verifier gives them the names that the certificates write.
+fn anchors_named<'a>(name: &[u8], anchors: &'a [TrustAnchor<'a>]) -> Vec<&'a TrustAnchor<'a>> {
+    anchors.iter().filter(|anchor| *anchor.subject == *name).collect()
 }

@@ -6,9 +6,6 @@ use strum::VariantArray;
 
 use crate::x509::problem::{CertificateErrorKind as Kind, CertificateProblem};
 
-/// The detail when the server's certificate is that of a certification authority.
-pub(super) const CA_AS_SERVER: &str = "the server's own certificate is that of an authority (CA:TRUE)";
-
 /// The detail when the chain is beyond the limits of this program.
 pub(super) const TOO_LONG: &str = "the chain has more certificates or more possible paths than this program follows (6 \
     issuers among 32 others)";
@@ -65,11 +62,6 @@ impl Problems {
         }
     }
 
-    pub(super) fn add_webpki(&mut self, error: &webpki::Error) {
-        let (kind, detail) = describe(error);
-        self.add_kind(kind, detail);
-    }
-
     pub(super) fn sorted(mut self) -> Vec<CertificateProblem> {
         for kind in Kind::VARIANTS {
             let all = self.all.iter().filter(|problem| problem.kind == *kind).count();
@@ -93,7 +85,7 @@ pub(super) fn describe(error: &webpki::Error) -> (Kind, &'static str) {
         E::CertNotValidForName(_) => (Kind::WrongName, "the certificate is for another server"),
         E::UnknownIssuer => (Kind::UnknownIssuer, "no trusted authority issued the chain"),
         E::InvalidSignatureForPublicKey => (Kind::BadSignature, "a signature in the chain does not verify"),
-        E::CaUsedAsEndEntity => (Kind::WrongKeyUsage, CA_AS_SERVER),
+        E::CaUsedAsEndEntity => (Kind::Unsupported, "the server's own certificate is that of an authority (CA:TRUE)"),
         E::EndEntityUsedAsCa => (Kind::WrongKeyUsage, "a certificate in the chain is not an authority's (CA:FALSE)"),
         E::RequiredEkuNotFoundContext(_) => {
             (Kind::WrongKeyUsage, "a certificate in the chain is not for TLS servers (extended key usage)")
@@ -106,10 +98,12 @@ pub(super) fn describe(error: &webpki::Error) -> (Kind, &'static str) {
             (Kind::NameConstraint, "an authority in the chain may not issue certificates for these names")
         }
         E::CertDistrusted => (Kind::Other, "the authority is explicitly distrusted"),
-        E::MaximumNameConstraintComparisonsExceeded
-        | E::MaximumPathBuildCallsExceeded
-        | E::MaximumPathDepthExceeded
-        | E::MaximumSignatureChecksExceeded => (Kind::Unsupported, TOO_LONG),
+        E::MaximumNameConstraintComparisonsExceeded => {
+            (Kind::Unsupported, "more than 250,000 comparisons of names with name constraints")
+        }
+        E::MaximumPathBuildCallsExceeded | E::MaximumPathDepthExceeded | E::MaximumSignatureChecksExceeded => {
+            (Kind::Unsupported, TOO_LONG)
+        }
         E::UnsupportedCertVersion => (Kind::Unsupported, "not X.509 version 3"),
         E::UnsupportedCriticalExtension => (Kind::Unsupported, "an unknown critical extension"),
         E::UnsupportedSignatureAlgorithmContext(_) | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {

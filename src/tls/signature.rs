@@ -79,7 +79,7 @@ impl HandshakeSignature<'_> {
 
     fn key(&self, parsed: Option<&Certificate<'_>>) -> Option<SubjectPublicKeyInfoDer<'static>> {
         match parsed {
-            Some(certificate) => Some(SubjectPublicKeyInfoDer::from(certificate.public_key_der().to_vec())),
+            Some(certificate) => Some(SubjectPublicKeyInfoDer::from(certificate.public_key_der().into_owned())),
             None => {
                 EndEntityCert::try_from(self.certificate).ok().map(|certificate| certificate.subject_public_key_info())
             }

@@ -21,6 +21,9 @@ use tokio_rustls::{
     },
 };
 
+use super::stand_in::element;
+use crate::x509::Certificate;
+
 /// Parameters of a certificate valid from 2010 to 2049 that a test then changes.
 pub(super) fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -42,6 +45,17 @@ pub(super) fn ca_params(common_name: &str) -> CertificateParams {
 pub(super) fn key() -> KeyPair {
     KeyPair::generate().expect("keys can be made")
 }
+
+/// Another spelling of the octets of a key.
+type Spelling = fn(&[u8]) -> Vec<u8>;
+
+/// Spellings of a P-256 key in BER: the length in the long form, inside and outside, and indefinite lengths.
+pub(super) const P256_KEY_IN_BER: [Spelling; 4] = [
+    |key| [&[0x30, 0x81], &key[1..]].concat(),
+    |key| [&[0x30, key[1] + 1, 0x30, 0x81], &key[3..]].concat(),
+    |key| [&[0x30, 0x80], &key[2..], &[0, 0]].concat(),
+    |key| [&[0x30, 0x80, 0x30, 0x80], &key[4..23], &[0, 0], &key[23..], &[0, 0]].concat(),
+];
 
 /// An authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -70,6 +84,23 @@ impl Authority {
     /// The authority's signature.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         rcgen::SigningKey::sign(self.0.key(), message).expect("its key can sign")
+    }
+
+    /// The certificate with other octets in the place of its key, signed by this authority.
+    pub(super) fn with_key(
+        &self,
+        certificate: &CertificateDer<'_>,
+        change: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> CertificateDer<'static> {
+        let certificate = Certificate::from_der(certificate).expect("a good certificate");
+        let signed = certificate.signed().expect("a good certificate");
+        let key = certificate.raw_public_key();
+        let start = key.as_ptr().addr() - signed.message.as_ptr().addr();
+        let header = if signed.message[1] == 0x81 { 3 } else { 4 };
+        let (before, after) = (&signed.message[header..start], &signed.message[start + key.len()..]);
+        let tbs = element(0x30, &[before, &change(key), after].concat());
+        let signature = element(0x03, &[&[0], &self.sign(&tbs)[..]].concat());
+        element(0x30, &[&tbs[..], &element(0x30, &signed.algorithm), &signature].concat()).into()
     }
 
     pub(super) fn pem(&self) -> String {

@@ -11,12 +11,26 @@ use tokio_rustls::rustls::{
 };
 
 use super::problems::describe;
-use crate::x509::Certificate;
+use crate::x509::{Certificate, ReadName};
 
 /// The authorities that are trusted to issue certificates, and single certificates that are trusted by themselves.
 pub struct TrustAnchors {
-    roots: RootCertStore,
+    roots: Vec<NamedAnchor>,
     pinned: Vec<CertificateDer<'static>>,
+}
+
+/// An authority, and its name, which is read once: each certificate whose issuer has another spelling is compared with
+/// the names of all authorities.
+struct NamedAnchor {
+    anchor: TrustAnchor<'static>,
+    name: ReadName<'static>,
+}
+
+impl NamedAnchor {
+    fn new(anchor: TrustAnchor<'static>) -> Self {
+        let name = ReadName::new(anchor.subject.to_vec());
+        Self { anchor, name }
+    }
 }
 
 /// Why the operator's trust anchors could not be loaded.
@@ -65,9 +79,13 @@ impl BadAnchor {
     fn new(certificate: &CertificateDer<'_>, error: &webpki::Error) -> Self {
         let reason = match Certificate::from_der(certificate) {
             Ok(certificate) => {
-                let (_, detail) = describe(error);
-                let errors = certificate.form_errors();
-                format!("{}: {}", certificate.subject(), errors.first().map_or(detail, String::as_str))
+                let version = certificate.version().filter(|version| ![1, 3].contains(version));
+                let version =
+                    version.map(|version| format!("it is of X.509 version {version}, which is not supported"));
+                let errors = [certificate.form_errors(), certificate.encoding_errors()].concat();
+                let found = version.or_else(|| errors.into_iter().next());
+                let found = found.unwrap_or_else(|| describe(error).1.to_owned());
+                format!("{}: {found}", certificate.subject())
             }
             Err(error) => error.to_string(),
         };
@@ -86,7 +104,8 @@ impl TrustAnchors {
     /// The file cannot be read, or one of its certificates cannot be a trust anchor. The system's own anchors never
     /// fail.
     pub fn load(ca_file: Option<&Path>) -> Result<Self, TrustError> {
-        let mut anchors = Self { roots: system_roots(), pinned: Vec::new() };
+        let roots = system_roots().roots.into_iter().map(NamedAnchor::new).collect();
+        let mut anchors = Self { roots, pinned: Vec::new() };
         if let Some(path) = ca_file {
             for (index, certificate) in read_pem(path)?.into_iter().enumerate() {
                 anchors.add(certificate).map_err(|source| TrustError::BadCertificate {
@@ -101,7 +120,7 @@ impl TrustAnchors {
 
     /// No trust anchor at all.
     pub fn none() -> Self {
-        Self { roots: RootCertStore::empty(), pinned: Vec::new() }
+        Self { roots: Vec::new(), pinned: Vec::new() }
     }
 
     /// Trusts one more certificate: as an authority, and as a server's own.
@@ -111,14 +130,20 @@ impl TrustAnchors {
     pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), BadAnchor> {
         let anchor =
             webpki::anchor_from_trusted_cert(&certificate).map_err(|error| BadAnchor::new(&certificate, &error))?;
-        self.roots.roots.push(anchor.to_owned());
+        self.roots.push(NamedAnchor::new(anchor.to_owned()));
         self.pinned.push(certificate);
         Ok(())
     }
 
-    /// The authorities.
-    pub(super) fn roots(&self) -> &[TrustAnchor<'static>] {
-        &self.roots.roots
+    /// The authorities with this name, which is the content of its SEQUENCE; those in the same octets if there are any.
+    pub(super) fn named(&self, name: &[u8]) -> Vec<&TrustAnchor<'static>> {
+        let exact = self.roots.iter().map(|root| &root.anchor).filter(|anchor| *anchor.subject == *name);
+        let exact: Vec<_> = exact.collect();
+        if !exact.is_empty() {
+            return exact;
+        }
+        let name = ReadName::new(name);
+        self.roots.iter().filter(|root| root.name.is_same(&name)).map(|root| &root.anchor).collect()
     }
 
     /// Whether the operator trusts this certificate by itself.
@@ -179,7 +204,7 @@ mod tests {
     #[test]
     fn without_a_file_there_are_still_anchors() {
         let anchors = TrustAnchors::load(None).expect("the system's anchors never fail");
-        assert!(anchors.roots().len() > 10);
+        assert!(anchors.roots.len() > 10);
     }
 
     #[test]
@@ -191,7 +216,7 @@ mod tests {
         std::fs::write(&file, format!("{}\nsome words\n{}", one.pem(), two.pem())).expect("the folder is writable");
         let system = TrustAnchors::load(None).expect("the system's anchors never fail");
         let both = TrustAnchors::load(Some(&file)).expect("two certificates");
-        assert_eq!(both.roots().len(), system.roots().len() + 2);
+        assert_eq!(both.roots.len(), system.roots.len() + 2);
         assert!(both.is_pinned(&two.der()));
         assert!(!system.is_pinned(&two.der()));
     }
@@ -240,6 +265,6 @@ mod tests {
         let version = bad.windows(5).position(|window| window == [0xa0, 3, 2, 1, 2]).expect("a version");
         bad[version + 4] = 8;
         let error = TrustAnchors::none().add(bad.into()).expect_err("no such version");
-        assert_eq!(error.to_string(), "CN=One: not well-formed DER");
+        assert_eq!(error.to_string(), "CN=One: it is of X.509 version 9, which is not supported");
     }
 }

@@ -90,6 +90,13 @@ impl<'a> NameConstraints<'a> {
         self.permitted.iter().chain(&self.excluded).any(|base| ![DNS_NAME, IP_ADDRESS].contains(&base.tag))
     }
 
+    /// Whether there is a subtree of addresses that is not a network and its mask, the bits of which are one after
+    /// another (RFC 5280, section 4.2.1.10, by RFC 4632).
+    pub fn has_odd_networks(&self) -> bool {
+        let addresses = self.permitted.iter().chain(&self.excluded).filter(|base| base.tag == IP_ADDRESS);
+        addresses.into_iter().any(|base| !is_network(base.content))
+    }
+
     /// Compares the names of a certificate below the authority.
     pub fn check(&self, certificate: &Certificate<'_>) -> ConstraintCheck {
         let mut check = ConstraintCheck::default();
@@ -112,12 +119,12 @@ impl<'a> NameConstraints<'a> {
 
     /// Whether the name is allowed; `None` if that cannot be told.
     fn allows(&self, name: &Name<'_>) -> Option<bool> {
-        let within = |bases: &[Base<'a>]| -> Option<Vec<bool>> {
-            // Whether the name is constructed does not count, as in webpki: it is of the kind, and may not be ignored.
-            let of_kind = bases.iter().filter(|base| base.tag & !0x20 == name.tag & !0x20);
-            of_kind.map(|base| name.is_within(base)).collect()
-        };
-        let (permitted, excluded) = (within(&self.permitted)?, within(&self.excluded)?);
+        // Whether the name is constructed does not count, as in webpki: it is of the kind, and may not be ignored.
+        let of_kind = |base: &&Base<'a>| base.tag & !0x20 == name.tag & !0x20;
+        let permitted = self.permitted.iter().filter(of_kind).map(|base| name.is_within(base));
+        let excluded =
+            self.excluded.iter().filter(of_kind).map(|base| Some(name.is_within(base)? || name.may_be_within(base)));
+        let (permitted, excluded) = (permitted.collect::<Option<Vec<_>>>()?, excluded.collect::<Option<Vec<_>>>()?);
         if self.has_distances && !(permitted.is_empty() && excluded.is_empty()) {
             return None;
         }
@@ -194,6 +201,15 @@ impl<'a> Name<'a> {
             Value::Unknown => None,
         }
     }
+
+    /// Whether a wildcard stands for a host name that is the base: `*.test` for `mx.test`.
+    fn may_be_within(&self, base: &Base<'_>) -> bool {
+        let Value::Host([b'*', parent @ ..]) = self.value else { return false };
+        let label = base.content.len().checked_sub(parent.len()).map(|size| base.content.split_at(size));
+        label.is_some_and(|(label, end)| {
+            parent.starts_with(b".") && end.eq_ignore_ascii_case(parent) && !label.is_empty() && !label.contains(&b'.')
+        })
+    }
 }
 
 fn names<'a>(certificate: &Certificate<'a>) -> Vec<Name<'a>> {
@@ -214,7 +230,8 @@ fn email_addresses(subject: &[u8]) -> impl Iterator<Item = Element<'_>> {
     attributes.filter(|(id, _)| *id == EMAIL_ADDRESS).map(|(_, value)| value)
 }
 
-fn kind(tag: u8) -> &'static str {
+/// The type of a GeneralName with this tag.
+pub(super) fn kind(tag: u8) -> &'static str {
     match tag {
         DNS_NAME => "dNSName",
         IP_ADDRESS => "iPAddress",
@@ -242,6 +259,14 @@ fn is_address_within(name: &[u8], base: &[u8]) -> Option<bool> {
     let (network, mask) = base.split_at(base.len() / 2);
     let mut octets = name.iter().zip(network).zip(mask);
     Some(name.len() == network.len() && octets.all(|((one, other), mask)| one & mask == other & mask))
+}
+
+/// Whether the octets are an address and a mask of the same size, whose bits are ones and then zeros.
+fn is_network(content: &[u8]) -> bool {
+    let (_, mask) = content.split_at(content.len() / 2);
+    let mut bits = mask.iter().flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1));
+    bits.by_ref().find(|bit| *bit == 0);
+    [8, 32].contains(&content.len()) && bits.all(|bit| bit == 0)
 }
 
 /// Whether the host is the one of the base, or below it if the base begins with a dot.

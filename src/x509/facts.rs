@@ -1,5 +1,7 @@
 //! [`CertificateFacts`]: what a report shows of a certificate, and how much of it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -58,8 +60,7 @@ impl CertificateFacts {
         if chain.iter().map(Self::size).sum::<usize>() <= MAX_FACTS_SIZE {
             return 0;
         }
-        let mut cut = chain.len().saturating_sub(Self::MAX_CERTIFICATES);
-        chain.truncate(Self::MAX_CERTIFICATES);
+        let mut cut = Self::leave_out(chain, Self::MAX_CERTIFICATES);
         for facts in &mut *chain {
             cut += facts.names.len().saturating_sub(Self::MAX_NAMES);
             facts.names.truncate(Self::MAX_NAMES);
@@ -81,6 +82,38 @@ impl CertificateFacts {
         cut
     }
 
+    /// Leaves out certificates, the last first, until there are `most`. Returns how many. Those stay that the metrics
+    /// go by: the server's own, those on the path, and the first to expire.
+    pub fn leave_out(chain: &mut Vec<Self>, most: usize) -> usize {
+        let length = chain.len();
+        let first_to_expire = (0..length).filter(|index| chain[*index].not_after.is_some());
+        let first_to_expire = first_to_expire.min_by_key(|index| chain[*index].not_after);
+        // A server can send a certificate of the path many times.
+        let mut known = HashSet::new();
+        let is_needed: Vec<_> = chain
+            .iter()
+            .enumerate()
+            .map(|(index, facts)| {
+                let is_of_path = facts.on_path && known.insert(facts.fingerprint_sha256.clone());
+                index == 0 || is_of_path || Some(index) == first_to_expire
+            })
+            .collect();
+        for index in (0..length).rev().filter(|index| !is_needed[*index]) {
+            if chain.len() <= most {
+                break;
+            }
+            chain.remove(index);
+        }
+        length - chain.len()
+    }
+
+    /// Leaves out the second half of the names. Returns how many.
+    pub fn halve_names(&mut self) -> usize {
+        let length = self.names.len();
+        self.names.truncate(length / 2);
+        length - self.names.len()
+    }
+
     /// Bytes in memory, about: no fewer than those of the texts.
     pub(crate) fn size(&self) -> usize {
         let texts = [
@@ -94,5 +127,45 @@ impl CertificateFacts {
         ];
         let texts: usize = texts.into_iter().chain(&self.names).map(|text| size_of::<String>() + text.len()).sum();
         size_of::<Self>() + texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn facts(number: u8, on_path: bool) -> CertificateFacts {
+        CertificateFacts {
+            subject: format!("CN={number}"),
+            issuer: "x".repeat(1000),
+            names: Vec::new(),
+            not_before: None,
+            not_before_as_written: String::new(),
+            not_after: Some(datetime!(2030-01-01 0:00 UTC)),
+            not_after_as_written: String::new(),
+            serial: String::new(),
+            fingerprint_sha256: number.to_string(),
+            key: String::new(),
+            signature_algorithm: String::new(),
+            on_path,
+        }
+    }
+
+    #[test]
+    fn what_the_metrics_go_by_is_never_left_out() {
+        let mut chain: Vec<_> = (0..60).map(|number| facts(number, [0, 40, 50].contains(&number))).collect();
+        chain[45].not_after = Some(datetime!(2020-01-01 0:00 UTC));
+        // Copies of a certificate of the path.
+        chain.extend((0..60).map(|_| facts(50, true)));
+        assert!(CertificateFacts::shorten(&mut chain) > 0);
+        let left: Vec<_> = chain.iter().map(|facts| facts.subject.trim_start_matches("CN=")).collect();
+        let first: Vec<_> = (0..13).map(|number: u8| number.to_string()).collect();
+        assert_eq!(left[..13], first);
+        assert_eq!(left[13..], ["40", "45", "50"]);
+        CertificateFacts::leave_out(&mut chain, 1);
+        let left: Vec<_> = chain.iter().map(|facts| facts.subject.as_str()).collect();
+        assert_eq!(left, ["CN=0", "CN=40", "CN=45", "CN=50"]);
     }
 }

@@ -1,12 +1,15 @@
 //! Public keys: their names, and which are too small.
 
 use x509_parser::{
-    asn1_rs::{FromDer, Oid, oid},
+    asn1_rs::{FromDer, Oid, Tag, oid},
     public_key::PublicKey,
     x509::SubjectPublicKeyInfo,
 };
 
-use super::{element, text};
+use super::{
+    element::{self, INTEGER, OBJECT_IDENTIFIER},
+    text,
+};
 
 /// Smallest RSA key that public authorities may certify (CA/Browser Forum, Baseline Requirements, section 6.1.5).
 /// Neither x509-parser nor webpki verifies signatures by smaller ones.
@@ -34,7 +37,7 @@ const CURVES: [(Oid<'static>, &str); 5] = [
     (oid!(1.3.132.0.10), "secp256k1"),
 ];
 
-/// A public key in DER.
+/// Reads a subjectPublicKeyInfo in DER.
 pub(super) fn read(spki: &[u8]) -> Option<SubjectPublicKeyInfo<'_>> {
     let mut content = element::take(&mut &*spki)?.content;
     let algorithm = element::take(&mut content)?;
@@ -45,15 +48,27 @@ pub(super) fn read(spki: &[u8]) -> Option<SubjectPublicKeyInfo<'_>> {
 pub(super) fn describe(key: &SubjectPublicKeyInfo<'_>) -> String {
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) => format!("RSA {}", bits(rsa.modulus)),
-        Ok(PublicKey::EC(_)) => {
-            let curve = key.algorithm.parameters.as_ref();
-            match curve.and_then(|parameters| parameters.as_oid().ok()) {
-                Some(curve) => format!("ECDSA {}", text::name_of(curve.as_bytes(), &CURVES)),
-                None => "ECDSA".to_owned(),
-            }
-        }
+        Ok(PublicKey::EC(_)) => match &key.algorithm.parameters {
+            Some(curve) if curve.tag() == Tag::Oid => format!("ECDSA {}", text::name_of(curve.data, &CURVES)),
+            Some(parameters) if parameters.tag() == Tag::Sequence => explicit_curve(parameters.data),
+            _ => "ECDSA".to_owned(),
+        },
         Ok(PublicKey::DSA(_)) => "DSA".to_owned(),
         _ => text::name_of(key.algorithm.algorithm.as_bytes(), &ALGORITHMS),
+    }
+}
+
+/// A curve that is written out instead of named, which RFC 5480, section 2.1.1, forbids. `content` is that of a
+/// SpecifiedECDomain: a version, and the field with its prime.
+fn explicit_curve(content: &[u8]) -> String {
+    const PRIME_FIELD: Oid<'static> = oid!(1.2.840.10045.1.1);
+    let (parameters, _) = element::all(content);
+    let field = parameters.get(1).map(|field| element::all(field.content).0).unwrap_or_default();
+    match field[..] {
+        [id, prime] if id.of(OBJECT_IDENTIFIER) == Some(PRIME_FIELD.as_bytes()) && prime.tag == INTEGER => {
+            format!("ECDSA with explicit parameters ({} bits)", bits(prime.content))
+        }
+        _ => "ECDSA with explicit parameters".to_owned(),
     }
 }
 

@@ -14,12 +14,18 @@ mod facts;
 mod key;
 mod name;
 mod parts;
+mod policies;
 pub mod problem;
 mod text;
 
 pub use constraints::{ConstraintCheck, NameConstraints};
+pub use extensions::{ExtendedKeyUsage, KeyUsage, SERVER_PURPOSES};
 pub use facts::{CertificateFacts, MAX_FACTS_SIZE};
+#[cfg(test)]
+pub(crate) use name::READ;
 pub use name::{ReadName, is_same_name};
+
+use std::{borrow::Cow, cell::OnceCell};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use time::OffsetDateTime;
@@ -36,12 +42,12 @@ use self::{
 pub struct Malformed;
 
 /// A certificate's signature, and what it covers (RFC 5280, section 4.1.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Signed<'a> {
     /// The tbsCertificate in DER.
     pub message: &'a [u8],
-    /// The content of the signatureAlgorithm.
-    pub algorithm: &'a [u8],
+    /// The content of the signatureAlgorithm, in DER.
+    pub algorithm: Cow<'a, [u8]>,
     /// The octets of the signature.
     pub signature: &'a [u8],
 }
@@ -52,7 +58,7 @@ const UNREADABLE: &str = "unreadable";
 /// The public key's algorithm and size as text, and the size in bits if it is an RSA key. `spki` is a
 /// subjectPublicKeyInfo in DER.
 pub fn describe_key(spki: &[u8]) -> (String, Option<usize>) {
-    match key::read(spki) {
+    match key::read(&element::to_der(spki)) {
         Some(key) => (key::describe(&key), key::rsa_bits(&key)),
         None => ("an unknown kind".to_owned(), None),
     }
@@ -63,6 +69,16 @@ pub fn distinguished_name(name: &[u8]) -> String {
     text::distinguished_name(name)
 }
 
+/// The beginning of a text that a sentence is to contain: what follows it must be legible, too.
+pub fn excerpt(mut text: String) -> String {
+    const MAX_SIZE: usize = 200;
+    if text.len() > MAX_SIZE {
+        text.truncate(text.floor_char_boundary(MAX_SIZE));
+        text.push('…');
+    }
+    text
+}
+
 /// A certificate, whose parts are read one by one. It borrows from its DER.
 #[derive(Debug)]
 pub struct Certificate<'a> {
@@ -71,6 +87,7 @@ pub struct Certificate<'a> {
     parts: Parts<'a>,
     not_before: Option<OffsetDateTime>,
     not_after: Option<OffsetDateTime>,
+    subject_excerpt: OnceCell<String>,
 }
 
 impl<'a> Certificate<'a> {
@@ -83,7 +100,7 @@ impl<'a> Certificate<'a> {
         let parts = Parts::split(der).ok_or(Malformed)?;
         let not_before = parts.not_before.and_then(Date::read);
         let not_after = parts.not_after.and_then(Date::read);
-        Ok(Self { der, parts, not_before, not_after })
+        Ok(Self { der, parts, not_before, not_after, subject_excerpt: OnceCell::new() })
     }
 
     /// The facts that a report shows.
@@ -113,6 +130,11 @@ impl<'a> Certificate<'a> {
     /// The subject as text.
     pub fn subject(&self) -> String {
         text::distinguished_name(self.raw_subject())
+    }
+
+    /// The [`excerpt`] of the subject. It is made once: a subject can have 64 KiB, and a certificate many problems.
+    pub fn subject_excerpt(&self) -> &str {
+        self.subject_excerpt.get_or_init(|| excerpt(self.subject()))
     }
 
     /// The issuer as text.
@@ -163,19 +185,24 @@ impl<'a> Certificate<'a> {
         is_same_name(self.raw_subject(), self.raw_issuer())
     }
 
-    /// The DER of the subjectPublicKeyInfo.
-    pub fn public_key_der(&self) -> &'a [u8] {
+    /// The octets of the subjectPublicKeyInfo, as they are written.
+    pub fn raw_public_key(&self) -> &'a [u8] {
         self.parts.key.map_or(&[], |key| key.raw)
+    }
+
+    /// The subjectPublicKeyInfo in DER. Libraries read nothing else.
+    pub fn public_key_der(&self) -> Cow<'a, [u8]> {
+        element::to_der(self.raw_public_key())
     }
 
     /// The public key's algorithm and size as text.
     pub fn key(&self) -> String {
-        key::read(self.public_key_der()).map_or_else(|| UNREADABLE.to_owned(), |key| key::describe(&key))
+        key::read(&self.public_key_der()).map_or_else(|| UNREADABLE.to_owned(), |key| key::describe(&key))
     }
 
     /// The size of an RSA public key in bits; `None` for other keys.
     pub fn rsa_bits(&self) -> Option<usize> {
-        describe_key(self.public_key_der()).1
+        describe_key(&self.public_key_der()).1
     }
 
     /// Whether the public key is an RSA key of less than 2048 bits.
@@ -185,14 +212,14 @@ impl<'a> Certificate<'a> {
 
     /// The algorithm of the issuer's signature, such as `RSA with SHA-256`.
     pub fn signature_algorithm(&self) -> String {
-        let algorithm = self.parts.algorithm.and_then(|algorithm| algorithm::describe(algorithm.raw));
+        let algorithm = self.parts.algorithm.and_then(|one| algorithm::describe(&element::to_der(one.raw)));
         algorithm.unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
     /// Whether the certificate names one signature algorithm inside the signature and another beside it (RFC 5280,
     /// section 4.1.1.2).
     pub fn has_two_signature_algorithms(&self) -> bool {
-        let octets = |algorithm: Option<Element<'a>>| algorithm.map(|algorithm| algorithm.raw);
+        let octets = |algorithm: Option<Element<'a>>| algorithm.map(|algorithm| element::to_der(algorithm.raw));
         octets(self.parts.algorithm) != octets(self.parts.inner_algorithm)
     }
 
@@ -207,7 +234,7 @@ impl<'a> Certificate<'a> {
         let (0, signature) = self.parts.signature?.split_first().map(|(unused, octets)| (*unused, octets))? else {
             return None;
         };
-        Some(Signed { message: self.parts.tbs, algorithm: self.parts.algorithm?.content, signature })
+        Some(Signed { message: self.parts.tbs, algorithm: element::to_der(self.parts.algorithm?.content), signature })
     }
 
     /// What does not have the form of RFC 5280, section 4.1, apart from dates and single extensions: clauses such as
@@ -222,13 +249,39 @@ impl<'a> Certificate<'a> {
             (serial.is_some_and(|serial| !serial.is_empty()), "serial number"),
             (is_name(parts.issuer), "issuer"),
             (is_name(parts.subject), "subject"),
-            (key::read(self.public_key_der()).is_some(), "public key"),
-            (parts.algorithm.is_some_and(|one| algorithm::describe(one.raw).is_some()), "signature algorithm"),
+            (key::read(&self.public_key_der()).is_some(), "public key"),
+            (
+                parts.algorithm.is_some_and(|one| algorithm::describe(&element::to_der(one.raw)).is_some()),
+                "signature algorithm",
+            ),
             (parts.signature.is_some(), "signature"),
         ];
         let unreadable = checks.iter().filter(|(is_readable, _)| !is_readable);
         let mut errors: Vec<_> = unreadable.map(|(_, part)| format!("its {part} cannot be read")).collect();
         errors.extend(parts.leftovers.iter().map(|place| format!("there are octets {place} that cannot be read")));
+        errors
+    }
+
+    /// The parts that are in BER and not in DER, which RFC 5280, section 4.1, requires: clauses such as `its public key
+    /// is in BER, not in DER`.
+    pub fn encoding_errors(&self) -> Vec<String> {
+        let parts = &self.parts;
+        let named = [
+            (parts.version, "version"),
+            (parts.serial, "serial number"),
+            (parts.issuer, "issuer"),
+            (parts.subject, "subject"),
+            (parts.key, "public key"),
+            (parts.algorithm, "signature algorithm"),
+        ];
+        let is_ber = |part: Option<Element<'a>>| part.is_some_and(|part| element::is_ber(part.raw));
+        let named = named.into_iter().filter(|(part, _)| is_ber(*part)).map(|(_, name)| name.to_owned());
+        let extensions = self.ber_extensions().into_iter().map(|name| format!("extension {name}"));
+        let mut errors: Vec<_> =
+            named.chain(extensions).map(|part| format!("its {part} is in BER, not in DER")).collect();
+        if errors.is_empty() && element::is_ber(parts.certificate) {
+            errors.push("it is in BER, not in DER".to_owned());
+        }
         errors
     }
 

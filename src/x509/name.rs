@@ -1,5 +1,7 @@
 //! Distinguished names compared by what they say, not by their octets (RFC 5280, section 7.1).
 
+use std::borrow::Cow;
+
 use super::{
     element::{self, SET},
     text,
@@ -14,20 +16,29 @@ pub fn is_same_name(one: &[u8], other: &[u8]) -> bool {
 /// A name to compare with several others: a long one takes so much time to read that it is read once.
 #[derive(Debug)]
 pub struct ReadName<'a> {
-    octets: &'a [u8],
+    octets: Cow<'a, [u8]>,
     parts: Option<Vec<Part>>,
 }
 
 impl<'a> ReadName<'a> {
     /// Reads the content of a name's SEQUENCE.
-    pub fn new(octets: &'a [u8]) -> Self {
-        Self { octets, parts: comparable(octets) }
+    pub fn new(octets: impl Into<Cow<'a, [u8]>>) -> Self {
+        let octets = octets.into();
+        #[cfg(test)]
+        READ.set(READ.get() + 1);
+        Self { parts: comparable(&octets), octets }
     }
 
     /// As [`is_same_name`].
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &ReadName<'_>) -> bool {
         self.octets == other.octets || self.parts.is_some() && self.parts == other.parts
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many names this thread has read.
+    pub(crate) static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Whether the name has the form of one (RFC 5280, section 4.1.2.4).

@@ -136,8 +136,8 @@ async fn timeout_around_tls() {
     let deaf = |reply: &str| Action::reply(reply).then(Action::silence());
     for (script, implicit_tls, phase) in [
         (Script::new().with_greeting(Action::silence()), true, "tls"),
-        (Script::compliant().on(Step::StartTls, Action::silence()), false, "starttls"),
-        (Script::compliant().on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
+        (Script::compliant().with_starttls(&identity).on(Step::StartTls, Action::silence()), false, "starttls"),
+        (Script::compliant().with_starttls(&identity).on(Step::StartTls, deaf("220 go\r\n")), false, "tls"),
         (Script::compliant().with_starttls(&identity).on(Step::EhloTls, Action::silence()), false, "ehlo_tls"),
         (Script::compliant().with_implicit_tls(&identity).with_greeting(Action::silence()), true, "banner"),
         (Script::compliant().with_implicit_tls(&identity).on(Step::Body, Action::silence()), true, "body"),

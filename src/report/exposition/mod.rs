@@ -12,9 +12,10 @@ use prometheus_client::{
     metrics::MetricType,
     registry::Registry,
 };
+use time::OffsetDateTime;
 
 use super::{PhaseReport, Report, TlsReport};
-use crate::{phase::Phase, x509::CertificateFacts};
+use crate::phase::Phase;
 
 /// Most characters of a label's value: a certificate can have names of 64 KiB, and Prometheus would store all of it.
 const MAX_LABEL_SIZE: usize = 1024;
@@ -150,18 +151,18 @@ impl Gauges {
 
     fn certificate(&mut self, tls: &TlsReport) {
         let Some(leaf) = tls.chain.first() else { return };
-        if let Some(expiry) = earliest_expiry(tls.chain.iter()) {
+        if let Some(expiry) = tls.earliest_expiry() {
             self.one(
                 "probe_ssl_earliest_cert_expiry",
                 "When the first certificate of those that the server sent expires, in Unix time",
-                expiry,
+                unix_time(expiry),
             );
         }
-        if let Some(expiry) = earliest_expiry(tls.first_to_expire().into_iter()) {
+        if let Some(expiry) = tls.first_to_expire().and_then(|certificate| certificate.not_after) {
             self.one(
                 "probe_ssl_last_chain_expiry_timestamp_seconds",
                 "When the first certificate of the path that was verified expires, in Unix time",
-                expiry,
+                unix_time(expiry),
             );
         }
         self.info(
@@ -206,12 +207,9 @@ fn ip_version(report: &Report) -> f64 {
     }
 }
 
-/// The first end of validity that can be read, in Unix time.
-fn earliest_expiry<'a>(certificates: impl Iterator<Item = &'a CertificateFacts>) -> Option<f64> {
-    let first = certificates.filter_map(|certificate| certificate.not_after).min()?.unix_timestamp();
-    #[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
-    let first = first as f64;
-    Some(first)
+#[expect(clippy::cast_precision_loss, reason = "no year that X.509 can write is beyond 2^53 seconds")]
+fn unix_time(moment: OffsetDateTime) -> f64 {
+    moment.unix_timestamp() as f64
 }
 
 fn seconds(ms: f64) -> f64 {

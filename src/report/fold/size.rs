@@ -31,8 +31,9 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 }
 
 /// Leaves out of the report what is more than [`MAX_REPORT_SIZE`], with a warning that says what it was: first lines of
-/// the transcript, then certificates, capabilities and attempts, of each the second half, and then the ends of texts of
-/// metrics and of the failure. `lines` of the transcript are left out already.
+/// the transcript, then certificates that the metrics do not go by, names of certificates, capabilities and attempts
+/// (of each the second half), and then the ends of texts of metrics and of the failure. `lines` of the transcript are
+/// left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
     // Nearly every report is much smaller, and to write it only for its size would double the cost.
@@ -44,7 +45,7 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
         lines += 1;
     }
     let mut entries = 0;
-    for halve in [halve_certificates, halve_capabilities, halve_attempts, shorten_metrics] {
+    for halve in [halve_certificates, halve_names, halve_capabilities, halve_attempts, shorten_metrics] {
         while size > max_size {
             let left_out = halve(report);
             if left_out == 0 {
@@ -54,8 +55,10 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
             size = json_size(report);
         }
     }
-    let parts =
-        [(lines, "lines of the transcript"), (entries, "certificates, capabilities, attempts or ends of texts")];
+    let parts = [
+        (lines, "lines of the transcript"),
+        (entries, "certificates and their names, capabilities, attempts or ends of texts"),
+    ];
     let parts: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if !parts.is_empty() {
@@ -96,13 +99,16 @@ pub(super) fn upper_bound(report: &Report) -> usize {
     FRAME_SIZE + ELEMENT_SIZE * elements + ESCAPED_BYTE_SIZE * texts
 }
 
-/// Leaves the server's own certificate.
 fn halve_certificates(report: &mut Report) -> usize {
     report.tls.as_mut().map_or(0, |tls| {
-        let length = tls.chain.len();
-        tls.chain.truncate((length / 2).max(1));
-        length - tls.chain.len()
+        let half = tls.chain.len() / 2;
+        CertificateFacts::leave_out(&mut tls.chain, half)
     })
+}
+
+fn halve_names(report: &mut Report) -> usize {
+    let certificates = report.tls.iter_mut().flat_map(|tls| &mut tls.chain);
+    certificates.map(CertificateFacts::halve_names).sum()
 }
 
 fn halve_capabilities(report: &mut Report) -> usize {

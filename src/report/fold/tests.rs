@@ -134,6 +134,27 @@ fn a_report_is_never_larger_than_its_limit() {
     }
 }
 
+#[test]
+fn a_report_that_is_too_large_keeps_the_expiry_of_the_path() {
+    let Event::Secured(mut tls) = session(Vec::new()) else { panic!("a session") };
+    (tls.chain[0].names, tls.chain[0].issuer) = (vec!["\\".repeat(1000); 100], "\\".repeat(1000));
+    tls.chain[0].not_after = Some(datetime!(2030-01-01 0:00 UTC));
+    // The whole path, at the end of a long chain.
+    tls.verified = true;
+    tls.chain = vec![tls.chain[0].clone(); 60];
+    for (number, facts) in tls.chain.iter_mut().enumerate() {
+        (facts.fingerprint_sha256, facts.on_path) = (number.to_string(), number == 0 || number > 53);
+    }
+    tls.chain[59].not_after = Some(datetime!(2026-12-01 0:00 UTC));
+    tls.chain[30].not_after = Some(datetime!(2020-01-01 0:00 UTC));
+    let report = Log::new().at(1, Event::Secured(tls)).fold(1000);
+    let size = escape_json(serde_json::to_string(&report).expect("JSON")).len();
+    assert!(size <= MAX_REPORT_SIZE, "{size}");
+    let tls = report.tls.expect("a session");
+    assert_eq!(tls.first_to_expire().and_then(|first| first.not_after), Some(datetime!(2026-12-01 0:00 UTC)));
+    assert_eq!(tls.earliest_expiry(), Some(datetime!(2020-01-01 0:00 UTC)));
+}
+
 /// What is left out of a reply to EHLO may be the command.
 #[test]
 fn a_cut_reply_to_ehlo_is_no_proof_that_starttls_is_not_offered() {

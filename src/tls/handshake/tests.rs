@@ -7,7 +7,9 @@ use tokio_rustls::{LazyConfigAcceptor, rustls::server::Acceptor};
 
 use super::*;
 use crate::{
-    tls::testing::{Authority, BOTH, Identity, OpensslServer, TempFolder, key, params, serve, serve_with},
+    tls::testing::{
+        Authority, BOTH, Identity, OpensslServer, P256_KEY_IN_BER, TempFolder, key, params, serve, serve_with,
+    },
     x509::problem::{CertificateErrorKind as Kind, kinds_of},
 };
 
@@ -130,6 +132,19 @@ async fn a_signature_by_another_key_proves_nothing() {
             let text = facts.cert_error().unwrap_or_default();
             assert!(text.starts_with("unproven key: ") && text.contains(words), "{text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_key_in_ber_is_proven() {
+    let ca = Authority::new("CA");
+    for ber in P256_KEY_IN_BER {
+        let mut identity = ca.issue(&params("mx.test", &["mx.test"]));
+        identity.chain[0] = ca.with_key(&identity.chain[0], ber);
+        let (outcome, facts) = handshake(&client(&[&ca]), serve(identity, BOTH), &mx(), soon()).await;
+        outcome.expect("a good handshake");
+        let facts = facts.expect("facts");
+        assert_eq!((kinds_of(&facts.problems), facts.unproven_key()), (vec![Kind::Malformed], None));
     }
 }
 

@@ -15,11 +15,11 @@ use crate::{
     x509::{Certificate, ConstraintCheck, NameConstraints},
 };
 
-/// What a sentence calls the certificate. Depth 0 is the server's own.
+/// What a sentence calls the certificate. Depth 0 is the server's own. It is short enough that the sentence is not cut.
 pub(super) fn label(certificate: &Certificate<'_>, depth: usize) -> String {
     match depth {
         0 => "the certificate".to_owned(),
-        _ => format!("the issuing certificate {}", certificate.subject()),
+        _ => format!("the issuing certificate {}", certificate.subject_excerpt()),
     }
 }
 
@@ -43,8 +43,12 @@ pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: 
     if certificate.has_two_signature_algorithms() {
         problems.add(Kind::Malformed, format!("{label} names two signature algorithms that differ"));
     }
-    for error in certificate.form_errors().into_iter().chain(certificate.date_errors()) {
+    let errors = [certificate.form_errors(), certificate.encoding_errors(), certificate.date_errors()];
+    for error in errors.into_iter().flatten() {
         problems.add(Kind::Malformed, format!("{label}: {error}"));
+    }
+    if depth > 0 && certificate.name_constraints().is_some_and(|constraints| constraints.has_odd_networks()) {
+        problems.add(Kind::Malformed, format!("{label} {ODD_NETWORK}"));
     }
     if problems.len() == before
         && !webpki_limits::applies(certificate)
@@ -55,17 +59,25 @@ pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: 
     }
 }
 
+/// What is wrong with name constraints for a network that is none.
+pub(super) const ODD_NETWORK: &str = "has name constraints for addresses that are not a network and its mask (RFC 5280, \
+    section 4.2.1.10)";
+
 /// Whether the extensions of a certificate on the path allow its use there (RFC 5280, sections 4.2.1.3, 4.2.1.9 and
 /// 4.2.1.12).
 pub(super) fn check_purposes(certificate: &Certificate<'_>, depth: usize, problems: &mut Problems) {
     let label = label(certificate, depth);
     if let Some(usage) = certificate.extended_key_usage()
-        && !usage.server_auth
+        && !usage.allows_servers()
     {
-        let detail = format!("{label} is not for TLS servers (extended key usage)");
-        problems.add(Kind::WrongKeyUsage, detail);
+        let detail = match usage.has_any_purpose() {
+            true => "is for any purpose (anyExtendedKeyUsage), but does not name that of TLS servers (serverAuth)",
+            false => "is not for TLS servers (extended key usage)",
+        };
+        problems.add(Kind::WrongKeyUsage, format!("{label} {detail}"));
     }
-    if depth > 0 && !certificate.is_ca() {
+    // Basic constraints that cannot be read are an error of the form.
+    if depth > 0 && certificate.is_end_entity() {
         let detail = format!("{label} is not an authority's (CA:FALSE), yet it issued another");
         problems.add(Kind::WrongKeyUsage, detail);
     }
@@ -87,6 +99,16 @@ pub(super) fn check_key_usage(certificate: &Certificate<'_>, depth: usize, probl
     if depth == 0 && !(usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()) {
         problems.add(Kind::WrongKeyUsage, "the certificate's key may neither sign nor exchange keys (key usage)");
     }
+}
+
+/// Whether the path is better with this issuer of the `leaf` than with another of the same name.
+pub(super) fn is_better_issuer(certificate: &Certificate<'_>, leaf: &Certificate<'_>) -> bool {
+    let mut problems = Problems::default();
+    check_purposes(certificate, 1, &mut problems);
+    if let Some(constraints) = certificate.name_constraints() {
+        check_names_below(&[leaf], &constraints, "the issuer", &mut problems);
+    }
+    problems.len() == 0 && is_fit_issuer(certificate)
 }
 
 /// Whether an issuer's certificate is good for what webpki does not check on the paths that it accepts.

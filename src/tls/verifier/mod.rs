@@ -8,27 +8,31 @@
 //! rejects what RFC 5280 allows ([`webpki_limits`]), the checks alone decide.
 
 mod checks;
+mod purpose;
 mod webpki_limits;
 
 use std::time::Duration;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
-use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, VerifiedPath};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, VerifiedPath};
 
-use self::checks::{
-    check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths, check_purposes,
-    check_signatures, is_fit_issuer, label,
+use self::{
+    checks::{
+        ODD_NETWORK, check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths,
+        check_purposes, check_signatures, is_better_issuer, is_fit_issuer, label,
+    },
+    purpose::{AnyPurpose, ServerPurpose},
 };
 use super::{
     chain_signature::{ALGORITHMS, SignatureCheck},
-    path::{Path, PathEnd, anchors_named, best_path, issuer_candidates, signing_anchors},
-    problems::{CA_AS_SERVER, Problems, TOO_LONG},
+    path::{Path, PathEnd, best_path, issuer_candidates, signing_anchors},
+    problems::{Problems, TOO_LONG, describe},
     stand_in,
     trust::TrustAnchors,
 };
 use crate::x509::{
-    Certificate, distinguished_name,
+    Certificate, distinguished_name, excerpt,
     problem::{CertificateErrorKind as Kind, CertificateProblem},
 };
 
@@ -83,7 +87,10 @@ impl Verifier<'_> {
             Err(webpki::Error::CertNotValidForName(_)) => {
                 problems.add(Kind::WrongName, self.wrong_name(certificate));
             }
-            Err(error) => problems.add_webpki(&error),
+            Err(error) => {
+                let (kind, detail) = describe(&error);
+                problems.add_kind(kind, format!("the certificate's names (subjectAltName): {detail}"));
+            }
         }
     }
 
@@ -94,12 +101,24 @@ impl Verifier<'_> {
         if names.is_empty() {
             return format!("the certificate names no server (subjectAltName), so it is not for {expected}");
         }
+        // The names are compared by their type as well.
+        let of_other_type = match certificate.types_of_name(&expected)[..] {
+            [] => String::new(),
+            ref types => {
+                let (what, right) = match self.name {
+                    ServerName::IpAddress(_) => ("an address", "iPAddress"),
+                    _ => ("a host name", "dNSName"),
+                };
+                let types = types.join(", ");
+                format!(": {what} must be in an entry of the type {right}, and this one is in {types}")
+            }
+        };
         let more = match names.len().saturating_sub(MAX_NAMES_SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let some = names[..names.len().min(MAX_NAMES_SHOWN)].join(", ");
-        format!("the certificate is for {some}{more}, not for {expected}")
+        let some: Vec<_> = names.into_iter().take(MAX_NAMES_SHOWN).map(excerpt).collect();
+        format!("the certificate is for {}{more}, not for {expected}{of_other_type}", some.join(", "))
     }
 
     /// Returns the path, in DER.
@@ -114,8 +133,7 @@ impl Verifier<'_> {
         let issuers = ders(candidates[1..].iter());
         let anchors = self.anchors_for(&candidates);
         let verdict = end_entity.map(|end_entity| {
-            let path =
-                verify_chain(end_entity, &anchors, &issuers, self.now, KeyUsage::server_auth(), Some(&is_acceptable))?;
+            let path = verify_chain(end_entity, &anchors, &issuers, self.now, ServerPurpose, Some(&is_acceptable))?;
             Ok(certificates_of(&path))
         });
         let error = match verdict {
@@ -132,7 +150,8 @@ impl Verifier<'_> {
             && problems.len() == before
             && !is_explained
         {
-            problems.add_webpki(&error);
+            let (kind, detail) = describe(&error);
+            problems.add_kind(kind, format!("on the path of {}: {detail}", candidates[0].subject_excerpt()));
         }
         path
     }
@@ -144,7 +163,7 @@ impl Verifier<'_> {
         for candidate in candidates {
             let name = candidate.raw_issuer();
             if !anchors.iter().any(|known| *known.subject == *name) {
-                let named = anchors_named(name, self.anchors.roots()).into_iter();
+                let named = self.anchors.named(name).into_iter();
                 anchors.extend(named.map(|anchor| TrustAnchor { subject: name.into(), ..anchor.clone() }));
             }
         }
@@ -161,7 +180,7 @@ impl Verifier<'_> {
         anchors: &[TrustAnchor<'_>],
         problems: &mut Problems,
     ) -> Diagnosis {
-        let path = best_path(candidates, anchors, utc(self.now), is_fit_issuer);
+        let path = best_path(candidates, anchors, utc(self.now), |issuer| is_better_issuer(issuer, &candidates[0]));
         let certificates: Vec<_> = path.certificates.iter().map(|index| &candidates[*index]).collect();
         for (depth, certificate) in certificates.iter().enumerate() {
             self.check_validity(certificate, depth, problems);
@@ -169,10 +188,6 @@ impl Verifier<'_> {
             if depth > 0 {
                 check_form(certificate, depth, problems);
             }
-        }
-        // A self-signed certificate is that of an authority in any case; openssl writes `CA:TRUE` into it by default.
-        if candidates[0].is_ca() && path.end != PathEnd::SelfSigned {
-            problems.add(Kind::WrongKeyUsage, CA_AS_SERVER);
         }
         check_path_lengths(&certificates, problems);
         check_name_constraints(&certificates, problems);
@@ -196,7 +211,7 @@ impl Verifier<'_> {
             {
                 is_explained = webpki_limits::may_explain(&error, &certificates, &anchors_of_path);
                 if !is_explained {
-                    add_rejection(&error, &path, problems);
+                    add_rejection(&error, &path, &certificates, problems);
                 }
             }
         }
@@ -227,16 +242,20 @@ struct Diagnosis {
 fn check_anchors(anchors: &[&TrustAnchor<'_>], certificates: &[&Certificate<'_>], problems: &mut Problems) {
     let mut first = None;
     for anchor in anchors {
-        let name = distinguished_name(&anchor.subject);
+        let name = excerpt(distinguished_name(&anchor.subject));
         let mut found = Problems::default();
-        match webpki_limits::constraints_of(anchor) {
+        let anchor_constraints = webpki_limits::constraints_of(anchor);
+        match &anchor_constraints {
             Some(constraints) => {
-                check_names_below(certificates, &constraints, &format!("the trust anchor {name}"), &mut found);
+                check_names_below(certificates, constraints, &format!("the trust anchor {name}"), &mut found);
             }
             None if anchor.name_constraints.is_some() => {
                 found.add(Kind::Malformed, format!("the trust anchor {name} has name constraints that cannot be read"));
             }
             None => {}
+        }
+        if anchor_constraints.is_some_and(|constraints| constraints.has_odd_networks()) {
+            found.add(Kind::Malformed, format!("the trust anchor {name} {ODD_NETWORK}"));
         }
         if stand_in::is_distrusted(&webpki::spki_for_anchor(anchor)) {
             found.add(Kind::Other, format!("the authority {name} is explicitly distrusted"));
@@ -248,8 +267,8 @@ fn check_anchors(anchors: &[&TrustAnchor<'_>], certificates: &[&Certificate<'_>]
         first = first.or(Some(found));
     }
     problems.extend(first.unwrap_or_default());
-    for (depth, certificate) in certificates.iter().enumerate().skip(1) {
-        if stand_in::is_distrusted(certificate.public_key_der()) {
+    for (depth, certificate) in certificates.iter().enumerate() {
+        if stand_in::is_distrusted(&certificate.public_key_der()) {
             problems.add(Kind::Other, format!("{} is explicitly distrusted", label(certificate, depth)));
         }
     }
@@ -272,29 +291,39 @@ fn check_end(path: &Path, certificates: &[&Certificate<'_>], problems: &mut Prob
     match path.end {
         PathEnd::TrustAnchor => {}
         PathEnd::SelfSigned => problems.add(Kind::SelfSigned, "the certificate is its own issuer and is not trusted"),
-        PathEnd::UnknownIssuer if last.is_self_issued() => {
-            problems.add(Kind::UnknownIssuer, format!("the chain ends at {}, which is not trusted", last.subject()))
-        }
+        PathEnd::UnknownIssuer if last.is_self_issued() => problems
+            .add(Kind::UnknownIssuer, format!("the chain ends at {}, which is not trusted", last.subject_excerpt())),
         PathEnd::UnknownIssuer => problems.add(
             Kind::UnknownIssuer,
-            format!("{} is not trusted, and the server did not send its certificate", last.issuer()),
+            format!("{} is not trusted, and the server did not send its certificate", excerpt(last.issuer())),
         ),
     }
 }
 
 /// Adds the reason why webpki rejects a path when dates and purposes do not count, unless it is in the list already.
-fn add_rejection(error: &webpki::Error, path: &Path, problems: &mut Problems) {
+fn add_rejection(error: &webpki::Error, path: &Path, certificates: &[&Certificate<'_>], problems: &mut Problems) {
     use webpki::Error as E;
     let is_unsupported = |check: &SignatureCheck| matches!(check, SignatureCheck::Unsupported { .. });
     match error {
-        E::CaUsedAsEndEntity if path.end == PathEnd::SelfSigned => {}
         E::UnknownIssuer | E::InvalidSignatureForPublicKey if path.end != PathEnd::TrustAnchor => {}
         E::InvalidSignatureForPublicKey
         | E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
             if path.end == PathEnd::SelfSigned || path.signatures.iter().any(is_unsupported) => {}
-        error => problems.add_webpki(error),
+        error => {
+            let (kind, detail) = describe(error);
+            problems.add_kind(kind, format!("{}: {detail}", suspects(certificates)));
+        }
     }
+}
+
+/// The certificates that an error of webpki may be about which the checks of this program have not found: those with
+/// name constraints, because webpki looks at all else in each certificate by itself.
+fn suspects(certificates: &[&Certificate<'_>]) -> String {
+    let issuers = certificates.iter().enumerate().skip(1);
+    let constrained = issuers.filter(|(_, issuer)| issuer.name_constraints().is_some());
+    let labels: Vec<_> = constrained.map(|(depth, issuer)| label(issuer, depth)).collect();
+    if labels.is_empty() { label(certificates[0], 0) } else { labels.join(" or ") }
 }
 
 /// Judges a path that webpki would accept.
@@ -356,15 +385,6 @@ fn utc(time: UnixTime) -> OffsetDateTime {
 
 fn rfc3339(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
-}
-
-/// Accepts every extended key usage: [`checks::check_purposes`] checks it apart from trust.
-struct AnyPurpose;
-
-impl ExtendedKeyUsageValidator for AnyPurpose {
-    fn validate(&self, _: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(super) fn may_explain(error: &webpki::Error, path: &[&Certificate<'_>], anch
         error,
         E::BadDer
             | E::BadDerTime
+            | E::CaUsedAsEndEntity
             | E::NameConstraintViolation
             | E::PathLenConstraintViolated
             | E::TrailingData(_)
@@ -42,8 +43,13 @@ pub(super) fn may_explain(error: &webpki::Error, path: &[&Certificate<'_>], anch
             | E::UnsupportedSignatureAlgorithmContext(_)
             | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
     );
+    // A host name that is not well-formed, which webpki does not compare with name constraints.
+    if *error == E::MalformedDnsIdentifier {
+        return true;
+    }
     (is_of_a_limit || is_of_another_path)
-        && (path.iter().any(|certificate| applies(certificate))
+        && (path.first().is_some_and(|leaf| leaf.is_ca())
+            || path.iter().any(|certificate| applies(certificate))
             || path
                 .iter()
                 .skip(1)

@@ -121,6 +121,51 @@ fn keys_have_names() {
     }
 }
 
+/// An AlgorithmIdentifier or its parameters.
+fn sequence(parts: &[&[u8]]) -> Vec<u8> {
+    odd::element(element::SEQUENCE, &parts.concat())
+}
+
+#[test]
+fn pss_is_told_with_its_mask_generation_and_its_trailer() {
+    let hash = |last: u8| sequence(&[&[6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, last], &[5, 0]]);
+    let mgf1: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
+    let mgf = |id: &[u8], last: u8| odd::element(0xa1, &sequence(&[id, &hash(last)]));
+    let (sha256, salt, trailer) = (odd::element(0xa0, &hash(1)), [0xa2, 3, 2, 1, 32], [0xa3, 3, 2, 1, 2]);
+    let id: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+    let cases: [(&[&[u8]], &str); 6] = [
+        (&[&sha256, &mgf(mgf1, 1), &salt], "RSA-PSS with SHA-256 and a salt of 32 octets"),
+        (&[&sha256, &mgf(mgf1, 2), &salt], "RSA-PSS with SHA-256, MGF1 with SHA-384 and a salt of 32 octets"),
+        (&[&sha256, &salt], "RSA-PSS with SHA-256, MGF1 with SHA-1 and a salt of 32 octets"),
+        (&[&sha256, &mgf(mgf1, 1), &salt, &trailer], "RSA-PSS with SHA-256 and a salt of 32 octets and the trailer 2"),
+        (
+            &[&sha256, &mgf(&[6, 2, 42, 3], 1), &salt],
+            "RSA-PSS with SHA-256, mask generation by 1.2.3 and a salt of 32 octets",
+        ),
+        (&[], "RSA-PSS with SHA-1 and a salt of 20 octets"),
+    ];
+    for (parameters, expected) in cases {
+        let der = sequence(&[id, &sequence(parameters)]);
+        assert_eq!(algorithm::describe(&der).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_curve_that_is_written_out_is_told_by_its_size() {
+    // id-ecPublicKey { version 1, field, ... }, and a point.
+    let key = |field: &[u8]| {
+        let parameters = sequence(&[&[2, 1, 1], field, &[4, 60], &[7; 60]]);
+        let algorithm = sequence(&[&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1], &parameters]);
+        sequence(&[&algorithm, &[3, 3, 0, 4, 1]])
+    };
+    let prime = [&[2, 33, 0, 0xff][..], &[1; 31]].concat();
+    let field = sequence(&[&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 1, 1], &prime]);
+    assert_eq!(describe_key(&key(&field)).0, "ECDSA with explicit parameters (256 bits)");
+    // A field of characteristic two.
+    let field = sequence(&[&[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 1, 2], &sequence(&[])]);
+    assert_eq!(describe_key(&key(&field)).0, "ECDSA with explicit parameters");
+}
+
 #[test]
 fn serial_numbers_are_as_openssl_prints_them() {
     let cases: [(&[u8], &str); 8] = [
@@ -162,7 +207,7 @@ proptest! {
             prop_assert!(facts.subject.chars().all(|character| !character.is_control()));
             prop_assert!(facts.names.iter().flat_map(|name| name.chars()).all(|character| !character.is_control()));
             prop_assert!(serde_json::to_string(&facts).is_ok());
-            let _ = (certificate.signed().is_some(), describe_key(certificate.public_key_der()));
+            let _ = (certificate.signed().is_some(), describe_key(&certificate.public_key_der()));
         }
     }
 }

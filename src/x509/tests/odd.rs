@@ -3,7 +3,7 @@
 use super::*;
 
 /// A DER element of up to 255 octets.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let size = u8::try_from(content.len()).expect("a short element");
     let long: &[u8] = if size > 0x7f { &[0x81] } else { &[] };
     [&[tag], long, &[size], content].concat()
@@ -156,7 +156,7 @@ fn an_odd_name_loses_only_itself() {
 #[test]
 fn an_odd_key_or_algorithm_loses_only_itself() {
     assert_facts(
-        |certificate| certificate.public_key_der(),
+        |certificate| certificate.raw_public_key(),
         vec![
             // SEQUENCE { SEQUENCE { 1.2.3 }, BIT STRING }
             Case::new(

@@ -66,7 +66,7 @@ fn judge(certificate: &Certificate<'_>) {
 /// Damage to the content of one part leaves the facts of the others.
 fn damage(certificate: &Certificate<'_>, facts: &CertificateFacts) {
     type Same = fn(&CertificateFacts, &mut CertificateFacts);
-    let key = certificate.public_key_der();
+    let key = certificate.raw_public_key();
     let signature = certificate.signed().map_or(&[][..], |signed| signed.signature);
     let parts: [(&[u8], Same); 4] = [
         (certificate.raw_subject(), |before, after| after.subject.clone_from(&before.subject)),

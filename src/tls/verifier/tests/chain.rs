@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use rcgen::{CidrSubnet, GeneralSubtree, IsCa, NameConstraints, date_time_ymd};
 
 use super::*;
+use crate::x509::READ;
 
 #[test]
 fn paths_go_through_intermediates() {
@@ -205,6 +206,28 @@ fn path_building_is_bounded() {
     let root = Authority::new("Root");
     assert_kinds(&verify(&[root.der()], &chain, "mx.test"), &[Kind::Unsupported]);
     assert_kinds(&verify(&[issuer.der()], &chain, "mx.test"), &[]);
+}
+
+/// The names of the trust anchors are read when they are loaded, not for each certificate whose issuer is unknown.
+#[test]
+fn the_names_of_trust_anchors_are_read_once() {
+    let root = Authority::new("Root");
+    let mut anchors = TrustAnchors::none();
+    for number in 0..200 {
+        anchors.add(root.cross_signed(&ca_params(&format!("Anchor {number}")), &root)).expect("a good anchor");
+    }
+    let first = Authority::below(ca_params("First"), &root);
+    let second = Authority::below(ca_params("Second"), &first);
+    let chain = second.issue(&params("mx.test", &["mx.test"])).with([second.der(), first.der()]).chain;
+    let verifier = Verifier {
+        anchors: &anchors,
+        name: &ServerName::try_from("mx.test").expect("a good name"),
+        now: UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000)),
+    };
+    let before = READ.get();
+    assert_kinds(&verifier.verify(&chain[0], &chain[1..]).problems, &[Kind::UnknownIssuer]);
+    let read = READ.get() - before;
+    assert!((1..100).contains(&read), "{read} names were read");
 }
 
 #[test]

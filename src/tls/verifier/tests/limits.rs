@@ -38,6 +38,20 @@ fn signatures_that_cannot_be_verified_are_named() {
     let cases = [
         ("rsa:2048", pss, "RSA-PSS with SHA-256 and a salt of 7 octets with a key of RSA 2048"),
         ("rsa:2048", "-sha1", "RSA with SHA-1 with a key of RSA 2048"),
+        ("rsa:2048", "-sha224", "RSA with SHA-224 with a key of RSA 2048"),
+        ("rsa:2048", "-sha3-256", "RSA with SHA3-256 with a key of RSA 2048"),
+        ("rsa:2048", "-sha512-224", "RSA with SHA-512/224 with a key of RSA 2048"),
+        (
+            "rsa:2048",
+            "-sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32 -sigopt rsa_mgf1_md:sha1",
+            "RSA-PSS with SHA-256, MGF1 with SHA-1 and a salt of 32 octets with a key of RSA 2048",
+        ),
+        ("rsa-pss", "-sha256", "with a key of RSA-PSS"),
+        (
+            "ec -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:explicit",
+            "-sha256",
+            "ECDSA with SHA-256 with a key of ECDSA with explicit parameters (256 bits)",
+        ),
         ("rsa:1024", "-sha256", "RSA with SHA-256 with a key of RSA 1024"),
         ("ec -pkeyopt ec_paramgen_curve:secp256k1", "-sha256", "ECDSA with SHA-256 with a key of ECDSA secp256k1"),
     ];
@@ -177,6 +191,34 @@ fn a_trust_anchor_with_constraints_is_named() {
 }
 
 #[test]
+fn names_and_constraints_that_are_too_many_to_compare_are_a_limit() {
+    let problems = |names: u32| {
+        let subtrees: Vec<u8> = (0..600_u32).flat_map(|number| subtree(&format!("{number}.example"))).collect();
+        let mut ca = ca_params("Intermediate");
+        let content = element(0x30, &element(0xa1, &subtrees));
+        ca.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 30], content));
+        let root = Authority::new("Root");
+        let intermediate = Authority::below(ca, &root);
+        let names: Vec<_> = (0..names).map(|number| format!("{number}.test")).chain(["mx.test".to_owned()]).collect();
+        let own = params("mx.test", &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let chain = intermediate.issue(&own).with([intermediate.der()]).chain;
+        verify(&[root.der()], &chain, "mx.test")
+    };
+    assert_kinds(&problems(10), &[]);
+    let problems = problems(500);
+    assert_kinds(&problems, &[Kind::Unsupported]);
+    assert_eq!(
+        problems[0].detail,
+        "the issuing certificate CN=Intermediate has name constraints for so many names, which this program does not compare"
+    );
+}
+
+/// A GeneralSubtree with a dNSName.
+fn subtree(name: &str) -> Vec<u8> {
+    element(0x30, &element(0x82, name.as_bytes()))
+}
+
+#[test]
 fn self_issued_certificates_do_not_count_in_path_lengths() {
     let limited = |name: &str| {
         let mut params = ca_params(name);
@@ -226,16 +268,7 @@ fn critical_policies_are_accepted_where_none_is_required() {
 
 /// The certificate with an issuerUniqueID and a subjectUniqueID, signed again.
 fn with_unique_identifiers(certificate: &CertificateDer<'_>, issuer: &Authority) -> CertificateDer<'static> {
-    const IDENTIFIERS: &[u8] = &[0x81, 2, 0, 1, 0x82, 2, 0, 2];
-    let certificate = Certificate::from_der(certificate).expect("a good certificate");
-    let signed = certificate.signed().expect("a good certificate");
-    let key = certificate.public_key_der();
-    let end_of_key = key.as_ptr().addr() + key.len() - signed.message.as_ptr().addr();
-    let header = if signed.message[1] == 0x81 { 3 } else { 4 };
-    let (before, after) = (&signed.message[header..end_of_key], &signed.message[end_of_key..]);
-    let tbs = element(0x30, &[before, IDENTIFIERS, after].concat());
-    let signature = element(0x03, &[&[0], &issuer.sign(&tbs)[..]].concat());
-    element(0x30, &[&tbs[..], &element(0x30, signed.algorithm), &signature].concat()).into()
+    issuer.with_key(certificate, |key| [key, &[0x81, 2, 0, 1, 0x82, 2, 0, 2]].concat())
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Leaf {
         self
     }
 
-    /// Marked as the certificate of an authority (`CA:TRUE`), which a server's must not be.
+    /// Marked as the certificate of an authority (`CA:TRUE`).
     pub(crate) fn marked_as_ca(mut self) -> Self {
         self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         self
