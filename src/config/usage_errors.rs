@@ -103,6 +103,15 @@ fn unknown_argument(command: &Command, subcommand: &str, arguments: &[OsString],
     let message = if !given.starts_with('-') {
         let before = arguments.windows(2).find(|pair| pair[1].to_str() == Some(given.as_str()));
         let switch = before.and_then(|pair| pair[0].to_str()).filter(|flag| flag.starts_with("--"));
+        let is_of_flag = |flag: &&str| {
+            let arguments = command.find_subcommand(subcommand).into_iter().flat_map(Command::get_arguments);
+            arguments
+                .filter(|argument| argument.is_require_equals_set())
+                .any(|argument| flag_of(argument.get_id().as_str()) == **flag)
+        };
+        if let Some(flag) = switch.filter(is_of_flag).filter(|_| switch_or_mode(given)) {
+            return Some(invalid(&format!("{flag} and its value are one word: {flag}={given}")));
+        }
         if let Some(error) = switch.and_then(|flag| value_of_switch(flag, given)) {
             return Some(error);
         }
@@ -115,6 +124,11 @@ fn unknown_argument(command: &Command, subcommand: &str, arguments: &[OsString],
         return None;
     };
     Some(invalid(&message))
+}
+
+/// Whether a word behind a flag looks like its value.
+fn switch_or_mode(word: &str) -> bool {
+    switch(word).is_ok() || word == "opportunistic"
 }
 
 /// The error of a flag that is on where it stands, and that was given a value.
@@ -172,9 +186,14 @@ mod tests {
             (&["run", "--to=a@b.test", "--nagios", "--cert-warning=-1"], &["a whole number from 0 to"]),
             (&["run", "a@b.test"], &["`--to a@b.test`"]),
             (&["run", "mx.test"], &["`--target mx.test`"]),
-            (&["run", "--to=a@b.test", "--starttls", "true"], &["--starttls takes no value", "alone is enough"]),
-            (&["run", "--starttls", "off", "--to=a@b.test"], &["--starttls takes no value", "leave it out"]),
-            (&["run", "--starttls=true"], &["--starttls takes no value"]),
+            (
+                &["run", "--to=a@b.test", "--implicit-tls", "true"],
+                &["--implicit-tls takes no value", "alone is enough"],
+            ),
+            (&["run", "--implicit-tls", "off", "--to=a@b.test"], &["--implicit-tls takes no value", "leave it out"]),
+            (&["run", "--implicit-tls=true"], &["--implicit-tls takes no value"]),
+            (&["run", "--starttls", "off", "--to=a@b.test"], &["one word: --starttls=off"]),
+            (&["run", "--starttls", "opportunistic"], &["one word: --starttls=opportunistic"]),
             (&["run", "--json=no"], &["--json takes no value", "leave it out"]),
             (&["serve", "--allow-unauthenticated", "yes"], &["--allow-unauthenticated takes no value"]),
             (&["run", "--starttls", "mx.test"], &["`--target mx.test`"]),

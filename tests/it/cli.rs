@@ -169,7 +169,7 @@ fn run_speaks_of_flags_and_names_the_wrong_one() {
             &["--to=a@b.test", "--proxy-protocol", "--proxy-version=2", "--proxy-source-address=host"],
             "of the family TCP4 with `--proxy-version 2`",
         ),
-        (&["--to=a@b.test", "--starttls", "true"], "error: --starttls takes no value such as `true`"),
+        (&["--to=a@b.test", "--starttls", "true"], "error: --starttls and its value are one word: --starttls=true"),
         (&["--to=a@b.test", "--payload=@"], "error: --payload: `@` needs the name of a file"),
         (&["--port=25"], "(unless `--stop-after` ends before `rcptto` and `--target` is given)"),
     ] {

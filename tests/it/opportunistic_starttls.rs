@@ -37,7 +37,9 @@ async fn what_is_not_offered_is_left_out_with_a_warning() {
     assert!(!session.has_command("STARTTLS") && session.violations.is_empty() && session.end == End::Quit);
 
     // What is not certain is not warned of: the check ended before.
-    let report = app.check(json!({"port": server.port(), "starttls": "opportunistic", "stop_after": "banner"})).await;
+    let report = app
+        .check(json!({"port": server.port(), "to": null, "starttls": "opportunistic", "stop_after": "banner"}))
+        .await;
     let warning = "`starttls` has no effect: with this `stop_after` the check ends before STARTTLS";
     assert_eq!(report["warnings"], json!([warning]));
 }

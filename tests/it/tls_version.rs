@@ -53,7 +53,7 @@ async fn without_tls_the_parameters_of_tls_have_a_warning() {
     let warning = "`tls_version`, `tls_client_certificate` have no effect: without `starttls` or `implicit_tls` there \
                    is no TLS";
     assert_eq!((&report["outcome"], &report["warnings"]), (&json!("delivered"), &json!([warning])), "{report:#}");
-    let ends = json!({"port": server.port(), "starttls": true, "tls_version": "1.2", "stop_after": "ehlo",
+    let ends = json!({"to": null, "port": server.port(), "starttls": true, "tls_version": "1.2", "stop_after": "ehlo",
         "tls_client_certificate": "partner"});
     let warning = "`starttls`, `tls_version`, `tls_client_certificate` have no effect: with this `stop_after` the check \
                    ends before STARTTLS";

@@ -37,9 +37,11 @@ async fn a_certificate_is_shown_accepted_and_refused_in_both_versions() {
     let (app, postfix) = tokio::join!(app, asking(&certificate, &authority, &scratch));
     let check = async |port: u16, name: Option<&str>, version: &str| {
         let is_smtps = port == postfix.smtps();
-        app.check(json!({"port": port, "implicit_tls": is_smtps, "starttls": !is_smtps, "tls_server_name": HOST,
-            "tls_version": version, "tls_client_certificate": name, "stop_after": "ehlo"}))
-            .await
+        app.check(
+            json!({"to": null, "port": port, "implicit_tls": is_smtps, "starttls": !is_smtps, "tls_server_name": HOST,
+            "tls_version": version, "tls_client_certificate": name, "stop_after": "ehlo"}),
+        )
+        .await
     };
     let mut trusted = 0;
     for version in ["1.2", "1.3"] {
