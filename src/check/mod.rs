@@ -5,6 +5,7 @@
 //! target.
 
 mod fields;
+mod given;
 mod invalid;
 mod module;
 mod no_effect;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use given::Given;
 pub use invalid::{Invalid, Violation};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use no_effect::NoEffect;
@@ -52,6 +54,8 @@ pub struct Check {
     pub transcript: bool,
     /// The parameters that were given and can have no effect.
     pub no_effect: Vec<NoEffect>,
+    /// The parameters as they were given.
+    pub given: Given,
 }
 
 impl Check {

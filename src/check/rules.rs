@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify,
+    Check, CheckRequest, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
@@ -52,6 +52,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
         script: Script { ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
         transcript: request.transcript.unwrap_or(false),
         no_effect,
+        given: Given::new(request),
     })
 }
 

@@ -56,6 +56,21 @@ impl Capabilities {
         self.0.contains_key(&keyword.to_ascii_uppercase())
     }
 
+    /// The parameters of `keyword`, in any case; `None` where the server does not offer it.
+    pub fn parameters(&self, keyword: &str) -> Option<&str> {
+        self.0.get(&keyword.to_ascii_uppercase()).map(String::as_str)
+    }
+
+    /// The SASL mechanisms that the server offers, as it wrote them. Old servers write `AUTH=LOGIN`.
+    pub fn mechanisms(&self) -> impl Iterator<Item = &str> {
+        let offers = self.0.iter().filter_map(|(keyword, parameters)| match keyword.strip_prefix("AUTH") {
+            Some("") => Some(["", parameters]),
+            Some(rest) => Some([rest.strip_prefix('=')?, parameters]),
+            None => None,
+        });
+        offers.flatten().flat_map(str::split_whitespace)
+    }
+
     /// Whether the server offers AUTH. Old servers write `AUTH=LOGIN`.
     pub fn offers_auth(&self) -> bool {
         self.0.keys().any(|keyword| keyword == "AUTH" || keyword.starts_with("AUTH="))

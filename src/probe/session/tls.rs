@@ -8,7 +8,7 @@ use crate::{
     net::first_octets::FirstOctets,
     phase::Phase,
     report::{
-        Failure, FailureKind,
+        Cause, Failure, FailureKind,
         journal::{Ending, Event, TlsSession},
     },
     smtp::reply::excerpt,
@@ -40,7 +40,8 @@ impl Session<'_> {
             self.journal.note(answered, Event::Ended(Phase::StartTls, ending));
             if released.is_err() {
                 let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-                return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+                let failure = Failure::new(Phase::StartTls, FailureKind::Protocol, message);
+                return Err(failure.with_cause(Some(Cause::Injection)));
             }
         }
         let name = self.server_name()?;
@@ -89,7 +90,7 @@ impl Session<'_> {
         if self.check.tls_verify == TlsVerify::Require
             && let Some(error) = facts.cert_error()
         {
-            return certificate(&error);
+            return certificate(&error).map_err(|failure| failure.with_cause(Some(Cause::CertificateErrors)));
         }
         let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
         if sends_credentials && let Some(why) = facts.unproven_key() {
@@ -118,10 +119,25 @@ fn handshake_failure(error: &HandshakeError, answer: &[u8]) -> Failure {
         _ => FailureKind::Tls,
     };
     let answer = String::from_utf8_lossy(answer);
-    match (error, answer.lines().next()) {
-        (HandshakeError::NotTls, Some(line)) => {
-            Failure::new(Phase::Tls, kind, format_args!("{error}: {:?}", excerpt(line)))
-        }
+    let line = answer.lines().next().map(excerpt);
+    let failure = match (error, line) {
+        (HandshakeError::NotTls, Some(line)) => Failure::new(Phase::Tls, kind, format_args!("{error}: {line:?}")),
         _ => Failure::new(Phase::Tls, kind, error),
+    };
+    failure.with_cause(handshake_cause(error, line))
+}
+
+/// `None` where the connection broke, or the time was over: that tells nothing about the TLS of the server.
+fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> {
+    match error {
+        HandshakeError::TimedOut | HandshakeError::Io(_) => None,
+        HandshakeError::NotTls => Some(Cause::ClearText { line: line.map(str::to_owned) }),
+        HandshakeError::ClosedWithoutCertificate | HandshakeError::WantsCertificate(_) => {
+            Some(Cause::ClientCertificateWanted)
+        }
+        HandshakeError::TooOld => Some(Cause::OldTls),
+        HandshakeError::NothingInCommon(_) => Some(Cause::TlsOfClient),
+        HandshakeError::Tls(fault) if fault.is_of_client() => Some(Cause::TlsOfClient),
+        HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
     }
 }

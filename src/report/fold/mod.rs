@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use phases::OpenPhases;
 
 use super::{
-    Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Speaker, TlsReport,
-    TranscriptLine,
+    Cause, Facts, Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Reproduction,
+    Speaker, TlsReport, TranscriptLine,
     journal::{Ending, Entry, Event, Heading, TlsSession},
 };
 use crate::{
@@ -22,15 +22,21 @@ use crate::{
     x509::problem::kinds_of,
 };
 
-/// The report of a check that ended at `ended`.
+/// The report of a check that ended at `ended`, without findings, explanation and command lines.
 pub fn fold(journal: Journal, ended: Instant) -> Report {
+    fold_with(journal, ended, |_| {})
+}
+
+/// The report of a check that ended at `ended`. `complete` adds what is made of the whole of it, before it is brought
+/// below its maximum size.
+pub fn fold_with(journal: Journal, ended: Instant, complete: impl FnOnce(&mut Report)) -> Report {
     let Journal { heading, entries, .. } = journal;
     let duration = ended.saturating_duration_since(heading.started);
     let mut fold = Fold::new(*heading);
     for Entry { at, clock, event } in entries {
         fold.add(at, clock, event);
     }
-    fold.finish(duration)
+    fold.finish(duration, complete)
 }
 
 /// The report so far, and what the next event needs to know. Instants are durations since the start of the check.
@@ -64,7 +70,10 @@ impl Fold {
             tls: None,
             queue_id: None,
             warnings: Vec::new(),
+            findings: Vec::new(),
+            reproduce: Reproduction::default(),
             transcript: transcript.then(Vec::new),
+            facts: Facts::default(),
         };
         Self {
             report,
@@ -98,10 +107,11 @@ impl Fold {
             Event::Secured(session) => self.secure(at, *session),
             Event::Failed(failure) => self.fail(failure),
             Event::Warned(warning) => self.report.warnings.push(warning),
+            Event::Noted(fact) => self.report.facts.add(fact),
         }
     }
 
-    fn finish(self, duration: Duration) -> Report {
+    fn finish(self, duration: Duration, complete: impl FnOnce(&mut Report)) -> Report {
         let Self { mut report, open, left_out, left_out_lines, .. } = self;
         report.phases.extend(open.never_ended());
         report.metrics.duration = ms(duration);
@@ -114,6 +124,7 @@ impl Fold {
                  {MAX_KEPT_DIALOGUE_SIZE} of all, {KEPT_LAST_LINE_SIZE} of each last line): {left_out} octets are left out"
             ));
         }
+        complete(&mut report);
         size::limit(&mut report, left_out_lines);
         report
     }
@@ -147,6 +158,7 @@ impl Fold {
             (Ending::Accepted, Some(reply)) => {
                 if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
                     self.has_cut_ehlo = reply.left_out() > 0;
+                    self.report.facts.has_cut_ehlo |= self.has_cut_ehlo && phase == Phase::Ehlo;
                 }
                 accept(&mut self.report, phase, reply);
             }
@@ -165,6 +177,7 @@ impl Fold {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
         let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
+        self.report.facts.problems = problems;
         self.report.tls = Some(TlsReport { version, cipher, server_name, verified, errors, chain });
     }
 
@@ -182,7 +195,8 @@ impl Fold {
         }
         let command = if failure.phase == Phase::StartTls { "STARTTLS" } else { "AUTH" };
         self.report.warnings.push(format!("the server does not offer {command}: its reply to EHLO does not list it"));
-        self.fail(Failure { temporary: failure.temporary && failure.phase != Phase::StartTls, ..failure });
+        let temporary = failure.temporary && failure.phase != Phase::StartTls;
+        self.fail(Failure { temporary, ..failure }.with_cause(Some(Cause::NotOffered)));
     }
 
     /// The first failure is the check's.

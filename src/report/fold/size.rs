@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::{
     escape::escaped_json_size,
-    report::{MAX_REPORT_SIZE, Report},
+    report::{MAX_REPORT_SIZE, Report, Reproduction},
     smtp::Capabilities,
 };
 
@@ -24,8 +24,9 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 }
 
 /// Leaves out of the report what is more than [`MAX_REPORT_SIZE`], with a warning that says what it was: first lines of
-/// the transcript, then certificates, capabilities and attempts, of each the second half, and then the ends of texts of
-/// metrics and of the failure. `lines` of the transcript are left out already.
+/// the transcript, then the command lines and the evidence of findings, then certificates, capabilities and attempts,
+/// of each the second half, and then the ends of texts of metrics and of the failure. `lines` of the transcript are
+/// left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
     let mut size = json_size(report);
@@ -36,7 +37,9 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
         lines += 1;
     }
     let mut entries = 0;
-    for halve in [halve_certificates, halve_capabilities, halve_attempts, shorten_metrics] {
+    for halve in
+        [forget_command_lines, forget_evidence, halve_certificates, halve_capabilities, halve_attempts, shorten_metrics]
+    {
         while size > max_size {
             let left_out = halve(report);
             if left_out == 0 {
@@ -46,14 +49,25 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
             size = json_size(report);
         }
     }
-    let parts =
-        [(lines, "lines of the transcript"), (entries, "certificates, capabilities, attempts or ends of texts")];
+    let parts = [
+        (lines, "lines of the transcript"),
+        (entries, "command lines, evidence, certificates, capabilities, attempts or ends of texts"),
+    ];
     let parts: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     if !parts.is_empty() {
         let (parts, size) = (parts.join(", "), MAX_REPORT_SIZE / 1024);
         report.warnings.push(format!("a report has {size} KiB at most, so these are left out: {parts}"));
     }
+}
+
+fn forget_command_lines(report: &mut Report) -> usize {
+    let Reproduction { smtp_check, swaks, openssl, curl } = std::mem::take(&mut report.reproduce);
+    [smtp_check, swaks, openssl, curl].into_iter().flatten().count()
+}
+
+fn forget_evidence(report: &mut Report) -> usize {
+    report.findings.iter_mut().map(|finding| std::mem::take(&mut finding.evidence).len()).sum()
 }
 
 /// Leaves the server's own certificate.

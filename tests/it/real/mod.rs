@@ -4,12 +4,14 @@
 mod certificates;
 mod docs;
 mod exim;
+mod explanations;
 mod fixtures;
 mod glibc;
 mod odd_certificates;
 mod postfix;
 mod prometheus;
 mod promtool;
+mod reproduce;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
