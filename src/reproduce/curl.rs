@@ -28,10 +28,10 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
         Some(text) => CommandLine::new("printf %s").word(text).literal("| curl -sS"),
         None => CommandLine::new("curl -sS"),
     };
-    let line = line.flag("--max-time", &format!("{}", check.timeout.as_secs_f64()));
-    let server = to.server();
-    let host = if has_tls { &to.server_name } else { &server };
-    let line = line.maybe("--connect-to", (*host != server).then(|| connect_to(host, &server, to.port)).as_deref());
+    let line = line.number("--max-time", check.timeout.as_secs_f64(), "");
+    let Connection { server, port, server_name } = to;
+    let host = if has_tls { server_name } else { server };
+    let line = line.maybe("--connect-to", (host != server).then(|| connect_to(host, server, *port)).as_deref());
     let line = line.literal_if(is_upgraded, "--ssl-reqd");
     let line = line.literal_if(has_tls && check.tls_verify == TlsVerify::Record, "--insecure");
     let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)))?;
@@ -46,7 +46,7 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
     };
     let scheme = if script.implicit_tls { "smtps" } else { "smtp" };
     let path = percent_encoded(&script.ehlo.to_string());
-    Some(line.word(&format!("{scheme}://{}:{}/{path}", bracketed(host), to.port)))
+    Some(line.word(&format!("{scheme}://{}:{}/{path}", bracketed(host), port)))
 }
 
 /// Where AUTH is not offered, curl goes on without a login.

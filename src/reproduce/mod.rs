@@ -12,7 +12,7 @@ mod swaks;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 use crate::{
     check::Check,
@@ -41,10 +41,8 @@ pub fn command_lines(check: &Check, report: &Report) -> Reproduction {
 
 /// The server that the check connected to, or tried to.
 struct Connection {
-    /// The host, or its address.
-    host: String,
-    /// The address, where it is known.
-    address: Option<IpAddr>,
+    /// The address, or the host where there is none.
+    server: String,
     port: u16,
     /// The name that the certificate must bear.
     server_name: String,
@@ -58,25 +56,21 @@ impl Connection {
         if address.is_none() && matches!(check.target, Target::MxOf(_)) {
             return None;
         }
-        let host = report.target.host.clone();
-        let server_name = check.tls_server_name.clone().unwrap_or_else(|| host.clone());
-        Some(Self { host, address, port: report.target.port, server_name })
-    }
-
-    /// The address, or the host where there is none.
-    fn server(&self) -> String {
-        self.address.map_or_else(|| self.host.clone(), |address| address.to_string())
+        let host = &report.target.host;
+        let server = address.map_or_else(|| host.clone(), |address| address.to_string());
+        let server_name = check.tls_server_name.as_ref().unwrap_or(host).clone();
+        Some(Self { server, port: report.target.port, server_name })
     }
 }
 
 /// The host before a port: an IPv6 address in brackets.
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
 }
 
 /// Whether the check has this phase.
 fn has(check: &Check, phase: Phase) -> bool {
-    check.script.phases().contains(&phase)
+    check.script.has_phase(phase)
 }
 
 /// The payload, if the check sends one. `Err`: it is too long for a command line.

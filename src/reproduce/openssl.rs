@@ -15,7 +15,7 @@ pub(super) fn command_line(check: &Check, to: &Connection) -> Option<CommandLine
     if check.proxy.is_some() || !(is_upgraded || script.implicit_tls) {
         return None;
     }
-    let connect = format!("{}:{}", bracketed(&to.server()), to.port);
+    let connect = format!("{}:{}", bracketed(&to.server), to.port);
     let line = CommandLine::new("openssl s_client").flag("-connect", &connect);
     let line = match is_upgraded {
         true => line.literal("-starttls smtp").flag("-name", &script.ehlo.to_string()),

@@ -1,6 +1,6 @@
 //! [`CommandLine`]: a command line of which bash makes the words that it was made of.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use crate::escape::is_harmful;
 
@@ -45,6 +45,13 @@ impl CommandLine {
         self
     }
 
+    /// Adds a flag with a number and its unit.
+    pub(super) fn number(mut self, name: &str, number: impl Display, unit: &str) -> Self {
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.0, " {name} {number}{unit}");
+        self
+    }
+
     /// Adds the flag with the value, if there is one.
     pub(super) fn maybe(self, name: &str, value: Option<&str>) -> Self {
         match value {
@@ -67,12 +74,13 @@ impl CommandLine {
 /// Writes a word for bash: bare where nothing in it is special, else in single quotes. A word with characters that
 /// could disguise the line, on a terminal too, has escapes in its quotes.
 fn quote(line: &mut String, word: &str) {
-    if word.chars().any(is_harmful) {
-        return escape(line, word);
-    }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    let is_plain =
+        |byte: u8| matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'@' | b'%' | b'+'..=b':' | b'=' | b'_');
     if !word.is_empty() && word.bytes().all(is_plain) {
         return line.push_str(word);
+    }
+    if word.chars().any(is_harmful) {
+        return escape(line, word);
     }
     line.push('\'');
     for (index, part) in word.split('\'').enumerate() {

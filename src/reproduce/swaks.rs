@@ -19,8 +19,8 @@ pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&C
     }
     let message = payload(check).ok()?;
     let line = match connection {
-        Some(to) => CommandLine::new("swaks").flag("--server", &to.server()).flag("--port", &to.port.to_string()),
-        None => CommandLine::new("swaks").flag("--port", &check.port.to_string()),
+        Some(to) => CommandLine::new("swaks").flag("--server", &to.server).number("--port", to.port, ""),
+        None => CommandLine::new("swaks").number("--port", check.port, ""),
     };
     let line = proxy(line, check.proxy.as_ref())?;
     let line = line.flag("--ehlo", &script.ehlo.to_string());
@@ -43,7 +43,7 @@ pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&C
         Some(text) => line.literal("--no-data-fixup").flag("--data", &data(&text)),
         None => line.maybe("--quit-after", stop(script.stop_after, script.start_tls)),
     };
-    Some(line.flag("--timeout", &format!("{}s", check.timeout.as_secs().max(1))))
+    Some(line.number("--timeout", check.timeout.as_secs().max(1), "s"))
 }
 
 /// A comma separates recipients, and swaks has no SMTPUTF8.

@@ -92,7 +92,7 @@ impl Session<'_> {
         {
             return certificate(&error).map_err(|failure| failure.with_cause(Some(Cause::CertificateErrors)));
         }
-        let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
+        let sends_credentials = self.check.script.has_phase(Phase::SaslAuth);
         if sends_credentials && let Some(why) = facts.unproven_key() {
             return certificate(&format!("no credential is sent to the server: {why}"));
         }

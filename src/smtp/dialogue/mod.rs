@@ -32,6 +32,15 @@ pub struct Script {
 impl Script {
     /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it.
     pub fn phases(&self) -> Vec<Phase> {
+        self.steps().collect()
+    }
+
+    /// Whether this is one of its phases.
+    pub fn has_phase(&self, phase: Phase) -> bool {
+        self.steps().any(|step| step == phase)
+    }
+
+    fn steps(&self) -> impl Iterator<Item = Phase> {
         let all = [
             (Phase::Banner, true),
             (Phase::Ehlo, true),
@@ -49,11 +58,7 @@ impl Script {
             Some(phase) => phase,
             None => Phase::Body,
         };
-        all.into_iter().filter(|(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase).collect()
-    }
-
-    fn has_phase(&self, phase: Phase) -> bool {
-        self.phases().contains(&phase)
+        all.into_iter().filter(move |(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase)
     }
 
     /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
