@@ -14,10 +14,12 @@
 //! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one
 //!   may mean.
 //!
-//! **The two nouns of the product** (still pure)
+//! **The nouns of the product** (still pure)
 //! - [`check`]: what to do. [`check::Check::parse`] is the one way to a valid check.
 //! - [`report`]: what happened. [`report::journal`] is written while a check runs; [`report::fold`] makes the report of
 //!   it.
+//! - [`findings`]: what an operator should know about the server: the catalogue, its rules, and the explanation of a
+//!   failure. [`reproduce`]: the check as command lines.
 //!
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
@@ -58,6 +60,7 @@ pub mod clock;
 pub mod config;
 pub mod destination;
 pub mod escape;
+pub mod findings;
 pub mod http;
 pub mod manual;
 pub mod net;
@@ -65,6 +68,7 @@ pub mod phase;
 pub mod probe;
 pub mod proxy_header;
 pub mod report;
+pub mod reproduce;
 pub mod sandbox;
 pub mod secret;
 pub mod smtp;

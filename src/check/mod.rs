@@ -6,6 +6,7 @@
 
 mod client_certificate;
 mod fields;
+mod given;
 mod invalid;
 mod module;
 mod no_effect;
@@ -19,6 +20,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use serde_json::Value;
 
 pub use client_certificate::ClientCertificate;
+pub use given::Given;
 pub use invalid::{Invalid, Violation, with_quotations};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use no_effect::NoEffect;
@@ -64,6 +66,8 @@ pub struct Check {
     pub transcript: bool,
     /// The parameters that were given and can have no effect.
     pub no_effect: Vec<NoEffect>,
+    /// The parameters as they were given.
+    pub given: Given,
 }
 
 impl Check {

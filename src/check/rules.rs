@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Invalid, TlsVerify,
+    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
@@ -59,6 +59,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         script: Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
         transcript: request.transcript.unwrap_or(false),
         no_effect,
+        given: Given::new(request),
     })
 }
 

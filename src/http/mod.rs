@@ -62,7 +62,7 @@ use middleware::{
     stack::Stack,
 };
 use problem::{Problem, ProblemType};
-use routes::{checks, health, scrape};
+use routes::{checks, findings, health, scrape};
 use state::SharedState;
 
 /// The service: every route, with all layers around them.
@@ -79,6 +79,7 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
         .with_state(Arc::new(state))
         .layer(Extension(metrics.clone()))
         .merge(openapi::routes(&document)?)
+        .merge(findings::routes())
         .merge(console::routes());
     Ok(with_outer_layers(router, access, metrics, budget))
 }

@@ -6,6 +6,7 @@
 //! **Use**
 //! - [`checks`]: the parameters of a check, its report, the live events, and why a check failed.
 //! - [`command_line`]: `run`, `--watch`, `--nagios`, and the other subcommands.
+//! - [`findings`]: what each finding of a report means.
 //! - [`errors`]: problem documents, refusals and exit codes.
 //! - [`metrics`]: `/probe` with its modules, and the service's own metrics.
 //!
@@ -32,6 +33,7 @@ macro_rules! links {
 [checks]: crate::manual::checks
 [command-line]: crate::manual::command_line
 [errors]: crate::manual::errors
+[findings]: crate::manual::findings
 [limits]: crate::manual::limits
 [metrics]: crate::manual::metrics
 [operations]: crate::manual::operations
@@ -79,6 +81,10 @@ pub mod command_line {}
 #[doc = links!()]
 #[doc = include_str!("errors.md")]
 pub mod errors {}
+
+#[doc = links!()]
+#[doc = include_str!("findings.md")]
+pub mod findings {}
 
 #[doc = links!()]
 #[doc = include_str!("limits.md")]

@@ -16,11 +16,13 @@ use crate::{
     check::Check,
     clock,
     destination::Target,
+    findings,
     report::{
         Failure, Journal, PhaseListener, Report, Via,
-        fold::fold,
+        fold::fold_with,
         journal::{Event, Heading},
     },
+    reproduce,
 };
 
 /// A check to be run now.
@@ -156,7 +158,10 @@ impl CheckContext {
         }
         let ended = Instant::now();
         self.journal.close();
-        let report = fold(self.journal, ended);
+        let report = fold_with(self.journal, ended, |report| {
+            findings::complete(report, &self.check.script);
+            report.reproduce = reproduce::command_lines(&self.check, report);
+        });
         log::checked(&report, self.unfinished.identity());
         Ok(report)
     }

@@ -25,7 +25,7 @@ use crate::{
     net::resolve::{Candidate, ResolveError, Resolver, failure},
     phase::Phase,
     report::{
-        Attempt, Failure, FailureKind,
+        Attempt, Cause, Failure, FailureKind,
         journal::{Ending, Event},
     },
 };
@@ -94,7 +94,8 @@ impl Resolution {
         }
         check.note(Event::Began(Phase::Dns));
         let Ok(resolved) = timeout_at(check.deadline, resolution).await else {
-            return Err(Failure::new(Phase::Dns, FailureKind::Timeout, "the name was not resolved in time"));
+            let failure = Failure::new(Phase::Dns, FailureKind::Timeout, "the name was not resolved in time");
+            return Err(failure.with_cause(Some(Cause::NoDnsAnswer)));
         };
         let now = Instant::now();
         let candidates = match resolved {
@@ -183,7 +184,14 @@ fn dns_failure(error: &ResolveError) -> Failure {
         ResolveError::Timeout { .. } => FailureKind::Timeout,
         _ => FailureKind::Dns,
     };
-    Failure { temporary: error.is_temporary(), ..Failure::new(Phase::Dns, kind, error) }
+    let cause = match error.clone() {
+        ResolveError::NoSuchDomain { name } => Cause::NoSuchDomain { name },
+        ResolveError::NoAddress { name, .. } => Cause::NoAddress { name },
+        ResolveError::NullMx { domain } => Cause::NullMx { domain },
+        ResolveError::NotAHostName { exchange } => Cause::NotAHostName { exchange },
+        _ => Cause::NoDnsAnswer,
+    };
+    Failure { temporary: error.is_temporary(), ..Failure::new(Phase::Dns, kind, error).with_cause(Some(cause)) }
 }
 
 fn unresolved(candidate: &Candidate) -> Option<Attempt> {

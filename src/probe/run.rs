@@ -26,7 +26,7 @@ use crate::{
     },
     phase::Phase,
     report::{
-        Attempt, Failure, FailureKind, Report,
+        Attempt, Fact, Failure, FailureKind, Report, Unreached,
         journal::{Ending, Event},
     },
     tls::TlsClient,
@@ -113,6 +113,7 @@ impl CheckRunner {
             };
             let answered = (!matches!(error, DialError::TimedOut)).then_some(ended);
             let failure = connect_failure(error)?;
+            check.note(unreached(&host, ip, failure.kind, ended.duration_since(began)));
             check.note(Event::Attempted(Attempt { host, address: Some(ip), error: failure.message.clone() }));
             last = Some((began, answered, failure));
             left -= 1;
@@ -130,6 +131,10 @@ impl CheckRunner {
         }
         Err(Stop::Failed(failure))
     }
+}
+
+fn unreached(host: &str, address: IpAddr, kind: FailureKind, waited: Duration) -> Event {
+    Event::Noted(Fact::Unreached(Unreached { host: host.to_owned(), address, kind, waited }))
 }
 
 async fn connect_by(dial: Result<Dial, DialError>, by: Deadline) -> Result<TcpConnection, DialError> {

@@ -9,7 +9,7 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Attempt, Failure, ReportedClientCertificate, Via};
+use super::{Attempt, Fact, Failure, ReportedClientCertificate, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
     smtp::{Mechanism, Reply},
@@ -104,6 +104,8 @@ pub enum Event {
     Failed(Failure),
     /// A warning for the operator.
     Warned(String),
+    /// Something that findings and explanations need as data.
+    Noted(Fact),
 }
 
 /// How a phase ended.

@@ -5,8 +5,11 @@
 //! - [`live`]: the phases as events, while the check runs.
 //! - [`metrics`]: the metrics of the report, named as in Circonus.
 //! - [`mod@exposition`]: the report in Prometheus' text format.
+//! - [`cause`]: what is known beside the report, as data. [`finding`]: what [`crate::findings`] makes of both.
 
+pub mod cause;
 pub mod exposition;
+pub mod finding;
 pub mod fold;
 pub mod journal;
 pub mod live;
@@ -20,7 +23,9 @@ use time::{OffsetDateTime, UtcOffset};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use cause::{AuthEnded, Cause, Fact, Facts, Unreached};
 pub use exposition::exposition;
+pub use finding::{Finding, Reproduction, Scope, Severity};
 pub use journal::Journal;
 pub use live::{PhaseEvent, PhaseListener, PhaseStart};
 pub use metrics::Metrics;
@@ -65,9 +70,16 @@ pub struct Report {
     pub queue_id: Option<String>,
     /// Warnings for the operator. They did not fail the check.
     pub warnings: Vec<String>,
+    /// What an operator should know about the server, the severest first. They did not fail the check.
+    pub findings: Vec<Finding>,
+    /// The same check as command lines for bash, with the password as the shell variable `SASL_PASSWORD`.
+    pub reproduce: Reproduction,
     /// The lines of the SMTP session, secrets masked; `null` unless asked for.
     #[schema(required)]
     pub transcript: Option<Vec<TranscriptLine>>,
+    /// What is known beside all this.
+    #[serde(skip)]
+    pub facts: Facts,
 }
 
 /// How a check ended.
@@ -148,13 +160,25 @@ pub struct Failure {
     pub enhanced_code: Option<String>,
     /// The text of that reply; or a description of the failure, if no reply is the reason.
     pub message: String,
+    /// What it most likely means, and what to do; `null` when there is nothing to say beyond the facts.
+    #[schema(required)]
+    pub explanation: Option<String>,
+    /// Why, as data.
+    #[serde(skip)]
+    pub cause: Option<Cause>,
 }
 
 impl Failure {
     /// A failure without a reply. Its kind tells whether it is temporary.
     pub fn new(phase: Phase, kind: FailureKind, message: impl ToString) -> Self {
         let (temporary, message) = (kind.is_temporary(), message.to_string());
-        Self { phase, kind, temporary, code: None, enhanced_code: None, message }
+        Self { phase, kind, temporary, code: None, enhanced_code: None, message, explanation: None, cause: None }
+    }
+
+    /// The same failure with its cause.
+    #[must_use]
+    pub fn with_cause(self, cause: Option<Cause>) -> Self {
+        Self { cause, ..self }
     }
 
     /// A failure by a reply other than the expected one.
@@ -166,6 +190,8 @@ impl Failure {
             code: Some(reply.code().value()),
             enhanced_code: reply.enhanced_code().map(|code| code.to_string()),
             message: reply.message(),
+            explanation: None,
+            cause: None,
         }
     }
 }

@@ -85,6 +85,11 @@ impl Capabilities {
         }
         mechanisms
     }
+
+    /// The parameters of `keyword`, in any case; `None` where the server does not offer it.
+    pub fn parameters(&self, keyword: &str) -> Option<&str> {
+        self.0.get(&keyword.to_ascii_uppercase()).map(String::as_str)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! [`Payload`]: the message of a check, in a form that cannot end the DATA phase early (SMTP smuggling).
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// A message as it is sent: every line ends in CR LF, and no line is a lone dot. A clone shares the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,11 @@ impl Payload {
     /// The octets to send, with the final CR LF DOT CR LF.
     pub fn to_wire(&self) -> Vec<u8> {
         [&*self.0, b"\r\n.\r\n"].concat()
+    }
+
+    /// The text, its lines ending in CR LF.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
     }
 
     /// Length without the final CR LF DOT CR LF, in octets.

@@ -62,6 +62,14 @@ const HASHES: [(Oid<'static>, &str); 11] = [
     (oid!(2.16.840.1.101.3.4.2.10), "SHA3-512"),
 ];
 
+/// The names of the algorithms whose hash can be forged.
+const WEAK: [&str; 5] = ["RSA with MD2", "RSA with MD5", "RSA with SHA-1", "ECDSA with SHA-1", "DSA with SHA-1"];
+
+/// Whether the hash of the algorithm with this name can be forged.
+pub(super) fn is_weak(name: &str) -> bool {
+    WEAK.contains(&name) || name.starts_with("RSA-PSS with SHA-1 ")
+}
+
 /// The algorithm, with its parameters where they count; an unknown one by its object identifier. `der` is an
 /// AlgorithmIdentifier in DER. `None` if it cannot be read.
 pub(super) fn describe(der: &[u8]) -> Option<String> {

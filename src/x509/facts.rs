@@ -6,6 +6,8 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
+use super::algorithm;
+
 /// The facts of one certificate, as the report shows them.
 ///
 /// All text comes from the server; control characters in it are escaped.
@@ -53,6 +55,11 @@ impl CertificateFacts {
     const MAX_NAMES: usize = 8;
     /// Certificates of a chain that is too long.
     const MAX_CERTIFICATES: usize = 16;
+
+    /// Whether the signature is by a hash that can be forged: MD2, MD5 or SHA-1.
+    pub fn is_weakly_signed(&self) -> bool {
+        algorithm::is_weak(&self.signature_algorithm)
+    }
 
     /// Shortens what the certificates of a chain say, and the chain, unless they have at most [`MAX_FACTS_SIZE`].
     /// Returns how many texts, names and certificates are cut or left out.

@@ -131,7 +131,7 @@ test('a server that stops answering: the phase without a reply', async () => {
     await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo', timeout_ms: 400 });
     await page.click('#run');
     await verdict(page).waitFor();
-    assert.match(await verdict(page).innerText(), /^Failed at EHLO: no answer within 400 ms\n+Temporary/);
+    assert.match(await verdict(page).innerText(), /^Failed at EHLO: no answer within 400 ms\n+The server did not answer in time[^\n]*raise timeout_ms[^\n]*\n+Temporary/);
     assert.match(await phaseRow(page, 'ehlo', 'bad').innerText(), /no answer/);
   });
 });
@@ -142,7 +142,23 @@ test('a verdict does not repeat itself', async () => {
   await visit(async (page) => {
     await fill(page, { target: '127.0.0.1', port: server.port, stop_after: 'ehlo' });
     await page.click('#run');
-    assert.match(await verdict(page).innerText(), /^Failed at TCP connect: connection refused\n+Temporary/);
+    assert.match(await verdict(page).innerText(), /^Failed at TCP connect: connection refused\n+The host is there, and nothing listens[^\n]*\n+Temporary/);
+  });
+});
+
+test('findings with what shows them and what to do, each linked to its section', async () => {
+  const report = example('bad_certificate');
+  report.findings[0].evidence = ['<img src=x onerror=document.title=1>'];
+  await visit(async (page) => {
+    await page.route(CHECKS, (route) => route.fulfill({ contentType: 'text/event-stream', body: stream(report) }));
+    await page.click('#run');
+    await verdict(page).waitFor();
+    const findings = page.locator('#of-findings');
+    assert.deepEqual(await findings.locator('a').allInnerTexts(), report.findings.map(({ id }) => id));
+    assert.match(await findings.innerText(), /error[^]*<img src=x onerror=document\.title=1>[^]*Use a certificate/);
+    assert.equal(await findings.locator('a').first().getAttribute('href'), '/docs/findings#cert.name_mismatch');
+    assert.equal(await page.title(), 'smtp-check');
+    assert.deepEqual(await violations(page), []);
   });
 });
 

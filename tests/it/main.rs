@@ -6,6 +6,7 @@ mod certificates;
 mod client_certificates;
 mod deadlines;
 mod delivery;
+mod findings;
 mod lmtp;
 mod mx;
 mod opportunistic_starttls;

@@ -180,7 +180,7 @@ fn is_refused(report: &Value) {
     assert_eq!(
         report["failure"],
         json!({"phase": "proxy", "kind": "rejected", "temporary": false, "code": 500, "enhanced_code": "5.5.2",
-            "message": "Error: command not recognized"}),
+            "message": "Error: command not recognized", "explanation": null}),
         "{report:#}"
     );
     assert_eq!(report["outcome"], "failed");

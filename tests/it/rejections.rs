@@ -49,7 +49,8 @@ async fn rejected_at_every_phase(rejection: Rejection) {
         assert_eq!(
             report["failure"],
             json!({"phase": phase, "kind": "rejected", "temporary": rejection.code / 100 == 4, "code": rejection.code,
-                "enhanced_code": rejection.enhanced_code, "message": rejection.message})
+                "enhanced_code": rejection.enhanced_code, "message": rejection.message,
+                "explanation": report["failure"]["explanation"]})
         );
         // After 3yz the server waits for more of the same command, and would take QUIT for that.
         let in_sync = rejection.code / 100 != 3;

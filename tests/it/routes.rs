@@ -13,7 +13,7 @@ use super::support::{
 const TOKENS: &str = "monitoring:41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
 
 /// Every route and its method.
-const ROUTES: [(Method, &str); 9] = [
+const ROUTES: [(Method, &str); 10] = [
     (Method::POST, "/v1/checks/smtp"),
     (Method::GET, "/healthz"),
     (Method::GET, "/readyz"),
@@ -23,6 +23,7 @@ const ROUTES: [(Method, &str); 9] = [
     (Method::GET, "/docs"),
     (Method::GET, "/docs/"),
     (Method::GET, "/docs/swagger-ui.css"),
+    (Method::GET, "/docs/findings"),
 ];
 
 /// Paths that are no routes, although some look like one.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::in_flags,
     escape::Escaped,
-    report::{Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -48,6 +48,9 @@ impl Readable<'_> {
             let (place, first) = (place(failure.phase, failure.kind.name()), lines.next().unwrap_or_default());
             writeln!(f, "  failure      {place}, {whether}: {first}")?;
             lines.try_for_each(|line| writeln!(f, "  {:11}  {line}", ""))?;
+            if let Some(explanation) = &failure.explanation {
+                writeln!(f, "  explanation  {}", Escaped(&in_flags(explanation)))?;
+            }
         }
         write!(f, "  target       {}", Escaped(&report.target.host))?;
         if let Some(address) = report.target.address {
@@ -69,6 +72,10 @@ impl Readable<'_> {
         }
         for warning in &report.warnings {
             writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
+        }
+        for Finding { id, severity, message, remedy, .. } in &report.findings {
+            writeln!(f, "  {:<11}  {id}: {}", severity.name(), Escaped(message))?;
+            writeln!(f, "  {:11}  {}", "", Escaped(&in_flags(remedy)))?;
         }
         for line in report.transcript.iter().flatten() {
             let speaker = serde_json::to_value(line.from).unwrap_or_default();

@@ -58,3 +58,8 @@ export async function copy(text, button) {
   }
   setTimeout(() => { button.textContent = label; }, 1500);
 }
+
+/** The parts of a text of ours, with what is in backquotes as code. */
+export function withCode(text) {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
+}

@@ -1,16 +1,24 @@
 // The report of a check, below its verdict: certificates, capabilities, transcript.
 
 import { certificates } from './certificate.js';
-import { card, copy, duration, h, visible } from './dom.js';
+import { card, copy, duration, h, visible, withCode } from './dom.js';
 
 /** The cards of the report. */
 export function details(report) {
   return [
+    report.findings?.length > 0 && findings(report.findings),
     report.tls && certificates(report),
     (report.capabilities.before_tls || report.capabilities.after_tls) && capabilities(report),
     report.transcript?.length > 0 && transcript(report.transcript),
     raw(report),
   ].filter(Boolean);
+}
+
+function findings(found) {
+  return card('findings', 'Findings', h('ul', { class: 'findings' }, found.map(({ id, severity, message, evidence, remedy }) => h('li', {},
+    h('p', {}, h('b', {}, severity), ' ', message, ' ', h('a', { href: `/docs/findings#${id}` }, id)),
+    evidence.map((text) => h('p', { class: 'note' }, text)),
+    h('p', { class: 'note' }, withCode(remedy))))));
 }
 
 function capabilities({ capabilities: { before_tls: before, after_tls: after }, warnings }) {

@@ -1,7 +1,7 @@
 // The verdict: how a check ended, and its main facts.
 
 import { certificateErrors, certificateSummary } from './certificate.js';
-import { duration, fact, h } from './dom.js';
+import { duration, fact, h, withCode } from './dom.js';
 import { nameOf } from './waterfall.js';
 
 /** The kinds of failure. `tls` needs no text: its phase is the TLS handshake. */
@@ -29,6 +29,7 @@ export function verdict(report, timeout) {
   return h('div', { class: `card outcome verdict ${outcome} ${certificateErrors(tls).length > 0 ? 'flawed' : ''}`, 'data-outcome': outcome },
     h('h2', {}, title),
     failure && hasDetails(failure) && h('p', { class: 'words' }, [failure.code && h('b', {}, `${failure.code} `), failure.enhanced_code && `${failure.enhanced_code} `, failure.message]),
+    failure?.explanation && h('p', { class: 'explanation' }, withCode(failure.explanation)),
     failure && h('p', { class: 'note' }, prospects(failure)),
     h('dl', { class: 'facts' },
       fact('Server', `${target.host}${target.address && target.address !== target.host ? ` [${target.address}]` : ''}, port ${target.port}${target.via === 'mx' ? ', by MX' : ''}`),

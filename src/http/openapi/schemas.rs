@@ -9,6 +9,8 @@ use utoipa::openapi::{
     schema::{SchemaType, Type},
 };
 
+use crate::findings::CATALOGUE;
+
 /// The headers of the rate limit on a 200.
 const RATE_LIMIT_HEADERS: [(&str, &str); 2] = [
     (
@@ -38,6 +40,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
         match name.as_str() {
             "CheckRequest" => object.properties.iter_mut().for_each(|(_, property)| allow_text(property)),
             "ProblemType" => name_by_slug(object),
+            "Finding" => list_ids(object),
             _ => {}
         }
     }
@@ -85,6 +88,13 @@ fn allow_text(property: &mut RefOr<Schema>) {
     object.pattern = Some(pattern.to_owned());
     // It would apply to the strings, too.
     object.format = None;
+}
+
+/// Lists the ids of the catalogue.
+fn list_ids(object: &mut Object) {
+    if let Some(RefOr::T(Schema::Object(id))) = object.properties.get_mut("id") {
+        id.enum_values = Some(CATALOGUE.iter().map(|entry| json!(entry.id)).collect());
+    }
 }
 
 /// Names the values of the enumeration in generated code: the URN would make a long name.

@@ -8,6 +8,7 @@ use axum::{
 };
 use serde_json::Value;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 use super::events;
 use crate::{
@@ -60,6 +61,7 @@ use crate::{
     responses(
         (status = 200, description = "The check ran: its report",
             headers(
+                ("X-Check-Id" = String, description = "The id of the check, as in the report and in the log"),
                 ("Server-Timing" = String, description = "The duration of each phase in ms, for the developer tools of browsers; not on a stream"),
             ),
             content(
@@ -93,14 +95,21 @@ pub(crate) async fn run_check(
     let is_live = format == ReportFormat::EventStream;
     let held = admit(&state.budget, &check, if is_live { ByteBudget::EVENTS_SIZE } else { 0 })?;
     let job = context.job(check);
+    let check_id = check_id(job.id);
     let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = state.probe.clone();
     if is_live {
-        return Ok(state.budget.hold(held, events::run(probe, job, running).await?));
+        let response = (check_id, events::run(probe, job, running).await?).into_response();
+        return Ok(state.budget.hold(held, response));
     }
     let report = probe.oneshot(job).await?;
     let server_timing = [("server-timing", server_timing(&report))];
-    Ok(state.budget.hold(held, (server_timing, Json(report)).into_response()))
+    Ok(state.budget.hold(held, (check_id, server_timing, Json(report)).into_response()))
+}
+
+/// The header with the id of the check, on every response that has a report.
+pub(super) fn check_id(id: Uuid) -> [(&'static str, String); 1] {
+    [("x-check-id", id.to_string())]
 }
 
 /// Takes the bytes that the check holds from now on: those of its report, what a message has beyond a small one, which

@@ -3,5 +3,6 @@
 pub(super) mod assets;
 pub(super) mod checks;
 mod events;
+pub(super) mod findings;
 pub(super) mod health;
 pub(super) mod scrape;

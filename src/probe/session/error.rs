@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     phase::Phase,
-    report::{Failure, FailureKind},
+    report::{Cause, Failure, FailureKind},
     smtp::ReplyError,
     tls::{ClientAuth, SessionError},
 };
@@ -54,6 +54,11 @@ impl ReadError {
         }
     }
 
+    pub(super) fn cause(&self) -> Option<Cause> {
+        let wants_certificate = matches!(self, Self::ClosedAfterAsking(_) | Self::Tls(SessionError::ClientAuth(_)));
+        wants_certificate.then_some(Cause::ClientCertificateWanted)
+    }
+
     /// The failure of a check in clear text that may have met a server that expects TLS from the first byte. `received`
     /// is what came in place of the greeting.
     pub(super) fn of_clear_text_to_tls(&self, received: &str, port: u16) -> Option<Failure> {
@@ -61,18 +66,19 @@ impl ReadError {
         if received.starts_with("\u{15}\u{3}") {
             let message =
                 "the server sent a TLS alert in place of a greeting: it expects TLS from the first byte (implicit_tls)";
-            return Some(Failure::new(Phase::Banner, FailureKind::Protocol, message));
+            let failure = Failure::new(Phase::Banner, FailureKind::Protocol, message);
+            return Some(failure.with_cause(Some(Cause::TlsExpected)));
         }
         if !matches!(self, Self::TimedOut) || !received.is_empty() {
             return None;
         }
         let message =
             "no greeting in time; a server that expects TLS from the first byte (implicit_tls) sends none either";
-        let failure = Failure::new(Phase::Banner, FailureKind::Timeout, message);
+        let failure = Failure::new(Phase::Banner, FailureKind::Timeout, message).with_cause(Some(Cause::Silence));
         Some(Failure { temporary: port != SUBMISSIONS_PORT, ..failure })
     }
 
     pub(super) fn failure(&self, phase: Phase) -> Failure {
-        Failure::new(phase, self.kind(), self)
+        Failure::new(phase, self.kind(), self).with_cause(self.cause())
     }
 }

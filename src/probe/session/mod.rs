@@ -4,6 +4,7 @@
 //! notes every step in the journal with its instant.
 
 mod error;
+mod facts;
 mod proxy;
 mod timer;
 mod tls;
@@ -105,6 +106,9 @@ impl Session<'_> {
         }
         for warning in dialogue.warnings() {
             self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
+            if let Some(fact) = facts::of_warning(warning) {
+                self.journal.note(Instant::now(), Event::Noted(fact));
+            }
         }
         let by = self.deadline.min(Deadline::now() + CLOSE_TIMEOUT);
         // The check is over, whether this can be sent or not.
@@ -153,9 +157,7 @@ impl Session<'_> {
                     Handshake::Trusted => dialogue.after_handshake(),
                     Handshake::Untrusted(failure) => self.fail_and_quit(dialogue, failure),
                 },
-                Action::Unsupported(phase, lacking) => {
-                    self.fail_and_quit(dialogue, Failure::new(phase, FailureKind::Unsupported, lacking))
-                }
+                Action::Unsupported(phase, lacking) => self.fail_and_quit(dialogue, facts::unsupported(phase, lacking)),
                 Action::Close => return Ok(()),
             };
         }

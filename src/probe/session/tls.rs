@@ -8,7 +8,7 @@ use crate::{
     net::first_octets::FirstOctets,
     phase::Phase,
     report::{
-        Failure, FailureKind, ReportedClientCertificate,
+        Cause, Failure, FailureKind, ReportedClientCertificate,
         journal::{Ending, Event, TlsSession},
     },
     smtp::{Code, reply::excerpt},
@@ -40,7 +40,8 @@ impl Session<'_> {
             self.journal.note(answered, Event::Ended(Phase::StartTls, ending));
             if released.is_err() {
                 let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";
-                return Err(Failure::new(Phase::StartTls, FailureKind::Protocol, message));
+                let failure = Failure::new(Phase::StartTls, FailureKind::Protocol, message);
+                return Err(failure.with_cause(Some(Cause::Injection)));
             }
         }
         let name = self.server_name()?;
@@ -91,9 +92,9 @@ impl Session<'_> {
         if self.check.tls_verify == TlsVerify::Require
             && let Some(error) = facts.cert_error()
         {
-            return certificate(&error);
+            return certificate(&error).map_err(|failure| failure.with_cause(Some(Cause::CertificateErrors)));
         }
-        let sends_credentials = self.check.script.phases().contains(&Phase::SaslAuth);
+        let sends_credentials = self.check.script.has_phase(Phase::SaslAuth);
         if sends_credentials && let Some(why) = facts.unproven_key() {
             return certificate(&format!("no credential is sent to the server: {why}"));
         }
@@ -108,10 +109,12 @@ impl Session<'_> {
             _ => FailureKind::Tls,
         };
         let text = String::from_utf8_lossy(answer);
-        let (HandshakeError::NotTls, Some(line)) = (error, text.lines().next()) else {
-            return Failure::new(Phase::Tls, kind, error);
+        let line = text.lines().next().map(excerpt);
+        let cause = handshake_cause(error, line);
+        let (HandshakeError::NotTls, Some(line)) = (error, line) else {
+            return Failure::new(Phase::Tls, kind, error).with_cause(cause);
         };
-        let failure = Failure::new(Phase::Tls, kind, format_args!("{error}: {:?}", excerpt(line)));
+        let failure = Failure::new(Phase::Tls, kind, format_args!("{error}: {line:?}")).with_cause(cause);
         // A server that is busy may say so before TLS (421, RFC 5321, section 3.8). Behind STARTTLS it is no reply.
         let is_busy = self.check.script.implicit_tls && Code::parse(answer).is_some_and(Code::is_transient_negative);
         Failure { temporary: is_busy, ..failure }
@@ -148,5 +151,18 @@ impl Session<'_> {
             problems: facts.problems.clone(),
             chain: facts.chain.clone(),
         }
+    }
+}
+
+/// `None` where the connection broke, or the time was over: that tells nothing about the TLS of the server.
+fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> {
+    match error {
+        HandshakeError::TimedOut | HandshakeError::Io(_) => None,
+        HandshakeError::NotTls => Some(Cause::ClearText { line: line.map(str::to_owned) }),
+        HandshakeError::ClosedAfterAsking(_) | HandshakeError::ClientAuth(_) => Some(Cause::ClientCertificateWanted),
+        HandshakeError::TooOld => Some(Cause::OldTls),
+        HandshakeError::NothingInCommon { .. } | HandshakeError::WantsOtherVersion(_) => Some(Cause::TlsOfClient),
+        HandshakeError::Tls(fault) if fault.is_of_client() => Some(Cause::TlsOfClient),
+        HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
     }
 }

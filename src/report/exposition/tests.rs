@@ -35,7 +35,10 @@ fn report() -> Report {
         tls: None,
         queue_id: None,
         warnings: Vec::new(),
+        findings: Vec::new(),
+        reproduce: Default::default(),
         transcript: None,
+        facts: Default::default(),
     }
 }
 

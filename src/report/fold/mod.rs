@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use phases::OpenPhases;
 
 use super::{
-    Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Speaker, TlsReport,
-    TranscriptLine,
+    Cause, Facts, Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Reproduction,
+    Speaker, TlsReport, TranscriptLine,
     journal::{Ending, Entry, Event, Heading, TlsSession},
 };
 use crate::{
@@ -22,15 +22,21 @@ use crate::{
     x509::problem::kinds_of,
 };
 
-/// The report of a check that ended at `ended`.
+/// The report of a check that ended at `ended`, without findings, explanation and command lines.
 pub fn fold(journal: Journal, ended: Instant) -> Report {
+    fold_with(journal, ended, |_| {})
+}
+
+/// The report of a check that ended at `ended`. `complete` adds what is made of the whole of it, before it is brought
+/// below its maximum size.
+pub fn fold_with(journal: Journal, ended: Instant, complete: impl FnOnce(&mut Report)) -> Report {
     let Journal { heading, entries, .. } = journal;
     let duration = ended.saturating_duration_since(heading.started);
     let mut fold = Fold::new(heading);
     for Entry { at, clock, event } in entries {
         fold.add(at, clock, event);
     }
-    fold.finish(duration)
+    fold.finish(duration, complete)
 }
 
 /// The report so far, and what the next event needs to know. Instants are durations since the start of the check.
@@ -68,7 +74,10 @@ impl Fold {
             tls: None,
             queue_id: None,
             warnings: Vec::new(),
+            findings: Vec::new(),
+            reproduce: Reproduction::default(),
             transcript: transcript.then(Vec::new),
+            facts: Facts::default(),
         };
         Self {
             report,
@@ -105,10 +114,11 @@ impl Fold {
             Event::Secured(session) => self.secure(at, *session),
             Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
+            Event::Noted(fact) => self.report.facts.add(fact),
         }
     }
 
-    fn finish(mut self, duration: Duration) -> Report {
+    fn finish(mut self, duration: Duration, complete: impl FnOnce(&mut Report)) -> Report {
         self.keep_last_reply();
         let Self { mut report, open, left_out, left_out_lines, .. } = self;
         report.phases.extend(open.never_ended());
@@ -122,6 +132,7 @@ impl Fold {
                  {MAX_KEPT_DIALOGUE_SIZE} of all, {KEPT_LAST_LINE_SIZE} of each last line): {left_out} octets are left out"
             ));
         }
+        complete(&mut report);
         size::limit(&mut report, left_out_lines);
         report
     }
@@ -169,6 +180,7 @@ impl Fold {
             (Ending::Accepted, Some(reply)) => {
                 if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
                     self.has_cut_ehlo = reply.left_out() > 0;
+                    self.report.facts.has_cut_ehlo |= self.has_cut_ehlo && phase == Phase::Ehlo;
                 }
                 accept(&mut self.report, phase, reply);
             }
@@ -188,6 +200,7 @@ impl Fold {
             self.transcribe(at, Speaker::Tls, format!("{version} {cipher}"));
         }
         let (version, errors) = (version.map(str::to_owned), kinds_of(&problems));
+        self.report.facts.problems = problems;
         self.report.tls = Some(TlsReport { version, cipher, server_name, verified, client_certificate, errors, chain });
     }
 
@@ -200,23 +213,27 @@ impl Fold {
         if self.report.failure.is_some() {
             return;
         }
-        let Some(warning) = self.not_offered(failure.phase) else {
+        let Some((warning, cause)) = self.not_offered(failure.phase) else {
             self.report.failure = Some(failure);
             return;
         };
         self.report.warnings.push(warning);
         let decides = failure.code.is_some() && (failure.phase == Phase::SaslAuth || !is_for_command);
-        self.report.failure = Some(Failure { temporary: failure.temporary && decides, ..failure });
+        let failure = Failure { temporary: failure.temporary && decides, ..failure };
+        self.report.failure = Some(failure.with_cause(cause.filter(|_| is_for_command)));
     }
 
-    /// The warning that the server does not offer the command of this phase.
-    fn not_offered(&self, phase: Phase) -> Option<String> {
+    /// The warning that the server does not offer the command of this phase, and the cause, if that is the command itself.
+    fn not_offered(&self, phase: Phase) -> Option<(String, Option<Cause>)> {
         // What is left out of the reply to EHLO may be the command.
         if self.has_cut_ehlo {
             return None;
         }
         let ReportedCapabilities { before_tls, after_tls } = &self.report.capabilities;
-        let not_listed = |command| format!("the server does not offer {command}: its reply to EHLO does not list it");
+        let not_listed = |command| {
+            let warning = format!("the server does not offer {command}: its reply to EHLO does not list it");
+            (warning, Some(Cause::NotOffered))
+        };
         match phase {
             Phase::StartTls => (!before_tls.as_ref()?.offers("STARTTLS")).then(|| not_listed("STARTTLS")),
             Phase::SaslAuth => {
@@ -229,9 +246,10 @@ impl Fold {
                 }
                 let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(" ") };
                 let offered = excerpt(&offered);
-                Some(format!(
+                let warning = format!(
                     "the server does not offer AUTH {asked}: the mechanisms in its reply to EHLO are {offered}"
-                ))
+                );
+                Some((warning, None))
             }
             _ => None,
         }

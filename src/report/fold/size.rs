@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use crate::{
     escape::escaped_json_size,
-    report::{MAX_REPORT_SIZE, Metrics, Report},
+    report::{Finding, MAX_REPORT_SIZE, Metrics, Report, Reproduction},
     smtp::Capabilities,
     x509::CertificateFacts,
 };
@@ -31,8 +31,9 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 }
 
 /// Leaves out of the report what is more than [`MAX_REPORT_SIZE`], with a warning that says what it was: first lines of
-/// the transcript, then certificates that the metrics do not go by, names of certificates, capabilities and attempts
-/// (of each the second half), and then the ends of texts of metrics and of the failure. `lines` of the transcript are
+/// the transcript, then the command lines and the evidence of findings, then certificates that the metrics do not go by,
+/// names of certificates, capabilities and attempts (of each the second half), and then the ends of texts of metrics and
+/// of the failure. `lines` of the transcript are
 /// left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
@@ -45,7 +46,16 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
         lines += 1;
     }
     let mut entries = 0;
-    for halve in [halve_certificates, halve_names, halve_capabilities, halve_attempts, shorten_metrics] {
+    let steps: [fn(&mut Report) -> usize; 7] = [
+        forget_command_lines,
+        forget_evidence,
+        halve_certificates,
+        halve_names,
+        halve_capabilities,
+        halve_attempts,
+        shorten_metrics,
+    ];
+    for halve in steps {
         while size > max_size {
             let left_out = halve(report);
             if left_out == 0 {
@@ -57,7 +67,7 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
     }
     let parts = [
         (lines, "lines of the transcript"),
-        (entries, "certificates and their names, capabilities, attempts or ends of texts"),
+        (entries, "command lines, evidence, certificates and their names, capabilities, attempts or ends of texts"),
     ];
     let parts: Vec<_> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
@@ -69,7 +79,8 @@ pub(super) fn limit(report: &mut Report, mut lines: usize) {
 
 /// Bytes that a report as JSON has at most, without writing it.
 pub(super) fn upper_bound(report: &Report) -> usize {
-    let Report { target, failure, metrics, phases, capabilities, tls, queue_id, warnings, transcript, .. } = report;
+    let Report { target, failure, metrics, phases, capabilities, tls, queue_id, warnings, .. } = report;
+    let Report { transcript, findings, reproduce, .. } = report;
     let mut elements = 0;
     let mut texts = 0;
     let mut add = |text: &Option<String>| texts += text.as_ref().map_or(0, String::len);
@@ -79,6 +90,11 @@ pub(super) fn upper_bound(report: &Report) -> usize {
         .for_each(&mut add);
     for phase in phases {
         add(&phase.message);
+    }
+    let Reproduction { smtp_check, swaks, openssl, curl } = reproduce;
+    [smtp_check, swaks, openssl, curl].into_iter().for_each(&mut add);
+    if let Some(failure) = failure {
+        add(&failure.explanation);
     }
     texts += target.host.len() + failure.as_ref().map_or(0, |failure| failure.message.len());
     texts += target.attempts.iter().map(|attempt| attempt.host.len() + attempt.error.len()).sum::<usize>();
@@ -95,8 +111,22 @@ pub(super) fn upper_bound(report: &Report) -> usize {
         elements += 1;
         texts += line.text.len();
     }
+    for finding in findings {
+        let Finding { subject, message, evidence, remedy, .. } = finding;
+        elements += 2 + evidence.len();
+        texts += subject.len() + message.len() + remedy.len() + evidence.iter().map(String::len).sum::<usize>();
+    }
     elements += target.attempts.len() + phases.len() + warnings.len();
     FRAME_SIZE + ELEMENT_SIZE * elements + ESCAPED_BYTE_SIZE * texts
+}
+
+fn forget_command_lines(report: &mut Report) -> usize {
+    let Reproduction { smtp_check, swaks, openssl, curl } = std::mem::take(&mut report.reproduce);
+    [smtp_check, swaks, openssl, curl].into_iter().flatten().count()
+}
+
+fn forget_evidence(report: &mut Report) -> usize {
+    report.findings.iter_mut().map(|finding| std::mem::take(&mut finding.evidence).len()).sum()
 }
 
 fn halve_certificates(report: &mut Report) -> usize {

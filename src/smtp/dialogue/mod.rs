@@ -37,6 +37,15 @@ impl Script {
     /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it; an
     /// opportunistic one may be left out.
     pub fn phases(&self) -> Vec<Phase> {
+        self.steps().collect()
+    }
+
+    /// Whether this is one of its phases.
+    pub fn has_phase(&self, phase: Phase) -> bool {
+        self.steps().any(|step| step == phase)
+    }
+
+    fn steps(&self) -> impl Iterator<Item = Phase> {
         let has_start_tls = self.start_tls != StartTls::Off;
         let all = [
             (Phase::Banner, true),
@@ -55,11 +64,7 @@ impl Script {
             Some(phase) => phase,
             None => Phase::Body,
         };
-        all.into_iter().filter(|(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase).collect()
-    }
-
-    fn has_phase(&self, phase: Phase) -> bool {
-        self.phases().contains(&phase)
+        all.into_iter().filter(move |(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase)
     }
 
     /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).

@@ -61,6 +61,26 @@ impl TlsFault {
         &self.0
     }
 
+    /// Whether it tells of a lack or a limit of this client, and nothing about the server.
+    pub fn is_of_client(&self) -> bool {
+        use InvalidMessage::{CertificatePayloadTooLarge, HandshakePayloadTooLarge, UnsupportedKeyExchangeAlgorithm};
+        match &self.0 {
+            Error::InvalidMessage(message) => matches!(
+                message,
+                CertificatePayloadTooLarge | HandshakePayloadTooLarge | UnsupportedKeyExchangeAlgorithm(_)
+            ),
+            Error::PeerIncompatible(_)
+            | Error::EncryptError
+            | Error::FailedToGetCurrentTime
+            | Error::FailedToGetRandomBytes
+            | Error::HandshakeNotComplete
+            | Error::UnsupportedNameType
+            | Error::General(_)
+            | Error::Other(_) => true,
+            _ => false,
+        }
+    }
+
     /// The alert that the server sent; `None` for other faults.
     fn alert(&self) -> Option<Alert> {
         match self.0 {

@@ -11,7 +11,7 @@ use self::source::{Source, library};
 /// two parts: the command line starts all the others.
 const LAYERS: [(&str, &[&str]); 7] = [
     ("values and wire", &["destination", "escape", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"]),
-    ("check and report", &["check", "report"]),
+    ("check and report", &["check", "findings", "report", "reproduce"]),
     ("I/O", &["clock", "net", "thread", "tls"]),
     ("service", &["probe"]),
     ("HTTP interface", &["http"]),
@@ -23,9 +23,15 @@ const LAYERS: [(&str, &[&str]); 7] = [
 const PURE_LAYERS: usize = 2;
 
 /// Imports that the order of the layers would allow.
-const FORBIDDEN_IMPORTS: [(&str, &str); 8] = [
+const FORBIDDEN_IMPORTS: [(&str, &str); 14] = [
     ("check", "report"),
+    ("check", "findings"),
+    ("check", "reproduce"),
     ("report", "check"),
+    ("report", "findings"),
+    ("report", "reproduce"),
+    ("findings", "check"),
+    ("findings", "reproduce"),
     ("http", "smtp"),
     ("http", "net"),
     ("http", "tls"),

@@ -61,6 +61,17 @@ fn every_test_that_the_threat_model_names_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// `WRITE_MANUAL=1 cargo nextest run manual` rewrites the page.
+#[test]
+fn the_page_of_findings_is_made_of_the_catalogue() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/manual/findings.md");
+    let made = smtp_check::findings::page::markdown();
+    if std::env::var_os("WRITE_MANUAL").is_some() {
+        fs::write(&path, &made).expect("the page is written");
+    }
+    assert!(read("src/manual/findings.md") == made, "the catalogue has changed: WRITE_MANUAL=1 rewrites the page");
+}
+
 #[test]
 fn tests_are_found() {
     let file = "#[tokio::test(flavor = \"x\")]\nasync fn one() {}\n// fn two()\nfn three() {}\n    #[test]\n    fn four(bits: u8) {}";

@@ -65,7 +65,7 @@ async fn an_unsolicited_421_is_a_rejection_by_the_next_phase() {
             assert_eq!(
                 report["failure"],
                 json!({"phase": phase, "kind": "rejected", "temporary": true, "code": 421, "enhanced_code": "4.3.2",
-                    "message": "mx.test\nshutting down"}),
+                    "message": "mx.test\nshutting down", "explanation": report["failure"]["explanation"]}),
                 "{report:#}"
             );
             assert_eq!(phase_names(&report)[..ended], ORDER[..ended], "{report:#}");

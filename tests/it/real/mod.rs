@@ -4,6 +4,7 @@
 mod certificates;
 mod docs;
 mod exim;
+mod explanations;
 mod fixtures;
 mod glibc;
 mod lmtp;
@@ -11,6 +12,7 @@ mod odd_certificates;
 mod postfix;
 mod prometheus;
 mod promtool;
+mod reproduce;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};

@@ -57,6 +57,7 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
     ),
     responses(
         (status = 200, description = "The check ran: its metrics",
+            headers(("X-Check-Id" = String, description = "The id of the check, as in the log")),
             content(
                 (String = "text/plain", example = json!(EXAMPLE)),
                 (String = "application/openmetrics-text", example = json!(EXAMPLE)),
@@ -89,14 +90,15 @@ pub(crate) async fn probe(
     let held = checks::admit(&state.budget, &check, if debug { ByteBudget::EXPLANATION_SIZE } else { 0 })?;
     let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = state.probe.clone().oneshot(context.job(check)).await?;
+    let check_id = checks::check_id(report.id);
     let metrics = exposition(&report, timeout);
     if debug {
         let explanation = Explanation { module, timeout, report: &report, metrics: &metrics };
-        let response = ([(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response();
+        let response = (check_id, [(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response();
         return Ok(state.budget.hold(held, response));
     }
     let media_type = if prefers_open_metrics(&headers) { OPEN_METRICS } else { TEXT_FORMAT };
-    Ok(state.budget.hold(held, ([(CONTENT_TYPE, media_type)], metrics).into_response()))
+    Ok(state.budget.hold(held, (check_id, [(CONTENT_TYPE, media_type)], metrics).into_response()))
 }
 
 /// The time that Prometheus leaves for a check. `None`: the header is missing.

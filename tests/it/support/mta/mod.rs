@@ -23,7 +23,7 @@ pub(crate) use postfix::Postfix;
 pub(crate) const HOST: &str = "mx.example.test";
 
 /// The recipient whose mail is kept. `postmaster@example.test` and `pröbe@example.test` have the same mailbox; every
-/// other address of the domain is unknown, and other domains are rejected.
+/// other address of the domain is unknown, and other domains are rejected. Postfix greylists `greylisted@example.test`.
 pub(crate) const RECIPIENT: &str = "probe@example.test";
 
 /// The one user that AUTH accepts.

@@ -1,4 +1,4 @@
-//! Postfix 3.7: one instance with five ports, each configured differently.
+//! Postfix 3.7: one instance with six ports, each configured differently.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const MASTER: &str = "/usr/lib/postfix/sbin/master";
 #[derive(Debug)]
 pub(crate) struct Postfix {
     daemon: Daemon,
-    ports: [u16; 5],
+    ports: [u16; 6],
     /// Dropped with the server that uses it; only with TLS.
     sasl: Option<Dovecot>,
 }
@@ -30,11 +30,11 @@ impl Postfix {
     }
 
     /// Starts an instance on these ports.
-    pub(crate) async fn start_on(ports: [u16; 5], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+    pub(crate) async fn start_on(ports: [u16; 6], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         Self::start_on_with(ports, tls, "").await
     }
 
-    async fn start_on_with(ports: [u16; 5], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
+    async fn start_on_with(ports: [u16; 6], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
@@ -53,11 +53,12 @@ impl Postfix {
 
     async fn greet(&self) -> Result<(), Ended> {
         // Not the two ports where the client sends first; they are known to be bound.
-        let [plain, submission, _smtps, _proxy, small] = self.ports;
+        let [plain, submission, _smtps, _proxy, small, strict] = self.ports;
         self.daemon.wait_for_greeting(plain).await?;
         self.daemon.wait_for_greeting(small).await?;
         if self.sasl.is_some() {
             self.daemon.wait_for_greeting(submission).await?;
+            self.daemon.wait_for_greeting(strict).await?;
         }
         Ok(())
     }
@@ -86,6 +87,11 @@ impl Postfix {
     /// Like [`plain`](Self::plain), for messages of at most 2048 bytes.
     pub(crate) fn small(&self) -> u16 {
         self.ports[4]
+    }
+
+    /// Like [`plain`](Self::plain), and STARTTLS is required before MAIL.
+    pub(crate) fn strict(&self) -> u16 {
+        self.with_tls(self.ports[5])
     }
 
     /// The message with this queue id, when it is in the mailbox.
@@ -159,6 +165,8 @@ virtual_minimum_uid = 1
 virtual_uid_maps = static:{user}
 virtual_gid_maps = static:{group}
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access
+    inline:{{ {{ greylisted@example.test = 450 4.2.0 Greylisted for 300 seconds }} }}
 # All tests share one client address, and errors are what they are about.
 smtpd_error_sleep_time = 0
 smtpd_client_connection_count_limit = 0
@@ -184,8 +192,8 @@ smtpd_sasl_path = {socket}
     text
 }
 
-fn master_cf(ports: &[u16; 5], tls: bool) -> String {
-    let [plain, submission, smtps, proxy, small] = ports;
+fn master_cf(ports: &[u16; 6], tls: bool) -> String {
+    let [plain, submission, smtps, proxy, small, strict] = ports;
     let mut text = String::from(SERVICES);
     let mut smtpd = |port: &u16, options: &str| text += &format!("127.0.0.1:{port} inet n - n - - smtpd {options}\n");
     smtpd(plain, "");
@@ -194,6 +202,7 @@ fn master_cf(ports: &[u16; 5], tls: bool) -> String {
     if tls {
         const SASL: &str = "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject";
         smtpd(submission, &format!("-o smtpd_tls_security_level=may {SASL}"));
+        smtpd(strict, "-o smtpd_tls_security_level=encrypt");
         smtpd(smtps, &format!("-o smtpd_tls_wrappermode=yes {SASL}"));
     }
     text

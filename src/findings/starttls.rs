@@ -1,0 +1,117 @@
+//! The rules about STARTTLS.
+
+use super::{
+    Seen,
+    catalogue::{AUTH_IN_CLEAR, FAILED, NOT_OFFERED},
+};
+use crate::{
+    phase::Phase,
+    report::{Cause, FailureKind, Finding, Severity},
+    smtp::{Capabilities, StartTls},
+};
+
+pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {
+    if let Some(offered) = &seen.report.capabilities.before_tls {
+        found.extend(not_offered(seen, offered));
+        found.extend(auth_in_clear(seen, offered));
+    }
+    found.extend(failed(seen));
+}
+
+fn not_offered(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
+    if offered.offers("STARTTLS") || seen.report.facts.has_cut_ehlo || seen.report.tls.is_some() {
+        return None;
+    }
+    let failed = seen.report.failure.as_ref().is_some_and(|failure| failure.phase == Phase::StartTls);
+    let found = seen.found(&NOT_OFFERED, Phase::Ehlo, "The reply to EHLO does not list STARTTLS.");
+    Some(found.with_evidence(seen.reply().filter(|_| failed)).with_severity(Severity::Error, failed))
+}
+
+fn auth_in_clear(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
+    let is_clear = |mechanism: &&str| ["PLAIN", "LOGIN"].iter().any(|clear| mechanism.eq_ignore_ascii_case(clear));
+    let mechanisms = offered.auth_mechanisms()?;
+    if !mechanisms.iter().any(is_clear) {
+        return None;
+    }
+    let evidence = format!("AUTH {}", mechanisms.join(" "));
+    let message = "The server offers to take a password before TLS.";
+    Some(seen.found(&AUTH_IN_CLEAR, Phase::Ehlo, message).with_evidence([evidence]))
+}
+
+/// STARTTLS was offered, and there is no TLS. A time limit that was reached is ours.
+fn failed(seen: Seen<'_>) -> Option<Finding> {
+    let failure = seen.report.failure.as_ref().filter(|_| seen.script.start_tls != StartTls::Off)?;
+    let (message, is_known) = match (failure.phase, failure.kind, &failure.cause) {
+        (Phase::StartTls, FailureKind::Rejected, None) if !failure.temporary => {
+            ("The server lists STARTTLS and refused it.", true)
+        }
+        (Phase::Tls, _, Some(Cause::BrokenHandshake)) => ("The server broke off the TLS handshake.", true),
+        (Phase::Tls, _, Some(Cause::ClearText { .. })) => {
+            ("The server agreed to STARTTLS, and its answer to the handshake is not TLS.", true)
+        }
+        (Phase::Tls, _, Some(Cause::TlsOfClient)) => {
+            ("This client and the server have no parameters of TLS in common: other clients may have.", false)
+        }
+        _ => return None,
+    };
+    let evidence = seen.reply().unwrap_or_else(|| failure.message.clone());
+    let found = seen.found(&FAILED, failure.phase, message).with_evidence([evidence]);
+    Some(found.with_severity(Severity::Inconclusive, !is_known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+
+    const BOTH: &str = "250-mx.test\r\n250-STARTTLS\r\n250 SIZE";
+
+    #[test]
+    fn starttls_is_not_in_the_reply_to_ehlo() {
+        let of = |ehlo: &str| ids(&Case::new().accepted(Phase::Ehlo, ehlo).report());
+        assert_eq!(of("250 mx.test"), ["starttls.not_offered warning"]);
+        assert_eq!(of("250-mx.test\r\n250 XSTARTTLS"), ["starttls.not_offered warning"]);
+        assert_eq!(of(BOTH), [""; 0]);
+        assert_eq!(ids(&Case::new().report()), [""; 0], "without EHLO");
+        let refused = Case::new().start_tls().accepted(Phase::Ehlo, "250 mx.test");
+        assert_eq!(ids(&refused.rejected(Phase::StartTls, "502 what").report()), ["starttls.not_offered error"]);
+    }
+
+    #[test]
+    fn a_cut_reply_to_ehlo_tells_nothing_about_starttls() {
+        let long: String = (1000..6000).map(|number| format!("250-{number}\r\n")).collect();
+        assert_eq!(ids(&Case::new().accepted(Phase::Ehlo, &format!("{long}250 END")).report()), [""; 0]);
+    }
+
+    #[test]
+    fn a_login_in_clear_text_is_offered() {
+        let of = |line: &str| {
+            let ehlo = format!("250-mx\r\n250-STARTTLS\r\n{line}");
+            ids(&Case::new().accepted(Phase::Ehlo, &ehlo).report())
+        };
+        for line in ["250 AUTH PLAIN", "250 AUTH CRAM-MD5 login", "250 AUTH=LOGIN"] {
+            assert_eq!(of(line), ["starttls.auth_in_clear warning"], "{line}");
+        }
+        for line in ["250 AUTH CRAM-MD5 SCRAM-SHA-256", "250 XAUTH PLAIN", "250 AUTH"] {
+            assert_eq!(of(line), [""; 0], "{line}");
+        }
+    }
+
+    #[test]
+    fn starttls_is_offered_and_fails() {
+        let offered = || Case::new().start_tls().accepted(Phase::Ehlo, BOTH);
+        assert_eq!(ids(&offered().rejected(Phase::StartTls, "502 no").report()), ["starttls.failed error"]);
+        let later = offered().rejected(Phase::StartTls, "454 later");
+        assert_eq!(ids(&later.report()), ["smtp.temporary_refusal inconclusive"]);
+        let clear = Cause::ClearText { line: None };
+        for (kind, cause, ids_) in [
+            (FailureKind::Tls, Some(Cause::BrokenHandshake), vec!["starttls.failed error"]),
+            (FailureKind::Tls, Some(clear), vec!["starttls.failed error"]),
+            (FailureKind::Tls, Some(Cause::TlsOfClient), vec!["starttls.failed inconclusive"]),
+            (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec![]),
+            (FailureKind::Timeout, None, vec![]),
+        ] {
+            let report = offered().failed(Phase::Tls, kind, cause.clone()).report();
+            assert_eq!(ids(&report), ids_, "{kind:?} {cause:?}");
+        }
+    }
+}

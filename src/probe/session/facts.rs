@@ -1,0 +1,25 @@
+//! What the dialogue says in words, as data.
+
+use crate::{
+    phase::Phase,
+    report::{AuthEnded, Cause, Fact, Failure, FailureKind},
+    smtp::dialogue::{Unsupported, Warning},
+};
+
+/// What a warning says, where findings or explanations need it.
+pub(super) fn of_warning(warning: &Warning) -> Option<Fact> {
+    match warning {
+        Warning::EndedBeforeCredentials(_) => Some(Fact::AuthEnded(AuthEnded::BeforeCredentials)),
+        Warning::EndedBeforePassword(_) => Some(Fact::AuthEnded(AuthEnded::BeforePassword)),
+        _ => None,
+    }
+}
+
+/// The failure of a phase that cannot begin.
+pub(super) fn unsupported(phase: Phase, lacking: Unsupported) -> Failure {
+    let cause = match lacking {
+        Unsupported::SmtpUtf8 => Cause::SmtpUtf8,
+        Unsupported::StartTls(_) => Cause::PasswordInClear,
+    };
+    Failure::new(phase, FailureKind::Unsupported, lacking).with_cause(Some(cause))
+}

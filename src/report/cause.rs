@@ -1,0 +1,115 @@
+//! [`Cause`] and [`Facts`]: what findings and explanations are made of, beside the report. They read no texts of ours.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::FailureKind;
+use crate::x509::problem::CertificateProblem;
+
+/// Why a check failed, where kind, code and reply do not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// NXDOMAIN.
+    NoSuchDomain {
+        /// The name that was looked up.
+        name: String,
+    },
+    /// The name exists and has no address of the wanted family.
+    NoAddress {
+        /// The name that was looked up.
+        name: String,
+    },
+    /// The domain has the null MX record (RFC 7505).
+    NullMx {
+        /// The domain.
+        domain: String,
+    },
+    /// An MX record that names no host.
+    NotAHostName {
+        /// What it names.
+        exchange: String,
+    },
+    /// DNS gave no usable answer: whether the name exists is not known.
+    NoDnsAnswer,
+    /// A TLS alert came in place of the greeting.
+    TlsExpected,
+    /// No octet came in place of the greeting.
+    Silence,
+    /// The answer to the ClientHello is not TLS.
+    ClearText {
+        /// The beginning of its first line, as far as it is known.
+        line: Option<String>,
+    },
+    /// Octets in clear text came behind the 220 to STARTTLS.
+    Injection,
+    /// The server asked for a client certificate, and ended the session without one.
+    ClientCertificateWanted,
+    /// The server has neither TLS 1.2 nor TLS 1.3.
+    OldTls,
+    /// Both sides have no parameters of TLS in common, or this client came to a limit of its own.
+    TlsOfClient,
+    /// The server refused or broke the handshake.
+    BrokenHandshake,
+    /// The certificate has errors, and `tls_verify` is `require`.
+    CertificateErrors,
+    /// The command is not in the reply to EHLO.
+    NotOffered,
+    /// The mechanism of AUTH would show the password, and there is no TLS.
+    PasswordInClear,
+    /// An address has characters beyond ASCII, and the server does not offer SMTPUTF8.
+    SmtpUtf8,
+}
+
+/// What is known of a check and not shown as such in its report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The errors of the certificates, each with its text.
+    pub problems: Vec<CertificateProblem>,
+    /// Something is left out of the reply to the EHLO before TLS.
+    pub has_cut_ehlo: bool,
+    /// The addresses that could not be connected to.
+    pub unreached: Vec<Unreached>,
+    /// How far AUTH had come when the server ended it.
+    pub auth_ended: Option<AuthEnded>,
+    /// The iteration count of a SCRAM mechanism, as the server gave it.
+    pub scram_iterations: Option<u32>,
+}
+
+/// A fact that the fold keeps in [`Facts`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An address could not be connected to.
+    Unreached(Unreached),
+    /// The server ended AUTH before it had all of the credentials.
+    AuthEnded(AuthEnded),
+}
+
+/// An address that could not be connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreached {
+    /// The host.
+    pub host: String,
+    /// The address.
+    pub address: IpAddr,
+    /// How the attempt failed.
+    pub kind: FailureKind,
+    /// How long it lasted.
+    pub waited: Duration,
+}
+
+/// How far AUTH had come when the server ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthEnded {
+    /// Neither user name nor password had been sent.
+    BeforeCredentials,
+    /// The user name had been sent, and the password had not.
+    BeforePassword,
+}
+
+impl Facts {
+    pub(super) fn add(&mut self, fact: Fact) {
+        match fact {
+            Fact::Unreached(unreached) => self.unreached.push(unreached),
+            Fact::AuthEnded(ended) => self.auth_ended = Some(ended),
+        }
+    }
+}

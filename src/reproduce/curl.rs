@@ -1,0 +1,96 @@
+//! curl (version 7.66 and later).
+
+use std::fmt::Write;
+
+use super::{CommandLine, Connection, bracketed, has, payload};
+use crate::{
+    check::{Check, TlsVerify, TlsVersion},
+    phase::Phase,
+    report::{Cause, Report},
+    smtp::{Credentials, Mailbox, Protocol, StartTls},
+};
+
+/// `None` where curl cannot do the same: it ends a session after EHLO or AUTH, or sends a message; it has no LMTP, and
+/// not the operator's client certificates.
+pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
+    let script = &check.script;
+    let stops_elsewhere = matches!(script.stop_after, Some(Phase::Banner | Phase::MailFrom | Phase::RcptTo));
+    let is_special = check.proxy.is_some() || check.client_certificate.is_some() || script.protocol == Protocol::Lmtp;
+    if is_special || stops_elsewhere || logs_in_differently(report) {
+        return None;
+    }
+    let message = payload(check).ok()?;
+    // curl doubles the dot at the start of a line; this program sends the payload as it is.
+    if message.is_some() && script.payload.first_line_with_leading_dot().is_some() {
+        return None;
+    }
+    let is_upgraded = has(check, Phase::StartTls);
+    let has_tls = is_upgraded || script.implicit_tls;
+    let line = match &message {
+        Some(text) => CommandLine::new("printf %s").word(text).literal("| curl -sS"),
+        None => CommandLine::new("curl -sS"),
+    };
+    let line = line.number("--max-time", check.timeout.as_secs_f64(), "");
+    let Connection { server, port, server_name } = to;
+    let host = if has_tls { server_name } else { server };
+    let line = line.maybe("--connect-to", (host != server).then(|| connect_to(host, server, *port)).as_deref());
+    let line = line
+        .literal_if(is_upgraded && script.start_tls == StartTls::Required, "--ssl-reqd")
+        .literal_if(is_upgraded && script.start_tls == StartTls::Opportunistic, "--ssl");
+    let line = match check.tls_version {
+        TlsVersion::Any => line,
+        TlsVersion::Tls12 => line.literal_if(has_tls, "--tlsv1.2 --tls-max 1.2"),
+        TlsVersion::Tls13 => line.literal_if(has_tls, "--tlsv1.3"),
+    };
+    let line = line.maybe("--interface", check.source_address.map(|address| address.to_string()).as_deref());
+    let line = line.literal_if(has_tls && check.tls_verify == TlsVerify::Record, "--insecure");
+    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)))?;
+    let line = match message {
+        Some(_) => {
+            let from = script.from.as_ref().map(Mailbox::to_string).unwrap_or_default();
+            let line = line.flag("--mail-from", &from).flag("--mail-rcpt", &script.to.as_ref()?.to_string());
+            line.literal("--upload-file -")
+        }
+        // Anything that the server answers with 250: without a command, curl sends HELP.
+        None => line.literal("--request NOOP"),
+    };
+    let scheme = if script.implicit_tls { "smtps" } else { "smtp" };
+    let path = percent_encoded(&script.ehlo.to_string());
+    Some(line.word(&format!("{scheme}://{}:{}/{path}", bracketed(host), port)))
+}
+
+/// Where AUTH is not offered, curl goes on without a login.
+fn logs_in_differently(report: &Report) -> bool {
+    let failure = report.failure.as_ref();
+    failure.is_some_and(|failure| failure.phase == Phase::SaslAuth && failure.cause == Some(Cause::NotOffered))
+}
+
+fn connect_to(host: &str, server: &str, port: u16) -> String {
+    format!("{}:{port}:{}:{port}", bracketed(host), bracketed(server))
+}
+
+/// `--user` ends the name at the first colon.
+fn login(line: CommandLine, credentials: Option<&Credentials>) -> Option<CommandLine> {
+    let Some(credentials) = credentials else { return Some(line) };
+    let Credentials { mechanism, user, authorization_id, .. } = credentials;
+    if user.contains(':') {
+        return None;
+    }
+    let line = line.flag("--login-options", &format!("AUTH={}", mechanism.name()));
+    let line = line.maybe("--sasl-authzid", (!authorization_id.is_empty()).then_some(&**authorization_id));
+    Some(line.flag("--user", &format!("{user}:")).joined("\"$SASL_PASSWORD\""))
+}
+
+/// The name of EHLO is the path of the URL.
+fn percent_encoded(name: &str) -> String {
+    let mut path = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a `String` cannot fail.
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
+}

@@ -1,0 +1,87 @@
+//! The check as command lines for bash: this program, swaks, openssl and curl.
+//!
+//! The password is the shell variable `SASL_PASSWORD`; names of the operator's settings are names, never a path or a
+//! key. Whatever a parameter holds, bash gives it to the program as it is: [`quote`]. A tool that cannot do the same
+//! has no command line.
+
+mod curl;
+mod openssl;
+mod quote;
+mod smtp_check;
+mod swaks;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use crate::{
+    check::Check,
+    destination::Target,
+    phase::Phase,
+    report::{Report, Reproduction},
+};
+use quote::CommandLine;
+
+/// Most octets of the parameters, and of the payload: what is longer is nothing to paste into a shell.
+const MAX_TEXT_SIZE: usize = 4096;
+
+/// The command lines that repeat the check, with the server that the report is about.
+pub fn command_lines(check: &Check, report: &Report) -> Reproduction {
+    if smtp_check::size(check.given.request()) > MAX_TEXT_SIZE {
+        return Reproduction::default();
+    }
+    let connection = Connection::of(check, report);
+    Reproduction {
+        smtp_check: smtp_check::command_line(check).map(CommandLine::finish),
+        swaks: swaks::command_line(check, report, connection.as_ref()).map(CommandLine::finish),
+        openssl: connection.as_ref().and_then(|to| openssl::command_line(check, report, to)).map(CommandLine::finish),
+        curl: connection.as_ref().and_then(|to| curl::command_line(check, report, to)).map(CommandLine::finish),
+    }
+}
+
+/// The server that the check connected to, or tried to.
+struct Connection {
+    /// The address, or the host where there is none.
+    server: String,
+    port: u16,
+    /// The name that the certificate must bear.
+    server_name: String,
+}
+
+impl Connection {
+    /// `None` where the name of the mail server is not known: other tools look up no MX record.
+    fn of(check: &Check, report: &Report) -> Option<Self> {
+        let tried = report.facts.unreached.last().map(|unreached| unreached.address);
+        let address = report.target.address.or(tried);
+        if address.is_none() && matches!(check.target, Target::MxOf(_)) {
+            return None;
+        }
+        let host = &report.target.host;
+        let server = address.map_or_else(|| host.clone(), |address| address.to_string());
+        let server_name = check.tls_server_name.as_ref().unwrap_or(host).clone();
+        Some(Self { server, port: report.target.port, server_name })
+    }
+}
+
+/// The host before a port: an IPv6 address in brackets.
+fn bracketed(host: &str) -> Cow<'_, str> {
+    if host.contains(':') { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
+}
+
+/// Whether the check has this phase.
+fn has(check: &Check, phase: Phase) -> bool {
+    check.script.has_phase(phase)
+}
+
+/// The payload, if the check sends one. `Err`: it is too long for a command line.
+fn payload(check: &Check) -> Result<Option<Cow<'_, str>>, TooLong> {
+    let payload = &check.script.payload;
+    match has(check, Phase::Body) {
+        false => Ok(None),
+        true if payload.len() > MAX_TEXT_SIZE => Err(TooLong),
+        true => Ok(Some(payload.text())),
+    }
+}
+
+/// A payload that is too long for a command line.
+struct TooLong;

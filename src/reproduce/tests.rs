@@ -1,0 +1,188 @@
+//! bash itself takes the lines apart. The programs are functions there that print their words.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::command_lines;
+use crate::{
+    check::{Check, CheckSettings, SourceAddresses},
+    report::{
+        Journal, Report, Reproduction, Via,
+        fold::fold,
+        journal::{Event, Heading},
+    },
+};
+
+/// Settings that allow any source address.
+fn settings() -> CheckSettings {
+    CheckSettings { source_addresses: SourceAddresses::Any, ..CheckSettings::new(Duration::from_secs(60)) }
+}
+
+fn check(parameters: Value) -> Check {
+    let Value::Object(parameters) = parameters else { panic!("an object") };
+    Check::parse(parameters.into_iter().collect(), &settings()).expect("a check")
+}
+
+/// The report of a check that connected to 203.0.113.7.
+fn report(check: &Check, host: &str) -> Report {
+    let (started, via) = (Instant::now(), Via::Request);
+    let (id, started_at) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH);
+    let heading = Heading {
+        id,
+        started_at,
+        started,
+        host: host.into(),
+        port: check.port,
+        via,
+        transcript: false,
+        is_clock_set: true,
+        mechanism: None,
+    };
+    let mut journal = Journal::new(heading);
+    journal.note(started, Event::Connected { host: host.into(), address: [203, 0, 113, 7].into() });
+    fold(journal, started)
+}
+
+fn lines(parameters: Value) -> Reproduction {
+    let check = check(parameters);
+    let report = report(&check, "mx.test");
+    command_lines(&check, &report)
+}
+
+/// The words that each program gets of these lines, in bash.
+fn words(lines: &[&str], password: &str) -> Vec<Vec<String>> {
+    let print = "{ printf '%s\\0' \"$#\" \"$@\"; }";
+    let programs = ["smtp-check", "swaks", "openssl", "curl"].map(|name| format!("{name}() {print}; "));
+    let script = format!("{}{}", programs.concat(), lines.join("\n"));
+    let bash = Command::new("bash").args(["-c", &script]).env("SASL_PASSWORD", password).env("LC_ALL", "C").output();
+    let output = bash.expect("bash");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut words = text.split_terminator('\0');
+    let mut programs = Vec::new();
+    while let Some(count) = words.next() {
+        let count = count.parse().expect("a number");
+        programs.push(words.by_ref().take(count).map(str::to_owned).collect());
+    }
+    programs
+}
+
+/// The value of a flag among these words.
+fn value<'w>(words: &'w [String], flag: &str) -> Option<&'w str> {
+    let joined = words.iter().find_map(|word| word.strip_prefix(flag)?.strip_prefix('='));
+    joined.or_else(|| words.windows(2).find(|pair| pair[0] == flag).map(|pair| &*pair[1]))
+}
+
+#[test]
+fn lines_of_a_delivery_by_mx() {
+    let Reproduction { smtp_check, swaks, openssl, curl } =
+        lines(json!({"to": "probe@example.test", "starttls": true, "tls_verify": "require"}));
+    assert_eq!(smtp_check.as_deref(), Some("smtp-check run --starttls --to probe@example.test --tls-verify require"));
+    assert_eq!(
+        swaks.as_deref(),
+        Some(
+            "swaks --server 203.0.113.7 --port 25 --ehlo noit.local --tls --tls-sni mx.test --tls-verify --from '<>' --to \
+             probe@example.test --no-data-fixup --data $'Subject: Testing\\r\\n.' --timeout 10s"
+        )
+    );
+    assert_eq!(
+        openssl.as_deref(),
+        Some(
+            "openssl s_client -connect 203.0.113.7:25 -starttls smtp -name noit.local -servername mx.test \
+             -verify_hostname mx.test -verify_return_error </dev/null"
+        )
+    );
+    assert_eq!(
+        curl.as_deref(),
+        Some(
+            "printf %s 'Subject: Testing' | curl -sS --max-time 10 --connect-to mx.test:25:203.0.113.7:25 --ssl-reqd \
+             --mail-from '' --mail-rcpt probe@example.test --upload-file - smtp://mx.test:25/noit.local"
+        )
+    );
+}
+
+#[test]
+fn a_tool_that_cannot_do_the_same_has_no_line() {
+    let of = |more: Value| {
+        let mut parameters = json!({"to": "a@example.test", "target": "mx.test"});
+        parameters.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let lines = lines(parameters);
+        [lines.smtp_check, lines.swaks, lines.openssl, lines.curl].map(|line| line.is_some())
+    };
+    let login = |user: &str, id: &str| json!({"sasl_authentication": "plain", "sasl_user": user, "sasl_password": "p", "sasl_auth_id": id});
+    let proxy = json!({"proxy_protocol": true, "proxy_version": 2, "proxy_source_address": "192.0.2.1",
+        "proxy_source_port": 1, "proxy_dest_address": "192.0.2.2"});
+    for (parameters, expected) in [
+        (json!({}), [true, true, false, true]),
+        (json!({"implicit_tls": true}), [true; 4]),
+        (json!({"starttls": true, "stop_after": "ehlo"}), [true, true, false, true]),
+        (json!({"starttls": true, "stop_after": "starttls"}), [true; 4]),
+        (json!({"stop_after": "rcptto"}), [true, true, false, false]),
+        (json!({"to": "ü@example.test"}), [true, false, false, true]),
+        (json!({"to": "\"a,b\"@example.test"}), [true, false, false, true]),
+        (json!({"proxy_protocol": true}), [true, false, false, false]),
+        (proxy, [true, true, false, false]),
+        (login("a:b", ""), [true, true, false, false]),
+        (login("a", "b"), [true, false, false, true]),
+        (json!({"payload": "Subject: a\n.."}), [true, true, false, false]),
+        (json!({"payload": "@file"}), [false, true, false, true]),
+        (json!({"payload": "-"}), [false, true, false, true]),
+        (json!({"payload": "x".repeat(5000)}), [false; 4]),
+        (login(&"x".repeat(5000), ""), [false; 4]),
+    ] {
+        assert_eq!(of(parameters.clone()), expected, "{parameters}");
+    }
+}
+
+#[test]
+fn a_password_is_a_variable() {
+    let password = "'\"$(exit 1)`exit 1`\\ !";
+    let login = json!({"to": "a@example.test", "target": "mx.test", "starttls": true, "sasl_authentication": "login",
+        "sasl_user": "-u", "sasl_password": password});
+    let Reproduction { smtp_check, swaks, openssl, curl } = lines(login);
+    let lines = [smtp_check, swaks, openssl, curl].map(|line| line.expect("a line"));
+    assert!(lines.iter().all(|line| !line.contains(password)), "{lines:?}");
+    let words = words(&lines.each_ref().map(String::as_str), password);
+    assert_eq!(value(&words[0], "--sasl-user"), Some("-u"));
+    assert!(lines[0].starts_with("SMTP_CHECK_SASL_PASSWORD=\"$SASL_PASSWORD\" smtp-check run "));
+    assert_eq!((value(&words[1], "--auth-user"), value(&words[1], "--auth-password")), (Some("-u"), Some(password)));
+    assert_eq!(value(&words[3], "--user"), Some(&*format!("-u:{password}")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever texts a check has, bash hands them over as they are, and runs nothing else.
+    #[test]
+    fn bash_reads_the_texts_as_they_are(
+        user in "[^\\p{Cc}]{1,12}|[-@$`'\"!\\\\;|&<>(){}*?\\[\\]#~^= ]{1,20}",
+        identity in "[^\\p{Cc}]{1,12}|[-@$`'\"!\\\\;|&<>(){}*?\\[\\]#~^= ]{1,20}",
+        payload in "[^\\r\\x00]{0,40}",
+    ) {
+        let Ok(_) = crate::smtp::Payload::parse(&payload) else { return Ok(()) };
+        let lines = lines(json!({
+            "to": "a@example.test", "target": "mx.test", "payload": payload, "sasl_authentication": "plain",
+            "sasl_user": user, "sasl_password": "p", "sasl_auth_id": identity,
+        }));
+        let given: Vec<&str> = [&lines.smtp_check, &lines.curl].into_iter().flatten().map(String::as_str).collect();
+        let words = words(&given, "p");
+        prop_assert_eq!(words.len(), given.len());
+        if lines.smtp_check.is_some() {
+            prop_assert_eq!(value(&words[0], "--sasl-user"), Some(&*user));
+            prop_assert_eq!(value(&words[0], "--sasl-auth-id"), Some(&*identity));
+            prop_assert_eq!(value(&words[0], "--payload"), Some(&*payload.replace('\n', "\r\n")));
+        }
+        if lines.curl.is_some() {
+            let words = words.last().expect("curl's");
+            prop_assert_eq!(value(words, "--user"), Some(&*format!("{user}:p")));
+            prop_assert_eq!(value(words, "--sasl-authzid"), Some(&*identity));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The command lines of reports, run by bash with the real swaks, openssl and curl: each comes to the end of its check.
+
+use std::{path::Path, process::Command};
+
+use serde_json::{Value, json};
+
+use super::{Certificate, login, with};
+use crate::support::{
+    app::TestApp,
+    mta::{PASSWORD, Postfix},
+    program::{code, program},
+    temp_dir::TempDir,
+};
+
+/// A line in bash, with this authority trusted.
+fn bash(line: &str, ca: &Path, password: &str) -> std::process::Output {
+    let program = program(&[]);
+    let folder = Path::new(program.get_program()).parent().expect("a folder").display().to_string();
+    let mut bash = Command::new("bash");
+    bash.args(["-c", line]).env("PATH", format!("{folder}:/usr/bin:/bin")).env("SASL_PASSWORD", password);
+    bash.env("SMTP_CHECK_CA_FILE", ca).env("SSL_CERT_FILE", ca).env("CURL_CA_BUNDLE", ca).env("no_proxy", "*");
+    bash.output().expect("bash")
+}
+
+/// The check, and each of its lines. `missing` are the tools that cannot do the same.
+async fn repeat(app: &TestApp, ca: &Path, parameters: Value, missing: &[&str]) {
+    let report = app.check(parameters.clone()).await;
+    let password = parameters["sasl_password"].as_str().unwrap_or_default().to_owned();
+    let lines = report["reproduce"].as_object().expect("lines").clone();
+    for (tool, line) in lines {
+        let Some(line) = line.as_str().map(str::to_owned) else {
+            assert!(missing.contains(&&*tool), "no line for {tool}: {parameters}");
+            continue;
+        };
+        assert!(!missing.contains(&&*tool), "{line}");
+        assert!(password.is_empty() || !line.contains(&password), "{line}");
+        // openssl does no more than the handshake.
+        let succeeds = match &*tool {
+            "openssl" => report["phases"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|phase| phase["name"] == "tls" && phase["ok"] == true),
+            _ => report["success"] == true,
+        };
+        let (ca, given, shown) = (ca.to_owned(), password.clone(), line.clone());
+        let output = tokio::task::spawn_blocking(move || bash(&line, &ca, &given)).await.expect("no panic");
+        assert_eq!(code(&output) == 0, succeeds, "{shown}\n{output:?}\n{report:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tool_comes_to_the_same_end() {
+    let certificate = Certificate::valid();
+    let directory = TempDir::new();
+    let ca = certificate.ca.write_pem(directory.path());
+    let app = TestApp::builder().trust(&certificate.ca).start();
+    let (app, postfix) = tokio::join!(app, Postfix::start(Some(&certificate.files)));
+    let (plain, strict) = (postfix.plain(), postfix.strict());
+    let name = json!({"tls_server_name": "mx.example.test", "starttls": true});
+    let named = |port: u16, more: Value| with(with(name.clone(), json!({"port": port})), more);
+    let require = json!({"tls_verify": "require"});
+    let payload = "Subject: -%DATE% \\n `id`\n\n$(id) \"!\" '\n\t-- \n";
+    for (parameters, missing) in [
+        (json!({"port": plain, "payload": payload, "from": "alice@example.com"}), &["openssl"][..]),
+        (json!({"port": plain, "to": "nobody@example.test"}), &["openssl"]),
+        (json!({"port": plain, "to": "nobody@example.test", "stop_after": "rcptto"}), &["openssl", "curl"]),
+        (json!({"port": plain, "stop_after": "ehlo"}), &["openssl"]),
+        (json!({"port": strict}), &["openssl"]),
+        (named(strict, json!({})), &[]),
+        (named(strict, require.clone()), &[]),
+        (named(strict, json!({"stop_after": "starttls"})), &[]),
+        (named(strict, with(require, json!({"tls_server_name": "other.test"}))), &["swaks"]),
+        (json!({"port": plain, "starttls": true}), &[]),
+        (login(postfix.submission(), "plain"), &[]),
+        (login(postfix.submission(), "login"), &[]),
+        (with(login(postfix.submission(), "plain"), json!({"sasl_password": "wrong horse"})), &[]),
+        (with(login(postfix.smtps(), "plain"), json!({"starttls": false, "implicit_tls": true})), &[]),
+    ] {
+        repeat(&app, &ca, parameters, missing).await;
+    }
+    assert!(!PASSWORD.is_empty());
+}
+
+/// The message that arrives is the check's, octet for octet.
+#[tokio::test(flavor = "multi_thread")]
+async fn swaks_and_curl_deliver_the_same_message() {
+    let certificate = Certificate::valid();
+    let directory = TempDir::new();
+    let ca = certificate.ca.write_pem(directory.path());
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
+    let payload = "Subject: %DATE% \\n `id`\n\n$(id) \"!\" '%BODY%\n-- \nüber";
+    let report = app.check(json!({"port": postfix.plain(), "payload": payload})).await;
+    let stored = postfix.delivered(report["queue_id"].as_str().expect("a queue id")).await.message;
+    for (tool, known) in [("swaks", 1), ("curl", 2)] {
+        let line = report["reproduce"][tool].as_str().expect("a line").to_owned();
+        let ca = ca.clone();
+        let output = tokio::task::spawn_blocking(move || bash(&line, &ca, "")).await.expect("no panic");
+        assert_eq!(code(&output), 0, "{output:?}");
+        let lines = postfix.wait_for_log_lines(": client=", known + 1).await;
+        let queue_id =
+            lines.last().and_then(|line| line.split("]: ").nth(1)?.split(": client=").next().map(str::to_owned));
+        let delivered = postfix.delivered(&queue_id.expect("a queue id")).await.message;
+        assert_eq!(String::from_utf8_lossy(&delivered), String::from_utf8_lossy(&stored), "{tool}");
+    }
+}
