@@ -31,10 +31,9 @@ pub(super) fn of_transcript_line(text: &str) -> usize {
 }
 
 /// Leaves out of the report what is more than [`MAX_REPORT_SIZE`], with a warning that says what it was: first lines of
-/// the transcript, then the command lines and the evidence of findings, then certificates that the metrics do not go by,
-/// names of certificates, capabilities and attempts (of each the second half), and then the ends of texts of metrics and
-/// of the failure. `lines` of the transcript are
-/// left out already.
+/// the transcript, then the command lines and the evidence of findings, then certificates that the metrics do not go
+/// by, names of certificates, capabilities and attempts (of each the second half), and then the ends of texts of
+/// metrics and of the failure. `lines` of the transcript are left out already.
 pub(super) fn limit(report: &mut Report, mut lines: usize) {
     let max_size = MAX_REPORT_SIZE - WARNING_SIZE;
     // Nearly every report is much smaller, and to write it only for its size would double the cost.
