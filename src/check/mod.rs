@@ -4,6 +4,7 @@
 //! validated again later. [`Modules`] are requests in the operator's settings, to which a caller of `/probe` adds the
 //! target.
 
+mod expect;
 mod fields;
 mod invalid;
 mod module;

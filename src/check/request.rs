@@ -7,8 +7,8 @@ use serde_json::Value;
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-use super::{Invalid, fields::Fields};
-use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret};
+use super::{Invalid, expect, fields::Fields};
+use crate::{destination::IpFamily, phase::Phase, proxy_header::ProxyFamily, secret::Secret, smtp::Expectations};
 
 /// The name of EHLO, unless another one is given.
 pub(super) const DEFAULT_EHLO: &str = "noit.local";
@@ -93,6 +93,9 @@ pub struct CheckRequest {
     /// delivers a real message to the recipient.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
+    /// The replies that the check expects, by phase. Such a reply decides in place of the usual one: an expected
+    /// rejection ends the check as a success; any other reply than the expected one fails it, and no mail is sent.
+    pub expect: Option<Expectations>,
     /// The time limit of the whole check, including name resolution, in milliseconds. Left out: 10000, or the maximum
     /// if that is less. The operator sets the maximum (60000 by default).
     #[schema(minimum = 100, example = 10000)]
@@ -197,6 +200,7 @@ impl CheckRequest {
             tls_server_name: fields.text("tls_server_name"),
             ip_family: fields.choice("ip_family"),
             stop_after: fields.choice("stop_after"),
+            expect: expect::read(&mut fields),
             timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
             transcript: fields.flag("transcript"),
         };

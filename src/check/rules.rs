@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify,
+    Check, CheckRequest, DEFAULT_TIMEOUT, Invalid, TlsVerify, expect,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
@@ -41,6 +41,12 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
         return Err(invalid);
     };
     let (stop_after, no_effect) = (request.stop_after.map(StopAfter::phase), parameters_without_effect(&request));
+    let expect = request.expect.map(Box::new);
+    let script = Script { ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after, expect };
+    expect::has_its_phases(&script, &mut invalid);
+    if !invalid.is_empty() {
+        return Err(invalid);
+    }
     Ok(Check {
         target,
         port,
@@ -49,7 +55,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, max_timeout: Du
         proxy,
         tls_verify: request.tls_verify.unwrap_or_default(),
         tls_server_name: tls_server_name.map(|name| name.to_string()),
-        script: Script { ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
+        script,
         transcript: request.transcript.unwrap_or(false),
         no_effect,
     })

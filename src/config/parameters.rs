@@ -20,8 +20,8 @@ const HEADING: &str = "Parameters of the check";
 /// The one parameter that the environment may give: every user of a machine can read its command lines.
 const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWORD");
 
-/// The parameter that `run` can read from a file.
-pub const PAYLOAD: &str = "payload";
+/// The parameters that `run` can read from a file.
+pub const FROM_FILE: [&str; 2] = ["payload", "expect"];
 
 /// The parameters that were given to `run`, by their names in the HTTP body.
 #[derive(Clone, PartialEq)]
@@ -90,6 +90,8 @@ enum Kind {
     Switch,
     Number,
     Choice(Vec<String>),
+    /// An object as JSON.
+    Object,
     Text,
 }
 
@@ -114,10 +116,11 @@ impl Parameter {
             Some(choices) => Kind::Choice(choices.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
             None if has_type(schema, "boolean") => Kind::Switch,
             None if has_type(schema, "integer") => Kind::Number,
+            None if text("$ref").is_some() => Kind::Object,
             None => Kind::Text,
         };
         let mut help = text("description").unwrap_or_default().replace('\n', " ");
-        if name == PAYLOAD {
+        if FROM_FILE.contains(&name) {
             help += " `@FILE` is the content of a file, `-` that of stdin.";
         }
         match schema.get("default") {
@@ -134,6 +137,7 @@ impl Parameter {
             Kind::Switch => return flag.action(ArgAction::SetTrue),
             Kind::Number => flag.value_name("N"),
             Kind::Choice(choices) => flag.value_name(choices.join("|")),
+            Kind::Object => flag.value_name("JSON"),
             Kind::Text => flag.value_name("TEXT"),
         };
         // A payload may begin with a dash, and a negative number gets its error from the check's own parser.

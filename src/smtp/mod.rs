@@ -6,6 +6,7 @@
 //! - [`payload`]: the message, in a form that cannot end the DATA phase early.
 //! - [`sasl`]: [`Credentials`] and their responses to a challenge.
 //! - [`command`]: [`Command`], made of types that cannot contain CR or LF.
+//! - [`expectation`]: the replies that a check expects in place of the usual ones.
 //! - [`dialogue`]: the session as a state machine: a reply goes in, the next action comes out.
 //! - [`queue_id`]: the identifier that the server gave to the message in its queue.
 
@@ -13,6 +14,7 @@ pub mod address;
 pub mod capability;
 pub mod command;
 pub mod dialogue;
+pub mod expectation;
 pub mod payload;
 pub mod queue_id;
 pub mod reply;
@@ -22,6 +24,7 @@ pub use address::{EhloName, InvalidAddress, Mailbox};
 pub use capability::Capabilities;
 pub use command::Command;
 pub use dialogue::{Action, Dialogue, Script, Verdict};
+pub use expectation::{Expectation, Expectations};
 pub use payload::{InvalidPayload, Payload};
 pub use reply::{Code, EnhancedCode, Reply, ReplyError, ReplyParser};
 pub use sasl::{Credentials, Mechanism};

@@ -5,6 +5,7 @@ mod auth;
 mod certificates;
 mod deadlines;
 mod delivery;
+mod expectations;
 mod mx;
 mod phase_clocks;
 mod phase_times;

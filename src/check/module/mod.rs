@@ -162,7 +162,10 @@ impl Module {
                 let detail = &violation.detail;
                 match &*violation.parameter() {
                     name @ ("target" | "to") => callers.add(name, detail),
-                    name => callers.add("module", format_args!("has `{name}`, which {detail}")),
+                    name => {
+                        let within = violation.within();
+                        callers.add("module", format_args!("has `{name}{within}`, which {detail}"));
+                    }
                 }
             }
             callers
@@ -224,7 +227,7 @@ impl fmt::Display for InvalidModule {
             let (separator, detail) = (if index > 0 { ";" } else { "" }, &violation.detail);
             match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
-                key => write!(f, "{separator} `{key}` {detail}")?,
+                key => write!(f, "{separator} `{key}{}` {detail}", violation.within())?,
             }
         }
         Ok(())

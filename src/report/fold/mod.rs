@@ -143,19 +143,26 @@ impl Fold {
             }
             self.report.phases.push(ended);
         }
-        match (ending, &self.last_reply) {
-            (Ending::Accepted, Some(reply)) => {
-                if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
-                    self.has_cut_ehlo = reply.left_out() > 0;
+        let Some(reply) = self.last_reply.take() else { return };
+        match ending {
+            Ending::Accepted | Ending::AsExpected { is_ok: true } => self.accept(phase, &reply),
+            Ending::Unexpected { is_ok } => {
+                if is_ok {
+                    self.accept(phase, &reply);
                 }
-                accept(&mut self.report, phase, reply);
+                self.fail(Failure::unexpected(phase, &reply));
             }
-            (Ending::Rejected, Some(reply)) if phase != Phase::Quit => {
-                let failure = Failure::rejected(phase, reply);
-                self.reject(failure);
-            }
+            Ending::Rejected if phase != Phase::Quit => self.reject(Failure::rejected(phase, &reply)),
             _ => {}
         }
+        self.last_reply = Some(reply);
+    }
+
+    fn accept(&mut self, phase: Phase, reply: &Reply) {
+        if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
+            self.has_cut_ehlo = reply.left_out() > 0;
+        }
+        accept(&mut self.report, phase, reply);
     }
 
     fn secure(&mut self, at: Duration, session: TlsSession) {
