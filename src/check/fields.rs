@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strum::VariantArray;
 
 use super::Invalid;
@@ -72,6 +72,51 @@ impl Fields {
         }
     }
 
+    /// A list of strings; a string or a number alone counts as a list of one.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let texts = match self.take(name)? {
+            Value::Array(elements) => elements.into_iter().map(text_of).collect(),
+            one => text_of(one).map(|text| vec![text]),
+        };
+        texts.or_else(|| self.wrong(name, "must be a string or a list of strings"))
+    }
+
+    /// The fields of an object, or of a string that is the JSON of one: a flag, for example. Give them back to
+    /// [`Self::close`].
+    pub(super) fn object(&mut self, name: &'static str) -> Option<Self> {
+        match self.take(name)? {
+            Value::Object(object) => Some(Self::new(object.into_iter().collect())),
+            Value::String(text) => match serde_json::from_str::<Map<String, Value>>(&text) {
+                Ok(object) => Some(Self::new(object.into_iter().collect())),
+                // Without serde's own text, which may repeat the value.
+                Err(error) if error.is_data() => self.wrong(name, "must be an object"),
+                Err(error) => {
+                    let (line, column) = (error.line(), error.column());
+                    self.wrong(name, format_args!("is not JSON: see line {line}, column {column}"))
+                }
+            },
+            _ => self.wrong(name, "must be an object"),
+        }
+    }
+
+    /// Takes over the violations of an object's fields. Returns whether there are none.
+    pub(super) fn close(&mut self, name: &'static str, fields: Self) -> bool {
+        let violations = fields.finish();
+        let is_valid = violations.is_empty();
+        self.invalid.add_within(name, violations);
+        is_valid
+    }
+
+    /// Adds a violation by a field.
+    pub(super) fn refuse(&mut self, name: &str, rule: impl Display) {
+        self.invalid.add(name, rule);
+    }
+
+    /// The value, or a violation by the field `name`.
+    pub(super) fn parsed<T, E: Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
+        self.invalid.parsed(name, parsed)
+    }
+
     /// The name of a variant.
     pub(super) fn choice<T>(&mut self, name: &'static str) -> Option<T>
     where
@@ -122,6 +167,15 @@ fn flag(given: &Value) -> Option<bool> {
             "false" | "off" => Some(false),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// A reply code may be given as a number.
+fn text_of(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }

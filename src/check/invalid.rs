@@ -18,9 +18,20 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// The name of the parameter that breaks the rule; empty if it is the request as a whole.
+    /// A violation by the parameter `name`.
+    pub fn new(name: &str, detail: impl fmt::Display) -> Self {
+        Self { pointer: format!("/{}", escaped(name)), detail: detail.to_string() }
+    }
+
+    /// Where in the parameter, if that is an object: a JSON pointer into it; else empty.
+    pub fn within(&self) -> &str {
+        self.pointer.get(1..).and_then(|path| path.find('/').map(|at| &path[at..])).unwrap_or_default()
+    }
+
+    /// The name of the parameter that breaks the rule, or that contains what does; empty if it is the request as a
+    /// whole.
     pub fn parameter(&self) -> Cow<'_, str> {
-        let name = self.pointer.strip_prefix('/').unwrap_or_default();
+        let name = self.pointer.split('/').nth(1).unwrap_or_default();
         if name.contains('~') { name.replace("~1", "/").replace("~0", "~").into() } else { name.into() }
     }
 }
@@ -51,8 +62,16 @@ impl Invalid {
 
     /// Adds a violation by the parameter `name`.
     pub(super) fn add(&mut self, name: &str, detail: impl fmt::Display) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        self.violations.push(Violation { pointer, detail: detail.to_string() });
+        self.violations.push(Violation::new(name, detail));
+    }
+
+    /// Adds the violations of the fields of the parameter `name`, which is an object.
+    pub(super) fn add_within(&mut self, name: &str, fields: Self) {
+        let of_object = fields.violations.into_iter().map(|violation| {
+            let pointer = format!("/{}{}", escaped(name), violation.pointer);
+            Violation { pointer, ..violation }
+        });
+        self.violations.extend(of_object);
     }
 
     /// The value; or `None`, with the error added as a violation by the parameter `name`.
@@ -70,6 +89,10 @@ impl Invalid {
     }
 }
 
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, violation) in self.violations.iter().enumerate() {
@@ -85,6 +108,18 @@ impl std::error::Error for Invalid {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fields_of_an_object_have_longer_pointers() {
+        let (mut reply, mut expect, mut invalid) = (Invalid::default(), Invalid::default(), Invalid::default());
+        reply.add("co/de", "is wrong");
+        expect.add_within("rcptto", reply);
+        invalid.add_within("expect", expect);
+        let violation = &invalid.violations()[0];
+        assert_eq!((&*violation.pointer, &*violation.parameter()), ("/expect/rcptto/co~1de", "expect"));
+        assert_eq!(violation.within(), "/rcptto/co~1de");
+        assert!(invalid.is_about("expect"));
+    }
 
     #[test]
     fn a_pointer_gives_the_parameter_back() {

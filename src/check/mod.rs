@@ -5,6 +5,7 @@
 //! target. [`CheckSettings`] is what the operator's settings let all of them use.
 
 mod client_certificate;
+mod expect;
 mod fields;
 mod given;
 mod invalid;

@@ -14,7 +14,7 @@ use utoipa::{
 };
 
 use super::{
-    Invalid,
+    Invalid, expect,
     fields::{Fields, OPPORTUNISTIC},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     phase::Phase,
     proxy_header::ProxyFamily,
     secret::Secret,
-    smtp::{Protocol, StartTls},
+    smtp::{Expectations, Protocol, StartTls},
 };
 
 /// The name of EHLO, unless another one is given.
@@ -122,6 +122,9 @@ pub struct CheckRequest {
     /// delivers a real message to the recipient.
     #[schema(value_type = Option<StopAfter>)]
     pub stop_after: Option<StopAfter>,
+    /// The replies that the check expects, by phase. Such a reply decides in place of the usual one: an expected
+    /// rejection ends the check as a success; any other reply than the expected one fails it, and no mail is sent.
+    pub expect: Option<Expectations>,
     /// The time limit of the whole check, including name resolution, in milliseconds. Left out: 10000, or the maximum
     /// if that is less. The operator sets the maximum (60000 by default).
     #[schema(minimum = 100, example = 10000)]
@@ -264,6 +267,7 @@ impl CheckRequest {
             ip_family: fields.choice("ip_family"),
             source_address: fields.text("source_address"),
             stop_after: fields.choice("stop_after"),
+            expect: expect::read(&mut fields),
             timeout_ms: fields.number("timeout_ms", 100..=max_timeout_ms),
             transcript: fields.flag("transcript"),
         };

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify,
+    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
 };
@@ -45,6 +45,12 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
     };
     let no_effect = parameters_without_effect(&request, &target);
     let stop_after = request.stop_after.map(StopAfter::phase);
+    let expect = request.expect.clone().map(Box::new);
+    let script = Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after, expect };
+    expect::has_its_phases(&script, &mut invalid);
+    if !invalid.is_empty() {
+        return Err(invalid);
+    }
     Ok(Check {
         target,
         port,
@@ -56,7 +62,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         tls_server_name: tls_server_name.map(|name| name.to_string()),
         tls_version: request.tls_version.unwrap_or_default(),
         client_certificate,
-        script: Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after },
+        script,
         transcript: request.transcript.unwrap_or(false),
         no_effect,
         given: Given::new(request),

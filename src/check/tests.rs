@@ -286,3 +286,45 @@ fn empty_values_are_reported_as_empty() {
         assert_eq!(invalid[0].1, detail, "{fields}");
     }
 }
+
+#[test]
+fn what_a_reply_is_expected_to_be_has_rules() {
+    let with = |expect: Value| json!({"to": "a@b.test", "target": "mx.test", "expect": expect});
+    for expect in [
+        json!({"rcptto": {"code": "5xx"}}),
+        json!({"rcptto": {"code": ["550", "4xx"], "enhanced_code": "5.7.*", "message": "relay"}}),
+        json!({"rcptto": {"code": 550}, "banner": {"message": "postfix"}}),
+        json!({"rcptto": {"code": [550, "551"]}}),
+        json!(r#"{"rcptto": {"code": "5xx"}}"#),
+    ] {
+        let check = parse(with(expect)).expect("a check");
+        assert!(check.script.expectation(Phase::RcptTo).is_some());
+    }
+    for (expect, expected) in [
+        (json!({}), "/expect"),
+        (json!([]), "/expect"),
+        (json!("{\"rcptto\""), "/expect"),
+        (json!("[1]"), "/expect"),
+        (json!({"rcpt": {"code": "550"}}), "/expect/rcpt"),
+        (json!({"rcptto": "550"}), "/expect/rcptto"),
+        (json!({"rcptto": {}}), "/expect/rcptto"),
+        (json!({"rcptto": {"code": "5"}}), "/expect/rcptto/code"),
+        (json!({"rcptto": {"code": 5}}), "/expect/rcptto/code"),
+        (json!({"rcptto": {"code": []}}), "/expect/rcptto/code"),
+        (json!({"rcptto": {"code": ["550", {}]}}), "/expect/rcptto/code"),
+        (json!({"rcptto": {"code": true}}), "/expect/rcptto/code"),
+        (json!({"rcptto": {"enhanced_code": "5.7"}}), "/expect/rcptto/enhanced_code"),
+        (json!({"rcptto": {"code": "4xx", "enhanced_code": "5.7.1"}}), "/expect/rcptto/enhanced_code"),
+        (json!({"rcptto": {"message": ""}}), "/expect/rcptto/message"),
+        (json!({"rcptto": {"message": "x".repeat(1001)}}), "/expect/rcptto/message"),
+        (json!({"rcptto": {"text": "relay"}}), "/expect/rcptto/text"),
+        (json!({"starttls": {"code": "220"}}), "/expect/starttls"),
+        (json!({"sasl_auth": {"code": "535"}}), "/expect/sasl_auth"),
+    ] {
+        assert_eq!(pointers(with(expect.clone())), [expected], "{expect}");
+    }
+    let perhaps = json!({"to": "a@b.test", "starttls": "opportunistic", "expect": {"starttls": {"code": "220"}}});
+    assert_eq!(pointers(perhaps), ["/expect/starttls"]);
+    let early = json!({"target": "mx.test", "stop_after": "ehlo", "expect": {"rcptto": {"code": "5xx"}}});
+    assert_eq!(pointers(early), ["/expect/rcptto"]);
+}

@@ -63,17 +63,24 @@ fn wrong_type(key: &str, expected: &str, found: &Value) -> String {
     format!("key `{key}`: must be {expected}, found {}", found.type_str())
 }
 
-/// The value as the parser of a check's parameters takes it. No parameter is a list or a table: that parser refuses an
-/// array.
+/// The value as the parser of a check's parameters takes it. No parameter is a date: that parser refuses an array of
+/// arrays.
 fn json(value: Value) -> Json {
     match value {
         Value::String(text) => text.into(),
         Value::Integer(number) => number.into(),
         Value::Boolean(on) => on.into(),
         // JSON has no NaN, and `null` would mean an absent parameter.
-        Value::Float(number) => serde_json::Number::from_f64(number).map_or(Json::Array(Vec::new()), Json::Number),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => Json::Array(Vec::new()),
+        Value::Float(number) => serde_json::Number::from_f64(number).map_or_else(nothing, Json::Number),
+        Value::Array(values) => values.into_iter().map(json).collect(),
+        Value::Table(table) => table.into_iter().map(|(key, value)| (key, json(value))).collect(),
+        Value::Datetime(_) => nothing(),
     }
+}
+
+/// A value that no parameter takes.
+fn nothing() -> Json {
+    Json::Array(vec![Json::Array(Vec::new())])
 }
 
 fn with_default(command: Command, (key, value): (&String, &Value)) -> Result<Command, String> {

@@ -28,7 +28,7 @@ use clap::{
 use crate::{escape::Escaped, http::TokenName};
 
 pub use environment::UnknownVariable;
-pub use parameters::{PAYLOAD, Parameters, flag_of, in_flags};
+pub use parameters::{FROM_FILE, Parameters, flag_of, in_flags};
 pub use reason::reason;
 pub use run::{Limit, Run, Thresholds};
 pub use settings::{ConfigFile, ListenSettings, ServeSettings, TargetSettings, TelemetrySettings};

@@ -23,8 +23,8 @@ const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWO
 /// The value of a switch without one.
 const TRUE: &str = "true";
 
-/// The parameter that `run` can read from a file.
-pub const PAYLOAD: &str = "payload";
+/// The parameters that `run` can read from a file.
+pub const FROM_FILE: [&str; 2] = ["payload", "expect"];
 
 /// The parameters that were given to `run`, by their names in the HTTP body.
 #[derive(Clone, PartialEq)]
@@ -107,6 +107,8 @@ enum Kind {
     SwitchOr(String),
     Number,
     Choice(Vec<String>),
+    /// An object as JSON.
+    Object,
     Text,
 }
 
@@ -134,10 +136,11 @@ impl Parameter {
                 None => Kind::Switch,
             },
             None if has_type(schema, "integer") => Kind::Number,
+            None if text("$ref").is_some() => Kind::Object,
             None => Kind::Text,
         };
         let mut help = text("description").unwrap_or_default().replace('\n', " ");
-        if name == PAYLOAD {
+        if FROM_FILE.contains(&name) {
             help += " `@FILE` is the content of a file, `-` that of stdin.";
         }
         match schema.get("default") {
@@ -159,6 +162,7 @@ impl Parameter {
             }
             Kind::Number => flag.value_name("N"),
             Kind::Choice(choices) => flag.value_name(choices.join("|")),
+            Kind::Object => flag.value_name("JSON"),
             Kind::Text => flag.value_name("TEXT"),
         };
         // A payload may begin with a dash, and a negative number gets its error from the check's own parser.

@@ -65,6 +65,7 @@ impl Case {
             to: Some("probe@example.test".parse().expect("a mailbox")),
             payload: Payload::parse("Subject: Testing").expect("a payload"),
             stop_after: None,
+            expect: None,
         };
         Self { journal: Journal::new(heading), script, started, scram_iterations: None }
     }

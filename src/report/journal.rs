@@ -117,6 +117,16 @@ pub enum Ending {
     Accepted,
     /// Not successfully: the last reply is another one.
     Rejected,
+    /// The last reply is the one that the check expects, be it a success or a rejection.
+    AsExpected {
+        /// Whether the phase succeeded.
+        is_ok: bool,
+    },
+    /// The last reply is not the one that the check expects.
+    Unexpected {
+        /// Whether the phase would have succeeded without an expectation.
+        is_ok: bool,
+    },
     /// Not successfully, although the last reply is the expected one; an [`Event::Failed`] gives the reason.
     Spoiled,
     /// Not successfully, without a reply; an [`Event::Failed`] gives the reason. A phase without an answer never ends.
@@ -157,11 +167,20 @@ impl TlsSession {
 
 impl Ending {
     pub(super) fn is_ok(self) -> bool {
-        matches!(self, Self::Done | Self::Accepted)
+        matches!(self, Self::Done | Self::Accepted | Self::AsExpected { is_ok: true })
     }
 
     pub(super) fn is_by_reply(self) -> bool {
-        matches!(self, Self::Accepted | Self::Rejected | Self::Spoiled)
+        !matches!(self, Self::Done | Self::Failed)
+    }
+
+    /// Whether the reply is the one that the check expects; `None` if it expects none in particular.
+    pub(super) fn is_expected(self) -> Option<bool> {
+        match self {
+            Self::AsExpected { .. } => Some(true),
+            Self::Unexpected { .. } => Some(false),
+            Self::Done | Self::Accepted | Self::Rejected | Self::Spoiled | Self::Failed => None,
+        }
     }
 }
 

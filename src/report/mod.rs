@@ -181,11 +181,20 @@ impl Failure {
         Self { cause, ..self }
     }
 
-    /// A failure by a reply other than the expected one.
+    /// A failure by a reply that does not let the session go on.
     pub fn rejected(phase: Phase, reply: &Reply) -> Self {
+        Self::by_reply(phase, FailureKind::Rejected, reply)
+    }
+
+    /// A failure by a reply other than the one that the check expects.
+    pub fn unexpected(phase: Phase, reply: &Reply) -> Self {
+        Self::by_reply(phase, FailureKind::Unexpected, reply)
+    }
+
+    fn by_reply(phase: Phase, kind: FailureKind, reply: &Reply) -> Self {
         Self {
             phase,
-            kind: FailureKind::Rejected,
+            kind,
             temporary: reply.code().is_transient_negative(),
             code: Some(reply.code().value()),
             enhanced_code: reply.enhanced_code().map(|code| code.to_string()),
@@ -221,6 +230,8 @@ pub enum FailureKind {
     Certificate,
     /// The server does not support something that the check needs.
     Unsupported,
+    /// A reply other than the one that the check expects by `expect`.
+    Unexpected,
 }
 
 impl FailureKind {
@@ -250,6 +261,10 @@ pub struct PhaseReport {
     pub clock: Clock,
     /// Whether it ended successfully.
     pub ok: bool,
+    /// Whether the reply is the one that the check expects of this phase; `null` if it expects none in particular, or
+    /// there was no reply.
+    #[schema(required)]
+    pub expected: Option<bool>,
     /// The code of the reply; `null` when there was none.
     #[schema(required, example = 220)]
     pub code: Option<u16>,

@@ -15,7 +15,10 @@ use crate::{
 pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
     let script = &check.script;
     let stops_elsewhere = matches!(script.stop_after, Some(Phase::Banner | Phase::MailFrom | Phase::RcptTo));
-    let is_special = check.proxy.is_some() || check.client_certificate.is_some() || script.protocol == Protocol::Lmtp;
+    let is_special = check.proxy.is_some()
+        || check.client_certificate.is_some()
+        || script.protocol == Protocol::Lmtp
+        || script.expect.is_some();
     if is_special || stops_elsewhere || logs_in_differently(report) {
         return None;
     }

@@ -10,13 +10,16 @@ use crate::{
     smtp::{Protocol, StartTls},
 };
 
-/// `None` where the check has no TLS, sends a PROXY header before it, shows a client certificate of the operator's, or
-/// comes from a source address.
+/// `None` where the check has no TLS, sends a PROXY header before it, expects certain replies, shows a client
+/// certificate of the operator's, or comes from a source address.
 pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
     let script = &check.script;
     let is_left_out = script.start_tls == StartTls::Opportunistic && report.tls.is_none();
     let is_upgraded = has(check, Phase::StartTls) && !is_left_out;
-    let is_special = check.proxy.is_some() || check.client_certificate.is_some() || check.source_address.is_some();
+    let is_special = script.expect.is_some()
+        || check.proxy.is_some()
+        || check.client_certificate.is_some()
+        || check.source_address.is_some();
     if is_special || !(is_upgraded || script.implicit_tls) {
         return None;
     }

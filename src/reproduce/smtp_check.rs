@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{CommandLine, MAX_TEXT_SIZE};
 use crate::{
     check::{Check, CheckRequest},
-    smtp::StartTls,
+    smtp::{Expectations, StartTls},
 };
 
 /// The command, with the password in a variable: every user of a machine can read its command lines.
@@ -17,7 +17,8 @@ pub(super) fn size(request: &CheckRequest) -> usize {
     let CheckRequest { proxy_source_address, proxy_dest_address, tls_client_certificate, source_address, .. } = request;
     let texts = [to, target, ehlo, from, sasl_user, sasl_auth_id, tls_server_name, tls_client_certificate];
     let addresses = [source_address, proxy_source_address, proxy_dest_address];
-    texts.into_iter().chain(addresses).flatten().map(String::len).sum()
+    let expect = request.expect.as_ref().and_then(json).map_or(0, |text| text.len());
+    expect + texts.into_iter().chain(addresses).flatten().map(String::len).sum::<usize>()
 }
 
 /// `None` where the payload is too long, or would be read as the name of a file.
@@ -45,7 +46,7 @@ fn switches(request: &CheckRequest) -> [(&'static str, bool); 5] {
 }
 
 /// Every parameter is named here: one that is left out would make another check.
-fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 23] {
+fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 24] {
     let CheckRequest {
         to,
         target,
@@ -76,6 +77,7 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 23] 
         tls_version,
         tls_client_certificate,
         source_address,
+        expect,
     } = request;
     [
         ("--to", text(to)),
@@ -101,7 +103,12 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 23] 
         ("--tls-version", choice(*tls_version)),
         ("--tls-client-certificate", text(tls_client_certificate)),
         ("--source-address", text(source_address)),
+        ("--expect", expect.as_ref().and_then(json).map(Cow::Owned)),
     ]
+}
+
+fn json(expect: &Expectations) -> Option<String> {
+    serde_json::to_string(expect).ok()
 }
 
 fn text(text: &Option<String>) -> Option<Cow<'_, str>> {

@@ -14,7 +14,7 @@ use crate::{
 /// records.
 pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&Connection>) -> Option<CommandLine> {
     let script = &check.script;
-    if has_unsupported_envelope(check) || ignores_wrong_name(check, report) || check.client_certificate.is_some() {
+    if has_unsupported_envelope(check) || ignores_wrong_name(check, report) || has_special_needs(check) {
         return None;
     }
     let message = payload(check).ok()?;
@@ -55,6 +55,12 @@ pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&C
         None => line.maybe("--quit-after", stop(script.stop_after, script.start_tls != StartTls::Off)),
     };
     Some(line.number("--timeout", check.timeout.as_secs().max(1), "s"))
+}
+
+/// swaks does not know the operator's client certificates, nor what is expected: it would go on where this program
+/// stops.
+fn has_special_needs(check: &Check) -> bool {
+    check.client_certificate.is_some() || check.script.expect.is_some()
 }
 
 /// A comma separates recipients, and swaks has no SMTPUTF8.

@@ -109,6 +109,47 @@ fn lines_of_a_delivery_by_mx() {
 }
 
 #[test]
+fn lines_about_the_connection() {
+    let of = |parameters: Value| {
+        let lines = lines(parameters);
+        [lines.smtp_check, lines.swaks, lines.openssl, lines.curl].map(Option::unwrap_or_default)
+    };
+    for (parameters, parts) in [
+        (
+            json!({"to": "a@b.test", "target": "mx.test", "implicit_tls": true, "tls_version": "1.2"}),
+            ["--tls-version 1.2", "--tls-protocol tlsv1_2", "-tls1_2", "--tlsv1.2 --tls-max 1.2"],
+        ),
+        (
+            json!({"to": "a@b.test", "target": "mx.test", "starttls": "opportunistic"}),
+            ["--starttls=opportunistic", "--tls-optional", "", "--ssl "],
+        ),
+        (
+            json!({"to": "a@b.test", "target": "mx.test", "protocol": "lmtp"}),
+            ["--protocol lmtp", "--protocol LMTP", "", ""],
+        ),
+        (
+            json!({"to": "a@b.test", "target": "mx.test", "source_address": "192.0.2.25"}),
+            ["--source-address 192.0.2.25", "--local-interface 192.0.2.25", "", "--interface 192.0.2.25"],
+        ),
+    ] {
+        for (line, part) in of(parameters).iter().zip(parts) {
+            assert!(line.contains(part) && line.is_empty() == part.is_empty(), "{part:?} in {line:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_expected_is_json_for_bash() {
+    let expect =
+        json!({"rcptto": {"code": ["550", "4xx"], "enhanced_code": "5.7.*", "message": "it's \"$HOME\" `x`\\"}});
+    let lines = lines(json!({"to": "a@b.test", "target": "mx.test", "expect": expect}));
+    assert_eq!((lines.swaks, lines.openssl, lines.curl), (None, None, None), "they would go on and deliver");
+    let words = words(&[&lines.smtp_check.expect("a line")], "");
+    let given: Value = serde_json::from_str(value(&words[0], "--expect").expect("the flag")).expect("JSON");
+    assert_eq!(given, expect);
+}
+
+#[test]
 fn a_tool_that_cannot_do_the_same_has_no_line() {
     let of = |more: Value| {
         let mut parameters = json!({"to": "a@example.test", "target": "mx.test"});

@@ -36,6 +36,8 @@ pub enum Command {
     Data,
     /// The message, with its terminator.
     Body(Payload),
+    /// RSET (RFC 5321, section 4.1.1.5).
+    Rset,
     /// QUIT (RFC 5321, section 4.1.1.10).
     Quit,
 }
@@ -85,6 +87,7 @@ impl fmt::Display for Command {
             Self::RcptTo(mailbox) => write!(f, "RCPT TO:<{mailbox}>"),
             Self::Data => f.write_str("DATA"),
             Self::Body(payload) => write!(f, "({} octets of message, then the final dot)", payload.len()),
+            Self::Rset => f.write_str("RSET"),
             Self::Quit => f.write_str("QUIT"),
         }
     }
@@ -110,6 +113,7 @@ mod tests {
             (Command::RcptTo(mailbox("postmaster")), "RCPT TO:<postmaster>\r\n"),
             (Command::Data, "DATA\r\n"),
             (Command::Body(Payload::parse("hi").expect("a payload")), "hi\r\n.\r\n"),
+            (Command::Rset, "RSET\r\n"),
             (Command::Quit, "QUIT\r\n"),
         ] {
             assert_eq!(String::from_utf8(command.to_wire()).as_deref(), Ok(wire));

@@ -7,6 +7,7 @@
 //! - [`sasl`]: [`Credentials`] and their responses to a challenge.
 //! - [`protocol`]: SMTP or LMTP, and what a session does about STARTTLS.
 //! - [`command`]: [`Command`], made of types that cannot contain CR or LF.
+//! - [`expectation`]: the replies that a check expects in place of the usual ones.
 //! - [`dialogue`]: the session as a state machine: a reply goes in, the next action comes out.
 //! - [`queue_id`]: the identifier that the server gave to the message in its queue.
 
@@ -14,6 +15,7 @@ pub mod address;
 pub mod capability;
 pub mod command;
 pub mod dialogue;
+pub mod expectation;
 pub mod payload;
 pub mod protocol;
 pub mod queue_id;
@@ -24,6 +26,7 @@ pub use address::{EhloName, InvalidAddress, Mailbox};
 pub use capability::Capabilities;
 pub use command::Command;
 pub use dialogue::{Action, Dialogue, Script, Verdict};
+pub use expectation::{Expectation, Expectations};
 pub use payload::{InvalidPayload, Payload};
 pub use protocol::{Protocol, StartTls};
 pub use reply::{Code, EnhancedCode, Reply, ReplyError, ReplyParser};

@@ -193,7 +193,10 @@ impl Module {
                 let detail = &violation.detail;
                 match &*violation.parameter() {
                     name @ ("target" | "to") => callers.add(name, detail),
-                    name => callers.add("module", format_args!("has `{name}`, which {detail}")),
+                    name => {
+                        let within = violation.within();
+                        callers.add("module", format_args!("has `{name}{within}`, which {detail}"));
+                    }
                 }
             }
             callers
@@ -257,7 +260,7 @@ impl fmt::Display for InvalidModule {
             let detail = with_quotations(&violation.detail, |quoted| quoted.replacen(": ", " = ", 1));
             match &*violation.parameter() {
                 "" => write!(f, "{separator} {detail}")?,
-                key => write!(f, "{separator} `{key}` {detail}")?,
+                key => write!(f, "{separator} `{key}{}` {detail}", violation.within())?,
             }
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! - [`readable`]: the report as text.
 //! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the
 //!   others use them.
-//! - [`payload`]: the message from a file.
+//! - [`payload`]: parameters from a file.
 //! - [`watch`]: check after check, and a summary.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
 
@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     check::Check,
-    config::{PAYLOAD, Run, flag_of, in_flags, reason},
+    config::{Run, flag_of, in_flags, reason},
     destination::policy::Forbidden,
     probe::{CheckJob, Limits, Probe, Refusal},
     report::{PhaseEvent, PhaseListener, Report},
@@ -61,14 +61,15 @@ pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
     let max_timeout = settings.target.max_timeout;
     let mut parameters = settings.parameters.0.clone();
     if let Err(error) = payload::read_in(&mut parameters) {
-        return Ok(refuse(vec![format!("{}: {error}", flag_of(PAYLOAD))], settings.nagios));
+        return Ok(refuse(vec![error], settings.nagios));
     }
     let check = match Check::parse(parameters.into_iter().collect(), &settings.check) {
         Ok(check) => check,
         Err(invalid) => {
             let violations = invalid.violations().iter();
             let messages = violations
-                .map(|violation| format!("{}: {}", flag_of(&violation.parameter()), in_flags(&violation.detail)));
+                .map(|violation| (flag_of(&violation.parameter()) + violation.within(), in_flags(&violation.detail)))
+                .map(|(place, detail)| format!("{place}: {detail}"));
             return Ok(refuse(messages.collect(), settings.nagios));
         }
     };

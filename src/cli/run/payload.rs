@@ -1,4 +1,4 @@
-//! Payload from a file or from stdin, written as curl writes it: `@FILE`, `@-` and `-`.
+//! Parameters from a file or from stdin, written as curl writes it: `@FILE`, `@-` and `-`.
 
 use std::{
     fs::File,
@@ -7,24 +7,29 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::config::PAYLOAD;
+use crate::config::{FROM_FILE, flag_of};
 
-/// Largest message that is read, in octets: far above what servers accept.
+/// Largest text that is read, in octets: far above what servers accept.
 const MAX_SIZE: u64 = 256 * 1024 * 1024;
 
 /// Replaces `@FILE` and `-` by what they name.
 ///
 /// # Errors
-/// The file cannot be read, is too large, or is not UTF-8.
+/// Names the flag. The file cannot be read, is too large, or is not UTF-8.
 pub(super) fn read_in(parameters: &mut Map<String, Value>) -> Result<(), String> {
-    let Some(Value::String(payload)) = parameters.get_mut(PAYLOAD) else { return Ok(()) };
-    *payload = match payload.strip_prefix('@') {
-        _ if payload == "-" => read("stdin", io::stdin()),
-        Some("-") => read("stdin", io::stdin()),
-        Some("") => Err("`@` needs the name of a file, such as @message.eml; @- is stdin".to_owned()),
-        Some(path) => File::open(path).map_err(|error| format!("{path}: {error}")).and_then(|file| read(path, file)),
-        None => return Ok(()),
-    }?;
+    for name in FROM_FILE {
+        let Some(Value::String(text)) = parameters.get_mut(name) else { continue };
+        let read = match text.strip_prefix('@') {
+            _ if text == "-" => read("stdin", io::stdin()),
+            Some("-") => read("stdin", io::stdin()),
+            Some("") => Err("`@` needs the name of a file, such as @message.eml; @- is stdin".to_owned()),
+            Some(path) => {
+                File::open(path).map_err(|error| format!("{path}: {error}")).and_then(|file| read(path, file))
+            }
+            None => continue,
+        };
+        *text = read.map_err(|error| format!("{}: {error}", flag_of(name)))?;
+    }
     Ok(())
 }
 

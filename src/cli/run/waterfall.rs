@@ -130,7 +130,17 @@ mod tests {
         let ok = code.is_none_or(|code| code < 400) && time_ms.is_some();
         let message = (!message.is_empty()).then(|| message.to_owned());
         let clock = Clock::Kernel;
-        PhaseEvent::Ended(PhaseReport { name, started_ms, time_ms, clock, ok, code, enhanced_code: None, message })
+        PhaseEvent::Ended(PhaseReport {
+            name,
+            started_ms,
+            time_ms,
+            clock,
+            ok,
+            expected: None,
+            code,
+            enhanced_code: None,
+            message,
+        })
     }
 
     fn rejected() -> Waterfall {

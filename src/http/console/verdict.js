@@ -8,6 +8,7 @@ import { nameOf } from './waterfall.js';
 const KINDS = {
   dns: 'no mail server found', refused: 'connection refused', unreachable: 'unreachable', closed: 'the server closed the connection',
   protocol: 'not valid SMTP', rejected: 'rejected', tls: '', certificate: 'the certificate is not valid', unsupported: 'not supported',
+  unexpected: 'not the reply that was expected',
 };
 
 /** Messages that say no more than the kind does. */

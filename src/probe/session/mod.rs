@@ -138,6 +138,11 @@ impl Session<'_> {
                     self.quit(dialogue).await;
                     return Ok(());
                 }
+                Action::Reset => {
+                    self.reset().await;
+                    self.quit(dialogue).await;
+                    return Ok(());
+                }
                 Action::Begin(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
@@ -222,9 +227,11 @@ impl Session<'_> {
         let ending = match verdict {
             Verdict::Challenged => return next,
             // The phase ends once the handshake has seen that nothing follows the reply.
-            Verdict::Accepted if phase == Phase::StartTls => return next,
+            Verdict::Accepted | Verdict::AsExpected { is_ok: true } if phase == Phase::StartTls => return next,
             Verdict::Accepted => Ending::Accepted,
             Verdict::Rejected => Ending::Rejected,
+            Verdict::AsExpected { is_ok } => Ending::AsExpected { is_ok },
+            Verdict::Unexpected { is_ok } => Ending::Unexpected { is_ok },
         };
         self.journal.note(self.stream.arrived(), Event::Ended(phase, ending));
         next
@@ -373,6 +380,15 @@ impl Session<'_> {
             self.journal.note(self.stream.arrived(), Event::PartialReply(lines));
         }
         last
+    }
+
+    /// Sends RSET, if the session is in sync, and waits for the reply. It has its time together with QUIT, and cannot
+    /// fail the check either.
+    async fn reset(&mut self) {
+        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
+        let is_silent = matches!(self.expect_silence(Phase::Quit, &Command::Rset).await, Ok(None));
+        let is_sent = is_silent && self.send(Phase::Quit, &Command::Rset, None).await.is_ok();
+        self.in_sync = is_sent && self.read_reply(self.deadline).await.is_ok();
     }
 
     /// Sends QUIT, if the session is in sync, and waits for the reply. Neither can fail the check.

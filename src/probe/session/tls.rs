@@ -36,7 +36,11 @@ impl Session<'_> {
         let answered = self.stream.arrived();
         let released = self.stream.release().await;
         if !self.check.script.implicit_tls {
-            let ending = if released.is_ok() { Ending::Accepted } else { Ending::Spoiled };
+            let ending = match (&released, self.check.script.expectation(Phase::StartTls)) {
+                (Err(_), _) => Ending::Spoiled,
+                (Ok(_), None) => Ending::Accepted,
+                (Ok(_), Some(_)) => Ending::AsExpected { is_ok: true },
+            };
             self.journal.note(answered, Event::Ended(Phase::StartTls, ending));
             if released.is_err() {
                 let message = "bytes came in clear text behind the answer to STARTTLS; somebody may have injected them";

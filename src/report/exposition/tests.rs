@@ -45,7 +45,7 @@ fn report() -> Report {
 fn phase(name: Phase, time_ms: Option<f64>, code: Option<u16>, enhanced_code: Option<&str>) -> PhaseReport {
     let enhanced_code = enhanced_code.map(str::to_owned);
     let clock = if name == Phase::Dns { Clock::Process } else { Clock::Kernel };
-    PhaseReport { name, started_ms: 0.0, time_ms, clock, ok: true, code, enhanced_code, message: None }
+    PhaseReport { name, started_ms: 0.0, time_ms, clock, ok: true, expected: None, code, enhanced_code, message: None }
 }
 
 fn certificate(subject: &str, not_after: time::OffsetDateTime) -> CertificateFacts {

@@ -176,20 +176,28 @@ impl Fold {
             }
             self.report.phases.push(ended);
         }
-        match (ending, &self.last_reply) {
-            (Ending::Accepted, Some(reply)) => {
-                if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
-                    self.has_cut_ehlo = reply.left_out() > 0;
-                    self.report.facts.has_cut_ehlo |= self.has_cut_ehlo && phase == Phase::Ehlo;
+        let Some(reply) = self.last_reply.take() else { return };
+        match ending {
+            Ending::Accepted | Ending::AsExpected { is_ok: true } => self.accept(phase, &reply),
+            Ending::Unexpected { is_ok } => {
+                if is_ok {
+                    self.accept(phase, &reply);
                 }
-                accept(&mut self.report, phase, reply);
+                // Its code tells whether it is temporary, whatever the server offers.
+                self.fail(Failure::unexpected(phase, &reply), false);
             }
-            (Ending::Rejected, Some(reply)) if phase != Phase::Quit => {
-                let failure = Failure::rejected(phase, reply);
-                self.fail(failure, is_for_command);
-            }
+            Ending::Rejected if phase != Phase::Quit => self.fail(Failure::rejected(phase, &reply), is_for_command),
             _ => {}
         }
+        self.last_reply = Some(reply);
+    }
+
+    fn accept(&mut self, phase: Phase, reply: &Reply) {
+        if matches!(phase, Phase::Ehlo | Phase::EhloTls) {
+            self.has_cut_ehlo = reply.left_out() > 0;
+            self.report.facts.has_cut_ehlo |= self.has_cut_ehlo && phase == Phase::Ehlo;
+        }
+        accept(&mut self.report, phase, reply);
     }
 
     fn secure(&mut self, at: Duration, session: TlsSession) {
@@ -223,7 +231,8 @@ impl Fold {
         self.report.failure = Some(failure.with_cause(cause.filter(|_| is_for_command)));
     }
 
-    /// The warning that the server does not offer the command of this phase, and the cause, if that is the command itself.
+    /// The warning that the server does not offer the command of this phase, and the cause, if that is the command
+    /// itself.
     fn not_offered(&self, phase: Phase) -> Option<(String, Option<Cause>)> {
         // What is left out of the reply to EHLO may be the command.
         if self.has_cut_ehlo {

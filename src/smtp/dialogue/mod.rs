@@ -6,7 +6,8 @@
 use std::vec;
 
 use super::{
-    Capabilities, Code, Command, Credentials, EhloName, Mailbox, Mechanism, Payload, Protocol, Reply, StartTls,
+    Capabilities, Code, Command, Credentials, EhloName, Expectation, Expectations, Mailbox, Mechanism, Payload,
+    Protocol, Reply, StartTls,
 };
 use crate::{phase::Phase, secret::Secret};
 
@@ -31,6 +32,8 @@ pub struct Script {
     pub payload: Payload,
     /// End with QUIT after this phase.
     pub stop_after: Option<Phase>,
+    /// The replies that decide, in place of the usual ones.
+    pub expect: Option<Box<Expectations>>,
 }
 
 impl Script {
@@ -67,6 +70,11 @@ impl Script {
         all.into_iter().filter(move |(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase)
     }
 
+    /// The reply that the check expects of this phase, if any but the usual.
+    pub fn expectation(&self, phase: Phase) -> Option<&Expectation> {
+        self.expect.as_ref()?.of(phase)
+    }
+
     /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
     fn needs_utf8(&self) -> bool {
         let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
@@ -93,6 +101,8 @@ pub enum Action {
     Unsupported(Phase, Unsupported),
     /// Send QUIT, and close the connection whatever the reply is. No reply is outstanding at this point.
     Quit,
+    /// Send RSET, so that no mail is sent, and then as [`Self::Quit`].
+    Reset,
     /// Close the connection without QUIT.
     Close,
 }
@@ -117,6 +127,16 @@ pub enum Verdict {
     Accepted,
     /// Any other reply: the phase failed, and with it the check.
     Rejected,
+    /// The reply that the check expects, `is_ok` or a rejection: the check is a success so far.
+    AsExpected {
+        /// Whether the phase succeeded.
+        is_ok: bool,
+    },
+    /// Not the reply that the check expects: the check failed.
+    Unexpected {
+        /// Whether the phase would have succeeded without an expectation.
+        is_ok: bool,
+    },
 }
 
 /// Something that an operator should know, but that does not fail the check.
@@ -166,6 +186,8 @@ pub struct Dialogue<'a> {
     responses: vec::IntoIter<Secret>,
     /// How many responses of the mechanism are not sent yet.
     responses_unsent: usize,
+    /// The server has accepted MAIL: a mail transaction is open (RFC 5321, section 3.3).
+    in_transaction: bool,
     warnings: Vec<Warning>,
 }
 
@@ -179,6 +201,7 @@ impl<'a> Dialogue<'a> {
             ehlo: None,
             responses: Vec::new().into_iter(),
             responses_unsent: 0,
+            in_transaction: false,
             warnings: Vec::new(),
             script,
         };
@@ -196,18 +219,59 @@ impl<'a> Dialogue<'a> {
         }
         // 235 before the password is sent tells nothing about it.
         let is_early = self.phase == Phase::SaslAuth && self.responses_unsent > 0;
-        if is_early || !is_expected(self.phase, reply.code().value()) {
-            if self.phase == Phase::SaslAuth {
-                self.warnings.extend(self.auth_warning(reply.code()));
-            }
-            // After a 3yz reply the server waits for data and would take QUIT as such (RFC 5321, section 4.2.1).
-            let in_sync = self.phase != Phase::Quit && !reply.code().is_intermediate();
-            return (Verdict::Rejected, if in_sync { self.quit() } else { Action::Close });
+        let is_ok = !is_early && is_success(self.phase, reply.code().value());
+        if self.phase == Phase::SaslAuth && !is_ok {
+            self.warnings.extend(self.auth_warning(reply.code()));
         }
+        self.in_transaction |= self.phase == Phase::MailFrom && reply.code().is_completion();
+        match self.script.expectation(self.phase) {
+            Some(expectation) if !(is_early && reply.code().is_completion()) => {
+                self.compared(expectation, reply, is_ok)
+            }
+            _ if is_ok => (Verdict::Accepted, self.accepted(reply)),
+            _ => (Verdict::Rejected, self.rejected(reply)),
+        }
+    }
+
+    fn accepted(&mut self, reply: &Reply) -> Action {
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
             self.ehlo = Some(reply.clone());
         }
-        (Verdict::Accepted, self.next_phase())
+        self.next_phase()
+    }
+
+    fn rejected(&mut self, reply: &Reply) -> Action {
+        // After a 3yz reply the server waits for data and would take QUIT as such (RFC 5321, section 4.2.1).
+        let in_sync = self.phase != Phase::Quit && !reply.code().is_intermediate();
+        if in_sync { self.quit() } else { Action::Close }
+    }
+
+    /// What a reply means where the check expects a certain one.
+    fn compared(&mut self, expectation: &Expectation, reply: &Reply, is_ok: bool) -> (Verdict, Action) {
+        let code = reply.code();
+        if expectation.matches(reply) {
+            // Of these phases, a positive reply other than the usual one lets the session go on: 252, for example.
+            let may_go_on =
+                matches!(self.phase, Phase::Banner | Phase::Ehlo | Phase::MailFrom | Phase::RcptTo | Phase::Body);
+            let is_ok = is_ok || (may_go_on && code.is_completion());
+            let next = if is_ok { self.accepted(reply) } else { self.rejected(reply) };
+            return (Verdict::AsExpected { is_ok }, next);
+        }
+        let next = match self.phase {
+            // The server waits for the handshake.
+            Phase::StartTls if is_ok => Action::Close,
+            _ if code.is_intermediate() => Action::Close,
+            // The message is the server's by now, or refused.
+            Phase::Body => self.quit(),
+            // The server closes the connection (RFC 5321, section 3.8).
+            _ if code.value() == 421 => self.quit(),
+            _ if self.in_transaction => {
+                self.phase = Phase::Quit;
+                Action::Reset
+            }
+            _ => self.quit(),
+        };
+        (Verdict::Unexpected { is_ok }, next)
     }
 
     /// The response of [`Action::Continue`] is about to be written. Until then it counts as not sent.
@@ -332,8 +396,9 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// Whether the code is a success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4; RFC 4954, section 6).
-fn is_expected(phase: Phase, code: u16) -> bool {
+/// Whether the code is the usual success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4; RFC 4954, section
+/// 6).
+fn is_success(phase: Phase, code: u16) -> bool {
     match phase {
         Phase::Banner | Phase::StartTls => code == 220,
         Phase::SaslAuth => code == 235,

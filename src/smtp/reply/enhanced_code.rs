@@ -59,7 +59,22 @@ impl EnhancedCode {
         }
     }
 
-    fn parse(word: &str) -> Option<Self> {
+    /// Success, persistent transient or permanent failure: 2, 4 or 5.
+    pub(in crate::smtp) fn class(self) -> u8 {
+        self.class
+    }
+
+    /// What the code is about.
+    pub(in crate::smtp) fn subject(self) -> u16 {
+        self.subject
+    }
+
+    /// The exact condition.
+    pub(in crate::smtp) fn detail(self) -> u16 {
+        self.detail
+    }
+
+    pub(in crate::smtp) fn parse(word: &str) -> Option<Self> {
         let [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = word.as_bytes() else { return None };
         let (subject, rest) = number(rest)?;
         let (detail, rest) = number(rest.strip_prefix(b".")?)?;

@@ -54,6 +54,11 @@ impl Code {
         (400..500).contains(&self.0)
     }
 
+    /// A 2yz code: the command is done.
+    pub fn is_completion(self) -> bool {
+        (200..300).contains(&self.0)
+    }
+
     /// A 3yz code: the server waits for more data before it takes another command.
     pub fn is_intermediate(self) -> bool {
         (300..400).contains(&self.0)

@@ -43,7 +43,7 @@ pub fn dialogue(data: &[u8]) {
                 witness.shakes_hands();
                 dialogue.after_handshake()
             }
-            Action::Unsupported(..) => dialogue.quit(),
+            Action::Unsupported(..) | Action::Reset => dialogue.quit(),
             Action::AwaitGreeting(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
                 if let Action::Continue(..) = action {
                     dialogue.response_sent();
@@ -93,12 +93,21 @@ fn parameter(word: &str) -> Vec<(&'static str, Value)> {
         "8bit" => vec![("payload", json!("Subject: Grüße\n\nbis bald"))],
         "dots" => vec![("payload", json!("Subject: dots\n\n.\u{2e}\n.x"))],
         "empty" => vec![("payload", json!(""))],
-        _ => word.strip_prefix("stop_after=").map(|phase| ("stop_after", json!(phase))).into_iter().collect(),
+        _ => match word.split_once('=') {
+            Some(("stop_after", phase)) => vec![("stop_after", json!(phase))],
+            // `rcptto:5xx`, for example.
+            Some(("expect", reply)) => {
+                let (phase, code) = reply.split_once(':').unwrap_or((reply, ""));
+                vec![("expect", json!({phase: {"code": code}}))]
+            }
+            _ => Vec::new(),
+        },
     }
 }
 
 /// An observer of the connection that knows the RFCs, but not the code.
-struct Witness {
+struct Witness<'a> {
+    script: &'a Script,
     phases: Vec<Phase>,
     mechanism: Option<Mechanism>,
     tls_is_wanted: bool,
@@ -117,9 +126,10 @@ struct Witness {
     has_quit: bool,
 }
 
-impl Witness {
-    fn of(script: &Script) -> Self {
+impl<'a> Witness<'a> {
+    fn of(script: &'a Script) -> Self {
         Self {
+            script,
             phases: script.phases(),
             mechanism: script.credentials.as_ref().map(|credentials| credentials.mechanism),
             tls_is_wanted: script.implicit_tls || script.start_tls != StartTls::Off,
@@ -164,8 +174,14 @@ impl Witness {
                 assert!(!(300..400).contains(&self.last_code), "QUIT where the server waits for something else");
                 (self.has_quit, self.phase) = (true, Phase::Quit);
             }
+            Action::Reset => {
+                assert!(self.passed.contains(&Phase::MailFrom) || self.phase == Phase::MailFrom, "no transaction");
+                assert!(!matches!(self.phase, Phase::Body | Phase::Quit), "the message is sent");
+                assert!(!(300..400).contains(&self.last_code), "RSET where the server waits for something else");
+            }
             Action::Close => {
-                let out_of_step = (300..400).contains(&self.last_code);
+                let waits_for_handshake = self.failed && (self.phase, self.last_code) == (Phase::StartTls, 220);
+                let out_of_step = (300..400).contains(&self.last_code) || waits_for_handshake;
                 assert!(self.has_quit || out_of_step, "goes without a word");
             }
         }
@@ -237,16 +253,24 @@ impl Witness {
             Phase::Quit => &[221],
             phase => panic!("{phase} has no reply"),
         };
-        let verdict_due = match expected.contains(&self.last_code) {
-            true if self.last_code == 334 => Verdict::Challenged,
-            true => Verdict::Accepted,
-            false => Verdict::Rejected,
+        let is_done = (200..300).contains(&self.last_code);
+        let is_early = self.phase == Phase::SaslAuth && self.responses < self.challenges() && is_done;
+        let may_go_on = !matches!(self.phase, Phase::StartTls | Phase::SaslAuth | Phase::Data) && is_done;
+        let is_ok = expected.contains(&self.last_code);
+        let verdict_due = match self.script.expectation(self.phase) {
+            _ if is_ok && self.last_code == 334 => Verdict::Challenged,
+            Some(expectation) if !is_early && expectation.matches(reply) => {
+                Verdict::AsExpected { is_ok: is_ok || may_go_on }
+            }
+            Some(_) if !is_early => Verdict::Unexpected { is_ok },
+            _ if is_ok => Verdict::Accepted,
+            _ => Verdict::Rejected,
         };
         assert_eq!(verdict, verdict_due, "{} in {}", self.last_code, self.phase);
         match verdict {
             Verdict::Challenged => {}
-            Verdict::Rejected => self.failed = true,
-            Verdict::Accepted => self.passed.push(self.phase),
+            Verdict::Rejected | Verdict::AsExpected { is_ok: false } | Verdict::Unexpected { .. } => self.failed = true,
+            Verdict::Accepted | Verdict::AsExpected { is_ok: true } => self.passed.push(self.phase),
         }
         if matches!(self.passed.last(), Some(Phase::Ehlo | Phase::EhloTls)) && self.passed.last() == Some(&self.phase) {
             let first_word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();

@@ -85,7 +85,7 @@ async fn dropping_a_server_ends_it_and_no_other() {
 async fn a_taken_port_is_noticed_at_once() {
     let taken = free_port();
     let port = taken.local_addr().expect("the address of a bound socket").port();
-    let postfix = Postfix::start_on([port; 6], None).await;
+    let postfix = Postfix::start_on([port; 7], None).await;
     assert!(matches!(postfix, Err(Ended { .. })), "{postfix:?}");
     let exim = Exim::start_on([port; 4], None).await;
     assert!(matches!(exim, Err(Ended { .. })), "{exim:?}");

@@ -252,8 +252,10 @@ fn tls_facts_and_every_error() {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let phase = || proptest::sample::select(Phase::ALL);
-    let endings = [Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Spoiled, Ending::Failed];
-    let ending = proptest::sample::select(endings.to_vec());
+    let mut endings = vec![Ending::Done, Ending::Accepted, Ending::Rejected, Ending::Spoiled, Ending::Failed];
+    endings.extend([true, false].map(|is_ok| Ending::AsExpected { is_ok }));
+    endings.extend([true, false].map(|is_ok| Ending::Unexpected { is_ok }));
+    let ending = proptest::sample::select(endings);
     prop_oneof![
         phase().prop_map(Event::Began),
         "[2-5][0-5][0-9] [a-z .0-9]{0,9}".prop_map(|text| Event::Received(reply(&text))),

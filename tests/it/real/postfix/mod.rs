@@ -114,6 +114,29 @@ async fn a_delivered_message_is_unchanged() {
     }
 }
 
+/// The open relay test: a foreign sender, a foreign recipient, and a rejection is what is expected. No mail is sent,
+/// whatever the server answers.
+#[tokio::test]
+async fn an_open_relay_is_found_without_any_mail() {
+    let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));
+    let test = |port: u16| {
+        json!({"port": port, "from": "a@foreign.test", "to": "b@elsewhere.test", "transcript": true,
+            "expect": {"rcptto": {"code": "5xx"}}})
+    };
+    let report = app.check(test(postfix.plain())).await;
+    assert_eq!((&report["success"], &report["outcome"]), (&json!(true), &json!("completed")), "{report:#}");
+    assert_eq!(client_lines(&report)[1..], ["MAIL FROM:<a@foreign.test>", "RCPT TO:<b@elsewhere.test>", "QUIT"]);
+    assert_eq!(last_commands(&postfix, 1).await, "1 mail=1 rcpt=0/1 quit=1 commands=3/4");
+
+    let report = app.check(test(postfix.relay())).await;
+    assert_eq!(failure(&report), ("rcptto", "unexpected", false), "{report:#}");
+    assert_eq!(
+        client_lines(&report)[1..],
+        ["MAIL FROM:<a@foreign.test>", "RCPT TO:<b@elsewhere.test>", "RSET", "QUIT"]
+    );
+    assert_eq!(last_commands(&postfix, 2).await, "1 mail=1 rcpt=1 rset=1 quit=1 commands=5");
+}
+
 #[tokio::test]
 async fn an_empty_payload_is_delivered() {
     let (app, postfix) = tokio::join!(TestApp::start(), Postfix::start(None));

@@ -1,4 +1,4 @@
-//! Postfix 3.7: one instance with six ports, each configured differently.
+//! Postfix 3.7: one instance with seven ports, each configured differently.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const MASTER: &str = "/usr/lib/postfix/sbin/master";
 #[derive(Debug)]
 pub(crate) struct Postfix {
     daemon: Daemon,
-    ports: [u16; 6],
+    ports: [u16; 7],
     /// Dropped with the server that uses it; only with TLS.
     sasl: Option<Dovecot>,
 }
@@ -30,11 +30,11 @@ impl Postfix {
     }
 
     /// Starts an instance on these ports.
-    pub(crate) async fn start_on(ports: [u16; 6], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+    pub(crate) async fn start_on(ports: [u16; 7], tls: Option<&PemFiles>) -> Result<Self, Ended> {
         Self::start_on_with(ports, tls, "").await
     }
 
-    async fn start_on_with(ports: [u16; 6], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
+    async fn start_on_with(ports: [u16; 7], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
@@ -53,9 +53,10 @@ impl Postfix {
 
     async fn greet(&self) -> Result<(), Ended> {
         // Not the two ports where the client sends first; they are known to be bound.
-        let [plain, submission, _smtps, _proxy, small, strict] = self.ports;
+        let [plain, submission, _smtps, _proxy, small, strict, relay] = self.ports;
         self.daemon.wait_for_greeting(plain).await?;
         self.daemon.wait_for_greeting(small).await?;
+        self.daemon.wait_for_greeting(relay).await?;
         if self.sasl.is_some() {
             self.daemon.wait_for_greeting(submission).await?;
             self.daemon.wait_for_greeting(strict).await?;
@@ -92,6 +93,11 @@ impl Postfix {
     /// Like [`plain`](Self::plain), and STARTTLS is required before MAIL.
     pub(crate) fn strict(&self) -> u16 {
         self.with_tls(self.ports[5])
+    }
+
+    /// Like [`plain`](Self::plain), but an open relay: takes mail for any recipient from anybody, and discards it.
+    pub(crate) fn relay(&self) -> u16 {
+        self.ports[6]
     }
 
     /// The message with this queue id, when it is in the mailbox.
@@ -192,13 +198,14 @@ smtpd_sasl_path = {socket}
     text
 }
 
-fn master_cf(ports: &[u16; 6], tls: bool) -> String {
-    let [plain, submission, smtps, proxy, small, strict] = ports;
+fn master_cf(ports: &[u16; 7], tls: bool) -> String {
+    let [plain, submission, smtps, proxy, small, strict, relay] = ports;
     let mut text = String::from(SERVICES);
     let mut smtpd = |port: &u16, options: &str| text += &format!("127.0.0.1:{port} inet n - n - - smtpd {options}\n");
     smtpd(plain, "");
     smtpd(proxy, "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_client_port_logging=yes");
     smtpd(small, "-o message_size_limit=2048");
+    smtpd(relay, "-o smtpd_relay_restrictions=permit");
     if tls {
         const SASL: &str = "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject";
         smtpd(submission, &format!("-o smtpd_tls_security_level=may {SASL}"));

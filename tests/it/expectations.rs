@@ -1,0 +1,105 @@
+//! Expectations: a check that succeeds by a rejection, and one that fails by the wrong reply and sends no mail.
+
+use serde_json::{Value, json};
+
+use super::support::{
+    app::{TestApp, phase_names},
+    pki::{Ca, Leaf},
+    smtpd::{End, Script, SmtpServer, Step},
+};
+
+/// Whether the reply of each phase was expected, as far as something was.
+fn expected(report: &Value) -> Vec<(&str, bool)> {
+    let phases = report["phases"].as_array().expect("phases").iter();
+    phases.filter_map(|phase| Some((phase["name"].as_str()?, phase["expected"].as_bool()?))).collect()
+}
+
+fn end(report: &Value) -> (&Value, &Value, &Value) {
+    (&report["outcome"], &report["failure"]["phase"], &report["failure"]["kind"])
+}
+
+#[tokio::test]
+async fn an_expected_rejection_is_a_success() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "554 5.7.1 Relay access denied"));
+    let expect = json!({"rcptto": {"code": "5xx", "enhanced_code": "5.7.*", "message": "RELAY"}});
+    let report = app.check(json!({"port": server.port(), "expect": expect})).await;
+    assert_eq!(end(&report), (&json!("completed"), &json!(null), &json!(null)), "{report:#}");
+    assert_eq!((&report["success"], expected(&report)), (&json!(true), vec![("rcptto", true)]));
+    assert_eq!(phase_names(&report).last(), Some(&"quit"));
+    let rcptto = report["phases"].as_array().expect("phases").iter().find(|phase| phase["name"] == "rcptto");
+    assert_eq!(rcptto.expect("the phase")["ok"], json!(false));
+    let session = server.next_session().await;
+    assert!(session.end == End::Quit && session.message.is_none() && !session.has_command("DATA"), "{session:?}");
+}
+
+#[tokio::test]
+async fn another_reply_than_the_expected_one_sends_no_mail() {
+    let app = TestApp::start().await;
+    for (phase, code, commands) in [
+        ("ehlo", "5xx", &["EHLO noit.local", "QUIT"][..]),
+        ("mailfrom", "5xx", &["EHLO noit.local", "MAIL FROM:<>", "RSET", "QUIT"]),
+        ("rcptto", "5xx", &["EHLO noit.local", "MAIL FROM:<>", "RCPT TO:<to@mx.test>", "RSET", "QUIT"]),
+        // The server waits for the message: no command, and no final dot.
+        ("data", "5xx", &["EHLO noit.local", "MAIL FROM:<>", "RCPT TO:<to@mx.test>", "DATA"]),
+    ] {
+        let server = SmtpServer::serve(Script::compliant());
+        let check = json!({"port": server.port(), "to": "to@mx.test", "expect": {phase: {"code": code}}});
+        let report = app.check(check).await;
+        assert_eq!(end(&report), (&json!("failed"), &json!(phase), &json!("unexpected")), "{report:#}");
+        assert_eq!(report["failure"]["temporary"], json!(false));
+        assert_eq!(expected(&report), [(phase, false)]);
+        let session = server.next_session().await;
+        assert_eq!(session.commands(), commands);
+        assert!(session.message.is_none() && session.violations.is_empty(), "{session:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_temporary_reply_that_was_not_expected_is_temporary() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "450 4.7.1 greylisted"));
+    let report = app.check(json!({"port": server.port(), "expect": {"rcptto": {"code": "5xx"}}})).await;
+    assert_eq!(
+        report["failure"],
+        json!({"phase": "rcptto", "kind": "unexpected", "temporary": true, "code": 450, "enhanced_code": "4.7.1",
+            "message": "greylisted"})
+    );
+}
+
+/// The mail is gone with its 250, whatever was expected.
+#[tokio::test]
+async fn an_unexpected_250_for_the_message_keeps_its_queue_id() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::Body, "250 2.0.0 Ok: queued as 4XyZ12abcd"));
+    let report = app.check(json!({"port": server.port(), "expect": {"body": {"code": "5xx"}}})).await;
+    assert_eq!(end(&report), (&json!("failed"), &json!("body"), &json!("unexpected")), "{report:#}");
+    assert_eq!(report["queue_id"], json!("4XyZ12abcd"));
+    assert!(server.next_session().await.has_command("QUIT"));
+}
+
+#[tokio::test]
+async fn an_unexpected_220_to_starttls_closes_the_connection_at_once() {
+    let (app, identity) = (TestApp::start().await, Ca::new("Test CA").issue(Leaf::for_name("mx.test")));
+    let server = SmtpServer::serve(Script::compliant().with_starttls(&identity));
+    let expect = json!({"starttls": {"code": "454"}});
+    let report = app.check(json!({"port": server.port(), "starttls": true, "expect": expect})).await;
+    assert_eq!(end(&report), (&json!("failed"), &json!("starttls"), &json!("unexpected")), "{report:#}");
+    assert!(!phase_names(&report).contains(&"quit"));
+    assert_ne!(server.next_session().await.end, End::Quit);
+
+    let report =
+        app.check(json!({"port": server.port(), "starttls": true, "expect": {"starttls": {"code": "220"}}})).await;
+    assert_eq!((&report["outcome"], expected(&report)), (&json!("delivered"), vec![("starttls", true)]), "{report:#}");
+}
+
+/// RSET and QUIT have one second together, and neither fails the check.
+#[tokio::test]
+async fn a_server_that_does_not_answer_rset_costs_a_second() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().on(Step::Other, super::support::smtpd::Action::silence()));
+    let report = app.check(json!({"port": server.port(), "expect": {"rcptto": {"code": "5xx"}}})).await;
+    assert_eq!(end(&report), (&json!("failed"), &json!("rcptto"), &json!("unexpected")), "{report:#}");
+    let duration = report["metrics"]["duration"].as_f64().expect("a number");
+    assert!((1000.0..5000.0).contains(&duration), "{duration}");
+}
