@@ -12,6 +12,7 @@ use tokio::runtime;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    cli::block_signals();
     let arguments: Vec<OsString> = env::args_os().collect();
     let line = match CommandLine::parse_from(arguments.clone()) {
         Ok(line) => line,

@@ -20,6 +20,14 @@ pub async fn run_blocking<T: Send + 'static>(name: &str, work: impl Fn() -> T + 
     run_in(name, work, |name, work| thread::Builder::new().name(name.to_owned()).spawn(work)).await
 }
 
+/// Whether the system has a thread left: for libraries that panic where they cannot start theirs.
+///
+/// # Errors
+/// The system's own error.
+pub fn try_thread() -> io::Result<()> {
+    thread::Builder::new().spawn(|| ())?.join().map_err(|_| io::ErrorKind::Other.into())
+}
+
 async fn run_in<T: Send + 'static>(
     name: &str,
     work: impl Fn() -> T + Send + Sync + 'static,

@@ -18,11 +18,17 @@ import time
 MAX_MIB = 256
 # Connections that the service may have by default, fewer where the system allows fewer files.
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-CONNECTIONS = min(4096, (FILES - 200) // 2)
+CONNECTIONS = min(1152, (FILES - 200) // 2)
 CHECKS = 1024
+# Streams of an HTTP/2 connection, which the service allows.
+STREAMS = 32
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-# How long a mix lasts after its last request.
+# How long a mix lasts after its last request, and with it at the most, in seconds.
 SETTLE_TIME = 2
+MAX_TIME = 60
+HALF_BODY = b"POST /v1/checks/smtp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
+# As many fields of a header as there may be.
+FIELDS = [(chr(97 + number % 26) + chr(97 + number // 26), "") for number in range(96)]
 
 
 def free_port():
@@ -60,10 +66,16 @@ def frame(kind, flags, stream, payload=b""):
     return struct.pack("!I", len(payload))[1:] + bytes([kind, flags]) + struct.pack("!I", stream) + payload
 
 
+def text(value):
+    """A string literal of HPACK (RFC 7541, section 5.2)."""
+    value, length = value.encode(), b""
+    rest = len(value) - 127
+    while rest >= 128:
+        length, rest = length + bytes([rest % 128 + 128]), rest // 128
+    return (bytes([len(value)]) if len(value) < 127 else b"\x7f" + length + bytes([rest])) + value
+
+
 def header_block(method, path, more=()):
-    def text(value):
-        assert len(value) < 127
-        return bytes([len(value)]) + value.encode()
     # Static table of HPACK: GET, POST; http; literals for path, authority and the rest.
     block = (b"\x82" if method == "GET" else b"\x83") + b"\x86\x04" + text(path) + b"\x01" + text("127.0.0.1")
     return block + b"".join(b"\x10" + text(name) + text(value) for name, value in more)
@@ -77,8 +89,13 @@ def get(stream, path):
     return frame(1, 5, stream, header_block("GET", path))
 
 
+def begin_post(stream, more=()):
+    """A request whose body does not come."""
+    return frame(1, 4, stream, header_block("POST", "/v1/checks/smtp", [("content-type", "application/json"), *more]))
+
+
 def post(stream, body):
-    return frame(1, 4, stream, header_block("POST", "/v1/checks/smtp", [("content-type", "application/json")])) + frame(0, 1, stream, body)
+    return begin_post(stream) + frame(0, 1, stream, body)
 
 
 def target(number):
@@ -159,6 +176,14 @@ async def endless(reader, writer):
         pass
 
 
+async def silent(reader, writer):
+    try:
+        await reader.read(1)
+    except (OSError, asyncio.CancelledError):
+        pass
+    writer.close()
+
+
 async def serve_smtp(handler):
     server = await asyncio.start_server(handler, "0.0.0.0", 0, backlog=4096)
     return server.sockets[0].getsockname()[1]
@@ -181,14 +206,13 @@ async def idle_http2(service):
 
 
 async def half_bodies(service):
-    head = b"POST /v1/checks/smtp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
     return [
-        await send_all(service, CONNECTIONS // 2, head + b" " * 4000),
-        await send_all(service, 256, head + b" " * 1048000),
+        await send_all(service, CONNECTIONS // 2, HALF_BODY + b" " * 4000),
+        await send_all(service, 256, HALF_BODY + b" " * 1048000),
     ]
 
 
-async def unread(service, window, path, connections=64, streams=256):
+async def unread(service, window, path, connections=512, streams=STREAMS):
     requests = b"".join(get(2 * number + 1, path) for number in range(streams))
     return await send_all(service, connections, preface(window) + requests)
 
@@ -202,11 +226,11 @@ async def unread_http1(service):
 async def unread_reports(service, window):
     port, callers = await serve_smtp(talkative), []
     for _ in range(2):
-        for connection in range(8):
+        for connection in range(CHECKS // STREAMS):
             callers += await send_all(service, 1, preface(window))
-            for number in range(128):
-                callers[-1][1].write(post(2 * number + 1, check(number + 128 * connection, port)))
-            await asyncio.sleep(0.5)
+            for number in range(STREAMS):
+                callers[-1][1].write(post(2 * number + 1, check(number + STREAMS * connection, port)))
+            await asyncio.sleep(0.1)
         await asyncio.sleep(2)
     return callers
 
@@ -216,9 +240,9 @@ async def unread_events(service):
     def requests(connection):
         head = [("content-type", "application/json"), ("accept", "text/event-stream")]
         return preface(1) + b"".join(
-            frame(1, 4, 2 * n + 1, header_block("POST", "/v1/checks/smtp", head)) + frame(0, 1, 2 * n + 1, check(n + 128 * connection, port))
-            for n in range(128))
-    return await send_all(service, 8, requests)
+            frame(1, 4, 2 * n + 1, header_block("POST", "/v1/checks/smtp", head)) + frame(0, 1, 2 * n + 1, check(n + STREAMS * connection, port))
+            for n in range(STREAMS))
+    return await send_all(service, CHECKS // STREAMS, requests)
 
 
 async def endless_dialogues(service):
@@ -229,6 +253,60 @@ async def endless_dialogues(service):
     callers = await send_all(service, CHECKS, request)
     await asyncio.sleep(6)
     return callers
+
+
+async def no_bodies(service, connections, streams, more=(), begun=b""):
+    requests = b"".join(begin_post(2 * number + 1, more) + (begun and frame(0, 0, 2 * number + 1, begun)) for number in range(streams))
+    return await send_all(service, connections, preface(65535) + requests)
+
+
+async def refused_streams(service):
+    """As many streams as are allowed, and 224 beyond, each with a byte of a body: the service resets them twice."""
+    requests = b"".join(get(2 * number + 1, "/healthz") for number in range(STREAMS))
+    requests += b"".join(begin_post(2 * number + 1) + frame(0, 0, 2 * number + 1, b" ") for number in range(STREAMS, 256))
+    return await send_all(service, CONNECTIONS, preface(65535) + requests)
+
+
+async def endless_headers(service):
+    """Literals of 80 KB, in as many CONTINUATION frames as are allowed."""
+    value = text("x" * 80000)
+    block = header_block("GET", "/healthz") + b"\x10\x01x" + value
+    frames = [frame(1 if at == 0 else 9, 0, 1, block[at:at + 16000]) for at in range(0, 80000, 16000)]
+    return await send_all(service, CONNECTIONS, preface(65535) + b"".join(frames))
+
+
+async def kept_buffers(service):
+    """Entries of a few bytes in the table of HPACK, each in a frame of 15 KB, which the library keeps for it."""
+    long = b"\x10" + text("p") + text("x" * 15000)
+    requests = b"".join(frame(1, 5, 2 * number + 1, header_block("GET", "/healthz") + long + b"\x40\x01a\x01b") for number in range(110))
+    return await send_all(service, min(CONNECTIONS, 512), preface(65535) + requests)
+
+
+async def waiting_checks(service, count):
+    """Checks of a server that says nothing."""
+    port = await serve_smtp(silent)
+    def request(number):
+        body = check(number, port)
+        return b"POST /v1/checks/smtp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    return await send_all(service, count, request)
+
+
+async def checks_beside_streams(service):
+    """On each connection a check of a server that says nothing, and requests whose bodies do not come."""
+    port = await serve_smtp(silent)
+    bodies = b"".join(begin_post(2 * number + 1) for number in range(1, 256))
+    return await send_all(service, CHECKS, lambda number: preface(65535) + post(1, check(number, port)) + bodies)
+
+
+async def quarters(service):
+    """A part of the connections each: unread reports, bodies that do not come, checks that wait, and idle ones."""
+    return [
+        await waiting_checks(service, CHECKS // 2),
+        await unread_reports(service, 0),
+        await no_bodies(service, CONNECTIONS // 4, 12, FIELDS),
+        await send_all(service, 256, HALF_BODY + b" " * 1000000),
+        await send_all(service, CONNECTIONS // 4, preface(65535) + get(1, "/healthz")),
+    ]
 
 
 async def everything(service):
@@ -264,21 +342,33 @@ MIXES = {
     "/docs, window of one byte": lambda service: unread(service, 1, "/docs/swagger-ui-bundle.js"),
     "/openapi.json, window of one byte": lambda service: unread(service, 1, "/openapi.json"),
     "/metrics, window of one byte": lambda service: unread(service, 1, "/metrics"),
-    "/healthz, no window, every connection": lambda service: unread(service, 0, "/healthz", CONNECTIONS, 32),
+    "/healthz, no window, every connection": lambda service: unread(service, 0, "/healthz", CONNECTIONS),
     "not read, HTTP/1.1": unread_http1,
     "reports of long dialogues, no window": lambda service: unread_reports(service, 0),
     "reports of long dialogues, window of one byte": lambda service: unread_reports(service, 1),
     "live events of long dialogues, window of one byte": unread_events,
     "checks of servers that never end": endless_dialogues,
+    "bodies that do not come, 12 streams each": lambda service: no_bodies(service, CONNECTIONS, 12),
+    "bodies that do not come, 256 streams each": lambda service: no_bodies(service, CONNECTIONS, 256),
+    "bodies that do not come, 100 fields, 12 streams each": lambda service: no_bodies(service, CONNECTIONS, 12, FIELDS),
+    "bodies that stop, 100 streams each": lambda service: no_bodies(service, CONNECTIONS, 100, begun=b" " * 40),
+    "streams beyond the limit, with bodies": refused_streams,
+    "/healthz, 256 streams at once, every connection": lambda service: unread(service, 65535, "/healthz", CONNECTIONS, 256),
+    "a check and 255 bodies that do not come, each": checks_beside_streams,
+    "headers of 80 KB that do not end, HTTP/2": endless_headers,
+    "buffers kept by the table of HPACK": kept_buffers,
+    "a quarter each: reports, bodies, checks, idle": quarters,
     "several of these": everything,
     "idle connections, TLS": lambda service: over_tls(service, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "bodies that do not come, 12 streams each, TLS": lambda service: over_tls(service, preface(65535) + b"".join(begin_post(2 * n + 1) for n in range(12))),
     "not read, TLS": lambda service: over_tls(service, GET_BUNDLE * 3),
 }
 
 
 async def measure(name, service):
-    callers = await MIXES[name](service)
-    await asyncio.sleep(SETTLE_TIME)
+    async with asyncio.timeout(MAX_TIME):
+        callers = await MIXES[name](service)
+        await asyncio.sleep(SETTLE_TIME)
     return callers, service.peak_mib()
 
 

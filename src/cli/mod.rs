@@ -23,6 +23,7 @@ use crate::{
     telemetry::{self, WorkerGuard},
 };
 pub use run::refuse_usage;
+pub use signals::block_signals;
 
 /// The levels of the log if `RUST_LOG` does not set them. A report tells what the resolver would warn of.
 const LEVELS: &str = "info,hickory_net=error,hickory_proto=error,hickory_resolver=error";
@@ -41,6 +42,9 @@ async fn run_subcommand(line: &CommandLine) -> Result<ExitCode, Error> {
     let hangup = |settings: &ServeSettings| {
         signals::hangup(settings).map_err(|error| invalid(&format!("cannot wait for SIGHUP: {error}")))
     };
+    if !matches!(line.command, Command::Serve(_) | Command::Demo(_)) {
+        signals::unblock();
+    }
     let log = |settings, levels| start_log(settings, levels, &line.unknown_variables);
     match &line.command {
         Command::Serve(settings) => {

@@ -90,7 +90,7 @@ impl Service {
         Ok(Self { lifecycle, router, server, reloadable, probe, traces })
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets running checks finish.
+    /// Serves until SIGTERM, SIGINT or SIGQUIT, then lets running checks finish.
     pub(super) async fn run(self, listener: TcpListener, hangup: Option<Signal>) -> ExitCode {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,

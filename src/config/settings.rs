@@ -139,8 +139,8 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_TOKENS_FILE", value_name = "FILE")]
     pub tokens_file: Option<PathBuf>,
 
-    /// Connections of callers; one more replaces the one that has been idle the longest [default: 4 for each of
-    /// --max-checks]
+    /// Connections of callers; one more replaces the one that has been idle the longest [default: --max-checks,
+    /// and 128 more]
     #[arg(long, env = "SMTP_CHECK_MAX_CONNECTIONS", value_name = "N", value_parser = whole(1..=4_000_000_u32))]
     pub max_connections: Option<u32>,
 
@@ -176,7 +176,7 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_MAX_BODY", value_name = "SIZE", default_value = "1MiB", value_parser = body_size)]
     pub max_body: usize,
 
-    /// Time for running checks to finish after SIGTERM or SIGINT; a second signal ends the service at once
+    /// Time for running checks to finish after SIGTERM, SIGINT or SIGQUIT; a second signal ends the service at once
     #[arg(long, env = "SMTP_CHECK_SHUTDOWN_GRACE", value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub shutdown_grace: Duration,
 
@@ -199,9 +199,12 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
-    /// Connections of callers. A check takes one, and so does a caller who waits between two.
+    /// Connections beside those of checks. Each can take up to 200 KiB over HTTP/2.
+    const MORE_CONNECTIONS: u32 = 128;
+
+    /// Connections of callers. A check takes one, and so does a caller who waits between two, which gives way.
     pub fn max_connections(&self) -> u32 {
-        self.max_connections.unwrap_or(self.max_checks.saturating_mul(4))
+        self.max_connections.unwrap_or(self.max_checks.saturating_add(Self::MORE_CONNECTIONS))
     }
 
     /// Reads the settings file again, for its tables with names. `None`: there is no file.

@@ -58,7 +58,7 @@ fn defaults_are_the_documented_ones() {
     let (service, target) = (&settings.service, &settings.target);
     assert_eq!(service.listen.to_string(), "127.0.0.1:2580");
     assert_eq!((settings.max_checks, settings.max_checks_per_target), (1024, 16));
-    assert_eq!((settings.max_connections(), &service.tls_cert, &service.tls_key), (4096, &None, &None));
+    assert_eq!((settings.max_connections(), &service.tls_cert, &service.tls_key), (1152, &None, &None));
     assert_eq!(settings.header_timeout, Duration::from_secs(10));
     assert_eq!(settings.body_timeout, Duration::from_secs(30));
     assert_eq!(target.max_timeout, Duration::from_secs(60));

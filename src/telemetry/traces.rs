@@ -1,6 +1,6 @@
 //! Traces, sent to a collector by OTLP over gRPC.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{
@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
 };
 use url::Url;
 
-use crate::thread::run_blocking;
+use crate::thread::{run_blocking, try_thread};
 
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -28,6 +28,9 @@ pub enum EndpointError {
     /// gRPC does not send credentials, and the exporter logs the URL.
     #[error("must not have a user name or a password: they would not be sent")]
     Credentials,
+    /// The exporter has no thread to send spans from.
+    #[error("the thread of the exporter does not start: {0}")]
+    Thread(#[from] io::Error),
     /// The exporter cannot use it.
     #[error(transparent)]
     Exporter(#[from] ExporterBuildError),
@@ -43,6 +46,8 @@ impl Traces {
         if !endpoint.username().is_empty() || endpoint.password().is_some() {
             return Err(EndpointError::Credentials);
         }
+        // The SDK panics where it cannot start its thread.
+        try_thread()?;
         let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint.as_str());
         if endpoint.scheme() == "https" {
             exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());

@@ -79,7 +79,7 @@ fn flags_override_the_environment_and_the_environment_overrides_the_file() {
 
 #[test]
 fn an_idle_service_exits_with_code_0_at_once() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "QUIT"] {
         let served = ServiceProcess::start(program(&["serve", "--listen", "127.0.0.1:0", "--shutdown-grace", "1h"]));
         assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
         served.signal(signal);

@@ -7,7 +7,11 @@ use std::{
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::support::{
     app::{TestApp, TestAppBuilder, TestResponse, with_defaults},
@@ -346,5 +350,29 @@ fn each_rejection_by_a_limit_is_logged() {
         let line = served.wait_for_log("refused");
         assert_eq!((&line["asked"], &line["port"]), (&json!("127.0.0.1"), &json!(port)), "{line:#}");
         assert_eq!((&line["reason"], line["id"].is_string()), (&json!(reason), true), "{line:#}");
+    }
+}
+
+/// No connection gives way, and the next ones get reserved slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_and_healthz_answer_while_every_connection_has_a_check() {
+    let silent = silent_at("127.0.0.1:0");
+    let served = ServiceProcess::start(program(&["--listen=127.0.0.1:0", "--max-connections=2"]));
+    let check = json!({"to": "a@b.test", "target": "127.0.0.1", "port": silent.port()}).to_string();
+    let get = |path| tokio::task::block_in_place(|| served.get(path, ""));
+    let mut checks = Vec::new();
+    // A connection may give way just before it is known to have a check.
+    while checks.len() < 2 || !get("/openapi.json").starts_with("HTTP/1.1 503 ") {
+        assert!(checks.len() < 20, "the service is not full");
+        let mut caller = TcpStream::connect(served.address).await.expect("it listens");
+        let head = "POST /v1/checks/smtp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+        let request = format!("{head}Content-Length: {}\r\n\r\n{check}", check.len());
+        caller.write_all(request.as_bytes()).await.expect("sent");
+        checks.push(caller);
+        silent.wait_for_open(checks.len()).await;
+    }
+    for path in ["/metrics", "/healthz", "/readyz", "/version"] {
+        let answer = get(path);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
     }
 }

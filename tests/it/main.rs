@@ -31,10 +31,12 @@ mod client_disconnect;
 mod https;
 mod limits;
 mod live_events;
+mod memory;
 mod policy;
 mod routes;
 mod scrape;
 mod shutdown;
+mod signals;
 mod tokens;
 mod validation;
 

@@ -1,14 +1,21 @@
 //! Traces: what a collector receives about a check.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+    thread,
+};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use serde_json::{Value, json};
 
 use super::support::{
     collector::{Collector, texts},
-    program::{ServiceProcess, program},
+    program::{ServiceProcess, program, stderr},
     smtpd::{Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -125,4 +132,28 @@ async fn otel_variables_apply_unless_the_service_overrides_them() {
     let (_, resource, spans) = traced_with(&variables, "", parameters).await;
     assert_eq!(resource["service.name"], "smtp-check");
     assert!(spans.iter().all(|span| span.attributes.is_empty()), "{spans:?}");
+}
+
+/// Needs the right to become another user: the system does not limit the threads of root. Without it, there is nothing
+/// to test.
+#[test]
+fn without_a_thread_for_the_exporter_the_service_says_so() {
+    let id = Command::new("id").arg("-u").output().expect("`id` is there");
+    if id.stdout != b"0\n" {
+        return;
+    }
+    let folder = TempDir::new();
+    let copy = folder.path().join("smtp-check");
+    fs::copy(env!("CARGO_BIN_EXE_smtp-check"), &copy).expect("a copy that every user may start");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("ours");
+    // The first thread, those of the runtime, and that of the log.
+    let threads = 2 + thread::available_parallelism().expect("a number").get();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=64997", "--regid=64997", "--clear-groups", "prlimit", &format!("--nproc={threads}")]);
+    command.arg(copy).args(["--listen=127.0.0.1:0", "--otlp-endpoint=http://127.0.0.1:9"]);
+    let output = command.stdin(Stdio::null()).output().expect("`setpriv` is there");
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("--otlp-endpoint: the thread of the exporter does not start"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
 }

@@ -26,9 +26,9 @@ use crate::{
 /// Where the further rows of a line begin, in columns: below the outcome.
 const INDENT: usize = 11;
 
-/// Runs the check at this interval until SIGTERM or SIGINT. On a screen, each check is drawn, and its picture then
-/// becomes one line. Otherwise each is a line of JSON, and the summary goes to stderr. A check that takes longer than
-/// the interval delays the next.
+/// Runs the check at this interval until SIGTERM, SIGINT or SIGQUIT. On a screen, each check is drawn, and its picture
+/// then becomes one line. Otherwise each is a line of JSON, and the summary goes to stderr. A check that takes longer
+/// than the interval delays the next.
 pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut screen: Option<Screen>) -> ExitCode {
     let mut stop = match Signals::new() {
         Ok(stop) => stop,

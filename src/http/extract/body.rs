@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::http::{
     problem::{Problem, ProblemType},
     server::{
-        BodyAllowance, ByteBudget,
+        BodyAllowance, ByteBudget, HeldRequest,
         byte_budget::{HeldBytes, NoBytesLeft},
     },
 };
@@ -72,8 +72,9 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
     }
     // Only a request without a connection, in a test, has none.
     let allowance = request.extensions().get::<BodyAllowance>().cloned().unwrap_or_default();
+    let is_held = request.extensions().get::<HeldRequest>().is_some();
     let body: Limited<Body> = Limited::new(request.into_body(), limits.max_size);
-    match tokio::time::timeout(limits.timeout, read(body, &limits.budget, &allowance)).await {
+    match tokio::time::timeout(limits.timeout, read(body, &limits.budget, &allowance, is_held)).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) if error.is::<NoBytesLeft>() => {
@@ -90,14 +91,21 @@ pub(crate) async fn read_json(request: Request, limits: BodyLimits) -> Result<Ve
 }
 
 /// Reads a whole body. Each chunk is copied: a chunk keeps its read buffer alive, and a caller can send a megabyte in
-/// chunks of one byte. One that holds bytes of the budget and waits for its caller gives way where they run out.
-async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllowance) -> Result<Vec<u8>, BoxError> {
+/// chunks of one byte. A body that holds bytes of the budget, or whose request does, and waits for its caller gives way
+/// where they run out.
+async fn read(
+    mut body: Limited<Body>,
+    budget: &ByteBudget,
+    allowance: &BodyAllowance,
+    is_held: bool,
+) -> Result<Vec<u8>, BoxError> {
+    let take = |size| budget.evicting(move || budget.take(size));
     let (mut bytes, mut small, mut large) = (Vec::new(), None::<OwnedSemaphorePermit>, None::<HeldBytes>);
     loop {
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
-            () = budget.body_refused(), if large.is_some() => return Err(NoBytesLeft.into()),
+            () = budget.body_refused(), if is_held || large.is_some() => return Err(NoBytesLeft.into()),
         };
         let Some(frame) = frame else { return Ok(bytes) };
         let Ok(chunk) = frame?.into_data() else { continue };
@@ -106,9 +114,9 @@ async fn read(mut body: Limited<Body>, budget: &ByteBudget, allowance: &BodyAllo
             (Some(taken), Some(small), _) => small.merge(taken),
             (Some(taken), None, _) => small = Some(taken),
             // Twice: a growing `Vec` has up to twice the capacity of what is in it.
-            (None, _, Some(large)) => large.merge(budget.take(2 * chunk.len())?),
+            (None, _, Some(large)) => large.merge(take(2 * chunk.len()).await?),
             (None, _, None) => {
-                large = Some(budget.take(2 * (bytes.len() + chunk.len()))?);
+                large = Some(take(2 * (bytes.len() + chunk.len())).await?);
                 small = None;
             }
         }
@@ -143,7 +151,7 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from_owner(Chunk(text, counter.clone())))
         });
         let body = Limited::new(Body::from_stream(stream::iter(chunks)), 3);
-        let body = read(body, &ByteBudget::of(0), &BodyAllowance::default()).await.expect("a body");
+        let body = read(body, &ByteBudget::of(0), &BodyAllowance::default(), false).await.expect("a body");
         assert_eq!((body.as_slice(), Arc::strong_count(&kept)), (&b"{ }"[..], 1));
     }
 
@@ -176,7 +184,7 @@ mod tests {
         let begin = |size, allowance| {
             let begun = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b' '; size]))]).chain(stream::pending());
             let body = Limited::new(Body::from_stream(begun), usize::MAX);
-            let mut body = tokio_test::task::spawn(read(body, &budget, allowance));
+            let mut body = tokio_test::task::spawn(read(body, &budget, allowance, false));
             tokio_test::assert_pending!(body.poll());
             body
         };
@@ -197,13 +205,13 @@ mod tests {
         let begun = || Limited::new(Body::from_stream(half().chain(stream::pending())), usize::MAX);
         let whole = || Limited::new(Body::from_stream(half()), usize::MAX);
         let (none_left, allowance) = (ByteBudget::of(0), BodyAllowance::default());
-        let mut first = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
-        let mut second = tokio_test::task::spawn(read(begun(), &none_left, &allowance));
+        let mut first = tokio_test::task::spawn(read(begun(), &none_left, &allowance, false));
+        let mut second = tokio_test::task::spawn(read(begun(), &none_left, &allowance, false));
         tokio_test::assert_pending!(first.poll());
         tokio_test::assert_pending!(second.poll());
-        assert!(read(whole(), &none_left, &allowance).await.is_err());
-        assert!(read(whole(), &none_left, &BodyAllowance::default()).await.is_ok(), "another connection");
+        assert!(read(whole(), &none_left, &allowance, false).await.is_err());
+        assert!(read(whole(), &none_left, &BodyAllowance::default(), false).await.is_ok(), "another connection");
         drop(first);
-        assert!(read(whole(), &none_left, &allowance).await.is_ok());
+        assert!(read(whole(), &none_left, &allowance, false).await.is_ok());
     }
 }

@@ -83,6 +83,14 @@ impl Metrics {
         CountChecksLayer(self.0.checks.clone())
     }
 
+    /// The response holds its bytes until the caller has taken it.
+    async fn response(&self, lifecycle: &Lifecycle) -> Result<Response, Problem> {
+        let text = self.encode(lifecycle).map_err(|_| Problem::internal())?;
+        let held = self.0.budget.take_for_metrics(text.len()).await?;
+        let response = ([(CONTENT_TYPE, text_format::CONTENT_TYPE)], text).into_response();
+        Ok(self.0.budget.hold(held, response))
+    }
+
     fn encode(&self, lifecycle: &Lifecycle) -> Result<String, fmt::Error> {
         // The lifecycle counts running checks already.
         self.0.checks_in_flight.set(lifecycle.running() as u64);
@@ -106,6 +114,5 @@ pub(super) async fn metrics(
     lifecycle: State<Lifecycle>,
     Extension(metrics): Extension<Metrics>,
 ) -> Result<Response, Problem> {
-    let text = metrics.encode(&lifecycle).map_err(|_| Problem::internal())?;
-    Ok(([(CONTENT_TYPE, text_format::CONTENT_TYPE)], text).into_response())
+    metrics.response(&lifecycle).await
 }

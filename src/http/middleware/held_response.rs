@@ -5,7 +5,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use futures_util::future::FutureExt;
+use futures_util::future::{Either, FutureExt, ready};
 
 use super::stack::Next;
 use crate::http::{
@@ -19,16 +19,19 @@ pub(crate) fn hold_response(
     request: Request,
     next: Next,
 ) -> impl Future<Output = Response> {
-    next.run(request).map(move |response| {
+    next.run(request).then(move |response| {
         let size = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
         let extensions = response.extensions();
         let is_held = extensions.get::<HeldResponse>().is_some() || extensions.get::<SharedBody>().is_some();
-        if is_held || size <= ByteBudget::REQUEST_SIZE {
-            return response;
+        if is_held || size <= ByteBudget::SMALL_SIZE {
+            return Either::Left(ready(response));
         }
-        match budget.take(size) {
-            Ok(held) => budget.hold(held, response),
-            Err(error) => Problem::from(error).into_response(),
-        }
+        // Boxed: most responses are small, or hold their bytes already.
+        Either::Right(Box::pin(async move {
+            match budget.evicting(|| budget.take(size)).await {
+                Ok(held) => budget.hold(held, response),
+                Err(error) => Problem::from(error).into_response(),
+            }
+        }))
     })
 }

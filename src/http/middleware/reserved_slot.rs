@@ -1,4 +1,4 @@
-//! Reserved slots: a connection beyond the limit may ask whether the service is alive, and nothing else.
+//! Reserved slots: a connection beyond the limit may ask how the service is, and nothing else.
 
 use std::future::ready;
 
@@ -16,9 +16,15 @@ use crate::http::problem::Problem;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReservedSlot;
 
-/// Answers requests in reserved slots with 503, but for the routes that need no token.
+/// A path that is answered in reserved slots beside those that need no token: when every connection is in use, its
+/// figures are needed most.
+const METRICS_PATH: &str = "/metrics";
+
+/// Answers requests in reserved slots with 503, but for the routes that tell how the service is.
 pub(crate) fn refuse(request: Request, next: Next) -> impl Future<Output = Response> {
-    if request.extensions().get::<ReservedSlot>().is_none() || auth::PUBLIC_PATHS.contains(&request.uri().path()) {
+    let path = request.uri().path();
+    let is_answered = auth::PUBLIC_PATHS.contains(&path) || path == METRICS_PATH;
+    if is_answered || request.extensions().get::<ReservedSlot>().is_none() {
         return Either::Left(next.run(request));
     }
     let mut response = Problem::load_shed("every connection that the service may have is in use").into_response();

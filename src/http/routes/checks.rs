@@ -96,7 +96,7 @@ pub(crate) async fn run_check(
 ) -> Result<Response, Problem> {
     let check = Check::parse(object.0, state.modules.current().settings())?;
     let is_live = format == ReportFormat::EventStream;
-    let held = admit(&state.budget, &check, if is_live { ByteBudget::EVENTS_SIZE } else { 0 })?;
+    let held = admit(&state.budget, &check, if is_live { ByteBudget::EVENTS_SIZE } else { 0 }).await?;
     let job = context.job(check);
     let check_id = check_id(job.id);
     let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
@@ -120,9 +120,9 @@ pub(super) fn check_id(id: Uuid) -> [(&'static str, String); 1] {
 ///
 /// # Errors
 /// There are not as many left.
-pub(super) fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Result<HeldBytes, NoBytesLeft> {
-    let large = check.script.payload.len().saturating_sub(ByteBudget::REQUEST_SIZE);
-    budget.take_for_check(2 * large + more)
+pub(super) async fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Result<HeldBytes, NoBytesLeft> {
+    let large = check.script.payload.len().saturating_sub(ByteBudget::SMALL_SIZE);
+    budget.take_for_check(2 * large + more).await
 }
 
 /// The phases as a `Server-Timing` header (W3C, Server Timing, section 3).

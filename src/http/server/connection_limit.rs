@@ -94,12 +94,12 @@ impl ConnectionLimit {
         drop(self.evict_longest_idle());
     }
 
-    /// Closes the connection that has been stalled longest, of those whose requests and responses hold memory that is
-    /// missing. False if there is none.
-    pub(super) fn evict_stalled(&self, exhausted: Pool) -> bool {
+    /// Closes the connection that has been idle longest, or else stalled, of those that hold memory that is missing.
+    /// False if there is none.
+    pub(super) fn evict_holder(&self, exhausted: Pool) -> bool {
         let by_age = &mut self.idle().by_age;
-        let mut stalled = by_age.range((CallerState::Stalled, 0)..);
-        let longest = stalled.find(|(_, connection)| connection.holdings.has_bytes_for(exhausted)).map(|(key, _)| *key);
+        let mut holders = by_age.iter().filter(|(_, connection)| connection.holdings.has_bytes_for(exhausted));
+        let longest = holders.next().map(|(key, _)| *key);
         let evicted = longest.and_then(|key| by_age.remove(&key));
         evicted.map(|connection| connection.task.wake()).is_some()
     }
@@ -271,29 +271,29 @@ mod tests {
         assert_ready!(task::spawn(std::future::poll_fn(|cx| first.poll_evicted(cx, CallerState::Idle))).poll());
     }
 
-    #[test]
-    fn only_a_stalled_connection_that_holds_what_is_missing_is_evicted() {
+    #[tokio::test]
+    async fn only_a_connection_that_holds_what_is_missing_is_evicted() {
         let stalled = |permit: &mut ConnectionPermit| {
             task::spawn(std::future::poll_fn(|cx| permit.poll_evicted(cx, CallerState::Stalled))).poll()
         };
         let limit = ConnectionLimit::new(3, RESERVED_SLOTS);
-        let budget = ByteBudget::with_pools(ByteBudget::CHECK_SIZE, 1);
+        let budget = ByteBudget::with_pools([ByteBudget::CHECK_SIZE, 1, 0]);
         let [mut upload, mut report, mut response] = [(); 3].map(|()| acquire(&limit));
-        let _report = report.holdings().begin(Arc::new(budget.take_for_check(0).expect("enough")));
+        let _report = report.holdings().begin(Arc::new(budget.take_for_check(0).await.expect("enough")));
         for permit in [&mut upload, &mut report, &mut response] {
             assert_pending!(stalled(permit));
         }
-        assert!(!limit.evict_stalled(Pool::Shared));
+        assert!(!limit.evict_holder(Pool::Shared));
 
         let taken = response.holdings().begin(Arc::new(budget.take(1).expect("enough")));
-        assert!(limit.evict_stalled(Pool::Shared));
+        assert!(limit.evict_holder(Pool::Shared));
         assert_ready!(stalled(&mut response));
         assert_pending!(stalled(&mut report));
         drop((taken, response));
 
-        assert!(limit.evict_stalled(Pool::Checks));
+        assert!(limit.evict_holder(Pool::Checks));
         assert_ready!(stalled(&mut report));
-        assert!(!limit.evict_stalled(Pool::Checks));
+        assert!(!limit.evict_holder(Pool::Checks));
         assert_pending!(stalled(&mut upload));
     }
 

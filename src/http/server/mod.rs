@@ -20,7 +20,7 @@ pub use byte_budget::ByteBudget;
 pub use shutdown::{Lifecycle, Running};
 pub use tls::{IdentityError, IdentityFault, ServerIdentity};
 
-pub(super) use connection::BodyAllowance;
+pub(super) use connection::{BodyAllowance, HeldRequest};
 
 use connection::Server;
 use connection_limit::{ConnectionLimit, ConnectionPermit};
@@ -107,7 +107,7 @@ pub async fn serve(
             }
             Some(_) = connections.join_next() => {}
             pool = server.settings.budget.exhausted() => {
-                if !limit.evict_stalled(pool) {
+                if !limit.evict_holder(pool) {
                     server.settings.budget.refuse_stalled_body();
                 }
             }

@@ -87,7 +87,7 @@ pub(crate) async fn probe(
         }
     };
     let timeout = check.timeout;
-    let held = checks::admit(&state.budget, &check, if debug { ByteBudget::EXPLANATION_SIZE } else { 0 })?;
+    let held = checks::admit(&state.budget, &check, if debug { ByteBudget::EXPLANATION_SIZE } else { 0 }).await?;
     let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let report = state.probe.clone().oneshot(context.job(check)).await?;
     let check_id = checks::check_id(report.id);

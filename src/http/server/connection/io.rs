@@ -41,6 +41,8 @@ struct State<T: ?Sized> {
     dropped: usize,
     /// The caller has hung up.
     is_read_closed: bool,
+    /// Bytes received, after which hyper gets nothing more to read until `Connection` raises it, and polls hyper.
+    read_quota: usize,
     linger: Option<Pin<Box<Sleep>>>,
     /// A request's body was dropped before its end: what comes next need not be a request.
     has_unread_body: bool,
@@ -93,6 +95,7 @@ impl ConnIo {
             read_ahead: Vec::new(),
             dropped: 0,
             is_read_closed: false,
+            read_quota: usize::MAX,
             linger: None,
             has_unread_body: false,
             open_bodies: 0,
@@ -127,6 +130,20 @@ impl ConnIo {
     /// Takes back what hyper has read and not used.
     pub(super) fn unread(&self, bytes: Bytes) {
         self.state().read_ahead.splice(..0, bytes);
+    }
+
+    /// Bytes that the caller has sent so far.
+    pub(super) fn received(&self) -> usize {
+        usize::try_from(self.state().transport.socket().read).unwrap_or(usize::MAX)
+    }
+
+    /// Sets after how many received bytes hyper gets nothing more to read. What is owed is still written.
+    pub(super) fn set_read_quota(&self, size: usize) {
+        self.state().read_quota = size;
+    }
+
+    pub(super) fn has_used_quota(&self) -> bool {
+        self.received() >= self.state().read_quota
     }
 
     /// Requests so far.
@@ -346,7 +363,7 @@ impl Drop for UnreadPiece {
 
 impl AsyncRead for ConnIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.state().poll_read(cx, buffer)
+        if self.has_used_quota() { Poll::Pending } else { self.state().poll_read(cx, buffer) }
     }
 }
 

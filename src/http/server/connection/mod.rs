@@ -5,6 +5,7 @@
 
 mod body_allowance;
 mod io;
+mod read_quota;
 mod response_guard;
 mod transport;
 
@@ -15,6 +16,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::{Router, http::Version};
@@ -29,6 +31,8 @@ use tokio::{
 
 pub(crate) use body_allowance::BodyAllowance;
 use io::{ConnIo, Wait};
+use read_quota::{MAX_COUNTED_SIZE, ReadQuota};
+pub(crate) use response_guard::HeldRequest;
 use response_guard::RouterService;
 use transport::Socket;
 
@@ -46,15 +50,25 @@ use super::{
 const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// Bytes that TLS holds for a caller that does not read.
 const MAX_TLS_BUFFER_SIZE: usize = 16 * 1024;
-/// Requests at a time on one HTTP/2 connection.
-const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// Requests at a time on one HTTP/2 connection. RFC 9113 (section 6.5.2) recommends 100. hyper has 1 to 2 KiB in memory
+/// for each, and keeps most of it until the connection ends.
+const MAX_CONCURRENT_STREAMS: u32 = 32;
 /// Bytes of an HTTP/2 stream, and of all streams of a connection, that the caller may send before a handler reads them.
 const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
 const CONNECTION_WINDOW_SIZE: u32 = 64 * 1024;
 /// Streams of an HTTP/2 connection that the caller reset before they were accepted ("rapid reset", CVE-2023-44487).
 const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
-/// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671).
-const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
+/// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671). hyper
+/// keeps them for a second. Data of a refused stream is such an error, and a client that does not know our settings yet
+/// may begin 100 requests, as that of Go does: the others are refused, and the connection goes on.
+const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 100 - MAX_CONCURRENT_STREAMS as usize;
+
+/// Bytes that an HTTP/2 connection may receive. It is closed soon after its last response then, so that it holds no
+/// more bytes of the budget.
+const MAX_CONNECTION_SIZE: usize = 256 * 1024;
+/// How long a used-up connection waits for a request: long enough that few callers send one meanwhile. GOAWAY would be
+/// better, but the widely used h2 of Python drops a response that comes with it.
+const USED_UP_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What all connections have in common.
 #[derive(Debug)]
@@ -88,7 +102,8 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
     };
     let timer = Box::pin(sleep(server.settings.header_timeout));
     let wait = Wait::Request { requests: 0 };
-    let mut connection = Connection { io, permit, stop, is_stopping: false, settings: &server.settings, wait, timer };
+    let mut connection =
+        Connection { io, permit, stop, is_stopping: false, settings: &server.settings, quota: None, wait, timer };
     if let Err(error) = connection.serve(service).await {
         tracing::debug!(%peer, ?error, "a connection broke off");
     }
@@ -137,6 +152,8 @@ struct Connection<'s, S> {
     stop: Pin<&'s mut S>,
     is_stopping: bool,
     settings: &'s ServerSettings,
+    /// None for HTTP/1.
+    quota: Option<ReadQuota>,
     /// What the timer is for. It starts again with each new wait.
     wait: Wait,
     timer: Pin<Box<Sleep>>,
@@ -183,8 +200,19 @@ impl<S: Future> Connection<'_, S> {
     }
 
     async fn serve_http2(&mut self, service: RouterService) -> hyper::Result<()> {
+        self.io.set_read_quota(self.quota.get_or_insert_default().size());
         let connection = pin!(http2().serve_connection(TokioIo::new(self.io.clone()), service));
         self.drive(connection, http2::Connection::graceful_shutdown, None).await.unwrap_or(Ok(()))
+    }
+
+    fn poll_quota(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(quota) = &mut self.quota else { return Poll::Pending };
+        quota.poll_raise(cx, &self.io, &self.settings.budget, self.permit.holdings())
+    }
+
+    /// Whether an HTTP/2 connection has received so many bytes, or may receive no more.
+    fn is_used_up(&self, size: usize) -> bool {
+        self.quota.as_ref().is_some_and(|quota| quota.is_over() || self.io.received() > size)
     }
 
     /// Waits for the next request to begin, and returns its version. None if there will be none.
@@ -212,10 +240,12 @@ impl<S: Future> Connection<'_, S> {
                 if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Some(end));
                 }
-                if self.is_stopping || !self.poll_stopping(cx) {
+                let has_more = self.poll_quota(cx).is_ready();
+                if !self.is_stopping && self.poll_stopping(cx) {
+                    graceful_shutdown(connection.as_mut());
+                } else if !has_more {
                     break;
                 }
-                graceful_shutdown(connection.as_mut());
             }
             if !self.is_stopping && idle_after.is_some_and(|requests| self.io.is_idle_after(requests)) {
                 return Poll::Ready(None);
@@ -227,11 +257,14 @@ impl<S: Future> Connection<'_, S> {
 
     /// Whether the connection is to end with the responses that are owed: because the service is to end, or because it
     /// has a reserved slot and has had a request (the caller's next connection may get a regular slot), or because
-    /// bytes of the caller were dropped.
+    /// bytes of the caller were dropped, or not read, or were enough for one connection.
     fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
         let has_used_slot = self.permit.is_reserved() && self.io.requests() > 0;
-        self.is_stopping =
-            self.is_stopping || has_used_slot || self.io.has_dropped_bytes() || self.stop.as_mut().poll(cx).is_ready();
+        self.is_stopping = self.is_stopping
+            || has_used_slot
+            || self.is_used_up(MAX_COUNTED_SIZE)
+            || self.io.has_dropped_bytes()
+            || self.stop.as_mut().poll(cx).is_ready();
         self.is_stopping
     }
 
@@ -247,7 +280,7 @@ impl<S: Future> Connection<'_, S> {
         let is_evicted = match wait {
             Wait::Response { .. } => false,
             Wait::Request { .. } => self.is_stopping || self.permit.poll_evicted(cx, CallerState::Idle).is_ready(),
-            _ => self.permit.poll_evicted(cx, CallerState::Stalled).is_ready(),
+            _ => self.permit.holdings().is_refused() || self.permit.poll_evicted(cx, CallerState::Stalled).is_ready(),
         };
         if is_evicted {
             return Poll::Ready(());
@@ -262,6 +295,7 @@ impl<S: Future> Connection<'_, S> {
             }
             Wait::Window { since } => since + settings.body_timeout,
             Wait::Write { .. } => Instant::now() + settings.body_timeout,
+            Wait::Request { .. } if self.is_used_up(MAX_CONNECTION_SIZE) => Instant::now() + USED_UP_TIMEOUT,
             Wait::Request { .. } => Instant::now() + settings.header_timeout,
         };
         if is_new {

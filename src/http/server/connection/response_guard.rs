@@ -2,7 +2,8 @@
 //! over.
 
 use std::{
-    future::ready,
+    convert::Infallible,
+    future::{Ready, pending, ready},
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -14,16 +15,17 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     extract::ConnectInfo,
     http::{
-        HeaderValue, Request, Response, Version,
+        HeaderValue, Request, Response, StatusCode, Version,
         header::{DATE, STRICT_TRANSPORT_SECURITY},
     },
 };
+use futures_util::future::{Either, FutureExt};
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     service::Service,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{sync::oneshot, time::sleep};
 use tower::ServiceExt;
 
 use super::{
@@ -46,6 +48,16 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_DISCARD_SIZE: usize = 16 * 1024 * 1024;
 
+/// Fields of a request's header. hyper has the same limit, but for HTTP/1 only.
+const MAX_HEADER_FIELDS: usize = 100;
+/// Bytes that a field takes in memory beside its name and value.
+const HEADER_FIELD_SIZE: usize = 112;
+
+/// Marks a request that holds bytes of the budget: an extension of it. While it waits for its body, it can be refused
+/// for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeldRequest;
+
 /// What hyper calls with each request of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct RouterService {
@@ -66,24 +78,25 @@ impl Service<Request<Incoming>> for RouterService {
     type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, NoBytesLeft>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let held = match self.io.has_responses() {
-            true => match self.server.settings.budget.take(ByteBudget::REQUEST_SIZE) {
+        let budget = self.server.settings.budget.clone();
+        let mut held = match self.io.has_responses() {
+            true => match budget.take(ByteBudget::REQUEST_SIZE + header_size(&request)) {
                 Ok(held) => Some(self.holdings.begin(Arc::new(held))),
-                Err(error) => return Box::pin(ready(Err(error))),
+                Err(error) => {
+                    self.holdings.refuse();
+                    return Box::pin(ready(Err(error)));
+                }
             },
-            // The number of connections is limited.
+            // One of each connection is in the memory that the number of connections limits.
             false => None,
         };
-        let guard = ResponseGuard::new(self.io.clone());
-        if self.is_reserved {
-            request.extensions_mut().insert(ReservedSlot);
+        if held.is_some() {
+            request.extensions_mut().insert(HeldRequest);
         }
-        request.extensions_mut().insert(ConnectInfo(self.peer));
-        request.extensions_mut().insert(self.body_allowance.clone());
+        let guard = ResponseGuard::new(self.io.clone());
         let is_http2 = request.version() == Version::HTTP_2;
         let (rest, unread) = is_http2.then(oneshot::channel).unzip();
-        let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
-        let response = self.server.router.clone().oneshot(request);
+        let response = self.route(request, rest);
         let holdings = self.holdings.clone();
         let is_secure = self.server.settings.identity.is_some();
         Box::pin(async move {
@@ -92,7 +105,12 @@ impl Service<Request<Incoming>> for RouterService {
             let response = tokio::select! {
                 biased;
                 response = &mut response => {
-                    timeout(DISCARD_TIMEOUT, discarded).await.ok();
+                    // What was refused for its bytes gives them back at once.
+                    let is_refused = held.is_some() && response.as_ref().is_ok_and(is_overloaded);
+                    if !is_refused && discarded.as_mut().now_or_never().is_none() {
+                        // Boxed: it is rare, and the future of a request is in memory as long as its check.
+                        Box::pin(wait_for_rest(discarded, &guard.io, held.is_some().then_some(&budget))).await;
+                    }
                     response
                 }
                 () = &mut discarded => response.await,
@@ -104,11 +122,76 @@ impl Service<Request<Incoming>> for RouterService {
             if is_secure {
                 response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HSTS);
             }
+            if let Some(held) = &mut held {
+                held.shrink_to(ByteBudget::SMALL_SIZE);
+            }
             let of_response = response.extensions_mut().remove::<HeldResponse>();
             let of_response = of_response.map(|HeldResponse(bytes)| holdings.begin(bytes));
             let held = Arc::new(Held { _request: held, _response: of_response });
             Ok(response.map(|body| guard.into_body(body, held)))
         })
+    }
+}
+
+impl RouterService {
+    /// Hands the request to the router, with what the layers need to know of its connection.
+    fn route(
+        &self,
+        mut request: Request<Incoming>,
+        rest: Option<oneshot::Sender<Incoming>>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
+        if request.headers().len() > MAX_HEADER_FIELDS {
+            return Either::Left(too_many_header_fields());
+        }
+        if self.is_reserved {
+            request.extensions_mut().insert(ReservedSlot);
+        }
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request.extensions_mut().insert(self.body_allowance.clone());
+        let request = request.map(|body| Body::new(RequestBody::new(body, self.io.clone(), rest)));
+        Either::Right(self.server.router.clone().oneshot(request))
+    }
+}
+
+fn is_overloaded(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::SERVICE_UNAVAILABLE
+}
+
+fn too_many_header_fields() -> Ready<Result<Response<Body>, Infallible>> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    ready(Ok(response))
+}
+
+/// Bytes of a request's header in memory.
+fn header_size(request: &Request<Incoming>) -> usize {
+    let headers = request.headers();
+    let texts: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    target + texts + headers.capacity() * HEADER_FIELD_SIZE
+}
+
+/// Waits for the rest of a body, as long as it may take. Only the caller can go on, so the connection may give way to
+/// another one, and a request that holds bytes of the budget to others.
+async fn wait_for_rest(discarded: impl Future<Output = ()>, io: &ConnIo, budget: Option<&ByteBudget>) {
+    struct Awaited<'i>(&'i ConnIo);
+    impl Drop for Awaited<'_> {
+        fn drop(&mut self) {
+            self.0.await_body(false);
+        }
+    }
+    io.await_body(true);
+    let _awaited = Awaited(io);
+    let refused = async {
+        match budget {
+            Some(budget) => budget.body_refused().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        () = discarded => {}
+        () = refused => {}
+        () = sleep(DISCARD_TIMEOUT) => {}
     }
 }
 

@@ -30,10 +30,12 @@ impl Transport for TlsStream<Socket> {
     }
 }
 
-/// A TCP socket that counts what the caller takes. It is below TLS, which has buffers of its own.
+/// A TCP socket that counts what the caller sends and takes. It is below TLS, which has buffers of its own.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
+    /// Bytes read so far.
+    pub(super) read: u64,
     /// Bytes written so far.
     pub(super) written: u64,
     /// Whether the last write found the socket's buffer full.
@@ -42,7 +44,7 @@ pub(super) struct Socket {
 
 impl From<TcpStream> for Socket {
     fn from(tcp: TcpStream) -> Self {
-        Self { tcp, written: 0, is_blocked: false }
+        Self { tcp, read: 0, written: 0, is_blocked: false }
     }
 }
 
@@ -58,7 +60,10 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        self.read += (buffer.filled().len() - before) as u64;
+        result
     }
 }
 

@@ -46,6 +46,19 @@ async fn a_connection_that_does_not_send_its_body_gives_way() {
     assert!(answer_to_another(&service).await.starts_with("HTTP/1.1 200 "));
 }
 
+/// The response waits for the rest of the body.
+#[tokio::test]
+async fn a_connection_that_does_not_send_the_rest_of_a_refused_body_gives_way() {
+    let service = start(full()).await;
+    let mut header = b"\x83\x86\x04\x05/echo\x01\x01x\x0f\x10\x0a".to_vec();
+    header.extend(b"text/plain");
+    let head = [&[0, 0, header.len() as u8, 0x01, 0x04, 0, 0, 0, 1], &header[..]].concat();
+    let mut stalled = service.send(&[NO_WINDOW, &head].concat()).await;
+    // SETTINGS are acknowledged with the header behind them.
+    until(&mut stalled, "\0\0\0\x04\x01\0\0\0\0").await;
+    assert!(answer_to_another(&service).await.starts_with("HTTP/1.1 200 "));
+}
+
 #[tokio::test]
 async fn a_running_check_does_not_give_way() {
     let mut service = start(full()).await;
