@@ -20,7 +20,8 @@ MAX_MIB = 256
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 CONNECTIONS = min(1152, (FILES - 200) // 2)
 CHECKS = 1024
-# Streams of an HTTP/2 connection, which the service allows.
+# Streams of an HTTP/2 connection that the service allows: the first 104 connections have many, the others few.
+MANY_STREAMS = 256
 STREAMS = 32
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # How long a mix lasts after its last request, and with it at the most, in seconds.
@@ -212,7 +213,7 @@ async def half_bodies(service):
     ]
 
 
-async def unread(service, window, path, connections=512, streams=STREAMS):
+async def unread(service, window, path, connections=512, streams=MANY_STREAMS):
     requests = b"".join(get(2 * number + 1, path) for number in range(streams))
     return await send_all(service, connections, preface(window) + requests)
 
@@ -260,10 +261,10 @@ async def no_bodies(service, connections, streams, more=(), begun=b""):
     return await send_all(service, connections, preface(65535) + requests)
 
 
-async def refused_streams(service):
-    """As many streams as are allowed, and 224 beyond, each with a byte of a body: the service resets them twice."""
-    requests = b"".join(get(2 * number + 1, "/healthz") for number in range(STREAMS))
-    requests += b"".join(begin_post(2 * number + 1) + frame(0, 0, 2 * number + 1, b" ") for number in range(STREAMS, 256))
+async def refused_streams(service, allowed):
+    """As many streams as are allowed to some connections, and 224 beyond, each with a byte of a body: the service resets them twice."""
+    requests = b"".join(get(2 * number + 1, "/healthz") for number in range(allowed))
+    requests += b"".join(begin_post(2 * number + 1) + frame(0, 0, 2 * number + 1, b" ") for number in range(allowed, allowed + 224))
     return await send_all(service, CONNECTIONS, preface(65535) + requests)
 
 
@@ -352,7 +353,8 @@ MIXES = {
     "bodies that do not come, 256 streams each": lambda service: no_bodies(service, CONNECTIONS, 256),
     "bodies that do not come, 100 fields, 12 streams each": lambda service: no_bodies(service, CONNECTIONS, 12, FIELDS),
     "bodies that stop, 100 streams each": lambda service: no_bodies(service, CONNECTIONS, 100, begun=b" " * 40),
-    "streams beyond the limit, with bodies": refused_streams,
+    "streams beyond the limit of 32, with bodies": lambda service: refused_streams(service, STREAMS),
+    "streams beyond the limit of 256, with bodies": lambda service: refused_streams(service, MANY_STREAMS),
     "/healthz, 256 streams at once, every connection": lambda service: unread(service, 65535, "/healthz", CONNECTIONS, 256),
     "a check and 255 bodies that do not come, each": checks_beside_streams,
     "headers of 80 KB that do not end, HTTP/2": endless_headers,

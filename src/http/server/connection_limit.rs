@@ -10,11 +10,18 @@ use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use super::byte_budget::{Holdings, Pool};
+
+/// How long a connection that was evicted for its bytes has to give them back, until another one is.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a connection waits for, while only its caller can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +47,8 @@ struct IdleConnections {
     /// The first to be evicted first.
     by_age: BTreeMap<IdleKey, IdleConnection>,
     next_key: u64,
+    /// The last connection that was evicted for what it holds, and since when.
+    leaving: Option<(Instant, Holdings)>,
 }
 
 #[derive(Debug)]
@@ -95,13 +104,21 @@ impl ConnectionLimit {
     }
 
     /// Closes the connection that has been idle longest, or else stalled, of those that hold memory that is missing.
-    /// False if there is none.
+    /// Not yet, where the one before is still giving back what it holds. False if there is none.
     pub(super) fn evict_holder(&self, exhausted: Pool) -> bool {
-        let by_age = &mut self.idle().by_age;
-        let mut holders = by_age.iter().filter(|(_, connection)| connection.holdings.has_bytes_for(exhausted));
+        let idle = &mut *self.idle();
+        if let Some((since, holdings)) = &idle.leaving
+            && since.elapsed() < LEAVE_TIMEOUT
+            && holdings.has_bytes_for(exhausted)
+        {
+            return true;
+        }
+        let mut holders = idle.by_age.iter().filter(|(_, connection)| connection.holdings.has_bytes_for(exhausted));
         let longest = holders.next().map(|(key, _)| *key);
-        let evicted = longest.and_then(|key| by_age.remove(&key));
-        evicted.map(|connection| connection.task.wake()).is_some()
+        let Some(evicted) = longest.and_then(|key| idle.by_age.remove(&key)) else { return false };
+        evicted.task.wake();
+        idle.leaving = Some((Instant::now(), evicted.holdings));
+        true
     }
 
     /// The slot of the connection that has been idle longest; a reserved one only if there is no other.
@@ -279,7 +296,7 @@ mod tests {
         let limit = ConnectionLimit::new(3, RESERVED_SLOTS);
         let budget = ByteBudget::with_pools([ByteBudget::CHECK_SIZE, 1, 0]);
         let [mut upload, mut report, mut response] = [(); 3].map(|()| acquire(&limit));
-        let _report = report.holdings().begin(Arc::new(budget.take_for_check(0).await.expect("enough")));
+        let checked = report.holdings().begin(Arc::new(budget.take_for_check(0).await.expect("enough")));
         for permit in [&mut upload, &mut report, &mut response] {
             assert_pending!(stalled(permit));
         }
@@ -293,6 +310,8 @@ mod tests {
 
         assert!(limit.evict_holder(Pool::Checks));
         assert_ready!(stalled(&mut report));
+        assert!(limit.evict_holder(Pool::Checks), "it has not given back what it holds");
+        drop(checked);
         assert!(!limit.evict_holder(Pool::Checks));
         assert_pending!(stalled(&mut upload));
     }

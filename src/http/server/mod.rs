@@ -22,7 +22,7 @@ pub use tls::{IdentityError, IdentityFault, ServerIdentity};
 
 pub(super) use connection::{BodyAllowance, HeldRequest};
 
-use connection::Server;
+use connection::{Server, StreamAllowance};
 use connection_limit::{ConnectionLimit, ConnectionPermit};
 
 /// How long an evicted connection has to give its file descriptor back.
@@ -94,7 +94,8 @@ pub async fn serve(
     settings: ServerSettings,
 ) -> Ended {
     let limit = ConnectionLimit::new(settings.max_connections, settings.reserved_connections);
-    let server = Arc::new(Server { router, settings, stop: watch::Sender::new(false) });
+    let server =
+        Arc::new(Server { router, settings, streams: StreamAllowance::default(), stop: watch::Sender::new(false) });
     let mut drained = pin!(drain(&lifecycle, shutdown, &server.settings));
     let mut connections = JoinSet::new();
     let mut accepted = None;

@@ -1,10 +1,12 @@
 //! Budget of bytes: what all callers together may make the service hold in memory.
 
+mod holdings;
+
 use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +20,8 @@ use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+pub(super) use holdings::{Holding, Holdings};
 
 use crate::{http::problem::Problem, report::MAX_REPORT_SIZE};
 
@@ -38,7 +42,11 @@ struct Inner {
     /// By [`Pool`].
     pools: [Arc<Semaphore>; Pool::COUNT],
     exhausted: [Notify; Pool::COUNT],
+    /// Bytes that could not be taken last.
+    missing: [AtomicUsize; Pool::COUNT],
     released: Notify,
+    /// Bytes of the requests that wait for theirs.
+    waiting: Arc<Semaphore>,
     /// Bodies that wait for their callers: the one that has waited longest is first.
     stalled_bodies: Notify,
     stalled_body_count: AtomicUsize,
@@ -93,6 +101,10 @@ impl ByteBudget {
     const SHARED_SIZE: usize = 32 * 1024 * 1024;
     /// Bytes of the metrics that nobody has taken, some dozens.
     const METRICS_SIZE: usize = 1024 * 1024;
+    /// Bytes of the requests that wait for theirs: some hundreds of requests.
+    const WAITING_SIZE: usize = 2 * 1024 * 1024;
+    /// Bytes of a request that waits, beside its header.
+    const WAITING_REQUEST_SIZE: usize = 2 * 1024;
     /// The largest body is in memory as text, as a message, and as what is sent of that.
     const COPIES_OF_BODY: usize = 3;
 
@@ -116,7 +128,9 @@ impl ByteBudget {
             max_size: sizes.iter().sum(),
             pools: sizes.map(|size| Arc::new(Semaphore::new(size))),
             exhausted: Default::default(),
+            missing: Default::default(),
             released: Notify::new(),
+            waiting: Arc::new(Semaphore::new(Self::WAITING_SIZE)),
             stalled_bodies: Notify::new(),
             stalled_body_count: AtomicUsize::new(0),
         }))
@@ -149,8 +163,7 @@ impl ByteBudget {
             let held = held.or_else(|| self.acquire([0, Self::CHECK_SIZE.saturating_add(more), 0]));
             held.ok_or_else(|| {
                 let has_check = self.0.pools[Pool::Checks as usize].available_permits() >= Self::CHECK_SIZE;
-                self.0.exhausted[if has_check { Pool::Shared } else { Pool::Checks } as usize].notify_one();
-                NoBytesLeft
+                if has_check { self.miss(Pool::Shared, more) } else { self.miss(Pool::Checks, Self::CHECK_SIZE) }
             })
         })
         .await
@@ -179,12 +192,24 @@ impl ByteBudget {
         timeout(EVICTION_TIMEOUT, again).await.map_err(|_| NoBytesLeft)
     }
 
+    /// Counts a request with such a header as one that waits for bytes, until the permit is dropped.
+    ///
+    /// # Errors
+    /// As many wait as may.
+    pub(crate) fn begin_wait(&self, header_size: usize) -> Result<OwnedSemaphorePermit, NoBytesLeft> {
+        let size = (Self::WAITING_REQUEST_SIZE + header_size).try_into().map_err(|_| NoBytesLeft)?;
+        self.0.waiting.clone().try_acquire_many_owned(size).map_err(|_| NoBytesLeft)
+    }
+
     fn take_of(&self, pool: Pool, bytes: usize) -> Result<HeldBytes, NoBytesLeft> {
         let sizes = Pool::ALL.map(|other| if other == pool { bytes } else { 0 });
-        self.acquire(sizes).ok_or_else(|| {
-            self.0.exhausted[pool as usize].notify_one();
-            NoBytesLeft
-        })
+        self.acquire(sizes).ok_or_else(|| self.miss(pool, bytes))
+    }
+
+    fn miss(&self, pool: Pool, bytes: usize) -> NoBytesLeft {
+        self.0.missing[pool as usize].store(bytes, Ordering::Relaxed);
+        self.0.exhausted[pool as usize].notify_one();
+        NoBytesLeft
     }
 
     /// All of them, by [`Pool`], or none: a part that was taken and given back would wake those that wait for bytes.
@@ -219,13 +244,19 @@ impl ByteBudget {
         self.0.max_size - self.0.pools.iter().map(|pool| pool.available_permits()).sum::<usize>()
     }
 
-    /// Waits until bytes could not be taken, and returns of which pool.
+    /// Waits until bytes could not be taken, and still cannot, and returns of which pool.
     pub(crate) async fn exhausted(&self) -> Pool {
         let [checks, shared, metrics] = &self.0.exhausted;
-        tokio::select! {
-            () = checks.notified() => Pool::Checks,
-            () = shared.notified() => Pool::Shared,
-            () = metrics.notified() => Pool::Metrics,
+        loop {
+            let pool = tokio::select! {
+                () = checks.notified() => Pool::Checks,
+                () = shared.notified() => Pool::Shared,
+                () = metrics.notified() => Pool::Metrics,
+            };
+            let missing = self.0.missing[pool as usize].load(Ordering::Relaxed);
+            if self.0.pools[pool as usize].available_permits() < missing {
+                return pool;
+            }
         }
     }
 
@@ -304,69 +335,6 @@ impl HeldBytes {
 impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.shrink_to(0);
-    }
-}
-
-/// What one connection has to do with the budget. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Holdings(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    /// How many of its requests and responses hold bytes, by [`Pool`].
-    held: [AtomicUsize; Pool::COUNT],
-    is_refused: AtomicBool,
-}
-
-/// One of them, until it is dropped, with what it holds.
-#[derive(Debug)]
-pub(super) struct Holding {
-    held: Arc<HeldBytes>,
-    of: Holdings,
-}
-
-impl Holdings {
-    /// Counts what is held.
-    pub(super) fn begin(&self, held: Arc<HeldBytes>) -> Holding {
-        for pool in held.pools() {
-            self.0.held[pool as usize].fetch_add(1, Ordering::Relaxed);
-        }
-        Holding { held, of: self.clone() }
-    }
-
-    /// Notes that there were no bytes for one of its requests.
-    pub(super) fn refuse(&self) {
-        self.0.is_refused.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether there were no bytes for one of its requests. Its streams have taken memory by then, so it is closed as
-    /// soon as only its caller can go on.
-    pub(super) fn is_refused(&self) -> bool {
-        self.0.is_refused.load(Ordering::Relaxed)
-    }
-
-    /// Whether a request or response holds bytes that could be taken instead of those of `exhausted`: checks and
-    /// metrics may have bytes of those for all.
-    pub(super) fn has_bytes_for(&self, exhausted: Pool) -> bool {
-        let has = |pool: Pool| self.0.held[pool as usize].load(Ordering::Relaxed) > 0;
-        has(Pool::Shared) || has(exhausted)
-    }
-}
-
-impl Holding {
-    /// Gives back what is more than `bytes`.
-    pub(super) fn shrink_to(&mut self, bytes: usize) {
-        if let Some(held) = Arc::get_mut(&mut self.held) {
-            held.shrink_to(bytes);
-        }
-    }
-}
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        for pool in self.held.pools() {
-            self.of.0.held[pool as usize].fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }
 

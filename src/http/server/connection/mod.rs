@@ -7,6 +7,7 @@ mod body_allowance;
 mod io;
 mod read_quota;
 mod response_guard;
+mod stream_allowance;
 mod transport;
 
 use std::{
@@ -31,9 +32,11 @@ use tokio::{
 
 pub(crate) use body_allowance::BodyAllowance;
 use io::{ConnIo, Wait};
-use read_quota::{MAX_COUNTED_SIZE, ReadQuota};
+use read_quota::ReadQuota;
 pub(crate) use response_guard::HeldRequest;
 use response_guard::RouterService;
+pub(super) use stream_allowance::StreamAllowance;
+use stream_allowance::{AllowedStreams, FEW_STREAMS};
 use transport::Socket;
 
 use crate::{
@@ -50,9 +53,6 @@ use super::{
 const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// Bytes that TLS holds for a caller that does not read.
 const MAX_TLS_BUFFER_SIZE: usize = 16 * 1024;
-/// Requests at a time on one HTTP/2 connection. RFC 9113 (section 6.5.2) recommends 100. hyper has 1 to 2 KiB in memory
-/// for each, and keeps most of it until the connection ends.
-const MAX_CONCURRENT_STREAMS: u32 = 32;
 /// Bytes of an HTTP/2 stream, and of all streams of a connection, that the caller may send before a handler reads them.
 const STREAM_WINDOW_SIZE: u32 = 64 * 1024;
 const CONNECTION_WINDOW_SIZE: u32 = 64 * 1024;
@@ -61,11 +61,14 @@ const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
 /// Streams of an HTTP/2 connection that we reset for errors of the caller ("made you reset", CVE-2025-8671). hyper
 /// keeps them for a second. Data of a refused stream is such an error, and a client that does not know our settings yet
 /// may begin 100 requests, as that of Go does: the others are refused, and the connection goes on.
-const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 100 - MAX_CONCURRENT_STREAMS as usize;
+const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 100 - FEW_STREAMS as usize;
 
 /// Bytes that an HTTP/2 connection may receive. It is closed soon after its last response then, so that it holds no
 /// more bytes of the budget.
 const MAX_CONNECTION_SIZE: usize = 256 * 1024;
+/// Bytes that an HTTP/2 connection without a pause may receive, so that each of 256 streams may have a body of 16 KiB. It
+/// ends with the responses that are owed then.
+const MAX_BUSY_CONNECTION_SIZE: usize = 8 * 1024 * 1024;
 /// How long a used-up connection waits for a request: long enough that few callers send one meanwhile. GOAWAY would be
 /// better, but the widely used h2 of Python drops a response that comes with it.
 const USED_UP_TIMEOUT: Duration = Duration::from_millis(100);
@@ -75,6 +78,7 @@ const USED_UP_TIMEOUT: Duration = Duration::from_millis(100);
 pub(super) struct Server {
     pub(super) router: Router,
     pub(super) settings: ServerSettings,
+    pub(super) streams: StreamAllowance,
     /// True once the service is to end.
     pub(super) stop: watch::Sender<bool>,
 }
@@ -99,6 +103,7 @@ pub(super) async fn serve(tcp: TcpStream, peer: SocketAddr, server: Arc<Server>,
         is_reserved: permit.is_reserved(),
         body_allowance: BodyAllowance::default(),
         holdings: permit.holdings().clone(),
+        turn: Arc::default(),
     };
     let timer = Box::pin(sleep(server.settings.header_timeout));
     let wait = Wait::Request { requests: 0 };
@@ -130,12 +135,12 @@ fn http1() -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
+fn http2(streams: &AllowedStreams) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         // hyper panics where the date cannot be written. `RouterService` writes it if it can be.
         .auto_date_header(false)
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .max_concurrent_streams(streams.count())
         .initial_stream_window_size(STREAM_WINDOW_SIZE)
         .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
         .max_header_list_size(MAX_HEADER_SIZE as u32)
@@ -201,7 +206,8 @@ impl<S: Future> Connection<'_, S> {
 
     async fn serve_http2(&mut self, service: RouterService) -> hyper::Result<()> {
         self.io.set_read_quota(self.quota.get_or_insert_default().size());
-        let connection = pin!(http2().serve_connection(TokioIo::new(self.io.clone()), service));
+        let streams = service.server.streams.take();
+        let connection = pin!(http2(&streams).serve_connection(TokioIo::new(self.io.clone()), service));
         self.drive(connection, http2::Connection::graceful_shutdown, None).await.unwrap_or(Ok(()))
     }
 
@@ -262,7 +268,7 @@ impl<S: Future> Connection<'_, S> {
         let has_used_slot = self.permit.is_reserved() && self.io.requests() > 0;
         self.is_stopping = self.is_stopping
             || has_used_slot
-            || self.is_used_up(MAX_COUNTED_SIZE)
+            || self.is_used_up(MAX_BUSY_CONNECTION_SIZE)
             || self.io.has_dropped_bytes()
             || self.stop.as_mut().poll(cx).is_ready();
         self.is_stopping
@@ -276,8 +282,13 @@ impl<S: Future> Connection<'_, S> {
             self.permit.set_busy();
         }
         let settings = self.settings;
-        // Where only the caller can go on, the connection gives way to another one.
+        // Where only the caller can go on, the connection gives way to another one. It does not where it waits for the
+        // bytes of another one: it would give way to itself.
         let is_evicted = match wait {
+            _ if self.quota.as_ref().is_some_and(ReadQuota::is_waiting) => {
+                self.permit.set_busy();
+                false
+            }
             Wait::Response { .. } => false,
             Wait::Request { .. } => self.is_stopping || self.permit.poll_evicted(cx, CallerState::Idle).is_ready(),
             _ => self.permit.holdings().is_refused() || self.permit.poll_evicted(cx, CallerState::Stalled).is_ready(),

@@ -17,7 +17,7 @@ const MAX_UNCOUNTED_SIZE: usize = 16 * 1024;
 /// Bytes that are counted at a time.
 const STEP_SIZE: usize = 16 * 1024;
 /// Bytes that count. More than that is not in memory: a body is copied, and dropped.
-pub(super) const MAX_COUNTED_SIZE: usize = 2 * 1024 * 1024;
+const MAX_COUNTED_SIZE: usize = 2 * 1024 * 1024;
 
 type Missing = Pin<Box<dyn Future<Output = Result<HeldBytes, NoBytesLeft>> + Send>>;
 
@@ -35,6 +35,11 @@ impl ReadQuota {
     /// Nothing more is read.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Bytes are missing, and may still be given back.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.missing.is_some()
     }
 
     /// Takes bytes of the budget for what was received, and lets hyper read on. Where bytes are missing, it reads

@@ -25,7 +25,10 @@ use hyper::{
     body::{Frame, Incoming, SizeHint},
     service::Service,
 };
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{
+    sync::{Mutex, oneshot},
+    time::sleep,
+};
 use tower::ServiceExt;
 
 use super::{
@@ -68,6 +71,8 @@ pub(super) struct RouterService {
     pub(super) is_reserved: bool,
     pub(super) body_allowance: BodyAllowance,
     pub(super) holdings: Holdings,
+    /// Of the requests that wait for bytes, the one that may take them next has it.
+    pub(super) turn: Arc<Mutex<()>>,
 }
 
 impl Service<Request<Incoming>> for RouterService {
@@ -77,23 +82,47 @@ impl Service<Request<Incoming>> for RouterService {
     /// Boxed: a connection needs the memory only while it has a request.
     type Future = Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, NoBytesLeft>> + Send>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let has_others = self.io.has_responses();
+        let guard = ResponseGuard::new(self.io.clone());
+        // One of each connection is in the memory that the number of connections limits.
+        if !has_others {
+            return self.respond(request, None, guard);
+        }
+        let (header_size, service) = (header_size(&request), self.clone());
+        let size = ByteBudget::REQUEST_SIZE + header_size;
         let budget = self.server.settings.budget.clone();
-        let mut held = match self.io.has_responses() {
-            true => match budget.take(ByteBudget::REQUEST_SIZE + header_size(&request)) {
-                Ok(held) => Some(self.holdings.begin(Arc::new(held))),
-                Err(error) => {
-                    self.holdings.refuse();
-                    return Box::pin(ready(Err(error)));
-                }
-            },
-            // One of each connection is in the memory that the number of connections limits.
-            false => None,
+        if let Ok(held) = budget.take(size) {
+            return self.respond(request, Some(self.holdings.begin(held.into())), guard);
+        }
+        let Ok(waiting) = budget.begin_wait(header_size) else {
+            self.holdings.refuse();
+            return Box::pin(ready(Err(NoBytesLeft)));
         };
+        Box::pin(async move {
+            // One after the other: what is given back would wake all of them.
+            let turn = service.turn.lock().await;
+            let is_refused = service.holdings.is_refused();
+            let held = if is_refused { Err(NoBytesLeft) } else { budget.evicting(|| budget.take(size)).await };
+            drop((turn, waiting));
+            let held = held.inspect_err(|NoBytesLeft| service.holdings.refuse())?;
+            service.respond(request, Some(service.holdings.begin(held.into())), guard).await
+        })
+    }
+}
+
+impl RouterService {
+    /// The response to a request that has what it needs of the budget.
+    fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        mut held: Option<Holding>,
+        guard: ResponseGuard,
+    ) -> <Self as Service<Request<Incoming>>>::Future {
         if held.is_some() {
             request.extensions_mut().insert(HeldRequest);
         }
-        let guard = ResponseGuard::new(self.io.clone());
+        let budget = self.server.settings.budget.clone();
         let is_http2 = request.version() == Version::HTTP_2;
         let (rest, unread) = is_http2.then(oneshot::channel).unzip();
         let response = self.route(request, rest);
@@ -131,9 +160,7 @@ impl Service<Request<Incoming>> for RouterService {
             Ok(response.map(|body| guard.into_body(body, held)))
         })
     }
-}
 
-impl RouterService {
     /// Hands the request to the router, with what the layers need to know of its connection.
     fn route(
         &self,

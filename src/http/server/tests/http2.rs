@@ -136,3 +136,31 @@ async fn a_slow_upload_over_http2_that_is_refused_receives_the_response() {
     let rest = until(&mut caller, "quick").await;
     assert!(!rest.contains("\0\0\x04\x03\0\0\0\0\x01"), "RST_STREAM: {rest:?}");
 }
+
+/// Each stream has memory for as long as its connection.
+#[tokio::test]
+async fn many_connections_have_fewer_streams_each() {
+    // SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, section 6.5.2), of 256 and of 32.
+    const MANY: &str = "\0\x03\0\0\x01\0";
+    const FEW: &str = "\0\x03\0\0\0\x20";
+    let service = start(ServerSettings { max_connections: 200, ..generous() }).await;
+    let mut callers = Vec::new();
+    for _ in 0..104 {
+        callers.push(service.send(HTTP2).await);
+        until(callers.last_mut().expect("one"), MANY).await;
+    }
+    let mut beyond = service.send(HTTP2).await;
+    until(&mut beyond, FEW).await;
+    drop(callers.pop());
+    let another = async {
+        loop {
+            let mut caller = service.send(HTTP2).await;
+            // SETTINGS are acknowledged behind those of the service.
+            let settings = until(&mut caller, "\0\0\0\x04\x01\0\0\0\0").await;
+            if settings.contains(MANY) {
+                break;
+            }
+        }
+    };
+    timeout(TEST_TIMEOUT, another).await.expect("the streams of a connection that ended are for the next one");
+}

@@ -215,7 +215,7 @@ async fn what_an_http2_connection_has_received_is_counted_and_ends_it() {
 async fn an_http2_connection_that_receives_without_a_pause_gets_goaway() {
     let service = Reports::start(ByteBudget::new(1, 0)).await;
     let mut caller = service.send(&with_window(255)).await;
-    for _ in 0..=128 {
+    for _ in 0..=512 {
         caller.write_all(&unknown_frame()).await.expect("open");
     }
     until(&mut caller, "\0\0\x08\x07\0").await;
@@ -236,6 +236,10 @@ async fn an_http2_connection_is_read_on_once_bytes_are_given_back() {
     until(&mut caller, "ok\"}").await;
     until(&mut other, "ok\"}").await;
     let _busy = service.budget.take(SIZE - service.budget.held()).expect("enough");
+    // The other one gives way, and the one that waits for its bytes does not.
+    caller.write_all(&[unknown_frame(), get_on(3, "/healthz")].concat()).await.expect("open");
+    until(&mut caller, "ok\"}").await;
+    rest(&mut other).await;
     caller.write_all(&[unknown_frame(), unknown_frame()].concat()).await.expect("open");
     // What was not read resets the connection.
     let mut answer = Vec::new();
@@ -293,6 +297,22 @@ async fn streams_beyond_the_budget_end_a_stalled_connection() {
     let mut caller = service.send(&[with_window(0), requests].concat()).await;
     rest(&mut caller).await;
     service.holds(|bytes| bytes == 0).await;
+}
+
+/// The streams of the connection that sends wait meanwhile, and none of them is reset.
+#[tokio::test]
+async fn streams_beyond_the_budget_take_the_bytes_of_a_stalled_connection() {
+    const STREAMS: u32 = 50;
+    // Enough for one connection and some streams of another.
+    let service = Reports::start(ByteBudget::of(80 * ByteBudget::REQUEST_SIZE)).await;
+    let posts: Vec<_> = (0..STREAMS).flat_map(|number| post_on(2 * number + 1)).collect();
+    let mut stalled = service.send(&[with_window(255), posts.clone()].concat()).await;
+    service.holds(|bytes| bytes >= (STREAMS as usize - 1) * ByteBudget::REQUEST_SIZE).await;
+    let mut last = service.send(&[with_window(255), posts].concat()).await;
+    timeout(TEST_TIMEOUT, stalled.read_to_end(&mut Vec::new())).await.expect("closed in time").ok();
+    last.write_all(&get_on(2 * STREAMS + 1, "/healthz")).await.expect("open");
+    let answer = until(&mut last, "ok\"}").await;
+    assert!(!answer.contains("\0\0\x04\x03\0"), "RST_STREAM: {answer:?}");
 }
 
 #[tokio::test]
