@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     phase::Phase,
     proxy_header::ProxyAddress,
-    smtp::{Mechanism, StartTls},
+    smtp::{Mechanism, MechanismChoice, StartTls},
 };
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn every_parameter_is_used() {
     let check = parse(json!({
         "to": "probe@example.com", "target": "192.0.2.1", "port": 587, "ehlo": "[127.0.0.1]", "from": "me@example.com",
         "starttls": true, "sasl_authentication": "plain", "sasl_user": "me", "sasl_password": "secret",
-        "sasl_auth_id": "boss", "payload": "hi", "proxy_protocol": true, "proxy_family": "TCP6",
+        "sasl_auth_id": "boss", "sasl_initial_response": true, "payload": "hi", "proxy_protocol": true, "proxy_family": "TCP6",
         "proxy_source_address": "2001:db8::1", "proxy_dest_address": "2001:db8::2", "proxy_source_port": 0,
         "proxy_dest_port": 65535, "proxy_version": 2, "implicit_tls": false, "tls_verify": "require",
         "tls_server_name": "MX.Example.com", "ip_family": "ipv4", "stop_after": "sasl_auth", "timeout_ms": 100,
@@ -59,7 +59,8 @@ fn every_parameter_is_used() {
     assert_eq!((script.start_tls, script.stop_after), (StartTls::Required, Some(Phase::SaslAuth)));
     assert_eq!(script.from.map(|from| from.to_string()).as_deref(), Some("me@example.com"));
     let credentials = script.credentials.expect("credentials");
-    assert_eq!((credentials.mechanism, credentials.user.as_str()), (Mechanism::Plain, "me"));
+    assert_eq!(credentials.mechanism, MechanismChoice::Only(Mechanism::Plain));
+    assert_eq!((credentials.user.as_str(), credentials.initial_response), ("me", true));
     assert_eq!((credentials.authorization_id.as_str(), credentials.password.expose()), ("boss", "secret"));
 }
 

@@ -34,11 +34,12 @@ pub(super) fn command_line(check: &Check) -> Option<CommandLine> {
     Some(values.fold(line, |line, (flag, value)| line.maybe(flag, value.as_deref())))
 }
 
-fn switches(request: &CheckRequest) -> [(&'static str, bool); 5] {
-    let CheckRequest { starttls, proxy_protocol, implicit_tls, transcript, .. } = request;
+fn switches(request: &CheckRequest) -> [(&'static str, bool); 6] {
+    let CheckRequest { starttls, sasl_initial_response, proxy_protocol, implicit_tls, transcript, .. } = request;
     [
         ("--starttls", *starttls == Some(StartTls::Required)),
         ("--starttls=opportunistic", *starttls == Some(StartTls::Opportunistic)),
+        ("--sasl-initial-response", *sasl_initial_response == Some(true)),
         ("--implicit-tls", *implicit_tls == Some(true)),
         ("--proxy-protocol", *proxy_protocol == Some(true)),
         ("--transcript", *transcript == Some(true)),
@@ -58,6 +59,7 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 24] 
         sasl_user,
         sasl_password: _,
         sasl_auth_id,
+        sasl_initial_response: _,
         payload: _,
         proxy_protocol: _,
         proxy_family,

@@ -158,6 +158,13 @@ impl Reply {
         (first, message)
     }
 
+    /// The reply with its size in the place of its text.
+    #[must_use]
+    pub fn by_size(&self) -> Self {
+        let text = format!("({} octets)", self.text.len() + self.left_out).into_bytes();
+        Self { code: self.code, text, line_codes: Vec::new(), left_out: 0, is_cut: false }
+    }
+
     /// The reply with the secrets of `mask` masked in its text.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {

@@ -1,11 +1,13 @@
 //! Whole sessions as tables: the server's replies, and the client's actions.
 
+mod auth;
 mod expectations;
 
 use proptest::prelude::*;
 
-use super::super::{Mechanism, Payload, ReplyParser};
+use super::super::{Credentials, Mechanism, MechanismChoice, Payload, ReplyParser};
 use super::*;
+use crate::secret::Secret;
 
 fn script() -> Script {
     Script {
@@ -24,7 +26,9 @@ fn script() -> Script {
 
 fn credentials(mechanism: Mechanism) -> Option<Credentials> {
     let password = Secret::new("secret".to_owned());
-    Some(Credentials { mechanism, user: "user".to_owned(), password, authorization_id: String::new() })
+    let (user, authorization_id) = ("user".to_owned(), String::new());
+    let mechanism = MechanismChoice::Only(mechanism);
+    Some(Credentials { mechanism, user, password, authorization_id, initial_response: false })
 }
 
 fn reply(text: &str) -> Reply {
@@ -38,6 +42,8 @@ fn shown(action: &Action) -> String {
         Action::AwaitGreeting(phase) => format!("{phase}: await greeting"),
         Action::Begin(phase, command) => format!("{phase}: {command}"),
         Action::Continue(_, command) => format!("continue: {}", String::from_utf8_lossy(&command.to_wire()).trim_end()),
+        Action::Compute(phase, _) => format!("{phase}: compute"),
+        Action::Violated { phase, violation, in_sync } => format!("{phase}: {violation} ({in_sync})"),
         Action::Handshake => "handshake".to_owned(),
         Action::Unsupported(phase, lacking) => format!("{phase}: unsupported: {lacking}"),
         Action::Quit => "quit: QUIT".to_owned(),
@@ -55,10 +61,13 @@ fn run(script: Script, server: &[&str]) -> (Vec<String>, Vec<Verdict>, Vec<Warni
         let next = if *answer == "tls" {
             dialogue.after_handshake()
         } else {
-            let (verdict, next) = dialogue.reply(&reply(answer));
+            let (mut verdict, mut next) = dialogue.reply(&reply(answer));
+            if let Action::Compute(_, work) = next {
+                (verdict, next) = dialogue.computed(work.run());
+            }
             verdicts.push(verdict);
-            if matches!(next, Action::Continue(..)) {
-                dialogue.response_sent();
+            if let Action::Begin(_, command) | Action::Continue(_, command) = &next {
+                dialogue.sending(command);
             }
             next
         };
@@ -191,7 +200,7 @@ fn no_password_without_a_challenge() {
         assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
         let expected = match answer.get(..3) {
             Some("235") => Warning::AcceptedWithoutPassword,
-            _ => Warning::EndedBeforeCredentials(reply(answer).code()),
+            _ => Warning::EndedBeforeCredentials { code: reply(answer).code(), could_be_initial: true },
         };
         assert_eq!(warnings, [expected], "{answer}");
     }
@@ -224,8 +233,8 @@ fn a_refused_password_is_not_warned_of_inside_tls() {
 #[test]
 fn a_response_that_was_not_written_counts_as_not_sent() {
     for (mechanism, challenges, expected) in [
-        (Mechanism::Plain, 1, Warning::EndedBeforeCredentials(reply("421").code())),
-        (Mechanism::Login, 1, Warning::EndedBeforeCredentials(reply("421").code())),
+        (Mechanism::Plain, 1, Warning::EndedBeforeCredentials { code: reply("421").code(), could_be_initial: true }),
+        (Mechanism::Login, 1, Warning::EndedBeforeCredentials { code: reply("421").code(), could_be_initial: false }),
         (Mechanism::Login, 2, Warning::EndedBeforePassword(reply("421").code())),
     ] {
         let script = Script { credentials: credentials(mechanism), ..script() };
@@ -234,9 +243,10 @@ fn a_response_that_was_not_written_counts_as_not_sent() {
             dialogue.reply(&reply(answer));
         }
         for challenge in 1..=challenges {
-            dialogue.reply(&reply("334"));
+            let (_, next) = dialogue.reply(&reply("334"));
+            let Action::Continue(_, response) = next else { panic!("{next:?}") };
             if challenge < challenges {
-                dialogue.response_sent();
+                dialogue.sending(&response);
             }
         }
         let (verdict, _) = dialogue.reply(&reply("421 closing"));
@@ -328,9 +338,9 @@ proptest! {
             match &action {
                 Action::Close => break,
                 Action::Quit => quits += 1,
-                Action::Continue(..) => {
+                Action::Continue(_, command) => {
                     responses += 1;
-                    dialogue.response_sent();
+                    dialogue.sending(command);
                 }
                 _ => {}
             }
