@@ -213,7 +213,7 @@ impl Session<'_> {
         }
         if !self.in_sync && !reply.code().is_negative() {
             // A message that was not sent whole can be refused, but not accepted.
-            let reply = reply.masked(&self.mask);
+            let reply = self.shown(&reply);
             let message = format!("the server spoke before all was sent: {} {}", reply.code(), reply.message());
             return Err(Failure::new(phase, FailureKind::Protocol, message));
         }
@@ -292,7 +292,7 @@ impl Session<'_> {
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
         }
-        let early = early.masked(&self.mask);
+        let early = self.shown(&early);
         let (command, code) = (command.in_words(), early.code());
         let message = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, message))
@@ -313,7 +313,7 @@ impl Session<'_> {
             _ => match Box::pin(self.expect_silence(phase, command)).await? {
                 Some(closing) => {
                     self.journal.note(self.stream.arrived(), Event::Ended(phase, Ending::Rejected));
-                    Err(Failure::rejected(phase, &closing.masked(&self.mask)))
+                    Err(Failure::rejected(phase, &self.shown(&closing)))
                 }
                 None => Err(error.failure(phase)),
             },

@@ -80,8 +80,8 @@ impl Dialogue<'_> {
         }
     }
 
-    /// The best mechanism that the server offers and that may be used here. What is left out of a reply to EHLO may offer
-    /// any: then the best is tried.
+    /// The best mechanism that the server offers and that may be used here. What is left out of a reply to EHLO may
+    /// offer any: then the best is tried.
     fn best_mechanism(&self) -> Option<Mechanism> {
         let ehlo = self.ehlo.as_ref()?;
         let capabilities = Capabilities::from_ehlo(ehlo);

@@ -250,8 +250,8 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// Whether the code is the usual success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4). AUTH has rules of
-/// its own.
+/// Whether the code is the usual success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4). AUTH has rules
+/// of its own.
 fn is_success(phase: Phase, code: u16) -> bool {
     match phase {
         Phase::Banner | Phase::StartTls => code == 220,

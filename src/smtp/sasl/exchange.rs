@@ -1,4 +1,5 @@
-//! [`Exchange`]: one AUTH exchange, the client's side. A challenge goes in, the response comes out. No socket, no clock.
+//! [`Exchange`]: one AUTH exchange, the client's side. A challenge goes in, the response comes out. No socket, no
+//! clock.
 
 use std::fmt;
 

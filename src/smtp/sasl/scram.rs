@@ -12,8 +12,8 @@ pub const MAX_ITERATIONS: u32 = 1_000_000;
 /// A message that is none of this mechanism.
 pub(super) const MALFORMED: Violation = Violation::Malformed("SCRAM-SHA-256");
 
-/// A name or password by the SASLprep profile (RFC 4013), as RFC 5802, section 5.1 wants it; `None` if it has characters
-/// that the profile prohibits, or if nothing is left of it.
+/// A name or password by the SASLprep profile (RFC 4013), as RFC 5802, section 5.1 wants it; `None` if it has
+/// characters that the profile prohibits, or if nothing is left of it.
 pub fn prepared(text: &str) -> Option<Cow<'_, str>> {
     stringprep::saslprep(text).ok().filter(|prepared| !prepared.is_empty())
 }

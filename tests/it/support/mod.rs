@@ -11,5 +11,6 @@ pub(crate) mod pki;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod prometheus;
+pub(crate) mod scram;
 pub(crate) mod smtpd;
 pub(crate) mod temp_dir;

@@ -199,3 +199,88 @@ fn a_report_tells_what_was_sent() {
     let sasl = dialogue.sasl().expect("facts");
     assert_eq!((sasl.mechanism, sasl.initial_response, sasl.iterations), (Mechanism::ScramSha256, true, None));
 }
+
+#[test]
+fn login_in_clear_text() {
+    let script = Script { credentials: credentials(Mechanism::Login), stop_after: Some(Phase::SaslAuth), ..script() };
+    let (actions, _, warnings) =
+        run(script, &["220 hi", "250 mx", "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 ok", "221 bye"]);
+    assert_eq!(
+        actions[2..],
+        ["sasl_auth: AUTH LOGIN", "continue: dXNlcg==", "continue: c2VjcmV0", "quit: QUIT", "close"]
+    );
+    assert_eq!(warnings, [Warning::ClearTextCredentials]);
+}
+
+#[test]
+fn no_password_without_a_challenge() {
+    let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
+    for (answer, next) in
+        [("235 come in", "quit: QUIT"), ("504 no", "quit: QUIT"), ("454 later", "quit: QUIT"), ("354 what", "close")]
+    {
+        let (actions, verdicts, warnings) = run(script.clone(), &["220 hi", "250 mx", answer]);
+        assert_eq!((verdicts[2], actions[3].as_str()), (Verdict::Rejected, next), "{answer}");
+        assert!(!actions.iter().any(|action| action.contains("continue")), "{answer}");
+        let expected = match answer.get(..3) {
+            Some("235") => Warning::AcceptedWithoutPassword,
+            _ => Warning::EndedBeforeCredentials { code: reply(answer).code(), could_be_initial: true },
+        };
+        assert_eq!(warnings, [expected], "{answer}");
+    }
+}
+
+#[test]
+fn a_user_name_in_clear_text_is_not_warned_of() {
+    let script = Script { credentials: credentials(Mechanism::Login), ..script() };
+    for answer in ["235 come in", "535 nobody", "454 later", "250 hm"] {
+        let expected = match answer.get(..3) {
+            Some("235") => Warning::AcceptedWithoutPassword,
+            _ => Warning::EndedBeforePassword(reply(answer).code()),
+        };
+        let (_, _, warnings) = run(script.clone(), &["220 hi", "250 mx", "334 VXNlcm5hbWU6", answer]);
+        assert_eq!(warnings, [expected], "{answer}");
+    }
+}
+
+#[test]
+fn a_refused_password_is_not_warned_of_inside_tls() {
+    for (mechanism, challenges) in [(Mechanism::Plain, 1), (Mechanism::Login, 2)] {
+        let script = Script { implicit_tls: true, credentials: credentials(mechanism), ..script() };
+        let mut server = vec!["220 hi", "250 mx"];
+        server.extend(["334"].repeat(challenges));
+        server.push("535 wrong");
+        assert_eq!(run(script, &server).2, [], "{mechanism:?}");
+    }
+}
+
+#[test]
+fn a_response_that_was_not_written_counts_as_not_sent() {
+    for (mechanism, challenges, expected) in [
+        (Mechanism::Plain, 1, Warning::EndedBeforeCredentials { code: reply("421").code(), could_be_initial: true }),
+        (Mechanism::Login, 1, Warning::EndedBeforeCredentials { code: reply("421").code(), could_be_initial: false }),
+        (Mechanism::Login, 2, Warning::EndedBeforePassword(reply("421").code())),
+    ] {
+        let script = Script { credentials: credentials(mechanism), ..script() };
+        let (mut dialogue, _) = Dialogue::begin(&script);
+        for answer in ["220 hi", "250 mx"] {
+            dialogue.reply(&reply(answer));
+        }
+        for challenge in 1..=challenges {
+            let (_, next) = dialogue.reply(&reply("334"));
+            let Action::Continue(_, response) = next else { panic!("{next:?}") };
+            if challenge < challenges {
+                dialogue.sending(&response);
+            }
+        }
+        let (verdict, _) = dialogue.reply(&reply("421 closing"));
+        assert_eq!((verdict, dialogue.warnings()), (Verdict::Rejected, &[expected][..]), "{mechanism:?}");
+    }
+}
+
+#[test]
+fn an_extra_challenge_is_not_answered() {
+    let script = Script { credentials: credentials(Mechanism::Plain), ..script() };
+    let (actions, verdicts, warnings) = run(script, &["220 hi", "250 mx", "334", "334 more"]);
+    assert_eq!((actions[4].as_str(), verdicts[3]), ("close", Verdict::Rejected));
+    assert_eq!(warnings, [Warning::ClearTextCredentials, Warning::ExtraChallenge]);
+}
