@@ -267,7 +267,7 @@ fn start_tls_schema() -> Object {
             "Upgrade the connection with STARTTLS. With `true`, the check fails if the server refuses; it never \
              continues in clear text. With `opportunistic`, it continues in clear text, with a warning, if the reply \
              to EHLO does not offer STARTTLS; but it fails if STARTTLS is offered, and then refused or broken. No \
-             password is sent in clear text then.",
+             password and no access token is sent in clear text then.",
         ))
         .default(Some(json!(false)))
         .pattern(Some(format!("^(true|false|on|off|{OPPORTUNISTIC})$")))

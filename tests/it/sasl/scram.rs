@@ -53,7 +53,7 @@ async fn a_server_that_knows_the_password_is_authenticated() {
         let commands = session.commands();
         let (command, initial) = commands[1].split_at("AUTH SCRAM-SHA-256".len());
         assert_eq!((command, initial.is_empty()), ("AUTH SCRAM-SHA-256", !initial_response));
-        let client_first = if initial_response { initial.trim() } else { &commands[2] };
+        let client_first = if initial_response { initial.trim() } else { commands[2] };
         let header = if identity.is_empty() { "n,,n=user,r=" } else { "n,a=boss=2C=3D,n=user,r=" };
         assert!(decoded(client_first).starts_with(header), "{commands:?}");
         // The answer to the signature is an empty line.
