@@ -6,6 +6,7 @@ pub(crate) mod collector;
 pub(crate) mod curl;
 pub(crate) mod dns;
 pub(crate) mod events;
+pub(crate) mod introspection;
 pub(crate) mod mta;
 pub(crate) mod pki;
 pub(crate) mod port;
