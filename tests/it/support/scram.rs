@@ -57,14 +57,6 @@ impl Scram {
         STANDARD.encode(hmac_of(&self.key(b"Server Key"), message.as_bytes()))
     }
 
-    /// What a server stores in the place of the password, as Dovecot writes it.
-    pub(crate) fn stored(&self) -> String {
-        let stored_key = digest::digest(&digest::SHA256, &self.key(b"Client Key"));
-        let [salt, stored, server] =
-            [&self.salt[..], stored_key.as_ref(), &self.key(b"Server Key")].map(|key| STANDARD.encode(key));
-        format!("{{SCRAM-SHA-256}}{},{salt},{stored},{server}", self.iterations)
-    }
-
     fn auth_message(&self, client_first: &str, client_final: &str) -> String {
         let bare = client_first.splitn(3, ',').last().unwrap_or_default();
         let without_proof = client_final.rsplit_once(",p=").map_or(client_final, |(before, _)| before);

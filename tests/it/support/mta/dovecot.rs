@@ -18,12 +18,11 @@ pub(super) struct Dovecot {
 impl Dovecot {
     /// Starts it, with PLAIN and LOGIN, and waits until it listens.
     pub(super) async fn start() -> Self {
-        Self::start_in(Home::new("dovecot"), "plain login", "", "", "").await
+        Self::start_in(Home::new("dovecot"), "plain login", "", "").await
     }
 
-    /// The same with every mechanism that a check knows. `users` are further lines of passwd-file, and `tokens` is
-    /// asked about access tokens (RFC 7662).
-    pub(super) async fn start_with_tokens(users: &str, tokens: SocketAddr) -> Self {
+    /// The same with every mechanism that a check knows. `tokens` is asked about access tokens (RFC 7662).
+    pub(super) async fn start_with_tokens(tokens: SocketAddr) -> Self {
         let passdb = "passdb {
   driver = oauth2
   mechanisms = oauthbearer xoauth2
@@ -39,11 +38,11 @@ active_value = true
 "
         );
         let mechanisms = "plain login cram-md5 scram-sha-256 oauthbearer xoauth2";
-        Self::start_in(Home::new("dovecot"), mechanisms, users, passdb, &oauth2).await
+        Self::start_in(Home::new("dovecot"), mechanisms, passdb, &oauth2).await
     }
 
-    async fn start_in(home: Home, mechanisms: &str, users: &str, passdb: &str, oauth2: &str) -> Self {
-        home.file("users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n{users}"));
+    async fn start_in(home: Home, mechanisms: &str, passdb: &str, oauth2: &str) -> Self {
+        home.file("users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
         home.file("oauth2.conf", oauth2);
         let passdb = passdb.replace("HOME", &home.text(""));
         home.file("dovecot.conf", &configuration(&home, mechanisms, &passdb));

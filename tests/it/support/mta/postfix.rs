@@ -35,11 +35,10 @@ impl Postfix {
         Self::start_on_with(ports, tls, "").await
     }
 
-    /// The same with every mechanism that a check knows. `users` are further lines of Dovecot's passwd-file, and
-    /// `tokens` is asked about access tokens (RFC 7662).
-    pub(crate) async fn start_with_tokens(tls: &PemFiles, users: &str, tokens: SocketAddr) -> Self {
+    /// The same with every mechanism that a check knows. `tokens` is asked about access tokens (RFC 7662).
+    pub(crate) async fn start_with_tokens(tls: &PemFiles, tokens: SocketAddr) -> Self {
         on_free_ports(async |ports| {
-            let sasl = Dovecot::start_with_tokens(users, tokens).await;
+            let sasl = Dovecot::start_with_tokens(tokens).await;
             Self::start_on_with_sasl(ports, Some(tls), Some(sasl), "").await
         })
         .await
