@@ -109,16 +109,6 @@ fn each_rule_names_its_field() {
         (json!({"starttls": "yes"}), "/starttls"),
         (json!({"starttls": 1}), "/starttls"),
         (json!({"starttls": true, "implicit_tls": true}), "/implicit_tls"),
-        (json!({"sasl_authentication": "gssapi"}), "/sasl_authentication"),
-        (json!({"sasl_authentication": "plain", "sasl_user": "u"}), "/sasl_password"),
-        (json!({"sasl_authentication": "plain", "sasl_password": "p"}), "/sasl_user"),
-        (json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": ""}), "/sasl_password"),
-        (json!({"sasl_authentication": "login", "sasl_user": "u\n", "sasl_password": "p"}), "/sasl_user"),
-        (json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p\u{0}"}), "/sasl_password"),
-        (
-            json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"}),
-            "/sasl_auth_id",
-        ),
         (json!({"payload": "a\n.\nMAIL FROM:<>"}), "/payload"),
         (json!({"payload": "a\rb"}), "/payload"),
         (json!({"payload": "\u{0}"}), "/payload"),
@@ -138,6 +128,32 @@ fn each_rule_names_its_field() {
         (json!({"timeout_ms": 99}), "/timeout_ms"),
         (json!({"timeout_ms": 60001}), "/timeout_ms"),
         (json!({"transcript": "maybe"}), "/transcript"),
+    ] {
+        assert_named(&fields, pointer);
+    }
+}
+
+#[test]
+fn each_rule_of_a_login_names_its_field() {
+    for (fields, pointer) in [
+        (json!({"sasl_authentication": "gssapi"}), "/sasl_authentication"),
+        (json!({"sasl_authentication": "plain", "sasl_user": "u"}), "/sasl_password"),
+        (json!({"sasl_authentication": "plain", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": ""}), "/sasl_password"),
+        (json!({"sasl_authentication": "login", "sasl_user": "u\n", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p\u{0}"}), "/sasl_password"),
+        (
+            json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"}),
+            "/sasl_auth_id",
+        ),
+        (json!({"sasl_authentication": "CRAM-MD5"}), "/sasl_authentication"),
+        (json!({"sasl_authentication": "xoauth2", "sasl_user": "u"}), "/sasl_password"),
+        (json!({"sasl_authentication": "auto", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "oauthbearer", "sasl_user": "u", "sasl_password": "p\u{1}"}), "/sasl_password"),
+        // A private use character is not for SASLprep.
+        (json!({"sasl_authentication": "scram-sha-256", "sasl_user": "u\u{e000}", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "auto", "sasl_user": "u", "sasl_password": "p\u{e000}"}), "/sasl_password"),
+        (json!({"sasl_initial_response": "maybe"}), "/sasl_initial_response"),
     ] {
         assert_named(&fields, pointer);
     }

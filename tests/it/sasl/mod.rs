@@ -1,13 +1,17 @@
 //! The mechanisms of AUTH beside PLAIN and LOGIN: what is sent, what a server may reply, and what is reported.
 
 mod scram;
+mod secrets;
 mod tokens;
 
 use serde_json::{Value, json};
 
+use smtp_check::check::{CheckSettings, Modules};
+
 use super::support::{
     app::{TestApp, failure},
     pki::{Ca, Leaf},
+    program::{code, program, stderr},
     scram::{Scram, decoded},
     smtpd::{End, Script, SmtpServer, Step},
 };
@@ -171,6 +175,44 @@ async fn sasl_is_null_where_nothing_was_tried() {
         let report = app.check(parameters).await;
         assert_eq!(report.get("sasl"), Some(&Value::Null), "{report:#}");
     }
+}
+
+/// By a module of `/probe`, and by flags of `run`.
+#[tokio::test(flavor = "multi_thread")]
+async fn modules_and_run_have_every_mechanism() {
+    let server = || {
+        let scram = Scram::new(PASSWORD, 4096);
+        SmtpServer::serve(Script::compliant().with_sasl("SCRAM-SHA-256", move |responses| scram.reply(responses)))
+    };
+    let probed = server();
+    let Value::Object(table) = json!({"sasl_authentication": "auto", "sasl_user": "user", "sasl_password": PASSWORD,
+        "sasl_initial_response": true, "stop_after": "sasl_auth"})
+    else {
+        panic!("a table")
+    };
+    let settings = CheckSettings::new(std::time::Duration::from_secs(60));
+    let modules = Modules::parse([("login".to_owned(), table)], settings).expect("a good module");
+    let app = TestApp::builder().modules(modules).start().await;
+    let answer = app.get(&format!("/probe?module=login&target=127.0.0.1:{}", probed.port())).await;
+    assert!(String::from_utf8_lossy(&answer.body).contains("\nprobe_success 1.0\n"), "{:?}", answer.body);
+    assert!(probed.next_session().await.commands()[1].starts_with("AUTH SCRAM-SHA-256 "));
+
+    let called = server();
+    let port = format!("--port={}", called.port());
+    let arguments = [
+        "run",
+        "--target=127.0.0.1",
+        &port,
+        "--stop-after=sasl_auth",
+        "--sasl-authentication=scram-sha-256",
+        "--sasl-user=user",
+        "--sasl-initial-response",
+    ];
+    let mut command = program(&arguments);
+    let output = command.env("SMTP_CHECK_SASL_PASSWORD", PASSWORD).output().expect("the program starts");
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["sasl"], json!({"mechanism": "SCRAM-SHA-256", "initial_response": true}), "{report:#}");
 }
 
 /// The command lines know the mechanism that was chosen, and never the password.
