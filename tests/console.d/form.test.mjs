@@ -154,7 +154,7 @@ test('the form has every mechanism of the document', async () => {
   });
 });
 
-test('a login with an access token in the command', async () => {
+test('a login with an initial response', async () => {
   const server = await smtpd();
   await visit(async (page) => {
     await fill(page, { to: 'probe@example.test', target: '127.0.0.1', port: server.port, sasl_authentication: 'plain', sasl_user: 'me', sasl_password: 'my', sasl_initial_response: true });
