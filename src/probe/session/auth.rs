@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_taken_until_its_thread_is_done() {
         let places = Arc::new(Semaphore::new(1));
-        let cut_off = timeout(Duration::from_millis(10), compute(&places, work(200_000))).await;
+        let cut_off = timeout(Duration::from_millis(5), compute(&places, work(60_000))).await;
         assert!(cut_off.is_err(), "the check has ended");
         assert_eq!(places.available_permits(), 0, "its thread goes on");
         assert!(timeout(Duration::from_millis(1), compute(&places, work(1))).await.is_err(), "no place");

@@ -156,7 +156,7 @@ async fn few_iterations_are_a_finding() {
 #[tokio::test]
 async fn much_work_holds_up_no_other_check() {
     let app = TestApp::start().await;
-    let busy = SmtpServer::serve(first(|message, _| message.replace("i=4096", "i=200000")));
+    let busy = SmtpServer::serve(first(|message, _| message.replace("i=4096", "i=100000")));
     let plain = SmtpServer::serve(Script::compliant());
     let busy_check = || app.check(with(login(&busy, "scram-sha-256"), json!({"timeout_ms": 150})));
     let (one, two, three, other) =
