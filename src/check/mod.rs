@@ -13,6 +13,7 @@ mod module;
 mod no_effect;
 pub mod request;
 mod rules;
+mod sasl;
 mod settings;
 mod source_address;
 

@@ -8,12 +8,12 @@ use super::{
     Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
+    sasl::credentials,
 };
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader},
-    secret::Secret,
-    smtp::{Credentials, InvalidAddress, Mailbox, Mechanism, Payload, Protocol, Script, StartTls},
+    smtp::{InvalidAddress, Mailbox, Payload, Protocol, Script, StartTls},
 };
 
 /// The check that the request asks for. `invalid` has the violations that were found when the request was read.
@@ -113,36 +113,6 @@ fn from(text: Option<&str>, invalid: &mut Invalid) -> Option<Mailbox> {
         invalid.add("from", InvalidAddress::NoDomain);
     }
     Some(from)
-}
-
-fn credentials(request: &CheckRequest, invalid: &mut Invalid) -> Option<Credentials> {
-    let mechanism = match request.sasl_authentication.unwrap_or_default() {
-        SaslAuthentication::Off => return None,
-        SaslAuthentication::Login => Mechanism::Login,
-        SaslAuthentication::Plain => Mechanism::Plain,
-    };
-    let user = sasl_text("sasl_user", request.sasl_user.as_deref(), invalid);
-    let password = sasl_text("sasl_password", request.sasl_password.as_ref().map(Secret::expose), invalid);
-    let authorization_id = request.sasl_auth_id.clone().filter(|_| mechanism == Mechanism::Plain).unwrap_or_default();
-    if has_control(&authorization_id) {
-        invalid.add("sasl_auth_id", "must not contain control characters");
-    }
-    Some(Credentials { mechanism, user: user?, password: Secret::new(password?), authorization_id })
-}
-
-fn sasl_text(name: &str, text: Option<&str>, invalid: &mut Invalid) -> Option<String> {
-    match text {
-        None if invalid.is_about(name) => return None,
-        None => invalid.add(name, "is required unless `sasl_authentication` is `off`"),
-        Some("") => invalid.add(name, "must not be empty (RFC 4616, section 2)"),
-        Some(text) if has_control(text) => invalid.add(name, "must not contain control characters"),
-        Some(text) => return Some(text.to_owned()),
-    }
-    None
-}
-
-fn has_control(text: &str) -> bool {
-    text.contains(char::is_control)
 }
 
 fn proxy(request: &CheckRequest, port: u16, invalid: &mut Invalid) -> Option<ProxyHeader> {

@@ -119,7 +119,7 @@ impl CheckContext {
             host: host_of(&check.target),
             port: check.port,
             via,
-            mechanism: check.script.credentials.as_ref().map(|credentials| credentials.mechanism),
+            mechanism: check.script.credentials.as_ref().and_then(|credentials| credentials.mechanism.named()),
             transcript: check.transcript,
         };
         let unfinished = Unfinished::watch(identity, started.into_std());

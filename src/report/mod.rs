@@ -4,6 +4,7 @@
 //! - [`fold`]: journal → report, a pure function.
 //! - [`live`]: the phases as events, while the check runs.
 //! - [`metrics`]: the metrics of the report, named as in Circonus.
+//! - [`sasl`]: how the check authenticated.
 //! - [`mod@exposition`]: the report in Prometheus' text format.
 //! - [`cause`]: what is known beside the report, as data. [`finding`]: what [`crate::findings`] makes of both.
 
@@ -14,6 +15,7 @@ pub mod fold;
 pub mod journal;
 pub mod live;
 pub mod metrics;
+pub mod sasl;
 
 use std::net::IpAddr;
 
@@ -29,6 +31,7 @@ pub use finding::{Finding, Reproduction, Scope, Severity};
 pub use journal::Journal;
 pub use live::{PhaseEvent, PhaseListener, PhaseStart};
 pub use metrics::Metrics;
+pub use sasl::SaslReport;
 
 use crate::{
     phase::{Clock, Phase},
@@ -65,6 +68,9 @@ pub struct Report {
     /// The TLS session and the certificates; `null` when the server sent no certificate.
     #[schema(required)]
     pub tls: Option<TlsReport>,
+    /// The AUTH command; `null` when none was sent.
+    #[schema(required)]
+    pub sasl: Option<SaslReport>,
     /// The queue id in the reply to the message; `null` when the reply has no known form, or there was none.
     #[schema(required, example = "4XyZ12abcd")]
     pub queue_id: Option<String>,

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{CommandLine, Connection, bracketed, has, payload};
+use super::{CommandLine, Connection, Login, bracketed, has, payload};
 use crate::{
     check::{Check, TlsVerify, TlsVersion},
     phase::Phase,
     report::{Cause, Report},
-    smtp::{Credentials, Mailbox, Protocol, StartTls},
+    smtp::{Credentials, Mailbox, Mechanism, Protocol, StartTls},
 };
 
 /// `None` where curl cannot do the same: it ends a session after EHLO or AUTH, or sends a message; it has no LMTP, and
@@ -47,7 +47,7 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
     };
     let line = line.maybe("--interface", check.source_address.map(|address| address.to_string()).as_deref());
     let line = line.literal_if(has_tls && check.tls_verify == TlsVerify::Record, "--insecure");
-    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)))?;
+    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)), report)?;
     let line = match message {
         Some(_) => {
             let from = script.from.as_ref().map(Mailbox::to_string).unwrap_or_default();
@@ -72,16 +72,25 @@ fn connect_to(host: &str, server: &str, port: u16) -> String {
     format!("{}:{port}:{}:{port}", bracketed(host), bracketed(server))
 }
 
-/// `--user` ends the name at the first colon.
-fn login(line: CommandLine, credentials: Option<&Credentials>) -> Option<CommandLine> {
+/// `--user` ends the name at the first colon. Few builds of curl have SCRAM-SHA-256. curl does not escape the identity
+/// of OAUTHBEARER, and takes the user name for it.
+fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) -> Option<CommandLine> {
     let Some(credentials) = credentials else { return Some(line) };
-    let Credentials { mechanism, user, authorization_id, .. } = credentials;
-    if user.contains(':') {
+    let Login { mechanism, credentials, authorization_id } = Login::of(credentials, report)?;
+    let is_bearer = mechanism == Mechanism::OAuthBearer;
+    let user = if is_bearer && !authorization_id.is_empty() { authorization_id } else { &credentials.user };
+    if mechanism == Mechanism::ScramSha256 || user.contains(':') || (is_bearer && user.contains([',', '='])) {
         return None;
     }
+    let has_initial_response = credentials.initial_response && mechanism.has_initial_response();
     let line = line.flag("--login-options", &format!("AUTH={}", mechanism.name()));
-    let line = line.maybe("--sasl-authzid", (!authorization_id.is_empty()).then_some(&**authorization_id));
-    Some(line.flag("--user", &format!("{user}:")).joined("\"$SASL_PASSWORD\""))
+    let line = line.literal_if(has_initial_response, "--sasl-ir");
+    let line = line.maybe("--sasl-authzid", (!is_bearer && !authorization_id.is_empty()).then_some(authorization_id));
+    let line = line.flag("--user", &format!("{user}:"));
+    Some(match mechanism {
+        Mechanism::XOAuth2 | Mechanism::OAuthBearer => line.literal("--oauth2-bearer \"$SASL_PASSWORD\""),
+        _ => line.joined("\"$SASL_PASSWORD\""),
+    })
 }
 
 /// The name of EHLO is the path of the URL.

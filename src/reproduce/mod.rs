@@ -19,6 +19,7 @@ use crate::{
     destination::Target,
     phase::Phase,
     report::{Report, Reproduction},
+    smtp::{Credentials, Mechanism, MechanismChoice},
 };
 use quote::CommandLine;
 
@@ -80,6 +81,26 @@ fn payload(check: &Check) -> Result<Option<Cow<'_, str>>, TooLong> {
         false => Ok(None),
         true if payload.len() > MAX_TEXT_SIZE => Err(TooLong),
         true => Ok(Some(payload.text())),
+    }
+}
+
+/// The login of a check, for tools that have to be told which mechanism.
+struct Login<'a> {
+    mechanism: Mechanism,
+    credentials: &'a Credentials,
+    /// The authorization identity; empty where the mechanism has none.
+    authorization_id: &'a str,
+}
+
+impl<'a> Login<'a> {
+    /// `None` where the server's offer decides on the mechanism, and the check did not come that far.
+    fn of(credentials: &'a Credentials, report: &Report) -> Option<Self> {
+        let chosen = report.sasl.as_ref().map(|sasl| sasl.mechanism);
+        let is_chosen = |mechanism: &Mechanism| Some(mechanism.name()) == chosen;
+        let chosen = || MechanismChoice::AUTO.into_iter().find(is_chosen);
+        let mechanism = credentials.mechanism.named().or_else(chosen)?;
+        let authorization_id = if mechanism.has_authorization_id() { &*credentials.authorization_id } else { "" };
+        Some(Self { mechanism, credentials, authorization_id })
     }
 }
 

@@ -1,12 +1,12 @@
 //! swaks (version 20201014 and later).
 
-use super::{CommandLine, Connection, has, payload};
+use super::{CommandLine, Connection, Login, has, payload};
 use crate::{
     check::{Check, TlsVerify, TlsVersion},
     phase::Phase,
     proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader},
     report::Report,
-    smtp::{Credentials, Mailbox, Protocol, StartTls},
+    smtp::{Credentials, Mailbox, Mechanism, Protocol, StartTls},
     x509::problem::CertificateErrorKind,
 };
 
@@ -45,7 +45,7 @@ pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&C
         }
         _ => line,
     };
-    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)))?;
+    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)), report)?;
     let from = script.from.as_ref().map_or("<>".to_owned(), Mailbox::to_string);
     let line = line.maybe("--from", has(check, Phase::MailFrom).then_some(&*from));
     let line = line.maybe("--to", script.to.as_ref().map(Mailbox::to_string).as_deref());
@@ -82,13 +82,15 @@ fn data(text: &str) -> String {
     format!("{at}{text}\r\n.")
 }
 
-fn login(line: CommandLine, credentials: Option<&Credentials>) -> Option<CommandLine> {
+/// swaks has neither SCRAM-SHA-256 nor the mechanisms of access tokens.
+fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) -> Option<CommandLine> {
     let Some(credentials) = credentials else { return Some(line) };
-    let Credentials { mechanism, user, authorization_id, .. } = credentials;
-    if !authorization_id.is_empty() {
+    let Login { mechanism, credentials, authorization_id } = Login::of(credentials, report)?;
+    let is_known = matches!(mechanism, Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5);
+    if !is_known || !authorization_id.is_empty() {
         return None;
     }
-    let line = line.flag("--auth", mechanism.name()).flag("--auth-user", user);
+    let line = line.flag("--auth", mechanism.name()).flag("--auth-user", &credentials.user);
     Some(line.literal("--auth-password=\"$SASL_PASSWORD\""))
 }
 

@@ -197,6 +197,44 @@ fn a_password_is_a_variable() {
     assert_eq!(value(&words[3], "--user"), Some(&*format!("-u:{password}")));
 }
 
+#[test]
+fn tools_get_the_mechanisms_that_they_know() {
+    let login = |mechanism: &str, more: Value| {
+        let mut parameters = json!({"to": "a@example.test", "target": "mx.test", "sasl_authentication": mechanism,
+            "sasl_user": "u", "sasl_password": "the-token"});
+        parameters.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        lines(parameters)
+    };
+    let initial = json!({"sasl_initial_response": true});
+    for (mechanism, more, swaks, curl) in [
+        ("plain", initial.clone(), Some("--auth PLAIN"), Some("--login-options AUTH=PLAIN --sasl-ir --user u:")),
+        ("login", initial.clone(), Some("--auth LOGIN"), Some("--login-options AUTH=LOGIN --user u:")),
+        (
+            "cram-md5",
+            json!({}),
+            Some("--auth CRAM-MD5"),
+            Some("--login-options AUTH=CRAM-MD5 --user u:\"$SASL_PASSWORD\""),
+        ),
+        ("scram-sha-256", json!({}), None, None),
+        ("auto", json!({}), None, None),
+        ("xoauth2", initial, None, Some("AUTH=XOAUTH2 --sasl-ir --user u: --oauth2-bearer \"$SASL_PASSWORD\"")),
+        ("oauthbearer", json!({}), None, Some("AUTH=OAUTHBEARER --user u: --oauth2-bearer \"$SASL_PASSWORD\"")),
+        ("oauthbearer", json!({"sasl_auth_id": "b"}), None, Some("AUTH=OAUTHBEARER --user b: --oauth2-bearer")),
+        ("oauthbearer", json!({"sasl_auth_id": "a,b"}), None, None),
+        ("plain", json!({"sasl_auth_id": "a,b"}), None, Some("--sasl-authzid a,b --user u:")),
+    ] {
+        let made = login(mechanism, more.clone());
+        let own = made.smtp_check.expect("a line");
+        assert!(own.contains(&format!("--sasl-authentication {mechanism}")), "{own}");
+        assert_eq!(own.contains("--sasl-initial-response"), more.get("sasl_initial_response").is_some(), "{own}");
+        for (line, part) in [(made.swaks, swaks), (made.curl, curl)] {
+            assert_eq!(line.is_some(), part.is_some(), "{mechanism} {more}: {line:?}");
+            let line = line.unwrap_or_default();
+            assert!(line.contains(part.unwrap_or_default()) && !line.contains("the-token"), "{part:?} in {line}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 

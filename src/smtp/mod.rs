@@ -4,8 +4,8 @@
 //! - [`capability`]: the EHLO reply as [`Capabilities`].
 //! - [`address`]: [`Mailbox`] and [`EhloName`].
 //! - [`payload`]: the message, in a form that cannot end the DATA phase early.
-//! - [`sasl`]: [`Credentials`] and their responses to a challenge.
 //! - [`protocol`]: SMTP or LMTP, and what a session does about STARTTLS.
+//! - [`sasl`]: [`Credentials`], the mechanisms of AUTH, and their responses to a challenge.
 //! - [`command`]: [`Command`], made of types that cannot contain CR or LF.
 //! - [`expectation`]: the replies that a check expects in place of the usual ones.
 //! - [`script`]: what one check sends, as [`Script`].
@@ -32,5 +32,5 @@ pub use expectation::{Expectation, Expectations};
 pub use payload::{InvalidPayload, Payload};
 pub use protocol::{Protocol, StartTls};
 pub use reply::{Code, EnhancedCode, Reply, ReplyError, ReplyParser};
-pub use sasl::{Credentials, Mechanism};
+pub use sasl::{Credentials, Mechanism, MechanismChoice};
 pub use script::Script;

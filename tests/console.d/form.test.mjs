@@ -146,6 +146,24 @@ for (const password of ['pa"ss\\word', 'tab\\there', "it's $HOME %s `id` \\\\", 
   });
 }
 
+test('the form has every mechanism of the document', async () => {
+  await visit(async (page) => {
+    const document = await page.evaluate(() => fetch('/openapi.json').then((answer) => answer.json()));
+    const offered = await page.locator('#sasl_authentication option').evaluateAll((options) => options.map((option) => option.value || 'off'));
+    assert.deepEqual(offered.toSorted(), document.components.schemas.SaslAuthentication.enum.toSorted());
+  });
+});
+
+test('a login with an initial response', async () => {
+  const server = await smtpd();
+  await visit(async (page) => {
+    await fill(page, { to: 'probe@example.test', target: '127.0.0.1', port: server.port, sasl_authentication: 'plain', sasl_user: 'me', sasl_password: 'my', sasl_initial_response: true });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await page.locator('#sasl').innerText(), /^Login by PLAIN, with an initial response\.$/);
+  });
+});
+
 test('the form has every parameter of the document', async () => {
   await visit(async (page) => {
     const document = await page.evaluate(() => fetch('/openapi.json').then((answer) => answer.json()));

@@ -15,6 +15,7 @@ mod phase_clocks;
 mod phase_times;
 mod proxy_protocol;
 mod rejections;
+mod sasl;
 mod source_address;
 mod starttls;
 mod target_failover;

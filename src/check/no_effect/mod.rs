@@ -5,13 +5,12 @@ use std::fmt;
 
 use super::{
     CheckRequest, TlsVerify, TlsVersion,
-    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
+    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, StopAfter},
 };
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::ProxyFamily,
-    secret::Secret,
-    smtp::StartTls,
+    smtp::{Mechanism, MechanismChoice, StartTls},
 };
 
 /// Parameters that can have no effect, for one reason.
@@ -24,7 +23,8 @@ pub struct NoEffect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     NoMechanism,
-    NoAuthorizationIdentity,
+    NoAuthorizationIdentity(&'static str),
+    ServerSpeaksFirst(&'static str),
     NoTls,
     NoProxyHeader,
     EndsBeforeTls,
@@ -49,7 +49,8 @@ impl NoEffect {
         let (have, names) = (if names.len() == 1 { "has" } else { "have" }, names.join(", "));
         let reason = match self.reason {
             Reason::NoMechanism => format!("without {} there is no AUTH", shown("sasl_authentication")),
-            Reason::NoAuthorizationIdentity => "LOGIN has no authorization identity".to_owned(),
+            Reason::NoAuthorizationIdentity(mechanism) => format!("{mechanism} has no authorization identity"),
+            Reason::ServerSpeaksFirst(mechanism) => format!("with {mechanism} the server speaks first"),
             Reason::NoTls => {
                 format!("without {} or {} there is no TLS", shown("starttls"), shown("implicit_tls"))
             }
@@ -83,40 +84,10 @@ impl fmt::Display for NoEffect {
 /// The parameters of a valid request that can have no effect. An empty text, or a default of another parameter's
 /// feature, counts as not given: exports of other programs have every parameter.
 pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target) -> Vec<NoEffect> {
-    let mechanism = request.sasl_authentication.unwrap_or_default();
-    let password = request.sasl_password.as_ref().map(Secret::expose);
     let ends_before = |phase| ends_before(request, phase);
-    let is_off = mechanism == SaslAuthentication::Off;
-    let no_proxy = request.proxy_protocol != Some(true);
     let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
-    let ends_before_auth = !is_off && ends_before(StopAfter::SaslAuth);
-    let is_plain = mechanism == SaslAuthentication::Plain;
     let is_address = matches!(target, Target::Address(_));
-    let before = [
-        (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
-        (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
-        (Reason::NoMechanism, is_off && is_given(&request.sasl_auth_id), "sasl_auth_id"),
-        (
-            Reason::NoAuthorizationIdentity,
-            mechanism == SaslAuthentication::Login && is_given(&request.sasl_auth_id),
-            "sasl_auth_id",
-        ),
-    ];
     let after = [
-        (
-            Reason::NoProxyHeader,
-            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
-            "proxy_family",
-        ),
-        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),
-        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_authentication"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_user"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_password"),
-        (Reason::EndsBeforeAuth, ends_before_auth && is_plain && is_given(&request.sasl_auth_id), "sasl_auth_id"),
         (Reason::EndsBeforeEhlo, ends_before(StopAfter::Ehlo) && is_set(&request.ehlo, DEFAULT_EHLO), "ehlo"),
         (Reason::EndsBeforeMail, ends_before(StopAfter::MailFrom) && is_given(&request.from), "from"),
         (
@@ -131,7 +102,9 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
         ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
     ];
-    let rows = before.into_iter().chain(about_tls(request)).chain(after);
+    let (before, ends_before_auth) = about_auth(request);
+    let rows =
+        before.into_iter().chain(about_tls(request)).chain(about_proxy(request)).chain(ends_before_auth).chain(after);
     grouped(rows.filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
 }
 
@@ -147,8 +120,58 @@ fn grouped(named: impl Iterator<Item = (Reason, &'static str)>) -> Vec<NoEffect>
     found
 }
 
+/// A reason, whether it applies, and the parameter that then has no effect.
+type Row = (Reason, bool, &'static str);
+
+/// The rows about AUTH, and those of a check that ends before it.
+fn about_auth(request: &CheckRequest) -> ([Row; 6], [Row; 5]) {
+    let mechanism = request.sasl_authentication.unwrap_or_default().choice();
+    let only = mechanism.and_then(MechanismChoice::named);
+    let name = only.map_or("", Mechanism::name);
+    let lacks = |has: fn(Mechanism) -> bool| only.is_some_and(|only| !has(only));
+    let (no_id, no_initial) = (lacks(Mechanism::has_authorization_id), lacks(Mechanism::has_initial_response));
+    let password = request.sasl_password.as_ref().is_some_and(|password| !password.expose().is_empty());
+    let (user, id) = (is_given(&request.sasl_user), is_given(&request.sasl_auth_id));
+    let initial = request.sasl_initial_response == Some(true);
+    let is_off = mechanism.is_none();
+    let ends_before = !is_off && ends_before(request, StopAfter::SaslAuth);
+    let before = [
+        (Reason::NoMechanism, is_off && user, "sasl_user"),
+        (Reason::NoMechanism, is_off && password, "sasl_password"),
+        (Reason::NoMechanism, is_off && id, "sasl_auth_id"),
+        (Reason::NoMechanism, is_off && initial, "sasl_initial_response"),
+        (Reason::NoAuthorizationIdentity(name), no_id && id, "sasl_auth_id"),
+        (Reason::ServerSpeaksFirst(name), no_initial && initial, "sasl_initial_response"),
+    ];
+    let ends = [
+        (Reason::EndsBeforeAuth, ends_before, "sasl_authentication"),
+        (Reason::EndsBeforeAuth, ends_before, "sasl_user"),
+        (Reason::EndsBeforeAuth, ends_before, "sasl_password"),
+        (Reason::EndsBeforeAuth, ends_before && !no_id && id, "sasl_auth_id"),
+        (Reason::EndsBeforeAuth, ends_before && !no_initial && initial, "sasl_initial_response"),
+    ];
+    (before, ends)
+}
+
+/// The rows about the PROXY header.
+fn about_proxy(request: &CheckRequest) -> [Row; 6] {
+    let no_proxy = request.proxy_protocol != Some(true);
+    [
+        (
+            Reason::NoProxyHeader,
+            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
+            "proxy_family",
+        ),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
+    ]
+}
+
 /// The rows about TLS: a check may have none, or end before it.
-fn about_tls(request: &CheckRequest) -> [(Reason, bool, &'static str); 8] {
+fn about_tls(request: &CheckRequest) -> [Row; 8] {
     let starttls = request.starttls.is_some_and(|starttls| starttls != StartTls::Off);
     let no_tls = !starttls && request.implicit_tls != Some(true);
     let ends_before_tls = starttls && ends_before(request, StopAfter::StartTls);

@@ -14,13 +14,22 @@ fn parse(body: Value) -> Result<Check, Invalid> {
     Check::parse(fields.into_iter().collect(), &CheckSettings::new(Duration::from_secs(60)))
 }
 
+/// The members of both objects.
+fn with(mut fields: Value, more: Value) -> Value {
+    fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    fields
+}
+
+/// The check says of these fields that those with `names` have no effect.
+fn assert_said(fields: &Value, names: &str, reason: &str) {
+    let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
+    let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
+    assert_eq!(said, [format!("{names} no effect: {reason}")], "{fields}");
+}
+
 #[test]
 fn parameters_without_effect_are_named() {
     let login = json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": "p"});
-    let with = |mut fields: Value, more: Value| {
-        fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        fields
-    };
     let (no_auth, no_tls, no_proxy) = (
         "without `sasl_authentication` there is no AUTH",
         "without `starttls` or `implicit_tls` there is no TLS",
@@ -63,9 +72,37 @@ fn parameters_without_effect_are_named() {
             "with this `stop_after` the check ends before AUTH",
         ),
     ] {
-        let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
-        let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
-        assert_eq!(said, [format!("{names} no effect: {reason}")], "{fields}");
+        assert_said(&fields, names, reason);
+    }
+}
+
+#[test]
+fn parameters_of_auth_without_effect_are_named() {
+    let login = |mechanism: &str| json!({"sasl_authentication": mechanism, "sasl_user": "u", "sasl_password": "p"});
+    let no_auth = "without `sasl_authentication` there is no AUTH";
+    for (fields, names, reason) in [
+        (
+            with(login("cram-md5"), json!({"sasl_auth_id": "b"})),
+            "`sasl_auth_id` has",
+            "CRAM-MD5 has no authorization identity",
+        ),
+        (
+            with(login("cram-md5"), json!({"sasl_initial_response": true})),
+            "`sasl_initial_response` has",
+            "with CRAM-MD5 the server speaks first",
+        ),
+        (json!({"sasl_initial_response": true}), "`sasl_initial_response` has", no_auth),
+        (
+            with(
+                login("oauthbearer"),
+                json!({"sasl_initial_response": true,
+                "sasl_auth_id": "b", "stop_after": "ehlo"}),
+            ),
+            "`sasl_authentication`, `sasl_user`, `sasl_password`, `sasl_auth_id`, `sasl_initial_response` have",
+            "with this `stop_after` the check ends before AUTH",
+        ),
+    ] {
+        assert_said(&fields, names, reason);
     }
 }
 

@@ -67,6 +67,9 @@ impl Readable<'_> {
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
         }
+        if let Some(sasl) = &report.sasl {
+            writeln!(f, "  auth         {}", sasl.mechanism)?;
+        }
         if let Some(queue_id) = &report.queue_id {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
@@ -149,6 +152,7 @@ mod tests {
             fold::fold,
             journal::{Ending, Event, Heading, TlsSession},
         },
+        smtp::{Mechanism, sasl::SaslFacts},
         x509::{
             CertificateFacts,
             problem::{CertificateErrorKind, CertificateProblem},
@@ -205,6 +209,7 @@ mod tests {
     fn a_report_has_a_line_for_each_fact() {
         let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
         let attempt = Attempt { host: "mx0.example.com".into(), address: None, error: "no address".into() };
+        let sasl = SaslFacts { mechanism: Mechanism::ScramSha256, initial_response: false, iterations: None };
         let text = shown(vec![
             (0, Event::Attempted(attempt)),
             (0, Event::Began(Phase::Banner)),
@@ -215,6 +220,7 @@ mod tests {
             (2000, received("250-mx.example.com\r\n250-SIZE\r\n250 HELP\r\n")),
             (2000, Event::Ended(Phase::Ehlo, Ending::Accepted)),
             (2100, handshake(Some("TLSv1.3"), Some("TLS_AES_256_GCM_SHA384"), problems)),
+            (2200, Event::Authenticating(sasl)),
             (3000, Event::Began(Phase::RcptTo)),
             (3000, Event::Warned("the password went out in clear text".to_owned())),
         ]);
@@ -223,6 +229,7 @@ mod tests {
             "target       mx.example.com port 25",
             "tls          TLSv1.3 TLS_AES_256_GCM_SHA384",
             "verified     no: expired: expired yesterday",
+            "auth         SCRAM-SHA-256",
             "warning      the password went out in clear text",
             "client  EHLO noit.local",
         ] {

@@ -9,7 +9,7 @@ use crate::{
 /// What a warning says, where findings or explanations need it.
 pub(super) fn of_warning(warning: &Warning) -> Option<Fact> {
     match warning {
-        Warning::EndedBeforeCredentials(_) => Some(Fact::AuthEnded(AuthEnded::BeforeCredentials)),
+        Warning::EndedBeforeCredentials { .. } => Some(Fact::AuthEnded(AuthEnded::BeforeCredentials)),
         Warning::EndedBeforePassword(_) => Some(Fact::AuthEnded(AuthEnded::BeforePassword)),
         _ => None,
     }
@@ -18,8 +18,9 @@ pub(super) fn of_warning(warning: &Warning) -> Option<Fact> {
 /// The failure of a phase that cannot begin.
 pub(super) fn unsupported(phase: Phase, lacking: Unsupported) -> Failure {
     let cause = match lacking {
-        Unsupported::SmtpUtf8 => Cause::SmtpUtf8,
-        Unsupported::StartTls(_) => Cause::PasswordInClear,
+        Unsupported::SmtpUtf8 => Some(Cause::SmtpUtf8),
+        Unsupported::StartTls(_) => Some(Cause::PasswordInClear),
+        Unsupported::Mechanism | Unsupported::MechanismInClear => None,
     };
-    Failure::new(phase, FailureKind::Unsupported, lacking).with_cause(Some(cause))
+    Failure::new(phase, FailureKind::Unsupported, lacking).with_cause(cause)
 }

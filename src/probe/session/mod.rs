@@ -3,6 +3,7 @@
 //! [`Dialogue`] decides what to send and judges the replies. The session does the I/O for it, keeps the deadline, and
 //! notes every step in the journal with its instant.
 
+mod auth;
 mod error;
 mod facts;
 mod proxy;
@@ -63,6 +64,8 @@ pub(super) struct Session<'c> {
     connect_began: Instant,
     parser: ReplyParser,
     mask: Mask,
+    /// The text of a 334 reply is not shown: it may hold what no mask knows.
+    hides_challenges: bool,
     host: String,
     /// False once a command was written in part only.
     in_sync: bool,
@@ -83,6 +86,7 @@ impl Session<'_> {
             connect_began: began,
             parser: ReplyParser::default(),
             mask: Mask::default(),
+            hides_challenges: false,
             host,
             in_sync: true,
             client_auth: ClientAuth::NotAsked,
@@ -102,6 +106,9 @@ impl Session<'_> {
                 dialogue.quit();
                 self.quit(&mut dialogue).await;
             }
+        }
+        if let Some(sasl) = dialogue.sasl() {
+            self.journal.note(Instant::now(), Event::Authenticating(sasl));
         }
         for warning in dialogue.warnings() {
             self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
@@ -145,6 +152,7 @@ impl Session<'_> {
                 Action::Begin(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
+                        dialogue.sending(&command);
                         self.send(phase, &command, Some(Event::Began(phase))).await?;
                         self.await_reply(dialogue, phase, Some(&command)).await?
                     }
@@ -152,11 +160,16 @@ impl Session<'_> {
                 Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
-                        dialogue.response_sent();
+                        dialogue.sending(&command);
                         self.send(phase, &command, None).await?;
                         self.await_reply(dialogue, phase, Some(&command)).await?
                     }
                 },
+                Action::Compute(phase, work) => self.compute(dialogue, phase, work).await?,
+                Action::Violated { phase, violation, in_sync } => {
+                    let action = self.fail_and_quit(dialogue, Failure::new(phase, FailureKind::Protocol, violation));
+                    if in_sync { action } else { Action::Close }
+                }
                 Action::Handshake => match self.handshake(tls).await? {
                     Handshake::Trusted => dialogue.after_handshake(),
                     Handshake::Untrusted(failure) => self.fail_and_quit(dialogue, failure),
@@ -200,7 +213,7 @@ impl Session<'_> {
         }
         if !self.in_sync && !reply.code().is_negative() {
             // A message that was not sent whole can be refused, but not accepted.
-            let reply = reply.masked(&self.mask);
+            let reply = self.shown(&reply);
             let message = format!("the server spoke before all was sent: {} {}", reply.code(), reply.message());
             return Err(Failure::new(phase, FailureKind::Protocol, message));
         }
@@ -222,7 +235,12 @@ impl Session<'_> {
     }
 
     fn apply_reply(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase, reply: &Reply) -> Action {
-        let (verdict, next) = dialogue.reply(reply);
+        let judged = dialogue.reply(reply);
+        self.apply(phase, judged)
+    }
+
+    /// Notes how the phase ended, if it did.
+    fn apply(&mut self, phase: Phase, (verdict, next): (Verdict, Action)) -> Action {
         let ending = match verdict {
             Verdict::Challenged => return next,
             // The phase ends once the handshake has seen that nothing follows the reply.
@@ -231,6 +249,7 @@ impl Session<'_> {
             Verdict::Rejected => Ending::Rejected,
             Verdict::AsExpected { is_ok } => Ending::AsExpected { is_ok },
             Verdict::Unexpected { is_ok } => Ending::Unexpected { is_ok },
+            Verdict::Spoiled => Ending::Spoiled,
         };
         self.journal.note(self.stream.arrived(), Event::Ended(phase, ending));
         next
@@ -261,7 +280,7 @@ impl Session<'_> {
     /// command has left, and only if no other reply is read along with it. So the server is looked at before a password
     /// leaves, and where a PROXY header may be refused.
     fn is_told_by_stamps(&mut self, command: &Command) -> bool {
-        let is_harmless = !matches!(command, Command::SaslResponse(_));
+        let is_harmless = command.response().is_none();
         is_harmless && self.in_sync && self.check.proxy.is_none() && self.stream.will_tell_early()
     }
 
@@ -273,7 +292,7 @@ impl Session<'_> {
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
         }
-        let early = early.masked(&self.mask);
+        let early = self.shown(&early);
         let (command, code) = (command.in_words(), early.code());
         let message = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, message))
@@ -294,21 +313,10 @@ impl Session<'_> {
             _ => match Box::pin(self.expect_silence(phase, command)).await? {
                 Some(closing) => {
                     self.journal.note(self.stream.arrived(), Event::Ended(phase, Ending::Rejected));
-                    Err(Failure::rejected(phase, &closing.masked(&self.mask)))
+                    Err(Failure::rejected(phase, &self.shown(&closing)))
                 }
                 None => Err(error.failure(phase)),
             },
-        }
-    }
-
-    /// Masks the credentials from the moment that they are sent, when the server can echo them. Not before: a server
-    /// could put guesses into its greeting, and the report would tell by the masked ones which are right.
-    fn mask_from(&mut self, command: &Command) {
-        if let Command::SaslResponse(response) = command
-            && let Some(credentials) =
-                self.check.script.credentials.as_ref().filter(|who| who.is_password_response(response))
-        {
-            self.mask = credentials.mask();
         }
     }
 
@@ -333,7 +341,8 @@ impl Session<'_> {
             let taken = octets - unread.len();
             self.stream.take(taken);
             if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
-                self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
+                let shown = self.shown(&reply);
+                self.journal.note(self.stream.arrived(), Event::Received(shown));
                 self.client_auth = ClientAuth::NotAsked;
                 return Ok(reply);
             }
@@ -373,7 +382,7 @@ impl Session<'_> {
 
     /// The beginning of the last line of an unfinished reply. The transcript gets all of its lines.
     fn partial_reply(&mut self) -> String {
-        let lines = self.mask.apply(&self.parser.partial_reply());
+        let lines = self.shown_lines(&self.parser.partial_reply());
         let last = excerpt(lines.lines().last().unwrap_or_default()).to_owned();
         if self.check.transcript {
             self.journal.note(self.stream.arrived(), Event::PartialReply(lines));

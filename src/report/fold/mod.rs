@@ -72,6 +72,7 @@ impl Fold {
             phases: Vec::new(),
             capabilities: ReportedCapabilities::default(),
             tls: None,
+            sasl: None,
             queue_id: None,
             warnings: Vec::new(),
             findings: Vec::new(),
@@ -112,6 +113,10 @@ impl Fold {
             }
             Event::Ended(phase, ending) => self.end(at, clock, phase, ending),
             Event::Secured(session) => self.secure(at, *session),
+            Event::Authenticating(sasl) => {
+                self.report.facts.scram_iterations = sasl.iterations;
+                self.report.sasl = Some(sasl.into());
+            }
             Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
             Event::Noted(fact) => self.report.facts.add(fact),

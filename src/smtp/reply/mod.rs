@@ -5,15 +5,13 @@
 //! code, that the lines of any other reply have the same code, and that sizes are limited.
 
 mod enhanced_code;
+mod shown;
 
 use std::{borrow::Cow, fmt};
 
 pub use enhanced_code::EnhancedCode;
 
-use crate::{
-    escape::{is_plain, json_character_size},
-    secret::Mask,
-};
+use crate::escape::{is_plain, json_character_size};
 
 /// Longest line, in octets before its LF.
 pub const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -157,13 +155,6 @@ impl Reply {
         }
         (first, message)
     }
-
-    /// The reply with the secrets of `mask` masked in its text.
-    #[must_use]
-    pub fn masked(&self, mask: &Mask) -> Self {
-        let text = mask.apply(&text_of(&self.text)).into_bytes();
-        Self { code: self.code, text, line_codes: self.line_codes.clone(), ..*self }
-    }
 }
 
 /// What the server sent is not a reply, or is too long.
@@ -192,17 +183,6 @@ pub enum ReplyError {
     /// More than [`MAX_DIALOGUE_SIZE`].
     #[error("a dialogue of more than {MAX_DIALOGUE_SIZE} octets")]
     DialogueTooLong,
-}
-
-impl ReplyError {
-    /// The error with the secrets of `mask` masked in what it quotes.
-    #[must_use]
-    pub fn masked(self, mask: &Mask) -> Self {
-        match self {
-            Self::NotAReply { line } => Self::NotAReply { line: mask.apply(&line) },
-            other => other,
-        }
-    }
 }
 
 /// The beginning of a line, up to [`MAX_EXCERPT_SIZE`].

@@ -8,7 +8,10 @@ use smtp_check::{
     check::{Check, CheckSettings, Invalid},
     destination::Target,
     proxy_header::ProxyAddress,
-    smtp::{Command, Protocol, StartTls},
+    smtp::{
+        Command, MechanismChoice, Protocol, StartTls,
+        sasl::{Exchange, Next},
+    },
 };
 
 use super::{PASSWORD, assert_framed, assert_no_control, assert_secretive, knows_password, wire_line};
@@ -67,8 +70,11 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
         assert!(!credentials.user.is_empty());
         assert_no_control(&credentials.user);
         assert_no_control(&credentials.authorization_id);
-        for response in credentials.responses() {
-            wire_line(&Command::SaslResponse(response));
+        for mechanism in MechanismChoice::AUTO {
+            let mut exchange = Exchange::new(credentials, mechanism);
+            while let Next::Respond(response) = exchange.challenge(Some("")) {
+                wire_line(&Command::SaslResponse(response));
+            }
         }
     }
     if let Some(header) = &check.proxy {

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{Certificate, login, with};
 use crate::support::{
     app::TestApp,
-    mta::{PASSWORD, Postfix},
+    introspection::Introspection,
+    mta::{HOST, PASSWORD, Postfix, USER},
     program::{code, program},
     temp_dir::TempDir,
 };
@@ -76,10 +77,38 @@ async fn every_tool_comes_to_the_same_end() {
         (login(postfix.submission(), "login"), &[]),
         (with(login(postfix.submission(), "plain"), json!({"sasl_password": "wrong horse"})), &[]),
         (with(login(postfix.smtps(), "plain"), json!({"starttls": false, "implicit_tls": true})), &[]),
+        (with(login(postfix.submission(), "plain"), json!({"sasl_initial_response": true})), &[]),
     ] {
         repeat(&app, &ca, parameters, missing).await;
     }
     assert!(!PASSWORD.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tools_log_in_by_the_mechanisms_that_they_know() {
+    const TOKEN: &str = "ya29.a0AfH6SMBx-correct_horse";
+    let certificate = Certificate::valid();
+    let directory = TempDir::new();
+    let ca = certificate.ca.write_pem(directory.path());
+    let tokens = Introspection::start(TOKEN, USER).await;
+    let app = TestApp::builder().trust(&certificate.ca).start();
+    let (app, postfix) = tokio::join!(app, Postfix::start_with_tokens(&certificate.files, tokens.addr()));
+    let name = json!({"tls_server_name": HOST, "transcript": false});
+    let log_in = |mechanism: &str, more: Value| with(with(login(postfix.submission(), mechanism), name.clone()), more);
+    let token = |token: &str| json!({"sasl_password": token});
+    for (parameters, missing) in [
+        (log_in("cram-md5", json!({})), &[][..]),
+        (log_in("cram-md5", json!({"sasl_password": "wrong horse"})), &[]),
+        (log_in("scram-sha-256", json!({})), &["swaks", "curl"]),
+        (log_in("auto", json!({})), &["swaks", "curl"]),
+        (log_in("xoauth2", token(TOKEN)), &["swaks"]),
+        (log_in("xoauth2", token("ya29.wrong")), &["swaks"]),
+        (log_in("oauthbearer", token(TOKEN)), &["swaks"]),
+        (log_in("oauthbearer", with(token(TOKEN), json!({"sasl_initial_response": true}))), &["swaks"]),
+        (log_in("oauthbearer", token("ya29.wrong")), &["swaks"]),
+    ] {
+        repeat(&app, &ca, parameters, missing).await;
+    }
 }
 
 /// The message that arrives is the check's, octet for octet.

@@ -11,6 +11,12 @@ const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/.mta/usr/sbin/
 /// The account that is compiled into Debian's Exim. Without it Exim does not start.
 const ACCOUNT: &str = "Debian-exim";
 
+/// A client of this name is offered CRAM-MD5, without TLS too.
+pub(crate) const CRAM_MD5: &str = "cram-md5.test";
+
+/// A client of this name gets no challenge to AUTH PLAIN, but a refusal.
+pub(crate) const NO_PROMPT: &str = "no-prompt.test";
+
 /// A running Exim.
 ///
 /// Without TLS its reply to QUIT comes 200 ms late: 4.96 leaves the socket corked, and the kernel opens it after that
@@ -182,7 +188,7 @@ fn authenticators() -> String {
 plain:
   driver = plaintext
   public_name = PLAIN
-  server_prompts = :
+  server_prompts = ${{if eq{{$sender_helo_name}}{{{NO_PROMPT}}}{{}}{{:}}}}
   server_condition = ${{if and{{ {{eq{{$auth2}}{{{USER}}}}} {{eq{{$auth3}}{{{PASSWORD}}}}} }}}}
   server_set_id = $auth2${{if def:auth1{{ as $auth1}}}}
   server_advertise_condition = ${{if def:tls_in_cipher}}
@@ -193,6 +199,12 @@ login:
   server_condition = ${{if and{{ {{eq{{$auth1}}{{{USER}}}}} {{eq{{$auth2}}{{{PASSWORD}}}}} }}}}
   server_set_id = $auth1
   server_advertise_condition = ${{if def:tls_in_cipher}}
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = ${{if eq{{$auth1}}{{{USER}}}{{{PASSWORD}}}fail}}
+  server_set_id = $auth1
+  server_advertise_condition = ${{if eq{{$sender_helo_name}}{{{CRAM_MD5}}}}}
 "#
     )
 }

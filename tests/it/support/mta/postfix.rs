@@ -1,5 +1,6 @@
 //! Postfix 3.7: one instance with seven ports, each configured differently.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::daemon::{Daemon, Ended, Home, account, group, on_free_ports};
@@ -34,11 +35,29 @@ impl Postfix {
         Self::start_on_with(ports, tls, "").await
     }
 
+    /// The same with every mechanism that a check knows. `tokens` is asked about access tokens (RFC 7662).
+    pub(crate) async fn start_with_tokens(tls: &PemFiles, tokens: SocketAddr) -> Self {
+        on_free_ports(async |ports| {
+            let sasl = Dovecot::start_with_tokens(tokens).await;
+            Self::start_on_with_sasl(ports, Some(tls), Some(sasl), "").await
+        })
+        .await
+    }
+
     async fn start_on_with(ports: [u16; 7], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
         };
+        Self::start_on_with_sasl(ports, tls, sasl, settings).await
+    }
+
+    async fn start_on_with_sasl(
+        ports: [u16; 7],
+        tls: Option<&PemFiles>,
+        sasl: Option<Dovecot>,
+        settings: &str,
+    ) -> Result<Self, Ended> {
         let home = Home::new("postfix");
         make_directories(&home);
         home.file("etc/main.cf", &(main_cf(&home, tls, sasl.as_ref()) + settings));
