@@ -7,11 +7,15 @@ use super::{
     catalogue::{
         EHLO_REFUSED, GREETING_REFUSED, NULL_SENDER_REFUSED, POSTMASTER_REFUSED, TEMPORARY_REFUSAL, UNREACHABLE,
     },
-    finding, reply_text, subject,
+    finding,
+    party::{Listing, Party},
+    refusal::{Meaning, Refusal},
+    subject,
 };
 use crate::{
     phase::Phase,
-    report::{Failure, FailureKind, Finding, Severity, Unreached},
+    report::{FailureKind, Finding, Severity, Unreached},
+    smtp::Protocol,
 };
 
 /// How long an address must have been silent before that is a finding: by then two repetitions of the SYN are lost (RFC
@@ -20,8 +24,8 @@ const MIN_CONNECT_WAIT: Duration = Duration::from_secs(3);
 
 pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {
     found.extend(seen.report.facts.unreached.iter().map(unreachable));
-    if let Some((failure, code)) = seen.rejection() {
-        found.extend(rejected(seen, failure, code).map(|finding| finding.with_evidence(seen.reply())));
+    if let Some(refusal) = seen.refusal() {
+        found.extend(refused(seen, refusal).map(|finding| finding.with_evidence([refusal.evidence()])));
     }
 }
 
@@ -43,50 +47,63 @@ fn unreachable(unreached: &Unreached) -> Finding {
         .with_severity(Severity::Inconclusive, !is_known)
 }
 
-/// What the reply that failed the check tells. Of several rules the first one counts: a refusal of this client tells
+/// What a reply tells that refuses something. Of several rules the first one counts: a refusal of this client tells
 /// nothing about the sender or the recipient.
-fn rejected(seen: Seen<'_>, failure: &Failure, code: u16) -> Option<Finding> {
-    let phase = failure.phase;
-    if failure.kind != FailureKind::Rejected || phase == Phase::Proxy {
+fn refused(seen: Seen<'_>, refusal: &Refusal<'_>) -> Option<Finding> {
+    let (phase, code) = (refusal.phase, refusal.code);
+    if phase == Phase::Proxy {
         return None;
     }
     if code < 500 {
+        let failure = seen.report.failure.as_ref();
         // A STARTTLS that is not offered is not refused for now.
-        let message = format!("The server refused {phase} for now, with {code}.");
-        return (failure.temporary).then(|| seen.found(&TEMPORARY_REFUSAL, phase, message));
+        let is_temporary = failure.is_none_or(|failure| failure.temporary);
+        return is_temporary.then(|| {
+            seen.found(&TEMPORARY_REFUSAL, phase, format!("The server refused {phase} for now, with {code}."))
+        });
     }
-    if let Some(list) = reply_text::block_list(&failure.message).filter(|_| phase != Phase::SaslAuth) {
-        let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
-        let message = format!("The server refuses this client by {list}.");
-        return Some(seen.found(&GREETING_REFUSED, phase, message));
+    if phase == Phase::SaslAuth {
+        return None;
     }
-    let is_of_policy = failure.enhanced_code.as_deref().is_some_and(|code| code.starts_with("5.7."));
+    match refusal.meaning() {
+        Meaning::Listed(Listing { party: Some(Party::Address | Party::ClientName), list }) => {
+            let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
+            Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client by {list}.")))
+        }
+        Meaning::Client | Meaning::ReverseDns => {
+            Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client, with {code}.")))
+        }
+        meaning => of_phase(seen, refusal, &meaning),
+    }
+}
+
+fn of_phase(seen: Seen<'_>, refusal: &Refusal<'_>, meaning: &Meaning) -> Option<Finding> {
+    let (phase, code) = (refusal.phase, refusal.code);
     match (phase, code) {
         (Phase::Banner, _) => {
             Some(seen.found(&GREETING_REFUSED, phase, format!("The greeting of the server is a refusal, {code}.")))
         }
-        (Phase::Ehlo | Phase::EhloTls, 500 | 502) => {
-            Some(seen.found(&EHLO_REFUSED, phase, format!("The server answered EHLO with {code}.")))
-        }
+        // An LMTP server may know EHLO no more than an SMTP server knows LHLO (RFC 2033, section 4.1).
+        (Phase::Ehlo | Phase::EhloTls, 500 | 502) => (seen.script.protocol == Protocol::Smtp && !seen.greets_by_lmtp())
+            .then(|| seen.found(&EHLO_REFUSED, phase, format!("The server answered EHLO with {code}."))),
         (Phase::Ehlo | Phase::EhloTls, 521 | 550 | 554 | 556) => {
-            let message = format!("The server refused the session at EHLO, with {code}.");
+            let hello = seen.script.protocol.hello();
+            let message = format!("The server refused the session at {hello}, with {code}.");
             Some(seen.found(&GREETING_REFUSED, phase, message))
         }
-        // The server wants TLS or a login first, or has another rule about the client.
-        (_, 530 | 538) => None,
-        _ if is_of_policy => None,
-        (Phase::MailFrom | Phase::RcptTo, _) if refuses_null_sender(seen, failure) => {
+        (Phase::MailFrom | Phase::RcptTo, _) if *meaning == Meaning::NullSender => {
             Some(seen.found(&NULL_SENDER_REFUSED, phase, format!("The server refused the null sender, with {code}.")))
         }
-        (Phase::RcptTo, _) => role(seen, code),
+        (Phase::MailFrom, 550 | 553 | 554) if *meaning == Meaning::Unknown && seen.script.from.is_none() => {
+            let message = format!(
+                "The server refused MAIL FROM:<> with {code}. The reply does not tell whether the null sender is the reason."
+            );
+            let found = seen.found(&NULL_SENDER_REFUSED, phase, message);
+            Some(found.with_severity(Severity::Inconclusive, true))
+        }
+        (Phase::RcptTo, _) if refusal.refuses_mailbox() => role(seen, code),
         _ => None,
     }
-}
-
-/// At RCPT, only the enhanced code tells that the sender is the reason (RFC 3463, section 3.2).
-fn refuses_null_sender(seen: Seen<'_>, failure: &Failure) -> bool {
-    let is_of_sender = matches!(failure.enhanced_code.as_deref(), Some("5.1.7" | "5.1.8"));
-    seen.script.from.is_none() && (failure.phase == Phase::MailFrom || is_of_sender)
 }
 
 /// A refusal of one of the mailboxes that every domain has to have.

@@ -68,7 +68,7 @@ impl Script {
     }
 
     /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
-    pub(super) fn needs_utf8(&self) -> bool {
+    pub(crate) fn needs_utf8(&self) -> bool {
         let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
         beyond_ascii(&self.from) || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
     }

@@ -9,17 +9,18 @@ mod causes;
 mod certificate;
 mod replies;
 
+use super::refusal::Refusal;
 use crate::{
     report::{Failure, FailureKind, Report},
     smtp::Script,
 };
 
 /// The explanation of this failure; `None` where there is nothing to say beyond the facts. Names of parameters are in
-/// backquotes.
-pub(super) fn of(failure: &Failure, report: &Report, script: &Script) -> Option<String> {
+/// backquotes. `refusal` is the reply that failed the check, if it refuses something.
+pub(super) fn of(failure: &Failure, refusal: Option<&Refusal<'_>>, report: &Report, script: &Script) -> Option<String> {
     let by_cause = failure.cause.as_ref().and_then(|cause| causes::of_cause(cause, failure, report, script));
     by_cause.or_else(|| match failure.kind {
-        FailureKind::Rejected => replies::of(failure, report, script),
+        FailureKind::Rejected | FailureKind::Unexpected => replies::of(refusal?),
         _ => causes::of_kind(failure, report),
     })
 }
@@ -30,6 +31,7 @@ mod tests {
 
     use crate::findings::tests::*;
     use crate::{
+        destination::IpFamily,
         phase::Phase,
         report::{AuthEnded, Cause, FailureKind},
         x509::{
@@ -58,7 +60,10 @@ mod tests {
     fn names() {
         let name = || "nowhere.test".to_owned();
         explains(dns(Cause::NoSuchDomain { name: name() }), &["no domain nowhere.test"]);
-        explains(dns(Cause::NoAddress { name: name() }), &["nowhere.test", "no address"]);
+        let no_address = |family| dns(Cause::NoAddress { name: name(), family });
+        explains(no_address(IpFamily::Any), &["nowhere.test", "no address"]);
+        explains(no_address(IpFamily::Ipv4), &["no IPv4 address", "`ip_family` or `source_address`", "an A record"]);
+        explains(no_address(IpFamily::Ipv6), &["no IPv6 address", "an AAAA record"]);
         explains(dns(Cause::NullMx { domain: name() }), &["nowhere.test accepts no mail", "null MX"]);
         explains(dns(Cause::NotAHostName { exchange: "192.0.2.1".to_owned() }), &["192.0.2.1", "not a host name"]);
         explains(dns(Cause::NoDnsAnswer), &["not known", "most likely"]);
@@ -93,7 +98,10 @@ mod tests {
         for (cause, text) in [
             (Cause::OldTls, "neither TLS 1.2 nor TLS 1.3"),
             (Cause::TlsOfClient, "Another client"),
-            (Cause::ClientCertificateWanted, "client certificate"),
+            (Cause::OtherTlsVersion, "`tls_version`"),
+            (Cause::ClientCertificateWanted, "was shown none"),
+            (Cause::ClientCertificateRefused, "after it was shown the client certificate"),
+            (Cause::ClientCertificateUnusable, "signature algorithms"),
         ] {
             explains(Case::new().start_tls().failed(Phase::Tls, FailureKind::Tls, Some(cause)), &[text]);
         }
@@ -116,7 +124,7 @@ mod tests {
         let many = CertificateFacts { names: vec!["a.test".to_owned(); 9], ..leaf() };
         explains(required(&[WrongName], many), &["a.test, a.test, a.test and 6 more, not for mx.test"]);
         let none = CertificateFacts { names: vec![], ..leaf() };
-        explains(required(&[WrongName], none), &["no name", "not for mx.test"]);
+        explains(required(&[WrongName], none), &["no name among", "`CN=mx.test` does not count", "has mx.test there"]);
         let expired = || CertificateFacts { not_after: Some(datetime!(2026-11-01 3:00 UTC)), ..leaf() };
         explains(required(&[Expired], expired()), &["expired on 2026-11-01"]);
         // The certificate that has expired is an issuer's.
