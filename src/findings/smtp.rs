@@ -208,4 +208,90 @@ mod tests {
         // Whether this server is the domain's is not known.
         assert_eq!(to("postmaster@example.test", "550 5.7.1 relaying denied"), [""; 0]);
     }
+
+    /// Replies with their findings, and beside them replies that look like these and have none.
+    #[test]
+    fn whom_a_refusal_is_about() {
+        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        let client = "smtp.greeting_refused inconclusive";
+        let (null, postmaster) = ("smtp.null_sender_refused error", "smtp.postmaster_refused warning");
+        for (from, to, phase, text, id) in [
+            ("a@test", "b@test", RcptTo, "554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied", client),
+            (
+                "a@test",
+                "b@test",
+                MailFrom,
+                "550 5.7.606 Access denied, banned sending IP [127.0.0.1]. See there",
+                client,
+            ),
+            ("a@test", "b@test", MailFrom, "550 Access denied: your IP address is not permitted to send here", client),
+            (
+                "a@test",
+                "b@test",
+                RcptTo,
+                "550-5.7.25 [127.0.0.1] The address has no PTR record\r\n550 5.7.25 x",
+                client,
+            ),
+            ("a@test", "b@test", RcptTo, "550 5.7.1 Helo command [noit.local] blocked using dbl.test", client),
+            ("a@test", "b@test", Banner, "554 5.7.1 whatever", client),
+            ("a@test", "b@test", Ehlo, "550 5.7.1 Invalid name", client),
+            ("a@test", "b@test", RcptTo, "550 5.1.1 b@test... User not listed in Domino Directory", ""),
+            ("a@test", "b@test", RcptTo, "550 Recipient not listed in address book", ""),
+            ("a@test", "b@test", Body, "554 5.7.1 Message blocked by content filter", ""),
+            ("a@test", "b@test", Body, "554 5.7.1 Virus found by Barracuda Email Security", ""),
+            ("a@test", "b@test", RcptTo, "550 5.7.1 sender address blocked by recipient", ""),
+            ("a@test", "b@test", RcptTo, "550 5.1.1 no account. c4s5h12345678wmb.7 - gsmtp", ""),
+            ("a@test", "b@test", RcptTo, "554 5.7.1 Sender address [a@test] blocked using dbl.spamhaus.org", ""),
+            ("a@test", "b@test", RcptTo, "550 5.4.1 Recipient address rejected: Access denied", ""),
+            ("", "b@test", MailFrom, "550 Null sender is not allowed, no bounces", null),
+            ("", "b@test", RcptTo, "554 5.7.1 <>: Sender address rejected: Access denied", null),
+            ("", "b@test", MailFrom, "553 5.1.8 no", null),
+            ("", "b@test", MailFrom, "550 no", "smtp.null_sender_refused inconclusive"),
+            ("", "b@test", MailFrom, "552 5.3.4 message size exceeds fixed limit", ""),
+            ("", "b@test", MailFrom, "555 5.5.4 Unsupported option: BODY=8BITMIME", ""),
+            ("", "b@test", MailFrom, "503 5.5.1 Error: send HELO/EHLO first", ""),
+            ("", "b@test", MailFrom, "554 5.3.2 System not accepting network messages", ""),
+            ("", "b@test", MailFrom, "550 Authentication required", ""),
+            ("", "b@test", MailFrom, "550 Access denied: your IP", client),
+            ("", "b@test", RcptTo, "550 no", ""),
+            ("", "postmaster@test", RcptTo, "550 5.2.1 disabled", postmaster),
+            ("", "postmaster@test", RcptTo, "550 No such user here", postmaster),
+            ("", "postmaster@test", RcptTo, "550 mailbox unavailable", postmaster),
+            ("", "postmaster@test", RcptTo, "550 relay not permitted", ""),
+            ("", "postmaster@test", RcptTo, "552 5.2.2 mailbox full", ""),
+            ("", "postmaster@test", RcptTo, "503 5.5.1 need MAIL", ""),
+            ("", "postmaster@test", RcptTo, "554 Client host rejected: cannot find your reverse hostname", client),
+            ("a@test", "postmaster@test", RcptTo, "550 Sender verify failed", ""),
+        ] {
+            let report = Case::new().from(from).to(to).rejected(phase, text).report();
+            let expected: Vec<&str> = Some(id).into_iter().filter(|id| !id.is_empty()).collect();
+            assert_eq!(ids(&report), expected, "{phase}: {text}");
+        }
+    }
+
+    /// A finding is a fact about the server: it does not depend on what the check expects.
+    #[test]
+    fn a_rejection_that_was_expected_or_not_has_its_finding() {
+        for (phase, text, id) in [
+            (Phase::RcptTo, "550 5.1.1 no", "smtp.postmaster_refused warning"),
+            (Phase::MailFrom, "550 5.1.7 no", "smtp.null_sender_refused error"),
+            (Phase::Banner, "554 no", "smtp.greeting_refused inconclusive"),
+            (Phase::RcptTo, "451 4.7.1 later", "smtp.temporary_refusal inconclusive"),
+        ] {
+            let case = || Case::new().to("postmaster@test");
+            let expected = case().expected(phase, text).report();
+            assert_eq!((ids(&expected), expected.success), (vec![id.to_owned()], true), "{text}");
+            let unexpected = case().unexpected(phase, text).report();
+            assert_eq!((ids(&unexpected), unexpected.success), (vec![id.to_owned()], false), "{text}");
+        }
+        assert_eq!(ids(&Case::new().unexpected(Phase::RcptTo, "250 ok").report()), [""; 0]);
+    }
+
+    #[test]
+    fn lmtp_has_lhlo() {
+        assert_eq!(ids(&Case::new().lmtp().rejected(Phase::Ehlo, "500 5.5.1 unrecognized").report()), [""; 0]);
+        let greeting = |text| Case::new().accepted(Phase::Banner, text).rejected(Phase::Ehlo, "502 no");
+        assert_eq!(ids(&greeting("220 mx.test LMTP server").report()), [""; 0]);
+        assert_eq!(ids(&greeting("220 lmtp.mx.test ESMTP").report()), ["smtp.ehlo_refused error"]);
+    }
 }

@@ -124,11 +124,33 @@ mod tests {
             (FailureKind::Tls, Some(Cause::BrokenHandshake), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(clear), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(Cause::TlsOfClient), vec!["starttls.failed inconclusive"]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateRefused), vec!["starttls.failed error"]),
             (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec![]),
+            // The limit is that of `tls_version`, or of our key.
+            (FailureKind::Tls, Some(Cause::OtherTlsVersion), vec![]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateUnusable), vec![]),
             (FailureKind::Timeout, None, vec![]),
         ] {
             let report = offered().failed(Phase::Tls, kind, cause.clone()).report();
             assert_eq!(ids(&report), ids_, "{kind:?} {cause:?}");
         }
+    }
+
+    #[test]
+    fn starttls_that_failed_the_check_is_an_error_whatever_was_expected() {
+        let offered = || Case::new().start_tls().accepted(Phase::Ehlo, BOTH);
+        assert_eq!(ids(&offered().unexpected(Phase::StartTls, "502 no").report()), ["starttls.failed error"]);
+        assert_eq!(ids(&offered().expected(Phase::StartTls, "502 no").report()), ["starttls.failed error"]);
+        let absent = || Case::new().start_tls().accepted(Phase::Ehlo, "250 mx.test");
+        let unexpected = absent().unexpected(Phase::StartTls, "502 no").report();
+        assert_eq!(ids(&unexpected), ["starttls.not_offered error"]);
+        assert!(unexpected.failure.and_then(|failure| failure.explanation).is_some());
+        assert_eq!(ids(&absent().expected(Phase::StartTls, "502 no").report()), ["starttls.not_offered warning"]);
+        let clear = Some(Cause::PasswordInClear);
+        let login = absent().failed(Phase::SaslAuth, FailureKind::Unsupported, clear);
+        assert_eq!(ids(&login.report()), ["starttls.not_offered error"]);
+        let utf8 = absent().failed(Phase::MailFrom, FailureKind::Unsupported, Some(Cause::SmtpUtf8));
+        assert_eq!(ids(&utf8.report()), ["starttls.not_offered warning"]);
     }
 }

@@ -166,7 +166,8 @@ mod tests {
         explains(refused(Phase::RcptTo, "550 no"), &[]);
         explains(refused(Phase::RcptTo, "554 5.7.1 <x>: Relay access denied"), &["relay"]);
         explains(refused(Phase::RcptTo, "552 5.2.2 over quota"), &["mailbox is full"]);
-        explains(refused(Phase::RcptTo, "553 5.6.7 no"), &["SMTPUTF8"]);
+        explains(refused(Phase::RcptTo, "553 5.6.7 no"), &[]);
+        explains(Case::new().to("é@example.test").rejected(Phase::RcptTo, "553 5.6.7 no"), &["SMTPUTF8"]);
     }
 
     #[test]
@@ -222,5 +223,91 @@ mod tests {
         explains(refused(Phase::Body, "554 no"), &[]);
         let utf8 = Case::new().failed(Phase::MailFrom, FailureKind::Unsupported, Some(Cause::SmtpUtf8));
         explains(utf8, &["SMTPUTF8"]);
+    }
+
+    /// Replies with their explanation, and beside them replies that look like these and have another one, or none.
+    #[test]
+    fn codes_decide_before_words_and_the_party_is_told() {
+        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        let (list, address) = ("block list", "the address that the check comes from");
+        for (phase, text, texts, absent) in [
+            (
+                RcptTo,
+                "550 5.1.1 b@test... User not listed in Domino Directory",
+                &["The server knows no mailbox"][..],
+                list,
+            ),
+            (RcptTo, "550 5.1.1 That account does not exist. c4s5h12345678wmb.7 - gsmtp", &["knows no mailbox"], list),
+            (RcptTo, "550 5.1.1 x relay", &["knows no mailbox"], "relay"),
+            (RcptTo, "550 Recipient not listed in address book", &["Most likely", "knows no mailbox"], list),
+            (
+                RcptTo,
+                "550 5.4.1 Recipient address rejected: Access denied.",
+                &["Most likely", "knows no mailbox"],
+                list,
+            ),
+            (RcptTo, "550 Sender verify failed: the domain does not exist", &[], ""),
+            (Body, "554 5.7.1 Message blocked by content filter", &[], ""),
+            (Body, "554 5.7.1 Virus found by Barracuda Email Security", &[], ""),
+            (RcptTo, "550 5.7.1 sender address blocked by recipient", &[], ""),
+            (
+                RcptTo,
+                "550 rejected by mail.x.test: IP 127.0.0.1 is listed at rbl.local.test",
+                &["rbl.local.test"],
+                "mail.x",
+            ),
+            (
+                MailFrom,
+                "550 5.7.1 Mail from s.test rejected: blacklisted sender",
+                &["Most likely", "sender's domain"],
+                address,
+            ),
+            (
+                RcptTo,
+                "554 5.7.1 Sender address [x@a.test] blocked using dbl.test",
+                &["sender's domain", "dbl.test"],
+                address,
+            ),
+            (RcptTo, "554 5.7.1 Helo command [a.test] blocked using dbl.test", &["the name of this client"], address),
+            (RcptTo, "450 4.7.25 Client host rejected: cannot find your hostname, [127.0.0.1]", &["PTR"], list),
+            (
+                RcptTo,
+                "554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied",
+                &["refuses this client"],
+                list,
+            ),
+            (RcptTo, "451 4.3.0 relay1.example.com: Temporary lookup failure", &[], ""),
+            (RcptTo, "452 4.3.1 relay-a.example.com: Insufficient system storage", &[], ""),
+            (RcptTo, "550 5.2.1 relay.example.com: mailbox disabled", &[], ""),
+            (Body, "554 5.7.1 message relayed through relay.example.net rejected as spam", &[], ""),
+            (RcptTo, "550 relay not permitted", &["does not relay"], "Most likely"),
+            (RcptTo, "550 5.7.1 Relaying denied", &["does not relay"], "Most likely"),
+            (Body, "550 5.7.1 Unauthenticated email from a.test is not accepted due to DMARC policy", &[], ""),
+            (MailFrom, "550 5.7.1 SPF authentication failed for sender", &[], ""),
+            (MailFrom, "550 5.7.1 Client was not authenticated", &["Most likely", "wants a login"], list),
+            (RcptTo, "550 5.7.26 unauthenticated", &["SPF, DKIM or DMARC"], "login"),
+            (MailFrom, "550 5.1.7 no", &["null sender"], ""),
+            (Body, "552-5.7.0 Message blocked\r\n552 5.7.0 large list of files", &[], ""),
+            (Body, "552 Requested mail action aborted: exceeded storage allocation", &[], ""),
+            (
+                RcptTo,
+                "451 4.7.1 Greylisted at 12:34:56, try again in 5 minutes",
+                &["uses greylisting", "in 5 minutes"],
+                "",
+            ),
+            (RcptTo, "451 4.7.1 Greylisted, server up 3 hours, wait 5 min", &["in 5 minutes"], "180"),
+            (Banner, "554 You are listed in our database", &["Most likely", "block list"], ""),
+            (Ehlo, "502 no", &[], ""),
+        ] {
+            explains(refused(phase, text), texts);
+            let explanation = refused(phase, text).report().failure.and_then(|failure| failure.explanation);
+            assert!(absent.is_empty() || !explanation.unwrap_or_default().contains(absent), "{text}");
+        }
+        explains(Case::new().lmtp().rejected(Phase::Ehlo, "500 no"), &["does not know LHLO", "`protocol`"]);
+        explains(Case::new().unexpected(Phase::RcptTo, "550 5.1.1 no"), &["knows no mailbox"]);
+        explains(Case::new().unexpected(Phase::RcptTo, "250 ok"), &[]);
+        explains(refused(Phase::SaslAuth, "421 4.7.0 too many errors"), &["ends the session"]);
+        let inside = Case::new().start_tls().secured(&[], leaf());
+        explains(inside.rejected(Phase::MailFrom, "538 5.7.11 no"), &[]);
     }
 }

@@ -147,9 +147,11 @@ impl<'a> Dialogue<'a> {
         }
         self.in_transaction |= self.phase == Phase::MailFrom && reply.code().is_completion();
         match self.script.expectation(self.phase) {
-            Some(expectation) if !(is_early && reply.code().is_completion()) => {
-                self.compared(expectation, reply, is_ok)
+            // Whatever is expected of AUTH, it is not this.
+            Some(_) if is_early && reply.code().is_completion() => {
+                (Verdict::Unexpected { is_ok }, self.rejected(reply))
             }
+            Some(expectation) => self.compared(expectation, reply, is_ok),
             _ if is_ok => (Verdict::Accepted, self.accepted(reply)),
             _ => (Verdict::Rejected, self.rejected(reply)),
         }
@@ -157,7 +159,7 @@ impl<'a> Dialogue<'a> {
 
     fn accepted(&mut self, reply: &Reply) -> Action {
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
-            self.ehlo = Some(reply.clone());
+            self.ehlo = Some(reply.clone().without_whole_text());
         }
         self.next_phase()
     }
