@@ -153,7 +153,7 @@ impl<'a> Refusal<'a> {
         let is_certain = reply_text::names_greylisting(&self.text);
         let is_of_policy = matches!(self.detail(), "" | "2.0" | "2.1") || self.detail().starts_with("7.");
         let is_likely =
-            self.code != 421 && is_of_policy && self.is_of_envelope() && reply_text::asks_to_come_back(self.message);
+            self.code != 421 && is_of_policy && self.is_of_envelope() && reply_text::asks_to_come_back(&self.text);
         (is_certain || is_likely).then(|| Meaning::Greylisted { is_certain, wait: reply_text::wait(self.message) })
     }
 
