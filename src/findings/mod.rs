@@ -3,7 +3,8 @@
 //! - [`catalogue`]: every kind of finding as data. [`page`]: the pages that are made of it.
 //! - [`smtp`], [`starttls`], [`tls`], [`cert`], [`sasl`]: the rules, pure functions from a report to findings.
 //! - [`explanation`]: what a failure most likely means.
-//! - [`refusal`]: what a reply refuses, and why, for both. [`sentence`], [`party`], [`reply_text`]: what its words tell.
+//! - [`refusal`]: what a reply refuses, and why, for both. [`sentence`], [`party`], [`reply_text`]: what its words
+//!   tell.
 //!
 //! A rule reads facts: kinds, codes and causes, and of texts only those of the server. What a check could not tell is
 //! `inconclusive`, with the reason; no limit of this client is a finding about the server.
@@ -62,7 +63,7 @@ pub fn complete(report: &mut Report, script: &Script) {
 struct Seen<'a> {
     report: &'a Report,
     script: &'a Script,
-    /// The reply that failed the check, or the rejection that the check expected: what it tells of the server is the same.
+    /// The reply that failed the check, or the rejection that the check expected: either tells the same of the server.
     refusal: Option<&'a Refusal<'a>>,
 }
 

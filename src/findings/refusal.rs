@@ -1,7 +1,7 @@
-//! [`Refusal`]: a reply that refuses something, and its [`Meaning`]. Findings and explanations are made of the same one.
+//! [`Refusal`]: a reply that refuses something, and its [`Meaning`], of which findings and explanations are made.
 //!
-//! The code and the enhanced status code decide (RFC 5321, section 4.2; RFC 3463). Words count only where these leave the
-//! reason open, and only in a sentence about the party that they are about.
+//! The code and the enhanced status code decide (RFC 5321, section 4.2; RFC 3463). Words count only where these leave
+//! the reason open, and only in a sentence about the party that they are about.
 
 use std::time::Duration;
 
@@ -216,8 +216,8 @@ impl<'a> Refusal<'a> {
         is_likely.then_some(Meaning::NoMailbox { is_certain: false })
     }
 
-    /// Whether a reply to RCPT refuses the mailbox itself. 550, 551 and 553 are about it (RFC 5321, section 4.2.3), unless
-    /// the text gives another reason.
+    /// Whether a reply to RCPT refuses the mailbox itself. 550, 551 and 553 are about it (RFC 5321, section 4.2.3),
+    /// unless the text gives another reason.
     pub(super) fn refuses_mailbox(&self) -> bool {
         const OTHER_REASONS: [&str; 24] = [
             "sender",

@@ -1,13 +1,13 @@
-//! [`Text`]: the text of a reply as sentences of whole words, so that a part of a host name, of an address or of an id is
-//! never taken for a word.
+//! [`Text`]: the text of a reply as sentences of whole words, so that a part of a host name, of an address or of an id
+//! is never taken for a word.
 
 use std::net::IpAddr;
 
 /// Most octets of a reply that are read for its words: the reason stands at the beginning.
 const MAX_READ_SIZE: usize = 2048;
 
-/// What stands in a phrase for an IP address, a host name, a mailbox, a URL, a URL with an IP address, and anything else
-/// that is no word.
+/// What stands in a phrase for an IP address, a host name, a mailbox, a URL, a URL with an IP address, and anything
+/// else that is no word.
 const PLACEHOLDERS: [&str; 6] = ["#ip", "#name", "#mailbox", "#url", "#url-of-ip", "#"];
 
 /// The text of a reply.

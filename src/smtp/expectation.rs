@@ -97,8 +97,8 @@ pub struct InvalidCodePattern;
 pub struct InvalidEnhancedCodePattern;
 
 impl Expectation {
-    /// Whether the reply is the expected one. The message is looked for without regard to case, in the text as it was sent
-    /// and in the text without its enhanced status codes.
+    /// Whether the reply is the expected one. The message is looked for without regard to case, in the text as it was
+    /// sent and in the text without its enhanced status codes.
     pub fn matches(&self, reply: &Reply) -> bool {
         let code = reply.code().value();
         let is_code = self.code.is_empty() || self.code.iter().any(|pattern| pattern.matches(code));

@@ -99,7 +99,7 @@ pub struct Reply {
     left_out: usize,
     /// Some of them are of the last line.
     is_cut: bool,
-    /// The text with what is left out, where [`ReplyParser::keeping_whole_text`] is asked to: until the reply is judged.
+    /// The text with what is left out, by [`ReplyParser::keeping_whole_text`], until the reply is judged.
     whole: Vec<u8>,
 }
 
