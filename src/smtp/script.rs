@@ -67,8 +67,13 @@ impl Script {
         self.expect.as_ref()?.of(phase)
     }
 
+    /// Whether the check expects a certain text of a reply.
+    pub fn expects_text(&self) -> bool {
+        self.expect.as_ref().is_some_and(|expect| expect.has_text())
+    }
+
     /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
-    pub(super) fn needs_utf8(&self) -> bool {
+    pub(crate) fn needs_utf8(&self) -> bool {
         let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
         beyond_ascii(&self.from) || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
     }

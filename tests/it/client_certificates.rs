@@ -37,6 +37,17 @@ fn requested_and_shown(report: &Value) -> (&Value, &Value) {
     (&certificate["requested"], &certificate["shown"])
 }
 
+/// The explanation has this text, and STARTTLS is found to fail.
+#[track_caller]
+fn assert_explained(report: &Value, text: &str) {
+    let explanation = report["failure"]["explanation"].as_str().unwrap_or_default();
+    assert!(explanation.contains(text), "{explanation}");
+    assert_eq!(
+        (&report["findings"][0]["id"], &report["findings"][0]["severity"]),
+        (&json!("starttls.failed"), &json!("error"))
+    );
+}
+
 #[tokio::test]
 async fn a_server_that_asks_is_shown_the_named_certificate() {
     let ca = Ca::new("Partner CA");
@@ -66,6 +77,7 @@ async fn a_refused_certificate_is_not_called_a_missing_one() {
         assert_eq!(failure(&report), (phase, "tls", false), "{report:#}");
         let message = "the server refused the client certificate that it was shown (alert unknown_ca)";
         assert_eq!(report["failure"]["message"], message);
+        assert_explained(&report, "after it was shown the client certificate");
         assert_eq!(requested_and_shown(&report), (&json!(true), &json!("stranger")));
     }
 }
@@ -85,6 +97,7 @@ async fn a_check_without_a_certificate_tells_that_one_was_asked_for() {
         assert_eq!(failure(&report), (phase, "tls", false), "{report:#}");
         let message = report["failure"]["message"].as_str().expect("a text");
         assert!(message.contains("asked for a client certificate, which this client does not have"), "{message}");
+        assert_explained(&report, "was shown none");
         assert_eq!(requested_and_shown(&report), (&json!(true), &json!(null)));
     }
 }

@@ -102,3 +102,42 @@ async fn a_server_that_does_not_answer_rset_costs_a_second() {
     let duration = report["metrics"]["duration"].as_f64().expect("a number");
     assert!((1000.0..5000.0).contains(&duration), "{duration}");
 }
+
+/// It ends the session before the command is sent (RFC 5321, section 3.8), and is the reply of its phase all the same.
+#[tokio::test]
+async fn a_421_that_comes_before_the_command_is_expected_or_not() {
+    let app = TestApp::start().await;
+    for (code, outcome, is_expected) in [("421", "completed", true), ("250", "failed", false)] {
+        let early = "250 mx.test\r\n421 4.3.2 shutting down\r\n";
+        let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, early));
+        let report = app.check(json!({"port": server.port(), "expect": {"mailfrom": {"code": code}}})).await;
+        assert_eq!((&report["outcome"], expected(&report)), (&json!(outcome), vec![("mailfrom", is_expected)]));
+        let phase = report["phases"].as_array().expect("phases").iter().find(|phase| phase["name"] == "mailfrom");
+        let phase = phase.expect("the phase");
+        assert_eq!((&phase["code"], &phase["time_ms"], &phase["ok"]), (&json!(421), &json!(null), &json!(false)));
+    }
+}
+
+/// What a report leaves out of a long reply is a limit of this client, which decides nothing.
+#[tokio::test]
+async fn the_whole_of_a_long_reply_is_compared() {
+    let app = TestApp::start().await;
+    let lines: String = (0..60).map(|number| format!("250-X-EXT{number} {}\r\n", "y".repeat(300))).collect();
+    for (message, outcome) in [("x-ext45", "delivered"), ("X-EXT60", "failed")] {
+        let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, format!("{lines}250 END\r\n")));
+        let report = app.check(json!({"port": server.port(), "expect": {"ehlo": {"message": message}}})).await;
+        assert_eq!(report["outcome"], outcome, "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_235_that_comes_too_early_is_not_expected() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().with_capabilities(&["AUTH PLAIN"]).on(Step::Auth, "235 ok\r\n"));
+    let report = app
+        .check(json!({"port": server.port(), "sasl_authentication": "plain", "sasl_user": "u",
+            "sasl_password": "p", "expect": {"sasl_auth": {"code": "235"}}}))
+        .await;
+    assert_eq!(end(&report), (&json!("failed"), &json!("sasl_auth"), &json!("unexpected")), "{report:#}");
+    assert_eq!(expected(&report), [("sasl_auth", false)]);
+}

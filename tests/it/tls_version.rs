@@ -38,6 +38,11 @@ async fn a_server_without_the_version_is_not_called_too_old() {
             assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
             let message = format!("the server does not support {name}, the only version of TLS that this check offers");
             assert_eq!(report["failure"]["message"], message);
+            let explanation = report["failure"]["explanation"].as_str().expect("a text");
+            assert!(explanation.contains("`tls_version`") && !explanation.contains("old"), "{explanation}");
+            assert!(
+                report["findings"].as_array().is_some_and(|all| all.iter().all(|one| one["id"] != "starttls.failed"))
+            );
             assert_eq!(report["tls"], json!(null));
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     phase::Phase,
     report::{AuthEnded, Cause, Fact, Failure, FailureKind},
     smtp::dialogue::{Unsupported, Warning},
+    tls::ClientAuth,
 };
 
 /// What a warning says, where findings or explanations need it.
@@ -12,6 +13,15 @@ pub(super) fn of_warning(warning: &Warning) -> Option<Fact> {
         Warning::EndedBeforeCredentials { .. } => Some(Fact::AuthEnded(AuthEnded::BeforeCredentials)),
         Warning::EndedBeforePassword(_) => Some(Fact::AuthEnded(AuthEnded::BeforePassword)),
         _ => None,
+    }
+}
+
+/// What a server that ended the session had to do with a client certificate.
+pub(super) fn of_client_auth(client_auth: ClientAuth) -> Cause {
+    match client_auth {
+        ClientAuth::NotAsked | ClientAuth::NoCertificate => Cause::ClientCertificateWanted,
+        ClientAuth::NoAlgorithm => Cause::ClientCertificateUnusable,
+        ClientAuth::Shown => Cause::ClientCertificateRefused,
     }
 }
 

@@ -84,7 +84,7 @@ impl Session<'_> {
             timer: Timer::new(context.deadline),
             stream: Stream::plain(tcp),
             connect_began: began,
-            parser: ReplyParser::default(),
+            parser: ReplyParser::keeping_whole_text(context.check.script.expects_text()),
             mask: Mask::default(),
             hides_challenges: false,
             host,
@@ -153,16 +153,16 @@ impl Session<'_> {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
                         dialogue.sending(&command);
-                        self.send(phase, &command, Some(Event::Began(phase))).await?;
-                        self.await_reply(dialogue, phase, Some(&command)).await?
+                        let closing = self.send(phase, &command, Some(Event::Began(phase))).await?;
+                        self.reply_to(dialogue, phase, &command, closing).await?
                     }
                 },
                 Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
                         dialogue.sending(&command);
-                        self.send(phase, &command, None).await?;
-                        self.await_reply(dialogue, phase, Some(&command)).await?
+                        let closing = self.send(phase, &command, None).await?;
+                        self.reply_to(dialogue, phase, &command, closing).await?
                     }
                 },
                 Action::Compute(phase, work) => self.compute(dialogue, phase, work).await?,
@@ -189,6 +189,20 @@ impl Session<'_> {
     fn fail(&mut self, mut failure: Failure) {
         failure.message = self.mask.apply(&failure.message);
         self.journal.note(Instant::now(), Event::Failed(failure));
+    }
+
+    /// Has the dialogue judge the 421 that closed the session, or waits for the reply to the command.
+    async fn reply_to(
+        &mut self,
+        dialogue: &mut Dialogue<'_>,
+        phase: Phase,
+        command: &Command,
+        closing: Option<Reply>,
+    ) -> Result<Action, Failure> {
+        match closing {
+            Some(closing) => Ok(self.apply_reply(dialogue, phase, &closing)),
+            None => self.await_reply(dialogue, phase, Some(command)).await,
+        }
     }
 
     /// Waits for the reply to `command`, or for the greeting, and has the dialogue judge it.
@@ -298,23 +312,21 @@ impl Session<'_> {
         Err(Failure::new(phase, FailureKind::Protocol, message))
     }
 
-    /// Sends a command; `event`, if any, is noted with the instant at which it leaves.
-    async fn send(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
+    /// Sends a command; `event`, if any, is noted with the instant at which it leaves. A 421 that came before, from a
+    /// server that closed the connection, is returned.
+    async fn send(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<Option<Reply>, Failure> {
         self.mask_from(command);
         let octets = command.to_wire();
         let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
         let events = event.into_iter().chain(shown.map(Event::Sent));
-        let Err(error) = self.write(&octets, events).await else { return Ok(()) };
+        let Err(error) = self.write(&octets, events).await else { return Ok(None) };
         self.in_sync = false;
         match command {
             // A message may be refused before all of it is written. The refusal is read next, as its reply.
-            Command::Body(_) if self.stream.has_more().await => Ok(()),
+            Command::Body(_) if self.stream.has_more().await => Ok(None),
             // A server that closed the connection may have sent a reason before.
             _ => match Box::pin(self.expect_silence(phase, command)).await? {
-                Some(closing) => {
-                    self.journal.note(self.stream.arrived(), Event::Ended(phase, Ending::Rejected));
-                    Err(Failure::rejected(phase, &self.shown(&closing)))
-                }
+                Some(closing) => Ok(Some(closing)),
                 None => Err(error.failure(phase)),
             },
         }

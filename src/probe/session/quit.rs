@@ -20,7 +20,7 @@ impl Session<'_> {
     pub(super) async fn reset(&mut self) {
         self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
         let is_silent = matches!(self.expect_silence(Phase::Quit, &Command::Rset).await, Ok(None));
-        let is_sent = is_silent && self.send(Phase::Quit, &Command::Rset, None).await.is_ok();
+        let is_sent = is_silent && matches!(self.send(Phase::Quit, &Command::Rset, None).await, Ok(None));
         self.in_sync = is_sent && self.read_reply(self.deadline).await.is_ok();
     }
 
@@ -39,9 +39,9 @@ impl Session<'_> {
             silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
         }
         if matches!(silence, Ok(None))
-            && self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await.is_ok()
+            && let Ok(closing) = self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await
         {
-            drop(self.await_reply(dialogue, Phase::Quit, Some(&Command::Quit)).await);
+            drop(self.reply_to(dialogue, Phase::Quit, &Command::Quit, closing).await);
         }
     }
 }

@@ -117,7 +117,11 @@ impl Dialogue<'_> {
         match violation {
             Some(violation) if code.value() == 235 => self.violated(violation, true),
             // Before the password is sent, a positive reply tells nothing about it, whatever the check expects.
-            _ if code.is_completion() && !sent.is_secret() => (Verdict::Rejected, self.rejected(reply)),
+            _ if code.is_completion() && !sent.is_secret() => {
+                let is_expecting = self.script.expectation(Phase::SaslAuth).is_some();
+                let verdict = if is_expecting { Verdict::Unexpected { is_ok: false } } else { Verdict::Rejected };
+                (verdict, self.rejected(reply))
+            }
             _ => self.judged(reply, code.value() == 235),
         }
     }

@@ -126,7 +126,7 @@ impl<'a> Dialogue<'a> {
 
     fn accepted(&mut self, reply: &Reply) -> Action {
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
-            self.ehlo = Some(reply.clone());
+            self.ehlo = Some(reply.clone().without_whole_text());
         }
         self.next_phase()
     }

@@ -8,14 +8,14 @@ impl Reply {
     #[must_use]
     pub fn by_size(&self) -> Self {
         let text = format!("({} octets)", self.text.len() + self.left_out).into_bytes();
-        Self { code: self.code, text, line_codes: Vec::new(), left_out: 0, is_cut: false }
+        Self { code: self.code, text, line_codes: Vec::new(), left_out: 0, is_cut: false, whole: Vec::new() }
     }
 
-    /// The reply with the secrets of `mask` masked in its text.
+    /// The reply with the secrets of `mask` masked in its text, without what is left out of it.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
         let text = mask.apply(&text_of(&self.text)).into_bytes();
-        Self { code: self.code, text, line_codes: self.line_codes.clone(), ..*self }
+        Self { code: self.code, text, line_codes: self.line_codes.clone(), whole: Vec::new(), ..*self }
     }
 }
 

@@ -68,7 +68,7 @@ fn a_235_that_comes_too_early_is_never_as_expected() {
     let credentials = credentials(Mechanism::Plain);
     let script = Script { credentials, expect: expecting(Phase::SaslAuth, "2xx"), ..script() };
     let (actions, verdicts, warnings) = run(script, &["220 hi", "250 mx", "235 welcome"]);
-    assert_eq!(verdicts.last(), Some(&Verdict::Rejected));
+    assert_eq!(verdicts.last(), Some(&Verdict::Unexpected { is_ok: false }));
     assert_eq!(warnings, [Warning::AcceptedWithoutPassword]);
     assert_eq!(actions.last().map(String::as_str), Some("quit: QUIT"));
 }
