@@ -33,6 +33,7 @@ fn report() -> Report {
         phases: Vec::new(),
         capabilities: ReportedCapabilities::default(),
         tls: None,
+        message: None,
         queue_id: None,
         warnings: Vec::new(),
         findings: Vec::new(),

@@ -73,6 +73,7 @@ impl Fold {
             capabilities: ReportedCapabilities::default(),
             tls: None,
             queue_id: None,
+            message: None,
             warnings: Vec::new(),
             findings: Vec::new(),
             reproduce: Reproduction::default(),
@@ -114,6 +115,7 @@ impl Fold {
             Event::Secured(session) => self.secure(at, *session),
             Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
+            Event::Composed(message) => self.report.message = Some(message),
             Event::Noted(fact) => self.report.facts.add(fact),
         }
     }

@@ -87,6 +87,9 @@ pub(super) fn upper_bound(report: &Report) -> usize {
     [last_message, cert_error, cert_issuer, cert_subject, cert_subject_alternative_names, queue_id]
         .into_iter()
         .for_each(&mut add);
+    if let Some(message) = &report.message {
+        add(&message.message_id);
+    }
     for phase in phases {
         add(&phase.message);
     }
