@@ -182,7 +182,48 @@ mod tests {
         assert_eq!(Payload::parse("a\nb.").expect("a payload").first_line_with_leading_dot(), None);
     }
 
+    #[test]
+    fn a_message_arrives_as_it_was_built() {
+        for (text, wire) in [
+            ("", "\r\n.\r\n"),
+            ("a\r\n", "a\r\n.\r\n"),
+            ("a", "a\r\n.\r\n"),
+            (".", "..\r\n.\r\n"),
+            ("a\r\n.\r\n..x\r\n", "a\r\n..\r\n...x\r\n.\r\n"),
+            ("a\r\n\r\n", "a\r\n\r\n.\r\n"),
+        ] {
+            let message = Payload::of_message(text).expect("a message");
+            assert_eq!(String::from_utf8(message.to_wire()).as_deref(), Ok(wire), "{text:?}");
+            assert_eq!(message.first_line_with_leading_dot(), None);
+        }
+        for text in ["a\rb", "a\nb", "\0", "a\r\n\n"] {
+            assert!(Payload::of_message(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn header_fields_are_found() {
+        let text = "Subject:  x \r\nFROM:a@b\r\n From: folded\r\n\r\nTo: body";
+        assert_eq!(header(text, "subject"), Some("x"));
+        assert!(has_header(text, "From") && !has_header(text, "To") && !has_header("From : x", "From"));
+        assert!(!has_header("\r\nFrom: x", "From") && !has_header("", "From"));
+    }
+
     proptest! {
+        #[test]
+        fn no_message_ends_early(text in "([a.]|\r\n){0,30}") {
+            let message = Payload::of_message(&text).expect("a message");
+            let wire = String::from_utf8(message.to_wire()).expect("ASCII");
+            let framed = format!("\r\n{wire}");
+            prop_assert_eq!(framed.find("\r\n.\r\n"), Some(framed.len() - 5));
+            // What the server makes of it (RFC 5321, section 4.5.2).
+            let data = wire.strip_suffix(".\r\n").expect("the final dot");
+            let held: String =
+                data.split_inclusive('\n').map(|line| line.strip_prefix('.').unwrap_or(line)).collect();
+            prop_assert_eq!(&held, &if text.ends_with("\r\n") { text } else { text + "\r\n" });
+            prop_assert_eq!(held.len(), message.received_len());
+        }
+
         #[test]
         fn no_payload_ends_the_message_early(text in "[a.\r\n]{0,30}") {
             if let Ok(payload) = Payload::parse(&text) {

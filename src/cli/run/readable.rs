@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::in_flags,
     escape::Escaped,
-    report::{Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{DkimReport, Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -69,6 +69,15 @@ impl Readable<'_> {
         }
         if let Some(queue_id) = &report.queue_id {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
+        }
+        if let Some(message) = &report.message {
+            let id = message.message_id.as_deref().unwrap_or("without a Message-ID");
+            writeln!(f, "  message      {}, {} octets", Escaped(id), message.octets)?;
+        }
+        if let Some(DkimReport { domain, selector, algorithm }) =
+            report.message.as_ref().and_then(|message| message.dkim.as_ref())
+        {
+            writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
         }
         for warning in &report.warnings {
             writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use smtp_check::{
-    check::{CheckSettings, ClientCertificate, SourceAddresses},
+    check::{CheckSettings, ClientCertificate, DkimAlgorithm, DkimKey, SourceAddresses},
     http::TokenStore,
 };
 
@@ -24,6 +24,8 @@ fn settings() -> CheckSettings {
     let mut settings = CheckSettings::new(Duration::from_secs(60));
     let certificate = ClientCertificate::new("partner".to_owned(), Vec::new(), Vec::new().into());
     settings.client_certificates.insert("partner".to_owned(), certificate);
+    let key = DkimKey::new("ours".to_owned(), "example.org", "s1", DkimAlgorithm::Ed25519, Vec::new().into());
+    settings.dkim.insert("ours".to_owned(), key.expect("a key"));
     settings.source_addresses = SourceAddresses::Any;
     settings
 }
