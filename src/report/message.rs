@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 /// The message that the check built or signed, whether or not the server took it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageReport {
-    /// Its Message-ID, with the angle brackets. Of a signed `payload` it is the payload's own; `null` when that has none.
+    /// Its Message-ID, with the angle brackets. Of a signed `payload` it is the payload's own; `null` when that has
+    /// none.
     #[schema(required, example = "<0193e2c4-9a3b-7cde-8f01-23456789abcd@example.com>")]
     pub message_id: Option<String>,
     /// Its octets as the receiver holds them, the last line end included.

@@ -35,7 +35,10 @@ pub(super) fn command_line(check: &Check) -> Option<CommandLine> {
     let message = message.map(Cow::Owned);
     let start = if check.script.credentials.is_some() { PASSWORD } else { "smtp-check run" };
     let switches = switches(check.given.request()).into_iter().filter(|(_, is_on)| *is_on);
-    let values = values(check.given.request()).into_iter().chain([("--payload", text), ("--message", message)]);
+    let values = values(check.given.request())
+        .into_iter()
+        .chain(proxy(check.given.request()))
+        .chain([("--payload", text), ("--message", message)]);
     let line = switches.fold(CommandLine::new(start), |line, (flag, _)| line.literal(flag));
     Some(values.fold(line, |line, (flag, value)| line.maybe(flag, value.as_deref())))
 }
@@ -52,7 +55,7 @@ fn switches(request: &CheckRequest) -> [(&'static str, bool); 5] {
 }
 
 /// Every parameter is named here: one that is left out would make another check.
-fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 25] {
+fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 19] {
     let CheckRequest {
         to,
         target,
@@ -68,12 +71,12 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 25] 
         message: _,
         dkim,
         proxy_protocol: _,
-        proxy_family,
-        proxy_source_address,
-        proxy_dest_address,
-        proxy_source_port,
-        proxy_dest_port,
-        proxy_version,
+        proxy_family: _,
+        proxy_source_address: _,
+        proxy_dest_address: _,
+        proxy_source_port: _,
+        proxy_dest_port: _,
+        proxy_version: _,
         implicit_tls: _,
         tls_verify,
         tls_server_name,
@@ -98,12 +101,6 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 25] 
         ("--sasl-auth-id", text(sasl_auth_id)),
         ("--tls-verify", choice(*tls_verify)),
         ("--tls-server-name", text(tls_server_name)),
-        ("--proxy-version", number(*proxy_version)),
-        ("--proxy-family", choice(*proxy_family)),
-        ("--proxy-source-address", text(proxy_source_address)),
-        ("--proxy-source-port", number(*proxy_source_port)),
-        ("--proxy-dest-address", text(proxy_dest_address)),
-        ("--proxy-dest-port", number(*proxy_dest_port)),
         ("--ip-family", choice(*ip_family)),
         ("--stop-after", choice(*stop_after)),
         ("--timeout-ms", number(*timeout_ms)),
@@ -113,6 +110,19 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 25] 
         ("--source-address", text(source_address)),
         ("--dkim", text(dkim)),
         ("--expect", expect.as_ref().and_then(json).map(Cow::Owned)),
+    ]
+}
+
+fn proxy(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 6] {
+    let CheckRequest { proxy_family, proxy_source_address, proxy_dest_address, .. } = request;
+    let CheckRequest { proxy_source_port, proxy_dest_port, proxy_version, .. } = request;
+    [
+        ("--proxy-version", number(*proxy_version)),
+        ("--proxy-family", choice(*proxy_family)),
+        ("--proxy-source-address", text(proxy_source_address)),
+        ("--proxy-source-port", number(*proxy_source_port)),
+        ("--proxy-dest-address", text(proxy_dest_address)),
+        ("--proxy-dest-port", number(*proxy_dest_port)),
     ]
 }
 

@@ -116,8 +116,8 @@ impl Payload {
     }
 }
 
-/// Whether the header section of a message has a field of this name, in any case. The colon must follow the name at once
-/// (RFC 5322, section 2.2).
+/// Whether the header section of a message has a field of this name, in any case. The colon must follow the name at
+/// once (RFC 5322, section 2.2).
 pub fn has_header(text: &str, name: &str) -> bool {
     header(text, name).is_some()
 }

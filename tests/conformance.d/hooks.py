@@ -106,8 +106,8 @@ def lead_to_sandbox(body: dict[str, Any], chance: Random) -> None:
     for name, value in known.items():
         if name in body:
             put(name, value)
-    # The last two name what only an operator's settings have.
-    for name in ("proxy_source_address", "proxy_dest_address", "source_address", "tls_client_certificate"):
+    # An expectation turns the outcome round. The last two name what only an operator's settings have.
+    for name in ("proxy_source_address", "proxy_dest_address", "expect", "source_address", "tls_client_certificate"):
         if fits(name):
             body.pop(name, None)
     # These settings have no key, and a message takes the place of a payload.

@@ -88,7 +88,19 @@ fn each_rule_names_its_member() {
         (text(json!({"headers": {"X-SMTP-Check-ID": "x"}})), &["/message/headers/X-SMTP-Check-ID"]),
         (text(json!({"headers": {"From": "a@b.test"}})), &["/message/headers/From"]),
         (text(json!({"headers": {"Content-Type": "x"}})), &["/message/headers/Content-Type"]),
-        (json!({"dkim": "ours"}), &["/dkim"]),
+    ] {
+        assert_eq!(
+            parse(parameters.clone()).map(|_| ()),
+            Err(pointers.iter().map(ToString::to_string).collect()),
+            "{parameters}"
+        );
+    }
+}
+
+#[test]
+fn each_rule_of_a_signature_names_its_parameter() {
+    for (parameters, pointers) in [
+        (json!({"dkim": "ours"}), &["/dkim"][..]),
         (json!({"dkim": "theirs"}), &["/dkim", "/dkim"]),
         (json!({"dkim": "theirs", "message": {"text": "x"}}), &["/dkim"]),
         (json!({"dkim": "", "message": {"text": "x"}}), &["/dkim"]),

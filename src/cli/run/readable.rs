@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::in_flags,
     escape::Escaped,
-    report::{DkimReport, Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, TlsReport},
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -71,13 +71,7 @@ impl Readable<'_> {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
         if let Some(message) = &report.message {
-            let id = message.message_id.as_deref().unwrap_or("without a Message-ID");
-            writeln!(f, "  message      {}, {} octets", Escaped(id), message.octets)?;
-        }
-        if let Some(DkimReport { domain, selector, algorithm }) =
-            report.message.as_ref().and_then(|message| message.dkim.as_ref())
-        {
-            writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
+            write_message(f, message)?;
         }
         for warning in &report.warnings {
             writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
@@ -98,6 +92,16 @@ impl Readable<'_> {
         }
         Ok(())
     }
+}
+
+fn write_message(f: &mut String, message: &MessageReport) -> fmt::Result {
+    let MessageReport { message_id, octets, dkim } = message;
+    let message_id = message_id.as_deref().unwrap_or("without a Message-ID");
+    writeln!(f, "  message      {}, {octets} octets", Escaped(message_id))?;
+    if let Some(DkimReport { domain, selector, algorithm }) = dkim {
+        writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
+    }
+    Ok(())
 }
 
 fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {

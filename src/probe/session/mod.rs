@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod proxy;
+mod quit;
 mod timer;
 mod tls;
 
@@ -32,8 +33,6 @@ use crate::{
     tls::{ClientAuth, TlsClient},
 };
 
-/// How long to wait for the reply to QUIT.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait for the rest of a reply that came early, and for a second reply that may not come.
 const OPTIONAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// From this size on the kernel is asked whether a message was acknowledged. A shorter one is sent in a segment or two.
@@ -380,35 +379,5 @@ impl Session<'_> {
             self.journal.note(self.stream.arrived(), Event::PartialReply(lines));
         }
         last
-    }
-
-    /// Sends RSET, if the session is in sync, and waits for the reply. It has its time together with QUIT, and cannot
-    /// fail the check either.
-    async fn reset(&mut self) {
-        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
-        let is_silent = matches!(self.expect_silence(Phase::Quit, &Command::Rset).await, Ok(None));
-        let is_sent = is_silent && self.send(Phase::Quit, &Command::Rset, None).await.is_ok();
-        self.in_sync = is_sent && self.read_reply(self.deadline).await.is_ok();
-    }
-
-    /// Sends QUIT, if the session is in sync, and waits for the reply. Neither can fail the check.
-    async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
-        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
-        if !self.in_sync {
-            return;
-        }
-        let mut silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
-        // Only now is it seen that the PROXY header was refused, and that does fail the check.
-        if let Err(failure) = &silence
-            && failure.phase == Phase::Proxy
-        {
-            self.fail(failure.clone());
-            silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
-        }
-        if matches!(silence, Ok(None))
-            && self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await.is_ok()
-        {
-            drop(self.await_reply(dialogue, Phase::Quit, Some(&Command::Quit)).await);
-        }
     }
 }

@@ -205,7 +205,8 @@ fn master_cf(ports: &[u16; 7], tls: bool) -> String {
     smtpd(plain, "");
     smtpd(proxy, "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_client_port_logging=yes");
     smtpd(small, "-o message_size_limit=2048");
-    smtpd(relay, "-o smtpd_relay_restrictions=permit");
+    // A plain `permit` would not do: Postfix does not start without a restriction that rejects.
+    smtpd(relay, "-o mynetworks=127.0.0.0/8 -o smtpd_relay_restrictions=permit_mynetworks,reject_unauth_destination");
     if tls {
         const SASL: &str = "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject";
         smtpd(submission, &format!("-o smtpd_tls_security_level=may {SASL}"));
