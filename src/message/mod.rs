@@ -4,9 +4,9 @@
 //! - [`sign`]: a DKIM signature of a text, by mail-auth.
 //! - [`key`]: [`dkim_key`] reads a private key.
 //!
-//! An RSA signature takes a core for about a millisecond (2048 bits) to several (4096 bits), and a large message takes
-//! as long to encode and to hash. So this is work for a thread of its own ([`crate::thread`]): on a thread of the
-//! runtime it would show in the figures of other checks.
+//! An RSA signature takes a core for milliseconds, and a large message takes as long to encode and to hash. So this is
+//! work for a thread of its own ([`crate::thread`]): on a thread of the runtime it would show in the figures of other
+//! checks.
 
 mod build;
 mod key;

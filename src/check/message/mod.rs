@@ -225,9 +225,9 @@ pub(super) fn dkim(
     invalid: &mut Invalid,
 ) -> Option<Arc<DkimKey>> {
     let name = request.dkim.as_deref()?;
-    let key = invalid.parsed("dkim", settings.dkim.get(name));
+    let key = invalid.parsed("dkim", settings.dkim.get(name))?;
     if request.message.is_some() || invalid.is_about("message") {
-        return key;
+        return Some(key);
     }
     match payload {
         _ if request.payload.is_none() && !invalid.is_about("payload") => {
@@ -247,5 +247,5 @@ pub(super) fn dkim(
             ),
         );
     }
-    key
+    Some(key)
 }

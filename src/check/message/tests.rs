@@ -101,7 +101,7 @@ fn each_rule_names_its_member() {
 fn each_rule_of_a_signature_names_its_parameter() {
     for (parameters, pointers) in [
         (json!({"dkim": "ours"}), &["/dkim"][..]),
-        (json!({"dkim": "theirs"}), &["/dkim", "/dkim"]),
+        (json!({"dkim": "theirs"}), &["/dkim"]),
         (json!({"dkim": "theirs", "message": {"text": "x"}}), &["/dkim"]),
         (json!({"dkim": "", "message": {"text": "x"}}), &["/dkim"]),
         (json!({"dkim": 5, "message": {"text": "x"}}), &["/dkim"]),
