@@ -190,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_shown_with_its_signature() {
+        let dkim = DkimReport { domain: "a.test".to_owned(), selector: "s1".to_owned(), algorithm: "ed25519-sha256" };
+        let message = |message_id: Option<&str>, dkim| {
+            let message_id = message_id.map(str::to_owned);
+            shown(vec![(0, Event::Composed(MessageReport { message_id, octets: 612, dkim }))])
+        };
+        let signed = message(Some("<x@a.test>\u{1b}"), Some(dkim));
+        assert!(signed.contains("  message      <x@a.test>\\u{1b}, 612 octets\n"), "{signed}");
+        assert!(signed.contains("  signed by    a.test, selector s1, ed25519-sha256\n"), "{signed}");
+        let plain = message(None, None);
+        assert!(plain.contains("  message      without a Message-ID, 612 octets\n"), "{plain}");
+        assert!(!plain.contains("signed by"), "{plain}");
+    }
+
+    #[test]
     fn nothing_expires_by_a_clock_that_is_set_wrong() {
         let (session, started) = (handshake(None, None, Vec::new()), Instant::now());
         let Event::Secured(mut session) = session else { panic!("a session") };

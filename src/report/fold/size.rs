@@ -98,6 +98,8 @@ pub(super) fn upper_bound(report: &Report) -> usize {
     if let Some(failure) = failure {
         add(&failure.explanation);
     }
+    let dkim = report.message.as_ref().and_then(|message| message.dkim.as_ref());
+    texts += dkim.map_or(0, |dkim| dkim.domain.len() + dkim.selector.len());
     texts += target.host.len() + failure.as_ref().map_or(0, |failure| failure.message.len());
     texts += target.attempts.iter().map(|attempt| attempt.host.len() + attempt.error.len()).sum::<usize>();
     texts += warnings.iter().map(String::len).sum::<usize>();
