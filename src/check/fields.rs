@@ -99,6 +99,22 @@ impl Fields {
         }
     }
 
+    /// The members of an object, whose names are the caller's.
+    pub(super) fn members(&mut self, name: &'static str) -> Option<Vec<(String, Value)>> {
+        let fields = self.object(name)?;
+        Some(fields.given.into_iter().filter(|(_, value)| !value.is_null()).collect())
+    }
+
+    /// Whether the field is given, valid or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, value)| given == name && !value.is_null())
+    }
+
+    /// Adds violations by the members of an object.
+    pub(super) fn refuse_within(&mut self, name: &'static str, members: Invalid) {
+        self.invalid.add_within(name, members);
+    }
+
     /// Takes over the violations of an object's fields. Returns whether there are none.
     pub(super) fn close(&mut self, name: &'static str, fields: Self) -> bool {
         let violations = fields.finish();

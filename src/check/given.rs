@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::CheckRequest;
 
-/// The parameters as they were given, but for the password, which nothing repeats, and the payload, of which the check
-/// has a copy already.
+/// The parameters as they were given, but for the password, which nothing repeats, and the payload and the message,
+/// of which the check has a copy already.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Given {
     /// Boxed: it is large, and a check is moved from layer to layer.
@@ -17,6 +17,7 @@ pub struct Given {
 impl Given {
     pub(super) fn new(mut request: CheckRequest) -> Self {
         request.sasl_password = None;
+        request.message = None;
         let has_payload = request.payload.take().is_some();
         Self { request: Box::new(request), has_payload }
     }

@@ -14,8 +14,9 @@ use utoipa::{
 };
 
 use super::{
-    Invalid, expect,
+    Invalid, MessageRequest, expect,
     fields::{Fields, OPPORTUNISTIC},
+    message,
 };
 use crate::{
     destination::IpFamily,
@@ -81,6 +82,12 @@ pub struct CheckRequest {
     /// is a single dot are refused.
     #[schema(default = "Subject: Testing")]
     pub payload: Option<String>,
+    /// A message to build and send: its texts, addresses and header fields. Not together with `payload`.
+    pub message: Option<MessageRequest>,
+    /// Sign the message with this DKIM key of the operator's settings file (`[dkim.NAME]`). Needs `message`, or a
+    /// `payload` that has a header field From, and no line that begins with a dot. Left out: no signature.
+    #[schema(example = "ours")]
+    pub dkim: Option<String>,
     /// Send a PROXY protocol header before anything else.
     #[schema(default = false)]
     pub proxy_protocol: Option<bool>,
@@ -295,6 +302,8 @@ impl CheckRequest {
             sasl_auth_id: fields.text("sasl_auth_id"),
             sasl_initial_response: fields.flag("sasl_initial_response"),
             payload: fields.text("payload"),
+            message: message::read(&mut fields),
+            dkim: fields.text("dkim"),
             proxy_protocol: fields.flag("proxy_protocol"),
             proxy_family: fields.choice("proxy_family"),
             proxy_source_address: fields.text("proxy_source_address"),

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect,
+    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect, message,
     no_effect::parameters_without_effect,
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
     sasl::credentials,
@@ -33,6 +33,8 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
     let from = from(request.from.as_deref(), &mut invalid);
     let credentials = credentials(&request, &mut invalid);
     let payload = invalid.parsed("payload", Payload::parse(request.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD)));
+    let message = message::message(&request, from.as_ref(), to.as_ref(), &mut invalid);
+    let dkim = message::dkim(&request, payload.as_ref(), settings, &mut invalid);
     let proxy = proxy(&request, port, &mut invalid);
     let tls_server_name: Option<Target> =
         request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));
@@ -63,6 +65,8 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         tls_version: request.tls_version.unwrap_or_default(),
         client_certificate,
         script,
+        message,
+        dkim,
         transcript: request.transcript.unwrap_or(false),
         no_effect,
         given: Given::new(request),

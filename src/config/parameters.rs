@@ -24,7 +24,7 @@ const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWO
 const TRUE: &str = "true";
 
 /// The parameters that `run` can read from a file.
-pub const FROM_FILE: [&str; 2] = ["payload", "expect"];
+pub const FROM_FILE: [&str; 3] = ["payload", "expect", "message"];
 
 /// The parameters that were given to `run`, by their names in the HTTP body.
 #[derive(Clone, PartialEq)]

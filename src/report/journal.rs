@@ -9,7 +9,7 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Attempt, Fact, Failure, ReportedClientCertificate, Via};
+use super::{Attempt, Fact, Failure, MessageReport, ReportedClientCertificate, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
     smtp::{Mechanism, Reply, sasl::SaslFacts},
@@ -106,6 +106,8 @@ pub enum Event {
     Failed(Failure),
     /// A warning for the operator.
     Warned(String),
+    /// The message was built or signed.
+    Composed(MessageReport),
     /// Something that findings and explanations need as data.
     Noted(Fact),
 }

@@ -5,6 +5,7 @@
 //! - [`live`]: the phases as events, while the check runs.
 //! - [`metrics`]: the metrics of the report, named as in Circonus.
 //! - [`sasl`]: how the check authenticated.
+//! - [`message`]: what the report says of the message.
 //! - [`mod@exposition`]: the report in Prometheus' text format.
 //! - [`cause`]: what is known beside the report, as data. [`finding`]: what [`crate::findings`] makes of both.
 
@@ -14,6 +15,7 @@ pub mod finding;
 pub mod fold;
 pub mod journal;
 pub mod live;
+pub mod message;
 pub mod metrics;
 pub mod sasl;
 
@@ -30,6 +32,7 @@ pub use exposition::exposition;
 pub use finding::{Finding, Reproduction, Scope, Severity};
 pub use journal::Journal;
 pub use live::{PhaseEvent, PhaseListener, PhaseStart};
+pub use message::{DkimReport, MessageReport};
 pub use metrics::Metrics;
 pub use sasl::SaslReport;
 
@@ -74,6 +77,9 @@ pub struct Report {
     /// The queue id in the reply to the message; `null` when the reply has no known form, or there was none.
     #[schema(required, example = "4XyZ12abcd")]
     pub queue_id: Option<String>,
+    /// The message that the check built or signed; `null` when it sends its payload as it stands, or no message.
+    #[schema(required)]
+    pub message: Option<MessageReport>,
     /// Warnings for the operator. They did not fail the check.
     pub warnings: Vec<String>,
     /// What an operator should know about the server, the severest first. They did not fail the check.

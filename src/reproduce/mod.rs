@@ -74,12 +74,13 @@ fn has(check: &Check, phase: Phase) -> bool {
     check.script.has_phase(phase)
 }
 
-/// The payload, if the check sends one. `Err`: it is too long for a command line.
-fn payload(check: &Check) -> Result<Option<Cow<'_, str>>, TooLong> {
+/// The payload, if the check sends one. `Err`: it is too long for a command line, or made by this program, with an id
+/// and a date of its own.
+fn payload(check: &Check) -> Result<Option<Cow<'_, str>>, NoText> {
     let payload = &check.script.payload;
     match has(check, Phase::Body) {
         false => Ok(None),
-        true if payload.len() > MAX_TEXT_SIZE => Err(TooLong),
+        true if payload.len() > MAX_TEXT_SIZE || check.composes() => Err(NoText),
         true => Ok(Some(payload.text())),
     }
 }
@@ -104,5 +105,5 @@ impl<'a> Login<'a> {
     }
 }
 
-/// A payload that is too long for a command line.
-struct TooLong;
+/// A message that no other program can be given on a command line.
+struct NoText;

@@ -14,22 +14,28 @@ const PASSWORD: &str = "SMTP_CHECK_SASL_PASSWORD=\"$SASL_PASSWORD\" smtp-check r
 /// Octets of the texts that were given, without the payload.
 pub(super) fn size(request: &CheckRequest) -> usize {
     let CheckRequest { to, target, ehlo, from, sasl_user, sasl_auth_id, tls_server_name, .. } = request;
-    let CheckRequest { proxy_source_address, proxy_dest_address, tls_client_certificate, source_address, .. } = request;
-    let texts = [to, target, ehlo, from, sasl_user, sasl_auth_id, tls_server_name, tls_client_certificate];
+    let CheckRequest { proxy_source_address, proxy_dest_address, tls_client_certificate, source_address, dkim, .. } =
+        request;
+    let texts = [to, target, ehlo, from, sasl_user, sasl_auth_id, tls_server_name, tls_client_certificate, dkim];
     let addresses = [source_address, proxy_source_address, proxy_dest_address];
     let expect = request.expect.as_ref().and_then(json).map_or(0, |text| text.len());
     expect + texts.into_iter().chain(addresses).flatten().map(String::len).sum::<usize>()
 }
 
-/// `None` where the payload is too long, or would be read as the name of a file.
+/// `None` where the payload or the message is too long, or the payload would be read as the name of a file.
 pub(super) fn command_line(check: &Check) -> Option<CommandLine> {
     let text = check.given.has_payload.then(|| check.script.payload.text());
     if text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_SIZE || text.starts_with('@') || text == "-") {
         return None;
     }
+    let message = check.message.as_ref().map(|message| serde_json::to_string(&message.given).unwrap_or_default());
+    if message.as_ref().is_some_and(|message| message.len() > MAX_TEXT_SIZE) {
+        return None;
+    }
+    let message = message.map(Cow::Owned);
     let start = if check.script.credentials.is_some() { PASSWORD } else { "smtp-check run" };
     let switches = switches(check.given.request()).into_iter().filter(|(_, is_on)| *is_on);
-    let values = values(check.given.request()).into_iter().chain([("--payload", text)]);
+    let values = values(check.given.request()).into_iter().chain([("--payload", text), ("--message", message)]);
     let line = switches.fold(CommandLine::new(start), |line, (flag, _)| line.literal(flag));
     Some(values.fold(line, |line, (flag, value)| line.maybe(flag, value.as_deref())))
 }
@@ -61,6 +67,8 @@ const _: fn(CheckRequest) = |request| {
         sasl_auth_id: _,
         sasl_initial_response: _,
         payload: _,
+        message: _,
+        dkim: _,
         proxy_protocol: _,
         proxy_family: _,
         proxy_source_address: _,
@@ -83,7 +91,7 @@ const _: fn(CheckRequest) = |request| {
     } = request;
 };
 
-fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 24] {
+fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 25] {
     [
         ("--to", text(&request.to)),
         ("--target", text(&request.target)),
@@ -108,6 +116,7 @@ fn values(request: &CheckRequest) -> [(&'static str, Option<Cow<'_, str>>); 24] 
         ("--tls-version", choice(request.tls_version)),
         ("--tls-client-certificate", text(&request.tls_client_certificate)),
         ("--source-address", text(&request.source_address)),
+        ("--dkim", text(&request.dkim)),
         ("--expect", request.expect.as_ref().and_then(json).map(Cow::Owned)),
     ]
 }

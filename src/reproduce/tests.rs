@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::command_lines;
 use crate::{
-    check::{Check, CheckSettings, SourceAddresses},
+    check::{Check, CheckSettings, DkimAlgorithm, DkimKey, SourceAddresses},
     report::{
         Journal, Report, Reproduction, Via,
         fold::fold,
@@ -20,9 +20,12 @@ use crate::{
     },
 };
 
-/// Settings that allow any source address.
+/// Settings that allow any source address, with a DKIM key.
 fn settings() -> CheckSettings {
-    CheckSettings { source_addresses: SourceAddresses::Any, ..CheckSettings::new(Duration::from_secs(60)) }
+    let mut settings = CheckSettings::new(Duration::from_secs(60));
+    let key = DkimKey::new("ours".to_owned(), "b.test", "s1", DkimAlgorithm::Ed25519, Vec::new().into());
+    settings.dkim.insert("ours".to_owned(), key.expect("a key"));
+    CheckSettings { source_addresses: SourceAddresses::Any, ..settings }
 }
 
 fn check(parameters: Value) -> Check {
@@ -54,6 +57,12 @@ fn lines(parameters: Value) -> Reproduction {
     let check = check(parameters);
     let report = report(&check, "mx.test");
     command_lines(&check, &report)
+}
+
+/// The line of this program for a check that builds a message.
+fn line_of_message(message: &Value) -> String {
+    let lines = lines(json!({"to": "a@b.test", "from": "a@b.test", "target": "mx.test", "message": message}));
+    lines.smtp_check.expect("a line")
 }
 
 /// The words that each program gets of these lines, in bash.
@@ -235,6 +244,26 @@ fn tools_get_the_mechanisms_that_they_know() {
     }
 }
 
+#[test]
+fn only_this_program_makes_its_messages() {
+    let message = json!({"text": "it's\nme", "from": "a@b.test"});
+    let parameters = json!({"to": "a@example.test", "target": "mx.test", "message": message, "dkim": "ours"});
+    let delivered = lines(parameters.clone());
+    let words = words(&[delivered.smtp_check.as_deref().expect("a line")], "");
+    assert_eq!(value(&words[0], "--message"), Some(&*message.to_string()));
+    assert_eq!(value(&words[0], "--dkim"), Some("ours"));
+    assert_eq!((delivered.swaks, delivered.curl, delivered.openssl), (None, None, None));
+
+    // What is not sent has no effect.
+    let mut parameters = parameters;
+    parameters["stop_after"] = json!("ehlo");
+    let ended = lines(parameters.clone());
+    assert!(ended.smtp_check.is_some() && ended.swaks.is_some() && ended.curl.is_some());
+    parameters["message"]["text"] = json!("x".repeat(4096));
+    let long = lines(parameters);
+    assert!(long.smtp_check.is_none() && long.swaks.is_some());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -258,6 +287,10 @@ proptest! {
             prop_assert_eq!(value(&words[0], "--sasl-auth-id"), Some(&*identity));
             prop_assert_eq!(value(&words[0], "--payload"), Some(&*payload.replace('\n', "\r\n")));
         }
+        let message = json!({"text": "", "headers": {"X-A": user}});
+        let given = line_of_message(&message);
+        let of_message = self::words(&[&given], "");
+        prop_assert_eq!(value(&of_message[0], "--message"), Some(&*message.to_string()));
         if lines.curl.is_some() {
             let words = words.last().expect("curl's");
             prop_assert_eq!(value(words, "--user"), Some(&*format!("{user}:p")));

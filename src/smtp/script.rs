@@ -72,10 +72,12 @@ impl Script {
         self.expect.as_ref().is_some_and(|expect| expect.has_text())
     }
 
-    /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
+    /// Whether an address of the envelope, or of the header section, has characters beyond ASCII (RFC 6531).
     pub(crate) fn needs_utf8(&self) -> bool {
         let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
-        beyond_ascii(&self.from) || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
+        beyond_ascii(&self.from)
+            || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
+            || (self.has_phase(Phase::Body) && self.payload.needs_utf8())
     }
 
     pub(super) fn needs_8bit(&self) -> bool {

@@ -9,6 +9,7 @@ mod delivery;
 mod expectations;
 mod findings;
 mod lmtp;
+mod messages;
 mod mx;
 mod opportunistic_starttls;
 mod phase_clocks;

@@ -101,6 +101,8 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
             "ip_family",
         ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
+        (Reason::SendsNoMessage, request.stop_after.is_some() && request.message.is_some(), "message"),
+        (Reason::SendsNoMessage, request.stop_after.is_some() && request.dkim.is_some(), "dkim"),
     ];
     let (before, ends_before_auth) = about_auth(request);
     let rows =

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::in_flags,
     escape::Escaped,
-    report::{Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, TlsReport},
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -73,6 +73,9 @@ impl Readable<'_> {
         if let Some(queue_id) = &report.queue_id {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
+        if let Some(message) = &report.message {
+            write_message(f, message)?;
+        }
         for warning in &report.warnings {
             writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
         }
@@ -92,6 +95,16 @@ impl Readable<'_> {
         }
         Ok(())
     }
+}
+
+fn write_message(f: &mut String, message: &MessageReport) -> fmt::Result {
+    let MessageReport { message_id, octets, dkim } = message;
+    let message_id = message_id.as_deref().unwrap_or("without a Message-ID");
+    writeln!(f, "  message      {}, {octets} octets", Escaped(message_id))?;
+    if let Some(DkimReport { domain, selector, algorithm }) = dkim {
+        writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
+    }
+    Ok(())
 }
 
 fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
@@ -178,6 +191,21 @@ mod tests {
         }
         let text = shown(vec![(0, session)]);
         assert!(text.contains("expires      unreadable: `20271301000000Z`"), "{text}");
+    }
+
+    #[test]
+    fn a_message_is_shown_with_its_signature() {
+        let dkim = DkimReport { domain: "a.test".to_owned(), selector: "s1".to_owned(), algorithm: "ed25519-sha256" };
+        let message = |message_id: Option<&str>, dkim| {
+            let message_id = message_id.map(str::to_owned);
+            shown(vec![(0, Event::Composed(MessageReport { message_id, octets: 612, dkim }))])
+        };
+        let signed = message(Some("<x@a.test>\u{1b}"), Some(dkim));
+        assert!(signed.contains("  message      <x@a.test>\\u{1b}, 612 octets\n"), "{signed}");
+        assert!(signed.contains("  signed by    a.test, selector s1, ed25519-sha256\n"), "{signed}");
+        let plain = message(None, None);
+        assert!(plain.contains("  message      without a Message-ID, 612 octets\n"), "{plain}");
+        assert!(!plain.contains("signed by"), "{plain}");
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn report() -> Report {
         capabilities: ReportedCapabilities::default(),
         tls: None,
         sasl: None,
+        message: None,
         queue_id: None,
         warnings: Vec::new(),
         findings: Vec::new(),

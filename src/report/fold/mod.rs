@@ -74,6 +74,7 @@ impl Fold {
             tls: None,
             sasl: None,
             queue_id: None,
+            message: None,
             warnings: Vec::new(),
             findings: Vec::new(),
             reproduce: Reproduction::default(),
@@ -119,6 +120,7 @@ impl Fold {
             }
             Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
+            Event::Composed(message) => self.report.message = Some(message),
             Event::Noted(fact) => self.report.facts.add(fact),
         }
     }

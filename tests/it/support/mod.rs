@@ -4,6 +4,7 @@
 pub(crate) mod app;
 pub(crate) mod collector;
 pub(crate) mod curl;
+pub(crate) mod dkim;
 pub(crate) mod dns;
 pub(crate) mod events;
 pub(crate) mod introspection;

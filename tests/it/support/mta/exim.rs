@@ -1,6 +1,6 @@
 //! Exim 4.96: one instance with four ports, each configured differently.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use super::daemon::{Daemon, Ended, Home, account, on_free_ports};
 use super::{Delivered, HOST, PASSWORD, PemFiles, USER};
@@ -36,15 +36,35 @@ impl Exim {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
+    /// Starts an instance that asks this name server, which must listen on port 53. It verifies DKIM signatures, and
+    /// logs what it finds.
+    pub(crate) async fn start_with_dns(name_server: IpAddr) -> Self {
+        on_free_ports(async |ports| Self::start_in(ports, None, Some(name_server)).await).await
+    }
+
     /// Starts an instance on these ports.
     pub(crate) async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+        Self::start_in(ports, tls, None).await
+    }
+
+    async fn start_in(ports: [u16; 4], tls: Option<&PemFiles>, name_server: Option<IpAddr>) -> Result<Self, Ended> {
         let home = Home::new("exim");
         home.dir("spool", 0o750, None);
         home.dir("log", 0o750, None);
         home.dir("mail", 0o700, Some(account(ACCOUNT)));
         home.file("exim.conf", &configuration(&home, &ports, tls));
         let configuration = home.text("exim.conf");
-        let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
+        let daemon = match name_server {
+            None => Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]),
+            Some(address) => {
+                home.file("resolv.conf", &format!("nameserver {address}\n"));
+                // Its resolver reads this file only, so it gets a mount namespace of its own.
+                let run = "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" -C \"$3\" -bdf";
+                let resolv_conf = home.text("resolv.conf");
+                let arguments = ["--mount", "/bin/sh", "-c", run, "sh", &resolv_conf, PROGRAM, &configuration];
+                Daemon::start(home, "log/main", Path::new("/usr/bin/unshare"), &arguments)
+            }
+        };
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
         exim.daemon.wait_for_greeting(exim.plain()).await?;
@@ -114,7 +134,7 @@ exim_group = root
 spool_directory = {spool}
 log_file_path = {log}/%s
 pid_file_path = {pid}
-log_selector = +incoming_port +proxy +received_recipients
+log_selector = +incoming_port +proxy +received_recipients +dkim_verbose
 keep_environment =
 local_interfaces = 127.0.0.1
 # A port that is taken is for the test to notice, at once.
