@@ -96,9 +96,9 @@ fn is_less_strict(check: &Check, report: &Report) -> bool {
     is_positive || report.tls.as_ref().is_some_and(|tls| !tls.errors.iter().all(is_judged_alike))
 }
 
-/// curl ends the data with one CR LF less where they end in one.
+/// curl ends the data with one CR LF less where they are empty or end in one.
 fn message(payload: Cow<'_, str>) -> Cow<'_, str> {
-    if payload.ends_with("\r\n") { Cow::Owned(format!("{payload}\r\n")) } else { payload }
+    if payload.is_empty() || payload.ends_with("\r\n") { Cow::Owned(format!("{payload}\r\n")) } else { payload }
 }
 
 fn connect_to(host: &str, server: &str, port: u16) -> String {
