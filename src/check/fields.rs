@@ -142,7 +142,11 @@ impl Fields {
         let chosen = T::VARIANTS.iter().copied().find(|choice| given == Into::<&str>::into(*choice));
         chosen.or_else(|| {
             let names: Vec<&str> = T::VARIANTS.iter().map(|choice| (*choice).into()).collect();
-            self.wrong(name, format_args!("must be one of {}", names.join(", ")))
+            let number = given.as_number().map(ToString::to_string).filter(|number| names.contains(&number.as_str()));
+            match number {
+                Some(number) => self.wrong(name, format_args!("must be a text, in quotes: \"{number}\"")),
+                None => self.wrong(name, format_args!("must be one of {}", names.join(", "))),
+            }
         })
     }
 

@@ -37,7 +37,8 @@ pub(super) fn command_line(check: &Check) -> Option<CommandLine> {
     let switches = switches(check.given.request()).into_iter().filter(|(_, is_on)| *is_on);
     let values = values(check.given.request()).into_iter().chain([("--payload", text), ("--message", message)]);
     let line = switches.fold(CommandLine::new(start), |line, (flag, _)| line.literal(flag));
-    Some(values.fold(line, |line, (flag, value)| line.maybe(flag, value.as_deref())))
+    let given = values.filter_map(|(flag, value)| Some((flag, value?)));
+    Some(given.fold(line, |line, (flag, value)| line.assigned(flag, &value)))
 }
 
 fn switches(request: &CheckRequest) -> [(&'static str, bool); 6] {

@@ -125,6 +125,16 @@ async fn a_payload_is_read_from_a_file_and_from_stdin() {
 }
 
 #[test]
+fn stdin_is_read_once() {
+    for [payload, expect] in [["-", "-"], ["@-", "-"]] {
+        let output = program(&["run", "--to=a@b.test", "--payload", payload, "--expect", expect]).output();
+        let output = output.expect("the program starts");
+        assert_eq!(code(&output), 2);
+        assert_eq!(stderr(&output), "error: only one of --payload and --expect can be read from stdin\n");
+    }
+}
+
+#[test]
 fn bad_usage_exits_with_code_2_and_prints_no_report() {
     for arguments in [
         &["run"][..],

@@ -37,11 +37,11 @@ impl Readable<'_> {
     fn write_lines(&self, f: &mut String) -> fmt::Result {
         let report = self.report;
         let (colour, outcome) = match report.outcome {
-            Outcome::Delivered => (GOOD, "delivered: the server took the message"),
-            Outcome::Completed => (GOOD, "completed, up to the phase asked for"),
-            Outcome::Failed => (BAD, "failed"),
+            Outcome::Delivered => (GOOD, "delivered: the server took the message".to_owned()),
+            Outcome::Completed => (GOOD, completed(report)),
+            Outcome::Failed => (BAD, "failed".to_owned()),
         };
-        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), outcome), report.metrics.duration)?;
+        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), &outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
             let mut lines = ReplyText::from(failure).lines();
@@ -105,6 +105,14 @@ fn write_message(f: &mut String, message: &MessageReport) -> fmt::Result {
         writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
     }
     Ok(())
+}
+
+/// A rejection that was expected ends the check, too.
+fn completed(report: &Report) -> String {
+    match report.phases.iter().find(|phase| phase.expected == Some(true) && !phase.ok) {
+        Some(phase) => format!("completed: rejected at {}, as expected", phase.name),
+        None => "completed, up to the phase asked for".to_owned(),
+    }
 }
 
 fn write_tls(f: &mut String, tls: &TlsReport, report: &Report) -> fmt::Result {
@@ -263,6 +271,22 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn an_expected_rejection_is_said_to_be_one() {
+        let text = shown(vec![
+            (0, Event::Began(Phase::RcptTo)),
+            (1, received("550 5.7.1 relay denied\r\n")),
+            (1, Event::Ended(Phase::RcptTo, Ending::AsExpected { is_ok: false })),
+        ]);
+        assert!(text.starts_with("completed: rejected at rcptto, as expected ("), "{text}");
+        let text = shown(vec![
+            (0, Event::Began(Phase::Ehlo)),
+            (1, received("250 mx.test\r\n")),
+            (1, Event::Ended(Phase::Ehlo, Ending::AsExpected { is_ok: true })),
+        ]);
+        assert!(text.starts_with("completed, up to the phase asked for ("), "{text}");
     }
 
     #[test]
