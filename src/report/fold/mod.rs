@@ -229,7 +229,8 @@ impl Fold {
         let is_believed = failure.phase == Phase::SaslAuth || failure.kind == FailureKind::Unexpected;
         let decides = failure.code.is_some() && (is_believed || !is_for_command);
         let failure = Failure { temporary: failure.temporary && decides, ..failure };
-        self.report.failure = Some(failure.with_cause(cause.filter(|_| is_for_command)));
+        let cause = failure.cause.clone().or(cause.filter(|_| is_for_command));
+        self.report.failure = Some(failure.with_cause(cause));
     }
 
     /// The warning that the server does not offer the command of this phase, and the cause, if that is the command
