@@ -245,7 +245,13 @@ pub(super) fn refuses_client(text: &Text) -> bool {
         sentence.has(&OF_ADDRESS) && !sentence.has(&of_others)
     };
     let is_hedged = |sentence: &Sentence| sentence.has(&["may", "might", "could", "if", "unless"]);
-    text.sentences().iter().any(|sentence| is_about_client(sentence) && sentence.has(&REFUSED) && !is_hedged(sentence))
+    let refuses = |sentence: &Sentence| sentence.has(&REFUSED) && !is_hedged(sentence);
+    let sentences = text.sentences();
+    sentences.iter().any(|sentence| is_about_client(sentence) && refuses(sentence))
+        || sentences.windows(2).any(|pair| {
+            // "Access denied: your IP".
+            refuses(&pair[0]) && Party::of(&pair[0]).is_none() && is_about_client(&pair[1]) && !is_hedged(&pair[1])
+        })
 }
 
 /// Whether the text says that the address of this client has no name, or none that leads back to it.
@@ -338,6 +344,7 @@ mod tests {
             "Access denied: your IP address is not permitted to send here",
             "Client host rejected: cannot find your reverse hostname",
             "192.0.2.9 blocked by mail.x.test",
+            "Access denied: your IP",
         ] {
             assert!(refuses_client(&Text::of(text)), "{text}");
         }

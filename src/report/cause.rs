@@ -47,8 +47,8 @@ pub enum Cause {
     ClientCertificateWanted,
     /// The server was shown a client certificate, and ended the session.
     ClientCertificateRefused,
-    /// The server asked for a client certificate with signature algorithms that the key of ours does not have, and ended
-    /// the session.
+    /// The server asked for a client certificate, but for no signature algorithm that our key has, and ended the
+    /// session.
     ClientCertificateUnusable,
     /// The server has neither TLS 1.2 nor TLS 1.3.
     OldTls,

@@ -221,8 +221,9 @@ impl Fold {
     /// The first failure is the check's. If it is at a command that the server does not offer, a warning says so, and
     /// the failure is not temporary. A reply says itself whether it is, except for STARTTLS: its 454 promises TLS later
     /// (RFC 3207, section 4), and the reply to EHLO denies it. That of AUTH (RFC 4954, section 6) is believed, since
-    /// servers do not offer AUTH while what authenticates is down. So is one that the check did not expect. `is_for_command` is false for a 421 that came before
-    /// the command: the server closes for a reason of its own (RFC 5321, section 3.8).
+    /// servers do not offer AUTH while what authenticates is down; so is one that the check did not expect.
+    /// `is_for_command` is false for a 421 that came before the command: the server closes for a reason of its own (RFC
+    /// 5321, section 3.8).
     fn fail(&mut self, failure: Failure, is_for_command: bool) {
         if self.report.failure.is_some() {
             return;
@@ -235,7 +236,8 @@ impl Fold {
         let is_believed = failure.phase == Phase::SaslAuth || failure.kind == FailureKind::Unexpected;
         let decides = failure.code.is_some() && (is_believed || !is_for_command);
         let failure = Failure { temporary: failure.temporary && decides, ..failure };
-        self.report.failure = Some(failure.with_cause(cause.filter(|_| is_for_command)));
+        let cause = failure.cause.clone().or(cause.filter(|_| is_for_command));
+        self.report.failure = Some(failure.with_cause(cause));
     }
 
     /// The warning that the server does not offer the command of this phase, and the cause, if that is the command

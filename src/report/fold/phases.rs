@@ -49,6 +49,10 @@ impl OpenPhases {
         })
     }
 
+    pub(in crate::report) fn contains(&self, phase: Phase) -> bool {
+        self.0.iter().any(|(open, _)| *open == phase)
+    }
+
     /// The open phase that began last.
     pub(in crate::report) fn current(&self) -> Option<Phase> {
         self.0.last().map(|(phase, _)| *phase)
