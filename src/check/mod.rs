@@ -76,6 +76,8 @@ pub struct Check {
     pub transcript: bool,
     /// The parameters that were given and can have no effect.
     pub no_effect: Vec<NoEffect>,
+    /// Those that have none if the server offers no STARTTLS and the check goes on without it.
+    pub no_effect_without_tls: Vec<NoEffect>,
     /// The parameters as they were given.
     pub given: Given,
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect, message,
-    no_effect::parameters_without_effect,
+    no_effect::{parameters_of_opportunistic_tls, parameters_without_effect},
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
     sasl::credentials,
 };
@@ -46,6 +46,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         return Err(invalid);
     };
     let no_effect = parameters_without_effect(&request, &target);
+    let no_effect_without_tls = parameters_of_opportunistic_tls(&request);
     let stop_after = request.stop_after.map(StopAfter::phase);
     let expect = request.expect.clone().map(Box::new);
     let script = Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after, expect };
@@ -69,6 +70,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         dkim,
         transcript: request.transcript.unwrap_or(false),
         no_effect,
+        no_effect_without_tls,
         given: Given::new(request),
     })
 }

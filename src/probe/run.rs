@@ -183,7 +183,7 @@ fn connect_failure(error: DialError) -> Result<Failure, Refusal> {
             return Err(Refusal::Overloaded);
         }
         DialError::NoSourceAddress(error) => {
-            tracing::error!(%error, "no source address for a check");
+            tracing::warn!(%error, "no source address for a check");
             return Err(Refusal::NoSourceAddress);
         }
     };

@@ -35,6 +35,7 @@ enum Reason {
     SendsNoMessage,
     TargetIsAddress,
     OnlyWithDebug,
+    StartTlsNotOffered,
 }
 
 impl NoEffect {
@@ -68,6 +69,7 @@ impl NoEffect {
             }
             Reason::TargetIsAddress => "the target is an address".to_owned(),
             Reason::SendsNoMessage => format!("with {} no message is sent", shown("stop_after")),
+            Reason::StartTlsNotOffered => "the server does not offer STARTTLS".to_owned(),
             Reason::OnlyWithDebug => "/probe shows the transcript where its query has debug=true".to_owned(),
         };
         format!("{names} {have} no effect: {reason}")
@@ -82,7 +84,8 @@ impl fmt::Display for NoEffect {
 }
 
 /// The parameters of a valid request that can have no effect. An empty text, or a default of another parameter's
-/// feature, counts as not given: exports of other programs have every parameter.
+/// feature, counts as not given: exports of other programs have every parameter. Those have `proxy_protocol`, too:
+/// without it, somebody has written the others.
 pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target) -> Vec<NoEffect> {
     let ends_before = |phase| ends_before(request, phase);
     let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
@@ -108,6 +111,14 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
     let rows =
         before.into_iter().chain(about_tls(request)).chain(about_proxy(request)).chain(ends_before_auth).chain(after);
     grouped(rows.filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
+}
+
+/// The parameters that have no effect if the server offers no STARTTLS and the check goes on without it.
+pub(super) fn parameters_of_opportunistic_tls(request: &CheckRequest) -> Vec<NoEffect> {
+    let is_opportunistic = request.starttls == Some(StartTls::Opportunistic);
+    let rows = about_tls(&CheckRequest { starttls: None, ..request.clone() });
+    let named = rows.into_iter().filter(|(_, applies, _)| is_opportunistic && *applies);
+    grouped(named.map(|(_, _, name)| (Reason::StartTlsNotOffered, name)))
 }
 
 /// Parameters that follow each other for the same reason are named together.
@@ -158,10 +169,11 @@ fn about_auth(request: &CheckRequest) -> ([Row; 6], [Row; 5]) {
 /// The rows about the PROXY header.
 fn about_proxy(request: &CheckRequest) -> [Row; 6] {
     let no_proxy = request.proxy_protocol != Some(true);
+    let is_every_parameter_given = request.proxy_protocol.is_some();
     [
         (
             Reason::NoProxyHeader,
-            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
+            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4 || !is_every_parameter_given),
             "proxy_family",
         ),
         (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),

@@ -52,6 +52,8 @@ fn parameters_without_effect_are_named() {
         (json!({"tls_server_name": "mx.test"}), "`tls_server_name` has", no_tls),
         (json!({"tls_server_name": "mx.test", "starttls": false}), "`tls_server_name` has", no_tls),
         (json!({"proxy_family": "TCP6"}), "`proxy_family` has", no_proxy),
+        (json!({"proxy_family": "TCP4", "proxy_version": 1}), "`proxy_family`, `proxy_version` have", no_proxy),
+        (json!({"proxy_version": 1}), "`proxy_version` has", no_proxy),
         (json!({"proxy_dest_address": "x"}), "`proxy_dest_address` has", no_proxy),
         (json!({"proxy_source_address": "x"}), "`proxy_source_address` has", no_proxy),
         (
@@ -187,6 +189,24 @@ fn is_named(check: &Check, name: &str) -> bool {
         let (names, _) = text.split_once(" no effect: ").expect("names and a reason");
         names.contains(&format!("`{name}`"))
     })
+}
+
+#[test]
+fn parameters_of_a_starttls_that_is_not_offered_are_named() {
+    let tls = json!({"tls_server_name": "mx.test", "tls_version": "1.3"});
+    for (starttls, expected) in [
+        (
+            json!("opportunistic"),
+            Some("`tls_server_name`, `tls_version` have no effect: the server does not offer STARTTLS"),
+        ),
+        (json!(true), None),
+    ] {
+        let mut body = json!({"to": "a@b.test", "starttls": starttls});
+        body.as_object_mut().expect("an object").extend(tls.as_object().expect("an object").clone());
+        let check = parse(body).expect("a check");
+        let said: Vec<String> = check.no_effect_without_tls.iter().map(ToString::to_string).collect();
+        assert_eq!((said, check.no_effect), (Vec::from_iter(expected.map(str::to_owned)), Vec::new()));
+    }
 }
 
 #[test]

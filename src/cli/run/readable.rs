@@ -8,7 +8,7 @@ use super::{
     style::{BAD, GOOD, TextStyle},
 };
 use crate::{
-    config::in_flags,
+    config::{by_sources, in_flags},
     escape::Escaped,
     report::{DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, TlsReport},
 };
@@ -17,10 +17,11 @@ use crate::{
 const INDENT: usize = 15;
 
 /// Shows a report. Replies are escaped, so that the server cannot move the terminal's cursor.
-#[derive(Debug)]
 pub(super) struct Readable<'a> {
     pub(super) report: &'a Report,
     pub(super) style: TextStyle,
+    /// What gave a parameter its value.
+    pub(super) source_of: &'a dyn Fn(&str) -> String,
 }
 
 impl Display for Readable<'_> {
@@ -77,7 +78,7 @@ impl Readable<'_> {
             write_message(f, message)?;
         }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
+            writeln!(f, "  warning      {}", Escaped(&by_sources(warning, self.source_of)))?;
         }
         for Finding { id, severity, message, remedy, .. } in &report.findings {
             writeln!(f, "  {:<11}  {id}: {}", severity.name(), Escaped(message))?;
@@ -166,6 +167,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::run::samples::{heading, journal, received, undated_certificate},
+        config::flag_of,
         escape::is_harmful,
         phase::Phase,
         report::{
@@ -188,7 +190,8 @@ mod tests {
             journal.note(started + Duration::from_micros(micros), event);
         }
         let report = fold(journal, started + Duration::from_millis(20));
-        Readable { report: &report, style: TextStyle { width: 80, colour: false, unicode: true } }.to_string()
+        let style = TextStyle { width: 80, colour: false, unicode: true };
+        Readable { report: &report, style, source_of: &flag_of }.to_string()
     }
 
     #[test]
@@ -225,7 +228,7 @@ mod tests {
         let mut journal = Journal::new(Heading { is_clock_set: false, ..heading(started) });
         journal.note(started, Event::Secured(session));
         let report = fold(journal, started);
-        let text = Readable { report: &report, style: TextStyle::PLAIN }.to_string();
+        let text = Readable { report: &report, style: TextStyle::PLAIN, source_of: &flag_of }.to_string();
         assert!(text.contains("expires      2026-12-01; the clock of this system is set wrong"), "{text}");
     }
 

@@ -30,7 +30,7 @@ use crate::{
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::excerpt},
+    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, dialogue::Warning, reply::excerpt},
     tls::{ClientAuth, TlsClient},
 };
 
@@ -112,6 +112,11 @@ impl Session<'_> {
         }
         for warning in dialogue.warnings() {
             self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
+            if *warning == Warning::StartTlsNotOffered {
+                for no_effect in &check.no_effect_without_tls {
+                    self.journal.note(Instant::now(), Event::Warned(no_effect.to_string()));
+                }
+            }
             if let Some(fact) = facts::of_warning(warning) {
                 self.journal.note(Instant::now(), Event::Noted(fact));
             }
