@@ -114,8 +114,8 @@ impl<'a> Refusal<'a> {
         self.enhanced.get(2..).unwrap_or_default()
     }
 
-    /// Whether code and enhanced code leave the reason open: none, `x.0.0`, "other" of the mail system, and the security
-    /// and policy codes.
+    /// Whether code and enhanced code leave the reason open: none, `x.0.0`, "other" of the mail system, and the codes
+    /// of security and policy.
     fn is_reason_open(&self) -> bool {
         let detail = self.detail();
         matches!(detail, "" | "0.0" | "3.0") && !matches!(self.code, 500..=504 | 552 | 555)

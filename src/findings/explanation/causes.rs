@@ -12,7 +12,9 @@ use crate::{
 const SUBMISSIONS_PORT: u16 = 465;
 
 pub(super) fn of_cause(cause: &Cause, failure: &Failure, report: &Report, script: &Script) -> Option<String> {
-    of_name(cause).or_else(|| of_tls(cause, failure, report, script))
+    of_name(cause)
+        .or_else(|| of_client_certificate(cause).map(str::to_owned))
+        .or_else(|| of_tls(cause, failure, report, script))
 }
 
 /// Causes about the name of the mail server.
@@ -62,21 +64,6 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
                              connection."
                 .to_owned()
         }
-        Cause::ClientCertificateWanted => {
-            "The server asked for a client certificate, was shown none, and ended the session: most likely it wants one. \
-             Name one with `tls_client_certificate`, or have the server accept clients without one."
-        }
-        .to_owned(),
-        Cause::ClientCertificateRefused => {
-            "The server ended the session after it was shown the client certificate: most likely it does not accept this \
-             one. Name another with `tls_client_certificate`, or have the server trust its issuer."
-        }
-        .to_owned(),
-        Cause::ClientCertificateUnusable => {
-            "The server asked for a client certificate, but with signature algorithms that the key of `tls_client_certificate` \
-             does not have, so none was shown. Use a certificate with a key of another type."
-        }
-        .to_owned(),
         Cause::OldTls => {
             "The server has neither TLS 1.2 nor TLS 1.3, and older versions must not be used any more (RFC \
                           8996). Its TLS library or its configuration needs an update."
@@ -112,6 +99,24 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              everybody on the way. Give a port with TLS, or a mechanism that does not show the password."
             .to_owned(),
         Cause::SmtpUtf8 => super::replies::NEEDS_SMTPUTF8.to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_client_certificate(cause: &Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::ClientCertificateWanted => {
+            "The server asked for a client certificate, was shown none, and ended the session: most likely it wants one. \
+             Name one with `tls_client_certificate`, or have the server accept clients without one."
+        }
+        Cause::ClientCertificateRefused => {
+            "The server ended the session after it was shown the client certificate: most likely it does not accept this \
+             one. Name another with `tls_client_certificate`, or have the server trust its issuer."
+        }
+        Cause::ClientCertificateUnusable => {
+            "The server asked for a client certificate, but with signature algorithms that the key of `tls_client_certificate` \
+             does not have, so none was shown. Use a certificate with a key of another type."
+        }
         _ => return None,
     })
 }

@@ -225,10 +225,17 @@ mod tests {
         explains(utf8, &["SMTPUTF8"]);
     }
 
+    #[track_caller]
+    fn explains_without(phase: Phase, text: &str, texts: &[&str], absent: &str) {
+        explains(refused(phase, text), texts);
+        let explanation = refused(phase, text).report().failure.and_then(|failure| failure.explanation);
+        assert!(absent.is_empty() || !explanation.unwrap_or_default().contains(absent), "{text}");
+    }
+
     /// Replies with their explanation, and beside them replies that look like these and have another one, or none.
     #[test]
     fn codes_decide_before_words_and_the_party_is_told() {
-        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        use Phase::{Body, MailFrom, RcptTo};
         let (list, address) = ("block list", "the address that the check comes from");
         for (phase, text, texts, absent) in [
             (
@@ -276,7 +283,18 @@ mod tests {
                 &["refuses this client"],
                 list,
             ),
-            (RcptTo, "451 4.3.0 relay1.example.com: Temporary lookup failure", &[], ""),
+        ] {
+            explains_without(phase, text, texts, absent);
+        }
+    }
+
+    /// The same, of relaying, logins, greylisting and sizes.
+    #[test]
+    fn words_count_in_their_sentence_alone() {
+        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        let list = "block list";
+        for (phase, text, texts, absent) in [
+            (RcptTo, "451 4.3.0 relay1.example.com: Temporary lookup failure", &[][..], ""),
             (RcptTo, "452 4.3.1 relay-a.example.com: Insufficient system storage", &[], ""),
             (RcptTo, "550 5.2.1 relay.example.com: mailbox disabled", &[], ""),
             (Body, "554 5.7.1 message relayed through relay.example.net rejected as spam", &[], ""),
@@ -299,10 +317,12 @@ mod tests {
             (Banner, "554 You are listed in our database", &["Most likely", "block list"], ""),
             (Ehlo, "502 no", &[], ""),
         ] {
-            explains(refused(phase, text), texts);
-            let explanation = refused(phase, text).report().failure.and_then(|failure| failure.explanation);
-            assert!(absent.is_empty() || !explanation.unwrap_or_default().contains(absent), "{text}");
+            explains_without(phase, text, texts, absent);
         }
+    }
+
+    #[test]
+    fn replies_of_other_protocols_and_of_other_kinds() {
         explains(Case::new().lmtp().rejected(Phase::Ehlo, "500 no"), &["does not know LHLO", "`protocol`"]);
         explains(Case::new().unexpected(Phase::RcptTo, "550 5.1.1 no"), &["knows no mailbox"]);
         explains(Case::new().unexpected(Phase::RcptTo, "250 ok"), &[]);
