@@ -5,8 +5,8 @@ use std::fmt;
 use super::CheckRequest;
 use crate::secret::Secret;
 
-/// The parameters as they were given. The password is apart from them: nothing repeats it. Of the payload and the message,
-/// the check has a copy already.
+/// The parameters as they were given. The password is apart from them: nothing repeats it. Of the payload and the
+/// message, the check has a copy already.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Given {
     /// Boxed: it is large, and a check is moved from layer to layer.

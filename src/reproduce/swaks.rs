@@ -50,8 +50,8 @@ fn value(line: CommandLine, name: &str, value: &str) -> Option<CommandLine> {
     if value.starts_with('-') || value == "0" { None } else { Some(line.flag(name, value)) }
 }
 
-/// `--tls-optional` goes on in clear text where the server refuses STARTTLS. `--tls-optional-strict` does not, and would
-/// send a password in clear text where the server does not offer it.
+/// `--tls-optional` goes on in clear text where the server refuses STARTTLS. `--tls-optional-strict` does not, and
+/// would send a password in clear text where the server does not offer it.
 fn tls(line: CommandLine, check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
     let script = &check.script;
     let has_starttls = has(check, Phase::StartTls);

@@ -14,7 +14,13 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use super::alert::Alert;
-use crate::{check::ClientCertificate, x509::Certificate};
+use crate::{
+    check::ClientCertificate,
+    x509::{
+        Certificate,
+        private_key::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
+    },
+};
 
 /// Why two PEM texts are no client certificate. Of the texts nothing is repeated: one of them is a secret.
 #[derive(Debug, thiserror::Error)]
@@ -48,20 +54,6 @@ pub enum PemFault {
     /// rustls cannot use it.
     #[error("it {UNUSABLE_KEY}. The certificate's key is {0}")]
     Unusable(String),
-}
-
-/// What is wrong with a key of which [`is_encrypted`] is true.
-pub const ENCRYPTED_KEY: &str = "is encrypted; what is needed is a key without a passphrase";
-
-/// What is wrong with a key that rustls cannot use: all that it can use.
-pub const UNUSABLE_KEY: &str = "is no valid key of a supported kind: RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or \
-                                P-521, or Ed25519";
-
-/// Whether a PEM text has an encrypted key: of PKCS #8 (RFC 5958, section 3), or in OpenSSL's old form (RFC 1421,
-/// section 4.6.1.1).
-pub fn is_encrypted(pem: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(pem);
-    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("\nProc-Type: 4,ENCRYPTED")
 }
 
 /// Reads a client certificate: the chain, the client's own certificate first, and its key, both PEM.

@@ -19,7 +19,7 @@ async fn a_version_is_a_text() {
         let answer = app.post(&json!({"to": "a@b.test", "target": "127.0.0.1", "tls_version": given})).await;
         let problem: Value = serde_json::from_slice(&answer.body).expect("JSON");
         assert_eq!((answer.status.as_u16(), answer.pointers()), (422, vec!["/tls_version".to_owned()]));
-        assert_eq!(problem["violations"][0]["detail"], detail, "{problem:#}");
+        assert_eq!(problem["errors"][0]["detail"], detail, "{problem:#}");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio_rustls::{
 
 use crate::{
     clock::TlsClock,
-    tls::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
+    x509::private_key::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
 };
 
 /// ALPN names of HTTP/2 and HTTP/1.1 (RFC 7301), ours first.
