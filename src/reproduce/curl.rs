@@ -105,8 +105,8 @@ fn connect_to(host: &str, server: &str, port: u16) -> String {
     format!("{}:{port}:{}:{port}", bracketed(host), bracketed(server))
 }
 
-/// `--user` ends the name at the first colon. Where AUTH is not offered, curl goes on without a login. Few builds of curl
-/// have SCRAM-SHA-256. curl does not escape the identity of OAUTHBEARER, and takes the user name for it.
+/// `--user` ends the name at the first colon. Where AUTH is not offered, curl goes on without a login. Few builds of
+/// curl have SCRAM-SHA-256. curl does not escape the identity of OAUTHBEARER, and takes the user name for it.
 fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) -> Option<CommandLine> {
     let Some(credentials) = credentials else { return Some(line) };
     let Login { mechanism, credentials, authorization_id } = Login::of(credentials, report)?;

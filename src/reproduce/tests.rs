@@ -41,7 +41,7 @@ fn report(check: &Check, host: &str) -> Report {
     let mut journal = journal(check, host, started);
     journal.note(started, Event::Connected { host: host.into(), address: [203, 0, 113, 7].into() });
     journal.note(started, Event::Began(Phase::EhloTls));
-    let ehlo = b"250-mx.test\r\n250 AUTH PLAIN LOGIN\r\n";
+    let ehlo = b"250-mx.test\r\n250 AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER\r\n";
     journal
         .note(started, Event::Received(ReplyParser::default().parse(&mut &ehlo[..]).expect("valid").expect("whole")));
     journal.note(started, Event::Ended(Phase::EhloTls, Ending::Accepted));

@@ -180,7 +180,11 @@ fn about_proxy(request: &CheckRequest) -> [Row; 6] {
         (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
         (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
         (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
+        (
+            Reason::NoProxyHeader,
+            no_proxy && request.proxy_version.is_some_and(|version| version != 1 || !is_every_parameter_given),
+            "proxy_version",
+        ),
     ]
 }
 

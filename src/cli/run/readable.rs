@@ -10,7 +10,9 @@ use super::{
 use crate::{
     config::{by_sources, in_flags},
     escape::Escaped,
-    report::{DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{
+        DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, ReportedTarget, TlsReport,
+    },
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
@@ -53,18 +55,7 @@ impl Readable<'_> {
                 writeln!(f, "  explanation  {}", Escaped(&in_flags(explanation)))?;
             }
         }
-        write!(f, "  target       {}", Escaped(&report.target.host))?;
-        if let Some(address) = report.target.address {
-            write!(f, " [{address}]")?;
-        }
-        writeln!(f, " port {}", report.target.port)?;
-        for attempt in &report.target.attempts {
-            write!(f, "  tried        {}", Escaped(&attempt.host))?;
-            if let Some(address) = attempt.address {
-                write!(f, " [{address}]")?;
-            }
-            writeln!(f, ": {}", Escaped(&attempt.error))?;
-        }
+        write_target(f, &report.target)?;
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
         }
@@ -96,6 +87,22 @@ impl Readable<'_> {
         }
         Ok(())
     }
+}
+
+fn write_target(f: &mut String, target: &ReportedTarget) -> fmt::Result {
+    write!(f, "  target       {}", Escaped(&target.host))?;
+    if let Some(address) = target.address {
+        write!(f, " [{address}]")?;
+    }
+    writeln!(f, " port {}", target.port)?;
+    for attempt in &target.attempts {
+        write!(f, "  tried        {}", Escaped(&attempt.host))?;
+        if let Some(address) = attempt.address {
+            write!(f, " [{address}]")?;
+        }
+        writeln!(f, ": {}", Escaped(&attempt.error))?;
+    }
+    Ok(())
 }
 
 fn write_message(f: &mut String, message: &MessageReport) -> fmt::Result {
