@@ -1,4 +1,5 @@
-//! Commands on their way to the server, and replies on their way back, with the instants at which they left and arrived.
+//! Commands on their way to the server, and replies on their way back, with the instants at which they left and
+//! arrived.
 
 use tokio::time::Instant as Deadline;
 
