@@ -2,23 +2,43 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Whether the character could disguise text on a terminal or in a log: control characters, line separators, marks that
-/// change the direction of text or hide a part of it, and characters without width. The two joiners (U+200C, U+200D)
-/// have none either, but belong to the spelling of words and emoji.
+/// Whether the character could disguise text on a terminal or in a log. By Unicode, these are control and format
+/// characters (Cc, Cf), line and paragraph separators (Zl, Zp), private use (Co), and all that is shown as nothing
+/// (Default_Ignorable_Code_Point).
+///
+/// The last are the two joiners (U+200C, U+200D) and the variation selectors, too, which belong to the spelling of some
+/// words and emoji. But two host names or replies that differ in one look the same, and an operator has to see that
+/// they differ. In JSON, an escape is another spelling of the same character.
 pub fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
-            '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'
-                | '\u{200e}'
-                | '\u{200f}'
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{600}'..='\u{605}'
+                | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{e000}'..='\u{f8ff}'
+                | '\u{fe00}'..='\u{fe0f}'
                 | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{10ffff}'
         )
 }
 
@@ -123,6 +143,8 @@ pub fn escaped_json_size(piece: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -160,11 +182,33 @@ mod tests {
             '\u{2060}',
             '\u{7f}',
             '\u{e0041}',
+            '\u{ad}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{115f}',
+            '\u{3164}',
+            '\u{180b}',
+            '\u{fe0f}',
+            '\u{e0100}',
+            '\u{e000}',
+            '\u{10fffd}',
         ] {
             assert!(is_harmful(character), "{character:?}");
         }
-        for character in ['a', 'é', ' ', '\u{5d0}', '漢', '\u{200d}'] {
+        for character in ['a', 'é', ' ', '\u{5d0}', '漢', '\u{301}', '\u{1f600}', '\u{fffd}'] {
             assert!(!is_harmful(character), "{character:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn what_is_not_shown_is_harmful(
+            character in r"[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]",
+            shown in r"[\p{L}\p{N}\p{M}\p{P}\p{S}\p{Zs}--\p{Default_Ignorable_Code_Point}]",
+        ) {
+            prop_assert!(character.chars().all(is_harmful), "{character:?}");
+            prop_assert!(!shown.chars().any(is_harmful), "{shown:?}");
         }
     }
 

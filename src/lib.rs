@@ -24,6 +24,7 @@
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
 //! - [`clock`]: the date, even if it is set wrong. [`thread`]: blocking work, even if no thread is left.
+//! - [`message`]: building and signing a message.
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
 //! **The service**
@@ -63,6 +64,7 @@ pub mod escape;
 pub mod findings;
 pub mod http;
 pub mod manual;
+pub mod message;
 pub mod net;
 pub mod phase;
 pub mod probe;

@@ -99,6 +99,22 @@ impl Fields {
         }
     }
 
+    /// The members of an object, whose names are the caller's.
+    pub(super) fn members(&mut self, name: &'static str) -> Option<Vec<(String, Value)>> {
+        let fields = self.object(name)?;
+        Some(fields.given.into_iter().filter(|(_, value)| !value.is_null()).collect())
+    }
+
+    /// Whether the field is given, valid or not.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.given.iter().any(|(given, value)| given == name && !value.is_null())
+    }
+
+    /// Adds violations by the members of an object.
+    pub(super) fn refuse_within(&mut self, name: &'static str, members: Invalid) {
+        self.invalid.add_within(name, members);
+    }
+
     /// Takes over the violations of an object's fields. Returns whether there are none.
     pub(super) fn close(&mut self, name: &'static str, fields: Self) -> bool {
         let violations = fields.finish();
@@ -126,7 +142,11 @@ impl Fields {
         let chosen = T::VARIANTS.iter().copied().find(|choice| given == Into::<&str>::into(*choice));
         chosen.or_else(|| {
             let names: Vec<&str> = T::VARIANTS.iter().map(|choice| (*choice).into()).collect();
-            self.wrong(name, format_args!("must be one of {}", names.join(", ")))
+            let number = given.as_number().map(ToString::to_string).filter(|number| names.contains(&number.as_str()));
+            match number {
+                Some(number) => self.wrong(name, format_args!("must be a text, in quotes: \"{number}\"")),
+                None => self.wrong(name, format_args!("must be one of {}", names.join(", "))),
+            }
         })
     }
 

@@ -3,22 +3,30 @@
 use std::fmt;
 
 use super::CheckRequest;
+use crate::secret::Secret;
 
-/// The parameters as they were given, but for the password, which nothing repeats, and the payload, of which the check
-/// has a copy already.
+/// The parameters as they were given. The password is apart from them: nothing repeats it. Of the payload and the
+/// message, the check has a copy already.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Given {
     /// Boxed: it is large, and a check is moved from layer to layer.
     request: Box<CheckRequest>,
+    password: Option<Secret>,
     /// Whether there was a payload.
     pub has_payload: bool,
 }
 
 impl Given {
     pub(super) fn new(mut request: CheckRequest) -> Self {
-        request.sasl_password = None;
+        request.message = None;
+        let password = request.sasl_password.take();
         let has_payload = request.payload.take().is_some();
-        Self { request: Box::new(request), has_payload }
+        Self { request: Box::new(request), password, has_payload }
+    }
+
+    /// The password, with or without an effect: to keep it out of what repeats the parameters.
+    pub fn password(&self) -> Option<&Secret> {
+        self.password.as_ref()
     }
 
     /// The parameters.

@@ -84,6 +84,11 @@ impl Invalid {
         self.violations.iter().any(|violation| violation.parameter() == name)
     }
 
+    /// Whether there is a violation at this JSON pointer.
+    pub(super) fn has_pointer(&self, pointer: &str) -> bool {
+        self.violations.iter().any(|violation| violation.pointer == pointer)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.violations.is_empty()
     }

@@ -5,14 +5,17 @@
 //! target. [`CheckSettings`] is what the operator's settings let all of them use.
 
 mod client_certificate;
+mod dkim;
 mod expect;
 mod fields;
 mod given;
 mod invalid;
+mod message;
 mod module;
 mod no_effect;
 pub mod request;
 mod rules;
+mod sasl;
 mod settings;
 mod source_address;
 
@@ -21,8 +24,10 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use serde_json::Value;
 
 pub use client_certificate::ClientCertificate;
+pub use dkim::{DkimAlgorithm, DkimKey, InvalidDkimName};
 pub use given::Given;
 pub use invalid::{Invalid, Violation, with_quotations};
+pub use message::{HeaderAddress, InvalidHeaderAddress, Message, MessageRequest};
 pub use module::{InvalidModule, Module, ModuleRequest, Modules};
 pub use no_effect::NoEffect;
 pub use request::{CheckRequest, TlsVerify, TlsVersion};
@@ -32,7 +37,7 @@ pub use source_address::SourceAddresses;
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::ProxyHeader,
-    smtp::Script,
+    smtp::{Payload, Script},
 };
 
 /// The timeout of a check that is given none.
@@ -63,10 +68,16 @@ pub struct Check {
     pub client_certificate: Option<Arc<ClientCertificate>>,
     /// The SMTP session.
     pub script: Script,
+    /// The message to build, which takes the place of the script's.
+    pub message: Option<Box<Message>>,
+    /// The key that signs the message.
+    pub dkim: Option<Arc<DkimKey>>,
     /// Whether the report has a transcript.
     pub transcript: bool,
     /// The parameters that were given and can have no effect.
     pub no_effect: Vec<NoEffect>,
+    /// Those that have none if the server offers no STARTTLS and the check goes on without it.
+    pub no_effect_without_tls: Vec<NoEffect>,
     /// The parameters as they were given.
     pub given: Given,
 }
@@ -79,6 +90,12 @@ impl Check {
     pub fn parse(fields: Vec<(String, Value)>, settings: &CheckSettings) -> Result<Self, Invalid> {
         let (request, invalid) = CheckRequest::read(fields, settings.max_timeout);
         rules::check(request, invalid, settings)
+    }
+
+    /// The same check with another message.
+    #[must_use]
+    pub fn with_payload(&self, payload: Payload) -> Self {
+        Self { script: Script { payload, ..self.script.clone() }, ..self.clone() }
     }
 }
 

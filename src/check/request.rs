@@ -14,15 +14,16 @@ use utoipa::{
 };
 
 use super::{
-    Invalid, expect,
+    Invalid, MessageRequest, expect,
     fields::{Fields, OPPORTUNISTIC},
+    message,
 };
 use crate::{
     destination::IpFamily,
     phase::Phase,
     proxy_header::ProxyFamily,
     secret::Secret,
-    smtp::{Expectations, Protocol, StartTls},
+    smtp::{Expectations, Mechanism, MechanismChoice, Protocol, StartTls},
 };
 
 /// The name of EHLO, unless another one is given.
@@ -59,22 +60,34 @@ pub struct CheckRequest {
     /// Upgrade the connection with STARTTLS; see [`start_tls_schema`].
     #[schema(schema_with = start_tls_schema)]
     pub starttls: Option<StartTls>,
-    /// Log in with this SASL mechanism.
+    /// Log in with this SASL mechanism; `auto` for the best that the server offers.
     #[schema(value_type = Option<SaslAuthentication>, default = "off")]
     pub sasl_authentication: Option<SaslAuthentication>,
     /// The user name for SASL; required unless `sasl_authentication` is `off`. With `off` there is no login, and the
     /// report has a warning that says so.
     pub sasl_user: Option<String>,
-    /// The password for SASL; required unless `sasl_authentication` is `off`. It is in no report, log or error.
+    /// The password for SASL, or the access token of `xoauth2` and `oauthbearer`; required unless `sasl_authentication`
+    /// is `off`. It is in no report, log or error.
     #[schema(value_type = Option<String>, format = Password, write_only)]
     pub sasl_password: Option<Secret>,
-    /// The authorization identity; `plain` only.
+    /// The authorization identity, for `plain`, `scram-sha-256` and `oauthbearer`. `oauthbearer` without one names
+    /// `sasl_user`.
     #[schema(default = "")]
     pub sasl_auth_id: Option<String>,
+    /// Send the first response with the AUTH command (RFC 4954, section 4) instead of after the server's challenge.
+    /// Without effect for `login` and `cram-md5`, where the server speaks first.
+    #[schema(default = false)]
+    pub sasl_initial_response: Option<bool>,
     /// The message as it is sent; CR LF DOT CR LF is appended. A lone LF becomes CR LF. A bare CR, NUL, and a line that
     /// is a single dot are refused.
     #[schema(default = "Subject: Testing")]
     pub payload: Option<String>,
+    /// A message to build and send: its texts, addresses and header fields. Not together with `payload`.
+    pub message: Option<MessageRequest>,
+    /// Sign the message with this DKIM key of the operator's settings file (`[dkim.NAME]`). Needs `message`, or a
+    /// `payload` that has a header field From, and no line that begins with a dot. Left out: no signature.
+    #[schema(example = "ours")]
+    pub dkim: Option<String>,
     /// Send a PROXY protocol header before anything else.
     #[schema(default = false)]
     pub proxy_protocol: Option<bool>,
@@ -136,8 +149,8 @@ pub struct CheckRequest {
 
 /// A SASL mechanism, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, IntoStaticStr, VariantArray, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum SaslAuthentication {
     /// No AUTH.
     #[default]
@@ -146,6 +159,42 @@ pub enum SaslAuthentication {
     Login,
     /// PLAIN (RFC 4616).
     Plain,
+    /// CRAM-MD5 (RFC 2195).
+    #[serde(rename = "cram-md5")]
+    #[strum(serialize = "cram-md5")]
+    CramMd5,
+    /// SCRAM-SHA-256 (RFC 7677), without channel binding. The server has to prove that it knows the password.
+    #[serde(rename = "scram-sha-256")]
+    #[strum(serialize = "scram-sha-256")]
+    ScramSha256,
+    /// XOAUTH2, with an access token as the password.
+    #[serde(rename = "xoauth2")]
+    #[strum(serialize = "xoauth2")]
+    XOAuth2,
+    /// OAUTHBEARER (RFC 7628), with an access token as the password.
+    #[serde(rename = "oauthbearer")]
+    #[strum(serialize = "oauthbearer")]
+    OAuthBearer,
+    /// The first of `scram-sha-256`, `cram-md5`, `plain` and `login` that the server offers. Without TLS, one of the
+    /// first two: the others would show the password.
+    Auto,
+}
+
+impl SaslAuthentication {
+    /// The mechanism, or how to find it; `None` for no AUTH.
+    pub(super) fn choice(self) -> Option<MechanismChoice> {
+        let mechanism = match self {
+            Self::Off => return None,
+            Self::Auto => return Some(MechanismChoice::Auto),
+            Self::Login => Mechanism::Login,
+            Self::Plain => Mechanism::Plain,
+            Self::CramMd5 => Mechanism::CramMd5,
+            Self::ScramSha256 => Mechanism::ScramSha256,
+            Self::XOAuth2 => Mechanism::XOAuth2,
+            Self::OAuthBearer => Mechanism::OAuthBearer,
+        };
+        Some(MechanismChoice::Only(mechanism))
+    }
 }
 
 /// What happens with an invalid certificate.
@@ -225,7 +274,7 @@ fn start_tls_schema() -> Object {
             "Upgrade the connection with STARTTLS. With `true`, the check fails if the server refuses; it never \
              continues in clear text. With `opportunistic`, it continues in clear text, with a warning, if the reply \
              to EHLO does not offer STARTTLS; but it fails if STARTTLS is offered, and then refused or broken. No \
-             password is sent in clear text then.",
+             password and no access token is sent in clear text then.",
         ))
         .default(Some(json!(false)))
         .pattern(Some(format!("^(true|false|on|off|{OPPORTUNISTIC})$")))
@@ -251,7 +300,10 @@ impl CheckRequest {
             sasl_user: fields.text("sasl_user"),
             sasl_password: fields.text("sasl_password").map(Secret::new),
             sasl_auth_id: fields.text("sasl_auth_id"),
+            sasl_initial_response: fields.flag("sasl_initial_response"),
             payload: fields.text("payload"),
+            message: message::read(&mut fields),
+            dkim: fields.text("dkim"),
             proxy_protocol: fields.flag("proxy_protocol"),
             proxy_family: fields.choice("proxy_family"),
             proxy_source_address: fields.text("proxy_source_address"),

@@ -5,15 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect,
-    no_effect::parameters_without_effect,
+    Check, CheckRequest, CheckSettings, ClientCertificate, DEFAULT_TIMEOUT, Given, Invalid, TlsVerify, expect, message,
+    no_effect::{parameters_of_opportunistic_tls, parameters_without_effect},
     request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
+    sasl::credentials,
 };
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::{MAX_V1_SIZE, ProxyAddress, ProxyFamily, ProxyHeader},
-    secret::Secret,
-    smtp::{Credentials, InvalidAddress, Mailbox, Mechanism, Payload, Protocol, Script, StartTls},
+    smtp::{InvalidAddress, Mailbox, Payload, Protocol, Script, StartTls},
 };
 
 /// The check that the request asks for. `invalid` has the violations that were found when the request was read.
@@ -33,6 +33,8 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
     let from = from(request.from.as_deref(), &mut invalid);
     let credentials = credentials(&request, &mut invalid);
     let payload = invalid.parsed("payload", Payload::parse(request.payload.as_deref().unwrap_or(DEFAULT_PAYLOAD)));
+    let message = message::message(&request, from.as_ref(), to.as_ref(), &mut invalid);
+    let dkim = message::dkim(&request, payload.as_ref(), settings, &mut invalid);
     let proxy = proxy(&request, port, &mut invalid);
     let tls_server_name: Option<Target> =
         request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));
@@ -44,6 +46,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         return Err(invalid);
     };
     let no_effect = parameters_without_effect(&request, &target);
+    let no_effect_without_tls = parameters_of_opportunistic_tls(&request);
     let stop_after = request.stop_after.map(StopAfter::phase);
     let expect = request.expect.clone().map(Box::new);
     let script = Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after, expect };
@@ -63,8 +66,11 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         tls_version: request.tls_version.unwrap_or_default(),
         client_certificate,
         script,
+        message,
+        dkim,
         transcript: request.transcript.unwrap_or(false),
         no_effect,
+        no_effect_without_tls,
         given: Given::new(request),
     })
 }
@@ -113,36 +119,6 @@ fn from(text: Option<&str>, invalid: &mut Invalid) -> Option<Mailbox> {
         invalid.add("from", InvalidAddress::NoDomain);
     }
     Some(from)
-}
-
-fn credentials(request: &CheckRequest, invalid: &mut Invalid) -> Option<Credentials> {
-    let mechanism = match request.sasl_authentication.unwrap_or_default() {
-        SaslAuthentication::Off => return None,
-        SaslAuthentication::Login => Mechanism::Login,
-        SaslAuthentication::Plain => Mechanism::Plain,
-    };
-    let user = sasl_text("sasl_user", request.sasl_user.as_deref(), invalid);
-    let password = sasl_text("sasl_password", request.sasl_password.as_ref().map(Secret::expose), invalid);
-    let authorization_id = request.sasl_auth_id.clone().filter(|_| mechanism == Mechanism::Plain).unwrap_or_default();
-    if has_control(&authorization_id) {
-        invalid.add("sasl_auth_id", "must not contain control characters");
-    }
-    Some(Credentials { mechanism, user: user?, password: Secret::new(password?), authorization_id })
-}
-
-fn sasl_text(name: &str, text: Option<&str>, invalid: &mut Invalid) -> Option<String> {
-    match text {
-        None if invalid.is_about(name) => return None,
-        None => invalid.add(name, "is required unless `sasl_authentication` is `off`"),
-        Some("") => invalid.add(name, "must not be empty (RFC 4616, section 2)"),
-        Some(text) if has_control(text) => invalid.add(name, "must not contain control characters"),
-        Some(text) => return Some(text.to_owned()),
-    }
-    None
-}
-
-fn has_control(text: &str) -> bool {
-    text.contains(char::is_control)
 }
 
 fn proxy(request: &CheckRequest, port: u16, invalid: &mut Invalid) -> Option<ProxyHeader> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{ClientCertificate, SourceAddresses};
+use super::{ClientCertificate, DkimKey, SourceAddresses};
 
 /// What the operator's settings let a check use. A check keeps what it uses of them: a reload changes no check that
 /// runs.
@@ -14,6 +14,8 @@ pub struct CheckSettings {
     pub source_addresses: SourceAddresses,
     /// The tables `[client_certificates.NAME]` of the settings file.
     pub client_certificates: Named<ClientCertificate>,
+    /// The tables `[dkim.NAME]` of the settings file.
+    pub dkim: Named<DkimKey>,
 }
 
 impl CheckSettings {
@@ -23,6 +25,7 @@ impl CheckSettings {
             max_timeout,
             source_addresses: SourceAddresses::Listed(Vec::new()),
             client_certificates: Named::new("client_certificates"),
+            dkim: Named::new("dkim"),
         }
     }
 }

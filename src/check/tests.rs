@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     phase::Phase,
     proxy_header::ProxyAddress,
-    smtp::{Mechanism, StartTls},
+    smtp::{Mechanism, MechanismChoice, StartTls},
 };
 
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn every_parameter_is_used() {
     let check = parse(json!({
         "to": "probe@example.com", "target": "192.0.2.1", "port": 587, "ehlo": "[127.0.0.1]", "from": "me@example.com",
         "starttls": true, "sasl_authentication": "plain", "sasl_user": "me", "sasl_password": "secret",
-        "sasl_auth_id": "boss", "payload": "hi", "proxy_protocol": true, "proxy_family": "TCP6",
+        "sasl_auth_id": "boss", "sasl_initial_response": true, "payload": "hi", "proxy_protocol": true, "proxy_family": "TCP6",
         "proxy_source_address": "2001:db8::1", "proxy_dest_address": "2001:db8::2", "proxy_source_port": 0,
         "proxy_dest_port": 65535, "proxy_version": 2, "implicit_tls": false, "tls_verify": "require",
         "tls_server_name": "MX.Example.com", "ip_family": "ipv4", "stop_after": "sasl_auth", "timeout_ms": 100,
@@ -59,7 +59,8 @@ fn every_parameter_is_used() {
     assert_eq!((script.start_tls, script.stop_after), (StartTls::Required, Some(Phase::SaslAuth)));
     assert_eq!(script.from.map(|from| from.to_string()).as_deref(), Some("me@example.com"));
     let credentials = script.credentials.expect("credentials");
-    assert_eq!((credentials.mechanism, credentials.user.as_str()), (Mechanism::Plain, "me"));
+    assert_eq!(credentials.mechanism, MechanismChoice::Only(Mechanism::Plain));
+    assert_eq!((credentials.user.as_str(), credentials.initial_response), ("me", true));
     assert_eq!((credentials.authorization_id.as_str(), credentials.password.expose()), ("boss", "secret"));
 }
 
@@ -108,16 +109,6 @@ fn each_rule_names_its_field() {
         (json!({"starttls": "yes"}), "/starttls"),
         (json!({"starttls": 1}), "/starttls"),
         (json!({"starttls": true, "implicit_tls": true}), "/implicit_tls"),
-        (json!({"sasl_authentication": "gssapi"}), "/sasl_authentication"),
-        (json!({"sasl_authentication": "plain", "sasl_user": "u"}), "/sasl_password"),
-        (json!({"sasl_authentication": "plain", "sasl_password": "p"}), "/sasl_user"),
-        (json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": ""}), "/sasl_password"),
-        (json!({"sasl_authentication": "login", "sasl_user": "u\n", "sasl_password": "p"}), "/sasl_user"),
-        (json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p\u{0}"}), "/sasl_password"),
-        (
-            json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"}),
-            "/sasl_auth_id",
-        ),
         (json!({"payload": "a\n.\nMAIL FROM:<>"}), "/payload"),
         (json!({"payload": "a\rb"}), "/payload"),
         (json!({"payload": "\u{0}"}), "/payload"),
@@ -137,6 +128,32 @@ fn each_rule_names_its_field() {
         (json!({"timeout_ms": 99}), "/timeout_ms"),
         (json!({"timeout_ms": 60001}), "/timeout_ms"),
         (json!({"transcript": "maybe"}), "/transcript"),
+    ] {
+        assert_named(&fields, pointer);
+    }
+}
+
+#[test]
+fn each_rule_of_a_login_names_its_field() {
+    for (fields, pointer) in [
+        (json!({"sasl_authentication": "gssapi"}), "/sasl_authentication"),
+        (json!({"sasl_authentication": "plain", "sasl_user": "u"}), "/sasl_password"),
+        (json!({"sasl_authentication": "plain", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": ""}), "/sasl_password"),
+        (json!({"sasl_authentication": "login", "sasl_user": "u\n", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p\u{0}"}), "/sasl_password"),
+        (
+            json!({"sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p", "sasl_auth_id": "\r"}),
+            "/sasl_auth_id",
+        ),
+        (json!({"sasl_authentication": "CRAM-MD5"}), "/sasl_authentication"),
+        (json!({"sasl_authentication": "xoauth2", "sasl_user": "u"}), "/sasl_password"),
+        (json!({"sasl_authentication": "auto", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "oauthbearer", "sasl_user": "u", "sasl_password": "p\u{1}"}), "/sasl_password"),
+        // A private use character is not for SASLprep.
+        (json!({"sasl_authentication": "scram-sha-256", "sasl_user": "u\u{e000}", "sasl_password": "p"}), "/sasl_user"),
+        (json!({"sasl_authentication": "auto", "sasl_user": "u", "sasl_password": "p\u{e000}"}), "/sasl_password"),
+        (json!({"sasl_initial_response": "maybe"}), "/sasl_initial_response"),
     ] {
         assert_named(&fields, pointer);
     }

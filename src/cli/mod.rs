@@ -53,7 +53,7 @@ async fn run_subcommand(line: &CommandLine) -> Result<ExitCode, Error> {
         }
         Command::Run(settings) => {
             let _log = log(&settings.telemetry, QUIET_LEVELS)?;
-            run::run(settings).await
+            run::run(settings, &|name| line.source_of(name)).await
         }
         Command::Demo(settings) => {
             let hangup = hangup(settings)?;

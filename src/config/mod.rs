@@ -28,7 +28,7 @@ use clap::{
 use crate::{escape::Escaped, http::TokenName};
 
 pub use environment::UnknownVariable;
-pub use parameters::{FROM_FILE, Parameters, flag_of, in_flags};
+pub use parameters::{FROM_FILE, Parameters, by_sources, flag_of, in_flags};
 pub use reason::reason;
 pub use run::{Limit, Run, Thresholds};
 pub use settings::{ConfigFile, ListenSettings, ServeSettings, TargetSettings, TelemetrySettings};
@@ -114,6 +114,11 @@ impl CommandLine {
             Self::parse(command, shown).err().unwrap_or(error)
         })?;
         Ok(Self { unknown_variables, ..line })
+    }
+
+    /// What gave this parameter or setting its value: its flag, or the variable.
+    pub fn source_of(&self, name: &str) -> String {
+        self.from_variables.source_of(&flag_of(name))
     }
 
     /// An error that shows only now, with the variable that gave the value, if it was one.

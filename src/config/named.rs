@@ -8,8 +8,9 @@ use serde_json::{Map, Value as Json};
 
 use super::invalid;
 use crate::{
-    check::{CheckSettings, ClientCertificate, Modules, Named},
+    check::{CheckSettings, ClientCertificate, DkimKey, Modules, Named},
     http::reload::read_regular,
+    message::{DkimKeyError, dkim_key},
     tls::{ClientCertificateError, client_certificate},
 };
 
@@ -17,8 +18,10 @@ use crate::{
 pub(super) const MODULES: &str = "modules";
 /// The key of client certificates.
 const CLIENT_CERTIFICATES: &str = "client_certificates";
+/// The key of DKIM keys.
+const DKIM: &str = "dkim";
 /// The keys that are no settings: below each there are tables with names.
-pub(super) const KEYS: [&str; 2] = [MODULES, CLIENT_CERTIFICATES];
+pub(super) const KEYS: [&str; 3] = [MODULES, CLIENT_CERTIFICATES, DKIM];
 
 /// The tables below one key: names, and the keys and values of each.
 pub(super) type Tables = Vec<(String, Map<String, Json>)>;
@@ -28,6 +31,7 @@ pub(super) type Tables = Vec<(String, Map<String, Json>)>;
 pub(super) struct NamedTables {
     pub(super) modules: Tables,
     pub(super) client_certificates: Tables,
+    pub(super) dkim: Tables,
 }
 
 impl NamedTables {
@@ -35,13 +39,16 @@ impl NamedTables {
     pub(super) fn below(&mut self, key: &str) -> &mut Tables {
         match key {
             CLIENT_CERTIFICATES => &mut self.client_certificates,
+            DKIM => &mut self.dkim,
             _ => &mut self.modules,
         }
     }
 
     /// Without the tables, other than modules, whose names are not `wanted`: no file of theirs is read.
     pub(super) fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
-        self.client_certificates.retain(|(name, _)| wanted(name));
+        for tables in [&mut self.client_certificates, &mut self.dkim] {
+            tables.retain(|(name, _)| wanted(name));
+        }
         self
     }
 
@@ -52,6 +59,7 @@ impl NamedTables {
     pub(super) fn complete(&self, settings: &mut CheckSettings, file: &Path) -> Result<(), Error> {
         settings.client_certificates = named(CLIENT_CERTIFICATES, &self.client_certificates, read_client_certificate)
             .map_err(|error| in_file(file, &error))?;
+        settings.dkim = named(DKIM, &self.dkim, read_dkim_key).map_err(|error| in_file(file, &error))?;
         Ok(())
     }
 
@@ -119,5 +127,14 @@ fn read_client_certificate(name: &str, table: &mut TableReader) -> Result<Client
     client_certificate(name, &chain, &secret).map_err(|error| match error {
         ClientCertificateError::Chain(fault) => in_table("cert", &cert, &fault),
         ClientCertificateError::Key(fault) => in_table("key", &key, &fault),
+    })
+}
+
+fn read_dkim_key(name: &str, table: &mut TableReader) -> Result<DkimKey, String> {
+    let (domain, selector, key) = (table.text("domain")?, table.text("selector")?, table.text("key")?);
+    let pem = read_regular(Path::new(&key)).map_err(|fault| in_table("key", &key, &fault))?;
+    dkim_key(name, &domain, &selector, &pem).map_err(|error| match error {
+        DkimKeyError::Name(error) => error.to_string(),
+        fault => in_table("key", &key, &fault),
     })
 }

@@ -24,7 +24,7 @@ const FROM_ENVIRONMENT: (&str, &str) = ("sasl_password", "SMTP_CHECK_SASL_PASSWO
 const TRUE: &str = "true";
 
 /// The parameters that `run` can read from a file.
-pub const FROM_FILE: [&str; 2] = ["payload", "expect"];
+pub const FROM_FILE: [&str; 3] = ["payload", "expect", "message"];
 
 /// The parameters that were given to `run`, by their names in the HTTP body.
 #[derive(Clone, PartialEq)]
@@ -84,12 +84,17 @@ pub(super) fn is_parameter(name: &str) -> bool {
 /// A text about the parameters, with each one's flag in place of what the HTTP body has: `starttls` and
 /// `starttls: true` become `--starttls`, and `proxy_version: 2` becomes `--proxy-version 2`.
 pub fn in_flags(text: &str) -> String {
+    by_sources(text, flag_of)
+}
+
+/// The same, with what gave each parameter its value in place of its flag.
+pub fn by_sources(text: &str, source_of: impl Fn(&str) -> String) -> String {
     let parameters = of_a_check();
     with_quotations(text, |quoted| {
         let (name, value) = quoted.split_once(": ").unwrap_or((quoted, "true"));
         match parameters.iter().any(|parameter| parameter.name == name) {
-            true if value == "true" => flag_of(name),
-            true => format!("{} {value}", flag_of(name)),
+            true if value == "true" => source_of(name),
+            true => format!("{} {value}", source_of(name)),
             false => quoted.to_owned(),
         }
     })

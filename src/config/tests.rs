@@ -275,7 +275,7 @@ fn help_and_version_end_with_code_0() {
         "--to <TEXT>",
         "--port <N>",
         "--starttls[=<opportunistic>]\n",
-        "--sasl-authentication <off|login|plain>",
+        "--sasl-authentication <off|login|plain|cram-md5|scram-sha-256|xoauth2|oauthbearer|auto>",
         "[default: noit.local]",
     ] {
         assert!(help.contains(part), "{part} in {help}");

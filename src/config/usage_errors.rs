@@ -59,13 +59,21 @@ impl FromVariables {
         Self(given.collect())
     }
 
+    /// The flag, or the variable that gave its value.
+    pub(super) fn source_of(&self, flag: &str) -> String {
+        match self.0.iter().find(|(of_variable, _)| of_variable == flag) {
+            Some((_, variable)) => format!("{variable} ({flag})"),
+            None => flag.to_owned(),
+        }
+    }
+
     /// The error; if it begins with the flag of a value that a variable gave, it begins with the variable instead.
     pub(super) fn blamed(&self, error: Error) -> Error {
         let text = reason(&error);
-        let blamed = self.0.iter().find_map(|(flag, variable)| {
+        let blamed = self.0.iter().find_map(|(flag, _)| {
             let rest = text.strip_prefix(flag.as_str())?;
             let is_whole = rest.starts_with([':', ' ']);
-            is_whole.then(|| invalid(&format!("{variable} ({flag}){rest}")))
+            is_whole.then(|| invalid(&format!("{}{rest}", self.source_of(flag))))
         });
         blamed.unwrap_or(error)
     }
@@ -121,9 +129,29 @@ fn unknown_argument(command: &Command, subcommand: &str, arguments: &[OsString],
     } else if subcommand != "run" && has("run") {
         format!("{given} is a flag of `run`, which `{subcommand}` does not have")
     } else {
-        return None;
+        return value_with_a_dash(command, subcommand, arguments, given);
     };
     Some(invalid(&message))
+}
+
+/// The error of a value that begins with a dash, such as a negative number: the parser takes it for flags of one
+/// letter, of which `letter` is the first.
+fn value_with_a_dash(command: &Command, subcommand: &str, arguments: &[OsString], letter: &str) -> Option<Error> {
+    let is_it =
+        |value: &OsString| value.to_str().is_some_and(|value| value.starts_with(letter) && !value.starts_with("--"));
+    let index = arguments.windows(2).position(|pair| is_it(&pair[1]))?;
+    let (flag, value) = (arguments[index].to_str()?, arguments[index + 1].to_str()?);
+    let mut of_subcommand = command.find_subcommand(subcommand)?.get_arguments();
+    of_subcommand
+        .find(|argument| argument.get_action().takes_values() && flag_of(argument.get_id().as_str()) == flag)?;
+    let in_one_word = format!("{flag}={value}");
+    let mut arguments = arguments.to_vec();
+    arguments.splice(index..=index + 1, [OsString::from(&in_one_word)]);
+    let error = command.clone().try_get_matches_from(&arguments).err();
+    Some(error.map_or_else(
+        || invalid(&format!("{flag} and a value with a dash in front are one word: {in_one_word}")),
+        |error| explained(command, &arguments, error),
+    ))
 }
 
 /// Whether a word behind a flag looks like its value.
@@ -174,6 +202,11 @@ mod tests {
             (&["--listen=2580"], &["such as 127.0.0.1:2580"]),
             (&["--listen=:80"], &["such as 127.0.0.1:80"]),
             (&["--listen=::1"], &["such as [::1]:2580"]),
+            (&["--listen=::1:2580"], &["such as [::1]:2580"]),
+            (&["--listen=2001:db8::1:443"], &["such as [2001:db8::1]:443"]),
+            (&["--listen=1:2:3:4:5:6:7:8:25"], &["such as [1:2:3:4:5:6:7:8]:25"]),
+            (&["--listen=2001:db8::1"], &["such as [2001:db8::1]:2580"]),
+            (&["--listen=fe80::ab:cd"], &["such as [fe80::ab:cd]:2580"]),
             (&["--listen=10.0.0.1"], &["such as 10.0.0.1:2580"]),
             (&["--listen=mx.test:25"], &["such as 127.0.0.1:2580 or [::1]:2580"]),
             (&["run", "--to=a@b.test", "--watch=5"], &["'--watch", "needs a unit: 5s or 5ms"]),
@@ -184,6 +217,16 @@ mod tests {
             (&["--max-connections=1e3"], &["a whole number from 1 to 4000000"]),
             (&["--target-ports=smtp"], &["a whole number from 1 to 65535"]),
             (&["run", "--to=a@b.test", "--nagios", "--cert-warning=-1"], &["a whole number from 0 to"]),
+            (&["--max-checks", "-1"], &["'--max-checks", "a whole number from 1 to 1000000"]),
+            (&["serve", "--max-checks", "-1"], &["'--max-checks", "a whole number from 1 to 1000000"]),
+            (&["serve", "--max-body", "-1Mo"], &["'--max-body", "a number and a unit, such as 1MiB or 500KiB"]),
+            (&["serve", "--max-checks", "-1", "--max-body", "-1"], &["'--max-checks", "a whole number from 1"]),
+            (&["serve", "--target-ports", "-25,26"], &["'--target-ports", "a whole number from 1 to 65535"]),
+            (&["--listen", "-1"], &["'--listen", "an IP address and a port"]),
+            (&["run", "--to=a@b.test", "--watch", "-5s"], &["'--watch", "a whole number and a unit"]),
+            (&["run", "--to=a@b.test", "--nagios", "--cert-warning", "-1"], &["'--cert-warning", "from 0 to"]),
+            (&["serve", "--tokens-file", "-x"], &["one word: --tokens-file=-x"]),
+            (&["serve", "--max-checks", "1", "-x"], &["unexpected argument '-x'"]),
             (&["run", "a@b.test"], &["`--to a@b.test`"]),
             (&["run", "mx.test"], &["`--target mx.test`"]),
             (

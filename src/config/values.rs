@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt::Display,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     str::FromStr,
     time::Duration,
@@ -50,9 +50,17 @@ where
 }
 
 /// An IP address and a port. A host name is refused: it may have several addresses.
+///
+/// The last group of an IPv6 address without brackets, as in `::1:2580`, is more likely to be meant as the port.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const RULE: &str = "must be an IP address and a port";
     text.parse().map_err(|_| {
+        let with_port = text.rsplit_once(':').and_then(|(address, port)| {
+            Some(SocketAddr::new(address.parse::<Ipv6Addr>().ok()?.into(), port.parse().ok()?))
+        });
+        if let Some(address) = with_port {
+            return format!("{RULE}, such as {address}");
+        }
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse::<IpAddr>() {
             return format!("{RULE}, such as {}", SocketAddr::new(address, 2580));

@@ -69,7 +69,7 @@ pub(super) const GREETING_REFUSED: Entry = Entry {
     reference: Some("RFC 5321, section 3.1"),
     title: "The server refuses this client",
     meaning: "The server refused the session with its greeting, or named a block list or a policy about this client. \
-              That is about the address that the check comes from: how the server treats other senders is not known.",
+              That is about this client, its address or its name: how the server treats others is not known.",
     remedy: "Ask the server's operator to admit the address, have it taken off the block list, or check from another \
              address.",
 };
@@ -101,7 +101,7 @@ pub(super) const EHLO_REFUSED: Entry = Entry {
 pub(super) const NULL_SENDER_REFUSED: Entry = Entry {
     id: "smtp.null_sender_refused",
     severity: Severity::Error,
-    variants: "",
+    variants: "`inconclusive` where the reply does not tell whether the sender is the reason",
     scope: Scope::Address,
     reference: Some("RFC 5321, section 4.5.5"),
     title: "The null sender is refused",
@@ -117,7 +117,8 @@ pub(super) const POSTMASTER_REFUSED: Entry = Entry {
     scope: Scope::Address,
     reference: Some("RFC 5321, section 4.5.1; RFC 2142"),
     title: "postmaster is refused",
-    meaning: "The server does not know the mailbox `postmaster`, or `abuse`. Others use them to report faults and abuse.",
+    meaning: "The server refuses the mailbox `postmaster`, or `abuse`: most likely there is none. Others use them to \
+              report faults and abuse.",
     remedy: "Add the mailbox or an alias, and have somebody read it.",
 };
 

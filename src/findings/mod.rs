@@ -2,7 +2,9 @@
 //!
 //! - [`catalogue`]: every kind of finding as data. [`page`]: the pages that are made of it.
 //! - [`smtp`], [`starttls`], [`tls`], [`cert`], [`sasl`]: the rules, pure functions from a report to findings.
-//! - [`explanation`]: what a failure most likely means. [`reply_text`]: what the texts of replies tell about it.
+//! - [`explanation`]: what a failure most likely means.
+//! - [`refusal`]: what a reply refuses, and why, for both. [`sentence`], [`party`], [`reply_text`]: what its words
+//!   tell.
 //!
 //! A rule reads facts: kinds, codes and causes, and of texts only those of the server. What a check could not tell is
 //! `inconclusive`, with the reason; no limit of this client is a finding about the server.
@@ -11,8 +13,11 @@ pub mod catalogue;
 mod cert;
 mod explanation;
 pub mod page;
+mod party;
+mod refusal;
 mod reply_text;
 mod sasl;
+mod sentence;
 mod smtp;
 mod starttls;
 #[cfg(test)]
@@ -23,9 +28,10 @@ use std::borrow::Cow;
 
 pub use catalogue::{CATALOGUE, Entry};
 
+use self::refusal::Refusal;
 use crate::{
     phase::Phase,
-    report::{Failure, Finding, Report, Severity},
+    report::{Finding, Report, Severity},
     smtp::Script,
 };
 
@@ -36,9 +42,12 @@ const MAX_EVIDENCE: usize = 4;
 
 /// Adds to a finished report its findings, and the explanation of its failure. `script` is what the check was to do.
 pub fn complete(report: &mut Report, script: &Script) {
-    let explanation = report.failure.as_ref().and_then(|failure| explanation::of(failure, report, script));
     let mut findings = Vec::new();
-    let seen = Seen { report, script };
+    let failure = report.failure.as_ref();
+    let of_failure = failure.and_then(|failure| Refusal::of_failure(failure, report, script));
+    let explanation = failure.and_then(|failure| explanation::of(failure, of_failure.as_ref(), report, script));
+    let expected = of_failure.is_none().then(|| Refusal::expected(report, script)).flatten();
+    let seen = Seen { report, script, refusal: of_failure.as_ref().or(expected.as_ref()) };
     for rules in [smtp::rules, starttls::rules, tls::rules, cert::rules, sasl::rules] {
         rules(seen, &mut findings);
     }
@@ -54,13 +63,13 @@ pub fn complete(report: &mut Report, script: &Script) {
 struct Seen<'a> {
     report: &'a Report,
     script: &'a Script,
+    /// The reply that failed the check, or the rejection that the check expected: either tells the same of the server.
+    refusal: Option<&'a Refusal<'a>>,
 }
 
 impl<'a> Seen<'a> {
-    /// The failure, if it is a reply with a code from 400 to 599.
-    fn rejection(self) -> Option<(&'a Failure, u16)> {
-        let failure = self.report.failure.as_ref()?;
-        failure.code.filter(|code| *code >= 400).map(|code| (failure, code))
+    fn refusal(self) -> Option<&'a Refusal<'a>> {
+        self.refusal
     }
 
     /// A finding about the address of the connection.
@@ -73,11 +82,14 @@ impl<'a> Seen<'a> {
         finding(entry, subject, phase, message)
     }
 
-    /// The reply that failed the check, as evidence.
+    /// Whether the greeting names LMTP.
+    fn greets_by_lmtp(self) -> bool {
+        refusal::greets_by_lmtp(self.report)
+    }
+
+    /// The reply that refused something, as evidence.
     fn reply(self) -> Option<String> {
-        let (failure, code) = self.rejection()?;
-        let enhanced = failure.enhanced_code.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
-        Some(format!("{code} {enhanced}{}", failure.message))
+        self.refusal().map(Refusal::evidence)
     }
 }
 

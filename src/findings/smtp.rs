@@ -7,11 +7,15 @@ use super::{
     catalogue::{
         EHLO_REFUSED, GREETING_REFUSED, NULL_SENDER_REFUSED, POSTMASTER_REFUSED, TEMPORARY_REFUSAL, UNREACHABLE,
     },
-    finding, reply_text, subject,
+    finding,
+    party::{Listing, Party},
+    refusal::{Meaning, Refusal},
+    subject,
 };
 use crate::{
     phase::Phase,
-    report::{Failure, FailureKind, Finding, Severity, Unreached},
+    report::{FailureKind, Finding, Severity, Unreached},
+    smtp::Protocol,
 };
 
 /// How long an address must have been silent before that is a finding: by then two repetitions of the SYN are lost (RFC
@@ -20,8 +24,8 @@ const MIN_CONNECT_WAIT: Duration = Duration::from_secs(3);
 
 pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {
     found.extend(seen.report.facts.unreached.iter().map(unreachable));
-    if let Some((failure, code)) = seen.rejection() {
-        found.extend(rejected(seen, failure, code).map(|finding| finding.with_evidence(seen.reply())));
+    if let Some(refusal) = seen.refusal() {
+        found.extend(refused(seen, refusal).map(|finding| finding.with_evidence([refusal.evidence()])));
     }
 }
 
@@ -43,50 +47,63 @@ fn unreachable(unreached: &Unreached) -> Finding {
         .with_severity(Severity::Inconclusive, !is_known)
 }
 
-/// What the reply that failed the check tells. Of several rules the first one counts: a refusal of this client tells
+/// What a reply tells that refuses something. Of several rules the first one counts: a refusal of this client tells
 /// nothing about the sender or the recipient.
-fn rejected(seen: Seen<'_>, failure: &Failure, code: u16) -> Option<Finding> {
-    let phase = failure.phase;
-    if failure.kind != FailureKind::Rejected || phase == Phase::Proxy {
+fn refused(seen: Seen<'_>, refusal: &Refusal<'_>) -> Option<Finding> {
+    let (phase, code) = (refusal.phase, refusal.code);
+    if phase == Phase::Proxy {
         return None;
     }
     if code < 500 {
+        let failure = seen.report.failure.as_ref();
         // A STARTTLS that is not offered is not refused for now.
-        let message = format!("The server refused {phase} for now, with {code}.");
-        return (failure.temporary).then(|| seen.found(&TEMPORARY_REFUSAL, phase, message));
+        let is_temporary = failure.is_none_or(|failure| failure.temporary);
+        return is_temporary.then(|| {
+            seen.found(&TEMPORARY_REFUSAL, phase, format!("The server refused {phase} for now, with {code}."))
+        });
     }
-    if let Some(list) = reply_text::block_list(&failure.message).filter(|_| phase != Phase::SaslAuth) {
-        let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
-        let message = format!("The server refuses this client by {list}.");
-        return Some(seen.found(&GREETING_REFUSED, phase, message));
+    if phase == Phase::SaslAuth {
+        return None;
     }
-    let is_of_policy = failure.enhanced_code.as_deref().is_some_and(|code| code.starts_with("5.7."));
+    match refusal.meaning() {
+        Meaning::Listed(Listing { party: Some(Party::Address | Party::ClientName), list }) => {
+            let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
+            Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client by {list}.")))
+        }
+        Meaning::Client | Meaning::ReverseDns => {
+            Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client, with {code}.")))
+        }
+        meaning => of_phase(seen, refusal, &meaning),
+    }
+}
+
+fn of_phase(seen: Seen<'_>, refusal: &Refusal<'_>, meaning: &Meaning) -> Option<Finding> {
+    let (phase, code) = (refusal.phase, refusal.code);
     match (phase, code) {
         (Phase::Banner, _) => {
             Some(seen.found(&GREETING_REFUSED, phase, format!("The greeting of the server is a refusal, {code}.")))
         }
-        (Phase::Ehlo | Phase::EhloTls, 500 | 502) => {
-            Some(seen.found(&EHLO_REFUSED, phase, format!("The server answered EHLO with {code}.")))
-        }
+        // An LMTP server may know EHLO no more than an SMTP server knows LHLO (RFC 2033, section 4.1).
+        (Phase::Ehlo | Phase::EhloTls, 500 | 502) => (seen.script.protocol == Protocol::Smtp && !seen.greets_by_lmtp())
+            .then(|| seen.found(&EHLO_REFUSED, phase, format!("The server answered EHLO with {code}."))),
         (Phase::Ehlo | Phase::EhloTls, 521 | 550 | 554 | 556) => {
-            let message = format!("The server refused the session at EHLO, with {code}.");
+            let hello = seen.script.protocol.hello();
+            let message = format!("The server refused the session at {hello}, with {code}.");
             Some(seen.found(&GREETING_REFUSED, phase, message))
         }
-        // The server wants TLS or a login first, or has another rule about the client.
-        (_, 530 | 538) => None,
-        _ if is_of_policy => None,
-        (Phase::MailFrom | Phase::RcptTo, _) if refuses_null_sender(seen, failure) => {
+        (Phase::MailFrom | Phase::RcptTo, _) if *meaning == Meaning::NullSender => {
             Some(seen.found(&NULL_SENDER_REFUSED, phase, format!("The server refused the null sender, with {code}.")))
         }
-        (Phase::RcptTo, _) => role(seen, code),
+        (Phase::MailFrom, 550 | 553 | 554) if *meaning == Meaning::Unknown && seen.script.from.is_none() => {
+            let message = format!(
+                "The server refused MAIL FROM:<> with {code}. The reply does not tell whether the null sender is the reason."
+            );
+            let found = seen.found(&NULL_SENDER_REFUSED, phase, message);
+            Some(found.with_severity(Severity::Inconclusive, true))
+        }
+        (Phase::RcptTo, _) if refusal.refuses_mailbox() => role(seen, code),
         _ => None,
     }
-}
-
-/// At RCPT, only the enhanced code tells that the sender is the reason (RFC 3463, section 3.2).
-fn refuses_null_sender(seen: Seen<'_>, failure: &Failure) -> bool {
-    let is_of_sender = matches!(failure.enhanced_code.as_deref(), Some("5.1.7" | "5.1.8"));
-    seen.script.from.is_none() && (failure.phase == Phase::MailFrom || is_of_sender)
 }
 
 /// A refusal of one of the mailboxes that every domain has to have.
@@ -190,5 +207,91 @@ mod tests {
         assert_eq!(to("postmaster2@example.test", "550 who"), [""; 0]);
         // Whether this server is the domain's is not known.
         assert_eq!(to("postmaster@example.test", "550 5.7.1 relaying denied"), [""; 0]);
+    }
+
+    /// Replies with their findings, and beside them replies that look like these and have none.
+    #[test]
+    fn whom_a_refusal_is_about() {
+        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        let client = "smtp.greeting_refused inconclusive";
+        let (null, postmaster) = ("smtp.null_sender_refused error", "smtp.postmaster_refused warning");
+        for (from, to, phase, text, id) in [
+            ("a@test", "b@test", RcptTo, "554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied", client),
+            (
+                "a@test",
+                "b@test",
+                MailFrom,
+                "550 5.7.606 Access denied, banned sending IP [127.0.0.1]. See there",
+                client,
+            ),
+            ("a@test", "b@test", MailFrom, "550 Access denied: your IP address is not permitted to send here", client),
+            (
+                "a@test",
+                "b@test",
+                RcptTo,
+                "550-5.7.25 [127.0.0.1] The address has no PTR record\r\n550 5.7.25 x",
+                client,
+            ),
+            ("a@test", "b@test", RcptTo, "550 5.7.1 Helo command [noit.local] blocked using dbl.test", client),
+            ("a@test", "b@test", Banner, "554 5.7.1 whatever", client),
+            ("a@test", "b@test", Ehlo, "550 5.7.1 Invalid name", client),
+            ("a@test", "b@test", RcptTo, "550 5.1.1 b@test... User not listed in Domino Directory", ""),
+            ("a@test", "b@test", RcptTo, "550 Recipient not listed in address book", ""),
+            ("a@test", "b@test", Body, "554 5.7.1 Message blocked by content filter", ""),
+            ("a@test", "b@test", Body, "554 5.7.1 Virus found by Barracuda Email Security", ""),
+            ("a@test", "b@test", RcptTo, "550 5.7.1 sender address blocked by recipient", ""),
+            ("a@test", "b@test", RcptTo, "550 5.1.1 no account. c4s5h12345678wmb.7 - gsmtp", ""),
+            ("a@test", "b@test", RcptTo, "554 5.7.1 Sender address [a@test] blocked using dbl.spamhaus.org", ""),
+            ("a@test", "b@test", RcptTo, "550 5.4.1 Recipient address rejected: Access denied", ""),
+            ("", "b@test", MailFrom, "550 Null sender is not allowed, no bounces", null),
+            ("", "b@test", RcptTo, "554 5.7.1 <>: Sender address rejected: Access denied", null),
+            ("", "b@test", MailFrom, "553 5.1.8 no", null),
+            ("", "b@test", MailFrom, "550 no", "smtp.null_sender_refused inconclusive"),
+            ("", "b@test", MailFrom, "552 5.3.4 message size exceeds fixed limit", ""),
+            ("", "b@test", MailFrom, "555 5.5.4 Unsupported option: BODY=8BITMIME", ""),
+            ("", "b@test", MailFrom, "503 5.5.1 Error: send HELO/EHLO first", ""),
+            ("", "b@test", MailFrom, "554 5.3.2 System not accepting network messages", ""),
+            ("", "b@test", MailFrom, "550 Authentication required", ""),
+            ("", "b@test", MailFrom, "550 Access denied: your IP", client),
+            ("", "b@test", RcptTo, "550 no", ""),
+            ("", "postmaster@test", RcptTo, "550 5.2.1 disabled", postmaster),
+            ("", "postmaster@test", RcptTo, "550 No such user here", postmaster),
+            ("", "postmaster@test", RcptTo, "550 mailbox unavailable", postmaster),
+            ("", "postmaster@test", RcptTo, "550 relay not permitted", ""),
+            ("", "postmaster@test", RcptTo, "552 5.2.2 mailbox full", ""),
+            ("", "postmaster@test", RcptTo, "503 5.5.1 need MAIL", ""),
+            ("", "postmaster@test", RcptTo, "554 Client host rejected: cannot find your reverse hostname", client),
+            ("a@test", "postmaster@test", RcptTo, "550 Sender verify failed", ""),
+        ] {
+            let report = Case::new().from(from).to(to).rejected(phase, text).report();
+            let expected: Vec<&str> = Some(id).into_iter().filter(|id| !id.is_empty()).collect();
+            assert_eq!(ids(&report), expected, "{phase}: {text}");
+        }
+    }
+
+    /// A finding is a fact about the server: it does not depend on what the check expects.
+    #[test]
+    fn a_rejection_that_was_expected_or_not_has_its_finding() {
+        for (phase, text, id) in [
+            (Phase::RcptTo, "550 5.1.1 no", "smtp.postmaster_refused warning"),
+            (Phase::MailFrom, "550 5.1.7 no", "smtp.null_sender_refused error"),
+            (Phase::Banner, "554 no", "smtp.greeting_refused inconclusive"),
+            (Phase::RcptTo, "451 4.7.1 later", "smtp.temporary_refusal inconclusive"),
+        ] {
+            let case = || Case::new().to("postmaster@test");
+            let expected = case().expected(phase, text).report();
+            assert_eq!((ids(&expected), expected.success), (vec![id.to_owned()], true), "{text}");
+            let unexpected = case().unexpected(phase, text).report();
+            assert_eq!((ids(&unexpected), unexpected.success), (vec![id.to_owned()], false), "{text}");
+        }
+        assert_eq!(ids(&Case::new().unexpected(Phase::RcptTo, "250 ok").report()), [""; 0]);
+    }
+
+    #[test]
+    fn lmtp_has_lhlo() {
+        assert_eq!(ids(&Case::new().lmtp().rejected(Phase::Ehlo, "500 5.5.1 unrecognized").report()), [""; 0]);
+        let greeting = |text| Case::new().accepted(Phase::Banner, text).rejected(Phase::Ehlo, "502 no");
+        assert_eq!(ids(&greeting("220 mx.test LMTP server").report()), [""; 0]);
+        assert_eq!(ids(&greeting("220 lmtp.mx.test ESMTP").report()), ["smtp.ehlo_refused error"]);
     }
 }

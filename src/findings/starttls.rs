@@ -22,9 +22,13 @@ fn not_offered(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
     if offered.offers("STARTTLS") || seen.report.facts.has_cut_ehlo || seen.report.tls.is_some() {
         return None;
     }
-    let failed = seen.report.failure.as_ref().is_some_and(|failure| failure.phase == Phase::StartTls);
-    let found = seen.found(&NOT_OFFERED, Phase::Ehlo, "The reply to EHLO does not list STARTTLS.");
-    Some(found.with_evidence(seen.reply().filter(|_| failed)).with_severity(Severity::Error, failed))
+    let failure = seen.report.failure.as_ref();
+    let is_refused = seen.refusal().is_some_and(|refusal| refusal.phase == Phase::StartTls);
+    let failed = failure
+        .is_some_and(|failure| failure.phase == Phase::StartTls || failure.cause == Some(Cause::PasswordInClear));
+    let hello = seen.script.protocol.hello();
+    let found = seen.found(&NOT_OFFERED, Phase::Ehlo, format!("The reply to {hello} does not list STARTTLS."));
+    Some(found.with_evidence(seen.reply().filter(|_| is_refused)).with_severity(Severity::Error, failed))
 }
 
 fn auth_in_clear(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
@@ -38,24 +42,37 @@ fn auth_in_clear(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
     Some(seen.found(&AUTH_IN_CLEAR, Phase::Ehlo, message).with_evidence([evidence]))
 }
 
-/// STARTTLS was offered, and there is no TLS. A time limit that was reached is ours.
+/// STARTTLS was offered, and there is no TLS. A time limit that was reached is ours, and so is a `tls_version`.
 fn failed(seen: Seen<'_>) -> Option<Finding> {
-    let failure = seen.report.failure.as_ref().filter(|_| seen.script.start_tls != StartTls::Off)?;
-    let (message, is_known) = match (failure.phase, failure.kind, &failure.cause) {
-        (Phase::StartTls, FailureKind::Rejected, None) if !failure.temporary => {
-            ("The server lists STARTTLS and refused it.", true)
-        }
-        (Phase::Tls, _, Some(Cause::BrokenHandshake)) => ("The server broke off the TLS handshake.", true),
-        (Phase::Tls, _, Some(Cause::ClearText { .. })) => {
+    if seen.script.start_tls == StartTls::Off {
+        return None;
+    }
+    if let Some(refusal) = seen.refusal().filter(|refusal| refusal.phase == Phase::StartTls) {
+        let before = seen.report.capabilities.before_tls.as_ref();
+        let is_listed = before.is_some_and(|offered| offered.offers("STARTTLS")) || seen.report.facts.has_cut_ehlo;
+        let message = "The server lists STARTTLS and refused it.";
+        let found = seen.found(&FAILED, refusal.phase, message);
+        return (is_listed && refusal.code >= 500).then(|| found.with_evidence([refusal.evidence()]));
+    }
+    let failure = seen.report.failure.as_ref()?;
+    let (message, is_known) = match (failure.phase, failure.kind, failure.cause.as_ref()?) {
+        (Phase::Tls, _, Cause::BrokenHandshake) => ("The server broke off the TLS handshake.", true),
+        (Phase::Tls, _, Cause::ClearText { .. }) => {
             ("The server agreed to STARTTLS, and its answer to the handshake is not TLS.", true)
         }
-        (Phase::Tls, _, Some(Cause::TlsOfClient)) => {
+        (Phase::Tls, _, Cause::TlsOfClient) => {
             ("This client and the server have no parameters of TLS in common: other clients may have.", false)
+        }
+        // Under TLS 1.3 the client has completed the handshake by then.
+        (_, FailureKind::Tls, Cause::ClientCertificateWanted) => {
+            ("The server asked for a client certificate, and refused the TLS handshake without one.", true)
+        }
+        (_, FailureKind::Tls, Cause::ClientCertificateRefused) => {
+            ("The server refused the TLS handshake with the client certificate that it was shown.", true)
         }
         _ => return None,
     };
-    let evidence = seen.reply().unwrap_or_else(|| failure.message.clone());
-    let found = seen.found(&FAILED, failure.phase, message).with_evidence([evidence]);
+    let found = seen.found(&FAILED, failure.phase, message).with_evidence([failure.message.clone()]);
     Some(found.with_severity(Severity::Inconclusive, !is_known))
 }
 
@@ -107,11 +124,33 @@ mod tests {
             (FailureKind::Tls, Some(Cause::BrokenHandshake), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(clear), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(Cause::TlsOfClient), vec!["starttls.failed inconclusive"]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateRefused), vec!["starttls.failed error"]),
             (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec![]),
+            // The limit is that of `tls_version`, or of our key.
+            (FailureKind::Tls, Some(Cause::OtherTlsVersion), vec![]),
+            (FailureKind::Tls, Some(Cause::ClientCertificateUnusable), vec![]),
             (FailureKind::Timeout, None, vec![]),
         ] {
             let report = offered().failed(Phase::Tls, kind, cause.clone()).report();
             assert_eq!(ids(&report), ids_, "{kind:?} {cause:?}");
         }
+    }
+
+    #[test]
+    fn starttls_that_failed_the_check_is_an_error_whatever_was_expected() {
+        let offered = || Case::new().start_tls().accepted(Phase::Ehlo, BOTH);
+        assert_eq!(ids(&offered().unexpected(Phase::StartTls, "502 no").report()), ["starttls.failed error"]);
+        assert_eq!(ids(&offered().expected(Phase::StartTls, "502 no").report()), ["starttls.failed error"]);
+        let absent = || Case::new().start_tls().accepted(Phase::Ehlo, "250 mx.test");
+        let unexpected = absent().unexpected(Phase::StartTls, "502 no").report();
+        assert_eq!(ids(&unexpected), ["starttls.not_offered error"]);
+        assert!(unexpected.failure.and_then(|failure| failure.explanation).is_some());
+        assert_eq!(ids(&absent().expected(Phase::StartTls, "502 no").report()), ["starttls.not_offered warning"]);
+        let clear = Some(Cause::PasswordInClear);
+        let login = absent().failed(Phase::SaslAuth, FailureKind::Unsupported, clear);
+        assert_eq!(ids(&login.report()), ["starttls.not_offered error"]);
+        let utf8 = absent().failed(Phase::MailFrom, FailureKind::Unsupported, Some(Cause::SmtpUtf8));
+        assert_eq!(ids(&utf8.report()), ["starttls.not_offered warning"]);
     }
 }

@@ -121,6 +121,19 @@ impl Case {
         self.answered(phase, text, Ending::Rejected)
     }
 
+    pub(super) fn expected(self, phase: Phase, text: &str) -> Self {
+        self.answered(phase, text, Ending::AsExpected { is_ok: false })
+    }
+
+    pub(super) fn unexpected(self, phase: Phase, text: &str) -> Self {
+        self.answered(phase, text, Ending::Unexpected { is_ok: false })
+    }
+
+    pub(super) fn lmtp(mut self) -> Self {
+        self.script.protocol = Protocol::Lmtp;
+        self
+    }
+
     pub(super) fn failed(self, phase: Phase, kind: FailureKind, cause: Option<Cause>) -> Self {
         self.note(Event::Failed(Failure::new(phase, kind, "why").with_cause(cause)))
     }

@@ -190,9 +190,10 @@ impl ModulesFile {
             Ok(modules) => {
                 let names = modules.names().collect::<Vec<_>>().join(" ");
                 let certificates = modules.settings().client_certificates.names().collect::<Vec<_>>().join(" ");
+                let dkim = modules.settings().dkim.names().collect::<Vec<_>>().join(" ");
                 warn_of_modules(&modules);
                 self.store.replace(modules);
-                tracing::info!(names, client_certificates = certificates, "modules read again");
+                tracing::info!(names, client_certificates = certificates, dkim, "modules read again");
             }
             Err(error) => tracing::error!(%error, "modules not read again, the old ones stay"),
         }

@@ -52,6 +52,7 @@ macro_rules! links {
 [`probe`]: crate::probe
 [`report`]: crate::report
 [`secret`]: crate::secret
+[`message`]: crate::message
 [`smtp`]: crate::smtp
 [`smtp::dialogue`]: crate::smtp::dialogue
 [`smtp::reply`]: crate::smtp::reply

@@ -17,6 +17,7 @@ use crate::{
     clock,
     destination::Target,
     findings,
+    message::Composed,
     report::{
         Failure, Journal, PhaseListener, Report, Via,
         fold::fold_with,
@@ -97,6 +98,7 @@ impl<R: Into<Refusal>> From<R> for Stop {
 /// The deadline is data: a timeout that dropped the check would drop what was measured along with it.
 #[derive(Debug)]
 pub(super) struct CheckContext {
+    /// With the message that is sent.
     pub(super) check: Arc<Check>,
     pub(super) journal: Journal,
     pub(super) deadline: Deadline,
@@ -119,7 +121,7 @@ impl CheckContext {
             host: host_of(&check.target),
             port: check.port,
             via,
-            mechanism: check.script.credentials.as_ref().map(|credentials| credentials.mechanism),
+            mechanism: check.script.credentials.as_ref().and_then(|credentials| credentials.mechanism.named()),
             transcript: check.transcript,
         };
         let unfinished = Unfinished::watch(identity, started.into_std());
@@ -128,6 +130,15 @@ impl CheckContext {
             journal.note(started.into_std(), Event::Warned(no_effect.to_string()));
         }
         Self { deadline: started + check.timeout, check, journal, unfinished }
+    }
+
+    /// The same check with this message.
+    #[must_use]
+    pub(super) fn with_message(mut self, message: Composed) -> Self {
+        let Composed { payload, report } = message;
+        self.note(Event::Composed(report));
+        self.check = Arc::new(self.check.with_payload(payload));
+        self
     }
 
     /// The span of all that the check logs.
@@ -158,9 +169,11 @@ impl CheckContext {
         }
         let ended = Instant::now();
         self.journal.close();
+        // As it was asked for, without a message that was made of it.
+        let asked = Arc::clone(&self.unfinished.identity().check);
         let report = fold_with(self.journal, ended, |report| {
             findings::complete(report, &self.check.script);
-            report.reproduce = reproduce::command_lines(&self.check, report);
+            report.reproduce = reproduce::command_lines(&asked, report);
         });
         log::checked(&report, self.unfinished.identity());
         Ok(report)

@@ -132,10 +132,11 @@ impl Identity {
     /// Logs a check that the policy forbids: one line, however many addresses its target has. `host` is one of its
     /// hosts; `None` if the target itself is forbidden.
     pub(super) fn forbidden(&self, host: Option<&str>, address: Option<IpAddr>, rule: &Forbidden) {
-        let Self { id, caller, check, .. } = self;
+        let Self { id, caller, check, trace } = self;
         let asked = host_of(&check.target);
         tracing::warn!(
             %id,
+            trace = trace.get().map(tracing::field::display),
             caller = caller.as_deref(),
             target = asked,
             asked,
@@ -152,8 +153,17 @@ impl Identity {
         if matches!(refusal, Refusal::Forbidden(_)) {
             return;
         }
-        let Self { id, caller, check, .. } = self;
+        let Self { id, caller, check, trace } = self;
         let asked = host_of(&check.target);
-        tracing::warn!(%id, caller = caller.as_deref(), target = asked, asked, port = check.port, reason = %refusal, "refused");
+        tracing::warn!(
+            %id,
+            trace = trace.get().map(tracing::field::display),
+            caller = caller.as_deref(),
+            target = asked,
+            asked,
+            port = check.port,
+            reason = %refusal,
+            "refused"
+        );
     }
 }

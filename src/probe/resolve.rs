@@ -186,7 +186,7 @@ fn dns_failure(error: &ResolveError) -> Failure {
     };
     let cause = match error.clone() {
         ResolveError::NoSuchDomain { name } => Cause::NoSuchDomain { name },
-        ResolveError::NoAddress { name, .. } => Cause::NoAddress { name },
+        ResolveError::NoAddress { name, family } => Cause::NoAddress { name, family },
         ResolveError::NullMx { domain } => Cause::NullMx { domain },
         ResolveError::NotAHostName { exchange } => Cause::NotAHostName { exchange },
         _ => Cause::NoDnsAnswer,

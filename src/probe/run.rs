@@ -18,7 +18,9 @@ use super::{
     session::{Connection, Session},
 };
 use crate::{
+    clock,
     destination::policy::TargetPolicy,
+    message::{self, Composed},
     net::{
         dial::{Dial, DialError},
         resolve::Resolver,
@@ -29,6 +31,7 @@ use crate::{
         Attempt, Fact, Failure, FailureKind, Report, Unreached,
         journal::{Ending, Event},
     },
+    thread::run_blocking,
     tls::TlsClient,
 };
 
@@ -58,7 +61,12 @@ impl CheckRunner {
     /// # Errors
     /// The check was not run.
     pub(super) async fn run(&self, job: CheckJob) -> Result<Report, Refusal> {
+        // Before the clock starts: no figure of the mail server has any of it.
+        let message = if job.check.composes() { Some(Box::pin(composed(&job)).await?) } else { None };
         let mut check = CheckContext::start(job);
+        if let Some(message) = message {
+            check = check.with_message(message);
+        }
         let (span, check_id) = (check.span(), check.id());
         let outcome = async {
             let routes = self.resolution.routes(&mut check).await?;
@@ -133,6 +141,20 @@ impl CheckRunner {
     }
 }
 
+/// The message of the check, made in a thread of its own.
+async fn composed(job: &CheckJob) -> Result<Composed, Refusal> {
+    let (id, check) = (job.id, Arc::clone(&job.check));
+    let composed = run_blocking("message", move || message::compose(&check, id, clock::now())).await;
+    match composed {
+        Some(Ok(composed)) => Ok(composed),
+        Some(Err(error)) => {
+            tracing::error!(%id, %error, "no message for a check");
+            Err(Refusal::Internal)
+        }
+        None => Err(Refusal::Internal),
+    }
+}
+
 fn unreached(host: &str, address: IpAddr, kind: FailureKind, waited: Duration) -> Event {
     Event::Noted(Fact::Unreached(Unreached { host: host.to_owned(), address, kind, waited }))
 }
@@ -161,7 +183,7 @@ fn connect_failure(error: DialError) -> Result<Failure, Refusal> {
             return Err(Refusal::Overloaded);
         }
         DialError::NoSourceAddress(error) => {
-            tracing::error!(%error, "no source address for a check");
+            tracing::warn!(%error, "no source address for a check");
             return Err(Refusal::NoSourceAddress);
         }
     };

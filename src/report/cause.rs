@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::FailureKind;
-use crate::x509::problem::CertificateProblem;
+use crate::{destination::IpFamily, x509::problem::CertificateProblem};
 
 /// Why a check failed, where kind, code and reply do not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Cause {
     NoAddress {
         /// The name that was looked up.
         name: String,
+        /// The wanted family.
+        family: IpFamily,
     },
     /// The domain has the null MX record (RFC 7505).
     NullMx {
@@ -41,10 +43,17 @@ pub enum Cause {
     },
     /// Octets in clear text came behind the 220 to STARTTLS.
     Injection,
-    /// The server asked for a client certificate, and ended the session without one.
+    /// The server asked for a client certificate, was shown none, and ended the session.
     ClientCertificateWanted,
+    /// The server was shown a client certificate, and ended the session.
+    ClientCertificateRefused,
+    /// The server asked for a client certificate, but for no signature algorithm that our key has, and ended the
+    /// session.
+    ClientCertificateUnusable,
     /// The server has neither TLS 1.2 nor TLS 1.3.
     OldTls,
+    /// The server does not support the only version of TLS that the check offers.
+    OtherTlsVersion,
     /// Both sides have no parameters of TLS in common, or this client came to a limit of its own.
     TlsOfClient,
     /// The server refused or broke the handshake.

@@ -9,10 +9,10 @@ use std::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Attempt, Fact, Failure, ReportedClientCertificate, Via};
+use super::{Attempt, Fact, Failure, MessageReport, ReportedClientCertificate, Via};
 use crate::{
     phase::{Clock, Phase, Stamp},
-    smtp::{Mechanism, Reply},
+    smtp::{Mechanism, Reply, sasl::SaslFacts},
     x509::{CertificateFacts, MAX_FACTS_SIZE, problem::CertificateProblem},
 };
 
@@ -60,7 +60,7 @@ pub struct Heading {
     pub port: u16,
     /// Where the host comes from.
     pub via: Via,
-    /// The mechanism of AUTH; `None` without AUTH.
+    /// The mechanism of AUTH; `None` without AUTH, or where the server's offer decides.
     pub mechanism: Option<Mechanism>,
     /// Whether the report has a transcript.
     pub transcript: bool,
@@ -100,10 +100,14 @@ pub enum Event {
     Ended(Phase, Ending),
     /// A TLS handshake ended, successfully or not.
     Secured(Box<TlsSession>),
+    /// AUTH was sent. Noted at the end, when all is known.
+    Authenticating(SaslFacts),
     /// The check failed for a reason other than a reply.
     Failed(Failure),
     /// A warning for the operator.
     Warned(String),
+    /// The message was built or signed.
+    Composed(MessageReport),
     /// Something that findings and explanations need as data.
     Noted(Fact),
 }

@@ -72,8 +72,12 @@ impl Observer for PhaseListener {
     }
 
     fn phase_ended(&mut self, phase: Phase, at: Duration, clock: Clock, ending: Ending, last_reply: Option<&Reply>) {
-        if let Some(phase) = self.open.end(phase, at, clock, ending, last_reply) {
-            self.tell(PhaseEvent::Ended(phase));
+        let has_begun = self.open.contains(phase);
+        if let Some(ended) = self.open.end(phase, at, clock, ending, last_reply) {
+            if !has_begun {
+                self.phase_announced(phase, at);
+            }
+            self.tell(PhaseEvent::Ended(ended));
         }
     }
 

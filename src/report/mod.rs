@@ -4,6 +4,8 @@
 //! - [`fold`]: journal → report, a pure function.
 //! - [`live`]: the phases as events, while the check runs.
 //! - [`metrics`]: the metrics of the report, named as in Circonus.
+//! - [`sasl`]: how the check authenticated.
+//! - [`message`]: what the report says of the message.
 //! - [`mod@exposition`]: the report in Prometheus' text format.
 //! - [`cause`]: what is known beside the report, as data. [`finding`]: what [`crate::findings`] makes of both.
 
@@ -13,7 +15,10 @@ pub mod finding;
 pub mod fold;
 pub mod journal;
 pub mod live;
+pub mod message;
 pub mod metrics;
+pub mod sasl;
+mod tls;
 
 use std::net::IpAddr;
 
@@ -28,12 +33,14 @@ pub use exposition::exposition;
 pub use finding::{Finding, Reproduction, Scope, Severity};
 pub use journal::Journal;
 pub use live::{PhaseEvent, PhaseListener, PhaseStart};
+pub use message::{DkimReport, MessageReport};
 pub use metrics::Metrics;
+pub use sasl::SaslReport;
+pub use tls::{ReportedClientCertificate, TlsReport};
 
 use crate::{
     phase::{Clock, Phase},
     smtp::{Capabilities, Reply},
-    x509::{CertificateFacts, problem::CertificateErrorKind},
 };
 
 /// Bytes of a report as JSON. What is left out of a longer one is told by a warning.
@@ -65,9 +72,15 @@ pub struct Report {
     /// The TLS session and the certificates; `null` when the server sent no certificate.
     #[schema(required)]
     pub tls: Option<TlsReport>,
+    /// The AUTH command; `null` when none was sent.
+    #[schema(required)]
+    pub sasl: Option<SaslReport>,
     /// The queue id in the reply to the message; `null` when the reply has no known form, or there was none.
     #[schema(required, example = "4XyZ12abcd")]
     pub queue_id: Option<String>,
+    /// The message that the check built or signed; `null` when it sends its payload as it stands, or no message.
+    #[schema(required)]
+    pub message: Option<MessageReport>,
     /// Warnings for the operator. They did not fail the check.
     pub warnings: Vec<String>,
     /// What an operator should know about the server, the severest first. They did not fail the check.
@@ -285,59 +298,6 @@ pub struct ReportedCapabilities {
     /// Keywords and parameters inside TLS; `null` when there was no such reply.
     #[schema(required)]
     pub after_tls: Option<Capabilities>,
-}
-
-/// The TLS session; if the handshake failed after the certificate had arrived, as much as is known of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TlsReport {
-    /// The protocol version; `null` when the handshake failed before the server had signed anything.
-    #[schema(required, example = "TLSv1.3")]
-    pub version: Option<String>,
-    /// The IANA name of the cipher suite; `null` when the handshake failed.
-    #[schema(required, example = "TLS_AES_256_GCM_SHA384")]
-    pub cipher: Option<String>,
-    /// The name that was sent as SNI, and that the certificate must bear.
-    pub server_name: String,
-    /// Whether the handshake was completed and the certificate has none of the errors in `errors`. If this is `false`
-    /// and there is no error, the handshake failed for a reason other than the certificate, which `failure` gives.
-    pub verified: bool,
-    /// The client certificate: whether the server asked for one, and which one it was shown.
-    pub client_certificate: ReportedClientCertificate,
-    /// The errors of the certificate, each kind once; `metrics.cert_error` describes them. Also there if the handshake
-    /// failed after the certificate had arrived.
-    pub errors: Vec<CertificateErrorKind>,
-    /// The certificates in the order in which the server sent them, its own first; also there if the handshake failed.
-    /// Empty if the server's own cannot be read.
-    pub chain: Vec<CertificateFacts>,
-}
-
-impl TlsReport {
-    /// The certificate that is the first to expire on the path that was verified; `None` where no path was.
-    pub fn first_to_expire(&self) -> Option<&CertificateFacts> {
-        let dated = self.chain.iter().filter(|certificate| certificate.on_path && certificate.not_after.is_some());
-        dated.min_by_key(|certificate| certificate.not_after).filter(|_| self.verified)
-    }
-
-    /// When the first of all certificates expires that the server sent. `None` without a date that can be read.
-    pub fn earliest_expiry(&self) -> Option<OffsetDateTime> {
-        self.chain.iter().filter_map(|certificate| certificate.not_after).min()
-    }
-
-    /// Whether limits of this program are all that the certificates have as errors: nothing is known against them.
-    pub fn is_not_judged(&self) -> bool {
-        !self.errors.is_empty() && self.errors.iter().all(|kind| *kind == CertificateErrorKind::Unsupported)
-    }
-}
-
-/// What became of a client certificate in the handshake.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ReportedClientCertificate {
-    /// Whether the server asked for a client certificate; `false` also where the handshake failed before it could.
-    pub requested: bool,
-    /// The name of the certificate that it was shown, which is `tls_client_certificate`; `null` when it was shown none.
-    /// In TLS 1.3 a server that refuses it can end the session after the handshake.
-    #[schema(required, example = "partner")]
-    pub shown: Option<String>,
 }
 
 /// One line of the transcript.

@@ -2,53 +2,67 @@
 
 use std::fmt::{Display, Write};
 
-use crate::escape::is_harmful;
+use crate::{escape::is_harmful, secret::Mask};
 
 /// A command line for bash under construction.
 #[derive(Clone, Debug)]
-pub(super) struct CommandLine(String);
+pub(super) struct CommandLine {
+    line: String,
+    /// The values in it without their quotes, to look for secrets in.
+    values: String,
+}
 
 impl CommandLine {
     /// A command line that begins with these words, which are part of this program and need no quotes.
     pub(super) fn new(start: &str) -> Self {
         let mut line = String::with_capacity(256);
         line.push_str(start);
-        Self(line)
+        Self { line, values: String::new() }
     }
 
     /// Adds words that are part of this program and need no quotes.
     pub(super) fn literal(mut self, words: &str) -> Self {
-        self.0.push(' ');
-        self.0.push_str(words);
+        self.line.push(' ');
+        self.line.push_str(words);
         self
     }
 
     /// Adds a word, quoted as it needs.
     pub(super) fn word(mut self, word: &str) -> Self {
-        self.0.push(' ');
-        quote(&mut self.0, word);
-        self
+        self.line.push(' ');
+        self.quoted(word)
+    }
+
+    /// Adds a flag and its value as two words, for programs that take the word behind the flag whatever it is.
+    pub(super) fn flag(self, name: &str, value: &str) -> Self {
+        self.literal(name).word(value)
     }
 
     /// Adds a flag with a value. A value that begins with a dash is joined to it, where it cannot be taken for a flag.
-    pub(super) fn flag(mut self, name: &str, value: &str) -> Self {
-        self.0.push(' ');
-        self.0.push_str(name);
-        self.0.push(if value.starts_with('-') { '=' } else { ' ' });
-        quote(&mut self.0, value);
+    pub(super) fn assigned(self, name: &str, value: &str) -> Self {
+        match value.starts_with('-') {
+            true => self.literal(name).joined("=").quoted(value),
+            false => self.flag(name, value),
+        }
+    }
+
+    fn quoted(mut self, value: &str) -> Self {
+        quote(&mut self.line, value);
+        self.values.push_str(value);
+        self.values.push('\n');
         self
     }
 
     /// Adds to the last word what is part of this program.
     pub(super) fn joined(mut self, part: &str) -> Self {
-        self.0.push_str(part);
+        self.line.push_str(part);
         self
     }
 
     /// Adds a flag with a number and its unit.
     pub(super) fn number(mut self, name: &str, number: impl Display, unit: &str) -> Self {
         // Writing to a `String` cannot fail.
-        let _ = write!(self.0, " {name} {number}{unit}");
+        let _ = write!(self.line, " {name} {number}{unit}");
         self
     }
 
@@ -65,9 +79,13 @@ impl CommandLine {
         if applies { self.literal(words) } else { self }
     }
 
-    pub(super) fn finish(mut self) -> String {
-        self.0.shrink_to_fit();
-        self.0
+    /// The line; `None` where one of its values has a secret in it.
+    pub(super) fn finish(mut self, secrets: &[Mask]) -> Option<String> {
+        if secrets.iter().any(|mask| mask.is_in(&self.values)) {
+            return None;
+        }
+        self.line.shrink_to_fit();
+        Some(self.line)
     }
 }
 

@@ -1,66 +1,84 @@
 //! swaks (version 20201014 and later).
 
-use super::{CommandLine, Connection, has, payload};
+use std::net::IpAddr;
+
+use super::{CommandLine, Connection, Login, has, offers, payload};
 use crate::{
     check::{Check, TlsVerify, TlsVersion},
+    destination::IpFamily,
     phase::Phase,
     proxy_header::{ProxyAddress, ProxyFamily, ProxyHeader},
-    report::Report,
-    smtp::{Credentials, Mailbox, Protocol, StartTls},
-    x509::problem::CertificateErrorKind,
+    report::{FailureKind, Report},
+    smtp::{Credentials, Mailbox, Mechanism, Protocol, StartTls},
 };
 
-/// `None` where swaks cannot do the same. `connection` is `None` where the mail server is not known: swaks looks up MX
-/// records.
-pub(super) fn command_line(check: &Check, report: &Report, connection: Option<&Connection>) -> Option<CommandLine> {
+/// `None` where swaks cannot do the same.
+pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
     let script = &check.script;
-    if has_unsupported_envelope(check) || ignores_wrong_name(check, report) || has_special_needs(check) {
+    if has_unsupported_envelope(check) || has_special_needs(check) || ends_differently(report) {
         return None;
     }
     let message = payload(check).ok()?;
-    let line = match connection {
-        Some(to) => CommandLine::new("swaks").flag("--server", &to.server).number("--port", to.port, ""),
-        None => CommandLine::new("swaks").number("--port", check.port, ""),
+    let line = CommandLine::new("swaks").flag("--server", &to.server).number("--port", to.port, "");
+    let line = match to.family {
+        IpFamily::Any => line,
+        IpFamily::Ipv4 => line.literal("-4"),
+        IpFamily::Ipv6 => line.literal("-6"),
     };
     let line = line.literal_if(script.protocol == Protocol::Lmtp, "--protocol LMTP");
     let line = line.maybe("--local-interface", check.source_address.map(|address| address.to_string()).as_deref());
     let line = proxy(line, check.proxy.as_ref())?;
-    let line = line.flag("--ehlo", &script.ehlo.to_string());
-    let has_starttls = has(check, Phase::StartTls);
-    let line = line
-        .literal_if(has_starttls && script.start_tls == StartTls::Required, "--tls")
-        .literal_if(has_starttls && script.start_tls == StartTls::Opportunistic, "--tls-optional")
-        .literal_if(script.implicit_tls, "--tls-on-connect");
-    let version = match check.tls_version {
-        TlsVersion::Any => None,
-        TlsVersion::Tls12 => Some("tlsv1_2"),
-        TlsVersion::Tls13 => Some("tlsv1_3"),
-    };
-    let line = line.maybe("--tls-protocol", version.filter(|_| has_starttls || script.implicit_tls));
-    let line = match connection {
-        Some(to) if has(check, Phase::StartTls) || script.implicit_tls => {
-            let is_address = to.server_name.parse::<std::net::IpAddr>().is_ok();
-            let line = line.maybe("--tls-sni", (!is_address).then_some(&*to.server_name));
-            line.literal_if(check.tls_verify == TlsVerify::Require, "--tls-verify")
-        }
-        _ => line,
-    };
-    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)))?;
+    let line = value(line, "--ehlo", &script.ehlo.to_string())?;
+    let line = tls(line, check, report, to)?;
+    let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)), report)?;
     let from = script.from.as_ref().map_or("<>".to_owned(), Mailbox::to_string);
-    let line = line.maybe("--from", has(check, Phase::MailFrom).then_some(&*from));
-    let line = line.maybe("--to", script.to.as_ref().map(Mailbox::to_string).as_deref());
+    let line = if has(check, Phase::MailFrom) { value(line, "--from", &from)? } else { line };
+    let line = match &script.to {
+        Some(to) => value(line, "--to", &to.to_string())?,
+        None => line,
+    };
     // Without its fix-up swaks sends the data as they are; it then needs the end of the data as well.
     let line = match message {
-        Some(text) => line.literal("--no-data-fixup").flag("--data", &data(&text)),
+        Some(text) => line.literal("--no-data-fixup").assigned("--data", &data(&text)),
         None => line.maybe("--quit-after", stop(script.stop_after, script.start_tls != StartTls::Off)),
     };
     Some(line.number("--timeout", check.timeout.as_secs().max(1), "s"))
 }
 
+/// Adds a flag with a value. swaks takes one that begins with a dash for a flag, and `0` for none.
+fn value(line: CommandLine, name: &str, value: &str) -> Option<CommandLine> {
+    if value.starts_with('-') || value == "0" { None } else { Some(line.flag(name, value)) }
+}
+
+/// `--tls-optional` goes on in clear text where the server refuses STARTTLS. `--tls-optional-strict` does not, and
+/// would send a password in clear text where the server does not offer it.
+fn tls(line: CommandLine, check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
+    let script = &check.script;
+    let has_starttls = has(check, Phase::StartTls);
+    if !has_starttls && !script.implicit_tls {
+        return Some(line);
+    }
+    let may_be_left_out = script.start_tls == StartTls::Opportunistic && report.tls.is_none();
+    if has_starttls && may_be_left_out && has(check, Phase::SaslAuth) {
+        return None;
+    }
+    let line = line
+        .literal_if(has_starttls && !may_be_left_out, "--tls")
+        .literal_if(has_starttls && may_be_left_out, "--tls-optional-strict")
+        .literal_if(script.implicit_tls, "--tls-on-connect");
+    let versions = match check.tls_version {
+        TlsVersion::Any => "tlsv1_2,tlsv1_3",
+        TlsVersion::Tls12 => "tlsv1_2",
+        TlsVersion::Tls13 => "tlsv1_3",
+    };
+    let is_address = to.server_name.parse::<IpAddr>().is_ok();
+    Some(line.flag("--tls-protocol", versions).maybe("--tls-sni", (!is_address).then_some(&*to.server_name)))
+}
+
 /// swaks does not know the operator's client certificates, nor what is expected: it would go on where this program
-/// stops.
+/// stops. Its `--tls-verify` verifies the chain and, in this version, not the name.
 fn has_special_needs(check: &Check) -> bool {
-    check.client_certificate.is_some() || check.script.expect.is_some()
+    check.client_certificate.is_some() || check.script.expect.is_some() || check.tls_verify == TlsVerify::Require
 }
 
 /// A comma separates recipients, and swaks has no SMTPUTF8.
@@ -69,10 +87,12 @@ fn has_unsupported_envelope(check: &Check) -> bool {
     mailboxes.map(Mailbox::to_string).any(|mailbox| mailbox.contains(',') || !mailbox.is_ascii())
 }
 
-/// `--tls-verify` verifies the chain and, in this version, not the name.
-fn ignores_wrong_name(check: &Check, report: &Report) -> bool {
-    let errors = report.tls.as_ref().map(|tls| &tls.errors[..]).unwrap_or_default();
-    check.tls_verify == TlsVerify::Require && errors.contains(&CertificateErrorKind::WrongName)
+/// The timeout of swaks is that of one reply: a slow server may come to its end. And swaks takes 250 only.
+fn ends_differently(report: &Report) -> bool {
+    let failure = report.failure.as_ref();
+    let is_slow =
+        failure.is_some_and(|failure| failure.kind == FailureKind::Timeout && failure.phase >= Phase::SaslAuth);
+    is_slow || report.phases.iter().any(|phase| phase.ok && phase.name == Phase::RcptTo && phase.code == Some(251))
 }
 
 /// An argument that begins with `@` is a file; `@@` is one `@`. One of a single line is a file, too: the end of the
@@ -82,14 +102,27 @@ fn data(text: &str) -> String {
     format!("{at}{text}\r\n.")
 }
 
-fn login(line: CommandLine, credentials: Option<&Credentials>) -> Option<CommandLine> {
+/// swaks has neither SCRAM-SHA-256 nor the mechanisms of access tokens.
+fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) -> Option<CommandLine> {
     let Some(credentials) = credentials else { return Some(line) };
-    let Credentials { mechanism, user, authorization_id, .. } = credentials;
-    if !authorization_id.is_empty() {
+    let Login { mechanism, credentials, authorization_id } = Login::of(credentials, report)?;
+    let is_known = matches!(mechanism, Mechanism::Plain | Mechanism::Login | Mechanism::CramMd5);
+    let is_unread = |text: &str| text.starts_with('-') || matches!(text, "0" | "<>");
+    let is_unwritable = is_unread(&credentials.user) || is_unread(credentials.password.expose());
+    if !is_known || !authorization_id.is_empty() || is_unwritable || !offers(report, mechanism) {
         return None;
     }
-    let line = line.flag("--auth", mechanism.name()).flag("--auth-user", user);
+    if mechanism == Mechanism::Plain && has_withheld_credentials(report) {
+        return None;
+    }
+    let line = line.flag("--auth", mechanism.name()).flag("--auth-user", &credentials.user);
     Some(line.literal("--auth-password=\"$SASL_PASSWORD\""))
+}
+
+/// Whether AUTH ended before the credentials were sent, or may have. For PLAIN, swaks sends them with AUTH.
+fn has_withheld_credentials(report: &Report) -> bool {
+    let failure = report.failure.as_ref().filter(|failure| failure.phase == Phase::SaslAuth);
+    failure.is_some_and(|failure| report.facts.auth_ended.is_some() || failure.code.is_none_or(|code| code < 400))
 }
 
 /// Where a part of the header comes from the connection, only this program knows it.
@@ -108,9 +141,11 @@ fn proxy(line: CommandLine, header: Option<&ProxyHeader>) -> Option<CommandLine>
         (true, ProxyFamily::Tcp6) => "AF_INET6",
     };
     let line = line.literal(if *is_v2 { "--proxy-version 2" } else { "--proxy-version 1" });
-    let line = line.flag("--proxy-family", family).flag("--proxy-source", &address(source)?);
+    let line = line.flag("--proxy-family", family);
+    let line = value(line, "--proxy-source", &address(source)?)?;
     let line = line.flag("--proxy-source-port", &source_port.as_ref()?.to_string());
-    Some(line.flag("--proxy-dest", &address(destination)?).flag("--proxy-dest-port", &destination_port.to_string()))
+    let line = value(line, "--proxy-dest", &address(destination)?)?;
+    Some(line.flag("--proxy-dest-port", &destination_port.to_string()))
 }
 
 fn stop(after: Option<Phase>, start_tls: bool) -> Option<&'static str> {

@@ -12,17 +12,22 @@ use uuid::Uuid;
 
 use super::command_lines;
 use crate::{
-    check::{Check, CheckSettings, SourceAddresses},
+    check::{Check, CheckSettings, DkimAlgorithm, DkimKey, SourceAddresses},
+    phase::Phase,
     report::{
-        Journal, Report, Reproduction, Via,
+        Failure, FailureKind, Journal, Report, Reproduction, Via,
         fold::fold,
-        journal::{Event, Heading},
+        journal::{Ending, Event, Heading},
     },
+    smtp::ReplyParser,
 };
 
-/// Settings that allow any source address.
+/// Settings that allow any source address, with a DKIM key.
 fn settings() -> CheckSettings {
-    CheckSettings { source_addresses: SourceAddresses::Any, ..CheckSettings::new(Duration::from_secs(60)) }
+    let mut settings = CheckSettings::new(Duration::from_secs(60));
+    let key = DkimKey::new("ours".to_owned(), "b.test", "s1", DkimAlgorithm::Ed25519, Vec::new().into());
+    settings.dkim.insert("ours".to_owned(), key.expect("a key"));
+    CheckSettings { source_addresses: SourceAddresses::Any, ..settings }
 }
 
 fn check(parameters: Value) -> Check {
@@ -30,10 +35,21 @@ fn check(parameters: Value) -> Check {
     Check::parse(parameters.into_iter().collect(), &settings()).expect("a check")
 }
 
-/// The report of a check that connected to 203.0.113.7.
+/// The report of a check of a server at 203.0.113.7 that offers AUTH.
 fn report(check: &Check, host: &str) -> Report {
-    let (started, via) = (Instant::now(), Via::Request);
-    let (id, started_at) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH);
+    let started = Instant::now();
+    let mut journal = journal(check, host, started);
+    journal.note(started, Event::Connected { host: host.into(), address: [203, 0, 113, 7].into() });
+    journal.note(started, Event::Began(Phase::EhloTls));
+    let ehlo = b"250-mx.test\r\n250 AUTH PLAIN LOGIN CRAM-MD5 SCRAM-SHA-256 XOAUTH2 OAUTHBEARER\r\n";
+    journal
+        .note(started, Event::Received(ReplyParser::default().parse(&mut &ehlo[..]).expect("valid").expect("whole")));
+    journal.note(started, Event::Ended(Phase::EhloTls, Ending::Accepted));
+    fold(journal, started)
+}
+
+fn journal(check: &Check, host: &str, started: Instant) -> Journal {
+    let (id, started_at, via) = (Uuid::nil(), OffsetDateTime::UNIX_EPOCH, Via::Request);
     let heading = Heading {
         id,
         started_at,
@@ -45,15 +61,19 @@ fn report(check: &Check, host: &str) -> Report {
         is_clock_set: true,
         mechanism: None,
     };
-    let mut journal = Journal::new(heading);
-    journal.note(started, Event::Connected { host: host.into(), address: [203, 0, 113, 7].into() });
-    fold(journal, started)
+    Journal::new(heading)
 }
 
 fn lines(parameters: Value) -> Reproduction {
     let check = check(parameters);
     let report = report(&check, "mx.test");
     command_lines(&check, &report)
+}
+
+/// The line of this program for a check that builds a message.
+fn line_of_message(message: &Value) -> String {
+    let lines = lines(json!({"to": "a@b.test", "from": "a@b.test", "target": "mx.test", "message": message}));
+    lines.smtp_check.expect("a line")
 }
 
 /// The words that each program gets of these lines, in bash.
@@ -85,13 +105,7 @@ fn lines_of_a_delivery_by_mx() {
     let Reproduction { smtp_check, swaks, openssl, curl } =
         lines(json!({"to": "probe@example.test", "starttls": true, "tls_verify": "require"}));
     assert_eq!(smtp_check.as_deref(), Some("smtp-check run --starttls --to probe@example.test --tls-verify require"));
-    assert_eq!(
-        swaks.as_deref(),
-        Some(
-            "swaks --server 203.0.113.7 --port 25 --ehlo noit.local --tls --tls-sni mx.test --tls-verify --from '<>' --to \
-             probe@example.test --no-data-fixup --data $'Subject: Testing\\r\\n.' --timeout 10s"
-        )
-    );
+    assert_eq!(swaks, None, "its --tls-verify does not look at the name");
     assert_eq!(
         openssl.as_deref(),
         Some(
@@ -103,7 +117,18 @@ fn lines_of_a_delivery_by_mx() {
         curl.as_deref(),
         Some(
             "printf %s 'Subject: Testing' | curl -sS --max-time 10 --connect-to mx.test:25:203.0.113.7:25 --ssl-reqd \
-             --mail-from '' --mail-rcpt probe@example.test --upload-file - smtp://mx.test:25/noit.local"
+             --tlsv1.2 --mail-from '' --mail-rcpt probe@example.test --upload-file - smtp://mx.test:25/noit.local"
+        )
+    );
+}
+
+#[test]
+fn a_delivery_by_swaks() {
+    assert_eq!(
+        lines(json!({"to": "probe@example.test", "starttls": true})).swaks.as_deref(),
+        Some(
+            "swaks --server 203.0.113.7 --port 25 --ehlo noit.local --tls --tls-protocol tlsv1_2,tlsv1_3 --tls-sni mx.test \
+             --from '<>' --to probe@example.test --no-data-fixup --data $'Subject: Testing\\r\\n.' --timeout 10s"
         )
     );
 }
@@ -121,7 +146,7 @@ fn lines_about_the_connection() {
         ),
         (
             json!({"to": "a@b.test", "target": "mx.test", "starttls": "opportunistic"}),
-            ["--starttls=opportunistic", "--tls-optional", "", "--ssl "],
+            ["--starttls=opportunistic", "--tls-optional-strict", "", ""],
         ),
         (
             json!({"to": "a@b.test", "target": "mx.test", "protocol": "lmtp"}),
@@ -166,7 +191,12 @@ fn a_tool_that_cannot_do_the_same_has_no_line() {
         (json!({"starttls": true, "stop_after": "ehlo"}), [true, true, false, true]),
         (json!({"starttls": true, "stop_after": "starttls"}), [true; 4]),
         (json!({"stop_after": "rcptto"}), [true, true, false, false]),
-        (json!({"to": "ü@example.test"}), [true, false, false, true]),
+        (json!({"to": "ü@example.test"}), [true, false, false, false]),
+        (json!({"from": "-x@example.test"}), [true, false, false, true]),
+        (json!({"ehlo": "0"}), [true, false, false, true]),
+        (json!({"implicit_tls": true, "tls_verify": "require"}), [true, false, true, true]),
+        (login("-u", ""), [true, false, false, true]),
+        (login("<>", ""), [true, false, false, true]),
         (json!({"to": "\"a,b\"@example.test"}), [true, false, false, true]),
         (json!({"proxy_protocol": true}), [true, false, false, false]),
         (proxy, [true, true, false, false]),
@@ -186,15 +216,150 @@ fn a_tool_that_cannot_do_the_same_has_no_line() {
 fn a_password_is_a_variable() {
     let password = "'\"$(exit 1)`exit 1`\\ !";
     let login = json!({"to": "a@example.test", "target": "mx.test", "starttls": true, "sasl_authentication": "login",
-        "sasl_user": "-u", "sasl_password": password});
+        "sasl_user": "u", "sasl_password": password});
     let Reproduction { smtp_check, swaks, openssl, curl } = lines(login);
     let lines = [smtp_check, swaks, openssl, curl].map(|line| line.expect("a line"));
     assert!(lines.iter().all(|line| !line.contains(password)), "{lines:?}");
     let words = words(&lines.each_ref().map(String::as_str), password);
-    assert_eq!(value(&words[0], "--sasl-user"), Some("-u"));
+    assert_eq!(value(&words[0], "--sasl-user"), Some("u"));
     assert!(lines[0].starts_with("SMTP_CHECK_SASL_PASSWORD=\"$SASL_PASSWORD\" smtp-check run "));
-    assert_eq!((value(&words[1], "--auth-user"), value(&words[1], "--auth-password")), (Some("-u"), Some(password)));
-    assert_eq!(value(&words[3], "--user"), Some(&*format!("-u:{password}")));
+    assert_eq!((value(&words[1], "--auth-user"), value(&words[1], "--auth-password")), (Some("u"), Some(password)));
+    assert_eq!(value(&words[3], "--user"), Some(&*format!("u:{password}")));
+}
+
+#[test]
+fn a_value_with_the_password_in_it_leaves_its_lines_out() {
+    let password = "S3cr\"et";
+    let of = |more: Value| {
+        let mut parameters = json!({"to": "a@example.test", "target": "mx.test", "implicit_tls": true,
+            "sasl_authentication": "plain", "sasl_user": "u", "sasl_password": password});
+        parameters.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let lines = lines(parameters);
+        [lines.smtp_check, lines.swaks, lines.openssl, lines.curl].map(|line| line.is_some())
+    };
+    for (parameters, expected) in [
+        (json!({}), [true; 4]),
+        (json!({"sasl_user": password}), [false, false, true, false]),
+        (json!({"sasl_authentication": "off", "sasl_user": password}), [false, true, true, true]),
+        (json!({"payload": format!("Subject: {password}")}), [false, false, true, false]),
+        (json!({"sasl_password": "example.test"}), [false, false, true, false]),
+        (json!({"sasl_password": "mx.test"}), [false; 4]),
+        (json!({"expect": {"rcptto": {"message": format!("not {password}")}}}), [false; 4]),
+    ] {
+        assert_eq!(of(parameters.clone()), expected, "{parameters}");
+    }
+}
+
+/// The lines of swaks and curl after this failure. The server takes EHLO only where the check came to AUTH.
+fn lines_after(failure: Failure, parameters: &Value) -> [Option<String>; 2] {
+    let check = check(parameters.clone());
+    let started = Instant::now();
+    let mut report = report(&check, "mx.test");
+    let mut journal = journal(&check, "mx.test", started);
+    journal.note(started, Event::Failed(failure));
+    report.failure = fold(journal, started).failure;
+    let lines = command_lines(&check, &report);
+    [lines.swaks, lines.curl]
+}
+
+#[test]
+fn a_check_that_failed_before_auth_is_repeated_up_to_ehlo() {
+    let parameters = json!({"to": "a@example.test", "target": "mx.test", "starttls": true,
+        "sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "pass word"});
+    for (phase, kind) in [
+        (Phase::Connect, FailureKind::Refused),
+        (Phase::Banner, FailureKind::Rejected),
+        (Phase::Ehlo, FailureKind::Closed),
+        (Phase::StartTls, FailureKind::Unsupported),
+    ] {
+        let lines = lines_after(Failure::new(phase, kind, ""), &parameters).map(|line| line.expect("a line"));
+        for line in &lines {
+            assert!(!line.contains("SASL_PASSWORD") && !line.contains("Testing"), "{phase}: {line}");
+        }
+        assert!(lines[0].contains("--quit-after EHLO") && lines[1].contains("--request NOOP"), "{lines:?}");
+    }
+    for (phase, kind) in [
+        (Phase::Ehlo, FailureKind::Rejected),
+        (Phase::EhloTls, FailureKind::Rejected),
+        (Phase::Banner, FailureKind::Protocol),
+        (Phase::RcptTo, FailureKind::Protocol),
+        (Phase::Tls, FailureKind::Tls),
+    ] {
+        assert_eq!(lines_after(Failure::new(phase, kind, ""), &parameters), [None, None], "{phase}");
+    }
+}
+
+#[test]
+fn a_host_without_an_address_is_looked_up_in_the_family_of_the_check() {
+    for (family, flags) in [("ipv4", ["-4", "--ipv4"]), ("ipv6", ["-6", "--ipv6"])] {
+        let check = check(json!({"to": "a@example.test", "target": "mx.test", "ip_family": family}));
+        let started = Instant::now();
+        let mut journal = journal(&check, "mx.test", started);
+        journal.note(started, Event::Failed(Failure::new(Phase::Dns, FailureKind::Dns, "")));
+        let lines = command_lines(&check, &fold(journal, started));
+        for (line, flag) in [lines.swaks, lines.curl].into_iter().zip(flags) {
+            let line = line.expect("a line");
+            assert!(line.split(' ').any(|word| word == flag), "{flag} in {line}");
+        }
+    }
+}
+
+#[test]
+fn tools_get_the_mechanisms_that_they_know() {
+    let login = |mechanism: &str, more: Value| {
+        let mut parameters = json!({"to": "a@example.test", "target": "mx.test", "sasl_authentication": mechanism,
+            "sasl_user": "u", "sasl_password": "the-token"});
+        parameters.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        lines(parameters)
+    };
+    let initial = json!({"sasl_initial_response": true});
+    for (mechanism, more, swaks, curl) in [
+        ("plain", initial.clone(), Some("--auth PLAIN"), Some("--login-options AUTH=PLAIN --sasl-ir --user u:")),
+        ("login", initial.clone(), Some("--auth LOGIN"), Some("--login-options AUTH=LOGIN --user u:")),
+        (
+            "cram-md5",
+            json!({}),
+            Some("--auth CRAM-MD5"),
+            Some("--login-options AUTH=CRAM-MD5 --user u:\"$SASL_PASSWORD\""),
+        ),
+        ("scram-sha-256", json!({}), None, None),
+        ("auto", json!({}), None, None),
+        ("xoauth2", initial, None, Some("AUTH=XOAUTH2 --sasl-ir --user u: --oauth2-bearer \"$SASL_PASSWORD\"")),
+        ("oauthbearer", json!({}), None, Some("AUTH=OAUTHBEARER --user u: --oauth2-bearer \"$SASL_PASSWORD\"")),
+        ("oauthbearer", json!({"sasl_auth_id": "b"}), None, Some("AUTH=OAUTHBEARER --user b: --oauth2-bearer")),
+        ("oauthbearer", json!({"sasl_auth_id": "a,b"}), None, None),
+        ("plain", json!({"sasl_auth_id": "a,b"}), None, Some("--sasl-authzid a,b --user u:")),
+    ] {
+        let made = login(mechanism, more.clone());
+        let own = made.smtp_check.expect("a line");
+        assert!(own.contains(&format!("--sasl-authentication {mechanism}")), "{own}");
+        assert_eq!(own.contains("--sasl-initial-response"), more.get("sasl_initial_response").is_some(), "{own}");
+        for (line, part) in [(made.swaks, swaks), (made.curl, curl)] {
+            assert_eq!(line.is_some(), part.is_some(), "{mechanism} {more}: {line:?}");
+            let line = line.unwrap_or_default();
+            assert!(line.contains(part.unwrap_or_default()) && !line.contains("the-token"), "{part:?} in {line}");
+        }
+    }
+}
+
+#[test]
+fn only_this_program_makes_its_messages() {
+    let message = json!({"text": "it's\nme", "from": "a@b.test"});
+    let parameters = json!({"to": "a@example.test", "target": "mx.test", "message": message, "dkim": "ours"});
+    let delivered = lines(parameters.clone());
+    let words = words(&[delivered.smtp_check.as_deref().expect("a line")], "");
+    assert_eq!(value(&words[0], "--message"), Some(&*message.to_string()));
+    assert_eq!(value(&words[0], "--dkim"), Some("ours"));
+    assert_eq!((delivered.swaks, delivered.curl, delivered.openssl), (None, None, None));
+
+    // What is not sent has no effect.
+    let mut parameters = parameters;
+    parameters["stop_after"] = json!("ehlo");
+    let ended = lines(parameters.clone());
+    assert!(ended.smtp_check.is_some() && ended.swaks.is_some() && ended.curl.is_some());
+    parameters["message"]["text"] = json!("x".repeat(4096));
+    let long = lines(parameters);
+    assert!(long.smtp_check.is_none() && long.swaks.is_some());
 }
 
 proptest! {
@@ -220,6 +385,10 @@ proptest! {
             prop_assert_eq!(value(&words[0], "--sasl-auth-id"), Some(&*identity));
             prop_assert_eq!(value(&words[0], "--payload"), Some(&*payload.replace('\n', "\r\n")));
         }
+        let message = json!({"text": "", "headers": {"X-A": user}});
+        let given = line_of_message(&message);
+        let of_message = self::words(&[&given], "");
+        prop_assert_eq!(value(&of_message[0], "--message"), Some(&*message.to_string()));
         if lines.curl.is_some() {
             let words = words.last().expect("curl's");
             prop_assert_eq!(value(words, "--user"), Some(&*format!("{user}:p")));

@@ -16,20 +16,25 @@ const MIN_TEXT_LENGTH: usize = 6;
 /// Shortest part of it that is masked, in characters, if all of them are letters: it could be a word.
 const MIN_LETTERS_LENGTH: usize = 12;
 /// Longest text of a secret of which parts are masked, in characters; the rest is only masked as a whole. A password
-/// for PLAIN has at most 255 octets (RFC 4616, section 2).
-const MAX_SECRET_LENGTH: usize = 1024;
+/// for PLAIN has at most 255 octets (RFC 4616, section 2), an access token often has more than a thousand.
+const MAX_SECRET_LENGTH: usize = 4096;
 
-/// A secret's text and its base64, without white space.
+/// The texts of secrets and their base64, without white space.
 #[derive(Clone, Default)]
 pub(super) struct Fragments {
-    text: Zeroizing<Vec<char>>,
+    texts: Vec<Zeroizing<Vec<char>>>,
     base64: Vec<Zeroizing<Vec<char>>>,
 }
 
 impl Fragments {
     pub(super) fn of(secret: &str) -> Self {
         let text = secret.chars().filter(|c| !c.is_whitespace()).take(MAX_SECRET_LENGTH).collect();
-        Self { text: Zeroizing::new(text), base64: Vec::new() }
+        Self { texts: vec![Zeroizing::new(text)], base64: Vec::new() }
+    }
+
+    pub(super) fn extend(&mut self, other: &Self) {
+        self.texts.extend(other.texts.iter().cloned());
+        self.base64.extend(other.base64.iter().cloned());
     }
 
     pub(super) fn add_base64(&mut self, encoded: &str) {
@@ -59,7 +64,8 @@ impl Fragments {
     }
 
     fn hide(&self, condensed: &Condensed, text: &[char], hidden: &mut [bool]) {
-        for (from, to) in matching_runs(&condensed.characters, &[&self.text], MIN_TEXT_LENGTH) {
+        let texts: Vec<&[char]> = self.texts.iter().map(|text| text.as_slice()).collect();
+        for (from, to) in matching_runs(&condensed.characters, &texts, MIN_TEXT_LENGTH) {
             let part = &condensed.characters[from..to];
             if part.len() >= MIN_LETTERS_LENGTH || part.iter().any(|c| !c.is_alphabetic()) {
                 condensed.hide(from, to, text, hidden);

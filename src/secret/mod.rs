@@ -60,6 +60,23 @@ impl Mask {
         cores.fold(mask.and_base64(&STANDARD.encode(text)), |mask, core| mask.and_base64(&core))
     }
 
+    /// A mask for this text as a whole, not for its parts.
+    pub fn whole(text: &Secret) -> Self {
+        let text = text.expose();
+        let needles =
+            if text.chars().count() < MIN_MASKED_LENGTH { Vec::new() } else { vec![Zeroizing::new(text.to_owned())] };
+        Self { needles, fragments: Fragments::default() }
+    }
+
+    /// A mask for what either of them masks.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.needles.extend(other.needles.iter().cloned());
+        self.needles.sort_by_key(|needle| std::cmp::Reverse(needle.len()));
+        self.fragments.extend(&other.fragments);
+        self
+    }
+
     /// The mask with one more text: base64 that contains the secret. It is masked in full, because its characters at
     /// the edges hold bits of the secret too. Does nothing if the secret is too short to be masked.
     #[must_use]
@@ -71,6 +88,11 @@ impl Mask {
             self.fragments.add_base64(encoded);
         }
         self
+    }
+
+    /// Whether a secret is in this text, as a whole: a text of the caller's is not cut off.
+    pub fn is_in(&self, text: &str) -> bool {
+        self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
 
     /// The text with [`MASK`] in place of each secret, and of each part of one that is too long to be a coincidence.

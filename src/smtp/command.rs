@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::{EhloName, Mailbox, Mechanism, Payload};
-use crate::secret::{MASK, Secret};
+use super::{EhloName, Mailbox, Mechanism, Payload, sasl::Response};
+use crate::secret::MASK;
 
 /// Octets that most lines fit into.
 const LINE_SIZE: usize = 64;
@@ -17,10 +17,15 @@ pub enum Command {
     Lhlo(EhloName),
     /// STARTTLS (RFC 3207).
     StartTls,
-    /// AUTH without an initial response (RFC 4954).
-    Auth(Mechanism),
+    /// AUTH (RFC 4954).
+    Auth {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// The initial response.
+        initial: Option<Response>,
+    },
     /// A response to a 334 challenge, in base64 (RFC 4954, section 4).
-    SaslResponse(Secret),
+    SaslResponse(Response),
     /// MAIL FROM (RFC 5321, section 4.1.1.2).
     MailFrom {
         /// The sender; `None` is the null reverse-path `<>`.
@@ -46,7 +51,10 @@ impl Command {
     /// The octets to write, the line's CR LF or the message's terminator included.
     pub fn to_wire(&self) -> Vec<u8> {
         match self {
-            Self::SaslResponse(secret) => format!("{}\r\n", secret.expose()).into_bytes(),
+            Self::Auth { mechanism, initial: Some(response) } => {
+                format!("AUTH {} {}\r\n", mechanism.name(), response.line().expose()).into_bytes()
+            }
+            Self::SaslResponse(response) => format!("{}\r\n", response.line().expose()).into_bytes(),
             Self::Body(payload) => payload.to_wire(),
             line => {
                 let mut wire = String::with_capacity(LINE_SIZE);
@@ -54,6 +62,15 @@ impl Command {
                 let _ = write!(wire, "{line}\r\n");
                 wire.into_bytes()
             }
+        }
+    }
+
+    /// The SASL response that it bears.
+    pub fn response(&self) -> Option<&Response> {
+        match self {
+            Self::SaslResponse(response) => Some(response),
+            Self::Auth { initial, .. } => initial.as_ref(),
+            _ => None,
         }
     }
 
@@ -74,7 +91,8 @@ impl fmt::Display for Command {
             Self::Ehlo(name) => write!(f, "EHLO {name}"),
             Self::Lhlo(name) => write!(f, "LHLO {name}"),
             Self::StartTls => f.write_str("STARTTLS"),
-            Self::Auth(mechanism) => write!(f, "AUTH {}", mechanism.name()),
+            Self::Auth { mechanism, initial: None } => write!(f, "AUTH {}", mechanism.name()),
+            Self::Auth { mechanism, initial: Some(_) } => write!(f, "AUTH {} {MASK}", mechanism.name()),
             Self::SaslResponse(_) => f.write_str(MASK),
             Self::MailFrom { reverse_path, eight_bit, utf8 } => {
                 match reverse_path {
@@ -95,7 +113,12 @@ impl fmt::Display for Command {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sasl::Bears;
     use super::*;
+
+    fn response() -> Response {
+        Response::new(Bears::UserName, b"tim")
+    }
 
     #[test]
     fn octets_on_the_wire() {
@@ -105,8 +128,9 @@ mod tests {
             (Command::Ehlo("noit.local".parse().expect("a name")), "EHLO noit.local\r\n"),
             (Command::Lhlo("noit.local".parse().expect("a name")), "LHLO noit.local\r\n"),
             (Command::StartTls, "STARTTLS\r\n"),
-            (Command::Auth(Mechanism::Login), "AUTH LOGIN\r\n"),
-            (Command::SaslResponse(Secret::new("dGlt".to_owned())), "dGlt\r\n"),
+            (Command::Auth { mechanism: Mechanism::Login, initial: None }, "AUTH LOGIN\r\n"),
+            (Command::Auth { mechanism: Mechanism::Plain, initial: Some(response()) }, "AUTH PLAIN dGlt\r\n"),
+            (Command::SaslResponse(response()), "dGlt\r\n"),
             (mail(None, false, false), "MAIL FROM:<>\r\n"),
             (mail(Some(mailbox("a@b")), true, false), "MAIL FROM:<a@b> BODY=8BITMIME\r\n"),
             (mail(Some(mailbox("ü@b")), true, true), "MAIL FROM:<ü@b> BODY=8BITMIME SMTPUTF8\r\n"),
@@ -122,7 +146,11 @@ mod tests {
 
     #[test]
     fn a_response_is_not_shown() {
-        let response = Command::SaslResponse(Secret::new("dGlt".to_owned()));
-        assert_eq!(format!("{response} {response:?}"), "*** SaslResponse(Secret(***))");
+        let initial = Command::Auth { mechanism: Mechanism::ScramSha256, initial: Some(response()) };
+        assert_eq!((initial.to_string(), initial.in_words()), ("AUTH SCRAM-SHA-256 ***".into(), initial.to_string()));
+        for command in [initial, Command::SaslResponse(response())] {
+            let shown = format!("{command} {command:?}");
+            assert!(shown.contains("***") && shown.contains("Secret(***)") && !shown.contains("dGlt"), "{shown}");
+        }
     }
 }

@@ -97,15 +97,14 @@ pub struct InvalidCodePattern;
 pub struct InvalidEnhancedCodePattern;
 
 impl Expectation {
-    /// Whether the reply is the expected one. The message is compared without regard to case.
+    /// Whether the reply is the expected one. The message is looked for without regard to case, in the text as it was
+    /// sent and in the text without its enhanced status codes.
     pub fn matches(&self, reply: &Reply) -> bool {
         let code = reply.code().value();
         let is_code = self.code.is_empty() || self.code.iter().any(|pattern| pattern.matches(code));
         let is_enhanced_code =
             self.enhanced_code.is_none_or(|pattern| reply.enhanced_code().is_some_and(|code| pattern.matches(code)));
-        is_code
-            && is_enhanced_code
-            && self.message.as_ref().is_none_or(|text| reply.message().to_lowercase().contains(&text.to_lowercase()))
+        is_code && is_enhanced_code && self.message.as_ref().is_none_or(|text| contains(reply, &text.to_lowercase()))
     }
 
     /// Whether no reply can be the expected one: an enhanced code has the class of its reply's code (RFC 2034,
@@ -114,6 +113,11 @@ impl Expectation {
         let class = self.enhanced_code.map(|pattern| pattern.class);
         !self.code.is_empty() && class.is_some_and(|class| self.code.iter().all(|code| code.class() != class))
     }
+}
+
+/// `text` is in lower case.
+fn contains(reply: &Reply, text: &str) -> bool {
+    reply.sent_text().to_lowercase().contains(text) || reply.message().to_lowercase().contains(text)
 }
 
 impl CodePattern {
@@ -211,6 +215,11 @@ impl Expectations {
         Phase::Body,
     ];
 
+    /// Whether the text of a reply decides in one of the phases.
+    pub(super) fn has_text(&self) -> bool {
+        Self::PHASES.into_iter().filter_map(|phase| self.of(phase)).any(|expected| expected.message.is_some())
+    }
+
     /// What is expected of the phase, if anything but the usual.
     pub fn of(&self, phase: Phase) -> Option<&Expectation> {
         match phase {
@@ -268,6 +277,35 @@ mod tests {
         ] {
             let expectation = expectation(codes, enhanced_code, message);
             assert_eq!([&denied, &plain].map(|reply| expectation.matches(reply)), expected, "{expectation:?}");
+        }
+    }
+
+    #[test]
+    fn the_message_is_looked_for_in_the_text_as_it_was_sent() {
+        let denied = reply("550-5.7.1 Relay denied\r\n550 5.7.1 see there");
+        for (text, expected) in [
+            ("5.7.1 relay", true),
+            ("relay denied\nsee there", true),
+            ("denied\n5.7.1 see", true),
+            ("550", false),
+            ("5.7.2 relay", false),
+        ] {
+            assert_eq!(expectation(&[], None, Some(text)).matches(&denied), expected, "{text}");
+        }
+    }
+
+    /// What is left out of a report is a limit of this client.
+    #[test]
+    fn what_is_left_out_of_a_long_reply_is_looked_at() {
+        let lines: String = (1000..1100).map(|number| format!("250-X-{number} {}\r\n", "y".repeat(300))).collect();
+        let octets = format!("{lines}250 END\r\n");
+        let expected = expectation(&[], None, Some("x-1090"));
+        for (is_whole, matches) in [(true, true), (false, false)] {
+            let mut parser = ReplyParser::keeping_whole_text(is_whole);
+            let reply = parser.parse(&mut octets.as_bytes()).expect("a reply").expect("whole");
+            assert!(reply.left_out() > 0);
+            assert_eq!(expected.matches(&reply), matches);
+            assert!(!expected.matches(&reply.without_whole_text()), "it is kept until it is judged");
         }
     }
 

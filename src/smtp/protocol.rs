@@ -26,6 +26,14 @@ impl Protocol {
             Self::Lmtp => 24,
         }
     }
+
+    /// The command that begins a session (RFC 2033, section 4.1).
+    pub fn hello(self) -> &'static str {
+        match self {
+            Self::Smtp => "EHLO",
+            Self::Lmtp => "LHLO",
+        }
+    }
 }
 
 /// What a session does about STARTTLS (RFC 3207).

@@ -14,7 +14,13 @@ use tokio_rustls::rustls::{
 use zeroize::Zeroizing;
 
 use super::alert::Alert;
-use crate::{check::ClientCertificate, x509::Certificate};
+use crate::{
+    check::ClientCertificate,
+    x509::{
+        Certificate,
+        private_key::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
+    },
+};
 
 /// Why two PEM texts are no client certificate. Of the texts nothing is repeated: one of them is a secret.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +48,12 @@ pub enum PemFault {
     /// Certificate and key are valid, each by itself.
     #[error("it is not the key of the certificate")]
     KeyMismatch,
+    /// A key that only a passphrase opens.
+    #[error("it {ENCRYPTED_KEY}")]
+    Encrypted,
     /// rustls cannot use it.
-    #[error("it is of no use: {0}")]
-    Unusable(rustls::Error),
+    #[error("it {UNUSABLE_KEY}. The certificate's key is {0}")]
+    Unusable(String),
 }
 
 /// Reads a client certificate: the chain, the client's own certificate first, and its key, both PEM.
@@ -58,14 +67,16 @@ pub fn client_certificate(name: &str, chain: &[u8], key: &[u8]) -> Result<Client
         .map_err(|error| ClientCertificateError::Chain(pem_fault("certificate", error)))?;
     let own = chain.first().ok_or(ClientCertificateError::Chain(PemFault::Missing("certificate")))?;
     let own = Certificate::from_der(own).map_err(|_| ClientCertificateError::Chain(PemFault::Unreadable))?;
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| ClientCertificateError::Key(pem_fault("private key", error)))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        let fault = if is_encrypted(key) { PemFault::Encrypted } else { pem_fault("private key", error) };
+        ClientCertificateError::Key(fault)
+    })?;
     let key = Zeroizing::new(key.secret_der().to_vec());
     // Not by webpki's `keys_match`: it reads no certificate of version 1, which clients still have.
-    let public_key = own.public_key_der().to_vec();
+    let (public_key, key_kind) = (own.public_key_der().to_vec(), own.key());
     let certificate = ClientCertificate::new(name.to_owned(), chain, key);
     let certified =
-        certified_key(&certificate).map_err(|error| ClientCertificateError::Key(PemFault::Unusable(error)))?;
+        certified_key(&certificate).map_err(|_| ClientCertificateError::Key(PemFault::Unusable(key_kind)))?;
     match certified.key.public_key() {
         Some(of_key) if of_key.as_ref() != public_key.as_slice() => {
             Err(ClientCertificateError::Key(PemFault::KeyMismatch))
@@ -215,7 +226,7 @@ mod tests {
             (chain.as_str(), good.as_str(), "good"),
             (&(chain.clone() + &unreadable), &good, "good"),
             (&chain, &other, "key: it is not the key of the certificate"),
-            (&chain, &broken, "key: it is of no use"),
+            (&chain, &broken, "key: it is no valid key of a supported kind: RSA of 2048 to"),
             (&chain, &chain, "key: there is no private key in it"),
             (&chain, "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", "key: it is not PEM"),
             (&good, &good, "chain: there is no certificate in it"),

@@ -167,17 +167,27 @@ impl<'a> Certificate<'a> {
     /// The critical extensions that are not processed, by name. A certificate with one must be rejected (RFC 5280,
     /// section 4.2).
     pub fn unknown_critical_extensions(&self) -> Vec<String> {
-        let is_unknown = |one: &&Extension<'a>| {
-            one.is_critical
-                && !PROCESSED.contains(&one.id)
-                && (!policies::is_about(one.id) || policies::are_required(one))
-        };
+        let is_unknown =
+            |one: &&Extension<'a>| one.is_critical && !PROCESSED.contains(&one.id) && !policies::is_about(one.id);
         self.parts.extensions.iter().filter(is_unknown).map(|one| name(one.id)).collect()
     }
 
     /// Whether there are critical extensions about policies.
     pub fn has_critical_policies(&self) -> bool {
         self.parts.extensions.iter().any(|one| one.is_critical && policies::is_about(one.id))
+    }
+
+    /// How many certificates below this one may be without a policy, if a critical extension requires one, and the name
+    /// of that extension (RFC 5280, section 4.2.1.11).
+    pub fn requires_policy_after(&self) -> Option<(u32, String)> {
+        let critical = self.parts.extensions.iter().filter(|one| one.is_critical);
+        critical.filter_map(|one| Some((policies::required_after(one)?, name(one.id)))).min()
+    }
+
+    /// The critical extensions that can be read and have no content, by name, where RFC 5280 requires some.
+    pub fn empty_extensions(&self) -> Vec<String> {
+        let is_empty = |one: &&Extension<'a>| one.is_critical && policies::is_empty(one);
+        self.parts.extensions.iter().filter(is_empty).map(|one| name(one.id)).collect()
     }
 
     /// The extensions that are there more than once, by name (RFC 5280, section 4.2, forbids that).
@@ -197,7 +207,10 @@ impl<'a> Certificate<'a> {
             NAME_CONSTRAINTS => NameConstraints::from_extension(one.value).is_none(),
             EXTENDED_KEY_USAGE => ExtendedKeyUsage::read(one.value).is_none(),
             CRL_DISTRIBUTION_POINTS => one.is_critical && element::sequence(one.value).is_none(),
-            _ => one.is_critical && policies::is_about(one.id) && !policies::is_readable(one),
+            _ => {
+                let is_processed = one.is_critical && policies::is_about(one.id);
+                is_processed && !policies::is_readable(one) && !policies::is_empty(one)
+            }
         };
         self.parts.extensions.iter().filter(is_unreadable).map(|one| name(one.id)).collect()
     }

@@ -15,6 +15,7 @@ mod key;
 mod name;
 mod parts;
 mod policies;
+pub mod private_key;
 pub mod problem;
 mod text;
 

@@ -47,11 +47,16 @@ pub(super) fn is_readable(extension: &Extension<'_>) -> bool {
     }
 }
 
-/// Whether the extension may make a path invalid for which no policy is required (RFC 5280, section 6.1.5, step g). One
+/// How many certificates below may be without a policy, if the extension requires one (RFC 5280, section 4.2.1.11). One
 /// that cannot be read is an error of its own.
-pub(super) fn are_required(extension: &Extension<'_>) -> bool {
-    let constraints = (extension.id == POLICY_CONSTRAINTS).then(|| element::sequence(extension.value)).flatten();
-    constraints.is_some_and(|all| all.iter().any(|one| one.tag == REQUIRE_EXPLICIT_POLICY))
+pub(super) fn required_after(extension: &Extension<'_>) -> Option<u32> {
+    let constraints = (extension.id == POLICY_CONSTRAINTS).then(|| element::sequence(extension.value)).flatten()?;
+    constraints.iter().find(|one| one.tag == REQUIRE_EXPLICIT_POLICY).and_then(|one| number(one.content))
+}
+
+/// Whether the extension can be read, and has nothing where RFC 5280, section 4.2.1.11, requires something.
+pub(super) fn is_empty(extension: &Extension<'_>) -> bool {
+    extension.id == POLICY_CONSTRAINTS && element::sequence(extension.value).is_some_and(|all| all.is_empty())
 }
 
 /// Whether the value is a SEQUENCE of one or more others, each of which is good.

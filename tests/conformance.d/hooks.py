@@ -93,6 +93,7 @@ def lead_to_sandbox(body: dict[str, Any], chance: Random) -> None:
         "from": chance.choice(["", "conformance@sandbox.test"]),
         "implicit_tls": False,
         "ip_family": "ipv4",
+        "message": {"subject": "conformance", "text": ".\u00e9\n", "from": "conformance@sandbox.test"},
         "payload": "Subject: conformance\r\n\r\n.\u00e9",
         "proxy_dest_port": 25,
         "proxy_source_port": 40000,
@@ -105,10 +106,15 @@ def lead_to_sandbox(body: dict[str, Any], chance: Random) -> None:
     for name, value in known.items():
         if name in body:
             put(name, value)
-    # The last two name what only an operator's settings have.
-    for name in ("proxy_source_address", "proxy_dest_address", "source_address", "tls_client_certificate"):
+    # An expectation turns the outcome round. The last two name what only an operator's settings have.
+    for name in ("proxy_source_address", "proxy_dest_address", "expect", "source_address", "tls_client_certificate"):
         if fits(name):
             body.pop(name, None)
+    # These settings have no key, and a message takes the place of a payload.
+    if fits("dkim"):
+        body.pop("dkim", None)
+    if "message" in body and fits("message") and fits("payload"):
+        body.pop("payload", None)
 
 
 @schemathesis.hook

@@ -57,6 +57,17 @@ test('the running phase is shown while the server does not reply', async () => {
   });
 });
 
+test('an expected rejection is shown as a success', async () => {
+  const server = await smtpd({ replies: { rcptto: '550 5.7.1 Relay denied' } });
+  await visit(async (page) => {
+    await fill(page, { to: 'a@b.test', target: '127.0.0.1', port: server.port, expect: '{"rcptto": {"code": "5xx"}}' });
+    await page.click('#run');
+    await verdict(page).waitFor();
+    assert.match(await verdict(page).innerText(), /Completed: rejected at RCPT TO, as expected/);
+    assert.equal(await phaseRow(page, 'rcptto', 'ok').count(), 1);
+  });
+});
+
 test('a rejection is shown with the text of the server, and never as HTML', async () => {
   const server = await smtpd({ replies: { rcptto: '550 5.1.1 <img src=x onerror=document.title=1> unknown' } });
   await visit(async (page) => {

@@ -94,6 +94,27 @@ async fn every_parameter_is_a_flag_of_run() {
         .expect("the program starts");
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((code(&output), &report["metrics"]["sasl_auth_time"]), (0, &Value::Null));
+    let said = stderr(&output);
+    assert!(said.contains("SMTP_CHECK_SASL_PASSWORD (--sasl-password) has no effect"), "{said}");
+}
+
+/// A value is corrected where it was given.
+#[test]
+fn an_error_names_the_source_of_the_password() {
+    let run = |password: &[&str], variable: &str, more: &[&str]| {
+        let arguments = [&["run", "--to=a@b.test", "--sasl-authentication=plain", "--sasl-user=u"], password, more];
+        let mut command = program(&arguments.concat());
+        let output = command.env("SMTP_CHECK_SASL_PASSWORD", variable).output().expect("the program starts");
+        (code(&output), stderr(&output) + &String::from_utf8_lossy(&output.stdout))
+    };
+    let source = "SMTP_CHECK_SASL_PASSWORD (--sasl-password): ";
+    let (status, said) = run(&[], "a\nb", &[]);
+    assert_eq!((status, said.starts_with(&format!("error: {source}"))), (2, true), "{said}");
+    let (status, said) = run(&[], "a\nb", &["--nagios"]);
+    assert_eq!((status, said.starts_with(&format!("SMTP UNKNOWN - {source}"))), (3, true), "{said}");
+    // The flag wins over the variable.
+    let (status, said) = run(&["--sasl-password=a\nb"], "good", &[]);
+    assert_eq!((status, said.starts_with("error: --sasl-password: ")), (2, true), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,6 +142,16 @@ async fn a_payload_is_read_from_a_file_and_from_stdin() {
             "{}",
             stderr(&output)
         );
+    }
+}
+
+#[test]
+fn stdin_is_read_once() {
+    for [payload, expect] in [["-", "-"], ["@-", "-"]] {
+        let output = program(&["run", "--to=a@b.test", "--payload", payload, "--expect", expect]).output();
+        let output = output.expect("the program starts");
+        assert_eq!(code(&output), 2);
+        assert_eq!(stderr(&output), "error: only one of --payload and --expect can be read from stdin\n");
     }
 }
 

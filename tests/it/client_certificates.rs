@@ -1,6 +1,9 @@
 //! Client certificates: what a server that asks for one is shown, what the report says of it, and the settings file.
 
-use std::{io::Read, path::Path};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 use tokio_rustls::rustls::{
@@ -37,6 +40,17 @@ fn requested_and_shown(report: &Value) -> (&Value, &Value) {
     (&certificate["requested"], &certificate["shown"])
 }
 
+/// The explanation has this text, and STARTTLS is found to fail.
+#[track_caller]
+fn assert_explained(report: &Value, text: &str) {
+    let explanation = report["failure"]["explanation"].as_str().unwrap_or_default();
+    assert!(explanation.contains(text), "{explanation}");
+    assert_eq!(
+        (&report["findings"][0]["id"], &report["findings"][0]["severity"]),
+        (&json!("starttls.failed"), &json!("error"))
+    );
+}
+
 #[tokio::test]
 async fn a_server_that_asks_is_shown_the_named_certificate() {
     let ca = Ca::new("Partner CA");
@@ -66,6 +80,7 @@ async fn a_refused_certificate_is_not_called_a_missing_one() {
         assert_eq!(failure(&report), (phase, "tls", false), "{report:#}");
         let message = "the server refused the client certificate that it was shown (alert unknown_ca)";
         assert_eq!(report["failure"]["message"], message);
+        assert_explained(&report, "after it was shown the client certificate");
         assert_eq!(requested_and_shown(&report), (&json!(true), &json!("stranger")));
     }
 }
@@ -85,6 +100,7 @@ async fn a_check_without_a_certificate_tells_that_one_was_asked_for() {
         assert_eq!(failure(&report), (phase, "tls", false), "{report:#}");
         let message = report["failure"]["message"].as_str().expect("a text");
         assert!(message.contains("asked for a client certificate, which this client does not have"), "{message}");
+        assert_explained(&report, "was shown none");
         assert_eq!(requested_and_shown(&report), (&json!(true), &json!(null)));
     }
 }
@@ -132,6 +148,17 @@ fn settings(scratch: &TempDir, module: &str, chain: &Path, key: &Path) -> String
     scratch.write("settings.toml", text.as_bytes()).to_str().expect("UTF-8").to_owned()
 }
 
+/// Files of keys that are encrypted, in both forms, and of none that is known.
+fn unusable_keys(scratch: &TempDir) -> [PathBuf; 3] {
+    let encrypted = scratch
+        .write("encrypted", b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nkestrel\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let old_form = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nkestrel\n\
+                     -----END RSA PRIVATE KEY-----\n";
+    let old_form = scratch.write("old-form", old_form);
+    let unknown = scratch.write("unknown", b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n");
+    [encrypted, old_form, unknown]
+}
+
 #[test]
 fn a_bad_certificate_stops_the_start_and_names_its_table() {
     let (scratch, ca) = (TempDir::new(), Ca::new("CA"));
@@ -139,6 +166,7 @@ fn a_bad_certificate_stops_the_start_and_names_its_table() {
     let other = TempDir::new();
     let others = client(&ca, "other.test").write_pem(other.path());
     let secret = scratch.write("secret", b"-----BEGIN PRIVATE KEY-----\nkestrel-nine\n-----END PRIVATE KEY-----\n");
+    let [encrypted, old_form, unknown] = unusable_keys(&scratch);
     let missing = scratch.path().join("missing.pem");
     let run = |path: &str| program(&["--config", path, "--listen=127.0.0.1:0"]).output().expect("the program starts");
     for (chain, key, named) in [
@@ -148,6 +176,9 @@ fn a_bad_certificate_stops_the_start_and_names_its_table() {
         (&files.chain, &files.chain, ["`key`", "chain.pem", "there is no private key in it"]),
         (&files.chain, &others.key, ["`key`", "key.pem", "it is not the key of the certificate"]),
         (&files.chain, &secret, ["`key`", "secret", "it is not PEM"]),
+        (&files.chain, &encrypted, ["`key`", "encrypted", "it is encrypted; what is needed is a key without"]),
+        (&files.chain, &old_form, ["`key`", "old-form", "it is encrypted; what is needed is a key without"]),
+        (&files.chain, &unknown, ["`key`", "unknown", "no valid key of a supported kind: RSA of 2048 to 8192 bits"]),
         (&files.chain, &scratch.path().to_owned(), ["`key`", "", "it is no regular file"]),
     ] {
         let path = settings(&scratch, "mx", chain, key);

@@ -7,7 +7,9 @@ use smtp_check::{net::tcp::KeepStamping, sandbox::Sandbox};
 
 use crate::support::{
     curl::curl,
+    dkim::{DkimKeys, KeyForm},
     program::{ServiceProcess, code, program, stderr},
+    smtpd::{Script, SmtpServer},
     temp_dir::TempDir,
 };
 
@@ -80,6 +82,28 @@ async fn a_check_has_a_report_whatever_the_clock_says() {
         assert_eq!((&report["started_at"], &report["outcome"]), (&date.into(), &"delivered".into()), "{report}");
         let duration = report["metrics"]["duration"].as_f64().expect("a number");
         assert!((0.0..60_000.0).contains(&duration), "{duration}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_built_and_signed_whatever_the_clock_says() {
+    let (directory, server) = (TempDir::new(), SmtpServer::serve(Script::compliant()));
+    let keys = DkimKeys::make(&directory, "s1", KeyForm::Ed25519);
+    let settings = directory.write("settings.toml", keys.table("ours").as_bytes());
+    let (port, config) = (format!("--port={}", server.port()), format!("--config={}", settings.display()));
+    let message = r#"--message={"text": "x", "from": "a@sender.test"}"#;
+    for ((shift, _), (date, has_time)) in SHIFTS.into_iter().zip([
+        ("\r\nDate: Thu, 1 Jan 1970 00:00:00 +0000\r\n", false),
+        ("\r\nDate: Fri, 31 Dec 9999 23:59:59 +0000\r\n", true),
+    ]) {
+        let arguments = ["run", &config, "--to=a@b.test", "--target=127.0.0.1", &port, "--dkim=ours", message];
+        let output = shifted(&directory, shift, &arguments).output().expect("the program starts");
+        assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+        let sent = server.next_session().await.message.expect("a message");
+        let sent = String::from_utf8_lossy(&sent);
+        assert!(sent.contains(date) && sent.contains("a=ed25519-sha256; s=s1; d=sender.test;"), "{sent}");
+        // Before 1970 there is no time of the signature, which is optional.
+        assert_eq!(sent.contains("; t="), has_time, "{sent}");
     }
 }
 

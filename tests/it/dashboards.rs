@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::support::{
     app::TestApp,
+    dkim::{DkimKeys, KeyForm},
     pki::{Ca, Leaf},
     program::{ServiceProcess, program},
     smtpd::{Script, SmtpServer, Step},
@@ -198,14 +199,13 @@ fn the_example_module_in_the_settings_file_is_valid() {
     let directory = TempDir::new();
     let files = Ca::new("Test CA").issue(Leaf::for_name("partner.test").client_only()).write_pem(directory.path());
     // The files of the example are not on this machine.
-    let settings = [("partner.pem", &files.chain), ("partner.key", &files.key)].into_iter().fold(
-        settings,
-        |settings, (example, path)| {
-            let example = format!("\"/etc/smtp-check/{example}\"");
-            assert!(settings.contains(&example), "{example} in {settings}");
-            settings.replace(&example, &format!("\"{}\"", path.display()))
-        },
-    );
+    let keys = DkimKeys::make(&directory, "s1", KeyForm::RsaPkcs8(2048));
+    let replaced = [("partner.pem", &files.chain), ("partner.key", &files.key), ("dkim.pem", &keys.file)];
+    let settings = replaced.into_iter().fold(settings, |settings, (example, path)| {
+        let example = format!("\"/etc/smtp-check/{example}\"");
+        assert!(settings.contains(&example), "{example} in {settings}");
+        settings.replace(&example, &format!("\"{}\"", path.display()))
+    });
     let settings = directory.write("smtp-check.toml", settings.as_bytes());
     let settings = settings.to_str().expect("UTF-8");
     // It listens: with a bad module it would not.

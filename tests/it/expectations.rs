@@ -21,7 +21,7 @@ fn end(report: &Value) -> (&Value, &Value, &Value) {
 #[tokio::test]
 async fn an_expected_rejection_is_a_success() {
     let app = TestApp::start().await;
-    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "554 5.7.1 Relay access denied"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "554 5.7.1 Relay access denied\r\n"));
     let expect = json!({"rcptto": {"code": "5xx", "enhanced_code": "5.7.*", "message": "RELAY"}});
     let report = app.check(json!({"port": server.port(), "expect": expect})).await;
     assert_eq!(end(&report), (&json!("completed"), &json!(null), &json!(null)), "{report:#}");
@@ -58,20 +58,19 @@ async fn another_reply_than_the_expected_one_sends_no_mail() {
 #[tokio::test]
 async fn a_temporary_reply_that_was_not_expected_is_temporary() {
     let app = TestApp::start().await;
-    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "450 4.7.1 greylisted"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::RcptTo, "450 4.7.1 greylisted\r\n"));
     let report = app.check(json!({"port": server.port(), "expect": {"rcptto": {"code": "5xx"}}})).await;
-    assert_eq!(
-        report["failure"],
-        json!({"phase": "rcptto", "kind": "unexpected", "temporary": true, "code": 450, "enhanced_code": "4.7.1",
-            "message": "greylisted"})
-    );
+    assert_eq!(end(&report), (&json!("failed"), &json!("rcptto"), &json!("unexpected")), "{report:#}");
+    let failure = &report["failure"];
+    assert_eq!((&failure["temporary"], &failure["code"]), (&json!(true), &json!(450)), "{failure:#}");
+    assert_eq!((&failure["enhanced_code"], &failure["message"]), (&json!("4.7.1"), &json!("greylisted")));
 }
 
 /// The mail is gone with its 250, whatever was expected.
 #[tokio::test]
 async fn an_unexpected_250_for_the_message_keeps_its_queue_id() {
     let app = TestApp::start().await;
-    let server = SmtpServer::serve(Script::compliant().on(Step::Body, "250 2.0.0 Ok: queued as 4XyZ12abcd"));
+    let server = SmtpServer::serve(Script::compliant().on(Step::Body, "250 2.0.0 Ok: queued as 4XyZ12abcd\r\n"));
     let report = app.check(json!({"port": server.port(), "expect": {"body": {"code": "5xx"}}})).await;
     assert_eq!(end(&report), (&json!("failed"), &json!("body"), &json!("unexpected")), "{report:#}");
     assert_eq!(report["queue_id"], json!("4XyZ12abcd"));
@@ -102,4 +101,43 @@ async fn a_server_that_does_not_answer_rset_costs_a_second() {
     assert_eq!(end(&report), (&json!("failed"), &json!("rcptto"), &json!("unexpected")), "{report:#}");
     let duration = report["metrics"]["duration"].as_f64().expect("a number");
     assert!((1000.0..5000.0).contains(&duration), "{duration}");
+}
+
+/// It ends the session before the command is sent (RFC 5321, section 3.8), and is the reply of its phase all the same.
+#[tokio::test]
+async fn a_421_that_comes_before_the_command_is_expected_or_not() {
+    let app = TestApp::start().await;
+    for (code, outcome, is_expected) in [("421", "completed", true), ("250", "failed", false)] {
+        let early = "250 mx.test\r\n421 4.3.2 shutting down\r\n";
+        let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, early));
+        let report = app.check(json!({"port": server.port(), "expect": {"mailfrom": {"code": code}}})).await;
+        assert_eq!((&report["outcome"], expected(&report)), (&json!(outcome), vec![("mailfrom", is_expected)]));
+        let phase = report["phases"].as_array().expect("phases").iter().find(|phase| phase["name"] == "mailfrom");
+        let phase = phase.expect("the phase");
+        assert_eq!((&phase["code"], &phase["time_ms"], &phase["ok"]), (&json!(421), &json!(null), &json!(false)));
+    }
+}
+
+/// What a report leaves out of a long reply is a limit of this client, which decides nothing.
+#[tokio::test]
+async fn the_whole_of_a_long_reply_is_compared() {
+    let app = TestApp::start().await;
+    let lines: String = (0..60).map(|number| format!("250-X-EXT{number} {}\r\n", "y".repeat(300))).collect();
+    for (message, outcome) in [("x-ext45", "delivered"), ("X-EXT60", "failed")] {
+        let server = SmtpServer::serve(Script::compliant().on(Step::Ehlo, format!("{lines}250 END\r\n")));
+        let report = app.check(json!({"port": server.port(), "expect": {"ehlo": {"message": message}}})).await;
+        assert_eq!(report["outcome"], outcome, "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_235_that_comes_too_early_is_not_expected() {
+    let app = TestApp::start().await;
+    let server = SmtpServer::serve(Script::compliant().with_capabilities(&["AUTH PLAIN"]).on(Step::Auth, "235 ok\r\n"));
+    let report = app
+        .check(json!({"port": server.port(), "sasl_authentication": "plain", "sasl_user": "u",
+            "sasl_password": "p", "expect": {"sasl_auth": {"code": "235"}}}))
+        .await;
+    assert_eq!(end(&report), (&json!("failed"), &json!("sasl_auth"), &json!("unexpected")), "{report:#}");
+    assert_eq!(expected(&report), [("sasl_auth", false)]);
 }

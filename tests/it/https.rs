@@ -237,6 +237,9 @@ fn bad_certificate_files_stop_the_start() {
     let (pki, other) = (Pki::new(), Pki::new());
     let empty = pki.folder.write("empty.pem", b"");
     let junk = pki.folder.write("junk.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted = pki.folder.write("encrypted.pem", encrypted);
+    let unknown = pki.folder.write("unknown.pem", b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n");
     let missing = Path::new("/nonexistent.pem");
     let (chain, key) = (pki.files.chain.as_path(), pki.files.key.as_path());
     // A port in use: a program that gets as far as binding it would complain about the port, with code 1.
@@ -249,6 +252,8 @@ fn bad_certificate_files_stop_the_start() {
         (flags(chain, missing).to_vec(), "--tls-key: /nonexistent.pem: No such file"),
         (flags(&empty, key).to_vec(), "there is no certificate in it"),
         (flags(chain, &empty).to_vec(), "there is no private key in it"),
+        (flags(chain, &encrypted).to_vec(), "is encrypted; what is needed is a key without a passphrase"),
+        (flags(chain, &unknown).to_vec(), "is no valid key of a supported kind: RSA of 2048 to 8192 bits"),
         (flags(&junk, key).to_vec(), "--tls-cert: "),
         (flags(key, chain).to_vec(), "--tls-cert: "),
         (flags(chain, &other.files.key).to_vec(), "is not the key of the certificate"),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::support::{
     program::{ServiceProcess, WAIT_TIMEOUT, program},
     smtpd::{Script, SmtpServer},
+    temp_dir::TempDir,
 };
 
 /// The number of dropped lines so far.
@@ -77,10 +78,39 @@ async fn the_line_of_a_request_has_the_ids_of_its_check_and_of_its_trace() {
         assert_eq!(status, 403);
         let (refused, answered) = (served.wait_for_log("refused"), served.wait_for_log("answered"));
         assert_eq!((&refused["id"], &refused["target"]), (&answered["id"], &json!("127.0.0.1")));
-        assert_eq!(answered["trace"], json!(trace));
+        assert_eq!((&refused["trace"], &answered["trace"]), (&json!(trace), &json!(trace)));
         served.get("/healthz", "");
         assert_eq!(served.wait_for_log("answered").get("id"), None);
     })
     .await
     .expect("no panic");
+}
+
+/// A caller finds its request by the trace, whether a check ran or not.
+#[test]
+fn a_request_without_a_check_has_its_trace_in_the_log() {
+    let scratch = TempDir::new();
+    let digest = "8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8";
+    let tokens = scratch.write("tokens", format!("monitoring:{digest}\n").as_bytes());
+    let tokens = tokens.to_str().expect("UTF-8");
+    let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0", "--tokens-file", tokens]));
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let traceparent = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    let with_token = format!("{traceparent}Authorization: Bearer alpha\r\n");
+    for (path, headers, status) in [
+        ("/probe?target=127.0.0.1&module=none", &with_token, 400),
+        ("/probe?target=127.0.0.1", &traceparent, 401),
+        ("/nothing", &with_token, 404),
+        ("/metrics", &with_token, 200),
+        ("/healthz", &traceparent, 200),
+    ] {
+        served.get(path, headers);
+        let answered = served.wait_for_log("answered");
+        assert_eq!((&answered["status"], &answered["trace"]), (&json!(status), &json!(trace)), "{answered}");
+    }
+    assert_eq!(served.post(&with_token, &json!({})).0, 422);
+    assert_eq!(served.wait_for_log("answered")["trace"], json!(trace));
+    // The specification says to ignore a malformed header.
+    served.get("/healthz", "traceparent: of another form\r\n");
+    assert_eq!(served.wait_for_log("answered").get("trace"), None);
 }

@@ -36,6 +36,12 @@ async fn what_is_not_offered_is_left_out_with_a_warning() {
     let session = server.next_session().await;
     assert!(!session.has_command("STARTTLS") && session.violations.is_empty() && session.end == End::Quit);
 
+    let name = json!({"port": server.port(), "starttls": "opportunistic", "tls_server_name": "mx.test"});
+    let report = app.check(name).await;
+    let no_effect = "`tls_server_name` has no effect: the server does not offer STARTTLS";
+    assert_eq!(report["warnings"], json!([NOT_OFFERED, no_effect]), "{report:#}");
+    server.next_session().await;
+
     // What is not certain is not warned of: the check ended before.
     let report = app
         .check(json!({"port": server.port(), "to": null, "starttls": "opportunistic", "stop_after": "banner"}))

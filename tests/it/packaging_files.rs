@@ -45,6 +45,55 @@ fn a_reload_of_the_unit_passes_on_the_new_files() {
     assert_eq!(fs::read_dir(&copies).expect("a folder").count(), 2, "no temporary file is left");
 }
 
+/// The files below a folder, with what is in them.
+fn files_below(folder: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).expect("an entry");
+        let name = name.to_string_lossy().into_owned();
+        if path.is_dir() {
+            files.extend(files_below(&path).into_iter().map(|(below, content)| (format!("{name}/{below}"), content)));
+        } else {
+            files.push((name, fs::read_to_string(&path).expect("a file")));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn the_copies_of_the_unit_are_what_is_there_now() {
+    let (etc, run) = (TempDir::new(), TempDir::new());
+    let copies = run.path().join("smtp-check");
+    fs::create_dir(&copies).expect("a folder");
+    let (start, reload) = (of_the_unit("ExecStartPre"), of_the_unit("ExecReload"));
+    let file = |name: &str, content: &str| (name.to_owned(), content.to_owned());
+    let read_again = |command: &str| {
+        run_as_systemd(command, etc.path(), run.path());
+        files_below(&copies)
+    };
+    assert_eq!(read_again(&start[0]), [], "an empty folder");
+
+    for folder in ["tls", "tls/old", "ca"] {
+        fs::create_dir(etc.path().join(folder)).expect("a folder");
+    }
+    etc.write("tls/key.pem", b"key");
+    etc.write("tls/old/key.pem", b"old key");
+    // As certbot does.
+    std::os::unix::fs::symlink("tls/key.pem", etc.path().join("link.pem")).expect("a link");
+    etc.write("-f", b"an odd name");
+    etc.write("tokens", b"old");
+    let kept = [file("-f", "an odd name"), file("link.pem", "key"), file("tls/key.pem", "key")];
+    let removed = [file("tls/old/key.pem", "old key"), file("tokens", "old")];
+    assert_eq!(read_again(&start[0]), [&kept[..], &removed].concat());
+
+    fs::remove_file(etc.path().join("tokens")).expect("a file");
+    fs::remove_dir_all(etc.path().join("tls/old")).expect("a folder");
+    fs::create_dir(copies.join(".new")).expect("a folder that a copy left that was interrupted");
+    fs::write(copies.join(".new/tokens"), "old").expect("a file");
+    assert_eq!(read_again(&reload[0]), kept, "what was removed is no longer read");
+}
+
 #[test]
 fn the_lines_for_kubernetes_make_what_they_use() {
     let page = shipped("src/manual/operations.md");

@@ -138,5 +138,7 @@ async fn the_list_is_a_setting_and_run_takes_any_address() {
     }
     let output = run(&["--source-address=192.0.2.1"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("does not have the source address"), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("--source-address: this machine does not have the source address"), "{said}");
+    assert_eq!(said.lines().count(), 1, "no log line beside it: {said}");
 }

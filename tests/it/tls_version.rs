@@ -1,12 +1,27 @@
 //! `tls_version`: the only version of TLS that is offered to the server.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::support::{
     app::{TestApp, failure},
     pki::{Ca, Leaf},
     smtpd::{Script, SmtpServer},
 };
+
+#[tokio::test]
+async fn a_version_is_a_text() {
+    let app = TestApp::start().await;
+    for (given, detail) in [
+        (json!(1.2), "must be a text, in quotes: \"1.2\""),
+        (json!(1.1), "must be one of any, 1.2, 1.3"),
+        (json!("1.1"), "must be one of any, 1.2, 1.3"),
+    ] {
+        let answer = app.post(&json!({"to": "a@b.test", "target": "127.0.0.1", "tls_version": given})).await;
+        let problem: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        assert_eq!((answer.status.as_u16(), answer.pointers()), (422, vec!["/tls_version".to_owned()]));
+        assert_eq!(problem["errors"][0]["detail"], detail, "{problem:#}");
+    }
+}
 
 #[tokio::test]
 async fn only_the_given_version_is_offered() {
@@ -38,6 +53,11 @@ async fn a_server_without_the_version_is_not_called_too_old() {
             assert_eq!(failure(&report), ("tls", "tls", false), "{report:#}");
             let message = format!("the server does not support {name}, the only version of TLS that this check offers");
             assert_eq!(report["failure"]["message"], message);
+            let explanation = report["failure"]["explanation"].as_str().expect("a text");
+            assert!(explanation.contains("`tls_version`") && !explanation.contains("old"), "{explanation}");
+            assert!(
+                report["findings"].as_array().is_some_and(|all| all.iter().all(|one| one["id"] != "starttls.failed"))
+            );
             assert_eq!(report["tls"], json!(null));
         }
     }

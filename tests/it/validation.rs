@@ -86,6 +86,14 @@ fn on_the_wire(character: char) -> Vec<(&'static str, Value)> {
         ("sasl_auth_id", json!({"sasl_auth_id": format!("bo{c}ss")})),
         ("proxy_source_address", json!({"proxy_source_address": format!("192.0.2.1{c}")})),
         ("proxy_dest_address", json!({"proxy_dest_address": format!("192.0.2{c}.1")})),
+        ("message/subject", json!({"message": {"subject": format!("a{c}b"), "html": "", "from": "a@b.test"}})),
+        ("message/from", json!({"message": {"from": format!("a{c} <a@b.test>"), "html": ""}})),
+        ("message/to", json!({"message": {"to": format!("{c}a@b.test"), "html": "", "from": "a@b.test"}})),
+        ("message/reply_to", json!({"message": {"reply_to": format!("a@b.test{c}"), "html": "", "from": "a@b.test"}})),
+        (
+            "message/headers/X-A",
+            json!({"message": {"headers": {"X-A": format!("a{c}b")}, "html": "", "from": "a@b.test"}}),
+        ),
         ("proxy_source_address", json!({"proxy_version": 2, "proxy_source_address": format!("192.0.2.1{c}")})),
     ]
 }
@@ -135,6 +143,7 @@ async fn a_value_of_the_wrong_type_is_rejected_at_its_field() {
             // With this, no field is ignored.
             let mut all =
                 json!({"proxy_protocol": true, "sasl_authentication": "plain", "sasl_user": "u", "sasl_password": "p"});
+            all["from"] = json!("a@b.test");
             all[name] = value.clone();
             let answer = guarded.post(all).await;
             assert_problem(&answer, 422, "invalid-parameters");

@@ -5,13 +5,12 @@ use std::fmt;
 
 use super::{
     CheckRequest, TlsVerify, TlsVersion,
-    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, SaslAuthentication, StopAfter},
+    request::{DEFAULT_EHLO, DEFAULT_PAYLOAD, StopAfter},
 };
 use crate::{
     destination::{IpFamily, Target},
     proxy_header::ProxyFamily,
-    secret::Secret,
-    smtp::StartTls,
+    smtp::{Mechanism, MechanismChoice, StartTls},
 };
 
 /// Parameters that can have no effect, for one reason.
@@ -24,7 +23,8 @@ pub struct NoEffect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
     NoMechanism,
-    NoAuthorizationIdentity,
+    NoAuthorizationIdentity(&'static str),
+    ServerSpeaksFirst(&'static str),
     NoTls,
     NoProxyHeader,
     EndsBeforeTls,
@@ -35,6 +35,7 @@ enum Reason {
     SendsNoMessage,
     TargetIsAddress,
     OnlyWithDebug,
+    StartTlsNotOffered,
 }
 
 impl NoEffect {
@@ -49,7 +50,8 @@ impl NoEffect {
         let (have, names) = (if names.len() == 1 { "has" } else { "have" }, names.join(", "));
         let reason = match self.reason {
             Reason::NoMechanism => format!("without {} there is no AUTH", shown("sasl_authentication")),
-            Reason::NoAuthorizationIdentity => "LOGIN has no authorization identity".to_owned(),
+            Reason::NoAuthorizationIdentity(mechanism) => format!("{mechanism} has no authorization identity"),
+            Reason::ServerSpeaksFirst(mechanism) => format!("with {mechanism} the server speaks first"),
             Reason::NoTls => {
                 format!("without {} or {} there is no TLS", shown("starttls"), shown("implicit_tls"))
             }
@@ -67,6 +69,7 @@ impl NoEffect {
             }
             Reason::TargetIsAddress => "the target is an address".to_owned(),
             Reason::SendsNoMessage => format!("with {} no message is sent", shown("stop_after")),
+            Reason::StartTlsNotOffered => "the server does not offer STARTTLS".to_owned(),
             Reason::OnlyWithDebug => "/probe shows the transcript where its query has debug=true".to_owned(),
         };
         format!("{names} {have} no effect: {reason}")
@@ -81,42 +84,13 @@ impl fmt::Display for NoEffect {
 }
 
 /// The parameters of a valid request that can have no effect. An empty text, or a default of another parameter's
-/// feature, counts as not given: exports of other programs have every parameter.
+/// feature, counts as not given: exports of other programs have every parameter. Those have `proxy_protocol`, too:
+/// without it, somebody has written the others.
 pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target) -> Vec<NoEffect> {
-    let mechanism = request.sasl_authentication.unwrap_or_default();
-    let password = request.sasl_password.as_ref().map(Secret::expose);
     let ends_before = |phase| ends_before(request, phase);
-    let is_off = mechanism == SaslAuthentication::Off;
-    let no_proxy = request.proxy_protocol != Some(true);
     let is_set = |text: &Option<String>, default| is_given(text) && text.as_deref() != Some(default);
-    let ends_before_auth = !is_off && ends_before(StopAfter::SaslAuth);
-    let is_plain = mechanism == SaslAuthentication::Plain;
     let is_address = matches!(target, Target::Address(_));
-    let before = [
-        (Reason::NoMechanism, is_off && is_given(&request.sasl_user), "sasl_user"),
-        (Reason::NoMechanism, is_off && password.is_some_and(|password| !password.is_empty()), "sasl_password"),
-        (Reason::NoMechanism, is_off && is_given(&request.sasl_auth_id), "sasl_auth_id"),
-        (
-            Reason::NoAuthorizationIdentity,
-            mechanism == SaslAuthentication::Login && is_given(&request.sasl_auth_id),
-            "sasl_auth_id",
-        ),
-    ];
     let after = [
-        (
-            Reason::NoProxyHeader,
-            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4),
-            "proxy_family",
-        ),
-        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),
-        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
-        (Reason::NoProxyHeader, no_proxy && request.proxy_version == Some(2), "proxy_version"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_authentication"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_user"),
-        (Reason::EndsBeforeAuth, ends_before_auth, "sasl_password"),
-        (Reason::EndsBeforeAuth, ends_before_auth && is_plain && is_given(&request.sasl_auth_id), "sasl_auth_id"),
         (Reason::EndsBeforeEhlo, ends_before(StopAfter::Ehlo) && is_set(&request.ehlo, DEFAULT_EHLO), "ehlo"),
         (Reason::EndsBeforeMail, ends_before(StopAfter::MailFrom) && is_given(&request.from), "from"),
         (
@@ -130,9 +104,21 @@ pub(super) fn parameters_without_effect(request: &CheckRequest, target: &Target)
             "ip_family",
         ),
         (Reason::SendsNoMessage, request.stop_after.is_some() && is_set(&request.payload, DEFAULT_PAYLOAD), "payload"),
+        (Reason::SendsNoMessage, request.stop_after.is_some() && request.message.is_some(), "message"),
+        (Reason::SendsNoMessage, request.stop_after.is_some() && request.dkim.is_some(), "dkim"),
     ];
-    let rows = before.into_iter().chain(about_tls(request)).chain(after);
+    let (before, ends_before_auth) = about_auth(request);
+    let rows =
+        before.into_iter().chain(about_tls(request)).chain(about_proxy(request)).chain(ends_before_auth).chain(after);
     grouped(rows.filter(|(_, applies, _)| *applies).map(|(reason, _, name)| (reason, name)))
+}
+
+/// The parameters that have no effect if the server offers no STARTTLS and the check goes on without it.
+pub(super) fn parameters_of_opportunistic_tls(request: &CheckRequest) -> Vec<NoEffect> {
+    let is_opportunistic = request.starttls == Some(StartTls::Opportunistic);
+    let rows = about_tls(&CheckRequest { starttls: None, ..request.clone() });
+    let named = rows.into_iter().filter(|(_, applies, _)| is_opportunistic && *applies);
+    grouped(named.map(|(_, _, name)| (Reason::StartTlsNotOffered, name)))
 }
 
 /// Parameters that follow each other for the same reason are named together.
@@ -147,8 +133,63 @@ fn grouped(named: impl Iterator<Item = (Reason, &'static str)>) -> Vec<NoEffect>
     found
 }
 
+/// A reason, whether it applies, and the parameter that then has no effect.
+type Row = (Reason, bool, &'static str);
+
+/// The rows about AUTH, and those of a check that ends before it.
+fn about_auth(request: &CheckRequest) -> ([Row; 6], [Row; 5]) {
+    let mechanism = request.sasl_authentication.unwrap_or_default().choice();
+    let only = mechanism.and_then(MechanismChoice::named);
+    let name = only.map_or("", Mechanism::name);
+    let lacks = |has: fn(Mechanism) -> bool| only.is_some_and(|only| !has(only));
+    let (no_id, no_initial) = (lacks(Mechanism::has_authorization_id), lacks(Mechanism::has_initial_response));
+    let password = request.sasl_password.as_ref().is_some_and(|password| !password.expose().is_empty());
+    let (user, id) = (is_given(&request.sasl_user), is_given(&request.sasl_auth_id));
+    let initial = request.sasl_initial_response == Some(true);
+    let is_off = mechanism.is_none();
+    let ends_before = !is_off && ends_before(request, StopAfter::SaslAuth);
+    let before = [
+        (Reason::NoMechanism, is_off && user, "sasl_user"),
+        (Reason::NoMechanism, is_off && password, "sasl_password"),
+        (Reason::NoMechanism, is_off && id, "sasl_auth_id"),
+        (Reason::NoMechanism, is_off && initial, "sasl_initial_response"),
+        (Reason::NoAuthorizationIdentity(name), no_id && id, "sasl_auth_id"),
+        (Reason::ServerSpeaksFirst(name), no_initial && initial, "sasl_initial_response"),
+    ];
+    let ends = [
+        (Reason::EndsBeforeAuth, ends_before, "sasl_authentication"),
+        (Reason::EndsBeforeAuth, ends_before, "sasl_user"),
+        (Reason::EndsBeforeAuth, ends_before, "sasl_password"),
+        (Reason::EndsBeforeAuth, ends_before && !no_id && id, "sasl_auth_id"),
+        (Reason::EndsBeforeAuth, ends_before && !no_initial && initial, "sasl_initial_response"),
+    ];
+    (before, ends)
+}
+
+/// The rows about the PROXY header.
+fn about_proxy(request: &CheckRequest) -> [Row; 6] {
+    let no_proxy = request.proxy_protocol != Some(true);
+    let is_every_parameter_given = request.proxy_protocol.is_some();
+    [
+        (
+            Reason::NoProxyHeader,
+            no_proxy && request.proxy_family.is_some_and(|it| it != ProxyFamily::Tcp4 || !is_every_parameter_given),
+            "proxy_family",
+        ),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_source_address), "proxy_source_address"),
+        (Reason::NoProxyHeader, no_proxy && is_given(&request.proxy_dest_address), "proxy_dest_address"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_source_port.is_some(), "proxy_source_port"),
+        (Reason::NoProxyHeader, no_proxy && request.proxy_dest_port.is_some(), "proxy_dest_port"),
+        (
+            Reason::NoProxyHeader,
+            no_proxy && request.proxy_version.is_some_and(|version| version != 1 || !is_every_parameter_given),
+            "proxy_version",
+        ),
+    ]
+}
+
 /// The rows about TLS: a check may have none, or end before it.
-fn about_tls(request: &CheckRequest) -> [(Reason, bool, &'static str); 8] {
+fn about_tls(request: &CheckRequest) -> [Row; 8] {
     let starttls = request.starttls.is_some_and(|starttls| starttls != StartTls::Off);
     let no_tls = !starttls && request.implicit_tls != Some(true);
     let ends_before_tls = starttls && ends_before(request, StopAfter::StartTls);

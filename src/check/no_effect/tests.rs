@@ -14,13 +14,22 @@ fn parse(body: Value) -> Result<Check, Invalid> {
     Check::parse(fields.into_iter().collect(), &CheckSettings::new(Duration::from_secs(60)))
 }
 
+/// The members of both objects.
+fn with(mut fields: Value, more: Value) -> Value {
+    fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    fields
+}
+
+/// The check says of these fields that those with `names` have no effect.
+fn assert_said(fields: &Value, names: &str, reason: &str) {
+    let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
+    let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
+    assert_eq!(said, [format!("{names} no effect: {reason}")], "{fields}");
+}
+
 #[test]
 fn parameters_without_effect_are_named() {
     let login = json!({"sasl_authentication": "login", "sasl_user": "u", "sasl_password": "p"});
-    let with = |mut fields: Value, more: Value| {
-        fields.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        fields
-    };
     let (no_auth, no_tls, no_proxy) = (
         "without `sasl_authentication` there is no AUTH",
         "without `starttls` or `implicit_tls` there is no TLS",
@@ -43,6 +52,8 @@ fn parameters_without_effect_are_named() {
         (json!({"tls_server_name": "mx.test"}), "`tls_server_name` has", no_tls),
         (json!({"tls_server_name": "mx.test", "starttls": false}), "`tls_server_name` has", no_tls),
         (json!({"proxy_family": "TCP6"}), "`proxy_family` has", no_proxy),
+        (json!({"proxy_family": "TCP4", "proxy_version": 1}), "`proxy_family`, `proxy_version` have", no_proxy),
+        (json!({"proxy_version": 1}), "`proxy_version` has", no_proxy),
         (json!({"proxy_dest_address": "x"}), "`proxy_dest_address` has", no_proxy),
         (json!({"proxy_source_address": "x"}), "`proxy_source_address` has", no_proxy),
         (
@@ -63,9 +74,37 @@ fn parameters_without_effect_are_named() {
             "with this `stop_after` the check ends before AUTH",
         ),
     ] {
-        let check = parse(with(json!({"to": "a@b.test"}), fields.clone())).expect("a check");
-        let said: Vec<String> = check.no_effect.iter().map(ToString::to_string).collect();
-        assert_eq!(said, [format!("{names} no effect: {reason}")], "{fields}");
+        assert_said(&fields, names, reason);
+    }
+}
+
+#[test]
+fn parameters_of_auth_without_effect_are_named() {
+    let login = |mechanism: &str| json!({"sasl_authentication": mechanism, "sasl_user": "u", "sasl_password": "p"});
+    let no_auth = "without `sasl_authentication` there is no AUTH";
+    for (fields, names, reason) in [
+        (
+            with(login("cram-md5"), json!({"sasl_auth_id": "b"})),
+            "`sasl_auth_id` has",
+            "CRAM-MD5 has no authorization identity",
+        ),
+        (
+            with(login("cram-md5"), json!({"sasl_initial_response": true})),
+            "`sasl_initial_response` has",
+            "with CRAM-MD5 the server speaks first",
+        ),
+        (json!({"sasl_initial_response": true}), "`sasl_initial_response` has", no_auth),
+        (
+            with(
+                login("oauthbearer"),
+                json!({"sasl_initial_response": true,
+                "sasl_auth_id": "b", "stop_after": "ehlo"}),
+            ),
+            "`sasl_authentication`, `sasl_user`, `sasl_password`, `sasl_auth_id`, `sasl_initial_response` have",
+            "with this `stop_after` the check ends before AUTH",
+        ),
+    ] {
+        assert_said(&fields, names, reason);
     }
 }
 
@@ -150,6 +189,24 @@ fn is_named(check: &Check, name: &str) -> bool {
         let (names, _) = text.split_once(" no effect: ").expect("names and a reason");
         names.contains(&format!("`{name}`"))
     })
+}
+
+#[test]
+fn parameters_of_a_starttls_that_is_not_offered_are_named() {
+    let tls = json!({"tls_server_name": "mx.test", "tls_version": "1.3"});
+    for (starttls, expected) in [
+        (
+            json!("opportunistic"),
+            Some("`tls_server_name`, `tls_version` have no effect: the server does not offer STARTTLS"),
+        ),
+        (json!(true), None),
+    ] {
+        let mut body = json!({"to": "a@b.test", "starttls": starttls});
+        body.as_object_mut().expect("an object").extend(tls.as_object().expect("an object").clone());
+        let check = parse(body).expect("a check");
+        let said: Vec<String> = check.no_effect_without_tls.iter().map(ToString::to_string).collect();
+        assert_eq!((said, check.no_effect), (Vec::from_iter(expected.map(str::to_owned)), Vec::new()));
+    }
 }
 
 #[test]

@@ -56,8 +56,8 @@ const BAD_USAGE: u8 = 2;
 /// How often the picture of a running check is drawn again.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Runs the check, or with `--watch` one after the other.
-pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
+/// Runs the check, or with `--watch` one after the other. `source_of` names what gave a parameter.
+pub(super) async fn run(settings: &Run, source_of: &dyn Fn(&str) -> String) -> Result<ExitCode, Error> {
     let max_timeout = settings.target.max_timeout;
     let mut parameters = settings.parameters.0.clone();
     if let Err(error) = payload::read_in(&mut parameters) {
@@ -68,24 +68,24 @@ pub(super) async fn run(settings: &Run) -> Result<ExitCode, Error> {
         Err(invalid) => {
             let violations = invalid.violations().iter();
             let messages = violations
-                .map(|violation| (flag_of(&violation.parameter()) + violation.within(), in_flags(&violation.detail)))
+                .map(|violation| (source_of(&violation.parameter()) + violation.within(), in_flags(&violation.detail)))
                 .map(|(place, detail)| format!("{place}: {detail}"));
             return Ok(refuse(messages.collect(), settings.nagios));
         }
     };
-    check.no_effect.iter().for_each(|no_effect| warn(no_effect.text(flag_of)));
+    check.no_effect.iter().for_each(|no_effect| warn(no_effect.text(source_of)));
     let traces = build::traces(&settings.telemetry)?;
     let limits = Limits { checks: 1, checks_per_target: 1, max_timeout };
     let anchors = build::trust_anchors(&settings.target)?;
     let probe = build::probe(&settings.target, limits, anchors, traces.as_ref());
-    let code = check_with(probe, check, settings).await;
+    let code = check_with(probe, check, settings, source_of).await;
     if let Some(traces) = traces {
         traces.flush().await;
     }
     Ok(code)
 }
 
-async fn check_with(probe: Probe, check: Check, settings: &Run) -> ExitCode {
+async fn check_with(probe: Probe, check: Check, settings: &Run, source_of: &dyn Fn(&str) -> String) -> ExitCode {
     let for_people = io::stdout().is_terminal() && !settings.json && !settings.nagios;
     if let Some(every) = settings.watch {
         return watch::watch(probe, check, every, for_people.then(Screen::new)).await;
@@ -94,7 +94,7 @@ async fn check_with(probe: Probe, check: Check, settings: &Run) -> ExitCode {
         let mut screen = Screen::new();
         let report = draw(probe, check, &mut screen).await;
         report.inspect(|report| {
-            print(Readable { report, style: screen.style() });
+            print(Readable { report, style: screen.style(), source_of });
         })
     } else {
         probe.oneshot(CheckJob::new(check)).await
@@ -126,9 +126,13 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
     refuse(vec![reason(error)], true)
 }
 
-/// Why a check was not run, and which setting would allow it: a user of the shell can change it.
+/// Why a check was not run, and which flag is about that: a user of the shell can change it.
 fn refusal_text(refusal: &Refusal) -> String {
-    let Refusal::Forbidden(forbidden) = refusal else { return refusal.to_string() };
+    let forbidden = match refusal {
+        Refusal::Forbidden(forbidden) => forbidden,
+        Refusal::NoSourceAddress => return format!("{}: {refusal}", flag_of("source_address")),
+        Refusal::Overloaded | Refusal::TargetBusy | Refusal::Internal => return refusal.to_string(),
+    };
     let setting = match forbidden {
         Forbidden::Address { .. } | Forbidden::Embedded { .. } | Forbidden::Nameless => "target_allow",
         Forbidden::Host { .. } | Forbidden::Unlisted => "target_allow_host",

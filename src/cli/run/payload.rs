@@ -15,8 +15,14 @@ const MAX_SIZE: u64 = 256 * 1024 * 1024;
 /// Replaces `@FILE` and `-` by what they name.
 ///
 /// # Errors
-/// Names the flag. The file cannot be read, is too large, or is not UTF-8.
+/// Names the flag. The file cannot be read, is too large, or is not UTF-8. Or two of them are stdin, which can be read
+/// once.
 pub(super) fn read_in(parameters: &mut Map<String, Value>) -> Result<(), String> {
+    let is_stdin = |name: &&str| parameters.get(*name).is_some_and(|text| text == "-" || text == "@-");
+    let from_stdin: Vec<String> = FROM_FILE.iter().filter(|name| is_stdin(name)).map(|name| flag_of(name)).collect();
+    if from_stdin.len() > 1 {
+        return Err(format!("only one of {} can be read from stdin", from_stdin.join(" and ")));
+    }
     for name in FROM_FILE {
         let Some(Value::String(text)) = parameters.get_mut(name) else { continue };
         let read = match text.strip_prefix('@') {

@@ -8,19 +8,22 @@ use super::{
     style::{BAD, GOOD, TextStyle},
 };
 use crate::{
-    config::in_flags,
+    config::{by_sources, in_flags},
     escape::Escaped,
-    report::{Finding, Outcome, Report, ReportedClientCertificate, TlsReport},
+    report::{
+        DkimReport, Finding, MessageReport, Outcome, Report, ReportedClientCertificate, ReportedTarget, TlsReport,
+    },
 };
 
 /// Where the values begin, and the further rows of a long one, in columns.
 const INDENT: usize = 15;
 
 /// Shows a report. Replies are escaped, so that the server cannot move the terminal's cursor.
-#[derive(Debug)]
 pub(super) struct Readable<'a> {
     pub(super) report: &'a Report,
     pub(super) style: TextStyle,
+    /// What gave a parameter its value.
+    pub(super) source_of: &'a dyn Fn(&str) -> String,
 }
 
 impl Display for Readable<'_> {
@@ -37,11 +40,11 @@ impl Readable<'_> {
     fn write_lines(&self, f: &mut String) -> fmt::Result {
         let report = self.report;
         let (colour, outcome) = match report.outcome {
-            Outcome::Delivered => (GOOD, "delivered: the server took the message"),
-            Outcome::Completed => (GOOD, "completed, up to the phase asked for"),
-            Outcome::Failed => (BAD, "failed"),
+            Outcome::Delivered => (GOOD, "delivered: the server took the message".to_owned()),
+            Outcome::Completed => (GOOD, completed(report)),
+            Outcome::Failed => (BAD, "failed".to_owned()),
         };
-        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), outcome), report.metrics.duration)?;
+        writeln!(f, "{} ({:.3} ms)", self.style.paint(colour.bold(), &outcome), report.metrics.duration)?;
         if let Some(failure) = &report.failure {
             let whether = if failure.temporary { "temporary" } else { "permanent" };
             let mut lines = ReplyText::from(failure).lines();
@@ -52,26 +55,21 @@ impl Readable<'_> {
                 writeln!(f, "  explanation  {}", Escaped(&in_flags(explanation)))?;
             }
         }
-        write!(f, "  target       {}", Escaped(&report.target.host))?;
-        if let Some(address) = report.target.address {
-            write!(f, " [{address}]")?;
-        }
-        writeln!(f, " port {}", report.target.port)?;
-        for attempt in &report.target.attempts {
-            write!(f, "  tried        {}", Escaped(&attempt.host))?;
-            if let Some(address) = attempt.address {
-                write!(f, " [{address}]")?;
-            }
-            writeln!(f, ": {}", Escaped(&attempt.error))?;
-        }
+        write_target(f, &report.target)?;
         if let Some(tls) = &report.tls {
             write_tls(f, tls, report)?;
+        }
+        if let Some(sasl) = &report.sasl {
+            writeln!(f, "  auth         {}", sasl.mechanism)?;
         }
         if let Some(queue_id) = &report.queue_id {
             writeln!(f, "  queue id     {}", Escaped(queue_id))?;
         }
+        if let Some(message) = &report.message {
+            write_message(f, message)?;
+        }
         for warning in &report.warnings {
-            writeln!(f, "  warning      {}", Escaped(&in_flags(warning)))?;
+            writeln!(f, "  warning      {}", Escaped(&by_sources(warning, self.source_of)))?;
         }
         for Finding { id, severity, message, remedy, .. } in &report.findings {
             writeln!(f, "  {:<11}  {id}: {}", severity.name(), Escaped(message))?;
@@ -88,6 +86,40 @@ impl Readable<'_> {
             )?;
         }
         Ok(())
+    }
+}
+
+fn write_target(f: &mut String, target: &ReportedTarget) -> fmt::Result {
+    write!(f, "  target       {}", Escaped(&target.host))?;
+    if let Some(address) = target.address {
+        write!(f, " [{address}]")?;
+    }
+    writeln!(f, " port {}", target.port)?;
+    for attempt in &target.attempts {
+        write!(f, "  tried        {}", Escaped(&attempt.host))?;
+        if let Some(address) = attempt.address {
+            write!(f, " [{address}]")?;
+        }
+        writeln!(f, ": {}", Escaped(&attempt.error))?;
+    }
+    Ok(())
+}
+
+fn write_message(f: &mut String, message: &MessageReport) -> fmt::Result {
+    let MessageReport { message_id, octets, dkim } = message;
+    let message_id = message_id.as_deref().unwrap_or("without a Message-ID");
+    writeln!(f, "  message      {}, {octets} octets", Escaped(message_id))?;
+    if let Some(DkimReport { domain, selector, algorithm }) = dkim {
+        writeln!(f, "  signed by    {domain}, selector {selector}, {algorithm}")?;
+    }
+    Ok(())
+}
+
+/// A rejection that was expected ends the check, too.
+fn completed(report: &Report) -> String {
+    match report.phases.iter().find(|phase| phase.expected == Some(true) && !phase.ok) {
+        Some(phase) => format!("completed: rejected at {}, as expected", phase.name),
+        None => "completed, up to the phase asked for".to_owned(),
     }
 }
 
@@ -142,6 +174,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::run::samples::{heading, journal, received, undated_certificate},
+        config::flag_of,
         escape::is_harmful,
         phase::Phase,
         report::{
@@ -149,6 +182,7 @@ mod tests {
             fold::fold,
             journal::{Ending, Event, Heading, TlsSession},
         },
+        smtp::{Mechanism, sasl::SaslFacts},
         x509::{
             CertificateFacts,
             problem::{CertificateErrorKind, CertificateProblem},
@@ -163,7 +197,8 @@ mod tests {
             journal.note(started + Duration::from_micros(micros), event);
         }
         let report = fold(journal, started + Duration::from_millis(20));
-        Readable { report: &report, style: TextStyle { width: 80, colour: false, unicode: true } }.to_string()
+        let style = TextStyle { width: 80, colour: false, unicode: true };
+        Readable { report: &report, style, source_of: &flag_of }.to_string()
     }
 
     #[test]
@@ -177,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_shown_with_its_signature() {
+        let dkim = DkimReport { domain: "a.test".to_owned(), selector: "s1".to_owned(), algorithm: "ed25519-sha256" };
+        let message = |message_id: Option<&str>, dkim| {
+            let message_id = message_id.map(str::to_owned);
+            shown(vec![(0, Event::Composed(MessageReport { message_id, octets: 612, dkim }))])
+        };
+        let signed = message(Some("<x@a.test>\u{1b}"), Some(dkim));
+        assert!(signed.contains("  message      <x@a.test>\\u{1b}, 612 octets\n"), "{signed}");
+        assert!(signed.contains("  signed by    a.test, selector s1, ed25519-sha256\n"), "{signed}");
+        let plain = message(None, None);
+        assert!(plain.contains("  message      without a Message-ID, 612 octets\n"), "{plain}");
+        assert!(!plain.contains("signed by"), "{plain}");
+    }
+
+    #[test]
     fn nothing_expires_by_a_clock_that_is_set_wrong() {
         let (session, started) = (handshake(None, None, Vec::new()), Instant::now());
         let Event::Secured(mut session) = session else { panic!("a session") };
@@ -185,7 +235,7 @@ mod tests {
         let mut journal = Journal::new(Heading { is_clock_set: false, ..heading(started) });
         journal.note(started, Event::Secured(session));
         let report = fold(journal, started);
-        let text = Readable { report: &report, style: TextStyle::PLAIN }.to_string();
+        let text = Readable { report: &report, style: TextStyle::PLAIN, source_of: &flag_of }.to_string();
         assert!(text.contains("expires      2026-12-01; the clock of this system is set wrong"), "{text}");
     }
 
@@ -205,6 +255,7 @@ mod tests {
     fn a_report_has_a_line_for_each_fact() {
         let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
         let attempt = Attempt { host: "mx0.example.com".into(), address: None, error: "no address".into() };
+        let sasl = SaslFacts { mechanism: Mechanism::ScramSha256, initial_response: false, iterations: None };
         let text = shown(vec![
             (0, Event::Attempted(attempt)),
             (0, Event::Began(Phase::Banner)),
@@ -215,6 +266,7 @@ mod tests {
             (2000, received("250-mx.example.com\r\n250-SIZE\r\n250 HELP\r\n")),
             (2000, Event::Ended(Phase::Ehlo, Ending::Accepted)),
             (2100, handshake(Some("TLSv1.3"), Some("TLS_AES_256_GCM_SHA384"), problems)),
+            (2200, Event::Authenticating(sasl)),
             (3000, Event::Began(Phase::RcptTo)),
             (3000, Event::Warned("the password went out in clear text".to_owned())),
         ]);
@@ -223,11 +275,28 @@ mod tests {
             "target       mx.example.com port 25",
             "tls          TLSv1.3 TLS_AES_256_GCM_SHA384",
             "verified     no: expired: expired yesterday",
+            "auth         SCRAM-SHA-256",
             "warning      the password went out in clear text",
             "client  EHLO noit.local",
         ] {
             assert!(text.contains(line), "{line}\nis not in\n{text}");
         }
+    }
+
+    #[test]
+    fn an_expected_rejection_is_said_to_be_one() {
+        let text = shown(vec![
+            (0, Event::Began(Phase::RcptTo)),
+            (1, received("550 5.7.1 relay denied\r\n")),
+            (1, Event::Ended(Phase::RcptTo, Ending::AsExpected { is_ok: false })),
+        ]);
+        assert!(text.starts_with("completed: rejected at rcptto, as expected ("), "{text}");
+        let text = shown(vec![
+            (0, Event::Began(Phase::Ehlo)),
+            (1, received("250 mx.test\r\n")),
+            (1, Event::Ended(Phase::Ehlo, Ending::AsExpected { is_ok: true })),
+        ]);
+        assert!(text.starts_with("completed, up to the phase asked for ("), "{text}");
     }
 
     #[test]

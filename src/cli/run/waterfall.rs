@@ -63,7 +63,7 @@ impl Row {
             None => (' ', RUNNING, "...".to_owned()),
             Some(phase) => {
                 let time = phase.time_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.3} ms"));
-                if phase.ok { (' ', GOOD, time) } else { ('!', BAD, time) }
+                if phase.expected.unwrap_or(phase.ok) { (' ', GOOD, time) } else { ('!', BAD, time) }
             }
         };
         let mut line = style.paint(colour, &format!("{mark} {:9}", self.start.name.name()));
@@ -176,6 +176,18 @@ mod tests {
             ]
             .map(|line| line.to_owned())
         );
+    }
+
+    /// An expected rejection is no failure, and an unexpected success is one.
+    #[test]
+    fn the_mark_goes_by_what_was_expected() {
+        for (code, expected, mark) in [(550, true, " "), (550, false, "!"), (250, true, " "), (250, false, "!")] {
+            let PhaseEvent::Ended(phase) = ended(Phase::RcptTo, 1.0, Some(1.0), Some(code), "text") else {
+                panic!("ended");
+            };
+            let phase = PhaseReport { expected: Some(expected), ..phase };
+            assert!(line(&phase, style(80, true)).starts_with(&format!("{mark} rcptto")), "{code} {expected}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::certificate;
 use crate::{
+    destination::IpFamily,
     phase::Phase,
     report::{Cause, Failure, FailureKind, Report},
     smtp::Script,
@@ -11,7 +12,9 @@ use crate::{
 const SUBMISSIONS_PORT: u16 = 465;
 
 pub(super) fn of_cause(cause: &Cause, failure: &Failure, report: &Report, script: &Script) -> Option<String> {
-    of_name(cause).or_else(|| of_tls(cause, failure, report, script))
+    of_name(cause)
+        .or_else(|| of_client_certificate(cause).map(str::to_owned))
+        .or_else(|| of_tls(cause, failure, report, script))
 }
 
 /// Causes about the name of the mail server.
@@ -22,8 +25,15 @@ fn of_name(cause: &Cause) -> Option<String> {
                 "There is no domain {name}. Check its spelling; a name that is new may not be known everywhere yet."
             )
         }
-        Cause::NoAddress { name } => {
-            format!("{name} exists, and has no address to connect to. Add an A or AAAA record, or check `ip_family`.")
+        Cause::NoAddress { name, family: IpFamily::Any } => {
+            format!("{name} exists, and has no address to connect to. Add an A or AAAA record.")
+        }
+        Cause::NoAddress { name, family } => {
+            let (wanted, record) = if *family == IpFamily::Ipv4 { ("IPv4", "A") } else { ("IPv6", "AAAA") };
+            format!(
+                "{name} exists, and has no {wanted} address, which `ip_family` or `source_address` asks for. Add an {record} \
+                 record, or check over the other family."
+            )
         }
         Cause::NullMx { domain } => format!(
             "{domain} accepts no mail, and says so with a null MX record (RFC 7505). No mail to it can be delivered."
@@ -54,19 +64,21 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
                              connection."
                 .to_owned()
         }
-        Cause::ClientCertificateWanted => "The server wants a client certificate, and was shown none. Name one with \
-                                           `tls_client_certificate`, or have the server accept clients without one."
-            .to_owned(),
         Cause::OldTls => {
             "The server has neither TLS 1.2 nor TLS 1.3, and older versions must not be used any more (RFC \
                           8996). Its TLS library or its configuration needs an update."
                 .to_owned()
         }
-        Cause::TlsOfClient => {
-            "The server and this client have no parameters of TLS in common: most likely the server has \
-                               only old cipher suites, without forward secrecy. Another client may be able to connect."
-                .to_owned()
+        Cause::OtherTlsVersion => {
+            "The check offers only one version of TLS, by `tls_version`, and most likely the server does not support it. Set \
+             `tls_version` to `any`."
         }
+        .to_owned(),
+        Cause::TlsOfClient => {
+            "The server and this client have no parameters of TLS in common: this client has TLS 1.3, and of TLS 1.2 only \
+             cipher suites with ECDHE and AEAD. Another client may be able to connect."
+        }
+        .to_owned(),
         Cause::CertificateErrors => return certificate::explain(report),
         Cause::NotOffered if failure.phase == Phase::StartTls => {
             "The server does not offer STARTTLS here, so the session cannot be encrypted. Enable TLS on the server, or \
@@ -87,6 +99,24 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              everybody on the way. Give a port with TLS, or a mechanism that does not show the password."
             .to_owned(),
         Cause::SmtpUtf8 => super::replies::NEEDS_SMTPUTF8.to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_client_certificate(cause: &Cause) -> Option<&'static str> {
+    Some(match cause {
+        Cause::ClientCertificateWanted => {
+            "The server asked for a client certificate, was shown none, and ended the session: most likely it wants one. \
+             Name one with `tls_client_certificate`, or have the server accept clients without one."
+        }
+        Cause::ClientCertificateRefused => {
+            "The server ended the session after it was shown the client certificate: most likely it does not accept this \
+             one. Name another with `tls_client_certificate`, or have the server trust its issuer."
+        }
+        Cause::ClientCertificateUnusable => {
+            "The server asked for a client certificate, but with signature algorithms that the key of `tls_client_certificate` \
+             does not have, so none was shown. Use a certificate with a key of another type."
+        }
         _ => return None,
     })
 }

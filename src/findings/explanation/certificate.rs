@@ -2,6 +2,7 @@
 
 use crate::{
     report::{Report, TlsReport},
+    x509::CertificateFacts,
     x509::problem::CertificateErrorKind::{Expired, NotYetValid, SelfSigned, UnknownIssuer, WrongName},
 };
 
@@ -16,7 +17,7 @@ pub(super) fn explain(report: &Report) -> Option<String> {
     let at_start = report.started_at;
     let expired = leaf.not_after.filter(|date| *date < at_start);
     let sentences = [
-        has(WrongName).then(|| wrong_name(tls, &leaf.names)),
+        has(WrongName).then(|| wrong_name(tls, leaf)),
         has(Expired).then(|| match expired {
             Some(date) => format!("The certificate expired on {}: renew it.", date.date()),
             None => "An issuer's certificate has expired: have the server send a chain that is valid.".to_owned(),
@@ -42,10 +43,17 @@ pub(super) fn explain(report: &Report) -> Option<String> {
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
-fn wrong_name(tls: &TlsReport, names: &[String]) -> String {
+fn wrong_name(tls: &TlsReport, leaf: &CertificateFacts) -> String {
+    let names = &leaf.names;
     let shown = names.iter().take(MAX_NAMES).map(String::as_str).collect::<Vec<_>>();
     let names = match (&shown[..], names.len().saturating_sub(MAX_NAMES)) {
-        ([], _) => "has no name".to_owned(),
+        ([], _) => {
+            return format!(
+                "The certificate has no name among its subject alternative names, and the subject `{}` does not count: use one \
+                 that has {} there.",
+                leaf.subject, tls.server_name
+            );
+        }
         ([one], _) => format!("is for {one}"),
         ([first @ .., last], 0) => format!("is for {} and {last}", first.join(", ")),
         (all, more) => format!("is for {} and {more} more", all.join(", ")),

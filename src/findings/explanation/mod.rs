@@ -9,17 +9,18 @@ mod causes;
 mod certificate;
 mod replies;
 
+use super::refusal::Refusal;
 use crate::{
     report::{Failure, FailureKind, Report},
     smtp::Script,
 };
 
 /// The explanation of this failure; `None` where there is nothing to say beyond the facts. Names of parameters are in
-/// backquotes.
-pub(super) fn of(failure: &Failure, report: &Report, script: &Script) -> Option<String> {
+/// backquotes. `refusal` is the reply that failed the check, if it refuses something.
+pub(super) fn of(failure: &Failure, refusal: Option<&Refusal<'_>>, report: &Report, script: &Script) -> Option<String> {
     let by_cause = failure.cause.as_ref().and_then(|cause| causes::of_cause(cause, failure, report, script));
     by_cause.or_else(|| match failure.kind {
-        FailureKind::Rejected => replies::of(failure, report, script),
+        FailureKind::Rejected | FailureKind::Unexpected => replies::of(refusal?),
         _ => causes::of_kind(failure, report),
     })
 }
@@ -30,6 +31,7 @@ mod tests {
 
     use crate::findings::tests::*;
     use crate::{
+        destination::IpFamily,
         phase::Phase,
         report::{AuthEnded, Cause, FailureKind},
         x509::{
@@ -58,7 +60,10 @@ mod tests {
     fn names() {
         let name = || "nowhere.test".to_owned();
         explains(dns(Cause::NoSuchDomain { name: name() }), &["no domain nowhere.test"]);
-        explains(dns(Cause::NoAddress { name: name() }), &["nowhere.test", "no address"]);
+        let no_address = |family| dns(Cause::NoAddress { name: name(), family });
+        explains(no_address(IpFamily::Any), &["nowhere.test", "no address"]);
+        explains(no_address(IpFamily::Ipv4), &["no IPv4 address", "`ip_family` or `source_address`", "an A record"]);
+        explains(no_address(IpFamily::Ipv6), &["no IPv6 address", "an AAAA record"]);
         explains(dns(Cause::NullMx { domain: name() }), &["nowhere.test accepts no mail", "null MX"]);
         explains(dns(Cause::NotAHostName { exchange: "192.0.2.1".to_owned() }), &["192.0.2.1", "not a host name"]);
         explains(dns(Cause::NoDnsAnswer), &["not known", "most likely"]);
@@ -93,7 +98,10 @@ mod tests {
         for (cause, text) in [
             (Cause::OldTls, "neither TLS 1.2 nor TLS 1.3"),
             (Cause::TlsOfClient, "Another client"),
-            (Cause::ClientCertificateWanted, "client certificate"),
+            (Cause::OtherTlsVersion, "`tls_version`"),
+            (Cause::ClientCertificateWanted, "was shown none"),
+            (Cause::ClientCertificateRefused, "after it was shown the client certificate"),
+            (Cause::ClientCertificateUnusable, "signature algorithms"),
         ] {
             explains(Case::new().start_tls().failed(Phase::Tls, FailureKind::Tls, Some(cause)), &[text]);
         }
@@ -116,7 +124,7 @@ mod tests {
         let many = CertificateFacts { names: vec!["a.test".to_owned(); 9], ..leaf() };
         explains(required(&[WrongName], many), &["a.test, a.test, a.test and 6 more, not for mx.test"]);
         let none = CertificateFacts { names: vec![], ..leaf() };
-        explains(required(&[WrongName], none), &["no name", "not for mx.test"]);
+        explains(required(&[WrongName], none), &["no name among", "`CN=mx.test` does not count", "has mx.test there"]);
         let expired = || CertificateFacts { not_after: Some(datetime!(2026-11-01 3:00 UTC)), ..leaf() };
         explains(required(&[Expired], expired()), &["expired on 2026-11-01"]);
         // The certificate that has expired is an issuer's.
@@ -158,7 +166,8 @@ mod tests {
         explains(refused(Phase::RcptTo, "550 no"), &[]);
         explains(refused(Phase::RcptTo, "554 5.7.1 <x>: Relay access denied"), &["relay"]);
         explains(refused(Phase::RcptTo, "552 5.2.2 over quota"), &["mailbox is full"]);
-        explains(refused(Phase::RcptTo, "553 5.6.7 no"), &["SMTPUTF8"]);
+        explains(refused(Phase::RcptTo, "553 5.6.7 no"), &[]);
+        explains(Case::new().to("é@example.test").rejected(Phase::RcptTo, "553 5.6.7 no"), &["SMTPUTF8"]);
     }
 
     #[test]
@@ -214,5 +223,111 @@ mod tests {
         explains(refused(Phase::Body, "554 no"), &[]);
         let utf8 = Case::new().failed(Phase::MailFrom, FailureKind::Unsupported, Some(Cause::SmtpUtf8));
         explains(utf8, &["SMTPUTF8"]);
+    }
+
+    #[track_caller]
+    fn explains_without(phase: Phase, text: &str, texts: &[&str], absent: &str) {
+        explains(refused(phase, text), texts);
+        let explanation = refused(phase, text).report().failure.and_then(|failure| failure.explanation);
+        assert!(absent.is_empty() || !explanation.unwrap_or_default().contains(absent), "{text}");
+    }
+
+    /// Replies with their explanation, and beside them replies that look like these and have another one, or none.
+    #[test]
+    fn codes_decide_before_words_and_the_party_is_told() {
+        use Phase::{Body, MailFrom, RcptTo};
+        let (list, address) = ("block list", "the address that the check comes from");
+        for (phase, text, texts, absent) in [
+            (
+                RcptTo,
+                "550 5.1.1 b@test... User not listed in Domino Directory",
+                &["The server knows no mailbox"][..],
+                list,
+            ),
+            (RcptTo, "550 5.1.1 That account does not exist. c4s5h12345678wmb.7 - gsmtp", &["knows no mailbox"], list),
+            (RcptTo, "550 5.1.1 x relay", &["knows no mailbox"], "relay"),
+            (RcptTo, "550 Recipient not listed in address book", &["Most likely", "knows no mailbox"], list),
+            (
+                RcptTo,
+                "550 5.4.1 Recipient address rejected: Access denied.",
+                &["Most likely", "knows no mailbox"],
+                list,
+            ),
+            (RcptTo, "550 Sender verify failed: the domain does not exist", &[], ""),
+            (Body, "554 5.7.1 Message blocked by content filter", &[], ""),
+            (Body, "554 5.7.1 Virus found by Barracuda Email Security", &[], ""),
+            (RcptTo, "550 5.7.1 sender address blocked by recipient", &[], ""),
+            (
+                RcptTo,
+                "550 rejected by mail.x.test: IP 127.0.0.1 is listed at rbl.local.test",
+                &["rbl.local.test"],
+                "mail.x",
+            ),
+            (
+                MailFrom,
+                "550 5.7.1 Mail from s.test rejected: blacklisted sender",
+                &["Most likely", "sender's domain"],
+                address,
+            ),
+            (
+                RcptTo,
+                "554 5.7.1 Sender address [x@a.test] blocked using dbl.test",
+                &["sender's domain", "dbl.test"],
+                address,
+            ),
+            (RcptTo, "554 5.7.1 Helo command [a.test] blocked using dbl.test", &["the name of this client"], address),
+            (RcptTo, "450 4.7.25 Client host rejected: cannot find your hostname, [127.0.0.1]", &["PTR"], list),
+            (
+                RcptTo,
+                "554 5.7.1 <unknown[127.0.0.1]>: Client host rejected: Access denied",
+                &["refuses this client"],
+                list,
+            ),
+        ] {
+            explains_without(phase, text, texts, absent);
+        }
+    }
+
+    /// The same, of relaying, logins, greylisting and sizes.
+    #[test]
+    fn words_count_in_their_sentence_alone() {
+        use Phase::{Banner, Body, Ehlo, MailFrom, RcptTo};
+        let list = "block list";
+        for (phase, text, texts, absent) in [
+            (RcptTo, "451 4.3.0 relay1.example.com: Temporary lookup failure", &[][..], ""),
+            (RcptTo, "452 4.3.1 relay-a.example.com: Insufficient system storage", &[], ""),
+            (RcptTo, "550 5.2.1 relay.example.com: mailbox disabled", &[], ""),
+            (Body, "554 5.7.1 message relayed through relay.example.net rejected as spam", &[], ""),
+            (RcptTo, "550 relay not permitted", &["does not relay"], "Most likely"),
+            (RcptTo, "550 5.7.1 Relaying denied", &["does not relay"], "Most likely"),
+            (Body, "550 5.7.1 Unauthenticated email from a.test is not accepted due to DMARC policy", &[], ""),
+            (MailFrom, "550 5.7.1 SPF authentication failed for sender", &[], ""),
+            (MailFrom, "550 5.7.1 Client was not authenticated", &["Most likely", "wants a login"], list),
+            (RcptTo, "550 5.7.26 unauthenticated", &["SPF, DKIM or DMARC"], "login"),
+            (MailFrom, "550 5.1.7 no", &["null sender"], ""),
+            (Body, "552-5.7.0 Message blocked\r\n552 5.7.0 large list of files", &[], ""),
+            (Body, "552 Requested mail action aborted: exceeded storage allocation", &[], ""),
+            (
+                RcptTo,
+                "451 4.7.1 Greylisted at 12:34:56, try again in 5 minutes",
+                &["uses greylisting", "in 5 minutes"],
+                "",
+            ),
+            (RcptTo, "451 4.7.1 Greylisted, server up 3 hours, wait 5 min", &["in 5 minutes"], "180"),
+            (Banner, "554 You are listed in our database", &["Most likely", "block list"], ""),
+            (Ehlo, "502 no", &[], ""),
+        ] {
+            explains_without(phase, text, texts, absent);
+        }
+    }
+
+    #[test]
+    fn replies_of_other_protocols_and_of_other_kinds() {
+        explains(Case::new().lmtp().rejected(Phase::Ehlo, "500 no"), &["does not know LHLO", "`protocol`"]);
+        explains(Case::new().unexpected(Phase::RcptTo, "550 5.1.1 no"), &["knows no mailbox"]);
+        explains(Case::new().unexpected(Phase::RcptTo, "250 ok"), &[]);
+        explains(refused(Phase::SaslAuth, "421 4.7.0 too many errors"), &["ends the session"]);
+        let inside = Case::new().start_tls().secured(&[], leaf());
+        explains(inside.rejected(Phase::MailFrom, "538 5.7.11 no"), &[]);
     }
 }

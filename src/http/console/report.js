@@ -21,7 +21,7 @@ function findings(found) {
     h('p', { class: 'note' }, withCode(remedy))))));
 }
 
-function capabilities({ capabilities: { before_tls: before, after_tls: after }, warnings }) {
+function capabilities({ capabilities: { before_tls: before, after_tls: after }, sasl, warnings }) {
   const keywords = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])];
   // The part that is left out of a long reply may list the keyword.
   const missing = warnings.some((warning) => /octets are left out|left out:.* capabilities/.test(warning)) ? 'not in the report' : 'not offered';
@@ -34,6 +34,7 @@ function capabilities({ capabilities: { before_tls: before, after_tls: after }, 
     return card('capabilities', 'What the server offers', h('p', { class: 'note' }, nothing));
   }
   return card('capabilities', 'What the server offers',
+    sasl && h('p', { class: 'note', id: 'sasl' }, `Login by ${sasl.mechanism}${sasl.initial_response ? ', with an initial response' : ''}.`),
     h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': 'Keywords' }, h('table', {},
       h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Keyword'), before && h('th', { scope: 'col' }, 'In clear text'), after && h('th', { scope: 'col' }, 'Inside TLS'))),
       h('tbody', {}, keywords.map((keyword) => h('tr', {}, h('th', { scope: 'row' }, keyword), before && cell(before, keyword), after && cell(after, keyword)))))));

@@ -22,9 +22,10 @@ const PLAIN_MESSAGES = [
 export function verdict(report, timeout) {
   const { outcome, failure, target, metrics, tls } = report;
   const last = report.phases.filter(({ name, ok }) => ok && name !== 'quit').at(-1);
+  const refused = report.phases.find(({ ok, expected }) => expected && !ok);
   const title = {
     delivered: 'Delivered: the server accepted the message',
-    completed: `Completed: ended after ${nameOf(last?.name)}, as asked`,
+    completed: refused ? `Completed: rejected at ${nameOf(refused.name)}, as expected` : `Completed: ended after ${nameOf(last?.name)}, as asked`,
     failed: failure && [`Failed at ${nameOf(failure.phase)}`, kindOf(failure, timeout ?? metrics.duration)].filter(Boolean).join(': '),
   }[outcome];
   return h('div', { class: `card outcome verdict ${outcome} ${certificateErrors(tls).length > 0 ? 'flawed' : ''}`, 'data-outcome': outcome },

@@ -9,12 +9,15 @@ export function showViolations(form, violations) {
   let first = null;
   for (const { pointer, detail } of violations) {
     const name = pointer.slice(1);
-    const field = fieldOf(form, name);
+    // A parameter that is an object has one field for the whole of it.
+    const [parameter, ...within] = name.split('/');
+    const field = fieldOf(form, parameter);
     if (!field) {
       withoutField.push(name ? `${name} ${detail}` : detail);
       continue;
     }
-    mark(field, `${name}-error`, withLabels(form, detail));
+    const text = withLabels(form, detail);
+    mark(field, `${parameter}-error`, within.length > 0 ? `${within.join('/')} ${text}` : text);
     if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
   }
   first?.focus();
@@ -24,7 +27,10 @@ export function showViolations(form, violations) {
 function mark(field, id, text) {
   // A narrow field has no room for a sentence. In the row, the sentence needs the label of its field.
   const isNarrow = field.closest('.narrow');
-  field.closest(isNarrow ? '.row' : '.field').append(h('p', { class: 'error', id }, isNarrow ? `${labelOf(field)} ${text}` : text));
+  const sentence = isNarrow ? `${labelOf(field)} ${text}` : text;
+  const shown = document.getElementById(id);
+  if (shown) return void shown.append(h('br'), sentence);
+  field.closest(isNarrow ? '.row' : '.field').append(h('p', { class: 'error', id }, sentence));
   field.setAttribute('aria-invalid', 'true');
   field.dataset.described ??= field.getAttribute('aria-describedby') ?? '';
   field.setAttribute('aria-describedby', `${field.getAttribute('aria-describedby') ?? ''} ${id}`.trim());

@@ -39,7 +39,7 @@ export class Waterfall {
     row.started = phase.started_ms;
     row.ended = phase.time_ms === null ? null : phase.started_ms + phase.time_ms;
     row.over = true;
-    row.element.className = `phase ${phase.ok ? 'ok' : 'bad'}`;
+    row.element.className = `phase ${phase.expected ?? phase.ok ? 'ok' : 'bad'}`;
     row.time.textContent = phase.time_ms === null ? 'no answer' : duration(phase.time_ms);
     row.reply.replaceChildren(...parts(reply(phase)));
     this.#list.append(row.element);

@@ -14,7 +14,10 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{auth::Caller, client_ip::ClientIp, stack::Next};
-use crate::probe::{CheckJob, TraceSlot};
+use crate::{
+    http::extract::trace_context,
+    probe::{CheckJob, TraceSlot},
+};
 
 /// The check that a request starts, for the request's log line: an extension of the request.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +40,15 @@ pub(crate) fn log_request(mut request: Request, next: Next) -> impl Future<Outpu
     let client = client.filter(|client| peer.is_some_and(|peer| peer.ip().to_canonical() != *client));
     // A copy: a `Uri` would keep the 8 KiB read buffer of the request alive while the check runs.
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // A request without a check may belong to a trace, too.
+    let trace = trace_context::parent(request.headers()).map(|parent| parent.trace_id());
     let started_check = StartedCheck::default();
     request.extensions_mut().insert(started_check.clone());
     next.run(request).inspect(move |response| {
         let check = started_check.0.get();
         tracing::info!(
             id = check.map(|(id, _)| tracing::field::display(id)),
-            trace = check.and_then(|(_, trace)| trace.get()).map(tracing::field::display),
+            trace = check.and_then(|(_, trace)| trace.get()).or(trace.as_ref()).map(tracing::field::display),
             peer = peer.map(tracing::field::display),
             client = client.map(tracing::field::display),
             caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),

@@ -14,7 +14,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::clock::TlsClock;
+use crate::{
+    clock::TlsClock,
+    x509::private_key::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
+};
 
 /// ALPN names of HTTP/2 and HTTP/1.1 (RFC 7301), ours first.
 const ALPN_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -46,7 +49,13 @@ pub enum IdentityFault {
     /// Certificate and key are valid, each by itself.
     #[error("is not the key of the certificate")]
     KeyMismatch,
-    /// rustls cannot use it.
+    /// A key that only a passphrase opens.
+    #[error("{ENCRYPTED_KEY}")]
+    Encrypted,
+    /// A key that rustls cannot use.
+    #[error("{UNUSABLE_KEY}")]
+    UnusableKey,
+    /// A certificate that rustls cannot use.
     #[error("is of no use: {0}")]
     Unusable(rustls::Error),
 }
@@ -82,8 +91,10 @@ fn config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, IdentityError> 
     if chain.is_empty() {
         return Err(IdentityError::Certificate(IdentityFault::Missing("certificate")));
     }
-    let key =
-        PrivateKeyDer::from_pem_slice(key).map_err(|error| IdentityError::Key(pem_fault("private key", error)))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        let fault = if is_encrypted(key) { IdentityFault::Encrypted } else { pem_fault("private key", error) };
+        IdentityError::Key(fault)
+    })?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| IdentityError::Certificate(IdentityFault::Unusable(error)))?
@@ -92,7 +103,7 @@ fn config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, IdentityError> 
         .map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => IdentityError::Key(IdentityFault::KeyMismatch),
             rustls::Error::InvalidCertificate(_) => IdentityError::Certificate(IdentityFault::Unusable(error)),
-            _ => IdentityError::Key(IdentityFault::Unusable(error)),
+            _ => IdentityError::Key(IdentityFault::UnusableKey),
         })?;
     config.time_provider = Arc::new(TlsClock);
     config.alpn_protocols = ALPN_PROTOCOLS.map(<[u8]>::to_vec).into();

@@ -1,6 +1,9 @@
 //! [`ResolveError`]: why a name has no address.
 
+use std::io::{self, ErrorKind};
+
 use hickory_resolver::proto::op::ResponseCode;
+use nix::errno::Errno;
 
 use super::exchange::ExchangeError;
 use crate::destination::{HostName, IpFamily};
@@ -66,13 +69,31 @@ pub enum ResolveError {
         /// The name of the query.
         name: String,
     },
-    /// There is no server, or it could not be reached.
-    #[error("no DNS server could be asked for {name}: {reason}")]
-    NoResolver {
+    /// The answer is truncated by TCP too, where it cannot be too long.
+    #[error("the DNS server gave only a part of the answer when asked for {name}, also by TCP")]
+    Truncated {
+        /// The name of the query.
+        name: String,
+    },
+    /// The server took the question by TCP, and closed the connection instead of an answer.
+    #[error("the DNS server closed the connection when asked for {name}")]
+    Closed {
+        /// The name of the query.
+        name: String,
+    },
+    /// The server could not be asked.
+    #[error("the DNS server could not be asked for {name}: {reason}")]
+    NotAsked {
         /// The name of the query.
         name: String,
         /// What went wrong.
         reason: String,
+    },
+    /// There is no server.
+    #[error("no DNS server could be asked for {name}: there is none")]
+    NoResolver {
+        /// The name of the query.
+        name: String,
     },
 }
 
@@ -85,6 +106,9 @@ impl ResolveError {
             | Self::Lame { .. }
             | Self::Unreadable { .. }
             | Self::AliasLoop { .. }
+            | Self::Truncated { .. }
+            | Self::Closed { .. }
+            | Self::NotAsked { .. }
             | Self::NoResolver { .. } => true,
             Self::NoSuchDomain { .. } | Self::NoAddress { .. } | Self::NullMx { .. } | Self::NotAHostName { .. } => {
                 false
@@ -104,18 +128,39 @@ impl ResolveError {
         let name = name.to_string();
         match error {
             ExchangeError::Unreadable => Self::Unreadable { name },
-            ExchangeError::Io(_) | ExchangeError::Query(_) => Self::NoResolver { name, reason: error.to_string() },
+            ExchangeError::Truncated => Self::Truncated { name },
+            ExchangeError::Query(_) => Self::NotAsked { name, reason: error.to_string() },
+            ExchangeError::Io(error) => match error.kind() {
+                ErrorKind::UnexpectedEof
+                | ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe => Self::Closed { name },
+                ErrorKind::TimedOut => Self::Timeout { name },
+                _ => Self::NotAsked { name, reason: reason(error) },
+            },
         }
     }
 
     pub(super) fn no_answer(name: &HostName, is_without_servers: bool) -> Self {
         let name = name.to_string();
-        if is_without_servers {
-            Self::NoResolver { name, reason: "there is none".to_owned() }
-        } else {
-            Self::Timeout { name }
-        }
+        if is_without_servers { Self::NoResolver { name } } else { Self::Timeout { name } }
     }
+}
+
+/// Why the system could not send the question.
+fn reason(error: &io::Error) -> String {
+    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
+        return "an error of this machine's network".to_owned();
+    };
+    let known = match errno {
+        Errno::ECONNREFUSED => "its port is closed",
+        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN => "there is no route to it",
+        Errno::EACCES | Errno::EPERM => "this machine does not allow connections to it",
+        Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => "this machine has no address to ask it from",
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => "this machine has no free socket",
+        other => return format!("the system error {other:?}"),
+    };
+    known.to_owned()
 }
 
 fn no_address(family: IpFamily) -> &'static str {

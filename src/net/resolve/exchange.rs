@@ -1,4 +1,4 @@
-//! [`ask`]: one question to one server, by UDP and, where the answer is too long for it, by TCP.
+//! One question to one server: [`by_udp`] and, where the answer is too long for it, [`by_tcp`].
 //!
 //! Each question has its own socket, and each connection carries one question: whatever happens to one of them, the
 //! others do not notice.
@@ -6,6 +6,7 @@
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
     time::Duration,
 };
 
@@ -30,6 +31,9 @@ const MAX_EDNS_PACKETS: u32 = 2;
 /// Octets of a datagram that are read. A longer one counts as truncated.
 const MAX_DATAGRAM_SIZE: usize = 4096;
 
+/// How long the server may be silent on a TCP connection before a probe asks whether it answers by TCP at all.
+const TCP_SILENCE: Duration = FIRST_RETRANSMISSION;
+
 /// How long a TCP connection may take for its one answer before another connection is tried. The server has the answer
 /// at hand: it has just sent the beginning of it by UDP. Each later wait is twice as long.
 const FIRST_TCP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,36 +41,23 @@ const FIRST_TCP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why a server gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExchangeError {
-    /// It could not be asked.
-    #[error("{0}")]
+    /// It could not be asked, or it closed the connection.
+    #[error("it could not be asked")]
     Io(#[from] io::Error),
     /// The name is not fit for a query.
-    #[error("{0}")]
+    #[error("the name does not fit into a DNS query")]
     Query(#[from] ProtoError),
     /// What came back cannot be read.
     #[error("the response cannot be read")]
     Unreadable,
+    /// The answer is truncated by TCP too.
+    #[error("the answer is truncated")]
+    Truncated,
 }
 
-/// Asks, for as long as the caller waits. `heard` is called when a datagram of the server arrives, `silent` each time
-/// that the query is sent again.
-pub(super) async fn ask(
-    server: SocketAddr,
-    tcp_only: bool,
-    question: &Question,
-    heard: impl Fn(),
-    silent: impl Fn(),
-) -> Result<Answer, ExchangeError> {
-    if !tcp_only && let Some(answer) = by_udp(server, question, &heard, &silent).await? {
-        return Ok(answer);
-    }
-    let answer = by_tcp(server, question, silent).await?;
-    heard();
-    Ok(answer)
-}
-
-/// The answer; `None` where it is truncated.
-async fn by_udp(
+/// Asks by UDP, for as long as the caller waits. The answer; `None` where it is truncated. `heard` is called when a
+/// datagram of the server arrives, `silent` each time that the query is sent again.
+pub(super) async fn by_udp(
     server: SocketAddr,
     question: &Question,
     heard: impl Fn(),
@@ -121,14 +112,23 @@ fn is_about_edns(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS)
 }
 
-/// By TCP. A connection that is silent is given up for another one.
-async fn by_tcp(server: SocketAddr, question: &Question, silent: impl Fn()) -> Result<Answer, ExchangeError> {
+/// Asks by TCP, for as long as the caller waits. A connection that is silent is given up for another one. `silent` is
+/// called for each connection that does not answer soon.
+pub(super) async fn by_tcp(
+    server: SocketAddr,
+    question: &Question,
+    silent: impl Fn(),
+) -> Result<Answer, ExchangeError> {
     let mut patience = FIRST_TCP_TIMEOUT;
     loop {
-        if let Ok(answered) = timeout(patience, on_one_connection(server, question)).await {
+        let mut answered = pin!(on_one_connection(server, question));
+        if let Ok(answered) = timeout(TCP_SILENCE, &mut answered).await {
             return answered;
         }
         silent();
+        if let Ok(answered) = timeout(patience - TCP_SILENCE, answered).await {
+            return answered;
+        }
         patience *= 2;
     }
 }
@@ -143,7 +143,8 @@ async fn on_one_connection(server: SocketAddr, question: &Question) -> Result<An
     let mut response = vec![0; usize::from(connection.read_u16().await?)];
     connection.read_exact(&mut response).await?;
     match question.read(id, &response) {
-        Reading::Response { answer, .. } => Ok(answer),
+        Reading::Response { answer, is_truncated: false } => Ok(answer),
+        Reading::Response { is_truncated: true, .. } => Err(ExchangeError::Truncated),
         Reading::Cut | Reading::Unrelated => Err(ExchangeError::Unreadable),
     }
 }

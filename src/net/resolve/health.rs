@@ -1,4 +1,4 @@
-//! [`Health`]: whether a name server answers at all, so that a dead one does not cost every check its timeout.
+//! [`Health`]: whether a name server answers by a transport, so that a dead one does not cost every check its timeout.
 
 use std::{
     mem,
@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::watch, time::Instant};
 
-/// What is known of one name server.
+/// What is known of one name server and one transport.
 #[derive(Debug)]
 pub(super) struct Health {
     /// Whether there are other servers to ask in its place.

@@ -196,10 +196,16 @@ impl Lookup {
         deadline: Instant,
     ) -> Result<Vec<IpAddr>, ResolveError> {
         let from_file = self.configuration.hosts.addresses(host.as_str());
-        if let Ok(addresses) = usable(host.as_str(), family, from_file) {
-            return Ok(addresses);
-        }
-        self.addresses(host, family, deadline, deadline).await
+        let is_in_file = !from_file.is_empty();
+        let no_address = match usable(host.as_str(), family, from_file) {
+            Ok(addresses) => return Ok(addresses),
+            Err(no_address) => no_address,
+        };
+        self.addresses(host, family, deadline, deadline).await.map_err(|error| match error {
+            // DNS does not know the name, and the file has an address of the other family for it.
+            ResolveError::NoSuchDomain { .. } if is_in_file => no_address,
+            error => error,
+        })
     }
 
     async fn mail_exchangers(

@@ -1,6 +1,7 @@
 //! [`NameServers`]: the name servers, asked one after the other, those that are dead last.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     sync::{
         Arc,
@@ -14,14 +15,14 @@ use hickory_resolver::proto::{
     rr::{RData, RecordType},
 };
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
 
 use super::{
     error::ResolveError,
-    exchange::{ExchangeError, ask},
+    exchange::{ExchangeError, by_tcp, by_udp},
     health::Health,
     message::{Answer, MAX_ALIASES, Question},
     special,
@@ -56,7 +57,23 @@ pub(super) struct Options {
 struct Server {
     address: SocketAddr,
     tcp_only: bool,
-    health: Health,
+    udp: Health,
+    /// Apart from that of UDP: where TCP is blocked, the short answers are still to be had.
+    tcp: Health,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+/// A server that is asked.
+#[derive(Debug)]
+struct Turn {
+    server: Arc<Server>,
+    /// By what the server is asked at the moment.
+    transport: watch::Receiver<Transport>,
 }
 
 impl Options {
@@ -79,7 +96,8 @@ impl NameServers {
         let server = |address: &SocketAddr| Server {
             address: *address,
             tcp_only: options.tcp_only,
-            health: Health::new(has_others),
+            udp: Health::new(has_others),
+            tcp: Health::new(has_others),
         };
         Self { servers: servers.iter().map(server).map(Arc::new).collect(), options, turn: AtomicUsize::default() }
     }
@@ -123,7 +141,8 @@ impl NameServers {
     /// The first definite answer.
     ///
     /// After a failure the next server is asked instead. After the server timeout, or once the server is known to be
-    /// dead, the next one is asked too, and the answer of the slow one still counts, unless its socket is needed.
+    /// dead, the next one is asked too, and the answer of the slow one still counts, unless its socket is needed. For
+    /// an answer that is truncated, a server is dead if it does not answer by TCP.
     async fn ask(
         &self,
         name: &HostName,
@@ -134,8 +153,8 @@ impl NameServers {
         let mut asked = JoinSet::new();
         let mut failure = None;
         loop {
-            let turn = turns.next();
-            if let Some(server) = &turn {
+            let mut turn = None;
+            if let Some(server) = turns.next() {
                 let permit = match sockets.clone().try_acquire_owned() {
                     Ok(permit) => permit,
                     Err(_) => {
@@ -143,8 +162,10 @@ impl NameServers {
                         sockets.clone().acquire_owned().await.map_err(|_| ResolveError::no_answer(name, false))?
                     }
                 };
-                let (server, question) = (server.clone(), question.clone());
-                let exchange = timeout(self.options.server_timeout * self.options.attempts, server.ask(question));
+                let (tells_transport, transport) = watch::channel(server.first_transport());
+                turn = Some(Turn { server: server.clone(), transport });
+                let exchange = server.ask(question.clone(), tells_transport);
+                let exchange = timeout(self.options.server_timeout * self.options.attempts, exchange);
                 asked.spawn(async move {
                     let _permit = permit;
                     exchange.await
@@ -153,7 +174,7 @@ impl NameServers {
             let answered = tokio::select! {
                 biased;
                 answered = asked.join_next() => answered,
-                () = self.patience(turn.as_deref()) => match turn {
+                () = self.patience(turn.as_mut()) => match turn {
                     // All were asked; some failed, and the others do not answer.
                     None if failure.is_some() => None,
                     _ => continue,
@@ -180,18 +201,19 @@ impl NameServers {
             let turn = self.turn.fetch_add(1, Relaxed) % servers.len();
             servers.rotate_left(turn);
         }
-        let (dead, mut order): (Vec<_>, Vec<_>) = servers.into_iter().partition(|server| server.health.is_dead());
-        dead.iter().for_each(Server::probe_if_due);
+        let (dead, mut order): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|server| server.health(server.first_transport()).is_dead());
+        dead.iter().for_each(|server| server.probe_if_due(server.first_transport()));
         order.extend(dead);
         order
     }
 
     /// How long to wait before the next server is asked too.
-    async fn patience(&self, server: Option<&Server>) {
+    async fn patience(&self, turn: Option<&mut Turn>) {
         let died = async {
-            match server {
-                Some(server) => server.health.died().await,
-                None => std::future::pending().await,
+            match turn {
+                Some(turn) => turn.died().await,
+                None => pending().await,
             }
         };
         tokio::select! {
@@ -201,22 +223,83 @@ impl NameServers {
     }
 }
 
+impl Turn {
+    /// Waits until the server is known to be dead by the transport that it is asked by.
+    async fn died(&mut self) {
+        loop {
+            let transport = *self.transport.borrow_and_update();
+            let changed = async {
+                if self.transport.changed().await.is_err() {
+                    // The exchange is over.
+                    pending().await
+                }
+            };
+            tokio::select! {
+                () = self.server.health(transport).died() => return,
+                () = changed => {}
+            }
+        }
+    }
+}
+
 impl Server {
-    async fn ask(self: Arc<Self>, question: Question) -> Result<Answer, ExchangeError> {
-        ask(self.address, self.tcp_only, &question, || self.health.heard(), || self.probe_if_due()).await
+    fn first_transport(&self) -> Transport {
+        if self.tcp_only { Transport::Tcp } else { Transport::Udp }
     }
 
-    /// Finds out whether the server answers anything: a name may be slow where its server is not. In a task of its own:
-    /// a caller that gives up early would end it.
-    fn probe_if_due(self: &Arc<Self>) {
-        let Some(probe) = self.health.begin_probe() else { return };
+    fn health(&self, transport: Transport) -> &Health {
+        match transport {
+            Transport::Udp => &self.udp,
+            Transport::Tcp => &self.tcp,
+        }
+    }
+
+    async fn ask(
+        self: Arc<Self>,
+        question: Question,
+        transport: watch::Sender<Transport>,
+    ) -> Result<Answer, ExchangeError> {
+        if !self.tcp_only {
+            let (heard, silent) = (|| self.udp.heard(), || self.probe_if_due(Transport::Udp));
+            if let Some(answer) = by_udp(self.address, &question, heard, silent).await? {
+                return Ok(answer);
+            }
+            transport.send_replace(Transport::Tcp);
+            if self.tcp.is_dead() {
+                self.probe_if_due(Transport::Tcp);
+            }
+        }
+        let answer = by_tcp(self.address, &question, || self.probe_if_due(Transport::Tcp)).await?;
+        self.tcp.heard();
+        Ok(answer)
+    }
+
+    /// Finds out whether the server answers anything by this transport: a name may be slow where its server is not. In
+    /// a task of its own: a caller that gives up early would end it.
+    fn probe_if_due(self: &Arc<Self>, transport: Transport) {
+        let Some(probe) = self.health(transport).begin_probe() else { return };
         let server = self.clone();
         tokio::spawn(async move {
-            let question = Question::root_servers();
-            let asked = ask(server.address, server.tcp_only, &question, || server.health.heard(), || ());
+            let (health, question) = (server.health(transport), Question::root_servers());
+            let asked = async {
+                match transport {
+                    Transport::Udp => _ = by_udp(server.address, &question, || health.heard(), || ()).await,
+                    Transport::Tcp => {
+                        if by_tcp(server.address, &question, || ()).await.is_ok() {
+                            health.heard();
+                        }
+                    }
+                }
+            };
             let is_silent = timeout(Health::PROBE_TIMEOUT, asked).await.is_err();
-            if server.health.end_probe(probe, is_silent) {
-                tracing::warn!(server = %server.address, "the DNS server does not answer, others are asked first");
+            if health.end_probe(probe, is_silent) {
+                let consequence = match transport {
+                    Transport::Udp => "the DNS server does not answer, others are asked first",
+                    Transport::Tcp => {
+                        "the DNS server does not answer by TCP, others are asked if its answer is truncated"
+                    }
+                };
+                tracing::warn!(server = %server.address, "{consequence}");
             }
         });
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::facts;
 use crate::{
     phase::Phase,
     report::{Cause, Failure, FailureKind},
@@ -55,8 +56,11 @@ impl ReadError {
     }
 
     pub(super) fn cause(&self) -> Option<Cause> {
-        let wants_certificate = matches!(self, Self::ClosedAfterAsking(_) | Self::Tls(SessionError::ClientAuth(_)));
-        wants_certificate.then_some(Cause::ClientCertificateWanted)
+        match self {
+            Self::ClosedAfterAsking(client_auth) => Some(facts::of_client_auth(*client_auth)),
+            Self::Tls(SessionError::ClientAuth(refused)) => Some(facts::of_client_auth(refused.client_auth)),
+            _ => None,
+        }
     }
 
     /// The failure of a check in clear text that may have met a server that expects TLS from the first byte. `received`

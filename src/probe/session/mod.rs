@@ -3,9 +3,12 @@
 //! [`Dialogue`] decides what to send and judges the replies. The session does the I/O for it, keeps the deadline, and
 //! notes every step in the journal with its instant.
 
+mod auth;
 mod error;
+mod exchange;
 mod facts;
 mod proxy;
+mod quit;
 mod timer;
 mod tls;
 
@@ -28,12 +31,10 @@ use crate::{
         journal::{Ending, Event},
     },
     secret::Mask,
-    smtp::{Action, Command, Dialogue, Reply, ReplyError, ReplyParser, Verdict, reply::excerpt},
+    smtp::{Action, Command, Dialogue, Reply, ReplyParser, Verdict, dialogue::Warning},
     tls::{ClientAuth, TlsClient},
 };
 
-/// How long to wait for the reply to QUIT.
-const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait for the rest of a reply that came early, and for a second reply that may not come.
 const OPTIONAL_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// From this size on the kernel is asked whether a message was acknowledged. A shorter one is sent in a segment or two.
@@ -64,6 +65,8 @@ pub(super) struct Session<'c> {
     connect_began: Instant,
     parser: ReplyParser,
     mask: Mask,
+    /// The text of a 334 reply is not shown: it may hold what no mask knows.
+    hides_challenges: bool,
     host: String,
     /// False once a command was written in part only.
     in_sync: bool,
@@ -82,8 +85,9 @@ impl Session<'_> {
             timer: Timer::new(context.deadline),
             stream: Stream::plain(tcp),
             connect_began: began,
-            parser: ReplyParser::default(),
+            parser: ReplyParser::keeping_whole_text(context.check.script.expects_text()),
             mask: Mask::default(),
+            hides_challenges: false,
             host,
             in_sync: true,
             client_auth: ClientAuth::NotAsked,
@@ -104,8 +108,16 @@ impl Session<'_> {
                 self.quit(&mut dialogue).await;
             }
         }
+        if let Some(sasl) = dialogue.sasl() {
+            self.journal.note(Instant::now(), Event::Authenticating(sasl));
+        }
         for warning in dialogue.warnings() {
             self.journal.note(Instant::now(), Event::Warned(warning.to_string()));
+            if *warning == Warning::StartTlsNotOffered {
+                for no_effect in &check.no_effect_without_tls {
+                    self.journal.note(Instant::now(), Event::Warned(no_effect.to_string()));
+                }
+            }
             if let Some(fact) = facts::of_warning(warning) {
                 self.journal.note(Instant::now(), Event::Noted(fact));
             }
@@ -146,18 +158,24 @@ impl Session<'_> {
                 Action::Begin(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
-                        self.send(phase, &command, Some(Event::Began(phase))).await?;
-                        self.await_reply(dialogue, phase, Some(&command)).await?
+                        dialogue.sending(&command);
+                        let closing = self.send(phase, &command, Some(Event::Began(phase))).await?;
+                        self.reply_to(dialogue, phase, &command, closing).await?
                     }
                 },
                 Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
                     Some(closing) => self.apply_reply(dialogue, phase, &closing),
                     None => {
-                        dialogue.response_sent();
-                        self.send(phase, &command, None).await?;
-                        self.await_reply(dialogue, phase, Some(&command)).await?
+                        dialogue.sending(&command);
+                        let closing = self.send(phase, &command, None).await?;
+                        self.reply_to(dialogue, phase, &command, closing).await?
                     }
                 },
+                Action::Compute(phase, work) => self.compute(dialogue, phase, work).await?,
+                Action::Violated { phase, violation, in_sync } => {
+                    let action = self.fail_and_quit(dialogue, Failure::new(phase, FailureKind::Protocol, violation));
+                    if in_sync { action } else { Action::Close }
+                }
                 Action::Handshake => match self.handshake(tls).await? {
                     Handshake::Trusted => dialogue.after_handshake(),
                     Handshake::Untrusted(failure) => self.fail_and_quit(dialogue, failure),
@@ -177,6 +195,20 @@ impl Session<'_> {
     fn fail(&mut self, mut failure: Failure) {
         failure.message = self.mask.apply(&failure.message);
         self.journal.note(Instant::now(), Event::Failed(failure));
+    }
+
+    /// Has the dialogue judge the 421 that closed the session, or waits for the reply to the command.
+    async fn reply_to(
+        &mut self,
+        dialogue: &mut Dialogue<'_>,
+        phase: Phase,
+        command: &Command,
+        closing: Option<Reply>,
+    ) -> Result<Action, Failure> {
+        match closing {
+            Some(closing) => Ok(self.apply_reply(dialogue, phase, &closing)),
+            None => self.await_reply(dialogue, phase, Some(command)).await,
+        }
     }
 
     /// Waits for the reply to `command`, or for the greeting, and has the dialogue judge it.
@@ -201,7 +233,7 @@ impl Session<'_> {
         }
         if !self.in_sync && !reply.code().is_negative() {
             // A message that was not sent whole can be refused, but not accepted.
-            let reply = reply.masked(&self.mask);
+            let reply = self.shown(&reply);
             let message = format!("the server spoke before all was sent: {} {}", reply.code(), reply.message());
             return Err(Failure::new(phase, FailureKind::Protocol, message));
         }
@@ -223,7 +255,12 @@ impl Session<'_> {
     }
 
     fn apply_reply(&mut self, dialogue: &mut Dialogue<'_>, phase: Phase, reply: &Reply) -> Action {
-        let (verdict, next) = dialogue.reply(reply);
+        let judged = dialogue.reply(reply);
+        self.apply(phase, judged)
+    }
+
+    /// Notes how the phase ended, if it did.
+    fn apply(&mut self, phase: Phase, (verdict, next): (Verdict, Action)) -> Action {
         let ending = match verdict {
             Verdict::Challenged => return next,
             // The phase ends once the handshake has seen that nothing follows the reply.
@@ -232,6 +269,7 @@ impl Session<'_> {
             Verdict::Rejected => Ending::Rejected,
             Verdict::AsExpected { is_ok } => Ending::AsExpected { is_ok },
             Verdict::Unexpected { is_ok } => Ending::Unexpected { is_ok },
+            Verdict::Spoiled => Ending::Spoiled,
         };
         self.journal.note(self.stream.arrived(), Event::Ended(phase, ending));
         next
@@ -262,7 +300,7 @@ impl Session<'_> {
     /// command has left, and only if no other reply is read along with it. So the server is looked at before a password
     /// leaves, and where a PROXY header may be refused.
     fn is_told_by_stamps(&mut self, command: &Command) -> bool {
-        let is_harmless = !matches!(command, Command::SaslResponse(_));
+        let is_harmless = command.response().is_none();
         is_harmless && self.in_sync && self.check.proxy.is_none() && self.stream.will_tell_early()
     }
 
@@ -274,141 +312,9 @@ impl Session<'_> {
         if self.may_refuse_header(phase, &early) {
             return Err(self.header_refused(&early));
         }
-        let early = early.masked(&self.mask);
+        let early = self.shown(&early);
         let (command, code) = (command.in_words(), early.code());
         let message = format!("the server spoke before {command} was sent: {code} {}", early.message());
         Err(Failure::new(phase, FailureKind::Protocol, message))
-    }
-
-    /// Sends a command; `event`, if any, is noted with the instant at which it leaves.
-    async fn send(&mut self, phase: Phase, command: &Command, event: Option<Event>) -> Result<(), Failure> {
-        self.mask_from(command);
-        let octets = command.to_wire();
-        let shown = self.check.transcript.then(|| self.mask.apply(&command.to_string()));
-        let events = event.into_iter().chain(shown.map(Event::Sent));
-        let Err(error) = self.write(&octets, events).await else { return Ok(()) };
-        self.in_sync = false;
-        match command {
-            // A message may be refused before all of it is written. The refusal is read next, as its reply.
-            Command::Body(_) if self.stream.has_more().await => Ok(()),
-            // A server that closed the connection may have sent a reason before.
-            _ => match Box::pin(self.expect_silence(phase, command)).await? {
-                Some(closing) => {
-                    self.journal.note(self.stream.arrived(), Event::Ended(phase, Ending::Rejected));
-                    Err(Failure::rejected(phase, &closing.masked(&self.mask)))
-                }
-                None => Err(error.failure(phase)),
-            },
-        }
-    }
-
-    /// Masks the credentials from the moment that they are sent, when the server can echo them. Not before: a server
-    /// could put guesses into its greeting, and the report would tell by the masked ones which are right.
-    fn mask_from(&mut self, command: &Command) {
-        if let Command::SaslResponse(response) = command
-            && let Some(credentials) =
-                self.check.script.credentials.as_ref().filter(|who| who.is_password_response(response))
-        {
-            self.mask = credentials.mask();
-        }
-    }
-
-    /// Writes all of `octets`; notes `events` with the instant at which the first of them leaves.
-    async fn write(&mut self, octets: &[u8], events: impl IntoIterator<Item = Event>) -> Result<(), ReadError> {
-        let journal = &mut *self.journal;
-        let write = self.stream.write(octets, |sent| events.into_iter().for_each(|event| journal.note(sent, event)));
-        let written = self.timer.limit(self.deadline, write).await?;
-        if written.map_err(|error| ReadError::of(&error, self.client_auth))? {
-            Ok(())
-        } else {
-            Err(ReadError::OutOfTurn)
-        }
-    }
-
-    /// The next reply, noted in the journal with the instant at which its last byte arrived.
-    async fn read_reply(&mut self, by: Deadline) -> Result<Reply, ReadError> {
-        loop {
-            let mut unread = self.stream.unread();
-            let octets = unread.len();
-            let parsed = self.parser.parse(&mut unread);
-            let taken = octets - unread.len();
-            self.stream.take(taken);
-            if let Some(reply) = parsed.map_err(|error| error.masked(&self.mask))? {
-                self.journal.note(self.stream.arrived(), Event::Received(reply.masked(&self.mask)));
-                self.client_auth = ClientAuth::NotAsked;
-                return Ok(reply);
-            }
-            if taken > 0 {
-                self.stream.acknowledge_at_once();
-            }
-            // With a server that sends without a pause, the timeout below is never polled.
-            if self.stream.read_at() >= by.into_std() {
-                return Err(ReadError::TimedOut);
-            }
-            let read = self.timer.limit(by, self.stream.read()).await?;
-            if !read.map_err(|error| ReadError::of(&error, self.client_auth))? {
-                return Err(ReadError::closed(self.client_auth));
-            }
-        }
-    }
-
-    /// The failure of a phase whose reply did not come whole, with what did come of it.
-    fn read_failure(&mut self, error: &ReadError, phase: Phase) -> Failure {
-        let partial = self.partial_reply();
-        if phase == Phase::Banner
-            && !self.check.script.implicit_tls
-            && let Some(failure) = error.of_clear_text_to_tls(&partial, self.check.port)
-        {
-            return failure;
-        }
-        match error {
-            ReadError::TimedOut | ReadError::Closed | ReadError::Tls(_) if !partial.is_empty() => {
-                Failure::new(phase, error.kind(), format_args!("{error} after {partial:?}"))
-            }
-            ReadError::Garbled(ReplyError::CodeChanged { .. }) => {
-                Failure::new(phase, error.kind(), format_args!("{error}, in {partial:?}"))
-            }
-            _ => error.failure(phase),
-        }
-    }
-
-    /// The beginning of the last line of an unfinished reply. The transcript gets all of its lines.
-    fn partial_reply(&mut self) -> String {
-        let lines = self.mask.apply(&self.parser.partial_reply());
-        let last = excerpt(lines.lines().last().unwrap_or_default()).to_owned();
-        if self.check.transcript {
-            self.journal.note(self.stream.arrived(), Event::PartialReply(lines));
-        }
-        last
-    }
-
-    /// Sends RSET, if the session is in sync, and waits for the reply. It has its time together with QUIT, and cannot
-    /// fail the check either.
-    async fn reset(&mut self) {
-        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
-        let is_silent = matches!(self.expect_silence(Phase::Quit, &Command::Rset).await, Ok(None));
-        let is_sent = is_silent && self.send(Phase::Quit, &Command::Rset, None).await.is_ok();
-        self.in_sync = is_sent && self.read_reply(self.deadline).await.is_ok();
-    }
-
-    /// Sends QUIT, if the session is in sync, and waits for the reply. Neither can fail the check.
-    async fn quit(&mut self, dialogue: &mut Dialogue<'_>) {
-        self.deadline = self.deadline.min(Deadline::now() + QUIT_TIMEOUT);
-        if !self.in_sync {
-            return;
-        }
-        let mut silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
-        // Only now is it seen that the PROXY header was refused, and that does fail the check.
-        if let Err(failure) = &silence
-            && failure.phase == Phase::Proxy
-        {
-            self.fail(failure.clone());
-            silence = self.expect_silence(Phase::Quit, &Command::Quit).await;
-        }
-        if matches!(silence, Ok(None))
-            && self.send(Phase::Quit, &Command::Quit, Some(Event::Began(Phase::Quit))).await.is_ok()
-        {
-            drop(self.await_reply(dialogue, Phase::Quit, Some(&Command::Quit)).await);
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::Session;
+use super::{Session, facts};
 use crate::{
-    check::TlsVerify,
+    check::{TlsVerify, TlsVersion},
     net::first_octets::FirstOctets,
     phase::Phase,
     report::{
@@ -163,9 +163,12 @@ fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> 
     match error {
         HandshakeError::TimedOut | HandshakeError::Io(_) => None,
         HandshakeError::NotTls => Some(Cause::ClearText { line: line.map(str::to_owned) }),
-        HandshakeError::ClosedAfterAsking(_) | HandshakeError::ClientAuth(_) => Some(Cause::ClientCertificateWanted),
+        HandshakeError::ClosedAfterAsking(client_auth) => Some(facts::of_client_auth(*client_auth)),
+        HandshakeError::ClientAuth(refused) => Some(facts::of_client_auth(refused.client_auth)),
         HandshakeError::TooOld => Some(Cause::OldTls),
-        HandshakeError::NothingInCommon { .. } | HandshakeError::WantsOtherVersion(_) => Some(Cause::TlsOfClient),
+        HandshakeError::WantsOtherVersion(_) => Some(Cause::OtherTlsVersion),
+        HandshakeError::NothingInCommon { version, .. } if *version != TlsVersion::Any => Some(Cause::OtherTlsVersion),
+        HandshakeError::NothingInCommon { .. } => Some(Cause::TlsOfClient),
         HandshakeError::Tls(fault) if fault.is_of_client() => Some(Cause::TlsOfClient),
         HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
     }

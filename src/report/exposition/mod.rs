@@ -165,6 +165,14 @@ impl Gauges {
                 unix_time(expiry),
             );
         }
+        if let Some(expiry) = tls.first_to_expire_on_path().and_then(|certificate| certificate.not_after) {
+            self.one(
+                "probe_smtp_certificate_expiry_timestamp_seconds",
+                "When the first certificate expires of the path that was verified, or else of the one with the errors, \
+                 in Unix time",
+                unix_time(expiry),
+            );
+        }
         self.info(
             "probe_ssl_last_chain_info",
             "The server's certificate",

@@ -33,6 +33,8 @@ fn report() -> Report {
         phases: Vec::new(),
         capabilities: ReportedCapabilities::default(),
         tls: None,
+        sasl: None,
+        message: None,
         queue_id: None,
         warnings: Vec::new(),
         findings: Vec::new(),
@@ -302,7 +304,22 @@ fn certificates_beside_the_verified_path_do_not_expire_it() {
     let all = samples(&report);
     let unix = |moment: time::OffsetDateTime| moment.unix_timestamp() as f64;
     assert_eq!(all["probe_ssl_earliest_cert_expiry"], unix(datetime!(2020-01-01 0:00 UTC)));
-    assert_eq!(all["probe_ssl_last_chain_expiry_timestamp_seconds"], unix(datetime!(2027-01-01 0:00 UTC)));
+    let of_path = unix(datetime!(2027-01-01 0:00 UTC));
+    assert_eq!(all["probe_ssl_last_chain_expiry_timestamp_seconds"], of_path);
+
+    for (error, is_of_path) in [
+        (CertificateErrorKind::WrongName, false),
+        (CertificateErrorKind::UnprovenKey, false),
+        (CertificateErrorKind::UnknownIssuer, true),
+        (CertificateErrorKind::Malformed, true),
+    ] {
+        let tls = report.tls.as_mut().expect("a session");
+        (tls.verified, tls.errors) = (false, vec![error]);
+        let all = samples(&report);
+        let of_good_path = all.get("probe_ssl_last_chain_expiry_timestamp_seconds");
+        assert_eq!(of_good_path, (!is_of_path).then_some(&of_path), "{error:?}");
+        assert_eq!(all["probe_smtp_certificate_expiry_timestamp_seconds"], of_path, "{error:?}");
+    }
 }
 
 #[test]

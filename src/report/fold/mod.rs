@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use phases::OpenPhases;
 
 use super::{
-    Cause, Facts, Failure, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget, Reproduction,
-    Speaker, TlsReport, TranscriptLine,
+    Cause, Facts, Failure, FailureKind, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget,
+    Reproduction, Speaker, TlsReport, TranscriptLine,
     journal::{Ending, Entry, Event, Heading, TlsSession},
 };
 use crate::{
@@ -72,7 +72,9 @@ impl Fold {
             phases: Vec::new(),
             capabilities: ReportedCapabilities::default(),
             tls: None,
+            sasl: None,
             queue_id: None,
+            message: None,
             warnings: Vec::new(),
             findings: Vec::new(),
             reproduce: Reproduction::default(),
@@ -112,8 +114,13 @@ impl Fold {
             }
             Event::Ended(phase, ending) => self.end(at, clock, phase, ending),
             Event::Secured(session) => self.secure(at, *session),
+            Event::Authenticating(sasl) => {
+                self.report.facts.scram_iterations = sasl.iterations;
+                self.report.sasl = Some(sasl.into());
+            }
             Event::Failed(failure) => self.fail(failure, true),
             Event::Warned(warning) => self.report.warnings.push(warning),
+            Event::Composed(message) => self.report.message = Some(message),
             Event::Noted(fact) => self.report.facts.add(fact),
         }
     }
@@ -183,8 +190,7 @@ impl Fold {
                 if is_ok {
                     self.accept(phase, &reply);
                 }
-                // Its code tells whether it is temporary, whatever the server offers.
-                self.fail(Failure::unexpected(phase, &reply), false);
+                self.fail(Failure::unexpected(phase, &reply), is_for_command);
             }
             Ending::Rejected if phase != Phase::Quit => self.fail(Failure::rejected(phase, &reply), is_for_command),
             _ => {}
@@ -215,8 +221,9 @@ impl Fold {
     /// The first failure is the check's. If it is at a command that the server does not offer, a warning says so, and
     /// the failure is not temporary. A reply says itself whether it is, except for STARTTLS: its 454 promises TLS later
     /// (RFC 3207, section 4), and the reply to EHLO denies it. That of AUTH (RFC 4954, section 6) is believed, since
-    /// servers do not offer AUTH while what authenticates is down. `is_for_command` is false for a 421 that came before
-    /// the command: the server closes for a reason of its own (RFC 5321, section 3.8).
+    /// servers do not offer AUTH while what authenticates is down; so is one that the check did not expect.
+    /// `is_for_command` is false for a 421 that came before the command: the server closes for a reason of its own (RFC
+    /// 5321, section 3.8).
     fn fail(&mut self, failure: Failure, is_for_command: bool) {
         if self.report.failure.is_some() {
             return;
@@ -226,9 +233,11 @@ impl Fold {
             return;
         };
         self.report.warnings.push(warning);
-        let decides = failure.code.is_some() && (failure.phase == Phase::SaslAuth || !is_for_command);
+        let is_believed = failure.phase == Phase::SaslAuth || failure.kind == FailureKind::Unexpected;
+        let decides = failure.code.is_some() && (is_believed || !is_for_command);
         let failure = Failure { temporary: failure.temporary && decides, ..failure };
-        self.report.failure = Some(failure.with_cause(cause.filter(|_| is_for_command)));
+        let cause = failure.cause.clone().or(cause.filter(|_| is_for_command));
+        self.report.failure = Some(failure.with_cause(cause));
     }
 
     /// The warning that the server does not offer the command of this phase, and the cause, if that is the command

@@ -19,7 +19,8 @@ impl OpenPhases {
         self.0.push((phase, at));
     }
 
-    /// Closes the phase, and reports it as it will stay. `None` if it is not open.
+    /// Closes the phase, and reports it as it will stay. `None` if it is not open, and no certain reply was expected of
+    /// it: a 421 can come before the command of the phase (RFC 5321, section 3.8).
     pub(in crate::report) fn end(
         &mut self,
         phase: Phase,
@@ -28,10 +29,11 @@ impl OpenPhases {
         ending: Ending,
         last_reply: Option<&Reply>,
     ) -> Option<PhaseReport> {
-        let index = self.0.iter().rposition(|(open, _)| *open == phase)?;
-        let (_, began) = self.0.remove(index);
+        let index = self.0.iter().rposition(|(open, _)| *open == phase);
+        let open = index.map(|index| self.0.remove(index).1);
+        let began = open.or_else(|| ending.is_expected().map(|_| at))?;
         // A reply that came before its command has no time.
-        let time = at.checked_sub(began);
+        let time = open.and_then(|began| at.checked_sub(began));
         let reply = last_reply.filter(|_| ending.is_by_reply());
         let (enhanced_code, message) = reply.map(Reply::code_and_message).unzip();
         Some(PhaseReport {
@@ -45,6 +47,10 @@ impl OpenPhases {
             enhanced_code: enhanced_code.flatten().map(|code| code.to_string()),
             message,
         })
+    }
+
+    pub(in crate::report) fn contains(&self, phase: Phase) -> bool {
+        self.0.iter().any(|(open, _)| *open == phase)
     }
 
     /// The open phase that began last.

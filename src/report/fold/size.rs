@@ -87,6 +87,9 @@ pub(super) fn upper_bound(report: &Report) -> usize {
     [last_message, cert_error, cert_issuer, cert_subject, cert_subject_alternative_names, queue_id]
         .into_iter()
         .for_each(&mut add);
+    if let Some(message) = &report.message {
+        add(&message.message_id);
+    }
     for phase in phases {
         add(&phase.message);
     }
@@ -95,6 +98,8 @@ pub(super) fn upper_bound(report: &Report) -> usize {
     if let Some(failure) = failure {
         add(&failure.explanation);
     }
+    let dkim = report.message.as_ref().and_then(|message| message.dkim.as_ref());
+    texts += dkim.map_or(0, |dkim| dkim.domain.len() + dkim.selector.len());
     texts += target.host.len() + failure.as_ref().map_or(0, |failure| failure.message.len());
     texts += target.attempts.iter().map(|attempt| attempt.host.len() + attempt.error.len()).sum::<usize>();
     texts += warnings.iter().map(String::len).sum::<usize>();

@@ -3,88 +3,19 @@
 //! It decides which commands are sent, in which order, and which replies count as success. The caller does the I/O and
 //! measures.
 
+mod auth;
+mod warning;
+
 use std::vec;
 
+pub use warning::{Unsupported, Warning};
+
+use self::auth::Auth;
 use super::{
-    Capabilities, Code, Command, Credentials, EhloName, Expectation, Expectations, Mailbox, Mechanism, Payload,
-    Protocol, Reply, StartTls,
+    Capabilities, Command, Expectation, Protocol, Reply, Script, StartTls,
+    sasl::{Violation, exchange::Work},
 };
-use crate::{phase::Phase, secret::Secret};
-
-/// What one check sends to the server.
-#[derive(Clone, Debug)]
-pub struct Script {
-    /// SMTP or LMTP.
-    pub protocol: Protocol,
-    /// The name that EHLO gives.
-    pub ehlo: EhloName,
-    /// TLS from the first byte; the first EHLO is then the one inside TLS.
-    pub implicit_tls: bool,
-    /// STARTTLS after the first EHLO (RFC 3207).
-    pub start_tls: StartTls,
-    /// AUTH with these (RFC 4954).
-    pub credentials: Option<Credentials>,
-    /// The envelope's sender; `None` is the null reverse-path (RFC 5321, section 4.5.5).
-    pub from: Option<Mailbox>,
-    /// The envelope's recipient; `None` only if [`Self::stop_after`] is a phase before RCPT.
-    pub to: Option<Mailbox>,
-    /// The message.
-    pub payload: Payload,
-    /// End with QUIT after this phase.
-    pub stop_after: Option<Phase>,
-    /// The replies that decide, in place of the usual ones.
-    pub expect: Option<Box<Expectations>>,
-}
-
-impl Script {
-    /// The phases of this script, in order, without QUIT. STARTTLS includes the handshake and the EHLO after it; an
-    /// opportunistic one may be left out.
-    pub fn phases(&self) -> Vec<Phase> {
-        self.steps().collect()
-    }
-
-    /// Whether this is one of its phases.
-    pub fn has_phase(&self, phase: Phase) -> bool {
-        self.steps().any(|step| step == phase)
-    }
-
-    fn steps(&self) -> impl Iterator<Item = Phase> {
-        let has_start_tls = self.start_tls != StartTls::Off;
-        let all = [
-            (Phase::Banner, true),
-            (Phase::Ehlo, true),
-            (Phase::StartTls, has_start_tls),
-            (Phase::Tls, has_start_tls),
-            (Phase::EhloTls, has_start_tls),
-            (Phase::SaslAuth, self.credentials.is_some()),
-            (Phase::MailFrom, true),
-            (Phase::RcptTo, true),
-            (Phase::Data, true),
-            (Phase::Body, true),
-        ];
-        let last = match self.stop_after {
-            Some(Phase::StartTls) => Phase::EhloTls,
-            Some(phase) => phase,
-            None => Phase::Body,
-        };
-        all.into_iter().filter(move |(phase, wanted)| *wanted && *phase <= last).map(|(phase, _)| phase)
-    }
-
-    /// The reply that the check expects of this phase, if any but the usual.
-    pub fn expectation(&self, phase: Phase) -> Option<&Expectation> {
-        self.expect.as_ref()?.of(phase)
-    }
-
-    /// Whether an address of the envelope has characters beyond ASCII (RFC 6531).
-    fn needs_utf8(&self) -> bool {
-        let beyond_ascii = |mailbox: &Option<Mailbox>| mailbox.as_ref().is_some_and(|mailbox| !mailbox.is_ascii());
-        beyond_ascii(&self.from) || (self.has_phase(Phase::RcptTo) && beyond_ascii(&self.to))
-    }
-
-    fn needs_8bit(&self) -> bool {
-        self.has_phase(Phase::Body) && self.payload.is_8bit()
-    }
-}
+use crate::phase::Phase;
 
 /// What the caller does next.
 #[derive(Debug)]
@@ -93,8 +24,20 @@ pub enum Action {
     AwaitGreeting(Phase),
     /// Begin a phase with this command and wait for its reply.
     Begin(Phase, Command),
-    /// Call [`Dialogue::response_sent`], write this within the current phase, and wait for the next reply.
+    /// Write this within the current phase, and wait for the next reply.
     Continue(Phase, Command),
+    /// Do this work, which can take long, and give its result to [`Dialogue::computed`].
+    Compute(Phase, Box<Work>),
+    /// The server broke the rules of the phase. Where the session is in sync, call [`Dialogue::quit`]; else close the
+    /// connection.
+    Violated {
+        /// The phase.
+        phase: Phase,
+        /// What the server did.
+        violation: Violation,
+        /// No reply is outstanding, and the server waits for a command.
+        in_sync: bool,
+    },
     /// Do the TLS handshake, then call [`Dialogue::after_handshake`].
     Handshake,
     /// The phase cannot begin: the server does not offer what it needs. Call [`Dialogue::quit`].
@@ -107,17 +50,6 @@ pub enum Action {
     Close,
 }
 
-/// A service extension that the check needs and the server does not offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    /// SMTPUTF8 (RFC 6531).
-    #[error("an address has characters beyond ASCII, and the server does not offer SMTPUTF8")]
-    SmtpUtf8,
-    /// STARTTLS (RFC 3207), where the mechanism of AUTH would show the password.
-    #[error("no credential is sent in clear text: the server does not offer STARTTLS, and AUTH {} shows the password", .0.name())]
-    StartTls(Mechanism),
-}
-
 /// What a reply means for its phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -127,6 +59,8 @@ pub enum Verdict {
     Accepted,
     /// Any other reply: the phase failed, and with it the check.
     Rejected,
+    /// The reply is against the rules of the phase: [`Action::Violated`] follows.
+    Spoiled,
     /// The reply that the check expects, `is_ok` or a rejection: the check is a success so far.
     AsExpected {
         /// Whether the phase succeeded.
@@ -139,41 +73,6 @@ pub enum Verdict {
     },
 }
 
-/// Something that an operator should know, but that does not fail the check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// An opportunistic STARTTLS that is left out.
-    #[error("the server does not offer STARTTLS: the session went on in clear text")]
-    StartTlsNotOffered,
-    /// AUTH without TLS.
-    #[error("the credentials were sent in clear text, without TLS")]
-    ClearTextCredentials,
-    /// 235 before the server asked for the password.
-    #[error("the server accepted AUTH (235) before it asked for the password, so the password was not checked")]
-    AcceptedWithoutPassword,
-    /// A reply that ends AUTH before any response was sent.
-    #[error(
-        "the server ended AUTH ({0}) before it asked for user name or password: no credential was sent, so the reply tells \
-         nothing about them"
-    )]
-    EndedBeforeCredentials(Code),
-    /// A reply that ends AUTH after the user name and before the password was sent.
-    #[error(
-        "the server ended AUTH ({0}) after the user name and before it asked for the password: the password was not sent, so \
-         the reply tells nothing about it"
-    )]
-    EndedBeforePassword(Code),
-    /// 334 after the last response.
-    #[error("the server sent one challenge more than the mechanism has responses, and got no answer to it")]
-    ExtraChallenge,
-    /// An 8-bit message to a server without 8BITMIME.
-    #[error("the payload has characters beyond ASCII, and the server does not offer 8BITMIME; it was sent as it is")]
-    EightBitNotOffered,
-    /// A line that begins with a dot: the payload is sent as it is, without dot-stuffing.
-    #[error("line {0} of the payload begins with a dot, which the server will remove (RFC 5321, section 4.5.2)")]
-    LeadingDot(usize),
-}
-
 /// The state of one session.
 #[derive(Debug)]
 pub struct Dialogue<'a> {
@@ -183,9 +82,8 @@ pub struct Dialogue<'a> {
     in_tls: bool,
     /// The last reply to EHLO.
     ehlo: Option<Reply>,
-    responses: vec::IntoIter<Secret>,
-    /// How many responses of the mechanism are not sent yet.
-    responses_unsent: usize,
+    /// Boxed: most checks have none.
+    auth: Option<Box<Auth>>,
     /// The server has accepted MAIL: a mail transaction is open (RFC 5321, section 3.3).
     in_transaction: bool,
     warnings: Vec<Warning>,
@@ -199,8 +97,7 @@ impl<'a> Dialogue<'a> {
             phase: Phase::Banner,
             in_tls: script.implicit_tls,
             ehlo: None,
-            responses: Vec::new().into_iter(),
-            responses_unsent: 0,
+            auth: None,
             in_transaction: false,
             warnings: Vec::new(),
             script,
@@ -211,31 +108,25 @@ impl<'a> Dialogue<'a> {
 
     /// Takes the reply to the last action. Returns what it means, and the next action.
     pub fn reply(&mut self, reply: &Reply) -> (Verdict, Action) {
-        if self.phase == Phase::SaslAuth
-            && reply.code().value() == 334
-            && let Some(response) = self.responses.next()
-        {
-            return (Verdict::Challenged, Action::Continue(self.phase, Command::SaslResponse(response)));
-        }
-        // 235 before the password is sent tells nothing about it.
-        let is_early = self.phase == Phase::SaslAuth && self.responses_unsent > 0;
-        let is_ok = !is_early && is_success(self.phase, reply.code().value());
-        if self.phase == Phase::SaslAuth && !is_ok {
-            self.warnings.extend(self.auth_warning(reply.code()));
+        if self.phase == Phase::SaslAuth {
+            return self.auth_reply(reply);
         }
         self.in_transaction |= self.phase == Phase::MailFrom && reply.code().is_completion();
+        self.judged(reply, is_success(self.phase, reply.code().value()))
+    }
+
+    /// What a reply means: `is_ok` without an expectation.
+    fn judged(&mut self, reply: &Reply, is_ok: bool) -> (Verdict, Action) {
         match self.script.expectation(self.phase) {
-            Some(expectation) if !(is_early && reply.code().is_completion()) => {
-                self.compared(expectation, reply, is_ok)
-            }
-            _ if is_ok => (Verdict::Accepted, self.accepted(reply)),
-            _ => (Verdict::Rejected, self.rejected(reply)),
+            Some(expectation) => self.compared(expectation, reply, is_ok),
+            None if is_ok => (Verdict::Accepted, self.accepted(reply)),
+            None => (Verdict::Rejected, self.rejected(reply)),
         }
     }
 
     fn accepted(&mut self, reply: &Reply) -> Action {
         if matches!(self.phase, Phase::Ehlo | Phase::EhloTls) {
-            self.ehlo = Some(reply.clone());
+            self.ehlo = Some(reply.clone().without_whole_text());
         }
         self.next_phase()
     }
@@ -274,28 +165,6 @@ impl<'a> Dialogue<'a> {
         (Verdict::Unexpected { is_ok }, next)
     }
 
-    /// The response of [`Action::Continue`] is about to be written. Until then it counts as not sent.
-    pub fn response_sent(&mut self) {
-        self.responses_unsent = self.responses_unsent.saturating_sub(1);
-        // The last response contains the password.
-        if self.responses_unsent == 0 && !self.in_tls {
-            self.warnings.push(Warning::ClearTextCredentials);
-        }
-    }
-
-    /// What an operator should know of a reply other than the expected one to AUTH or to a response.
-    fn auth_warning(&self, code: Code) -> Option<Warning> {
-        let credentials = self.script.credentials.as_ref()?;
-        match (code.value(), self.responses_unsent) {
-            // Positive, and still a rejection.
-            (235, _) => Some(Warning::AcceptedWithoutPassword),
-            (334, _) => Some(Warning::ExtraChallenge),
-            (_, 0) => None,
-            (_, unsent) if unsent == credentials.responses().len() => Some(Warning::EndedBeforeCredentials(code)),
-            _ => Some(Warning::EndedBeforePassword(code)),
-        }
-    }
-
     /// The handshake is done, and the caller trusts the server with the rest of the session.
     pub fn after_handshake(&mut self) -> Action {
         self.in_tls = true;
@@ -330,17 +199,7 @@ impl<'a> Dialogue<'a> {
             },
             Phase::StartTls if self.is_opportunistic() && !self.offers("STARTTLS") => return self.skip_tls(),
             Phase::StartTls => Command::StartTls,
-            Phase::SaslAuth => match &self.script.credentials {
-                Some(Credentials { mechanism, .. }) if self.would_show_password(*mechanism) => {
-                    return Action::Unsupported(phase, Unsupported::StartTls(*mechanism));
-                }
-                Some(credentials) => {
-                    self.responses = credentials.responses().into_iter();
-                    self.responses_unsent = self.responses.len();
-                    Command::Auth(credentials.mechanism)
-                }
-                None => return self.quit(),
-            },
+            Phase::SaslAuth => return self.begin_auth(),
             Phase::MailFrom => match self.mail_from() {
                 Ok(command) => command,
                 Err(unsupported) => return Action::Unsupported(phase, unsupported),
@@ -373,11 +232,6 @@ impl<'a> Dialogue<'a> {
         self.next_phase()
     }
 
-    /// Whether AUTH is to be left out. A caller that leaves TLS to the server has not chosen clear text.
-    fn would_show_password(&self, mechanism: Mechanism) -> bool {
-        self.is_opportunistic() && !self.in_tls && mechanism.shows_password()
-    }
-
     fn mail_from(&mut self) -> Result<Command, Unsupported> {
         let utf8 = self.script.needs_utf8();
         if utf8 && !self.offers("SMTPUTF8") {
@@ -396,16 +250,15 @@ impl<'a> Dialogue<'a> {
     }
 }
 
-/// Whether the code is the usual success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4; RFC 4954, section
-/// 6).
+/// Whether the code is the usual success in this phase (RFC 5321, section 4.3.2; RFC 3207, section 4). AUTH has rules
+/// of its own.
 fn is_success(phase: Phase, code: u16) -> bool {
     match phase {
         Phase::Banner | Phase::StartTls => code == 220,
-        Phase::SaslAuth => code == 235,
         Phase::RcptTo => matches!(code, 250 | 251),
         Phase::Data => code == 354,
         Phase::Quit => code == 221,
-        Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls => false,
+        Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls | Phase::SaslAuth => false,
         Phase::Ehlo | Phase::EhloTls | Phase::MailFrom | Phase::Body => code == 250,
     }
 }

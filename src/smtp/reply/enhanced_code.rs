@@ -12,6 +12,9 @@ pub struct EnhancedCode {
     detail: u16,
 }
 
+/// What separates the code from the text: a space, and in a few servers a tab, or several.
+const BLANK: [char; 2] = [' ', '\t'];
+
 impl EnhancedCode {
     /// The code in a line of a reply with the code `reply`, and the line without it. A code whose class is not the
     /// reply's (RFC 2034, section 4) is none, and stays in the text.
@@ -20,7 +23,7 @@ impl EnhancedCode {
     /// |---|---|
     /// | most | `5.1.1 text` |
     /// | OpenSMTPD | `5.1.1: text` |
-    /// | Cisco ESA | `#5.1.1 text` |
+    /// | Cisco ESA | `#5.1.1 text`, also as `#5.1.1.` |
     /// | qmail | `text (#5.1.1)` |
     /// | chkuser | `text (#5.1.1 - chkuser)`, of which the text stays whole |
     pub(super) fn find(reply: Code, line: &str) -> Option<(Self, &str)> {
@@ -29,12 +32,13 @@ impl EnhancedCode {
     }
 
     fn at_the_start(line: &str) -> Option<(Self, &str)> {
+        let line = line.trim_start_matches(BLANK);
         // Most lines are text alone.
         if !matches!(line.as_bytes(), [b'2' | b'4' | b'5' | b'#' | b'(', ..]) {
             return None;
         }
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let word = word.strip_suffix(':').unwrap_or(word);
+        let (word, rest) = line.split_once(BLANK).unwrap_or((line, ""));
+        let word = word.strip_suffix([':', '.', ',']).unwrap_or(word);
         let in_brackets = word.strip_prefix('(').and_then(|word| word.strip_suffix(')'));
         let code = match in_brackets {
             Some(word) => Self::parse(word.strip_prefix('#')?),
@@ -50,10 +54,10 @@ impl EnhancedCode {
         let text = line.trim_end().trim_end_matches('.');
         let (before, marked) = text.rsplit_once('#')?;
         let Some(before) = before.strip_suffix('(') else {
-            return before.ends_with(' ').then(|| Self::parse(marked))?.map(|code| (code, before.trim_end()));
+            return before.ends_with(BLANK).then(|| Self::parse(marked))?.map(|code| (code, before.trim_end()));
         };
         let marked = marked.strip_suffix(')')?;
-        match marked.split_once(' ') {
+        match marked.split_once(BLANK) {
             Some((word, _)) => Self::parse(word).map(|code| (code, line)),
             None => Self::parse(marked).map(|code| (code, before.trim_end())),
         }

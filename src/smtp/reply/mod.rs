@@ -5,15 +5,15 @@
 //! code, that the lines of any other reply have the same code, and that sizes are limited.
 
 mod enhanced_code;
+mod error;
+mod shown;
 
 use std::{borrow::Cow, fmt};
 
 pub use enhanced_code::EnhancedCode;
+pub use error::{ReplyError, excerpt};
 
-use crate::{
-    escape::{is_plain, json_character_size},
-    secret::Mask,
-};
+use crate::escape::{is_plain, json_character_size};
 
 /// Longest line, in octets before its LF.
 pub const MAX_LINE_SIZE: usize = 8 * 1024;
@@ -30,9 +30,6 @@ pub const MAX_KEPT_DIALOGUE_SIZE: usize = 16 * 1024;
 /// What is kept of the last line of each reply, however long the lines before it are: that line decides. A line of this
 /// size is the longest that a server should send (RFC 5321, section 4.5.3.1.5).
 pub const KEPT_LAST_LINE_SIZE: usize = 512;
-
-/// Longest quotation of a line in an error, in octets.
-const MAX_EXCERPT_SIZE: usize = 120;
 
 /// A reply code, 200 to 599 (RFC 5321, section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +97,8 @@ pub struct Reply {
     left_out: usize,
     /// Some of them are of the last line.
     is_cut: bool,
+    /// The text with what is left out, by [`ReplyParser::keeping_whole_text`], until the reply is judged.
+    whole: Vec<u8>,
 }
 
 impl Reply {
@@ -158,62 +157,22 @@ impl Reply {
         (first, message)
     }
 
-    /// The reply with the secrets of `mask` masked in its text.
-    #[must_use]
-    pub fn masked(&self, mask: &Mask) -> Self {
-        let text = mask.apply(&text_of(&self.text)).into_bytes();
-        Self { code: self.code, text, line_codes: self.line_codes.clone(), ..*self }
+    /// The text of all lines with their enhanced status codes, joined by LF; with what is left out, where it is kept.
+    pub(super) fn sent_text(&self) -> Cow<'_, str> {
+        text_of(if self.whole.is_empty() { &self.text } else { &self.whole })
     }
-}
 
-/// What the server sent is not a reply, or is too long.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplyError {
-    /// A line that does not begin with a code of 200 to 599.
-    #[error("not an SMTP reply: {:?}", excerpt(.line))]
-    NotAReply {
-        /// The whole line, in which a secret can be found. `Display` shows an [`excerpt`].
-        line: String,
-    },
-    /// A line with another code than the first (RFC 5321, section 4.2.1), and no 4yz or 5yz code in the last line.
-    #[error("the lines of one reply have different codes: {first}, then {then}")]
-    CodeChanged {
-        /// The code of the first line.
-        first: Code,
-        /// The code that differs.
-        then: Code,
-    },
-    /// More than [`MAX_LINE_SIZE`].
-    #[error("a line of more than {MAX_LINE_SIZE} octets")]
-    LineTooLong,
-    /// More than [`MAX_REPLY_SIZE`].
-    #[error("a reply of more than {MAX_REPLY_SIZE} octets")]
-    ReplyTooLong,
-    /// More than [`MAX_DIALOGUE_SIZE`].
-    #[error("a dialogue of more than {MAX_DIALOGUE_SIZE} octets")]
-    DialogueTooLong,
-}
-
-impl ReplyError {
-    /// The error with the secrets of `mask` masked in what it quotes.
+    /// The reply without what is left out of its text.
     #[must_use]
-    pub fn masked(self, mask: &Mask) -> Self {
-        match self {
-            Self::NotAReply { line } => Self::NotAReply { line: mask.apply(&line) },
-            other => other,
-        }
+    pub(super) fn without_whole_text(self) -> Self {
+        Self { whole: Vec::new(), ..self }
     }
-}
-
-/// The beginning of a line, up to [`MAX_EXCERPT_SIZE`].
-pub fn excerpt(line: &str) -> &str {
-    &line[..line.floor_char_boundary(MAX_EXCERPT_SIZE)]
 }
 
 /// Parses the server's bytes into [`Reply`]s, in whatever pieces they arrive.
 ///
 /// It never buffers more octets than [`MAX_LINE_SIZE`] and [`MAX_KEPT_REPLY_SIZE`] together, and a code for each line
-/// of a reply with several codes.
+/// of a reply with several codes; and a whole reply where its text decides, which is dropped once it has.
 #[derive(Debug, Default)]
 pub struct ReplyParser {
     /// The current line.
@@ -229,6 +188,8 @@ pub struct ReplyParser {
     kept_of_reply: usize,
     kept_of_dialogue: usize,
     left_out: usize,
+    /// The text of the reply so far, with what is left out.
+    whole: Option<Vec<u8>>,
     /// A code that is not that of the first line.
     other_code: Option<Code>,
     /// The first error. The bytes after it cannot be read as replies.
@@ -236,6 +197,12 @@ pub struct ReplyParser {
 }
 
 impl ReplyParser {
+    /// A parser that keeps the whole text of a reply, if `is_whole`, until the reply is judged: what is left out of a
+    /// report is a limit of this client, and must not decide.
+    pub fn keeping_whole_text(is_whole: bool) -> Self {
+        Self { whole: is_whole.then(Vec::new), ..Self::default() }
+    }
+
     /// Reads from the front of `input` until one reply is complete; the rest stays in `input`.
     ///
     /// `Ok(None)`: all of `input` is read, and the reply is not complete.
@@ -336,6 +303,10 @@ impl ReplyParser {
         } else {
             self.left_out += text.len();
         }
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(text);
+            whole.extend((!is_last).then_some(b'\n'));
+        }
         self.line.clear();
         if !is_last {
             return Ok(None);
@@ -344,7 +315,8 @@ impl ReplyParser {
         (self.reply_octets, self.kept_of_reply, self.other_code) = (0, 0, None);
         let (text, line_codes) = (std::mem::take(&mut self.text), std::mem::take(&mut self.line_codes));
         let left_out = std::mem::take(&mut self.left_out);
-        Ok(Some(Reply { code, text, line_codes, left_out, is_cut: !is_whole }))
+        let whole = self.whole.as_mut().map(std::mem::take).filter(|_| left_out > 0).unwrap_or_default();
+        Ok(Some(Reply { code, text, line_codes, left_out, is_cut: !is_whole, whole }))
     }
 }
 

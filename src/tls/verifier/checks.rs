@@ -40,6 +40,11 @@ pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: 
     for extension in certificate.unreadable_extensions() {
         problems.add(Kind::Malformed, format!("{label} has the extension {extension}, which cannot be read"));
     }
+    for extension in certificate.empty_extensions() {
+        let detail =
+            format!("{label} has the extension {extension}, which is empty: RFC 5280, section 4.2.1.11, forbids that");
+        problems.add(Kind::Malformed, detail);
+    }
     if certificate.has_two_signature_algorithms() {
         problems.add(Kind::Malformed, format!("{label} names two signature algorithms that differ"));
     }
@@ -116,7 +121,31 @@ pub(super) fn is_fit_issuer(certificate: &Certificate<'_>) -> bool {
     let mut problems = Problems::default();
     check_form(certificate, 1, &mut problems);
     check_key_usage(certificate, 1, &mut problems);
-    problems.len() == 0
+    problems.len() == 0 && certificate.requires_policy_after().is_none()
+}
+
+/// Whether a policy is required of the path (RFC 5280, section 6.1.3, step f; 6.1.4, steps h and i; 6.1.5, steps a, b
+/// and g). This program does not process policies.
+pub(super) fn check_policies(path: &[&Certificate<'_>], problems: &mut Problems) {
+    // How many certificates may follow without a policy, and what says so.
+    let mut required: Option<(u32, String)> = None;
+    for (depth, certificate) in path.iter().enumerate().rev() {
+        if matches!(required, Some((0, _))) {
+            break;
+        }
+        let is_counted = depth == 0 || !certificate.is_self_issued();
+        let inherited = required.map(|(left, by)| (left - u32::from(is_counted), by));
+        // What the server's own certificate requires of those below it is of no account.
+        let own = certificate.requires_policy_after().filter(|(left, _)| depth > 0 || *left == 0);
+        let own = own.map(|(left, extension)| {
+            (left, format!("{} has the critical extension {extension}", label(certificate, depth)))
+        });
+        required = inherited.into_iter().chain(own).min_by_key(|(left, _)| *left);
+    }
+    if let Some((0, by)) = required {
+        let detail = format!("{by}, which requires policies: this program does not process them");
+        problems.add(Kind::Unsupported, detail);
+    }
 }
 
 /// The number of issuers below each one (RFC 5280, section 6.1.4, steps l and m).

@@ -20,7 +20,7 @@ use webpki::{EndEntityCert, ExtendedKeyUsageValidator, VerifiedPath};
 use self::{
     checks::{
         ODD_NETWORK, check_form, check_key_usage, check_name_constraints, check_names_below, check_path_lengths,
-        check_purposes, check_signatures, is_better_issuer, is_fit_issuer, label,
+        check_policies, check_purposes, check_signatures, is_better_issuer, is_fit_issuer, label,
     },
     purpose::{AnyPurpose, ServerPurpose},
 };
@@ -65,6 +65,7 @@ impl Verifier<'_> {
                 if self.anchors.is_pinned(leaf) {
                     self.check_validity(&certificate, 0, &mut problems);
                     check_purposes(&certificate, 0, &mut problems);
+                    check_policies(&[&certificate], &mut problems);
                 } else {
                     path = self.check_trust(certificate, end_entity.as_ref().ok(), others, &mut problems);
                 }
@@ -190,12 +191,16 @@ impl Verifier<'_> {
             }
         }
         check_path_lengths(&certificates, problems);
+        check_policies(&certificates, problems);
         check_name_constraints(&certificates, problems);
         let mut is_explained = false;
         let is_unsure = path.end == PathEnd::UnknownIssuer || path.signatures.contains(&SignatureCheck::Invalid);
         if is_cut && is_unsure {
             // A certificate that was left out may be the issuer.
-            problems.add(Kind::Unsupported, TOO_LONG);
+            let bad = path.signatures.iter().position(|signature| *signature == SignatureCheck::Invalid);
+            let depth = bad.unwrap_or(certificates.len() - 1);
+            let (label, issuer) = (label(certificates[depth], depth), excerpt(certificates[depth].issuer()));
+            problems.add(Kind::Unsupported, format!("the issuer of {label}, {issuer}, is not found: {TOO_LONG}"));
         } else {
             check_signatures(&path, &certificates, problems);
             check_end(&path, &certificates, problems);

@@ -8,7 +8,10 @@ use smtp_check::{
     check::{Check, CheckSettings, Invalid},
     destination::Target,
     proxy_header::ProxyAddress,
-    smtp::{Command, Protocol, StartTls},
+    smtp::{
+        Command, MechanismChoice, Protocol, StartTls,
+        sasl::{Exchange, Next},
+    },
 };
 
 use super::{PASSWORD, assert_framed, assert_no_control, assert_secretive, knows_password, wire_line};
@@ -54,6 +57,7 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
     assert!((shortest..=MAX_TIMEOUT).contains(&check.timeout), "{:?}", check.timeout);
     assert!(!script.implicit_tls || script.start_tls == StartTls::Off, "TLS within TLS");
     assert!(check.client_certificate.is_none() && check.source_address.is_none(), "what the operator does not have");
+    assert!(check.dkim.is_none(), "what the operator does not have");
     assert!(script.protocol == Protocol::Smtp || !matches!(check.target, Target::MxOf(_)), "LMTP to an MX");
     assert!(script.stop_after.is_none_or(|phase| phases.contains(&phase)), "ends after a phase that it has not");
     assert!(script.to.is_some() || phases.iter().all(|phase| phase.name() != "rcptto"), "RCPT to nobody");
@@ -62,13 +66,21 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
     wire_line(&Command::MailFrom { reverse_path: script.from.clone(), eight_bit: true, utf8: true });
     script.to.iter().for_each(|to| drop(wire_line(&Command::RcptTo(to.clone()))));
     assert_framed(&script.payload.to_wire());
+    if check.composes() {
+        let now = time::OffsetDateTime::UNIX_EPOCH;
+        let composed = smtp_check::message::compose(check, uuid::Uuid::nil(), now).expect("a valid message");
+        assert_framed(&composed.payload.to_wire());
+    }
     if let Some(credentials) = &script.credentials {
         assert_eq!(credentials.password.expose(), PASSWORD);
         assert!(!credentials.user.is_empty());
         assert_no_control(&credentials.user);
         assert_no_control(&credentials.authorization_id);
-        for response in credentials.responses() {
-            wire_line(&Command::SaslResponse(response));
+        for mechanism in MechanismChoice::AUTO {
+            let mut exchange = Exchange::new(credentials, mechanism);
+            while let Next::Respond(response) = exchange.challenge(Some("")) {
+                wire_line(&Command::SaslResponse(response));
+            }
         }
     }
     if let Some(header) = &check.proxy {
@@ -87,8 +99,7 @@ fn assert_valid(check: &Check, fields: &[(String, Value)]) {
 fn assert_told(invalid: &Invalid, fields: &[(String, Value)]) {
     assert!(!invalid.violations().is_empty(), "refused for no reason");
     for violation in invalid.violations() {
-        let name = violation.pointer.strip_prefix('/').expect("a JSON pointer to a member").to_owned();
-        let name = name.replace("~1", "/").replace("~0", "~");
+        let name = violation.parameter();
         // A long name is truncated.
         let is_given = fields.iter().any(|(given, _)| given.chars().take(64).eq(name.chars()));
         assert!(is_given || REQUIRED.contains(&&*name), "points at nothing: {violation:?}");

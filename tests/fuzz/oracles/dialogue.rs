@@ -7,14 +7,16 @@ use serde_json::{Map, Value, json};
 use smtp_check::{
     check::{Check, CheckSettings},
     phase::Phase,
-    smtp::{Action, Command, Dialogue, Mechanism, Protocol, Reply, ReplyParser, Script, StartTls, Verdict},
+    smtp::{
+        Action, Command, Dialogue, Mechanism, MechanismChoice, Protocol, Reply, ReplyParser, Script, StartTls, Verdict,
+    },
 };
 
 use super::{PASSWORD, assert_framed, assert_printable, assert_secretive, knows_password, wire_line};
 
-/// The maximum number of actions: greeting, twice EHLO, STARTTLS and its handshake, AUTH with two responses, MAIL,
-/// RCPT, DATA, the message, QUIT, and the end.
-const MAX_ACTIONS: usize = 14;
+/// The maximum number of actions: greeting, twice EHLO, STARTTLS and its handshake, AUTH with three responses and the
+/// work for one of them, MAIL, RCPT, DATA, the message, QUIT, and the end.
+const MAX_ACTIONS: usize = 16;
 
 /// `data` is a line of words that choose the script, see [`parameter`], and after it what the server sends.
 ///
@@ -43,10 +45,16 @@ pub fn dialogue(data: &[u8]) {
                 witness.shakes_hands();
                 dialogue.after_handshake()
             }
-            Action::Unsupported(..) | Action::Reset => dialogue.quit(),
+            Action::Unsupported(..) | Action::Reset | Action::Violated { in_sync: true, .. } => dialogue.quit(),
+            Action::Violated { in_sync: false, .. } => return,
+            Action::Compute(_, work) => {
+                let (verdict, next) = dialogue.computed(work.run());
+                witness.judges(verdict);
+                next
+            }
             Action::AwaitGreeting(_) | Action::Begin(..) | Action::Continue(..) | Action::Quit => {
-                if let Action::Continue(..) = action {
-                    dialogue.response_sent();
+                if let Action::Begin(_, command) | Action::Continue(_, command) = &action {
+                    dialogue.sending(command);
                 }
                 let Ok(Some(reply)) = parser.parse(&mut server) else { return };
                 if std::mem::take(&mut may_refuse_header) && reply.code().is_negative() {
@@ -84,7 +92,8 @@ fn parameter(word: &str) -> Vec<(&'static str, Value)> {
         "starttls" => vec![("starttls", json!(true))],
         "opportunistic" => vec![("starttls", json!("opportunistic"))],
         "lmtp" => vec![("protocol", json!("lmtp"))],
-        "plain" | "login" => {
+        "initial" => vec![("sasl_initial_response", json!(true))],
+        "plain" | "login" | "cram-md5" | "scram-sha-256" | "xoauth2" | "oauthbearer" | "auto" => {
             vec![("sasl_authentication", json!(word)), ("sasl_user", json!("user")), ("sasl_password", json!(PASSWORD))]
         }
         "from" => vec![("from", json!("from@mx.test"))],
@@ -109,7 +118,8 @@ fn parameter(word: &str) -> Vec<(&'static str, Value)> {
 struct Witness<'a> {
     script: &'a Script,
     phases: Vec<Phase>,
-    mechanism: Option<Mechanism>,
+    mechanism: Option<MechanismChoice>,
+    has_initial_response: bool,
     tls_is_wanted: bool,
     /// TLS may be left out, but only where it is not offered.
     is_opportunistic: bool,
@@ -132,6 +142,7 @@ impl<'a> Witness<'a> {
             script,
             phases: script.phases(),
             mechanism: script.credentials.as_ref().map(|credentials| credentials.mechanism),
+            has_initial_response: false,
             tls_is_wanted: script.implicit_tls || script.start_tls != StartTls::Off,
             is_opportunistic: script.start_tls == StartTls::Opportunistic,
             hello: if script.protocol == Protocol::Lmtp { "LHLO noit.local" } else { "EHLO noit.local" },
@@ -164,10 +175,14 @@ impl<'a> Witness<'a> {
                 self.begins(*phase);
                 let lacking = match *phase {
                     Phase::MailFrom => !self.offers("SMTPUTF8"),
-                    Phase::SaslAuth => self.is_opportunistic && !self.in_tls,
+                    Phase::SaslAuth => self.mechanism == Some(MechanismChoice::Auto) || self.leaves_out_auth(),
                     _ => false,
                 };
                 assert!(lacking, "lacks nothing");
+            }
+            Action::Compute(..) => assert_eq!((self.phase, self.last_code), (Phase::SaslAuth, 334), "works unasked"),
+            Action::Violated { in_sync, .. } => {
+                assert_eq!((self.phase, *in_sync), (Phase::SaslAuth, self.last_code == 235));
             }
             Action::Quit => {
                 assert!(!self.has_quit, "QUIT twice");
@@ -212,7 +227,7 @@ impl<'a> Witness<'a> {
         match self.phase {
             Phase::Ehlo | Phase::EhloTls => assert_eq!(line, self.hello),
             Phase::StartTls => assert_eq!(line, "STARTTLS"),
-            Phase::SaslAuth if self.responses == 0 => assert!(matches!(&*line, "AUTH PLAIN" | "AUTH LOGIN"), "{line}"),
+            Phase::SaslAuth if self.responses == 0 => self.reads_auth(&line),
             Phase::SaslAuth => self.reads_response(&line),
             Phase::MailFrom => {
                 assert!(line.starts_with("MAIL FROM:<"), "{line}");
@@ -228,10 +243,34 @@ impl<'a> Witness<'a> {
         }
     }
 
+    fn reads_auth(&mut self, line: &str) {
+        let mut words = line.split(' ').skip(1);
+        let name = words.next().expect("a mechanism");
+        let all = [
+            Mechanism::Plain,
+            Mechanism::Login,
+            Mechanism::CramMd5,
+            Mechanism::ScramSha256,
+            Mechanism::XOAuth2,
+            Mechanism::OAuthBearer,
+        ];
+        let mechanism = all.into_iter().find(|mechanism| mechanism.name() == name).expect("a mechanism");
+        match self.mechanism {
+            Some(MechanismChoice::Only(asked)) => assert_eq!(mechanism, asked),
+            _ => assert!(self.in_tls || !matches!(name, "PLAIN" | "LOGIN"), "{name} in clear text"),
+        }
+        self.mechanism = Some(MechanismChoice::Only(mechanism));
+        if let Some(initial) = words.next() {
+            (self.has_initial_response, self.responses) = (true, 1);
+            self.reads_response(initial);
+        }
+    }
+
     fn reads_response(&self, line: &str) {
         let response = STANDARD.decode(line).expect("base64");
         let holds_password = response.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
-        assert_eq!(holds_password, self.responses == self.challenges(), "the password is sent last");
+        let (at, _) = self.password_at();
+        assert_eq!(holds_password, Some(self.responses) == at, "the password is in its response only");
         assert!(self.in_tls || !self.tls_is_wanted, "credentials in clear text where TLS was asked for");
     }
 
@@ -246,36 +285,74 @@ impl<'a> Witness<'a> {
         let expected: &[u16] = match self.phase {
             Phase::Banner | Phase::StartTls => &[220],
             Phase::Ehlo | Phase::EhloTls | Phase::MailFrom | Phase::Body => &[250],
-            Phase::SaslAuth if self.responses < self.challenges() => &[334],
-            Phase::SaslAuth => &[235],
+            Phase::SaslAuth => &[334, 235],
             Phase::RcptTo => &[250, 251],
             Phase::Data => &[354],
             Phase::Quit => &[221],
             phase => panic!("{phase} has no reply"),
         };
-        let is_done = (200..300).contains(&self.last_code);
-        let is_early = self.phase == Phase::SaslAuth && self.responses < self.challenges() && is_done;
-        let may_go_on = !matches!(self.phase, Phase::StartTls | Phase::SaslAuth | Phase::Data) && is_done;
         let is_ok = expected.contains(&self.last_code);
-        let verdict_due = match self.script.expectation(self.phase) {
-            _ if is_ok && self.last_code == 334 => Verdict::Challenged,
-            Some(expectation) if !is_early && expectation.matches(reply) => {
-                Verdict::AsExpected { is_ok: is_ok || may_go_on }
-            }
-            Some(_) if !is_early => Verdict::Unexpected { is_ok },
-            _ if is_ok => Verdict::Accepted,
-            _ => Verdict::Rejected,
+        let may_go_on = !matches!(self.phase, Phase::StartTls | Phase::Data) && (200..300).contains(&self.last_code);
+        let due = match self.phase {
+            Phase::SaslAuth => self.due_in_auth(reply),
+            _ => vec![self.due(reply, is_ok, may_go_on)],
         };
-        assert_eq!(verdict, verdict_due, "{} in {}", self.last_code, self.phase);
-        match verdict {
-            Verdict::Challenged => {}
-            Verdict::Rejected | Verdict::AsExpected { is_ok: false } | Verdict::Unexpected { .. } => self.failed = true,
-            Verdict::Accepted | Verdict::AsExpected { is_ok: true } => self.passed.push(self.phase),
-        }
+        assert!(due.contains(&verdict), "{verdict:?} for {} in {}", self.last_code, self.phase);
+        self.judges(verdict);
         if matches!(self.passed.last(), Some(Phase::Ehlo | Phase::EhloTls)) && self.passed.last() == Some(&self.phase) {
             let first_word = |line: &str| line.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
             self.offered = reply.lines().skip(1).map(|line| first_word(&line)).collect();
         }
+    }
+
+    /// What a reply means that counts as a success or not without an expectation.
+    fn due(&self, reply: &Reply, is_ok: bool, may_go_on: bool) -> Verdict {
+        match self.script.expectation(self.phase) {
+            Some(expectation) if expectation.matches(reply) => Verdict::AsExpected { is_ok: is_ok || may_go_on },
+            Some(_) => Verdict::Unexpected { is_ok },
+            None if is_ok => Verdict::Accepted,
+            None => Verdict::Rejected,
+        }
+    }
+
+    /// 235 is believed once the last response was sent. Of a signature the witness knows nothing: the server never has
+    /// one that is right.
+    fn due_in_auth(&self, reply: &Reply) -> Vec<Verdict> {
+        let judged = |is_ok| vec![self.due(reply, is_ok, false)];
+        let (at, is_strict) = self.password_at();
+        let sent = self.responses;
+        let has_proof = match self.mechanism {
+            Some(MechanismChoice::Only(Mechanism::CramMd5)) => sent >= 1,
+            Some(MechanismChoice::Only(Mechanism::ScramSha256)) => sent >= 2,
+            _ => at.is_some_and(|at| sent >= at),
+        };
+        match self.last_code {
+            334 if is_strict && sent < self.challenges() => vec![Verdict::Challenged],
+            334 if sent >= self.challenges() => judged(false),
+            334 => vec![Verdict::Challenged, Verdict::Spoiled],
+            235 if at == Some(sent) => judged(true),
+            235 if sent == 1 && self.mechanism == Some(MechanismChoice::Only(Mechanism::CramMd5)) => judged(true),
+            235 if is_strict => vec![Verdict::Rejected],
+            235 => vec![Verdict::Rejected, Verdict::Spoiled],
+            200..300 if !has_proof => vec![Verdict::Rejected],
+            _ => judged(false),
+        }
+    }
+
+    fn judges(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Challenged => {}
+            Verdict::Rejected
+            | Verdict::Spoiled
+            | Verdict::AsExpected { is_ok: false }
+            | Verdict::Unexpected { .. } => self.failed = true,
+            Verdict::Accepted | Verdict::AsExpected { is_ok: true } => self.passed.push(self.phase),
+        }
+    }
+
+    /// A check that leaves TLS to the server shows no password without it.
+    fn leaves_out_auth(&self) -> bool {
+        self.is_opportunistic && !self.in_tls && self.password_at().0.is_some()
     }
 
     fn hears_refusal(&mut self, reply: &Reply) {
@@ -287,12 +364,25 @@ impl<'a> Witness<'a> {
         self.offered.iter().any(|offered| offered == keyword)
     }
 
-    /// The number of challenges of the server.
+    /// The most responses that the mechanism has.
     fn challenges(&self) -> usize {
         match self.mechanism {
-            Some(Mechanism::Login) => 2,
-            Some(Mechanism::Plain) => 1,
-            None => 0,
+            Some(MechanismChoice::Only(mechanism)) => match mechanism {
+                Mechanism::Plain | Mechanism::CramMd5 => 1,
+                Mechanism::Login | Mechanism::XOAuth2 | Mechanism::OAuthBearer => 2,
+                Mechanism::ScramSha256 => 3,
+            },
+            Some(MechanismChoice::Auto) | None => 0,
+        }
+    }
+
+    /// The number of the response that holds the password, and whether each challenge before it is answered.
+    fn password_at(&self) -> (Option<usize>, bool) {
+        match self.mechanism {
+            Some(MechanismChoice::Only(Mechanism::Plain)) => (Some(1), true),
+            Some(MechanismChoice::Only(Mechanism::Login)) => (Some(2), true),
+            Some(MechanismChoice::Only(Mechanism::XOAuth2 | Mechanism::OAuthBearer)) => (Some(1), false),
+            _ => (None, false),
         }
     }
 }

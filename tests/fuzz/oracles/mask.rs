@@ -3,7 +3,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::{
     secret::{MASK, Mask, Secret},
-    smtp::{Credentials, Mechanism},
+    smtp::{
+        Credentials, Mechanism, MechanismChoice,
+        sasl::{Exchange, Next, Response},
+    },
 };
 
 /// `data` is three texts, separated by LF: the password, the user, and what the server sends.
@@ -13,15 +16,17 @@ pub fn mask(data: &[u8]) {
     let mut part = || parts.next().unwrap_or_default();
     let (password, user, other) = (part(), part(), part());
     let is_masked = password.chars().count() >= 4;
-    for mechanism in [Mechanism::Plain, Mechanism::Login] {
+    for mechanism in [Mechanism::Plain, Mechanism::Login, Mechanism::XOAuth2, Mechanism::OAuthBearer] {
         let credentials = Credentials {
-            mechanism,
+            mechanism: MechanismChoice::Only(mechanism),
             user: user.to_owned(),
             password: Secret::new(password.to_owned()),
             authorization_id: String::new(),
+            initial_response: false,
         };
-        let mask = credentials.mask();
-        let response = credentials.responses().pop().expect("the password is in the last one");
+        // The parser of a check refuses names that a mechanism cannot send.
+        let Some(response) = secret_response(&credentials, mechanism) else { continue };
+        let (mask, response) = (response.mask(), response.line());
         // Alone, between other text, and inside encoded text.
         let echoes = [
             other.to_owned(),
@@ -45,6 +50,17 @@ pub fn mask(data: &[u8]) {
         }
     }
     assert_eq!(Mask::default().apply(other), other, "nothing is hidden where there is no secret");
+}
+
+/// The response that bears the password.
+fn secret_response(credentials: &Credentials, mechanism: Mechanism) -> Option<Response> {
+    let mut exchange = Exchange::new(credentials, mechanism);
+    while let Next::Respond(response) = exchange.challenge(Some("")) {
+        if response.bears().is_secret() {
+            return Some(response);
+        }
+    }
+    None
 }
 
 /// The start of the next line of a reply.

@@ -97,8 +97,8 @@ fn assert_unanswered(report: &Value, phase: &str, kind: &str, temporary: bool) {
     let ended = ORDER.iter().position(|name| *name == phase).expect("a phase");
     assert_ended(report, &ORDER[..ended]);
     assert_eq!(phase_names(report)[ended..], [phase], "{report:#}");
-    let open = json!({"ok": false, "time_ms": null, "clock": "process", "code": null, "enhanced_code": null, "message": null, "name": phase,
-        "started_ms": report["phases"][ended]["started_ms"]});
+    let open = json!({"ok": false, "time_ms": null, "clock": "process", "expected": null, "code": null,
+        "enhanced_code": null, "message": null, "name": phase, "started_ms": report["phases"][ended]["started_ms"]});
     assert_eq!(report["phases"][ended], open);
 
     let metrics = &report["metrics"];

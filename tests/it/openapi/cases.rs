@@ -29,6 +29,7 @@ pub(super) fn cases(ca: &Ca) -> Vec<Case> {
         ends("delivered", bad_certificate(), json!({"starttls": true})),
         ends("delivered", plain().expecting_proxy_header(), json!({"proxy_protocol": true, "proxy_version": 2})),
         ends("delivered", encrypted(), json!({"target": null})),
+        ends("delivered", plain(), json!({"from": "a@sender.test", "message": {"text": "x"}, "dkim": "ours"})),
         ends("completed", encrypted(), json!({"stop_after": "ehlo"})),
         fails(bad_certificate(), json!({"starttls": true, "tls_verify": "require"}), "tls", "certificate"),
         fails(

@@ -7,16 +7,18 @@ use std::{collections::BTreeSet, time::Duration};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use smtp_check::{
-    check::{CheckSettings, ClientCertificate, SourceAddresses},
+    check::{CheckSettings, ClientCertificate, DkimAlgorithm, DkimKey, SourceAddresses},
     http::TokenStore,
 };
 
 use super::support::{
     app::{TestApp, TestResponse, failure},
+    dkim::{DkimKeys, KeyForm},
     dns::{DnsServer, Zone},
     pki::{Ca, Leaf},
     port::Port,
     smtpd::{Action, Script, SmtpServer, Step},
+    temp_dir::TempDir,
 };
 
 const CHECKS: &str = "/paths/~1v1~1checks~1smtp/post";
@@ -24,6 +26,8 @@ fn settings() -> CheckSettings {
     let mut settings = CheckSettings::new(Duration::from_secs(60));
     let certificate = ClientCertificate::new("partner".to_owned(), Vec::new(), Vec::new().into());
     settings.client_certificates.insert("partner".to_owned(), certificate);
+    let key = DkimKey::new("ours".to_owned(), "example.org", "s1", DkimAlgorithm::Ed25519, Vec::new().into());
+    settings.dkim.insert("ours".to_owned(), key.expect("a key"));
     settings.source_addresses = SourceAddresses::Any;
     settings
 }
@@ -90,7 +94,9 @@ async fn every_report_matches_its_schema() {
         .nxdomain("mx1.example.test")
         .a("mx2.example.test", [127, 0, 0, 1].into());
     let dns = DnsServer::serve(zone);
-    let app = TestApp::builder().trust(&ca).dns_server(dns.addr()).start().await;
+    let scratch = TempDir::new();
+    let keys = DkimKeys::make(&scratch, "s1", KeyForm::Ed25519);
+    let app = TestApp::builder().trust(&ca).dns_server(dns.addr()).dkim_key("ours", &keys).start().await;
     let (open, sealed) = (schema("Report"), sealed("Report"));
     let mut seen = BTreeSet::new();
     for (script, mut parameters, outcome, phase, kind) in cases::cases(&ca) {
@@ -310,7 +316,7 @@ fn every_parameter_is_described() {
 async fn the_document_and_the_parser_have_the_same_parameters() {
     let app = TestApp::start().await;
     let names = keys(&document()["components"]["schemas"]["CheckRequest"]["properties"]);
-    assert_eq!(names.len(), 29, "as many as the contract has");
+    assert_eq!(names.len(), 33, "as many as the contract has");
     // A list is invalid for every parameter: one violation for each known field, and none says that the field is
     // unknown.
     let all: serde_json::Map<String, Value> = names.iter().map(|name| (name.clone(), json!([]))).collect();
@@ -339,7 +345,7 @@ async fn documented_defaults_are_the_real_ones() {
         format!("{:?}", check.expect("a check"))
     };
     assert_eq!(parse(defaults.clone()), parse(serde_json::Map::new()), "{defaults:?}");
-    assert_eq!(defaults.len(), 15, "{defaults:?}");
+    assert_eq!(defaults.len(), 16, "{defaults:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Certificate, assert_no_secret, client_lines, login, not_ok, rejection, with};
 use crate::support::{
     app::{TestApp, phase_names},
-    mta::{Exim, PASSWORD, USER},
+    mta::{CRAM_MD5, Exim, NO_PROMPT, PASSWORD, USER},
 };
 
 #[tokio::test]
@@ -114,6 +114,52 @@ async fn rejections_of_exim_are_reported_with_its_text() {
         assert!(report["metrics"][format!("{phase}_time")].is_f64() && report["metrics"]["quit_time"].is_f64());
         assert_no_secret(&report, "wrong horse, battery");
     }
+}
+
+#[tokio::test]
+async fn cram_md5_needs_no_tls() {
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(None));
+    for mechanism in ["cram-md5", "auto"] {
+        let clear = json!({"starttls": false, "ehlo": CRAM_MD5});
+        let report = app.check(with(login(exim.plain(), mechanism), clear.clone())).await;
+        assert_eq!(report["outcome"], "delivered", "{report:#}");
+        assert_eq!(report["sasl"], json!({"mechanism": "CRAM-MD5", "initial_response": false}));
+        let warnings = report["warnings"].to_string();
+        assert!(!warnings.contains("clear text"), "{report:#}");
+        assert_no_secret(&report, PASSWORD);
+        let queue_id = report["queue_id"].as_str().expect("a queue id");
+        let line = exim.wait_for_log(&format!("{queue_id} <= ")).await;
+        assert!(line.contains(&format!(" A=cram:{USER} ")), "{line}");
+
+        let wrong = with(clear, json!({"sasl_password": "wrong horse, battery"}));
+        let report = app.check(with(login(exim.plain(), mechanism), wrong)).await;
+        assert_eq!(rejection(&report), json!(["sasl_auth", "rejected", false, 535, null]), "{report:#}");
+        assert_no_secret(&report, "wrong horse, battery");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_before_any_credential_asks_for_the_initial_response() {
+    let certificate = Certificate::valid();
+    let (app, exim) = tokio::join!(TestApp::start(), Exim::start(Some(&certificate.files)));
+    let plain =
+        with(login(exim.submission(), "plain"), json!({"ehlo": NO_PROMPT, "to": null, "stop_after": "sasl_auth"}));
+    let report = app.check(plain.clone()).await;
+    assert_eq!(rejection(&report), json!(["sasl_auth", "rejected", false, 535, null]), "{report:#}");
+    let warning = "the server ended AUTH (535) before it asked for user name or password: no credential was sent, so the \
+                   reply tells nothing about them; `sasl_initial_response` sends the first response with AUTH";
+    assert_eq!(report["warnings"], json!([warning]));
+    assert!(report["findings"].to_string().contains("sasl.refused_before_credentials"), "{report:#}");
+
+    let report = app.check(with(plain.clone(), json!({"sasl_initial_response": true}))).await;
+    assert_eq!((&report["outcome"], &report["warnings"]), (&json!("completed"), &json!([])), "{report:#}");
+    assert_eq!(report["sasl"], json!({"mechanism": "PLAIN", "initial_response": true}));
+    assert!(client_lines(&report).contains(&"AUTH PLAIN ***"), "{report:#}");
+
+    let wrong = json!({"sasl_initial_response": true, "sasl_password": "wrong horse, battery"});
+    let report = app.check(with(plain, wrong)).await;
+    assert_eq!(rejection(&report), json!(["sasl_auth", "rejected", false, 535, null]), "{report:#}");
+    assert_eq!(report["warnings"], json!([]));
 }
 
 fn proxied(port: u16, version: u8, family: &str, source: &str, destination: &str) -> Value {

@@ -2,6 +2,7 @@
 //! installed.
 
 mod certificates;
+mod dkim;
 mod docs;
 mod exim;
 mod explanations;

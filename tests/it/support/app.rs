@@ -26,7 +26,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::pki::{Ca, Identity};
+use super::{
+    dkim::DkimKeys,
+    pki::{Ca, Identity},
+};
 
 /// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted
 /// and no name server is asked.
@@ -149,6 +152,12 @@ impl TestAppBuilder {
     /// `[client_certificates.NAME]`.
     pub(crate) fn client_certificate(mut self, name: &str, identity: &Identity) -> Self {
         self.settings.client_certificates.insert(name.to_owned(), identity.client_certificate(name));
+        self
+    }
+
+    /// `[dkim.NAME]`.
+    pub(crate) fn dkim_key(mut self, name: &str, keys: &DkimKeys) -> Self {
+        self.settings.dkim.insert(name.to_owned(), keys.key(name));
         self
     }
 

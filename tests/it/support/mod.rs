@@ -4,12 +4,15 @@
 pub(crate) mod app;
 pub(crate) mod collector;
 pub(crate) mod curl;
+pub(crate) mod dkim;
 pub(crate) mod dns;
 pub(crate) mod events;
+pub(crate) mod introspection;
 pub(crate) mod mta;
 pub(crate) mod pki;
 pub(crate) mod port;
 pub(crate) mod program;
 pub(crate) mod prometheus;
+pub(crate) mod scram;
 pub(crate) mod smtpd;
 pub(crate) mod temp_dir;

@@ -3,5 +3,6 @@
 mod client;
 mod dns;
 mod pki;
+mod scram;
 mod smtpd;
 mod smtpd_hostile;

@@ -319,6 +319,18 @@ async fn the_hosts_file_is_for_host_targets() {
     }
 }
 
+/// The name exists: the file says so, and DNS need not.
+#[tokio::test]
+async fn a_name_of_the_hosts_file_exists_whatever_dns_says() {
+    let dns = Stub::start(|_| Code(ResponseCode::NXDomain)).await;
+    let hosts = Arc::new(HostsFile::parse(b"2001:db8::7 six.example\n"));
+    let servers = Arc::new(NameServers::new(&[dns.address], Options::DEFAULT));
+    let resolver = Resolver::from_source(Source::Given(Arc::new(Configuration { servers, hosts })));
+    let answer = |name: &'static str| resolve(&resolver, host(name), IpFamily::Ipv4);
+    assert_eq!(answer("six.example").await, Err(no_address("six.example", IpFamily::Ipv4)));
+    assert_eq!(answer("other.example").await, Err(no_such_domain("other.example")));
+}
+
 #[tokio::test]
 async fn localhost_resolves_with_the_systems_configuration() {
     let resolver = Resolver::system();

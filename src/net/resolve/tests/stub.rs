@@ -20,6 +20,12 @@ pub(super) enum Answer {
     OnlyByTcp(Vec<RData>),
     /// These by the second TCP connection and the later ones: the first is silent.
     OnlyByLaterTcp(Vec<RData>),
+    /// A truncated answer by UDP, and these by TCP with the mark that they are truncated.
+    TruncatedByTcp(Vec<RData>),
+    /// A truncated answer by UDP, and none by TCP.
+    SilentByTcp,
+    /// A truncated answer by UDP, and a TCP connection that is closed in place of an answer.
+    ClosedByTcp,
     /// These by TCP, and by UDP as many octets of the same response, which is not marked as truncated.
     Cut(usize, Vec<RData>),
     /// These to a query without EDNS, and FORMERR to others.
@@ -34,7 +40,8 @@ pub(super) enum Answer {
 }
 
 use Answer::{
-    Code, Cut, Garbage, OddAdditional, OnlyByLaterTcp, OnlyByTcp, OnlyWithoutEdns, Records, Referral, Silence,
+    ClosedByTcp, Code, Cut, Garbage, OddAdditional, OnlyByLaterTcp, OnlyByTcp, OnlyWithoutEdns, Records, Referral,
+    Silence, SilentByTcp, TruncatedByTcp,
 };
 
 /// The questions by UDP, in order, such as `A mx.example`.
@@ -100,7 +107,9 @@ async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(
         let reply = match answer(&question) {
             Silence => continue,
             Garbage => garbage(&buffer),
-            OnlyByTcp(_) | OnlyByLaterTcp(_) => encode(query, vec![], |reply| reply.metadata.truncation = true),
+            OnlyByTcp(_) | OnlyByLaterTcp(_) | TruncatedByTcp(_) | SilentByTcp | ClosedByTcp => {
+                encode(query, vec![], |reply| reply.metadata.truncation = true)
+            }
             Cut(octets, records) => {
                 let mut reply = encode(query, records, |_| ());
                 reply.truncate(octets);
@@ -152,6 +161,8 @@ async fn serve_connection<F: Fn(&str) -> Answer>(
             Records(records) | OnlyByTcp(records) | OnlyByLaterTcp(records) | Cut(_, records) => {
                 encode(query, records, |_| ())
             }
+            TruncatedByTcp(records) => encode(query, records, |reply| reply.metadata.truncation = true),
+            ClosedByTcp => break,
             Garbage => garbage(&buffer),
             _ => continue,
         };

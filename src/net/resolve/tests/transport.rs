@@ -1,7 +1,9 @@
 //! UDP, TCP, and which server is asked.
 
 use super::{
-    stub::Answer::{Cut, OddAdditional, OnlyByLaterTcp, OnlyWithoutEdns, Referral},
+    stub::Answer::{
+        ClosedByTcp, Cut, OddAdditional, OnlyByLaterTcp, OnlyWithoutEdns, Referral, SilentByTcp, TruncatedByTcp,
+    },
     *,
 };
 
@@ -34,6 +36,42 @@ async fn a_datagram_that_is_cut_is_a_truncated_answer() {
         let found = ipv4_of(&dns.resolver(), "mx.example").await.expect("addresses");
         assert_eq!(found.len(), MAX_ADDRESSES, "{octets}");
         assert_eq!(dns.connections(), 1, "{octets}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_tcp_truncates_is_none() {
+    let knowing = knowing("192.0.2.1").await;
+    // Without records, and with some of them.
+    for records in [vec![], vec![a("192.0.2.9")]] {
+        let truncating = Stub::start(move |_| TruncatedByTcp(records.clone())).await;
+        let resolver = Resolver::with_servers(&[truncating.address, knowing.address]);
+        assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+        let error = ResolveError::Truncated { name: "mx.example".to_owned() };
+        assert!(error.is_temporary());
+        assert_eq!(ipv4_of(&truncating.resolver(), "mx.example").await, Err(error));
+    }
+}
+
+/// A port on loopback where no program answers by UDP.
+async fn closed_port() -> SocketAddr {
+    let socket = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback");
+    socket.local_addr().expect("a bound socket")
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_asked_is_an_error_in_our_words() {
+    let closing = Stub::start(|_| ClosedByTcp).await;
+    for (server, text) in [
+        (closing.address, "the DNS server closed the connection when asked for mx.example"),
+        (closed_port().await, "the DNS server could not be asked for mx.example: its port is closed"),
+    ] {
+        let error = ipv4_of(&Resolver::with_servers(&[server]), "mx.example").await.expect_err("no answer");
+        assert_eq!(error.to_string(), text);
+        assert!(error.is_temporary());
+        let knowing = knowing("192.0.2.1").await;
+        let resolver = Resolver::with_servers(&[server, knowing.address]);
+        assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])), "{text}");
     }
 }
 
@@ -135,6 +173,25 @@ async fn a_dead_server_is_asked_last() {
     }
     let asked = |name: &str| dead.questions().contains(&format!("A {name}"));
     assert_eq!(["mx.example", "mx1.example", "mx2.example"].map(asked), [true, false, false]);
+}
+
+#[tokio::test]
+async fn a_server_without_tcp_is_asked_last_for_truncated_answers() {
+    let without_tcp = Stub::start(|question| match question {
+        "A short.example" => Records(vec![a("192.0.2.9")]),
+        _ => SilentByTcp,
+    })
+    .await;
+    let knowing = knowing("192.0.2.1").await;
+    // As long as the resolution may take: the server is passed over because it is known to be silent.
+    let options = Options { server_timeout: TIMEOUT, ..Options::DEFAULT };
+    let resolver = Resolver::with_options(&[without_tcp.address, knowing.address], options);
+    for name in ["long.example", "long1.example", "long2.example"] {
+        assert_eq!(ipv4_of(&resolver, name).await, Ok(ips(&["192.0.2.1"])), "{name}");
+    }
+    // Its short answers still count, and none of these questions went to the other server.
+    assert_eq!(ipv4_of(&resolver, "short.example").await, Ok(ips(&["192.0.2.9"])));
+    assert!(!knowing.questions().contains(&"A short.example".to_owned()));
 }
 
 #[tokio::test]

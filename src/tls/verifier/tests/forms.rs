@@ -143,7 +143,7 @@ fn an_extension_in_ber_is_malformed_with_its_certificate() {
 
 #[test]
 fn an_extension_that_cannot_be_read_is_named_and_nothing_is_made_of_it() {
-    let cases: [(u64, &[u8], &str); 10] = [
+    let cases: [(u64, &[u8], &str); 9] = [
         // CA:TRUE, and octets behind it or in it.
         (19, &[0x30, 3, 1, 1, 0xff, 5, 0], "basicConstraints (2.5.29.19)"),
         (19, &[0x30, 5, 1, 1, 0xff, 5, 0], "basicConstraints (2.5.29.19)"),
@@ -155,7 +155,6 @@ fn an_extension_that_cannot_be_read_is_named_and_nothing_is_made_of_it() {
         (32, &[5, 0], "certificatePolicies (2.5.29.32)"),
         (32, &[0x30, 0], "certificatePolicies (2.5.29.32)"),
         (33, &[5, 0], "policyMappings (2.5.29.33)"),
-        (36, &[0x30, 0], "policyConstraints (2.5.29.36)"),
         (54, &[2, 1, 0xff], "inhibitAnyPolicy (2.5.29.54)"),
     ];
     for (number, value, name) in cases {
@@ -166,6 +165,16 @@ fn an_extension_that_cannot_be_read_is_named_and_nothing_is_made_of_it() {
             assert_eq!(details, [format!("{label} has the extension {name}, which cannot be read")], "{problems:?}");
             assert_eq!(problems.len(), 1, "{problems:?}");
         }
+    }
+}
+
+#[test]
+fn policy_constraints_without_content_are_said_to_be_empty() {
+    let labels = ["the issuing certificate CN=Intermediate", "the certificate"];
+    for ((problems, _), label) in with_extension(&extension(36, true, &[0x30, 0])).into_iter().zip(labels) {
+        assert_kinds(&problems, &[Kind::Malformed]);
+        let expected = format!("{label} has the extension policyConstraints (2.5.29.36), which is empty");
+        assert!(problems[0].detail.starts_with(&expected), "{}", problems[0].detail);
     }
 }
 

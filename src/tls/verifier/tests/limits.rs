@@ -102,7 +102,20 @@ fn a_long_chain_is_a_limit() {
     let chain = leaf.with(issuers.iter().rev().map(Authority::der)).chain;
     let problems = verify(&[root.der()], &chain, "mx.test");
     assert_kinds(&problems, &[Kind::Unsupported]);
-    assert!(problems[0].detail.contains("more certificates"), "{}", problems[0].detail);
+    let named = "the issuer of the issuing certificate CN=3, CN=2, is not found: the chain has more certificates";
+    assert!(problems[0].detail.starts_with(named), "{}", problems[0].detail);
+}
+
+#[test]
+fn an_issuer_behind_many_other_certificates_is_named() {
+    let root = Authority::new("Root");
+    let issuer = Authority::below(ca_params("Issuer"), &root);
+    let others: Vec<_> = (0..40).map(|number| Authority::new(&format!("Other {number}")).der()).collect();
+    let chain = issuer.issue(&params("mx.test", &["mx.test"])).with(others.into_iter().chain([issuer.der()])).chain;
+    let problems = verify(&[root.der()], &chain, "mx.test");
+    assert_kinds(&problems, &[Kind::Unsupported]);
+    let named = "the issuer of the certificate, CN=Issuer, is not found: the chain has more certificates";
+    assert!(problems[0].detail.starts_with(named), "{}", problems[0].detail);
 }
 
 fn permitted(subtree: GeneralSubtree) -> NameConstraints {
@@ -263,6 +276,44 @@ fn critical_policies_are_accepted_where_none_is_required() {
         assert_kinds(&verify(&[root.der()], &chain, "mx2.test"), &[Kind::WrongName]);
         let flipped = super::chain::flipped(&chain[0]);
         assert_kinds(&verify(&[root.der()], &[flipped], "mx.test"), &[Kind::BadSignature]);
+    }
+}
+
+/// RFC 5280, sections 6.1.3 to 6.1.5: a policy is required once this many certificates have followed that are not
+/// self-issued. Below the issuer in question is the server's own, or an issuer and the server's own.
+#[test]
+fn policies_that_are_required_further_down_are_accepted() {
+    let requiring = |after: u8| policies(36, &[0x30, 3, 0x80, 1, after]);
+    let issuer = |name: &str, after: u8| {
+        let mut params = ca_params(name);
+        params.custom_extensions.push(requiring(after));
+        params
+    };
+    for (after, is_accepted) in [(0, false), (1, false), (2, true), (5, true)] {
+        let problems = with_issuer(|ca| ca.custom_extensions.push(requiring(after)));
+        assert_kinds(&problems, if is_accepted { &[] } else { &[Kind::Unsupported] });
+    }
+    let root = Authority::new("Root");
+    let own = |authority: &Authority, changed: Option<u8>| {
+        let mut params = params("mx.test", &["mx.test"]);
+        params.custom_extensions.extend(changed.map(requiring));
+        authority.issue(&params)
+    };
+    for (after, kinds) in [(0, &[Kind::Unsupported][..]), (1, &[])] {
+        let chain = own(&root, Some(after)).chain;
+        assert_kinds(&verify(&[root.der()], &chain, "mx.test"), kinds);
+        // Pinned.
+        assert_kinds(&verify(&[chain[0].clone()], &chain, "mx.test"), kinds);
+    }
+    for (after, below, kinds) in [(2, "Below", &[Kind::Unsupported][..]), (2, "Above", &[]), (3, "Below", &[])] {
+        let above = Authority::below(issuer("Above", after), &root);
+        // Of the same name, it is self-issued, and does not count.
+        let below = Authority::below(ca_params(below), &above);
+        let chain = own(&below, None).with([below.der(), above.der()]).chain;
+        let problems = verify(&[root.der()], &chain, "mx.test");
+        assert_kinds(&problems, kinds);
+        assert!(problems.iter().all(|problem| problem.detail.contains("CN=Above has")), "{problems:?}");
+        assert_kinds(&verify(&[root.der()], &chain, "mx2.test"), &[&[Kind::WrongName], kinds].concat());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod client_certificates;
 mod credentials;
+mod mechanisms;
 mod proxy;
 
 use serde_json::{Value, json};

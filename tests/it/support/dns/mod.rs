@@ -57,7 +57,17 @@ struct Query {
 impl DnsServer {
     /// Serves a zone on a free port.
     pub(crate) fn serve(zone: Zone) -> Self {
-        let (udp, tcp) = bind();
+        Self::serve_on(zone, (0..ATTEMPTS).map(|_| (Ipv4Addr::LOCALHOST, 0)))
+    }
+
+    /// Serves a zone on port 53, the only one of a `resolv.conf`, at an address of this machine that is free. For root.
+    pub(crate) fn serve_on_port_53(zone: Zone) -> Self {
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        Self::serve_on(zone, (1..=u8::MAX).map(|third| (Ipv4Addr::new(127, third, high, low), 53)))
+    }
+
+    fn serve_on(zone: Zone, candidates: impl Iterator<Item = (Ipv4Addr, u16)>) -> Self {
+        let (udp, tcp) = bind(candidates);
         let addr = udp.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared { zone, queries: Mutex::default() });
         let tasks = [tokio::spawn(serve_udp(udp, shared.clone())), tokio::spawn(serve_tcp(tcp, shared.clone()))];
@@ -89,9 +99,9 @@ impl Drop for DnsServer {
     }
 }
 
-fn bind() -> (UdpSocket, TcpListener) {
-    let bound = (0..ATTEMPTS).find_map(|_| {
-        let udp = StdUdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+fn bind(mut candidates: impl Iterator<Item = (Ipv4Addr, u16)>) -> (UdpSocket, TcpListener) {
+    let bound = candidates.find_map(|candidate| {
+        let udp = StdUdpSocket::bind(candidate).ok()?;
         let tcp = StdTcpListener::bind(udp.local_addr().ok()?).ok()?;
         Some((udp, tcp))
     });

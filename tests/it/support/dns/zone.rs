@@ -11,7 +11,7 @@ use hickory_proto::{
     op::{Query, ResponseCode},
     rr::{
         Name, RData, Record, RecordType,
-        rdata::{A, AAAA, CNAME, MX, SOA},
+        rdata::{A, AAAA, CNAME, MX, SOA, TXT},
     },
 };
 
@@ -82,6 +82,12 @@ impl Zone {
     /// An alias. The answer has the records of its target too, if they are in this zone.
     pub(crate) fn cname(self, name: &str, target: &str) -> Self {
         self.record(name, RData::CNAME(CNAME(absolute(target))))
+    }
+
+    /// A text, in as many strings as it needs (RFC 1035, section 3.3.14).
+    pub(crate) fn txt(self, name: &str, text: &str) -> Self {
+        let strings = text.as_bytes().chunks(255).map(|octets| String::from_utf8_lossy(octets).into_owned());
+        self.record(name, RData::TXT(TXT::new(strings.collect())))
     }
 
     /// A name without any record: NODATA for every type.

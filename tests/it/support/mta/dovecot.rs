@@ -1,5 +1,6 @@
-//! Dovecot 2.3 as the SASL server of Postfix, with one password.
+//! Dovecot 2.3 as the SASL server of Postfix, with one password, and with access tokens if a server for them is given.
 
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -8,19 +9,43 @@ use super::{PASSWORD, USER};
 
 const PROGRAM: &str = "/usr/sbin/dovecot";
 
-/// A running auth service with PLAIN and LOGIN. It answers a wrong password after half a second; no setting changes
-/// that.
+/// A running auth service. It answers a wrong password after half a second; no setting changes that.
 #[derive(Debug)]
 pub(super) struct Dovecot {
     daemon: Daemon,
 }
 
 impl Dovecot {
-    /// Starts it and waits until it listens.
+    /// Starts it, with PLAIN and LOGIN, and waits until it listens.
     pub(super) async fn start() -> Self {
-        let home = Home::new("dovecot");
+        Self::start_in(Home::new("dovecot"), "plain login", "", "").await
+    }
+
+    /// The same with every mechanism that a check knows. `tokens` is asked about access tokens (RFC 7662).
+    pub(super) async fn start_with_tokens(tokens: SocketAddr) -> Self {
+        let passdb = "passdb {
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = HOME/oauth2.conf
+}
+";
+        let oauth2 = format!(
+            "introspection_mode = post
+introspection_url = http://{tokens}/introspect
+username_attribute = username
+active_attribute = active
+active_value = true
+"
+        );
+        let mechanisms = "plain login cram-md5 scram-sha-256 oauthbearer xoauth2";
+        Self::start_in(Home::new("dovecot"), mechanisms, passdb, &oauth2).await
+    }
+
+    async fn start_in(home: Home, mechanisms: &str, passdb: &str, oauth2: &str) -> Self {
         home.file("users", &format!("{USER}:{{PLAIN}}{PASSWORD}\n"));
-        home.file("dovecot.conf", &configuration(&home));
+        home.file("oauth2.conf", oauth2);
+        let passdb = passdb.replace("HOME", &home.text(""));
+        home.file("dovecot.conf", &configuration(&home, mechanisms, &passdb));
         let configuration = home.text("dovecot.conf");
         let dovecot = Self { daemon: Daemon::start(home, "log", Path::new(PROGRAM), &["-F", "-c", &configuration]) };
         let socket = dovecot.socket();
@@ -34,17 +59,17 @@ impl Dovecot {
     }
 }
 
-fn configuration(home: &Home) -> String {
+fn configuration(home: &Home, mechanisms: &str, passdb: &str) -> String {
     format!(
         "protocols =
 base_dir = {run}
 state_dir = {state}
 log_path = {log}
 ssl = no
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 disable_plaintext_auth = no
 auth_failure_delay = 0
-passdb {{
+{passdb}passdb {{
   driver = passwd-file
   args = username_format=%u {users}
 }}

@@ -1,6 +1,6 @@
 //! Exim 4.96: one instance with four ports, each configured differently.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use super::daemon::{Daemon, Ended, Home, account, on_free_ports};
 use super::{Delivered, HOST, PASSWORD, PemFiles, USER};
@@ -10,6 +10,12 @@ const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/.mta/usr/sbin/
 
 /// The account that is compiled into Debian's Exim. Without it Exim does not start.
 const ACCOUNT: &str = "Debian-exim";
+
+/// A client of this name is offered CRAM-MD5, without TLS too.
+pub(crate) const CRAM_MD5: &str = "cram-md5.test";
+
+/// A client of this name gets no challenge to AUTH PLAIN, but a refusal.
+pub(crate) const NO_PROMPT: &str = "no-prompt.test";
 
 /// A running Exim.
 ///
@@ -30,15 +36,35 @@ impl Exim {
         on_free_ports(async |ports| Self::start_on(ports, tls).await).await
     }
 
+    /// Starts an instance that asks this name server, which must listen on port 53. It verifies DKIM signatures, and
+    /// logs what it finds.
+    pub(crate) async fn start_with_dns(name_server: IpAddr) -> Self {
+        on_free_ports(async |ports| Self::start_in(ports, None, Some(name_server)).await).await
+    }
+
     /// Starts an instance on these ports.
     pub(crate) async fn start_on(ports: [u16; 4], tls: Option<&PemFiles>) -> Result<Self, Ended> {
+        Self::start_in(ports, tls, None).await
+    }
+
+    async fn start_in(ports: [u16; 4], tls: Option<&PemFiles>, name_server: Option<IpAddr>) -> Result<Self, Ended> {
         let home = Home::new("exim");
         home.dir("spool", 0o750, None);
         home.dir("log", 0o750, None);
         home.dir("mail", 0o700, Some(account(ACCOUNT)));
         home.file("exim.conf", &configuration(&home, &ports, tls));
         let configuration = home.text("exim.conf");
-        let daemon = Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]);
+        let daemon = match name_server {
+            None => Daemon::start(home, "log/main", Path::new(PROGRAM), &["-C", &configuration, "-bdf"]),
+            Some(address) => {
+                home.file("resolv.conf", &format!("nameserver {address}\n"));
+                // Its resolver reads this file only, so it gets a mount namespace of its own.
+                let run = "mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" -C \"$3\" -bdf";
+                let resolv_conf = home.text("resolv.conf");
+                let arguments = ["--mount", "/bin/sh", "-c", run, "sh", &resolv_conf, PROGRAM, &configuration];
+                Daemon::start(home, "log/main", Path::new("/usr/bin/unshare"), &arguments)
+            }
+        };
         daemon.ready("daemon started").await?;
         let exim = Self { daemon, ports, tls: tls.is_some() };
         exim.daemon.wait_for_greeting(exim.plain()).await?;
@@ -108,7 +134,7 @@ exim_group = root
 spool_directory = {spool}
 log_file_path = {log}/%s
 pid_file_path = {pid}
-log_selector = +incoming_port +proxy +received_recipients
+log_selector = +incoming_port +proxy +received_recipients +dkim_verbose
 keep_environment =
 local_interfaces = 127.0.0.1
 # A port that is taken is for the test to notice, at once.
@@ -182,7 +208,7 @@ fn authenticators() -> String {
 plain:
   driver = plaintext
   public_name = PLAIN
-  server_prompts = :
+  server_prompts = ${{if eq{{$sender_helo_name}}{{{NO_PROMPT}}}{{}}{{:}}}}
   server_condition = ${{if and{{ {{eq{{$auth2}}{{{USER}}}}} {{eq{{$auth3}}{{{PASSWORD}}}}} }}}}
   server_set_id = $auth2${{if def:auth1{{ as $auth1}}}}
   server_advertise_condition = ${{if def:tls_in_cipher}}
@@ -193,6 +219,12 @@ login:
   server_condition = ${{if and{{ {{eq{{$auth1}}{{{USER}}}}} {{eq{{$auth2}}{{{PASSWORD}}}}} }}}}
   server_set_id = $auth1
   server_advertise_condition = ${{if def:tls_in_cipher}}
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = ${{if eq{{$auth1}}{{{USER}}}{{{PASSWORD}}}fail}}
+  server_set_id = $auth1
+  server_advertise_condition = ${{if eq{{$sender_helo_name}}{{{CRAM_MD5}}}}}
 "#
     )
 }

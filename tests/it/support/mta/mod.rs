@@ -14,7 +14,7 @@ mod postfix;
 
 pub(crate) use super::pki::PemFiles;
 pub(crate) use daemon::{Ended, free_port};
-pub(crate) use exim::Exim;
+pub(crate) use exim::{CRAM_MD5, Exim, NO_PROMPT};
 pub(crate) use lmtp::DovecotLmtp;
 pub(crate) use mailbox::Delivered;
 pub(crate) use postfix::Postfix;

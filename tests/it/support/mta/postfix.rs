@@ -1,5 +1,6 @@
 //! Postfix 3.7: one instance with seven ports, each configured differently.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::daemon::{Daemon, Ended, Home, account, group, on_free_ports};
@@ -34,11 +35,29 @@ impl Postfix {
         Self::start_on_with(ports, tls, "").await
     }
 
+    /// The same with every mechanism that a check knows. `tokens` is asked about access tokens (RFC 7662).
+    pub(crate) async fn start_with_tokens(tls: &PemFiles, tokens: SocketAddr) -> Self {
+        on_free_ports(async |ports| {
+            let sasl = Dovecot::start_with_tokens(tokens).await;
+            Self::start_on_with_sasl(ports, Some(tls), Some(sasl), "").await
+        })
+        .await
+    }
+
     async fn start_on_with(ports: [u16; 7], tls: Option<&PemFiles>, settings: &str) -> Result<Self, Ended> {
         let sasl = match tls {
             Some(_) => Some(Dovecot::start().await),
             None => None,
         };
+        Self::start_on_with_sasl(ports, tls, sasl, settings).await
+    }
+
+    async fn start_on_with_sasl(
+        ports: [u16; 7],
+        tls: Option<&PemFiles>,
+        sasl: Option<Dovecot>,
+        settings: &str,
+    ) -> Result<Self, Ended> {
         let home = Home::new("postfix");
         make_directories(&home);
         home.file("etc/main.cf", &(main_cf(&home, tls, sasl.as_ref()) + settings));
@@ -205,7 +224,8 @@ fn master_cf(ports: &[u16; 7], tls: bool) -> String {
     smtpd(plain, "");
     smtpd(proxy, "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_client_port_logging=yes");
     smtpd(small, "-o message_size_limit=2048");
-    smtpd(relay, "-o smtpd_relay_restrictions=permit");
+    // A plain `permit` would not do: Postfix does not start without a restriction that rejects.
+    smtpd(relay, "-o mynetworks=127.0.0.0/8 -o smtpd_relay_restrictions=permit_mynetworks,reject_unauth_destination");
     if tls {
         const SASL: &str = "-o smtpd_sasl_auth_enable=yes -o smtpd_tls_auth_only=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject";
         smtpd(submission, &format!("-o smtpd_tls_security_level=may {SASL}"));

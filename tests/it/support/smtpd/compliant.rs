@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::script::{Action, Script, Step};
+use super::script::{Action, Sasl, Script, Step};
 
 /// The host name in its replies.
 const NAME: &str = "mx.test";
@@ -66,9 +66,10 @@ pub(super) fn act(script: &Script, step: Step, exchange: &SaslExchange) -> Actio
             Some(config) => Action::reply("220 2.0.0 Ready to start TLS\r\n").then_tls(config.clone()),
             None => Action::reply("502 5.5.1 STARTTLS not offered\r\n"),
         },
-        Step::Auth | Step::SaslResponse(_) => match &script.credentials {
-            Some((user, password)) => Action::reply(exchange.answer((user, password))),
-            None => Action::reply("503 5.5.1 AUTH not offered\r\n"),
+        Step::Auth | Step::SaslResponse(_) => match (&script.sasl, &script.credentials) {
+            (Some(Sasl(reply)), _) => Action::reply(format!("{}\r\n", reply(&exchange.responses))),
+            (None, Some((user, password))) => Action::reply(exchange.answer((user, password))),
+            (None, None) => Action::reply("503 5.5.1 AUTH not offered\r\n"),
         },
         Step::MailFrom => Action::reply("250 2.1.0 Ok\r\n"),
         Step::RcptTo => Action::reply("250 2.1.5 Ok\r\n"),

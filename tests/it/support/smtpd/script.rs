@@ -1,6 +1,6 @@
 //! The script of a server: an [`Action`] for each [`Step`] of the session.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
@@ -176,6 +176,18 @@ impl<Bytes: AsRef<[u8]>> From<Bytes> for Action {
     }
 }
 
+/// What a server replies in an AUTH exchange to the client's responses so far, in base64.
+#[derive(Clone)]
+pub(super) struct Sasl(pub(super) Arc<SaslReply>);
+
+type SaslReply = dyn Fn(&[String]) -> String + Send + Sync;
+
+impl fmt::Debug for Sasl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sasl")
+    }
+}
+
 /// The script of a server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
@@ -184,6 +196,7 @@ pub(crate) struct Script {
     pub(super) implicit_tls: Option<Arc<ServerConfig>>,
     pub(super) starttls: Option<Arc<ServerConfig>>,
     pub(super) credentials: Option<(String, String)>,
+    pub(super) sasl: Option<Sasl>,
     pub(super) capabilities: Vec<String>,
     pub(super) expects_proxy: bool,
     pub(super) receive_buffer: Option<usize>,
@@ -228,6 +241,18 @@ impl Script {
     /// Offers AUTH PLAIN and LOGIN, with and without TLS, and accepts this user only. For a compliant server.
     pub(crate) fn with_credentials(mut self, user: &str, password: &str) -> Self {
         self.credentials = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Offers AUTH with these mechanisms, and replies by this function of the client's responses so far. For a
+    /// compliant server.
+    pub(crate) fn with_sasl(
+        mut self,
+        mechanisms: &str,
+        reply: impl Fn(&[String]) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.capabilities.push(format!("AUTH {mechanisms}"));
+        self.sasl = Some(Sasl(Arc::new(reply)));
         self
     }
 
