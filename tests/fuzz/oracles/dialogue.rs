@@ -326,15 +326,20 @@ impl<'a> Witness<'a> {
             Some(MechanismChoice::Only(Mechanism::ScramSha256)) => sent >= 2,
             _ => at.is_some_and(|at| sent >= at),
         };
+        // Whatever is expected of AUTH, it is not this.
+        let early = match self.script.expectation(self.phase) {
+            Some(_) => Verdict::Unexpected { is_ok: false },
+            None => Verdict::Rejected,
+        };
         match self.last_code {
             334 if is_strict && sent < self.challenges() => vec![Verdict::Challenged],
             334 if sent >= self.challenges() => judged(false),
             334 => vec![Verdict::Challenged, Verdict::Spoiled],
             235 if at == Some(sent) => judged(true),
             235 if sent == 1 && self.mechanism == Some(MechanismChoice::Only(Mechanism::CramMd5)) => judged(true),
-            235 if is_strict => vec![Verdict::Rejected],
-            235 => vec![Verdict::Rejected, Verdict::Spoiled],
-            200..300 if !has_proof => vec![Verdict::Rejected],
+            235 if is_strict => vec![early],
+            235 => vec![early, Verdict::Spoiled],
+            200..300 if !has_proof => vec![early],
             _ => judged(false),
         }
     }
