@@ -66,8 +66,8 @@ const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 100 - FEW_STREAMS as usize;
 /// Bytes that an HTTP/2 connection may receive. It is closed soon after its last response then, so that it holds no
 /// more bytes of the budget.
 const MAX_CONNECTION_SIZE: usize = 256 * 1024;
-/// Bytes that an HTTP/2 connection without a pause may receive, so that each of 256 streams may have a body of 16 KiB. It
-/// ends with the responses that are owed then.
+/// Bytes that an HTTP/2 connection without a pause may receive, so that each of 256 streams may have a body of 16 KiB.
+/// It ends with the responses that are owed then.
 const MAX_BUSY_CONNECTION_SIZE: usize = 8 * 1024 * 1024;
 /// How long a used-up connection waits for a request: long enough that few callers send one meanwhile. GOAWAY would be
 /// better, but the widely used h2 of Python drops a response that comes with it.
