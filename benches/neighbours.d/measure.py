@@ -18,7 +18,7 @@ import time
 GOAL = 1.2
 INSTRUCTION_CHECKS = 80
 TIMED_CHECKS = 3000
-STREAMS = 50
+STREAMS = 200
 
 
 def free_port():
@@ -78,7 +78,7 @@ class Neighbours:
         json.dump({"to": "probe@example.com", "target": "127.0.0.1", "port": port, "timeout_ms": 1_200_000}, self.body)
         self.body.flush()
         self.callers = subprocess.Popen(
-            ["h2load", f"--requests={checks}", f"--clients={checks // STREAMS}", f"--max-concurrent-streams={STREAMS}", f"--data={self.body.name}",
+            ["h2load", f"--requests={checks}", f"--clients={-(-checks // STREAMS)}", f"--max-concurrent-streams={STREAMS}", f"--data={self.body.name}",
              "--header=content-type: application/json", f"http://127.0.0.1:{service.port}/v1/checks/smtp"], stdout=subprocess.DEVNULL)
         try:
             async with asyncio.timeout(120):
