@@ -17,6 +17,7 @@ mod tests;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use build::Built;
 pub use key::{DkimKeyError, dkim_key};
 
 use crate::{
@@ -53,23 +54,23 @@ pub enum ComposeError {
 /// # Errors
 /// The key cannot sign, or the message cannot be sent.
 pub fn compose(check: &Check, id: Uuid, now: OffsetDateTime) -> Result<Composed, ComposeError> {
-    let built = check.message.as_ref().map(|message| build::build(message, id, now));
-    let text = match &built {
-        Some(built) => built.text.clone(),
+    let (text, built_id) = match &check.message {
+        Some(message) => {
+            let Built { text, message_id } = build::build(message, id, now);
+            (text, Some(message_id))
+        }
         // The receiver holds the line end that is sent with the final dot, too.
-        None => format!("{}\r\n", check.script.payload.text()),
+        None => (format!("{}\r\n", check.script.payload.text()), None),
     };
     let signed = match &check.dkim {
         Some(key) => sign::signature(key, &text).map_err(ComposeError::Sign)? + &text,
         None => text,
     };
-    let payload = match &built {
-        Some(_) => Payload::of_message(&signed)?,
-        None => Payload::parse(signed.strip_suffix("\r\n").unwrap_or(&signed))?,
-    };
-    let message_id = match built {
-        Some(built) => Some(built.message_id),
-        None => header(&signed, "Message-ID").filter(|id| id.len() <= MAX_MESSAGE_ID_SIZE).map(str::to_owned),
+    let (payload, message_id) = if built_id.is_some() {
+        (Payload::of_message(&signed)?, built_id)
+    } else {
+        let given_id = header(&signed, "Message-ID").filter(|id| id.len() <= MAX_MESSAGE_ID_SIZE);
+        (Payload::parse(signed.strip_suffix("\r\n").unwrap_or(&signed))?, given_id.map(str::to_owned))
     };
     let dkim = check.dkim.as_ref().map(|key| DkimReport {
         domain: key.domain().to_owned(),

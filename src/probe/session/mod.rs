@@ -155,22 +155,10 @@ impl Session<'_> {
                     self.quit(dialogue).await;
                     return Ok(());
                 }
-                Action::Begin(phase, command) => match self.expect_silence(phase, &command).await? {
-                    Some(closing) => self.apply_reply(dialogue, phase, &closing),
-                    None => {
-                        dialogue.sending(&command);
-                        let closing = self.send(phase, &command, Some(Event::Began(phase))).await?;
-                        self.reply_to(dialogue, phase, &command, closing).await?
-                    }
-                },
-                Action::Continue(phase, command) => match self.expect_silence(phase, &command).await? {
-                    Some(closing) => self.apply_reply(dialogue, phase, &closing),
-                    None => {
-                        dialogue.sending(&command);
-                        let closing = self.send(phase, &command, None).await?;
-                        self.reply_to(dialogue, phase, &command, closing).await?
-                    }
-                },
+                Action::Begin(phase, command) => {
+                    self.exchange(dialogue, phase, &command, Some(Event::Began(phase))).await?
+                }
+                Action::Continue(phase, command) => self.exchange(dialogue, phase, &command, None).await?,
                 Action::Compute(phase, work) => self.compute(dialogue, phase, work).await?,
                 Action::Violated { phase, violation, in_sync } => {
                     let action = self.fail_and_quit(dialogue, Failure::new(phase, FailureKind::Protocol, violation));
@@ -195,6 +183,23 @@ impl Session<'_> {
     fn fail(&mut self, mut failure: Failure) {
         failure.message = self.mask.apply(&failure.message);
         self.journal.note(Instant::now(), Event::Failed(failure));
+    }
+
+    /// Sends a command, and has the dialogue judge its reply, or the 421 that came before it. `event`, if any, is noted
+    /// with the instant at which the command leaves.
+    async fn exchange(
+        &mut self,
+        dialogue: &mut Dialogue<'_>,
+        phase: Phase,
+        command: &Command,
+        event: Option<Event>,
+    ) -> Result<Action, Failure> {
+        if let Some(closing) = self.expect_silence(phase, command).await? {
+            return Ok(self.apply_reply(dialogue, phase, &closing));
+        }
+        dialogue.sending(command);
+        let closing = self.send(phase, command, event).await?;
+        self.reply_to(dialogue, phase, command, closing).await
     }
 
     /// Has the dialogue judge the 421 that closed the session, or waits for the reply to the command.
