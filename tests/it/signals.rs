@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use crate::support::program::{ServiceProcess, WAIT_TIMEOUT, program};
+use crate::support::program::{ServiceProcess, WAIT_TIMEOUT, interruptible_program};
 
 const SIGHUP: i32 = 1;
 const SIGUSR1: i32 = 10;
@@ -46,7 +46,7 @@ impl Drop for Killed {
 
 #[test]
 fn no_signal_but_those_that_stop_it_ends_the_service() {
-    let served = ServiceProcess::start(program(&["--listen", "127.0.0.1:0"]));
+    let served = ServiceProcess::start(interruptible_program(&["--listen", "127.0.0.1:0"]));
     send_each(served.id());
     served.wait_for_log("nothing to read again on SIGHUP");
     assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
@@ -57,7 +57,8 @@ fn no_signal_but_those_that_stop_it_ends_the_service() {
 
 #[test]
 fn no_signal_ends_the_service_while_it_starts() {
-    let child = program(&["--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let child =
+        interruptible_program(&["--listen", "127.0.0.1:0"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = Killed(child.expect("the program starts"));
     let deadline = Instant::now() + WAIT_TIMEOUT;
     while !is_blocked(SIGUSR1, child.0.id()) {
@@ -75,7 +76,7 @@ fn a_signal_ends_a_subcommand_that_is_no_service() {
     let port = silent.local_addr().expect("bound").port();
     let port = format!("--port={port}");
     for number in [SIGHUP, SIGUSR1] {
-        let mut run = program(&["run", "--to=a@b.test", "--target=127.0.0.1", &port]);
+        let mut run = interruptible_program(&["run", "--to=a@b.test", "--target=127.0.0.1", &port]);
         let run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let mut run = Killed(run.expect("the program starts"));
         let _connection = silent.accept().expect("the check connects");
