@@ -353,6 +353,7 @@ MIXES = {
     "bodies that do not come, 256 streams each": lambda service: no_bodies(service, CONNECTIONS, 256),
     "bodies that do not come, 100 fields, 12 streams each": lambda service: no_bodies(service, CONNECTIONS, 12, FIELDS),
     "bodies that stop, 100 streams each": lambda service: no_bodies(service, CONNECTIONS, 100, begun=b" " * 40),
+    "bodies that stop, 256 streams each": lambda service: no_bodies(service, CONNECTIONS, 256, begun=b" " * 40),
     "streams beyond the limit of 32, with bodies": lambda service: refused_streams(service, STREAMS),
     "streams beyond the limit of 256, with bodies": lambda service: refused_streams(service, MANY_STREAMS),
     "/healthz, 256 streams at once, every connection": lambda service: unread(service, 65535, "/healthz", CONNECTIONS, 256),
