@@ -1,6 +1,6 @@
 //! [`Given`]: the parameters of a check as they were given, to repeat the check elsewhere.
 
-use std::fmt;
+use std::{fmt, net::IpAddr, time::Duration};
 
 use super::CheckRequest;
 use crate::secret::Secret;
@@ -22,6 +22,16 @@ impl Given {
         let password = request.sasl_password.take();
         let has_payload = request.payload.take().is_some();
         Self { request: Box::new(request), password, has_payload }
+    }
+
+    /// The same parameters for this address of a host, with a timeout.
+    #[must_use]
+    pub(super) fn with_address(&self, host: &str, address: IpAddr, timeout: Duration) -> Self {
+        let mut request = self.request.clone();
+        request.target = Some(address.to_string());
+        request.tls_server_name = Some(host.to_owned());
+        request.timeout_ms = timeout.as_millis().try_into().ok();
+        Self { request, ..self.clone() }
     }
 
     /// The password, with or without an effect: to keep it out of what repeats the parameters.

@@ -74,6 +74,12 @@ impl Invalid {
         self.violations.extend(of_object);
     }
 
+    /// Adds the violations by the parameters that `admits` admits.
+    pub(super) fn add_all(&mut self, violations: Self, admits: impl Fn(&str) -> bool) {
+        let violations = violations.violations.into_iter();
+        self.violations.extend(violations.filter(|violation| admits(&violation.parameter())));
+    }
+
     /// The value; or `None`, with the error added as a violation by the parameter `name`.
     pub(super) fn parsed<T, E: fmt::Display>(&mut self, name: &str, parsed: Result<T, E>) -> Option<T> {
         parsed.map_err(|error| self.add(name, error)).ok()

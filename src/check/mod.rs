@@ -6,6 +6,7 @@
 
 mod client_certificate;
 mod dkim;
+pub mod domain;
 mod expect;
 mod fields;
 mod given;
@@ -25,6 +26,7 @@ use serde_json::Value;
 
 pub use client_certificate::ClientCertificate;
 pub use dkim::{DkimAlgorithm, DkimKey, InvalidDkimName};
+pub use domain::{DomainCheck, DomainExpectations, DomainRequest};
 pub use given::Given;
 pub use invalid::{Invalid, Violation, with_quotations};
 pub use message::{HeaderAddress, InvalidHeaderAddress, Message, MessageRequest};
@@ -74,6 +76,8 @@ pub struct Check {
     pub dkim: Option<Arc<DkimKey>>,
     /// Whether the report has a transcript.
     pub transcript: bool,
+    /// Whether the report keeps the server's certificates as they were sent, for those who match them with DNS.
+    pub keeps_certificates: bool,
     /// The parameters that were given and can have no effect.
     pub no_effect: Vec<NoEffect>,
     /// Those that have none if the server offers no STARTTLS and the check goes on without it.

@@ -49,7 +49,19 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
     let no_effect_without_tls = parameters_of_opportunistic_tls(&request);
     let stop_after = request.stop_after.map(StopAfter::phase);
     let expect = request.expect.clone().map(Box::new);
-    let script = Script { protocol, ehlo, implicit_tls, start_tls, credentials, from, to, payload, stop_after, expect };
+    let script = Script {
+        protocol,
+        ehlo,
+        implicit_tls,
+        start_tls,
+        credentials,
+        from,
+        to,
+        payload,
+        stop_after,
+        resets: false,
+        expect,
+    };
     expect::has_its_phases(&script, &mut invalid);
     if !invalid.is_empty() {
         return Err(invalid);
@@ -69,6 +81,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         message,
         dkim,
         transcript: request.transcript.unwrap_or(false),
+        keeps_certificates: false,
         no_effect,
         no_effect_without_tls,
         given: Given::new(request),

@@ -56,6 +56,7 @@ impl Case {
             mechanism: None,
         };
         let script = Script {
+            resets: false,
             ehlo: "noit.local".parse().expect("a name"),
             implicit_tls: false,
             protocol: Protocol::Smtp,

@@ -24,6 +24,8 @@ pub struct Script {
     pub payload: Payload,
     /// End with QUIT after this phase.
     pub stop_after: Option<Phase>,
+    /// Send RSET before QUIT where a mail transaction is open: without it, some servers log an error.
+    pub resets: bool,
     /// The replies that decide, in place of the usual ones.
     pub expect: Option<Box<Expectations>>,
 }

@@ -187,7 +187,9 @@ impl<'a> Dialogue<'a> {
             return Action::Close;
         }
         let Some(phase) = self.phases.next() else {
-            return self.quit();
+            let resets = self.script.resets && self.in_transaction;
+            self.phase = Phase::Quit;
+            return if resets { Action::Reset } else { Action::Quit };
         };
         self.phase = phase;
         let command = match phase {

@@ -11,6 +11,7 @@ use crate::secret::Secret;
 
 fn script() -> Script {
     Script {
+        resets: false,
         ehlo: "noit.local".parse().expect("a name"),
         protocol: Protocol::Smtp,
         implicit_tls: false,
