@@ -57,6 +57,12 @@ pub enum ResolveError {
         /// The name of the query.
         name: String,
     },
+    /// The server answered with records that are not of the question's name, type and class.
+    #[error("the DNS server answered with other records when asked for {name}")]
+    OtherRecords {
+        /// The name of the query.
+        name: String,
+    },
     /// The response is not DNS, or cannot be read.
     #[error("the response of the DNS server cannot be read when asked for {name}")]
     Unreadable {
@@ -104,6 +110,7 @@ impl ResolveError {
             Self::ServerFailure { .. }
             | Self::Timeout { .. }
             | Self::Lame { .. }
+            | Self::OtherRecords { .. }
             | Self::Unreadable { .. }
             | Self::AliasLoop { .. }
             | Self::Truncated { .. }
@@ -178,8 +185,10 @@ fn rcode(code: ResponseCode) -> String {
         ResponseCode::ServFail => "SERVFAIL".to_owned(),
         ResponseCode::NotImp => "NOTIMP".to_owned(),
         ResponseCode::Refused => "REFUSED".to_owned(),
+        ResponseCode::YXDomain => "YXDOMAIN".to_owned(),
         ResponseCode::NotAuth => "NOTAUTH".to_owned(),
-        ResponseCode::BADVERS => "BADVERS".to_owned(),
+        // hickory reads 16 as the code of another kind of message.
+        ResponseCode::BADVERS | ResponseCode::BADSIG => "BADVERS".to_owned(),
         other => format!("RCODE {}", u16::from(other)),
     }
 }

@@ -50,6 +50,7 @@ fn with_option(options: Options, word: &[u8]) -> Options {
         rotate: options.rotate || word.starts_with(b"rotate"),
         tcp_only: options.tcp_only || word.starts_with(b"use-vc"),
         no_aaaa: options.no_aaaa || word.starts_with(b"no-aaaa"),
+        edns: options.edns || word.starts_with(b"edns0"),
         ..options
     }
 }

@@ -50,7 +50,8 @@ fn options_are_read_as_glibc_reads_them() {
     for (text, variable, options) in [
         (&b""[..], "", DEFAULTS),
         (b"options timeout:1\n", "", seconds(1)),
-        (b"options\ttimeout:3\tndots:5 edns0 trust-ad single-request\n", "", seconds(3)),
+        (b"options\ttimeout:3\tndots:5 trust-ad single-request\n", "", seconds(3)),
+        (b"options edns0 trust-ad\n", "", Options { edns: true, ..DEFAULTS }),
         (b"options timeout:31\n", "", seconds(30)),
         (b"options timeout:99999999999999999999\n", "", seconds(30)),
         (b"options timeout:0\n", "", seconds(1)),
