@@ -8,6 +8,7 @@
 //! **Values and wire** (no runtime, no clock, no I/O)
 //! - [`smtp`]: replies, commands, SASL, and [`smtp::dialogue`], the SMTP client as a state machine.
 //! - [`destination`]: whom to talk to, and [`destination::policy`], whom one may talk to.
+//! - [`mail_dns`]: what a domain publishes about its mail.
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error that they can have.
 //! - [`secret`]: passwords, kept out of logs and reports.
@@ -63,6 +64,7 @@ pub mod destination;
 pub mod escape;
 pub mod findings;
 pub mod http;
+pub mod mail_dns;
 pub mod manual;
 pub mod message;
 pub mod net;

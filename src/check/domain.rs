@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Check, CheckRequest, CheckSettings, Invalid, SourceAddresses, fields::Fields, request::StopAfter, rules};
 use crate::{
-    destination::{HostName, IpFamily, Target},
+    destination::{Exchange, HostName, IpFamily, Target},
     phase::Phase,
     smtp::StartTls,
 };
@@ -183,8 +183,8 @@ impl DomainCheck {
     pub fn of_address(&self, host: &HostName, address: IpAddr, timeout: Duration) -> Check {
         let check = &*self.of_address;
         let given = check.given.with_address(host.as_str(), address, timeout);
-        let target = Target::Address(address);
-        Check { target, tls_server_name: Some(host.to_string()), timeout, given, ..check.clone() }
+        let exchange = Exchange { domain: self.domain.clone(), host: host.clone(), address };
+        Check { target: Target::Exchange(Box::new(exchange)), timeout, given, ..check.clone() }
     }
 }
 
@@ -323,8 +323,7 @@ mod tests {
         let host: HostName = "mx.example".parse().expect("a name");
         let address = "192.0.2.1".parse().expect("an address");
         let of_address = check.of_address(&host, address, Duration::from_secs(3));
-        assert_eq!(of_address.target, Target::Address(address));
-        assert_eq!(of_address.tls_server_name.as_deref(), Some("mx.example"));
+        assert_eq!(of_address.target.to_string(), "mx.example [192.0.2.1]");
         assert_eq!(of_address.timeout, Duration::from_secs(3));
         assert_eq!(of_address.script.start_tls, StartTls::Opportunistic);
         assert_eq!(

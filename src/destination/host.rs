@@ -34,7 +34,7 @@ impl FromStr for HostName {
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         match text.parse()? {
             Target::Host(name) => Ok(name),
-            Target::Address(_) | Target::MxOf(_) => Err(InvalidTarget::AddressForName),
+            Target::Address(_) | Target::MxOf(_) | Target::Exchange(_) => Err(InvalidTarget::AddressForName),
         }
     }
 }

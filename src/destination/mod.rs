@@ -24,6 +24,19 @@ pub enum Target {
     Address(IpAddr),
     /// The mail exchangers of this domain (RFC 5321, section 5.1).
     MxOf(HostName),
+    /// One address of a mail exchanger of this domain. Its names are resolved already.
+    Exchange(Box<Exchange>),
+}
+
+/// One address of a mail exchanger.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Exchange {
+    /// The domain whose mail it takes.
+    pub domain: HostName,
+    /// The mail exchanger.
+    pub host: HostName,
+    /// Its address, in canonical form.
+    pub address: IpAddr,
 }
 
 impl Target {
@@ -41,6 +54,15 @@ impl Target {
             _ => literal.parse::<Ipv4Addr>().map(IpAddr::from),
         };
         address.map(Self::of_address).map_err(|_| InvalidTarget::AddressLiteral)
+    }
+
+    /// The address, where it is the target itself or known with it.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Exchange(exchange) => Some(exchange.address),
+            Self::Host(_) | Self::MxOf(_) => None,
+        }
     }
 
     fn of_address(address: IpAddr) -> Self {
@@ -79,6 +101,7 @@ impl fmt::Display for Target {
             Self::Host(host) => host.fmt(f),
             Self::Address(address) => address.fmt(f),
             Self::MxOf(domain) => write!(f, "the mail servers of {domain}"),
+            Self::Exchange(exchange) => write!(f, "{} [{}]", exchange.host, exchange.address),
         }
     }
 }

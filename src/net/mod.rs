@@ -1,6 +1,7 @@
 //! The network: DNS, TCP, and streams that record when bytes arrived.
 //!
 //! - [`resolve`]: a target's addresses, in the order in which a sending mail server tries them.
+//! - [`lookup`]: records of any type, and whether DNSSEC vouches for them.
 //! - [`dial`]: TCP to an [`Admitted`](crate::destination::policy::Admitted) address, and to no other.
 //! - [`tcp`]: a TCP connection that records when octets left and arrived. `kernel_stamps` asks Linux for that, and
 //!   `kernel_clock` converts what it says.
@@ -12,6 +13,7 @@ pub mod first_octets;
 mod kernel_clock;
 #[cfg(target_os = "linux")]
 mod kernel_stamps;
+pub mod lookup;
 pub mod resolve;
 pub mod stream;
 pub mod tcp;

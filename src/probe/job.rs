@@ -112,7 +112,7 @@ impl CheckContext {
         let started = Deadline::now();
         let identity = job.identity();
         let CheckJob { id, check, listener, .. } = job;
-        let via = if let Target::MxOf(_) = check.target { Via::Mx } else { Via::Request };
+        let via = if let Target::MxOf(_) | Target::Exchange(_) = check.target { Via::Mx } else { Via::Request };
         let heading = Heading {
             id,
             started_at: clock::now(),

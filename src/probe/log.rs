@@ -33,6 +33,7 @@ pub(super) struct Identity {
 pub(super) fn host_of(target: &Target) -> String {
     match target {
         Target::Host(name) | Target::MxOf(name) => name.to_string(),
+        Target::Exchange(exchange) => exchange.host.to_string(),
         Target::Address(address) => address.to_string(),
     }
 }

@@ -62,8 +62,7 @@ impl Resolution {
         // A forbidden name or port is refused before DNS is asked, so that the answer does not tell whether the name
         // exists.
         if let Err(rule) = self.policy.admit_target(&check.check.target, check.check.port) {
-            let address = if let Target::Address(address) = &check.check.target { Some(*address) } else { None };
-            check.identity().forbidden(None, address, &rule);
+            check.identity().forbidden(None, check.check.target.address(), &rule);
             return Err(rule.into());
         }
         let permits = self.permits(&check.check.target)?;
@@ -75,7 +74,7 @@ impl Resolution {
 
     /// The permits to resolve this target; an address needs none.
     fn permits(&self, target: &Target) -> Result<Option<(Permit<Target>, OwnedSemaphorePermit)>, Refusal> {
-        if let Target::Address(_) = target {
+        if target.address().is_some() {
             return Ok(None);
         }
         let of_name = self.per_name.try_acquire(target.clone()).ok_or(Refusal::TargetBusy)?;
@@ -88,7 +87,7 @@ impl Resolution {
     async fn candidates(&self, check: &mut CheckContext) -> Result<Vec<Candidate>, Failure> {
         let target = check.check.target.clone();
         let resolution = self.resolver.resolve(&target, check.check.ip_family, check.deadline);
-        if let Target::Address(_) = target {
+        if target.address().is_some() {
             // An address needs no resolution, and so has no such phase.
             return resolution.await.map_err(|error| dns_failure(&error));
         }
@@ -174,6 +173,7 @@ impl Resolution {
                 // Not a host name: such an MX record has no address that the permission could be for.
                 Err(_) => Ok(self.policy.admit_literal()),
             },
+            Target::Exchange(exchange) => self.policy.admit_exchange(&exchange.domain, &exchange.host),
             Target::Address(_) => Ok(self.policy.admit_literal()),
         }
     }

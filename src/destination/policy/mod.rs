@@ -81,6 +81,10 @@ impl TargetPolicy {
         match target {
             Target::Host(name) => self.hosts.check(name),
             Target::MxOf(domain) => self.hosts.check_domain(domain),
+            Target::Exchange(exchange) => {
+                let permission = self.admit_exchange(&exchange.domain, &exchange.host)?;
+                permission.address(SocketAddr::new(exchange.address, port)).map(drop)
+            }
             Target::Address(address) => self.admit_literal().address(SocketAddr::new(*address, port)).map(drop),
         }
     }

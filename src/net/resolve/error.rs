@@ -6,7 +6,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use nix::errno::Errno;
 
 use super::exchange::ExchangeError;
-use crate::destination::{HostName, IpFamily};
+use crate::destination::IpFamily;
 
 /// Why a name could not be resolved. Its text contains the name and goes into reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,12 +38,12 @@ pub enum ResolveError {
         exchange: String,
     },
     /// The server answered with an error.
-    #[error("the DNS server answered {rcode} when asked for {name}")]
+    #[error("the DNS server answered {} when asked for {name}", rcode(*.code))]
     ServerFailure {
         /// The name of the query.
         name: String,
-        /// The name of the response code, such as `SERVFAIL`.
-        rcode: String,
+        /// The response code, such as SERVFAIL.
+        code: ResponseCode,
     },
     /// No server answered in time.
     #[error("no DNS server answered in time when asked for {name}")]
@@ -123,16 +123,16 @@ impl ResolveError {
         }
     }
 
-    pub(super) fn of_code(name: &HostName, code: ResponseCode) -> Self {
-        let name = name.to_string();
+    pub(super) fn of_code(name: &str, code: ResponseCode) -> Self {
+        let name = name.to_owned();
         match code {
             ResponseCode::NXDomain => Self::NoSuchDomain { name },
-            code => Self::ServerFailure { name, rcode: rcode(code) },
+            code => Self::ServerFailure { name, code },
         }
     }
 
-    pub(super) fn of_exchange(name: &HostName, error: &ExchangeError) -> Self {
-        let name = name.to_string();
+    pub(super) fn of_exchange(name: &str, error: &ExchangeError) -> Self {
+        let name = name.to_owned();
         match error {
             ExchangeError::Unreadable => Self::Unreadable { name },
             ExchangeError::Truncated => Self::Truncated { name },
@@ -148,8 +148,8 @@ impl ResolveError {
         }
     }
 
-    pub(super) fn no_answer(name: &HostName, is_without_servers: bool) -> Self {
-        let name = name.to_string();
+    pub(super) fn no_answer(name: &str, is_without_servers: bool) -> Self {
+        let name = name.to_owned();
         if is_without_servers { Self::NoResolver { name } } else { Self::Timeout { name } }
     }
 }
@@ -179,7 +179,7 @@ fn no_address(family: IpFamily) -> &'static str {
 }
 
 /// The code's name in IANA's registry of DNS RCODEs, for those that a name server sends to a stub resolver.
-fn rcode(code: ResponseCode) -> String {
+pub(super) fn rcode(code: ResponseCode) -> String {
     match code {
         ResponseCode::FormErr => "FORMERR".to_owned(),
         ResponseCode::ServFail => "SERVFAIL".to_owned(),

@@ -20,6 +20,17 @@ const MAX_PAYLOAD_SIZE: u16 = 1232;
 pub(super) struct Question {
     pub(super) name: Name,
     pub(super) record_type: RecordType,
+    /// What a query for a whole message asks for; `None` where only the records are wanted.
+    flags: Option<QueryFlags>,
+}
+
+/// What a query asks for beside the records (RFC 4035, section 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct QueryFlags {
+    /// Signatures (DO), and whether the server has validated them (AD).
+    pub(crate) dnssec_ok: bool,
+    /// What the server thinks is bogus, too (CD).
+    pub(crate) checking_disabled: bool,
 }
 
 /// What a server answers.
@@ -35,6 +46,8 @@ pub(super) enum Answer {
     Referral,
     /// Records, none of which is of the question's name, type and class.
     OtherRecords,
+    /// The whole message, where that was asked for. Its code is NOERROR or NXDOMAIN.
+    Message(Box<Message>),
 }
 
 /// What a message from the server is.
@@ -52,17 +65,22 @@ impl Question {
     pub(super) fn new(name: &HostName, record_type: RecordType) -> Result<Self, ProtoError> {
         // Built from its labels: hickory's own parser would apply escapes and IDNA rules.
         let name = Name::from_labels(name.as_str().split('.').map(str::as_bytes))?;
-        Ok(Self { name, record_type })
+        Ok(Self { name, record_type, flags: None })
     }
 
     /// The question that every recursive server can answer by itself: for the servers of the root.
     pub(super) fn root_servers() -> Self {
-        Self { name: Name::root(), record_type: RecordType::NS }
+        Self { name: Name::root(), record_type: RecordType::NS, flags: None }
+    }
+
+    /// A question for the whole message.
+    pub(super) fn of_message(name: Name, record_type: RecordType, flags: QueryFlags) -> Self {
+        Self { name, record_type, flags: Some(flags) }
     }
 
     /// The same question for another name.
     pub(super) fn of_alias(&self, name: Name) -> Self {
-        Self { name, record_type: self.record_type }
+        Self { name, ..self.clone() }
     }
 
     /// The query's octets. Without EDNS a server sends at most 512 octets by UDP (RFC 6891).
@@ -71,9 +89,11 @@ impl Question {
         message.metadata.id = id;
         message.metadata.recursion_desired = true;
         message.add_query(Query::query(self.name.clone(), self.record_type));
-        if with_edns {
+        let flags = self.flags.unwrap_or_default();
+        message.metadata.checking_disabled = flags.checking_disabled;
+        if with_edns || flags.dnssec_ok {
             let mut edns = Edns::new();
-            edns.set_max_payload(MAX_PAYLOAD_SIZE).set_version(0);
+            edns.set_max_payload(MAX_PAYLOAD_SIZE).set_version(0).set_dnssec_ok(flags.dnssec_ok);
             message.set_edns(edns);
         }
         message.to_vec()
@@ -101,6 +121,9 @@ impl Question {
         }
         let low = metadata.response_code;
         let HeaderCounts { queries, answers, authorities, additionals } = counts;
+        if self.flags.is_some() && low == ResponseCode::NXDomain {
+            return Ok(response(Answer::Message(Box::new(Message::from_vec(message)?))));
+        }
         if low != ResponseCode::NoError {
             let records = [answers, authorities, additionals];
             return Ok(response(Answer::Code(extended(low, &mut decoder, &records))));
@@ -108,6 +131,12 @@ impl Question {
         if queries == 0 {
             // Only a server that could not read the query may leave the question out.
             return Ok(Reading::Unrelated);
+        }
+        if self.flags.is_some() {
+            let message = Message::from_vec(message)?;
+            let is_answer = !message.answers.is_empty() || message.authoritative || has_soa(&message.authorities);
+            let answer = if is_answer { Answer::Message(Box::new(message)) } else { Answer::Referral };
+            return Ok(response(answer));
         }
         let answers = records(&mut decoder, answers)?;
         let (alias, found) = self.follow(&answers);
@@ -165,6 +194,10 @@ impl Question {
         }
         (alias, Vec::new())
     }
+}
+
+fn has_soa(records: &[Record]) -> bool {
+    records.iter().any(|record| record.record_type() == RecordType::SOA)
 }
 
 fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, DecodeError> {

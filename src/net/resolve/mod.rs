@@ -26,7 +26,10 @@ use std::{
     time::Duration,
 };
 
-use hickory_resolver::proto::rr::{Name, RData, RecordType, rdata::MX};
+use hickory_resolver::proto::{
+    op::Message,
+    rr::{Name, RData, RecordType, rdata::MX},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
@@ -40,6 +43,7 @@ use self::{
 use crate::destination::{HostName, IpFamily, Target};
 
 pub use self::error::ResolveError;
+pub(super) use self::message::QueryFlags;
 #[doc(hidden)]
 pub use self::{
     message::answer,
@@ -139,14 +143,33 @@ impl Resolver {
         family: IpFamily,
         deadline: Instant,
     ) -> Result<Vec<Candidate>, ResolveError> {
-        let configuration = match &self.source {
-            Source::Given(configuration) => configuration.clone(),
-            Source::System(files) => files.clone().configuration().await,
-        };
+        let configuration = self.configuration().await;
         let spare = self.take_spare_sockets();
         let sockets = OWN_SOCKETS + spare.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let lookup = Lookup { configuration, sockets: Arc::new(Semaphore::new(sockets)) };
         lookup.candidates(target, family, deadline).await
+    }
+
+    /// The response of the first server that has one, as it stands: its code is NOERROR or NXDOMAIN. Each exchange with
+    /// a server takes a permit of `sockets`.
+    ///
+    /// # Errors
+    /// No server gave an answer.
+    pub(super) async fn message(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        flags: QueryFlags,
+        sockets: &Arc<Semaphore>,
+    ) -> Result<Message, ResolveError> {
+        self.configuration().await.servers.message(name, record_type, flags, sockets).await
+    }
+
+    async fn configuration(&self) -> Arc<Configuration> {
+        match &self.source {
+            Source::Given(configuration) => configuration.clone(),
+            Source::System(files) => files.clone().configuration().await,
+        }
     }
 
     /// As many as there are; none if another resolution takes them at the same moment.
@@ -175,6 +198,11 @@ impl Lookup {
             Target::Address(address) => {
                 let host = address.to_string();
                 let addresses = usable(&host, family, [*address])?;
+                vec![Candidate::found(host, addresses)]
+            }
+            Target::Exchange(exchange) => {
+                let host = exchange.host.to_string();
+                let addresses = usable(&host, family, [exchange.address])?;
                 vec![Candidate::found(host, addresses)]
             }
             Target::Host(host) => {
@@ -336,7 +364,7 @@ fn by_preference(mut records: Vec<MX>) -> Vec<String> {
 }
 
 /// The name in presentation format (RFC 1035, section 5.1): unusual octets are escaped. Lower case, no dot at the end.
-fn to_text(name: &Name) -> String {
+pub(super) fn to_text(name: &Name) -> String {
     let mut text = name.to_lowercase().to_ascii();
     if name.is_fqdn() {
         text.pop();

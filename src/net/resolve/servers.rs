@@ -11,8 +11,8 @@ use std::{
 };
 
 use hickory_resolver::proto::{
-    op::ResponseCode,
-    rr::{RData, RecordType},
+    op::{Message, ResponseCode},
+    rr::{Name, RData, RecordType},
 };
 use tokio::{
     sync::{Semaphore, watch},
@@ -25,8 +25,8 @@ use super::{
     error::ResolveError,
     exchange::{ExchangeError, by_tcp, by_udp},
     health::Health,
-    message::{Answer, MAX_ALIASES, Question},
-    special,
+    message::{Answer, MAX_ALIASES, QueryFlags, Question},
+    special, to_text,
 };
 use crate::destination::HostName;
 
@@ -133,8 +133,9 @@ impl NameServers {
         if self.options.no_aaaa && record_type == RecordType::AAAA {
             return Ok(Vec::new());
         }
-        let unaskable = |error: ExchangeError| ResolveError::of_exchange(name, &error);
+        let unaskable = |error: ExchangeError| ResolveError::of_exchange(name.as_str(), &error);
         let mut question = Question::new(name, record_type).map_err(|error| unaskable(error.into()))?;
+        let name = name.as_str();
         let mut names = vec![question.name.clone()];
         for _ in 0..MAX_ALIASES {
             let answer = match special::answer(&question.name, question.record_type) {
@@ -149,6 +150,7 @@ impl NameServers {
                     question = question.of_alias(alias);
                 }
                 Answer::Code(code) => return Err(ResolveError::of_code(name, code)),
+                Answer::Message(_) => return Err(ResolveError::Unreadable { name: name.to_owned() }),
                 Answer::Referral => return Err(ResolveError::Lame { name: name.to_string() }),
                 Answer::OtherRecords => return Err(ResolveError::OtherRecords { name: name.to_string() }),
             }
@@ -156,17 +158,30 @@ impl NameServers {
         Err(ResolveError::AliasLoop { name: name.to_string() })
     }
 
+    /// The whole response of the first server that has one.
+    ///
+    /// # Errors
+    /// No server gave an answer; one whose code is neither NOERROR nor NXDOMAIN is none.
+    pub(super) async fn message(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        flags: QueryFlags,
+        sockets: &Arc<Semaphore>,
+    ) -> Result<Message, ResolveError> {
+        let text = to_text(name);
+        match self.ask(&text, &Question::of_message(name.clone(), record_type, flags), sockets).await? {
+            Answer::Message(message) => Ok(*message),
+            _ => Err(ResolveError::Unreadable { name: text }),
+        }
+    }
+
     /// The first definite answer.
     ///
     /// After a failure the next server is asked instead. After the server timeout, or once the server is known to be
     /// dead, the next one is asked too, and the answer of the slow one still counts, unless its socket is needed. For
     /// an answer that is truncated, a server is dead if it does not answer by TCP.
-    async fn ask(
-        &self,
-        name: &HostName,
-        question: &Question,
-        sockets: &Arc<Semaphore>,
-    ) -> Result<Answer, ResolveError> {
+    async fn ask(&self, name: &str, question: &Question, sockets: &Arc<Semaphore>) -> Result<Answer, ResolveError> {
         let mut turns = self.order().into_iter();
         let mut asked = JoinSet::new();
         let mut failure = None;

@@ -77,7 +77,9 @@ fn timed_out(name: &str) -> ResolveError {
 }
 
 fn server_failure(name: &str, rcode: &str) -> ResolveError {
-    ResolveError::ServerFailure { name: name.to_owned(), rcode: rcode.to_owned() }
+    let mut codes = (0..=u8::MAX).map(|number| ResponseCode::from(number >> 4, number & 15));
+    let code = codes.find(|code| error::rcode(*code) == rcode).expect("a code");
+    ResolveError::ServerFailure { name: name.to_owned(), code }
 }
 
 async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Result<Vec<Candidate>, ResolveError> {

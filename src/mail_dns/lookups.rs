@@ -1,0 +1,127 @@
+//! Lookups without I/O: a walk says which questions it wants next, and takes the answers that are known so far.
+//!
+//! A caller asks the questions side by side, puts each answer into the [`Answers`], and calls the walk again. All
+//! walks of a domain share the same answers, so that no question is asked twice.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+use crate::mail_dns::{Answer, LookupFailure, Outcome, Proof, Question, RecordData, RecordKind};
+
+/// The answers that are known so far.
+#[derive(Clone, Debug, Default)]
+pub struct Answers(HashMap<Question, Answer>);
+
+impl Answers {
+    pub fn insert(&mut self, question: Question, answer: Answer) {
+        self.0.insert(question, answer);
+    }
+
+    pub fn get(&self, question: &Question) -> Option<&Answer> {
+        self.0.get(question)
+    }
+}
+
+/// How far a walk has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<T> {
+    /// Answers to these are needed; at least one. They may be asked side by side, and some may be under way already.
+    Ask(Vec<Question>),
+    Done(T),
+}
+
+impl Question {
+    pub fn new(name: &str, kind: RecordKind) -> Self {
+        Self { name: name.trim_end_matches('.').to_ascii_lowercase(), kind }
+    }
+}
+
+impl Answer {
+    /// The records, empty where there are none.
+    ///
+    /// # Errors
+    ///
+    /// Nothing can be said about the records. Bogus ones are no records: a validating resolver gives SERVFAIL for them
+    /// (RFC 4035, section 5.5).
+    pub fn records(&self) -> Result<&[RecordData], LookupFailure> {
+        match &self.outcome {
+            Outcome::Failed(failure) => Err(*failure),
+            _ if self.proof == Proof::Bogus => Err(LookupFailure::BogusOrLame),
+            Outcome::Records(records) => Ok(records),
+            Outcome::NoName | Outcome::NoData => Ok(&[]),
+        }
+    }
+}
+
+/// Answers, and which ones were missing while a walk went through them.
+#[derive(Debug)]
+pub(crate) struct Lookup<'a> {
+    answers: &'a Answers,
+    missing: Vec<Question>,
+    seen: HashSet<Question>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(crate) fn new(answers: &'a Answers) -> Self {
+        Self { answers, missing: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// The answer, or `None`: then the question is noted.
+    pub(crate) fn get(&mut self, name: &str, kind: RecordKind) -> Option<&'a Answer> {
+        let question = Question::new(name, kind);
+        let answer = self.answers.get(&question);
+        if answer.is_none() && self.seen.insert(question.clone()) {
+            self.missing.push(question);
+        }
+        answer
+    }
+
+    pub(crate) fn is_known(&self, name: &str, kind: RecordKind) -> bool {
+        self.answers.get(&Question::new(name, kind)).is_some()
+    }
+
+    pub(crate) fn missing(self) -> Vec<Question> {
+        self.missing
+    }
+
+    pub(crate) fn missing_count(&self) -> usize {
+        self.missing.len()
+    }
+}
+
+/// The TXT records of an answer.
+pub(crate) fn txt_records(records: &[RecordData]) -> impl Iterator<Item = &[u8]> {
+    records.iter().filter_map(|record| match record {
+        RecordData::Txt { octets, .. } => Some(octets.as_slice()),
+        _ => None,
+    })
+}
+
+/// The addresses of an answer.
+pub(crate) fn addresses(records: &[RecordData]) -> impl Iterator<Item = IpAddr> {
+    records.iter().filter_map(|record| match record {
+        RecordData::Address(address) => Some(*address),
+        _ => None,
+    })
+}
+
+/// Whether a text can be asked for in the DNS: labels of 1 to 63 octets, at most 253 in all (RFC 1035, section 3.1), of
+/// visible ASCII characters. One dot at the end is allowed. Underscores are, too.
+pub(crate) fn is_domain_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'\\')
+        })
+}
+
+/// Whether a name is the other one, or below it.
+pub(crate) fn is_within(name: &str, parent: &str) -> bool {
+    let (name, parent) = (name.trim_end_matches('.'), parent.trim_end_matches('.'));
+    name.len() >= parent.len()
+        && name.is_char_boundary(name.len() - parent.len())
+        && name[name.len() - parent.len()..].eq_ignore_ascii_case(parent)
+        && (name.len() == parent.len() || name.as_bytes()[name.len() - parent.len() - 1] == b'.')
+}

@@ -1,0 +1,34 @@
+//! MTA-STS (RFC 8461): the TXT record that announces a policy, and the policy.
+//!
+//! [`Announcement::read`] judges the record, [`PolicyText::parse`] the body that the policy host served, and
+//! [`check_content_type`] its media type. Fetching it is up to the caller.
+
+mod pattern;
+mod policy;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use pattern::{Pattern, PatternFault};
+pub use policy::{
+    ContentTypeFault, Fault, MAX_AGE, MAX_POLICY_SIZE, Mode, Note, Policy, PolicyText, SHORT_MAX_AGE, Weakness,
+    check_content_type,
+};
+pub use record::{Announcement, RecordFault};
+
+use crate::mail_dns::{Question, RecordKind};
+
+/// The question for the TXT record (RFC 8461, section 3.1).
+pub fn question(domain: &str) -> Question {
+    Question { name: format!("_mta-sts.{domain}"), kind: RecordKind::Txt }
+}
+
+/// The host that serves the policy, and for which its certificate must be valid (RFC 8461, sections 3.2 and 3.3).
+pub fn policy_host(domain: &str) -> String {
+    format!("mta-sts.{domain}")
+}
+
+/// Where the policy is (RFC 8461, section 3.2).
+pub fn policy_url(domain: &str) -> String {
+    format!("https://mta-sts.{domain}/.well-known/mta-sts.txt")
+}
