@@ -24,8 +24,8 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     without_settings(Command::new(PROGRAM), arguments)
 }
 
-/// The same with the default disposition of every signal. A shell without job control starts background jobs with SIGINT
-/// and SIGQUIT ignored, nohup(1) its command with SIGHUP, and they inherit that.
+/// The same with the default disposition of every signal. A shell without job control starts background jobs with
+/// SIGINT and SIGQUIT ignored, nohup(1) its command with SIGHUP, and they inherit that.
 pub(crate) fn interruptible_program(arguments: &[&str]) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal", PROGRAM]);
