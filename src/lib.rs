@@ -29,7 +29,8 @@
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
 //! **The service**
-//! - [`mod@probe`]: one check: the stack of limits, and the function inside it.
+//! - [`mod@probe`]: one check: the stack of limits, and the function inside it. `permits`: concurrency limits by key.
+//! - [`domain`]: one domain: its records, and a session with every address of its mail exchangers.
 //!
 //! **Interfaces**
 //! - [`http`]: routes, middleware, extractors, the server, metrics, the OpenAPI document, the console.
@@ -61,6 +62,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod destination;
+pub mod domain;
 pub mod escape;
 pub mod findings;
 pub mod http;
@@ -68,6 +70,7 @@ pub mod mail_dns;
 pub mod manual;
 pub mod message;
 pub mod net;
+mod permits;
 pub mod phase;
 pub mod probe;
 pub mod proxy_header;

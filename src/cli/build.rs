@@ -7,8 +7,10 @@ use clap::Error;
 use crate::{
     config::{TargetSettings, TelemetrySettings, invalid},
     destination::policy::{HostRules, TargetPolicy},
+    domain::Surveyor,
     net::{
         dial::can_bind,
+        lookup::DnsClient,
         resolve::{MAX_SOCKETS, Resolver},
     },
     probe::{self, Limits, Probe},
@@ -32,18 +34,30 @@ pub(super) fn traces(settings: &TelemetrySettings) -> Result<Option<Traces>, Err
     traces.map_err(|error| invalid(&format!("--otlp-endpoint: {error}")))
 }
 
+/// What runs checks of servers, and what looks at domains by it.
 pub(super) fn probe(
     settings: &TargetSettings,
     limits: Limits,
     anchors: TrustAnchors,
     traces: Option<&Traces>,
-) -> Probe {
+) -> Result<(Probe, Surveyor), Error> {
     let resolver = resolver(settings).with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
-    let probe = probe::probe(limits, resolver, Arc::new(policy(settings)), TlsClient::new(anchors));
-    match traces {
+    let (policy, tls) = (Arc::new(policy(settings)), TlsClient::new(anchors));
+    let dns = dns_client(settings, resolver.clone())?;
+    let probe = probe::probe(limits, resolver, Arc::clone(&policy), tls.clone());
+    let probe = match traces {
         Some(traces) => probe::traced(probe, traces.tracer()),
         None => probe,
-    }
+    };
+    let surveyor = Surveyor::new(probe.clone(), dns, policy, tls, settings.mta_sts_port);
+    Ok((probe, surveyor))
+}
+
+fn dns_client(settings: &TargetSettings, resolver: Resolver) -> Result<DnsClient, Error> {
+    let Some(file) = &settings.dns_trust_anchor else { return Ok(DnsClient::new(resolver, settings.dnssec)) };
+    let anchors = DnsClient::read_anchors(file)
+        .map_err(|error| invalid(&format!("--dns-trust-anchor: {}: {error}", file.display())))?;
+    Ok(DnsClient::with_anchors(resolver, settings.dnssec, anchors))
 }
 
 fn resolver(settings: &TargetSettings) -> Resolver {

@@ -48,7 +48,7 @@ impl Service {
             checks_per_target: settings.max_checks_per_target as usize,
             max_timeout: settings.target.max_timeout,
         };
-        let probe = build::probe(&settings.target, limits, anchors, traces.as_ref());
+        let (probe, surveyor) = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
         let modules = ModuleStore::new(settings.modules.clone());
         let budget = ByteBudget::new(limits.checks, settings.max_body);
@@ -57,6 +57,8 @@ impl Service {
             body_limits: BodyLimits::new(settings.max_body, settings.body_timeout, budget.clone()),
             budget: budget.clone(),
             probe: probe.clone(),
+            surveyor,
+            max_domain_checks: settings.max_domain_checks as usize,
             modules: modules.clone(),
             dropped_lines: Some(log.dropped_lines()),
         };

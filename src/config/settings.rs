@@ -17,14 +17,15 @@ use super::{
     named::NamedTables,
     reason::reason,
     values::{
-        Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, dns_server, duration, listen_address, network,
-        otlp_endpoint, source_address, switch, timeout, whole,
+        Element, MAX_TIMEOUT, Unrepeated, body_size, check_timeout, choice, dns_server, duration, listen_address,
+        network, otlp_endpoint, source_address, switch, timeout, whole,
     },
 };
 use crate::{
     check::{CheckSettings, Modules, SourceAddresses},
     destination::policy::HostRule,
     http::{Rate, reload::ReadModules},
+    net::lookup::DnssecMode,
     telemetry::LogFormat,
 };
 
@@ -98,6 +99,20 @@ pub struct TargetSettings {
           value_parser = Element(dns_server))]
     pub dns_server: Vec<SocketAddr>,
 
+    /// How checks of domains come by proofs of DNSSEC: `validate` checks signatures from the root down, `trust_ad` takes
+    /// the word of the DNS server, for one on this machine or on a path that is trusted, `off` proves nothing
+    #[arg(long, env = "SMTP_CHECK_DNSSEC", value_name = "MODE", default_value = "validate",
+          value_parser = choice::<DnssecMode>)]
+    pub dnssec: DnssecMode,
+
+    /// File of DNSKEY records of the root in zone format, in place of the built-in ones (KSK-2017 and KSK-2024)
+    #[arg(long, env = "SMTP_CHECK_DNS_TRUST_ANCHOR", value_name = "FILE")]
+    pub dns_trust_anchor: Option<PathBuf>,
+
+    /// Port where the policies of MTA-STS are fetched, for tests
+    #[arg(long, env = "SMTP_CHECK_MTA_STS_PORT", value_name = "PORT", default_value = "443", value_parser = whole(1..=u16::MAX))]
+    pub mta_sts_port: u16,
+
     /// File of trust anchors (PEM) for checks, beside the system's
     #[arg(long, env = "SMTP_CHECK_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -157,6 +172,11 @@ pub struct ServeSettings {
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS", value_name = "N", default_value = "1024",
           value_parser = whole(1..=1_000_000_u32))]
     pub max_checks: u32,
+
+    /// Checks of domains at the same time; one more is refused with 503
+    #[arg(long, env = "SMTP_CHECK_MAX_DOMAIN_CHECKS", value_name = "N", default_value = "64",
+          value_parser = whole(1..=100_000_u32))]
+    pub max_domain_checks: u32,
 
     /// Checks at the same time to one address; one more is refused with 429
     #[arg(long, env = "SMTP_CHECK_MAX_CHECKS_PER_TARGET", value_name = "N", default_value = "16",

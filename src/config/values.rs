@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Arg, Command, builder::TypedValueParser, error::Error};
 use ipnet::IpNet;
+use strum::VariantArray;
 use url::Url;
 
 use super::invalid;
@@ -70,6 +71,15 @@ pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
             Ok(port) => format!("{RULE}, such as 127.0.0.1:{port}"),
             Err(_) => format!("{RULE}, such as 127.0.0.1:2580 or [::1]:2580"),
         }
+    })
+}
+
+/// The name of a variant.
+pub(super) fn choice<T: VariantArray + Copy + Into<&'static str>>(text: &str) -> Result<T, String> {
+    let chosen = T::VARIANTS.iter().copied().find(|choice| Into::<&str>::into(*choice) == text);
+    chosen.ok_or_else(|| {
+        let names: Vec<&str> = T::VARIANTS.iter().map(|choice| (*choice).into()).collect();
+        format!("must be one of {}", names.join(", "))
     })
 }
 

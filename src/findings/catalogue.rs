@@ -49,7 +49,7 @@ pub const CATALOGUE: [Entry; 18] = [
     REFUSED_BEFORE_CREDENTIALS,
 ];
 
-pub(super) const UNREACHABLE: Entry = Entry {
+pub(crate) const UNREACHABLE: Entry = Entry {
     id: "smtp.unreachable",
     severity: Severity::Error,
     variants: "`inconclusive` where this machine has no route to the address, or waited less than three seconds",
@@ -61,7 +61,7 @@ pub(super) const UNREACHABLE: Entry = Entry {
     remedy: "Start the mail server on this address, open the port in the firewall, or take the address out of DNS.",
 };
 
-pub(super) const GREETING_REFUSED: Entry = Entry {
+pub(crate) const GREETING_REFUSED: Entry = Entry {
     id: "smtp.greeting_refused",
     severity: Severity::Inconclusive,
     variants: "",
@@ -74,7 +74,7 @@ pub(super) const GREETING_REFUSED: Entry = Entry {
              address.",
 };
 
-pub(super) const TEMPORARY_REFUSAL: Entry = Entry {
+pub(crate) const TEMPORARY_REFUSAL: Entry = Entry {
     id: "smtp.temporary_refusal",
     severity: Severity::Inconclusive,
     variants: "",
@@ -86,7 +86,7 @@ pub(super) const TEMPORARY_REFUSAL: Entry = Entry {
     remedy: "Repeat the check later, from the same address and with the same sender and recipient.",
 };
 
-pub(super) const EHLO_REFUSED: Entry = Entry {
+pub(crate) const EHLO_REFUSED: Entry = Entry {
     id: "smtp.ehlo_refused",
     severity: Severity::Error,
     variants: "",
@@ -98,7 +98,7 @@ pub(super) const EHLO_REFUSED: Entry = Entry {
     remedy: "Enable EHLO on the server. A firewall that inspects SMTP may hide it: disable that inspection.",
 };
 
-pub(super) const NULL_SENDER_REFUSED: Entry = Entry {
+pub(crate) const NULL_SENDER_REFUSED: Entry = Entry {
     id: "smtp.null_sender_refused",
     severity: Severity::Error,
     variants: "`inconclusive` where the reply does not tell whether the sender is the reason",
@@ -110,7 +110,7 @@ pub(super) const NULL_SENDER_REFUSED: Entry = Entry {
     remedy: "Accept the null sender. To stop forged bounces, judge the recipient or the message instead.",
 };
 
-pub(super) const POSTMASTER_REFUSED: Entry = Entry {
+pub(crate) const POSTMASTER_REFUSED: Entry = Entry {
     id: "smtp.postmaster_refused",
     severity: Severity::Warning,
     variants: "`notice` for the mailbox `abuse`",
@@ -122,7 +122,7 @@ pub(super) const POSTMASTER_REFUSED: Entry = Entry {
     remedy: "Add the mailbox or an alias, and have somebody read it.",
 };
 
-pub(super) const NOT_OFFERED: Entry = Entry {
+pub(crate) const NOT_OFFERED: Entry = Entry {
     id: "starttls.not_offered",
     severity: Severity::Warning,
     variants: BY_VIEW,
@@ -135,7 +135,7 @@ pub(super) const NOT_OFFERED: Entry = Entry {
              inspection.",
 };
 
-pub(super) const FAILED: Entry = Entry {
+pub(crate) const FAILED: Entry = Entry {
     id: "starttls.failed",
     severity: Severity::Error,
     variants: "`inconclusive` where the reason may be a limit of this client",
@@ -148,7 +148,7 @@ pub(super) const FAILED: Entry = Entry {
              not offer it.",
 };
 
-pub(super) const AUTH_IN_CLEAR: Entry = Entry {
+pub(crate) const AUTH_IN_CLEAR: Entry = Entry {
     id: "starttls.auth_in_clear",
     severity: Severity::Warning,
     variants: "",
@@ -159,7 +159,7 @@ pub(super) const AUTH_IN_CLEAR: Entry = Entry {
     remedy: "Offer AUTH only inside TLS. In Postfix: `smtpd_tls_auth_only = yes`.",
 };
 
-pub(super) const OLD_PROTOCOL: Entry = Entry {
+pub(crate) const OLD_PROTOCOL: Entry = Entry {
     id: "tls.old_protocol",
     severity: Severity::Error,
     variants: "",
@@ -171,7 +171,7 @@ pub(super) const OLD_PROTOCOL: Entry = Entry {
     remedy: "Enable TLS 1.2 and TLS 1.3, with a newer TLS library if need be.",
 };
 
-pub(super) const EXPIRED: Entry = Entry {
+pub(crate) const EXPIRED: Entry = Entry {
     id: "cert.expired",
     severity: Severity::Notice,
     variants: BY_VIEW,
@@ -183,7 +183,7 @@ pub(super) const EXPIRED: Entry = Entry {
     remedy: "Renew the certificate, and have the server read the new one.",
 };
 
-pub(super) const NOT_YET_VALID: Entry = Entry {
+pub(crate) const NOT_YET_VALID: Entry = Entry {
     id: "cert.not_yet_valid",
     severity: Severity::Notice,
     variants: BY_VIEW,
@@ -195,7 +195,7 @@ pub(super) const NOT_YET_VALID: Entry = Entry {
     remedy: "Use a certificate that is valid now. Check the clocks of the issuer and of this machine.",
 };
 
-pub(super) const ENDS_SOON: Entry = Entry {
+pub(crate) const ENDS_SOON: Entry = Entry {
     id: "cert.ends_soon",
     severity: Severity::Warning,
     variants: "",
@@ -207,7 +207,7 @@ pub(super) const ENDS_SOON: Entry = Entry {
     remedy: "Renew the certificate, and check why its renewal has not run.",
 };
 
-pub(super) const NAME_MISMATCH: Entry = Entry {
+pub(crate) const NAME_MISMATCH: Entry = Entry {
     id: "cert.name_mismatch",
     severity: Severity::Notice,
     variants: BY_VIEW,
@@ -219,7 +219,7 @@ pub(super) const NAME_MISMATCH: Entry = Entry {
     remedy: "Use a certificate that has the server's name among its subject alternative names.",
 };
 
-pub(super) const UNTRUSTED: Entry = Entry {
+pub(crate) const UNTRUSTED: Entry = Entry {
     id: "cert.untrusted",
     severity: Severity::Notice,
     variants: BY_VIEW,
@@ -231,7 +231,7 @@ pub(super) const UNTRUSTED: Entry = Entry {
     remedy: "Use a certificate of a public authority, and send the intermediate certificates with it.",
 };
 
-pub(super) const WEAK: Entry = Entry {
+pub(crate) const WEAK: Entry = Entry {
     id: "cert.weak",
     severity: Severity::Warning,
     variants: "",
@@ -242,7 +242,7 @@ pub(super) const WEAK: Entry = Entry {
     remedy: "Have a certificate issued for an ECDSA P-256 key or an RSA key of at least 2048 bits, signed with SHA-256.",
 };
 
-pub(super) const FEW_ITERATIONS: Entry = Entry {
+pub(crate) const FEW_ITERATIONS: Entry = Entry {
     id: "sasl.few_iterations",
     severity: Severity::Warning,
     variants: "",
@@ -254,7 +254,7 @@ pub(super) const FEW_ITERATIONS: Entry = Entry {
     remedy: "Raise the iteration count on the server, and have the passwords stored anew.",
 };
 
-pub(super) const REFUSED_BEFORE_CREDENTIALS: Entry = Entry {
+pub(crate) const REFUSED_BEFORE_CREDENTIALS: Entry = Entry {
     id: "sasl.refused_before_credentials",
     severity: Severity::Info,
     variants: "",

@@ -47,6 +47,7 @@ pub use server::{
 pub use state::{AccessConfig, AppState, ModuleStore};
 pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
+use crate::domain::domain_probe;
 use metrics::{Metrics, count_request, record_route};
 use middleware::{
     access_log::log_request,
@@ -62,7 +63,7 @@ use middleware::{
     stack::Stack,
 };
 use problem::{Problem, ProblemType};
-use routes::{checks, findings, health, scrape};
+use routes::{checks, domains, findings, health, scrape};
 use state::SharedState;
 
 /// The service: every route, with all layers around them.
@@ -74,10 +75,15 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
     let budget = state.budget.clone();
     let metrics = Metrics::new(state.dropped_lines.clone(), budget.clone());
     // Around the shared probe, not around a route: each check is counted once, whichever route starts it.
-    let state = AppState { probe: metrics.count_checks().layer(state.probe), ..state };
+    let probe = metrics.count_checks().layer(state.probe);
+    let max_timeout = state.modules.current().settings().max_timeout;
+    let surveyor = state.surveyor.clone().with_probe(probe.clone());
+    let domain_probe = domain_probe(state.max_domain_checks, max_timeout, surveyor);
+    let state = AppState { probe, ..state };
     let router = router
         .with_state(Arc::new(state))
         .layer(Extension(metrics.clone()))
+        .layer(Extension(domain_probe))
         .merge(openapi::routes(&document)?)
         .merge(findings::routes())
         .merge(console::routes());
@@ -100,6 +106,7 @@ fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
     let mut routes = OpenApiRouter::with_openapi(openapi::Document::openapi())
         // Every route that starts checks is limited; a caller has one budget for all of them.
         .routes(limited(routes!(checks::run_check)))
+        .routes(limited(routes!(domains::check_domain)))
         .routes(limited(routes!(scrape::probe)))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

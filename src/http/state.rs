@@ -12,7 +12,7 @@ use super::{
     server::{ByteBudget, Lifecycle},
     tokens::TokenStore,
 };
-use crate::{check::Modules, probe::Probe};
+use crate::{check::Modules, domain::Surveyor, probe::Probe};
 
 /// The modules of `/probe`, and what checks may use. A reload replaces both at once; checks that run keep what they
 /// have. Clones share them.
@@ -47,6 +47,10 @@ pub struct AppState {
     pub budget: ByteBudget,
     /// Runs the checks.
     pub probe: Probe,
+    /// Looks at domains.
+    pub surveyor: Surveyor,
+    /// Checks of domains at a time.
+    pub max_domain_checks: usize,
     /// The named checks of the settings file, for `/probe`, and what checks may use.
     pub modules: ModuleStore,
     /// Counts the log lines that were dropped. `None`: there is no log.

@@ -65,7 +65,7 @@ pub enum RecordData {
 }
 
 /// Whether DNSSEC vouches for an answer (RFC 4033, section 5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     Secure,
@@ -108,13 +108,19 @@ pub enum LookupFailure {
     TimedOut,
     #[error("bogus or lame")]
     BogusOrLame,
+    /// The validation of DNSSEC failed.
+    #[error("bogus")]
+    Bogus,
+    /// No server could be asked, or none gave an answer that can be read.
+    #[error("no answer that can be read")]
+    NoAnswer,
     /// A limit of this program: too many or too large records, aliases that lead nowhere.
     #[error("more than this program reads")]
     Limit,
 }
 
 /// State of a record of the domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     Ok,
@@ -125,7 +131,7 @@ pub enum State {
 }
 
 /// What one kind of sender makes of an address, a host or a domain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Ok,

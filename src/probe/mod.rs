@@ -5,13 +5,12 @@
 //! - [`resolve`]: from the target to the addresses that may be dialled.
 //! - [`session`]: the SMTP session over one connection.
 //! - [`job`]: [`CheckJob`], what to run, and `CheckContext`, a check that is running.
-//! - [`permits`]: concurrency limits by key. [`log`]: the log lines of a check. [`mod@trace`]: its spans.
+//! - [`log`]: the log lines of a check. [`mod@trace`]: its spans.
 //!
 //! A check that failed is an answer: a `Report`. A check that did not run is an error: a [`Refusal`].
 
 mod job;
 mod log;
-mod permits;
 mod refusal;
 mod resolve;
 mod run;

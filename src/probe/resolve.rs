@@ -15,7 +15,6 @@ use super::{
     Limits, Refusal,
     job::{CheckContext, Stop},
     log,
-    permits::{KeyedLimit, Permit},
 };
 use crate::{
     destination::{
@@ -23,6 +22,7 @@ use crate::{
         policy::{Admitted, AdmittedHost, Forbidden, TargetPolicy},
     },
     net::resolve::{Candidate, ResolveError, Resolver, failure},
+    permits::{KeyedLimit, Permit},
     phase::Phase,
     report::{
         Attempt, Cause, Failure, FailureKind,

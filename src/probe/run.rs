@@ -13,7 +13,6 @@ use super::{
     CheckJob, Limits, Refusal,
     job::{CheckContext, Stop},
     log,
-    permits::KeyedLimit,
     resolve::{Resolution, Route},
     session::{Connection, Session},
 };
@@ -26,6 +25,7 @@ use crate::{
         resolve::Resolver,
         tcp::{KeepStamping, TcpConnection},
     },
+    permits::KeyedLimit,
     phase::Phase,
     report::{
         Attempt, Fact, Failure, FailureKind, Report, Unreached,

@@ -6,10 +6,12 @@
 //! - [`metrics`]: the metrics of the report, named as in Circonus.
 //! - [`sasl`]: how the check authenticated.
 //! - [`message`]: what the report says of the message.
+//! - [`domain`]: the result of the check of a domain.
 //! - [`mod@exposition`]: the report in Prometheus' text format.
 //! - [`cause`]: what is known beside the report, as data. [`finding`]: what [`crate::findings`] makes of both.
 
 pub mod cause;
+pub mod domain;
 pub mod exposition;
 pub mod finding;
 pub mod fold;

@@ -51,6 +51,11 @@ impl Capabilities {
         length - self.0.len()
     }
 
+    /// The keywords, in the server's order.
+    pub fn keywords(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The number of keywords.
     pub fn len(&self) -> usize {
         self.0.len()

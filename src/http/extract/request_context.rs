@@ -7,7 +7,8 @@ use opentelemetry::trace::SpanContext;
 
 use super::trace_context;
 use crate::{
-    check::Check,
+    check::{Check, DomainCheck},
+    domain::DomainJob,
     http::middleware::{access_log::StartedCheck, auth::Caller},
     probe::CheckJob,
 };
@@ -29,6 +30,12 @@ impl RequestContext {
             started.record(&job);
         }
         job
+    }
+
+    /// Makes the job that checks this domain.
+    pub(crate) fn domain_job(self, check: DomainCheck) -> DomainJob {
+        let Self { caller, parent, .. } = self;
+        DomainJob { caller, parent, ..DomainJob::new(check) }
     }
 }
 

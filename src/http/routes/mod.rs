@@ -2,6 +2,7 @@
 
 pub(super) mod assets;
 pub(super) mod checks;
+pub(super) mod domains;
 mod events;
 pub(super) mod findings;
 pub(super) mod health;

@@ -202,7 +202,7 @@ fn read_octets(list: &TagList) -> Result<Vec<u8>, Fault> {
     let symbols = symbols(tag);
     let count = symbols.len();
     BASE64.decode(&symbols).map_err(|error| match error {
-        base64::DecodeError::InvalidByte(..) | base64::DecodeError::InvalidLastSymbol(..) => {
+        base64::DecodeError::InvalidByte(..) | base64::DecodeError::InvalidLastSymbol { .. } => {
             // Only a padding in the middle is left.
             Fault::Base64(tag.value_position + tag.value.find('=').unwrap_or(0))
         }

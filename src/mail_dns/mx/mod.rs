@@ -24,7 +24,7 @@ const MAX_SHOWN: usize = 64;
 const MAX_FAULTS: usize = 32;
 
 /// What the MX records say, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MxStatus {
     HasMx,

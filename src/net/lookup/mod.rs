@@ -8,7 +8,7 @@ mod fitness;
 mod reading;
 mod transport;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, fs, path::Path, sync::Arc};
 
 use futures_util::StreamExt;
 use hickory_resolver::{
@@ -50,6 +50,20 @@ pub enum DnssecMode {
     Off,
 }
 
+/// Why there are no trust anchors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnchorError {
+    /// The file cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
+    /// A line is no DNSKEY record.
+    #[error("it must have DNSKEY records in zone format, such as `. IN DNSKEY 257 3 13 …`, and nothing else")]
+    NotDnskey,
+    /// There is no record.
+    #[error("it has no DNSKEY record")]
+    Empty,
+}
+
 /// Looks up records for the checks of domains. Clones share the servers and what is known of them.
 #[derive(Clone)]
 pub struct DnsClient {
@@ -68,6 +82,17 @@ impl DnsClient {
     /// A client that validates from these trust anchors.
     pub fn with_anchors(resolver: Resolver, mode: DnssecMode, anchors: TrustAnchors) -> Self {
         Self { resolver, mode, anchors: Arc::new(anchors), fitness: Arc::default() }
+    }
+
+    /// Reads trust anchors: DNSKEY records in zone format.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no such record.
+    pub fn read_anchors(file: &Path) -> Result<TrustAnchors, AnchorError> {
+        let text = fs::read_to_string(file).map_err(|error| AnchorError::Unreadable(error.kind()))?;
+        let keys = text.lines().filter(|line| !line.trim_start().starts_with(';') && !line.trim().is_empty()).count();
+        let anchors = TrustAnchors::from_file(file).map_err(|_| AnchorError::NotDnskey)?;
+        if keys == 0 || anchors.is_empty() { Err(AnchorError::Empty) } else { Ok(anchors) }
     }
 
     /// How proofs are come by.
@@ -145,9 +170,7 @@ impl DnsSession {
         match names.into_iter().next_back() {
             _ if !records.is_empty() => (proof, Step::Over(Outcome::Records(records))),
             Some(alias) => (proof, Step::Alias(alias)),
-            None if message.metadata.response_code == ResponseCode::NXDomain => {
-                (overall, Step::Over(Outcome::NoName))
-            }
+            None if message.metadata.response_code == ResponseCode::NXDomain => (overall, Step::Over(Outcome::NoName)),
             None => (overall, Step::Over(Outcome::NoData)),
         }
     }

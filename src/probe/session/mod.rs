@@ -21,10 +21,11 @@ use std::{
 use tokio::time::Instant as Deadline;
 
 use self::{error::ReadError, timer::Timer, tls::Handshake};
-use super::{job::CheckContext, permits::Permit};
+use super::job::CheckContext;
 use crate::{
     check::Check,
     net::{stream::Stream, tcp::TcpConnection},
+    permits::Permit,
     phase::Phase,
     report::{
         Failure, FailureKind, Journal,

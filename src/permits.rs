@@ -8,19 +8,19 @@ use std::{
 
 /// At most `limit` permits for each key at a time. Clones share the counts.
 #[derive(Debug)]
-pub(super) struct KeyedLimit<K> {
+pub(crate) struct KeyedLimit<K> {
     limit: usize,
     /// Permits in use. A key without any has no entry, so that memory follows what is in flight.
     counts: Arc<Mutex<HashMap<K, usize>>>,
 }
 
 impl<K: Clone + Eq + Hash> KeyedLimit<K> {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, counts: Arc::default() }
     }
 
     /// A permit for this key; `None` where the limit is reached.
-    pub(super) fn try_acquire(&self, key: K) -> Option<Permit<K>> {
+    pub(crate) fn try_acquire(&self, key: K) -> Option<Permit<K>> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&key).copied().unwrap_or_default();
         if count >= self.limit {
@@ -33,7 +33,7 @@ impl<K: Clone + Eq + Hash> KeyedLimit<K> {
 
 /// One permit; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Permit<K: Eq + Hash> {
+pub(crate) struct Permit<K: Eq + Hash> {
     key: K,
     counts: Arc<Mutex<HashMap<K, usize>>>,
 }
