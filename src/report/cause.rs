@@ -81,6 +81,8 @@ pub struct Facts {
     pub auth_ended: Option<AuthEnded>,
     /// The iteration count of a SCRAM mechanism, as the server gave it.
     pub scram_iterations: Option<u32>,
+    /// The certificates as they were sent (DER), where the check keeps them.
+    pub presented: Vec<Vec<u8>>,
 }
 
 /// A fact that the fold keeps in [`Facts`].
@@ -90,6 +92,8 @@ pub enum Fact {
     Unreached(Unreached),
     /// The server ended AUTH before it had all of the credentials.
     AuthEnded(AuthEnded),
+    /// The certificates as they were sent.
+    Presented(Vec<Vec<u8>>),
 }
 
 /// An address that could not be connected to.
@@ -118,6 +122,7 @@ impl Facts {
     pub(super) fn add(&mut self, fact: Fact) {
         match fact {
             Fact::Unreached(unreached) => self.unreached.push(unreached),
+            Fact::Presented(presented) => self.presented = presented,
             Fact::AuthEnded(ended) => self.auth_ended = Some(ended),
         }
     }

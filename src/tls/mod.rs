@@ -55,6 +55,8 @@ pub struct TlsFacts {
     /// The certificates that the server sent, its own first. Empty when its own is unreadable; other unreadable ones
     /// are left out.
     pub chain: Vec<CertificateFacts>,
+    /// The certificates as they were sent; empty unless the offer asked for them.
+    pub presented: Vec<Vec<u8>>,
     /// Everything that is wrong with the certificate.
     pub problems: Vec<CertificateProblem>,
     /// Whether the server asked for a client certificate, and was shown one.

@@ -42,6 +42,8 @@ pub(super) struct Record {
     pub(super) problems: Vec<CertificateProblem>,
     /// Whether the server proved that it holds the key.
     pub(super) key_proven: bool,
+    /// The certificates as they were sent, where they are kept.
+    pub(super) presented: Vec<Vec<u8>>,
 }
 
 /// The verifier of the server's certificate for one handshake, and its resolver of client certificates.
@@ -53,16 +55,29 @@ pub(super) struct Recorder {
     /// What the client shows to a server that asks.
     certificate: Option<Arc<CertifiedKey>>,
     client_auth: OnceLock<ClientAuth>,
+    keeps_certificates: bool,
 }
 
 impl Recorder {
     pub(super) fn new(anchors: Arc<TrustAnchors>, algorithms: WebPkiSupportedAlgorithms) -> Self {
-        Self { anchors, algorithms, record: Mutex::new(None), certificate: None, client_auth: OnceLock::new() }
+        Self {
+            anchors,
+            algorithms,
+            record: Mutex::new(None),
+            certificate: None,
+            client_auth: OnceLock::new(),
+            keeps_certificates: false,
+        }
     }
 
     /// The same recorder, with a certificate for a server that asks for one.
     pub(super) fn with_certificate(self, certificate: Option<Arc<CertifiedKey>>) -> Self {
         Self { certificate, ..self }
+    }
+
+    /// The same recorder, which keeps the certificates as they were sent, or does not.
+    pub(super) fn keeping_certificates(self, keeps_certificates: bool) -> Self {
+        Self { keeps_certificates, ..self }
     }
 
     /// The record so far; `None` until a certificate has come.
@@ -108,7 +123,11 @@ impl ServerCertVerifier for Recorder {
         if !clock::is_in_range() {
             problems = without_dates(problems);
         }
-        let record = Record { chain: chain_facts(end_entity, intermediates, &path), problems, ..Record::default() };
+        let sent = std::iter::once(end_entity).chain(intermediates);
+        let presented =
+            if self.keeps_certificates { sent.map(|der| der.as_ref().to_vec()).collect() } else { Vec::new() };
+        let chain = chain_facts(end_entity, intermediates, &path);
+        let record = Record { chain, problems, presented, ..Record::default() };
         *self.lock() = Some(record);
         Ok(ServerCertVerified::assertion())
     }

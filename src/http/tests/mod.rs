@@ -28,6 +28,11 @@ use super::*;
 use crate::{
     check::{Check, CheckSettings, Modules},
     destination::policy::Forbidden,
+    domain::Surveyor,
+    net::{
+        lookup::{DnsClient, DnssecMode},
+        resolve::Resolver,
+    },
     phase::Phase,
     probe::{CheckJob, Probe, Refusal},
     report::{
@@ -35,6 +40,7 @@ use crate::{
         fold::fold,
         journal::{Ending, Event, Heading},
     },
+    tls::{TlsClient, TrustAnchors},
 };
 
 mod access;
@@ -50,14 +56,23 @@ pub(super) fn app_state() -> AppState {
 fn state_with(probe: impl Fn(CheckJob) -> Result<Report, Refusal> + Clone + Send + Sync + 'static) -> AppState {
     let probe = service_fn(move |job| std::future::ready(probe(job)));
     let budget = ByteBudget::new(100, MAX_BODY_SIZE);
+    let probe = Probe::new(probe);
     AppState {
+        surveyor: surveyor(&probe),
+        max_domain_checks: 1,
         lifecycle: Lifecycle::default(),
         body_limits: BodyLimits::new(MAX_BODY_SIZE, Duration::from_secs(5), budget.clone()),
         budget,
-        probe: Probe::new(probe),
+        probe,
         modules: crate::http::ModuleStore::new(Modules::none(CheckSettings::new(Duration::from_secs(60)))),
         dropped_lines: None,
     }
+}
+
+/// A surveyor without name servers.
+pub(super) fn surveyor(probe: &Probe) -> Surveyor {
+    let dns = DnsClient::new(Resolver::with_servers(&[]), DnssecMode::Off);
+    Surveyor::new(probe.clone(), dns, Arc::default(), TlsClient::new(TrustAnchors::none()), 443)
 }
 
 /// A state whose probe ends every check at once, with a report.

@@ -8,7 +8,7 @@ use crate::{
     net::first_octets::FirstOctets,
     phase::Phase,
     report::{
-        Cause, Failure, FailureKind, ReportedClientCertificate,
+        Cause, Fact, Failure, FailureKind, ReportedClientCertificate,
         journal::{Ending, Event, TlsSession},
     },
     smtp::{Code, reply::excerpt},
@@ -50,6 +50,7 @@ impl Session<'_> {
         }
         let name = self.server_name()?;
         let offer = tls.offer(self.check.tls_version, self.check.client_certificate.as_deref());
+        let offer = offer.keeping_certificates(self.check.keeps_certificates);
         self.journal.note(Instant::now(), Event::Began(Phase::Tls));
         let Ok(tcp) = released else {
             // A greeting in clear text: a moment later, the handshake would fail on it.
@@ -62,6 +63,9 @@ impl Session<'_> {
         let ended = Instant::now();
         if let Some(facts) = &facts {
             self.journal.note(ended, Event::Secured(Box::new(self.session(facts))));
+            if !facts.presented.is_empty() {
+                self.journal.note(ended, Event::Noted(Fact::Presented(facts.presented.clone())));
+            }
         }
         let failure = match outcome {
             Ok(stream) => {

@@ -53,6 +53,15 @@ pub struct Offer {
     config: ClientConfig,
     version: TlsVersion,
     certificate: Option<Arc<CertifiedKey>>,
+    keeps_certificates: bool,
+}
+
+impl Offer {
+    /// The same offer, after which the facts have the certificates as they were sent.
+    #[must_use]
+    pub fn keeping_certificates(self, keeps_certificates: bool) -> Self {
+        Self { keeps_certificates, ..self }
+    }
 }
 
 impl TlsClient {
@@ -76,7 +85,7 @@ impl TlsClient {
         let certificate = certificate.map(|certificate| {
             Arc::new(certified_key(certificate).expect("its key was used when the settings were read"))
         });
-        Offer { config: config.clone(), version, certificate }
+        Offer { config: config.clone(), version, certificate, keeps_certificates: false }
     }
 
     /// Makes one handshake. Bad certificates do not fail it: their problems are in the facts. There are facts as soon
@@ -92,9 +101,10 @@ impl TlsClient {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Offer { mut config, version, certificate } = offer;
+        let Offer { mut config, version, certificate, keeps_certificates } = offer;
         let algorithms = config.crypto_provider().signature_verification_algorithms;
-        let recorder = Arc::new(Recorder::new(Arc::clone(&self.anchors), algorithms).with_certificate(certificate));
+        let recorder = Recorder::new(Arc::clone(&self.anchors), algorithms).with_certificate(certificate);
+        let recorder = Arc::new(recorder.keeping_certificates(keeps_certificates));
         config.dangerous().set_certificate_verifier(Arc::clone(&recorder) as _);
         config.client_auth_cert_resolver = Arc::clone(&recorder) as _;
         let handshake = TlsConnector::from(Arc::new(config)).connect(server_name.0.clone(), stream);
@@ -112,6 +122,7 @@ impl TlsClient {
                     .and_then(|suite| iana_name(suite.suite())),
                 server_name: server_name.to_string(),
                 chain: record.chain,
+                presented: record.presented,
                 problems: record.problems,
                 key_proven: record.key_proven,
                 client_auth: recorder.client_auth(),

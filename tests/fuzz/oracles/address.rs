@@ -37,6 +37,7 @@ pub fn address(data: &[u8]) {
                 assert_eq!(address, address.to_canonical(), "the address that is reached");
                 assert_eq!(address.to_string().parse(), Ok(Target::Address(address)), "the one spelling");
             }
+            Ok(Target::Exchange(_)) => panic!("no text is one"),
             Err(error) => assert_printable(&error.to_string()),
         }
     }

@@ -1,6 +1,11 @@
 //! The service under test: the real router and the real server loop, on a free port of this process.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
@@ -11,11 +16,15 @@ use serde_json::Value;
 use smtp_check::{
     check::{CheckSettings, Modules, SourceAddresses},
     destination::policy::{HostRules, TargetPolicy},
+    domain::{DEFAULT_MAX_DOMAIN_CHECKS, Surveyor},
     http::{
         AccessConfig, AppState, BodyLimits, ByteBudget, Ended, Lifecycle, ServerIdentity, ServerSettings, TokenStore,
         router, serve,
     },
-    net::resolve::Resolver,
+    net::{
+        lookup::{DnsClient, DnssecMode},
+        resolve::Resolver,
+    },
     probe::{Limits, probe},
     tls::{TlsClient, TrustAnchors},
 };
@@ -41,6 +50,11 @@ pub(crate) struct TestAppBuilder {
     ports: Vec<u16>,
     dns_servers: Vec<SocketAddr>,
     trust_anchors: TrustAnchors,
+    dnssec: DnssecMode,
+    /// `--dns-trust-anchor`; `None` for the built-in ones.
+    dns_anchors: Option<PathBuf>,
+    mta_sts_port: u16,
+    max_domain_checks: usize,
     access: AccessConfig,
     max_body: usize,
     server: ServerSettings,
@@ -58,6 +72,10 @@ impl Default for TestAppBuilder {
             ports: Vec::new(),
             dns_servers: Vec::new(),
             trust_anchors: TrustAnchors::none(),
+            dnssec: DnssecMode::Off,
+            dns_anchors: None,
+            mta_sts_port: 443,
+            max_domain_checks: DEFAULT_MAX_DOMAIN_CHECKS,
             access: AccessConfig::default(),
             settings: CheckSettings::new(Duration::from_secs(60)),
             modules: None,
@@ -116,6 +134,19 @@ impl TestAppBuilder {
     /// Asks this name server, after those that were added before.
     pub(crate) fn dns_server(mut self, address: SocketAddr) -> Self {
         self.dns_servers.push(address);
+        self
+    }
+
+    /// `--dnssec`, with the trust anchors of this file.
+    pub(crate) fn dnssec(mut self, mode: DnssecMode, anchors: &Path) -> Self {
+        self.dnssec = mode;
+        self.dns_anchors = Some(anchors.to_owned());
+        self
+    }
+
+    /// `--mta-sts-port`.
+    pub(crate) fn mta_sts_port(mut self, port: u16) -> Self {
+        self.mta_sts_port = port;
         self
     }
 
@@ -196,13 +227,24 @@ impl TestAppBuilder {
     pub(crate) async fn start(self) -> TestApp {
         let resolver = Resolver::with_servers(&self.dns_servers);
         let policy = TargetPolicy::new(self.deny, self.allow, self.ports).with_hosts(self.host_rules);
+        let (policy, tls) = (Arc::new(policy), TlsClient::new(self.trust_anchors));
+        let dns = match &self.dns_anchors {
+            None => DnsClient::new(resolver.clone(), self.dnssec),
+            Some(file) => {
+                let anchors = DnsClient::read_anchors(file).expect("trust anchors");
+                DnsClient::with_anchors(resolver.clone(), self.dnssec, anchors)
+            }
+        };
+        let probe = probe(self.limits, resolver, Arc::clone(&policy), tls.clone());
         let lifecycle = Lifecycle::default();
         let budget = ByteBudget::new(self.limits.checks, self.max_body);
         let state = AppState {
             lifecycle: lifecycle.clone(),
             body_limits: BodyLimits::new(self.max_body, Duration::from_secs(30), budget.clone()),
             budget: budget.clone(),
-            probe: probe(self.limits, resolver, Arc::new(policy), TlsClient::new(self.trust_anchors)),
+            surveyor: Surveyor::new(probe.clone(), dns, policy, tls, self.mta_sts_port),
+            max_domain_checks: self.max_domain_checks,
+            probe,
             modules: smtp_check::http::ModuleStore::new(self.modules.unwrap_or_else(|| Modules::none(self.settings))),
             dropped_lines: None,
         };

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     check::{CheckSettings, Modules},
-    http::{AccessConfig, AppState, BodyLimits, router},
+    http::{AccessConfig, AppState, BodyLimits, router, tests::surveyor},
     probe::{
         Limits,
         tests::{SECRET, panicking},
@@ -29,11 +29,14 @@ const PANICS: usize = 5;
 async fn start(lifecycle: &Lifecycle, panicking_port: u16) -> SocketAddr {
     let limits = Limits { checks: 2, checks_per_target: 2, max_timeout: TEST_TIMEOUT };
     let budget = ByteBudget::new(2, 1000);
+    let probe = panicking(limits, panicking_port);
     let state = AppState {
+        surveyor: surveyor(&probe),
+        max_domain_checks: 1,
         lifecycle: lifecycle.clone(),
         body_limits: BodyLimits::new(1000, TEST_TIMEOUT, budget.clone()),
         budget: budget.clone(),
-        probe: panicking(limits, panicking_port),
+        probe,
         modules: crate::http::ModuleStore::new(Modules::none(CheckSettings::new(TEST_TIMEOUT))),
         dropped_lines: None,
     };
