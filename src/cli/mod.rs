@@ -1,10 +1,11 @@
 //! The subcommands: one file each, except `run`, which is a module.
 //!
-//! [`build`] makes the parts of the service from the settings; [`output`] writes to stdout and stderr. `run` uses the
+//! [`build`] makes the parts of the service from the settings; [`output`] writes to stdout and stderr, in a [`style`]. `run` uses the
 //! same probe and report as the HTTP interface. `demo` is `serve` with a mail server of its own.
 
 mod build;
 mod demo;
+mod domain;
 mod healthcheck;
 mod open_files;
 mod openapi;
@@ -12,6 +13,7 @@ mod output;
 mod run;
 mod serve;
 mod signals;
+mod style;
 mod token;
 
 use std::process::ExitCode;
@@ -54,6 +56,10 @@ async fn run_subcommand(line: &CommandLine) -> Result<ExitCode, Error> {
         Command::Run(settings) => {
             let _log = log(&settings.telemetry, QUIET_LEVELS)?;
             run::run(settings, &|name| line.source_of(name)).await
+        }
+        Command::Domain(settings) => {
+            let _log = log(&settings.telemetry, QUIET_LEVELS)?;
+            domain::domain(settings, &|name| line.source_of(name)).await
         }
         Command::Demo(settings) => {
             let hangup = hangup(settings)?;

@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use serde::Serialize;
+
 use crate::{
     escape::{Escaped, escape_json},
     report::Report,
@@ -56,6 +58,6 @@ pub(super) fn json_line(report: &Report) -> String {
 }
 
 /// The report as JSON, for people to read.
-pub(super) fn json(report: &Report) -> String {
+pub(super) fn json(report: &impl Serialize) -> String {
     escape_json(serde_json::to_string_pretty(report).unwrap_or_default()) + "\n"
 }

@@ -7,6 +7,7 @@
 //! Each subcommand has the [`settings`] that it uses. Only [`crate::cli`] reads these types; every layer below gets
 //! smaller settings of its own.
 
+mod domain;
 mod environment;
 mod file;
 mod named;
@@ -27,6 +28,7 @@ use clap::{
 
 use crate::{escape::Escaped, http::TokenName};
 
+pub use domain::Domain;
 pub use environment::UnknownVariable;
 pub use parameters::{FROM_FILE, Parameters, by_sources, flag_of, in_flags};
 pub use reason::reason;
@@ -65,6 +67,9 @@ pub enum Command {
     /// Run a check and print its report: exit code 0 success, 1 failed check, 2 bad usage. Without --stop-after the
     /// check delivers a real message
     Run(Box<Run>),
+    /// Check what a domain publishes and every address of its mail servers, and print a report. No mail is sent. Exit
+    /// code 0 no error, 1 errors, 2 bad usage, 3 inconclusive
+    Domain(Box<Domain>),
     /// Serve together with a built-in sandbox mail server, and run a first check against it
     Demo(Box<ServeSettings>),
     /// Print the OpenAPI document
@@ -152,6 +157,7 @@ impl CommandLine {
         match &mut line.command {
             Command::Serve(settings) | Command::Demo(settings) => settings.complete(named)?,
             Command::Run(run) => run.complete(named)?,
+            Command::Domain(domain) => domain.complete(),
             Command::Openapi | Command::Healthcheck(_) | Command::Token(_) => {}
         }
         Ok(line)

@@ -1,4 +1,5 @@
-//! The flags of `run` for the parameters of a check: one flag each, made from the JSON schema of the HTTP body.
+//! The flags of `run` and `domain` for the parameters of a check: one flag each, made from the JSON schema of the HTTP
+//! body.
 //!
 //! Their values go as text to the parser of HTTP bodies, so that both interfaces accept the same values and give the
 //! same errors.
@@ -8,13 +9,13 @@ use std::{fmt, iter};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, parser::ValueSource};
 use serde_json::{Map, Value};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{RefOr, Schema},
 };
 
-use crate::check::{CheckRequest, with_quotations};
+use crate::check::{CheckRequest, DomainRequest, with_quotations};
 
-/// The heading under which `run --help` lists them.
+/// The heading under which `--help` lists them.
 const HEADING: &str = "Parameters of the check";
 
 /// The one parameter that the environment may give: every user of a machine can read its command lines.
@@ -37,6 +38,41 @@ impl fmt::Debug for Parameters {
     }
 }
 
+/// The parameters that were given to `domain`, by their names in the HTTP body. The first one is no flag: it is the
+/// domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainParameters(pub Map<String, Value>);
+
+/// The parameter of `domain` that has no flag.
+const POSITIONAL: &str = "domain";
+
+impl Args for DomainParameters {
+    fn augment_args(command: Command) -> Command {
+        command.args(of_a_domain().iter().map(|parameter| {
+            if parameter.name == POSITIONAL {
+                Arg::new(POSITIONAL).value_name("DOMAIN").help(&parameter.help).required(true)
+            } else {
+                parameter.flag()
+            }
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for DomainParameters {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        Ok(Self(given(of_a_domain(), matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 impl Args for Parameters {
     fn augment_args(command: Command) -> Command {
         command.args(of_a_check().iter().map(Parameter::flag))
@@ -49,21 +85,25 @@ impl Args for Parameters {
 
 impl FromArgMatches for Parameters {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let mut parameters = of_a_check();
-        parameters.retain(|Parameter { name, .. }| {
-            matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-        });
-        let given = parameters.into_iter().filter_map(|parameter| {
-            let value = parameter.value(matches)?;
-            Some((parameter.name, value))
-        });
-        Ok(Self(given.collect()))
+        Ok(Self(given(of_a_check(), matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The values of those parameters that were given.
+fn given(mut parameters: Vec<Parameter>, matches: &ArgMatches) -> Map<String, Value> {
+    parameters.retain(|Parameter { name, .. }| {
+        matches!(matches.value_source(name), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+    });
+    let given = parameters.into_iter().filter_map(|parameter| {
+        let value = parameter.value(matches)?;
+        Some((parameter.name, value))
+    });
+    given.collect()
 }
 
 /// The flag of a parameter or a setting.
@@ -76,9 +116,9 @@ pub(super) fn is_flag_of_parameter(argument: &Arg) -> bool {
     argument.get_help_heading() == Some(HEADING)
 }
 
-/// Whether a check has a parameter of this name.
+/// Whether a check, of a server or a domain, has a parameter of this name.
 pub(super) fn is_parameter(name: &str) -> bool {
-    of_a_check().iter().any(|parameter| parameter.name == name)
+    of_a_check().iter().chain(&of_a_domain()).any(|parameter| parameter.name == name)
 }
 
 /// A text about the parameters, with each one's flag in place of what the HTTP body has: `starttls` and
@@ -112,17 +152,29 @@ enum Kind {
     SwitchOr(String),
     Number,
     Choice(Vec<String>),
+    /// Texts, with commas between them.
+    List,
     /// An object as JSON.
     Object,
     Text,
 }
 
-/// The parameters in the schema of [`CheckRequest`], in its order.
+/// The parameters of the check of a server.
 fn of_a_check() -> Vec<Parameter> {
+    of_schema::<CheckRequest>()
+}
+
+/// The parameters of the check of a domain.
+fn of_a_domain() -> Vec<Parameter> {
+    of_schema::<DomainRequest>()
+}
+
+/// The parameters in the schema of a request, in its order.
+fn of_schema<R: ToSchema>() -> Vec<Parameter> {
     let mut named = Vec::new();
-    CheckRequest::schemas(&mut named);
+    R::schemas(&mut named);
     let named: Map<_, _> = named.into_iter().map(|(name, schema)| (name, json(&schema))).collect();
-    let RefOr::T(Schema::Object(request)) = CheckRequest::schema() else { return Vec::new() };
+    let RefOr::T(Schema::Object(request)) = R::schema() else { return Vec::new() };
     request.properties.iter().map(|(name, schema)| Parameter::new(name, &json(schema), &named)).collect()
 }
 
@@ -141,6 +193,7 @@ impl Parameter {
                 None => Kind::Switch,
             },
             None if has_type(schema, "integer") => Kind::Number,
+            None if has_type(schema, "array") => Kind::List,
             None if text("$ref").is_some() => Kind::Object,
             None => Kind::Text,
         };
@@ -167,6 +220,7 @@ impl Parameter {
             }
             Kind::Number => flag.value_name("N"),
             Kind::Choice(choices) => flag.value_name(choices.join("|")),
+            Kind::List => flag.value_name("TEXT").value_delimiter(','),
             Kind::Object => flag.value_name("JSON"),
             Kind::Text => flag.value_name("TEXT"),
         };
@@ -185,6 +239,10 @@ impl Parameter {
                 TRUE => Value::Bool(true),
                 word => Value::String(word.to_owned()),
             }),
+            Kind::List => {
+                let texts = matches.get_many::<String>(&self.name)?;
+                Some(Value::Array(texts.map(|text| Value::String(text.trim().to_owned())).collect()))
+            }
             _ => matches.get_one::<String>(&self.name).cloned().map(Value::String),
         }
     }

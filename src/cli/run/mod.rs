@@ -2,8 +2,7 @@
 //!
 //! - [`screen`]: a terminal, which shows the [`waterfall`] of a running check.
 //! - [`readable`]: the report as text.
-//! - [`style`], [`reply_text`], [`expiry`]: colours and width, replies in text, and the expiry of a certificate; the
-//!   others use them.
+//! - [`reply_text`], [`expiry`]: replies in text, and the expiry of a certificate; the others use them.
 //! - [`payload`]: parameters from a file.
 //! - [`watch`]: check after check, and a summary.
 //! - [`nagios`]: one line, by the Monitoring Plugins' guidelines.
@@ -16,7 +15,6 @@ mod reply_text;
 #[cfg(test)]
 mod samples;
 mod screen;
-mod style;
 mod watch;
 mod waterfall;
 
@@ -52,7 +50,7 @@ use screen::Screen;
 use waterfall::Waterfall;
 
 /// Exit code for a bad command line or setting.
-const BAD_USAGE: u8 = 2;
+pub(super) const BAD_USAGE: u8 = 2;
 /// How often the picture of a running check is drawn again.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -127,7 +125,7 @@ pub fn refuse_usage(error: &Error, arguments: &[OsString]) -> ExitCode {
 }
 
 /// Why a check was not run, and which flag is about that: a user of the shell can change it.
-fn refusal_text(refusal: &Refusal) -> String {
+pub(super) fn refusal_text(refusal: &Refusal) -> String {
     let forbidden = match refusal {
         Refusal::Forbidden(forbidden) => forbidden,
         Refusal::NoSourceAddress => return format!("{}: {refusal}", flag_of("source_address")),

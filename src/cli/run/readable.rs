@@ -5,9 +5,9 @@ use std::fmt::{self, Display, Formatter, Write};
 use super::{
     expiry::expiry,
     reply_text::{ReplyText, place},
-    style::{BAD, GOOD, TextStyle},
 };
 use crate::{
+    cli::style::{BAD, GOOD, TextStyle},
     config::{by_sources, in_flags},
     escape::Escaped,
     report::{

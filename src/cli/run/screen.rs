@@ -1,15 +1,18 @@
 //! Terminal on stdout: shows a picture, and replaces it as it changes.
 
-use std::{env, io};
+use std::io;
 
-use anstream::{AutoStream, ColorChoice};
-use terminal_size::{Height, Width, terminal_size_of};
+use terminal_size::{Height, terminal_size_of};
 
-use super::{
-    style::TextStyle,
-    waterfall::{Waterfall, line},
+use super::waterfall::{Waterfall, line};
+use crate::{
+    cli::{
+        output::print,
+        style::{TextStyle, is_dumb, stdout_width},
+    },
+    phase::Phase,
+    report::PhaseReport,
 };
-use crate::{cli::output::print, phase::Phase, report::PhaseReport};
 
 /// From the cursor to the end of its line, and to that of the screen.
 const ERASE_LINE: &str = "\x1b[K";
@@ -20,8 +23,7 @@ const ERASE_BELOW: &str = "\x1b[J";
 pub(super) struct Screen {
     /// Whether the cursor can be moved, and the whole picture fits.
     redraws: bool,
-    colour: bool,
-    unicode: bool,
+    style: TextStyle,
     /// Lines of the picture above the cursor.
     drawn: usize,
 }
@@ -29,22 +31,13 @@ pub(super) struct Screen {
 impl Screen {
     /// The terminal as the environment describes it.
     pub(super) fn new() -> Self {
-        let dumb = ["", "dumb"].contains(&env::var("TERM").unwrap_or_default().as_str());
         let lines = terminal_size_of(io::stdout()).map_or(24, |(_, Height(lines))| usize::from(lines));
-        Self {
-            redraws: !dumb && lines > Phase::ALL.len(),
-            // The library follows NO_COLOR and similar variables, but if CI is set it expects colours of a dumb
-            // terminal too.
-            colour: !dumb && AutoStream::choice(&io::stdout()) != ColorChoice::Never,
-            unicode: is_unicode(&["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default())),
-            drawn: 0,
-        }
+        Self { redraws: !is_dumb() && lines > Phase::ALL.len(), style: TextStyle::of_stdout(), drawn: 0 }
     }
 
     /// The style of text on it now: its width may change.
     pub(super) fn style(&self) -> TextStyle {
-        let width = terminal_size_of(io::stdout()).map_or(80, |(Width(columns), _)| usize::from(columns));
-        TextStyle { width, colour: self.colour, unicode: self.unicode }
+        TextStyle { width: stdout_width(), ..self.style }
     }
 
     /// Leaves the picture as it is; the next one is drawn below.
@@ -90,29 +83,5 @@ impl Screen {
         // Erased before it is written: after a full line, the cursor still stands on its last character.
         let erase = if self.redraws { ERASE_LINE } else { "" };
         lines.fold(up, |text, line| text + erase + line + "\n")
-    }
-}
-
-/// Whether the locale is in UTF-8: the first variable that is set decides.
-fn is_unicode(locale: &[String]) -> bool {
-    let locale = locale.iter().find(|value| !value.is_empty()).map(|value| value.to_ascii_lowercase());
-    locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_variable_that_is_set_decides() {
-        for (locale, unicode) in [
-            (["", "", ""], false),
-            (["", "", "C"], false),
-            (["", "", "en_US.UTF-8"], true),
-            (["", "C.utf8", "C"], true),
-            (["C", "", "en_US.UTF-8"], false),
-        ] {
-            assert_eq!(is_unicode(&locale.map(str::to_owned)), unicode, "{locale:?}");
-        }
     }
 }

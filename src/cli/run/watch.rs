@@ -10,10 +10,10 @@ use super::{
     BAD_USAGE, draw, refusal_text,
     reply_text::{ReplyText, place},
     screen::Screen,
-    style::{BAD, GOOD, TextStyle},
 };
 use crate::{
     check::Check,
+    cli::style::{BAD, GOOD, TextStyle},
     cli::{
         output::{complain, failure, json_line, print},
         signals::Signals,

@@ -4,10 +4,8 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{
-    reply_text::ReplyText,
-    style::{BAD, GOOD, TextStyle},
-};
+use super::reply_text::ReplyText;
+use crate::cli::style::{BAD, GOOD, TextStyle};
 use crate::report::{PhaseEvent, PhaseReport, PhaseStart};
 
 /// Columns before the bar: mark, name, time.

@@ -5,7 +5,6 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use tower::ServiceExt;
 
 use super::checks::check_id;

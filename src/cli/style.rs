@@ -1,8 +1,10 @@
 //! Text style: width, colours and characters of the output.
 
-use std::iter;
+use std::{env, io, iter};
 
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use terminal_size::{Width, terminal_size_of};
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 pub(super) const BAD: Style = AnsiColor::Red.on_default();
@@ -21,6 +23,17 @@ pub(super) struct TextStyle {
 impl TextStyle {
     /// For a file or a pipe.
     pub(super) const PLAIN: Self = Self { width: 80, colour: false, unicode: false };
+
+    /// For stdout, a terminal, as the environment describes it.
+    pub(super) fn of_stdout() -> Self {
+        Self {
+            width: stdout_width(),
+            // The library follows NO_COLOR and similar variables, but if CI is set it expects colours of a dumb
+            // terminal too.
+            colour: !is_dumb() && AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            unicode: is_unicode(&["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default())),
+        }
+    }
 
     /// The text in this colour, if colours are shown.
     pub(super) fn paint(self, colour: Style, text: &str) -> String {
@@ -69,6 +82,22 @@ impl TextStyle {
     }
 }
 
+/// Whether the cursor of the terminal cannot be moved.
+pub(super) fn is_dumb() -> bool {
+    ["", "dumb"].contains(&env::var("TERM").unwrap_or_default().as_str())
+}
+
+/// The width of the terminal on stdout, in columns; 80 where it is not known.
+pub(super) fn stdout_width() -> usize {
+    terminal_size_of(io::stdout()).map_or(80, |(Width(columns), _)| usize::from(columns))
+}
+
+/// Whether the locale is in UTF-8: the first variable that is set decides.
+fn is_unicode(locale: &[String]) -> bool {
+    let locale = locale.iter().find(|value| !value.is_empty()).map(|value| value.to_ascii_lowercase());
+    locale.is_some_and(|locale| locale.contains("utf-8") || locale.contains("utf8"))
+}
+
 /// The narrowest width that text is wrapped to, in columns.
 const MIN_WRAP_WIDTH: usize = 20;
 
@@ -114,6 +143,19 @@ mod tests {
 
     fn wrapped(width: usize, line: &str, indent: usize) -> Vec<String> {
         TextStyle { width, colour: true, unicode: true }.wrapped(line, indent)
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_decides() {
+        for (locale, unicode) in [
+            (["", "", ""], false),
+            (["", "", "C"], false),
+            (["", "", "en_US.UTF-8"], true),
+            (["", "C.utf8", "C"], true),
+            (["C", "", "en_US.UTF-8"], false),
+        ] {
+            assert_eq!(is_unicode(&locale.map(str::to_owned)), unicode, "{locale:?}");
+        }
     }
 
     #[test]
