@@ -178,6 +178,16 @@ impl DomainCheck {
         self.of_address.port
     }
 
+    /// Local part and domain of the envelope sender, for SPF, and the name that EHLO gives. The null sender stands for
+    /// postmaster of the domain (RFC 7208, section 2.4).
+    pub fn sender(&self) -> ((String, String), String) {
+        let script = &self.of_address.script;
+        let from = script.from.as_ref().map(ToString::to_string);
+        let from = from.as_deref().and_then(|from| from.rsplit_once('@'));
+        let from = from.map(|(local, domain)| (local.to_owned(), domain.to_owned()));
+        (from.unwrap_or_else(|| ("postmaster".to_owned(), self.domain.to_string())), script.ehlo.to_string())
+    }
+
     /// The check of one address of a mail exchanger.
     #[must_use]
     pub fn of_address(&self, host: &HostName, address: IpAddr, timeout: Duration) -> Check {

@@ -9,13 +9,14 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{DomainEvent, DomainJob, lookups::Lookups};
+use super::{DomainEvent, DomainJob, dane, lookups::Lookups};
 use crate::{
     check::DomainCheck,
     destination::{HostName, IpFamily, policy::TargetPolicy},
     mail_dns::{
         Question, RecordKind,
         mx::{AddressState, HostAddresses, HostKind, MxHost},
+        tlsa::TlsaOutcome,
     },
     permits::{KeyedLimit, Permit},
     probe::{CheckJob, Probe, Refusal},
@@ -43,6 +44,7 @@ pub(super) struct Surveyed {
     /// Why there are no addresses.
     pub(super) reason: Option<NoAddresses>,
     pub(super) addresses: HostAddresses,
+    pub(super) tlsa: TlsaOutcome,
     /// Addresses beyond the limit.
     pub(super) left_out: usize,
     pub(super) sessions: Vec<AddressReport>,
@@ -90,6 +92,7 @@ impl Exchangers<'_> {
             host: host.clone(),
             reason: Some(reason),
             addresses,
+            tlsa: TlsaOutcome::NotAsked,
             left_out: 0,
             sessions: Vec::new(),
         };
@@ -114,8 +117,10 @@ impl Exchangers<'_> {
             return nowhere(reason, found);
         }
         let (chosen, left_out) = chosen(&found.addresses, self.job.check.addresses_per_host);
-        let sessions = join_all(chosen.into_iter().map(|address| self.address(&name, address, places))).await;
-        Surveyed { host: host.clone(), reason: None, addresses: found, left_out, sessions }
+        let sessions = join_all(chosen.into_iter().map(|address| self.address(&name, address, places)));
+        let tlsa = dane::search(&host.name, self.job.check.port(), &found, self.lookups);
+        let (sessions, tlsa) = tokio::join!(sessions, tlsa);
+        Surveyed { host: host.clone(), reason: None, addresses: found, tlsa, left_out, sessions }
     }
 
     async fn addresses(&self, name: &str) -> HostAddresses {

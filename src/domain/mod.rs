@@ -4,16 +4,19 @@
 //! - [`survey`]: that function: records and sessions side by side, then the report.
 //! - [`lookups`]: asks what the walks of [`crate::mail_dns`] want to know.
 //! - [`exchangers`]: the mail exchangers, their addresses, and the sessions with these.
+//! - [`dane`]: their TLSA records. [`senders`]: the addresses that send mail.
 //! - [`policy_fetch`]: the MTA-STS policy over HTTPS.
 //! - [`views`]: what each kind of sender makes of what was seen. [`differences`]: in what the addresses differ.
 //!
 //! A domain that fails is an answer: a [`DomainReport`]. A check that did not run is an error: a [`Refusal`].
 
+mod dane;
 mod differences;
 mod exchangers;
 mod lookups;
 mod policy_fetch;
 mod records;
+mod senders;
 mod survey;
 mod views;
 

@@ -5,10 +5,16 @@ use std::fmt::Display;
 use crate::{
     mail_dns::{
         LookupFailure, Proof, Question, RecordKind, State,
+        dkim::Selector,
+        dmarc::{self, Dmarc},
         mta_sts::{Announcement, Mode, PolicyText, policy_url},
         mx::{MailHosts, MxStatus},
+        spf::{self, Spf},
+        tls_rpt::TlsRpt,
     },
-    report::domain::{MtaStsPolicyReport, MtaStsReport, RecordReport},
+    report::domain::{
+        DkimKeyReport, DmarcReport, MtaStsPolicyReport, MtaStsReport, RecordReport, SpfReport, SpfTermReport,
+    },
 };
 
 /// Texts of what is wrong with a record that are shown.
@@ -99,6 +105,81 @@ impl StsFound {
             looked_up: vec![asked(question)],
         };
         MtaStsReport { record, policy, policy_url: self.fetched.is_some().then(|| policy_url(domain)) }
+    }
+}
+
+pub(super) fn spf(question: &Question, spf: &Spf) -> SpfReport {
+    let publication = &spf.root.publication;
+    let errors: Vec<_> = spf.faults().into_iter().filter(spf::Fault::is_error).collect();
+    let (ipv4, ipv6) = spf.voids();
+    SpfReport {
+        record: RecordReport {
+            state: spf.state(),
+            reason: reason(spf.reason(), &errors),
+            proof: spf.proof(),
+            records: publication.texts.clone(),
+            looked_up: vec![asked(question)],
+        },
+        lookups: spf.lookups,
+        void_lookups: ipv4.terms.max(ipv6.terms),
+        tree: terms(&spf.root),
+    }
+}
+
+fn terms(node: &spf::Node) -> Vec<SpfTermReport> {
+    let term = |term: &spf::TermNode| SpfTermReport {
+        term: term.text.clone(),
+        lookups: term.lookups,
+        children: term.child().map(terms).unwrap_or_default(),
+    };
+    node.terms.iter().map(term).collect()
+}
+
+pub(super) fn dmarc(dmarc: &Dmarc) -> DmarcReport {
+    let errors: Vec<_> = dmarc.faults().into_iter().filter(dmarc::Fault::is_fatal).collect();
+    let visit = dmarc.found.as_ref().and_then(|found| dmarc.visits.get(found.visit)).or(dmarc.visits.first());
+    DmarcReport {
+        record: RecordReport {
+            state: dmarc.state(),
+            reason: reason(dmarc.reason(), &errors),
+            proof: proof_of(dmarc.visits.iter().map(|visit| visit.proof)),
+            records: visit.map(|visit| visit.texts.clone()).unwrap_or_default(),
+            looked_up: dmarc.visits.iter().map(|visit| format!("{}. TXT", visit.name())).collect(),
+        },
+        found_at: dmarc.found_at().map(|name| format!("{name}.")),
+        policy: dmarc.policy().map(|policy| policy_word(policy).to_owned()),
+    }
+}
+
+pub(super) fn policy_word(policy: dmarc::Policy) -> &'static str {
+    match policy {
+        dmarc::Policy::None => "none",
+        dmarc::Policy::Quarantine => "quarantine",
+        dmarc::Policy::Reject => "reject",
+    }
+}
+
+pub(super) fn dkim(selector: &str, question: &Question, found: &Selector) -> DkimKeyReport {
+    DkimKeyReport {
+        selector: selector.to_owned(),
+        record: RecordReport {
+            state: found.state,
+            reason: reason(found.failure, &found.faults),
+            proof: found.proof,
+            records: found.records.clone(),
+            looked_up: vec![asked(question)],
+        },
+        key: found.key.as_ref().map(|key| key.public_key.to_string()),
+    }
+}
+
+pub(super) fn tls_rpt(question: &Question, found: &TlsRpt) -> RecordReport {
+    RecordReport {
+        state: found.state,
+        reason: reason(found.failure, &found.faults),
+        proof: found.proof,
+        records: found.records.clone(),
+        looked_up: vec![asked(question)],
     }
 }
 

@@ -1,32 +1,37 @@
 //! [`Surveyor`]: one check of a domain, from its job to its report.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use futures_util::future::join_all;
 use serde::Serialize;
+use time::OffsetDateTime;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     DomainEvent, DomainJob,
+    dane::{self, DaneJudge},
     differences::differences,
-    exchangers::{Exchangers, MAX_SESSIONS_PER_ADDRESS, Surveyed},
+    exchangers::{Exchangers, MAX_SESSIONS_PER_ADDRESS, NoAddresses, Surveyed},
     lookups::Lookups,
     policy_fetch::PolicyFetcher,
     records::{self, StsFound, takes_no_mail},
+    senders,
     views::{self, Asked, StsPolicy},
 };
 use crate::{
+    check::DomainCheck,
     clock,
     destination::{Target, policy::TargetPolicy},
     mail_dns::{
-        Proof, State, Verdict, mta_sts,
+        Question, RecordKind, State, Verdict, dkim, dmarc, mta_sts,
         mx::{self, MailHosts, MxStatus},
+        spf, tls_rpt,
     },
-    net::lookup::DnsClient,
+    net::lookup::{DnsClient, ResolverState},
     permits::KeyedLimit,
     probe::{Probe, Refusal},
-    report::domain::{
-        AddressReport, DmarcReport, DnsReport, DomainReport, HostReport, RecordReport, SpfReport, TlsaReport, Views,
-    },
+    report::domain::{AddressReport, DnsReport, DomainReport, HostReport, SenderReport, Views},
     tls::TlsClient,
 };
 
@@ -70,38 +75,57 @@ impl Surveyor {
         let session = self.dns.session(MAX_QUESTIONS).await;
         let resolver = session.state();
         let lookups = Lookups::new(session, deadline);
-        let (mail_hosts, sts) =
-            tokio::join!(self.mail_hosts(&job, &lookups, deadline), self.mta_sts(&job, &lookups, deadline));
+        // Boxed: the futures are large, and each step of one would move all of them.
+        let (mail_hosts, published) = tokio::join!(
+            Box::pin(self.mail_hosts(&job, &lookups, deadline)),
+            Box::pin(self.published(&job, &lookups, deadline)),
+        );
         let (mx, surveyed) = mail_hosts;
-        let _ = resolver;
+        let survey = Survey { check, resolver, mx, surveyed, published };
+        Ok(survey.report(job.id, started_at, started.elapsed(), &self.fetcher.tls))
+    }
 
-        let asked = Asked { depth: check.depth, has_recipient: check.has_recipient };
-        let hosts: Vec<_> = surveyed.into_iter().map(|host| host_report(host, &sts, asked)).collect();
-        let domain = check.domain.to_string();
-        let mx_question = mx::question(&domain);
-        let not_tested = || RecordReport::not_tested("not looked at yet");
-        let findings = Vec::new();
-        Ok(DomainReport {
-            id: job.id,
-            started_at,
-            duration_ms: started.elapsed().as_micros() as f64 / 1000.0,
-            verdict: verdict(mx.status, &hosts),
-            mx_status: mx.status,
-            dns: DnsReport {
-                mx: records::mx(&mx_question, &mx),
-                spf: SpfReport { record: not_tested(), lookups: 0, void_lookups: 0, tree: Vec::new() },
-                dmarc: DmarcReport { record: not_tested(), found_at: None, policy: None },
-                dkim: Vec::new(),
-                mta_sts: sts.report(&domain, &mta_sts::question(&domain)),
-                tls_rpt: not_tested(),
-            },
-            domain,
-            differences: differences(&hosts),
-            hosts,
-            senders: Vec::new(),
-            counts: DomainReport::count(&findings),
-            findings,
-        })
+    /// What the domain publishes beside its MX records, all of it side by side.
+    async fn published(&self, job: &DomainJob, lookups: &Lookups, deadline: Instant) -> Published {
+        let domain = job.check.domain.as_str();
+        let spf = async {
+            let mut walk = spf::SpfWalk::new(domain);
+            let found = lookups.walk(|answers| walk.step(answers)).await;
+            tell(job, "spf", &records::spf(&Question::new(domain, RecordKind::Txt), &found));
+            found
+        };
+        let dmarc = async {
+            let mut walk = dmarc::DmarcWalk::new(domain);
+            let found = lookups.walk(|answers| walk.step(answers)).await;
+            tell(job, "dmarc", &records::dmarc(&found));
+            found
+        };
+        let dkim = async {
+            let keys = job.check.dkim_selectors.iter().map(|selector| async move {
+                let question = dkim::question(selector, domain);
+                (selector.clone(), dkim::Selector::read(&lookups.ask(&question).await))
+            });
+            let found = join_all(keys).await;
+            let keys =
+                found.iter().map(|(selector, key)| records::dkim(selector, &dkim::question(selector, domain), key));
+            tell(job, "dkim", &keys.collect::<Vec<_>>());
+            found
+        };
+        let tls_rpt = async {
+            let question = tls_rpt::question(domain);
+            let found = tls_rpt::TlsRpt::read(&lookups.ask(&question).await);
+            tell(job, "tls_rpt", &records::tls_rpt(&question, &found));
+            found
+        };
+        let (spf, dmarc, dkim, tls_rpt, mta_sts, senders) = tokio::join!(
+            spf,
+            dmarc,
+            dkim,
+            tls_rpt,
+            self.mta_sts(job, lookups, deadline),
+            senders::survey(&job.check, lookups),
+        );
+        Published { spf, dmarc, dkim, tls_rpt, mta_sts, senders }
     }
 
     /// The MX records, and what was seen of their hosts.
@@ -144,39 +168,97 @@ fn tell(job: &DomainJob, name: &'static str, value: &impl Serialize) {
     job.tell(|| DomainEvent::Record { name, value: serde_json::to_value(value).unwrap_or_default() });
 }
 
-fn host_report(surveyed: Surveyed, sts: &StsFound, asked: Asked) -> HostReport {
-    let Surveyed { host, reason, addresses, sessions, .. } = surveyed;
-    let policy = sts_policy(sts, &host.name);
-    let sessions: Vec<_> = sessions
-        .into_iter()
-        .map(|seen| {
+/// What the domain publishes beside its MX records.
+#[derive(Debug)]
+pub(super) struct Published {
+    pub(super) spf: spf::Spf,
+    pub(super) dmarc: dmarc::Dmarc,
+    pub(super) dkim: Vec<(String, dkim::Selector)>,
+    pub(super) tls_rpt: tls_rpt::TlsRpt,
+    pub(super) mta_sts: StsFound,
+    pub(super) senders: Vec<SenderReport>,
+}
+
+/// All that is known when every part has ended.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) check: Arc<DomainCheck>,
+    pub(super) resolver: ResolverState,
+    pub(super) mx: MailHosts,
+    pub(super) surveyed: Vec<Surveyed>,
+    pub(super) published: Published,
+}
+
+impl Survey {
+    fn report(self, id: Uuid, started_at: OffsetDateTime, took: Duration, tls: &TlsClient) -> DomainReport {
+        let domain = self.check.domain.to_string();
+        let hosts: Vec<_> = self.surveyed.iter().map(|host| self.host_report(host, tls)).collect();
+        let findings = Vec::new();
+        let Published { spf, dmarc, dkim, tls_rpt, mta_sts, senders } = &self.published;
+        let dkim = dkim.iter().map(|(selector, key)| records::dkim(selector, &dkim::question(selector, &domain), key));
+        DomainReport {
+            id,
+            started_at,
+            duration_ms: took.as_micros() as f64 / 1000.0,
+            verdict: verdict(self.mx.status, &hosts),
+            mx_status: self.mx.status,
+            dns: DnsReport {
+                mx: records::mx(&mx::question(&domain), &self.mx),
+                spf: records::spf(&Question::new(&domain, RecordKind::Txt), spf),
+                dmarc: records::dmarc(dmarc),
+                dkim: dkim.collect(),
+                mta_sts: mta_sts.report(&domain, &mta_sts::question(&domain)),
+                tls_rpt: records::tls_rpt(&tls_rpt::question(&domain), tls_rpt),
+            },
+            differences: differences(&hosts),
+            senders: senders.clone(),
+            hosts,
+            domain,
+            counts: DomainReport::count(&findings),
+            findings,
+        }
+    }
+
+    fn host_report(&self, surveyed: &Surveyed, tls: &TlsClient) -> HostReport {
+        let Surveyed { host, reason, addresses, tlsa, sessions, .. } = surveyed;
+        let asked = Asked { has_recipient: self.check.has_recipient };
+        let policy = sts_policy(&self.published.mta_sts, &host.name);
+        let judge =
+            DaneJudge { domain: self.check.domain.as_str(), mx: self.mx.proof, addresses: addresses.proof, tlsa, tls };
+        let mut matched = Vec::new();
+        let judged = sessions.iter().map(|seen| {
             let report = seen.report.as_deref();
+            let opportunistic = views::opportunistic(report, asked);
+            let (dane, matches) = judge.judge(report);
+            matched.extend(matches);
             let views = Views {
-                opportunistic: views::opportunistic(report, asked),
+                opportunistic,
                 mta_sts: views::mta_sts(report, policy, asked),
-                dane: Verdict::NotApplicable,
+                dane: dane::with_delivery(dane.verdict, opportunistic),
             };
-            AddressReport { views, ..seen }
-        })
-        .collect();
-    let views = if sessions.is_empty() {
-        Views::all(reason.map_or(Verdict::Inconclusive, no_addresses))
-    } else {
-        Views::of_all(&sessions.iter().map(|seen| seen.views).collect::<Vec<_>>())
-    };
-    HostReport {
-        name: host.name,
-        preference: host.preference,
-        proof: addresses.proof,
-        reason: reason.map(|reason| reason.to_string()),
-        tlsa: TlsaReport::not_tested("not looked at yet"),
-        addresses: sessions,
-        views,
+            AddressReport { views, ..seen.clone() }
+        });
+        let sessions: Vec<_> = judged.collect();
+        let views = if sessions.is_empty() {
+            Views::all(reason.map_or(Verdict::Inconclusive, no_addresses))
+        } else {
+            Views::of_all(&sessions.iter().map(|seen| seen.views).collect::<Vec<_>>())
+        };
+        matched.sort_unstable();
+        matched.dedup();
+        HostReport {
+            name: host.name.clone(),
+            preference: host.preference,
+            proof: addresses.proof,
+            reason: reason.map(|reason| reason.to_string()),
+            tlsa: dane::report(tlsa, self.check.port(), addresses.proof, matched),
+            addresses: sessions,
+            views,
+        }
     }
 }
 
-fn no_addresses(reason: super::exchangers::NoAddresses) -> Verdict {
-    use super::exchangers::NoAddresses;
+fn no_addresses(reason: NoAddresses) -> Verdict {
     match reason {
         NoAddresses::Inconclusive(_) | NoAddresses::Forbidden => Verdict::Inconclusive,
         _ => Verdict::Fail,

@@ -1,7 +1,6 @@
 //! What each kind of sender makes of an address (RFC 7435, RFC 8461, RFC 7672).
 
 use crate::{
-    check::domain::Depth,
     findings::catalogue,
     mail_dns::Verdict,
     phase::Phase,
@@ -11,7 +10,6 @@ use crate::{
 /// What a sender needs to know of the check, beside what was seen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) depth: Depth,
     /// The caller named the recipient: its rejection is a failure, and not just a missing postmaster.
     pub(super) has_recipient: bool,
 }

@@ -78,16 +78,8 @@ impl<'a> Lookup<'a> {
         answer
     }
 
-    pub(crate) fn is_known(&self, name: &str, kind: RecordKind) -> bool {
-        self.answers.get(&Question::new(name, kind)).is_some()
-    }
-
     pub(crate) fn missing(self) -> Vec<Question> {
         self.missing
-    }
-
-    pub(crate) fn missing_count(&self) -> usize {
-        self.missing.len()
     }
 }
 
@@ -108,12 +100,13 @@ pub(crate) fn addresses(records: &[RecordData]) -> impl Iterator<Item = IpAddr> 
 }
 
 /// Whether a text can be asked for in the DNS: labels of 1 to 63 octets, at most 253 in all (RFC 1035, section 3.1), of
-/// visible ASCII characters. One dot at the end is allowed. Underscores are, too.
+/// ASCII characters. One dot at the end is allowed, and so are underscores and spaces: a macro may bring them. A name is
+/// to be built of its labels, not to be parsed: only backslashes are left out.
 pub(crate) fn is_domain_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= 253
         && name.split('.').all(|label| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'\\')
+            (1..=63).contains(&label.len()) && label.bytes().all(|octet| matches!(octet, b' '..=b'~') && octet != b'\\')
         })
 }
 
@@ -124,4 +117,18 @@ pub(crate) fn is_within(name: &str, parent: &str) -> bool {
         && name.is_char_boundary(name.len() - parent.len())
         && name[name.len() - parent.len()..].eq_ignore_ascii_case(parent)
         && (name.len() == parent.len() || name.as_bytes()[name.len() - parent.len() - 1] == b'.')
+}
+
+/// The name whose PTR records name an address (RFC 1035, section 3.5; RFC 3596, section 2.5).
+pub fn reverse_name(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(ip) => {
+            let nibbles = ip.octets().into_iter().rev().flat_map(|octet| [octet & 15, octet >> 4]);
+            nibbles.map(|nibble| format!("{nibble:x}.")).collect::<String>() + "ip6.arpa"
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub mod mta_sts;
 pub mod mx;
 pub mod spf;
 pub mod tag_list;
+#[cfg(test)]
+mod test_zone;
 pub mod tls_rpt;
 pub mod tlsa;
 mod txt;
@@ -38,6 +40,19 @@ pub enum RecordKind {
     Ptr,
     Tlsa,
     Txt,
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Mx => "MX",
+            Self::Ptr => "PTR",
+            Self::Tlsa => "TLSA",
+            Self::Txt => "TXT",
+        })
+    }
 }
 
 /// What a record holds, as far as the rules here need it.
@@ -130,13 +145,24 @@ pub enum State {
     NotTested,
 }
 
+impl Answer {
+    /// Whether DNSSEC says that the answer is not the one that the zone gave.
+    pub fn is_bogus(&self) -> bool {
+        self.proof == Proof::Bogus || self.outcome == Outcome::Failed(LookupFailure::Bogus)
+    }
+}
+
 /// What one kind of sender makes of an address, a host or a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// Mail arrives as the sender wants it to.
     Ok,
+    /// The sender does not deliver.
     Fail,
+    /// It could not be told.
     Inconclusive,
+    /// The sender has no rule for it.
     NotApplicable,
 }
 

@@ -1,6 +1,6 @@
 //! The TXT records of an answer, for modules that look for one among them.
 
-use crate::mail_dns::{Answer, LookupFailure, Outcome, Proof, RecordData};
+use crate::mail_dns::{Answer, LookupFailure, Outcome, lookups::txt_records};
 
 /// Records that are kept as text, to be shown.
 const MAX_SHOWN: usize = 20;
@@ -21,16 +21,10 @@ impl<'a> Texts<'a> {
     pub(super) fn of(answer: &'a Answer) -> Self {
         match &answer.outcome {
             Outcome::Failed(failure) => Self::Unknown(*failure),
-            _ if answer.proof == Proof::Bogus => Self::Unknown(LookupFailure::BogusOrLame),
+            _ if answer.is_bogus() => Self::Unknown(LookupFailure::Bogus),
             Outcome::NoName | Outcome::NoData => Self::Absent,
             Outcome::Records(records) => {
-                let texts: Vec<_> = records
-                    .iter()
-                    .filter_map(|record| match record {
-                        RecordData::Txt { octets, .. } => Some(octets.as_slice()),
-                        _ => None,
-                    })
-                    .collect();
+                let texts: Vec<_> = txt_records(records).collect();
                 if texts.is_empty() { Self::Absent } else { Self::Found(texts) }
             }
         }
@@ -85,7 +79,7 @@ pub(super) fn resembles(text: &[u8], version: &str) -> bool {
 
 #[cfg(test)]
 pub(super) mod testing {
-    use super::*;
+    use crate::mail_dns::{Answer, Outcome, Proof, RecordData};
 
     /// An answer with these TXT records.
     pub(crate) fn answer(texts: &[&str]) -> Answer {
@@ -102,6 +96,7 @@ pub(super) mod testing {
 #[cfg(test)]
 mod tests {
     use super::{testing::*, *};
+    use crate::mail_dns::Proof;
 
     #[test]
     fn nothing_is_said_about_records_of_a_failed_lookup() {
@@ -111,7 +106,7 @@ mod tests {
         let failed = empty(Outcome::Failed(LookupFailure::ServFail));
         assert!(matches!(Texts::of(&failed), Texts::Unknown(LookupFailure::ServFail)));
         let bogus = Answer { proof: Proof::Bogus, ..answer(&["a"]) };
-        assert!(matches!(Texts::of(&bogus), Texts::Unknown(LookupFailure::BogusOrLame)));
+        assert!(matches!(Texts::of(&bogus), Texts::Unknown(LookupFailure::Bogus)));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
 //! - `client_auth`: client certificates, and what a server was shown of them.
+//! - [`dane`]: the path to a trust anchor that DNS gives.
 //! - `alert`: the alerts by which a server ends a handshake.
 //! - `fault`: the errors of rustls in our own words, and [`SessionError`], why a session broke.
 //!
@@ -19,6 +20,7 @@
 mod alert;
 mod chain_signature;
 mod client_auth;
+pub mod dane;
 mod fault;
 pub mod handshake;
 mod path;

@@ -17,18 +17,22 @@ pub enum Fault {
     /// Escapes of the zone file have become part of the record.
     #[error("a backslash in the record, at octet {0}: the zone file's escapes were published")]
     Backslash(usize),
+    /// Something that the grammar does not allow (RFC 6376, section 3.2).
     #[error("{0}")]
     Tags(TagFault),
     /// RFC 6376, section 3.6.1.
     #[error("v is not the first tag, but at octet {0}")]
     VersionNotFirst(usize),
+    /// Another version: such a record must be discarded (RFC 6376, section 3.6.1).
     #[error("version \"{0}\" instead of \"DKIM1\"")]
     Version(String),
     /// RFC 6376, section 3.6.1, and RFC 8463, section 4.
     #[error("unknown key type \"{0}\"")]
     KeyType(String),
+    /// The tag is required.
     #[error("no tag p, which holds the key")]
     NoKey,
+    /// By its place in the record.
     #[error("octet {0} is no base64")]
     Base64(usize),
     /// A number of symbols that no octets have.
@@ -36,7 +40,15 @@ pub enum Fault {
     Base64Length(usize),
     /// Most often cut after 255 octets, the longest string of a TXT record.
     #[error("the key ends after {found} of {expected} octets (the record has {record} octets)")]
-    Truncated { expected: usize, found: usize, record: usize },
+    Truncated {
+        /// Octets that the key says it has.
+        expected: usize,
+        /// Octets that it has.
+        found: usize,
+        /// Octets of the whole record.
+        record: usize,
+    },
+    /// Another kind of key, or none.
     #[error("the key is no RSA key in DER")]
     NotRsa,
     /// `k=ed25519` is missing.
@@ -45,6 +57,7 @@ pub enum Fault {
     /// RFC 8463, section 4: the 32 octets alone.
     #[error("the Ed25519 key is in a SubjectPublicKeyInfo; p must hold its 32 octets alone")]
     Ed25519Wrapped,
+    /// Neither bare nor wrapped.
     #[error("{0} octets instead of the 32 of an Ed25519 key")]
     Ed25519Length(usize),
     /// RFC 6376, section 3.6.1: h.

@@ -29,10 +29,13 @@ const GOOD_RSA_BITS: usize = 2048;
 /// A key and how it may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
+    /// The tag `k`.
     pub key_type: KeyType,
+    /// What `p` holds.
     pub public_key: PublicKey,
     /// The octets of the key, as published; empty if it is revoked.
     pub octets: Vec<u8>,
+    /// The tag `h`.
     pub hashes: Hashes,
     /// `t=y`: receivers are to treat mail as if it were not signed.
     pub is_testing: bool,
@@ -40,8 +43,10 @@ pub struct KeyRecord {
     pub is_strict: bool,
 }
 
+/// Kinds of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyType {
+    /// RFC 6376, section 3.6.1.
     Rsa,
     /// RFC 8463, section 4.
     Ed25519,
@@ -52,8 +57,11 @@ pub enum KeyType {
 pub enum Hashes {
     /// There is no `h`: all of them.
     Any,
+    /// Only these, of those that are known.
     Named {
+        /// SHA-1, which nobody accepts any more.
         sha1: bool,
+        /// SHA-256.
         sha256: bool,
     },
 }
@@ -194,20 +202,16 @@ fn items(tag: &Tag) -> impl Iterator<Item = &str> {
 /// The decoded value of `p`.
 fn read_octets(list: &TagList) -> Result<Vec<u8>, Fault> {
     let tag = list.get("p").ok_or(Fault::NoKey)?;
-    let is_base64 = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=');
-    let wrong = tag.value.bytes().position(|octet| !is_base64(octet) && !octet.is_ascii_whitespace());
-    if let Some(at) = wrong {
+    let is_symbol = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+    let end = tag.value.bytes().rposition(is_symbol).map_or(0, |last| last + 1);
+    // Padding is at the end only.
+    let is_wrong =
+        |(at, octet): (usize, u8)| !is_symbol(octet) && !octet.is_ascii_whitespace() && (octet != b'=' || at < end);
+    if let Some(at) = tag.value.bytes().enumerate().position(is_wrong) {
         return Err(Fault::Base64(tag.value_position + at));
     }
     let symbols = symbols(tag);
-    let count = symbols.len();
-    BASE64.decode(&symbols).map_err(|error| match error {
-        base64::DecodeError::InvalidByte(..) | base64::DecodeError::InvalidLastSymbol { .. } => {
-            // Only a padding in the middle is left.
-            Fault::Base64(tag.value_position + tag.value.find('=').unwrap_or(0))
-        }
-        _ => Fault::Base64Length(count),
-    })
+    BASE64.decode(&symbols).map_err(|_| Fault::Base64Length(symbols.len()))
 }
 
 fn symbols(tag: &Tag) -> Vec<u8> {

@@ -25,22 +25,24 @@ pub struct Selector {
     pub state: State,
     /// Why the state is [`State::Inconclusive`].
     pub failure: Option<LookupFailure>,
+    /// Whether DNSSEC vouches for the answer.
     pub proof: Proof,
     /// As they are published, at most 20, each at most 4,096 octets.
     pub records: Vec<String>,
     /// The first key that can be read, even if there are faults beside it.
     pub key: Option<KeyRecord>,
+    /// What makes the record invalid.
     pub faults: Vec<Fault>,
 }
 
 /// The question for the key of a selector (RFC 6376, section 3.6.2.1).
 pub fn question(selector: &str, domain: &str) -> Question {
-    Question { name: format!("{selector}._domainkey.{domain}"), kind: RecordKind::Txt }
+    Question::new(&format!("{selector}._domainkey.{domain}"), RecordKind::Txt)
 }
 
 /// The question whether there may be selectors at all: a name that does not exist has none below it (RFC 8020).
 pub fn question_for_any(domain: &str) -> Question {
-    Question { name: format!("_domainkey.{domain}"), kind: RecordKind::Txt }
+    Question::new(&format!("_domainkey.{domain}"), RecordKind::Txt)
 }
 
 impl Selector {

@@ -11,13 +11,17 @@ use crate::mail_dns::der;
 
 const ED25519_SIZE: usize = 32;
 
+/// A key, by its kind and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// An empty `p` (RFC 6376, section 3.6.1).
     Revoked,
+    /// RFC 6376, section 3.3.
     Rsa {
+        /// The size of the modulus.
         bits: usize,
     },
+    /// RFC 8463.
     Ed25519,
 }
 

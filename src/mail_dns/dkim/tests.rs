@@ -6,20 +6,27 @@ use crate::mail_dns::{Outcome, tag_list::TagFaultKind, txt::testing::*};
 
 const ED25519: &str = "+aS64Mw1cIKaW7ZVSRe6Z4Bo5xxhhCuRshxpbnx3T+o=";
 const ED25519_WRAPPED: &str = "MCowBQYDK2VwAyEA+aS64Mw1cIKaW7ZVSRe6Z4Bo5xxhhCuRshxpbnx3T+o=";
-const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE74sEuQv8eZXoutrXTlfDSROq7g8mCee4sDtxTXz4CLyIpIeSnw4B19HWT+BPyhTm\
-                    KHIj68khqcuVMDgRAVSIDg==";
+const P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE74sEuQv8eZXoutrXTlfDSROq7g8mCee4sDtxTXz4CLyIpIeSnw4B19HWT+BP\
+                    yhTmKHIj68khqcuVMDgRAVSIDg==";
 
 /// One element in DER.
 fn element(tag: u8, content: &[u8]) -> Vec<u8> {
     let size = u16::try_from(content.len()).expect("a short element").to_be_bytes();
-    [&[tag, 0x82], &size[..], content].concat()
+    let length: &[u8] = match size {
+        [0, short @ 0..0x80] => &[short],
+        [0, long] => &[0x81, long],
+        [high, low] => &[0x82, high, low],
+    };
+    [&[tag], length, content].concat()
 }
 
 /// An RSAPublicKey with a modulus of this size.
 fn bare(bits: usize) -> Vec<u8> {
     let mut modulus = vec![0xff; bits.div_ceil(8)];
     modulus[0] = 0xff >> (modulus.len() * 8 - bits);
-    modulus.insert(0, 0);
+    if bits.is_multiple_of(8) {
+        modulus.insert(0, 0);
+    }
     element(0x30, &[element(2, &modulus), vec![2, 3, 1, 0, 1]].concat())
 }
 
@@ -58,6 +65,20 @@ fn kind_and_size_of_a_key_are_read() {
     ];
     for (record, expected) in cases {
         assert_eq!(key(&record).public_key.to_string(), expected, "{record}");
+    }
+}
+
+/// A key that OpenSSL made, in both forms.
+#[test]
+fn both_forms_of_an_rsa_key_are_read() {
+    const WRAPPED: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQCthAq8on7ugqa0rYn44pk9tDEpFNMzzENKP0FVORQpIIutXwQM/\
+        WKPxJZtLAcG67kgfxrigw1kKGn+DEnHOvTifuwRs3G6mVkYEVxIxP/4bzVmdf9j4ATpuyXwkPrRwaEfSRC1uXaCWPX414g7AnoHehMjlD67b\
+        jsfuxnbAQBbQwIDAQAB";
+    const BARE: &str = "MIGJAoGBAK2ECryifu6CprStifjimT20MSkU0zPMQ0o/QVU5FCkgi61fBAz9Yo/Elm0sBwbruSB/GuKDDWQoaf4MScc69\
+        OJ+7BGzcbqZWRgRXEjE//hvNWZ1/2PgBOm7JfCQ+tHBoR9JELW5doJY9fjXiDsCegd6EyOUPrtuOx+7GdsBAFtDAgMBAAE=";
+    for text in [WRAPPED, BARE] {
+        assert_eq!(key(&format!("v=DKIM1; p={text}")).public_key, PublicKey::Rsa { bits: 1024 });
+        assert!(key(&format!("v=DKIM1; p={}", text.replace("AQ", " AQ "))).octets.len() > 128);
     }
 }
 
@@ -113,6 +134,8 @@ fn each_fault_of_a_record_is_named() {
         ("v=DKIM1; k=rsa".to_owned(), Fault::NoKey),
         (format!("v=DKIM1; p=#{good}"), Fault::Base64(11)),
         ("v=DKIM1; p=QUJ=QUJD".to_owned(), Fault::Base64(14)),
+        ("v=DKIM1; p=QUJD=A==".to_owned(), Fault::Base64(15)),
+        ("v=DKIM1; p=====".to_owned(), Fault::Base64Length(4)),
         ("v=DKIM1; p=QUJDR".to_owned(), Fault::Base64Length(5)),
         ("v=DKIM1; p=QUJD".to_owned(), Fault::NotRsa),
         (format!("v=DKIM1; p={P256}"), Fault::NotRsa),

@@ -12,23 +12,31 @@ pub struct Pattern {
 /// Why a value is no pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternFault {
+    /// No name at all.
     #[error("it is empty")]
     Empty,
+    /// An IP address, with or without brackets.
     #[error("it is an address")]
     Address,
+    /// A scheme and slashes.
     #[error("it is a URL")]
     Url,
+    /// With an `@`.
     #[error("it is a mail address")]
     MailAddress,
+    /// A `*` elsewhere, or with other characters in its label.
     #[error("\"*\" must be the whole leftmost label")]
     Wildcard,
+    /// The form of an early draft for a wildcard.
     #[error("it begins with a dot")]
     LeadingDot,
+    /// As in a zone file.
     #[error("it ends with a dot")]
     TrailingDot,
     /// An internationalized name must be written in A-labels.
     #[error("it is not in ASCII")]
     NotAscii,
+    /// Not a domain name of RFC 5321, section 4.1.2.
     #[error("it is no domain name")]
     Syntax,
 }

@@ -4,24 +4,28 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Pattern, PatternFault};
+use super::{Fault, Note, Pattern};
 use crate::mail_dns::txt::shorten;
 
 /// Largest policy that is read, in octets (RFC 8461, section 3.3, suggests it).
 pub const MAX_POLICY_SIZE: usize = 65_536;
 /// Longest life of a policy, in seconds (RFC 8461, section 3.2).
 pub const MAX_AGE: u32 = 31_557_600;
-/// One day, in seconds: a policy that lives shorter is gone when mail is sent once a day. RFC 8461, section 3.2, expects
-/// weeks.
+/// One day, in seconds: a policy that lives shorter is gone when mail is sent once a day. RFC 8461, section 3.2,
+/// expects weeks.
 pub const SHORT_MAX_AGE: u32 = 86_400;
 /// Faults, and notes, that are kept of one policy.
 const MAX_FAULTS: usize = 32;
 
+/// What senders do where the policy is not met (RFC 8461, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
+    /// They do not deliver.
     Enforce,
+    /// They deliver and report.
     Testing,
+    /// There is no policy any more.
     None,
 }
 
@@ -30,6 +34,7 @@ impl Mode {
         [Self::Enforce, Self::Testing, Self::None].into_iter().find(|mode| mode.as_str() == value)
     }
 
+    /// The word in the policy.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enforce => "enforce",
@@ -42,7 +47,9 @@ impl Mode {
 /// A valid policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// What senders do where it is not met.
     pub mode: Mode,
+    /// Hosts that may take the mail; empty only with mode none.
     pub mx: Vec<Pattern>,
     /// In seconds.
     pub max_age: u32,
@@ -51,6 +58,7 @@ pub struct Policy {
 /// A policy as far as it can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyText {
+    /// The mode, if it is a valid one.
     pub mode: Option<Mode>,
     /// The valid ones.
     pub mx: Vec<Pattern>,
@@ -71,52 +79,13 @@ struct Seen {
     mx: bool,
 }
 
-/// Why a policy is invalid. Lines are counted from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    #[error("it has {0} octets; at most 65,536 are read")]
-    TooLarge(usize),
-    #[error("it begins with a byte order mark")]
-    ByteOrderMark,
-    #[error("no line \"version: STSv1\"")]
-    NoVersion,
-    #[error("no line \"mode\"")]
-    NoMode,
-    #[error("no line \"max_age\"")]
-    NoMaxAge,
-    #[error("no line \"mx\"")]
-    NoMx,
-    #[error("line {line}: version \"{value}\" instead of \"STSv1\"")]
-    Version { line: usize, value: String },
-    #[error("line {line}: mode \"{value}\" is none of enforce, testing, none")]
-    Mode { line: usize, value: String },
-    #[error("line {line}: max_age \"{value}\" is no number of seconds")]
-    MaxAge { line: usize, value: String },
-    #[error("line {line}: max_age {value} is more than 31557600, one year")]
-    MaxAgeTooLarge { line: usize, value: u64 },
-    #[error("line {line}: mx \"{value}\": {fault}")]
-    Mx { line: usize, value: String, fault: PatternFault },
-    #[error("line {line} is not \"key: value\": \"{text}\"")]
-    Syntax { line: usize, text: String },
-}
-
-/// Something that senders ignore.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Note {
-    #[error("line {line}: unknown key \"{key}\"")]
-    UnknownKey { line: usize, key: String },
-    /// All but the first are ignored (RFC 8461, section 3.2).
-    #[error("line {line}: \"{key}\" again")]
-    Duplicate { line: usize, key: String },
-    #[error("line {0} is empty")]
-    EmptyLine(usize),
-}
-
 /// Why a valid policy protects little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
+    /// Mode testing.
     #[error("mode testing: mail goes out although the policy is not met")]
     Testing,
+    /// Mode none.
     #[error("mode none: there is no policy in force")]
     None,
     /// RFC 8461, section 3.2.
@@ -267,28 +236,6 @@ impl fmt::Display for Policy {
             write!(f, "mx: {pattern}\r\n")?;
         }
         write!(f, "max_age: {}\r\n", self.max_age)
-    }
-}
-
-/// Why the media type of a policy is not the one it should have (RFC 8461, section 3.2).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ContentTypeFault {
-    #[error("no Content-Type instead of text/plain")]
-    Missing,
-    #[error("Content-Type \"{0}\" instead of text/plain")]
-    Other(String),
-}
-
-/// Judges the value of a Content-Type field. Parameters do not matter.
-///
-/// # Errors
-/// Where the media type is not text/plain.
-pub fn check_content_type(value: Option<&str>) -> Result<(), ContentTypeFault> {
-    let value = value.ok_or(ContentTypeFault::Missing)?;
-    let media_type = value.split(';').next().unwrap_or_default().trim_ascii();
-    match media_type.eq_ignore_ascii_case("text/plain") {
-        true => Ok(()),
-        false => Err(ContentTypeFault::Other(shorten(value))),
     }
 }
 

@@ -1,7 +1,5 @@
 //! The TXT record `_mta-sts` (RFC 8461, section 3.1).
 
-use std::fmt;
-
 use crate::mail_dns::{
     Answer, LookupFailure, Proof, State,
     tag_list::{Syntax, TagFault, TagFaultKind, TagList},
@@ -14,29 +12,36 @@ const MAX_ID_SIZE: usize = 32;
 /// What a domain announces of its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
+    /// Whether there is a valid record.
     pub state: State,
     /// Why the state is [`State::Inconclusive`].
     pub failure: Option<LookupFailure>,
+    /// Whether DNSSEC vouches for the answer.
     pub proof: Proof,
     /// Records that are, or seem to be meant as, MTA-STS records; at most 20, each at most 4,096 octets.
     pub records: Vec<String>,
     /// The version of the policy; there only if the record is valid.
     pub id: Option<String>,
+    /// What makes it invalid.
     pub faults: Vec<RecordFault>,
 }
 
 /// Why senders act as if there were no policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
+    /// Not exactly one (RFC 8461, section 3.1).
     #[error("{0} records that begin with \"v=STSv1;\" instead of one")]
     Multiple(usize),
     /// Senders discard such a record.
     #[error("a record that does not begin with \"v=STSv1;\": \"{0}\"")]
     Version(String),
+    /// The id is required.
     #[error("no tag id")]
     NoId,
+    /// An id that is none.
     #[error("the id is not 1 to 32 letters and digits: \"{0}\"")]
     Id(String),
+    /// Something that the grammar does not allow.
     #[error("{0}")]
     Tags(TagFault),
 }
@@ -81,11 +86,9 @@ impl Announcement {
     }
 }
 
-impl fmt::Display for Announcement {
-    /// The record to publish, for a valid one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}; id={}", self.id.as_deref().unwrap_or_default())
-    }
+/// The record to publish for a policy with this id.
+pub fn record_text(id: &str) -> String {
+    format!("{VERSION}; id={id}")
 }
 
 /// The id of a record that has no fault; or its faults.

@@ -7,6 +7,7 @@ use crate::mail_dns::{Answer, LookupFailure, Outcome, Proof, RecordData};
 /// What the answers for A and AAAA records of a host say together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostAddresses {
+    /// What is known, in one word.
     pub state: AddressState,
     /// Each once, in the order of the answers.
     pub addresses: Vec<IpAddr>,
@@ -21,6 +22,7 @@ pub struct HostAddresses {
     pub failure: Option<LookupFailure>,
 }
 
+/// Whether a host has an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressState {
     /// There is an address.
@@ -31,6 +33,7 @@ pub enum AddressState {
     NoAddress,
     /// No address is known, and a lookup failed.
     Inconclusive(LookupFailure),
+    /// No answer was given.
     NotAsked,
 }
 
@@ -50,7 +53,7 @@ impl HostAddresses {
         }
         let failure = answers.iter().find_map(|answer| match answer.outcome {
             Outcome::Failed(failure) => Some(failure),
-            _ if answer.proof == Proof::Bogus => Some(LookupFailure::BogusOrLame),
+            _ if answer.is_bogus() => Some(LookupFailure::Bogus),
             _ => None,
         });
         let state = match failure {
@@ -62,7 +65,7 @@ impl HostAddresses {
         };
         // A lookup that failed shows no aliases, or not all.
         let mut chains = answers.iter().filter(|answer| !matches!(answer.outcome, Outcome::Failed(_)));
-        let aliases = chains.next().map(|answer| answer.aliases.clone()).unwrap_or_default();
+        let aliases: Vec<_> = chains.next().map(|answer| answer.aliases.clone()).unwrap_or_default();
         Self {
             state,
             aliases_differ: chains.any(|answer| answer.aliases.last() != aliases.last()),
@@ -73,10 +76,12 @@ impl HostAddresses {
         }
     }
 
+    /// Whether there is an IPv4 address.
     pub fn has_ipv4(&self) -> bool {
         self.addresses.iter().any(IpAddr::is_ipv4)
     }
 
+    /// Whether there is an IPv6 address.
     pub fn has_ipv6(&self) -> bool {
         self.addresses.iter().any(IpAddr::is_ipv6)
     }
@@ -85,7 +90,8 @@ impl HostAddresses {
 /// The proof that holds for all answers. A lookup that failed proves nothing.
 fn weakest(answers: &[Answer]) -> Proof {
     let proofs = answers.iter().map(|answer| match answer.outcome {
-        Outcome::Failed(_) if answer.proof != Proof::Bogus => Proof::Indeterminate,
+        _ if answer.is_bogus() => Proof::Bogus,
+        Outcome::Failed(_) => Proof::Indeterminate,
         _ => answer.proof,
     });
     let rank = |proof: &Proof| match proof {
@@ -100,9 +106,11 @@ fn weakest(answers: &[Answer]) -> Proof {
 /// Why nobody else can reach an address (RFC 6890).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpecialUse {
+    /// `127.0.0.0/8`, `::1`.
     Loopback,
     /// RFC 1918, RFC 4193, and the shared addresses of RFC 6598.
     Private,
+    /// `169.254.0.0/16`, `fe80::/10`.
     LinkLocal,
     /// `0.0.0.0/8`, `::`.
     Unspecified,

@@ -27,24 +27,30 @@ const MAX_FAULTS: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MxStatus {
+    /// At least one host, and no null MX.
     HasMx,
     /// No MX record: the domain itself is the host, if it has an address (RFC 5321, section 5.1).
     NoMx,
     /// The domain takes no mail (RFC 7505, section 3).
     NullMx,
+    /// A null MX and hosts: senders may do either.
     NullMxWithOthers,
+    /// NXDOMAIN.
     NoSuchDomain,
+    /// The lookup failed, or its answer fails validation.
     Inconclusive,
 }
 
 /// The MX records of a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailHosts {
+    /// What they say, in one word.
     pub status: MxStatus,
     /// [`State::Invalid`] if a null MX is wrong. Other faults concern single hosts.
     pub state: State,
     /// Why the state is [`State::Inconclusive`].
     pub failure: Option<LookupFailure>,
+    /// Whether DNSSEC vouches for the answer.
     pub proof: Proof,
     /// By preference, as `10 mx1.example.com.`, the first 64.
     pub records: Vec<String>,
@@ -53,15 +59,18 @@ pub struct MailHosts {
     pub hosts: Vec<MxHost>,
     /// Hosts beyond the limit.
     pub left_out: usize,
+    /// At most 32.
     pub faults: Vec<MxFault>,
 }
 
 /// A host that mail for the domain may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MxHost {
+    /// In lower case, without the last dot.
     pub name: String,
     /// The smallest, if the host is named more than once.
     pub preference: u16,
+    /// What the name is.
     pub kind: HostKind,
 }
 
@@ -85,18 +94,30 @@ pub enum MxFault {
     /// RFC 7505, section 3.
     #[error("a null MX with preference {0} instead of 0")]
     NullPreference(u16),
+    /// See [`HostKind::Address`].
     #[error("MX host \"{name}\" reads as the address {address}")]
-    Address { name: String, address: IpAddr },
+    Address {
+        /// As published.
+        name: String,
+        /// As read.
+        address: IpAddr,
+    },
+    /// See [`HostKind::Localhost`].
     #[error("MX host \"{0}\" is this very machine for each sender")]
     Localhost(String),
     /// The host is there with a smaller preference, too.
     #[error("MX host \"{name}\" more than once; preference {preference} has no effect")]
-    Repeated { name: String, preference: u16 },
+    Repeated {
+        /// The host.
+        name: String,
+        /// The larger one.
+        preference: u16,
+    },
 }
 
 /// The question for the MX records of a domain.
 pub fn question(domain: &str) -> Question {
-    Question { name: domain.to_owned(), kind: RecordKind::Mx }
+    Question::new(domain, RecordKind::Mx)
 }
 
 impl MailHosts {
@@ -132,9 +153,10 @@ impl MailHosts {
                 result.add_hosts(&records, limit);
             }
         }
-        if answer.proof == Proof::Bogus {
+        if answer.is_bogus() {
+            result.proof = Proof::Bogus;
             (result.status, result.state) = (MxStatus::Inconclusive, State::Inconclusive);
-            result.failure = result.failure.or(Some(LookupFailure::BogusOrLame));
+            result.failure = result.failure.or(Some(LookupFailure::Bogus));
         }
         result
     }

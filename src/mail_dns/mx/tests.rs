@@ -47,15 +47,15 @@ fn each_answer_has_its_status_and_state() {
 
 #[test]
 fn faults_of_a_null_mx_are_told_apart() {
-    let cases: [(&[(u16, &str)], &[MxFault]); 5] = [
-        (&[(0, "")], &[]),
-        (&[(0, "mx.example.com")], &[]),
-        (&[(5, "")], &[MxFault::NullPreference(5)]),
-        (&[(0, ""), (0, "mx.example.com")], &[MxFault::NullWithOthers]),
-        (&[(9, ""), (0, "mx.example.com")], &[MxFault::NullWithOthers, MxFault::NullPreference(9)]),
+    let cases = [
+        (vec![(0, "")], vec![]),
+        (vec![(0, "mx.example.com")], vec![]),
+        (vec![(5, "")], vec![MxFault::NullPreference(5)]),
+        (vec![(0, ""), (0, "mx.example.com")], vec![MxFault::NullWithOthers]),
+        (vec![(9, ""), (0, "mx.example.com")], vec![MxFault::NullWithOthers, MxFault::NullPreference(9)]),
     ];
     for (records, faults) in cases {
-        assert_eq!(read(&answer(records)).faults, faults, "{records:?}");
+        assert_eq!(read(&answer(&records)).faults, faults, "{records:?}");
     }
 }
 
@@ -136,7 +136,7 @@ fn no_address_is_not_the_same_as_a_failed_lookup() {
         (vec![addresses(&["192.0.2.1"]), failed()], AddressState::Found),
         (
             vec![Answer { proof: Proof::Bogus, ..with(Outcome::NoName) }],
-            AddressState::Inconclusive(LookupFailure::BogusOrLame),
+            AddressState::Inconclusive(LookupFailure::Bogus),
         ),
         (vec![], AddressState::NotAsked),
     ];
@@ -145,6 +145,8 @@ fn no_address_is_not_the_same_as_a_failed_lookup() {
     }
     let half = HostAddresses::read(&[addresses(&["192.0.2.1"]), failed()]);
     assert_eq!((half.failure, half.proof), (Some(LookupFailure::ServFail), Proof::Indeterminate));
+    let bogus = Answer { proof: Proof::Indeterminate, ..with(Outcome::Failed(LookupFailure::Bogus)) };
+    assert_eq!(HostAddresses::read(&[bogus]).proof, Proof::Bogus);
 }
 
 #[test]

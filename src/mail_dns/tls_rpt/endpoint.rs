@@ -14,17 +14,22 @@ pub enum Endpoint {
 /// Why a URI is no endpoint (RFC 8460, section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointFault {
+    /// Nothing between two commas.
     #[error("it is empty")]
     Empty,
+    /// Another scheme, or none.
     #[error("its scheme is neither mailto nor https")]
     Scheme,
+    /// `mailto:` without a mail address.
     #[error("it has no mail address")]
     NoAddress,
+    /// `https:` without a host.
     #[error("it has no host")]
     NoHost,
     /// Commas and semicolons end the URI before they can be seen here.
     #[error("\"!\" must be written %21")]
     ExclamationMark,
+    /// Not a URI (RFC 3986).
     #[error("it has an octet that a URI cannot have")]
     Syntax,
 }

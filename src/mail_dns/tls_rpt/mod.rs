@@ -4,8 +4,6 @@ mod endpoint;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 pub use endpoint::{Endpoint, EndpointFault};
 
 use crate::mail_dns::{
@@ -21,36 +19,48 @@ const MAX_ENDPOINTS: usize = 32;
 /// What a domain publishes of TLS-RPT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsRpt {
+    /// Whether there is a valid record.
     pub state: State,
     /// Why the state is [`State::Inconclusive`].
     pub failure: Option<LookupFailure>,
+    /// Whether DNSSEC vouches for the answer.
     pub proof: Proof,
     /// Records that are, or seem to be meant as, TLS-RPT records; at most 20, each at most 4,096 octets.
     pub records: Vec<String>,
     /// The valid ones, at most 32.
     pub endpoints: Vec<Endpoint>,
+    /// What makes it invalid.
     pub faults: Vec<Fault>,
 }
 
 /// What makes a record invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
+    /// Not exactly one.
     #[error("{0} records that begin with \"v=TLSRPTv1;\" instead of one")]
     Multiple(usize),
     /// Senders discard such a record.
     #[error("a record that does not begin with \"v=TLSRPTv1;\": \"{0}\"")]
     Version(String),
+    /// An endpoint is required.
     #[error("no tag rua")]
     NoRua,
+    /// A URI of `rua` to which no report can go.
     #[error("rua \"{text}\": {fault}")]
-    Endpoint { text: String, fault: EndpointFault },
+    Endpoint {
+        /// The URI, shortened.
+        text: String,
+        /// Why it is no endpoint.
+        fault: EndpointFault,
+    },
+    /// Something that the grammar does not allow.
     #[error("{0}")]
     Tags(TagFault),
 }
 
 /// The question for the TXT record (RFC 8460, section 3).
 pub fn question(domain: &str) -> Question {
-    Question { name: format!("_smtp._tls.{domain}"), kind: RecordKind::Txt }
+    Question::new(&format!("_smtp._tls.{domain}"), RecordKind::Txt)
 }
 
 impl TlsRpt {
@@ -89,15 +99,10 @@ impl TlsRpt {
     }
 }
 
-impl fmt::Display for TlsRpt {
-    /// The record to publish, for a valid one.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VERSION}; rua=")?;
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            write!(f, "{}{endpoint}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
+/// The record to publish for these endpoints.
+pub fn record_text(endpoints: &[Endpoint]) -> String {
+    let endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+    format!("{VERSION}; rua={}", endpoints.join(","))
 }
 
 /// The endpoints of a record, and its faults.

@@ -78,7 +78,7 @@ fn other_faults_of_a_record_are_named() {
     assert_eq!(read(&format!("v=TLSRPTv1; x-y=1; {rua};")).faults, []);
     for record in [
         format!("v=TLSRPTv1; {rua}; x"),
-        format!("v=TLSRPTv1; rua =mailto:a@example.com"),
+        "v=TLSRPTv1; rua =mailto:a@example.com".to_string(),
         "v=TLSRPTv1; rua=".to_owned(),
     ] {
         let faults = read(&record).faults;
@@ -108,11 +108,15 @@ proptest! {
 
     #[test]
     fn a_printed_record_reads_back(
-        endpoints in proptest::collection::vec("(mailto:[a-z%0-9]{1,5}@[a-z.]{1,8}[a-z]|https://[a-z.]{1,8}[a-z](/[a-z?=]{0,5})?)", 1..5),
+        texts in proptest::collection::vec(
+            prop_oneof!["mailto:[a-z%0-9]{1,5}@[a-z]{1,8}", "https://[a-z]{1,8}(/[a-z?=]{0,5})?"],
+            1..5,
+        ),
     ) {
-        let record = read(&format!("v=TLSRPTv1; rua={}", endpoints.join(" , ")));
-        let again = read(&record.to_string());
-        prop_assert_eq!(&again.endpoints, &record.endpoints);
-        prop_assert_eq!(again.faults.is_empty(), record.faults.iter().all(|fault| matches!(fault, Fault::Endpoint { .. })) && !record.endpoints.is_empty());
+        let endpoints: Vec<Endpoint> = texts.iter().filter_map(|text| text.parse().ok()).collect();
+        prop_assert_eq!(endpoints.len(), texts.len());
+        let record = read(&record_text(&endpoints));
+        prop_assert_eq!(record.faults, []);
+        prop_assert_eq!(record.endpoints, endpoints);
     }
 }

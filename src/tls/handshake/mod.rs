@@ -75,6 +75,11 @@ impl TlsClient {
         Self { any, tls12, tls13, anchors }
     }
 
+    /// The signatures that it verifies.
+    pub fn algorithms(&self) -> &'static [&'static dyn pki_types::SignatureVerificationAlgorithm] {
+        self.any.crypto_provider().signature_verification_algorithms.all
+    }
+
     /// Prepares a handshake: to read the key takes up to a millisecond, which is no part of the handshake's time.
     pub fn offer(&self, version: TlsVersion, certificate: Option<&ClientCertificate>) -> Offer {
         let config = match version {

@@ -1,0 +1,5 @@
+mod advice;
+mod decision;
+mod matching;
+mod record;
+mod search;
