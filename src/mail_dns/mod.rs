@@ -28,17 +28,26 @@ use serde::Serialize;
 /// One question to the DNS: an absolute name without the last dot, in lower case and ASCII, and a type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Question {
+    /// Without the last dot.
     pub name: String,
+    /// The type of the records.
     pub kind: RecordKind,
 }
 
+/// Type of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordKind {
+    /// IPv4 address (RFC 1035).
     A,
+    /// IPv6 address (RFC 3596).
     Aaaa,
+    /// Mail exchange (RFC 1035).
     Mx,
+    /// Name of an address (RFC 1035).
     Ptr,
+    /// Certificate association (RFC 6698).
     Tlsa,
+    /// Text (RFC 1035).
     Txt,
 }
 
@@ -58,23 +67,34 @@ impl fmt::Display for RecordKind {
 /// What a record holds, as far as the rules here need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordData {
+    /// Of A and AAAA.
     Address(IpAddr),
     /// A name without the last dot; empty for the root.
     Mx {
+        /// Lower is tried first.
         preference: u16,
+        /// The host.
         exchange: String,
     },
+    /// A name without the last dot.
     Ptr(String),
+    /// RFC 6698, section 2.1.
     Tlsa {
+        /// Certificate usage.
         usage: u8,
+        /// Part of the certificate.
         selector: u8,
+        /// How the data is matched.
         matching_type: u8,
+        /// Certificate association data.
         data: Vec<u8>,
     },
     /// The character strings of one TXT record, joined without a space (RFC 7208, section 3.3), and how many there
     /// were.
     Txt {
+        /// All strings, joined.
         octets: Vec<u8>,
+        /// How many there were.
         strings: usize,
     },
 }
@@ -83,8 +103,11 @@ pub enum RecordData {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
+    /// A chain of signatures leads to it.
     Secure,
+    /// It is proven that there is no such chain.
     Insecure,
+    /// There should be a chain, and it does not hold.
     Bogus,
     /// It was not looked at, or could not be.
     Indeterminate,
@@ -93,12 +116,15 @@ pub enum Proof {
 /// What came of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
+    /// Whether DNSSEC vouches for the outcome.
     pub proof: Proof,
     /// Names that the question was led to by CNAME, in their order.
     pub aliases: Vec<String>,
+    /// The records, or why there are none.
     pub outcome: Outcome,
 }
 
+/// The records of an answer, or why there are none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// At least one.
@@ -115,12 +141,16 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum LookupFailure {
+    /// The resolver failed.
     #[error("SERVFAIL")]
     ServFail,
+    /// The resolver refused to answer.
     #[error("REFUSED")]
     Refused,
+    /// No answer came in time.
     #[error("timed out")]
     TimedOut,
+    /// DNSSEC does not vouch for it, or no name server of the zone answers.
     #[error("bogus or lame")]
     BogusOrLame,
     /// The validation of DNSSEC failed.
@@ -138,10 +168,15 @@ pub enum LookupFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// There is one, and it can be used.
     Ok,
+    /// There is none.
     Absent,
+    /// There is one that cannot be used, or more than one.
     Invalid,
+    /// Nothing can be said about it.
     Inconclusive,
+    /// It was not asked for.
     NotTested,
 }
 

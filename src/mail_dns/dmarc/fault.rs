@@ -10,21 +10,29 @@ use crate::mail_dns::lookups::is_within;
 pub enum Fault {
     /// More than one record at a name: all are discarded, and the walk goes on (RFC 9989, section 4.10).
     Multiple {
+        /// Domain whose record it is.
         domain: String,
+        /// How many.
         count: usize,
     },
     /// A text that looks as if it should be a record.
     NearMiss {
+        /// Domain whose record it is.
         domain: String,
+        /// What it looks like.
         near_miss: NearMiss,
     },
     /// The record has neither a policy that can be read nor an address for reports: DMARC does not apply (RFC 9989,
     /// section 4.10.1).
     NoEffect {
+        /// Domain whose record it is.
         domain: String,
     },
+    /// Something in the record that applies.
     Record {
+        /// Domain whose record it is.
         domain: String,
+        /// What is wrong.
         fault: RecordFault,
     },
 }
@@ -77,7 +85,7 @@ impl fmt::Display for Fault {
             Self::NoEffect { domain } => {
                 write!(f, "neither a policy nor an address for reports in the record at _dmarc.{domain}")
             }
-            Self::Record { domain, fault } => write!(f, "{fault} of the record at _dmarc.{domain}"),
+            Self::Record { domain, fault } => write!(f, "{fault} (record at _dmarc.{domain})"),
         }
     }
 }

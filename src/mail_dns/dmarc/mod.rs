@@ -30,6 +30,7 @@ pub const MAX_DESTINATIONS: usize = 8;
 /// What the tree walk found for a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dmarc {
+    /// Where the walk began, without the last dot.
     pub domain: String,
     /// The names that were asked, from the domain upwards, up to where the walk stopped.
     pub visits: Vec<Visit>,
@@ -46,7 +47,9 @@ pub struct Dmarc {
 /// RFC 9989, section 4.10.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationalDomain {
+    /// The name without the last dot.
     pub domain: String,
+    /// What made it so.
     pub rule: OrganizationalRule,
 }
 
@@ -69,6 +72,7 @@ pub enum OrganizationalRule {
 pub struct Found {
     /// Where it is among [`Dmarc::visits`].
     pub visit: usize,
+    /// Whose record it is.
     pub relation: Relation,
     /// The policy that applies to the domain. `None`: DMARC does not apply, as the record has neither a policy nor an
     /// address for reports.
@@ -86,7 +90,9 @@ pub struct Found {
 pub enum Relation {
     /// The domain's own.
     Author,
+    /// Of the organizational domain.
     Organizational,
+    /// Of the public suffix domain above the organizational one.
     PublicSuffix,
 }
 
@@ -94,8 +100,11 @@ pub enum Relation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyTag {
+    /// `p`: for the domain of the record, and all below it where no other applies.
     P,
+    /// `sp`: for subdomains.
     Sp,
+    /// `np`: for subdomains that do not exist.
     Np,
     /// No tag could be read: `none` is assumed.
     Assumed,

@@ -8,9 +8,9 @@ use super::uri::{ReportUri, UriFault};
 use crate::mail_dns::tag_list::{Syntax, Tag, TagFault, TagFaultKind, TagList};
 
 /// Faults that are kept of one record.
-pub const MAX_FAULTS: usize = 64;
+const MAX_FAULTS: usize = 64;
 /// Addresses for reports that are kept of one tag.
-pub const MAX_URIS: usize = 32;
+const MAX_URIS: usize = 32;
 /// Unknown tags that are kept of one record.
 const MAX_UNKNOWN: usize = 16;
 
@@ -27,9 +27,11 @@ pub struct Record {
     pub nonexistent_policy: Option<Policy>,
     /// `t=y`: receivers are asked to apply the policy one level below.
     pub is_testing: bool,
+    /// `psd`.
     pub psd: Psd,
     /// `adkim=s`, `aspf=s`.
     pub is_dkim_strict: bool,
+    /// `aspf=s`.
     pub is_spf_strict: bool,
     /// Letters of `fo`.
     pub failure_options: Vec<char>,
@@ -41,6 +43,7 @@ pub struct Record {
     pub retired: Vec<Retired>,
     /// Names of tags that are not known, and are ignored.
     pub unknown: Vec<String>,
+    /// What is wrong in it, in the order of the record where it has a position.
     pub faults: Vec<RecordFault>,
 }
 
@@ -48,8 +51,11 @@ pub struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
+    /// Nothing is asked for.
     None,
+    /// Take it for suspicious.
     Quarantine,
+    /// Take it for forged.
     Reject,
 }
 
@@ -57,8 +63,11 @@ pub enum Policy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Psd {
+    /// `psd=y`: it is one.
     Yes,
+    /// `psd=n`: it is none, but an organizational domain.
     No,
+    /// `psd=u`, the default.
     #[default]
     Unknown,
 }
@@ -67,32 +76,52 @@ pub enum Psd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retired {
     /// `pct`, `rf`, `ri`.
-    Tag { name: String, value: String },
+    Tag {
+        /// Name of the tag.
+        name: String,
+        /// Its value.
+        value: String,
+    },
     /// `!10m` behind an address for reports.
-    Size { tag: ReportTag, size: String },
+    Size {
+        /// The tag.
+        tag: ReportTag,
+        /// The size with its unit.
+        size: String,
+    },
 }
 
 /// A tag that holds addresses for reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReportTag {
+    /// `rua`: aggregate reports.
     Rua,
+    /// `ruf`: failure reports.
     Ruf,
 }
 
 /// Something that is wrong in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordFault {
+    /// Against the grammar of the list.
     Tag(TagFault),
     /// A value that the tag does not have. The default applies (RFC 9989, section 4.8).
     Value {
+        /// The tag.
         tag: String,
+        /// Its value.
         value: String,
+        /// Octets before it, from the start of the record.
         position: usize,
     },
+    /// An address for reports that cannot be read; it is left out.
     Uri {
+        /// The tag.
         tag: ReportTag,
+        /// What is wrong.
         fault: UriFault,
+        /// Octets before it, from the start of the record.
         position: usize,
     },
     /// More than [`MAX_URIS`] addresses: the rest was not read.
@@ -114,7 +143,7 @@ pub enum Effect {
 }
 
 /// Whether a TXT record is a DMARC record: its first tag is `v=DMARC1`, in this case (RFC 9989, section 4.7).
-pub fn is_record(octets: &[u8]) -> bool {
+pub(super) fn is_record(octets: &[u8]) -> bool {
     // Before the whole is read: a name may have thousands of other records.
     let head = octets[..octets.len().min(64)].split(|&octet| octet == b';').next().unwrap_or_default();
     let Some(equals) = head.iter().position(|&octet| octet == b'=') else { return false };
@@ -230,11 +259,16 @@ impl RecordFault {
     /// Whether the record, or the policy it asks for, is lost by it. By others, a default applies.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Tag(fault) => matches!(fault.kind, TagFaultKind::Duplicate(_)),
+            Self::Tag(fault) => matches!(&fault.kind, TagFaultKind::Duplicate(name) if is_known(name)),
             Self::Value { tag, .. } => matches!(tag.as_str(), "p" | "sp" | "np"),
             Self::NoPolicy | Self::Uri { .. } | Self::TooManyUris(_) => false,
         }
     }
+}
+
+/// Tags of RFC 9989, section 4.7.
+fn is_known(name: &str) -> bool {
+    ["v", "p", "sp", "np", "t", "psd", "adkim", "aspf", "fo", "rua", "ruf"].contains(&name)
 }
 
 /// The values of section 4.8 are strings of ABNF, which are not case-sensitive (RFC 5234, section 2.3).
@@ -332,7 +366,7 @@ impl fmt::Display for RecordFault {
             Self::Value { tag, value, position } => write!(f, "{tag} has the value \"{value}\" at octet {position}"),
             Self::Uri { tag, fault, position } => write!(f, "{fault} in {tag} at octet {position}"),
             Self::TooManyUris(tag) => write!(f, "more than {MAX_URIS} addresses in {tag}"),
-            Self::NoPolicy => f.write_str("no policy: p is not there"),
+            Self::NoPolicy => f.write_str("no policy (p)"),
         }
     }
 }

@@ -12,8 +12,11 @@ use crate::mail_dns::{
 /// One address for reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
+    /// The tag that it is of.
     pub tag: ReportTag,
+    /// As it is published, without a size.
     pub uri: String,
+    /// Whether reports may go there.
     pub authorization: Authorization,
 }
 
@@ -26,8 +29,11 @@ pub enum Authorization {
     Given(String),
     /// There is none: receivers send no reports there.
     Missing(String),
+    /// The lookup failed.
     Inconclusive {
+        /// The name that was asked for.
         name: String,
+        /// Why nothing can be said about it.
         failure: LookupFailure,
     },
     /// The name would be longer than a name can be: receivers send no reports there.

@@ -21,21 +21,28 @@ pub struct ReportUri {
 /// Why an address for reports cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UriFault {
+    /// Nothing between two commas.
     #[error("an empty address for reports")]
     Empty,
     /// A mailbox without `mailto:` is the usual mistake.
     #[error("an address for reports without \"mailto:\"")]
     NoScheme,
+    /// What is before the colon is no scheme (RFC 3986, section 3.1).
     #[error("an address for reports with a malformed scheme")]
     Scheme,
+    /// No `local@domain` after `mailto:`.
     #[error("an address for reports without a mailbox")]
     Mailbox,
+    /// The host is no domain name.
     #[error("an address for reports with a malformed host")]
     Host,
+    /// An octet that a URI must not have (RFC 3986, section 2).
     #[error("an address for reports with octet 0x{0:02x}")]
     Octet(u8),
+    /// What is after `!` is no size (RFC 9989, section 4.8).
     #[error("an address for reports with a malformed size")]
     Size,
+    /// A limit of this program.
     #[error("an address for reports of more than {MAX_URI} octets")]
     TooLong,
 }

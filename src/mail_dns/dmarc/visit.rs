@@ -14,23 +14,30 @@ const MAX_TEXT: usize = 4096;
 pub struct Visit {
     /// Without `_dmarc.`.
     pub domain: String,
+    /// What is there.
     pub published: Published,
     /// Text of each DMARC record, at most 16 of 4096 octets each.
     pub texts: Vec<String>,
     /// Records that are no DMARC record but look as if they should be one.
     pub near_misses: Vec<NearMiss>,
+    /// Whether DNSSEC vouches for it.
     pub proof: Proof,
     /// The names that the question was led to by CNAME.
     pub aliases: Vec<String>,
 }
 
+/// What is published at a name of the walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
+    /// One record.
     Record(Box<Record>),
     /// The name `_dmarc.…` does not exist.
     NoName,
+    /// The name exists, and has no DMARC record.
     NoRecord,
+    /// So many records: none of them counts (RFC 9989, section 4.10).
     Multiple(usize),
+    /// Nothing can be said about it.
     Failed(LookupFailure),
 }
 
@@ -96,6 +103,7 @@ impl Visit {
         format!("_dmarc.{}", self.domain)
     }
 
+    /// The record, where there is exactly one.
     pub fn record(&self) -> Option<&Record> {
         match &self.published {
             Published::Record(record) => Some(record),
@@ -103,6 +111,7 @@ impl Visit {
         }
     }
 
+    /// Why nothing can be said about it.
     pub fn failure(&self) -> Option<LookupFailure> {
         match &self.published {
             Published::Failed(failure) => Some(*failure),

@@ -45,7 +45,7 @@ impl Mode {
 }
 
 /// A valid policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// What senders do where it is not met.
     pub mode: Mode,

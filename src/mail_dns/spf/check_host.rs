@@ -1,75 +1,18 @@
 //! Evaluation of SPF for one sender: the function `check_host()` of RFC 7208, section 4.
 
-use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
-
-use serde::Serialize;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Broken, FailedLookup, MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOIDS, SyntaxFault,
+    Broken, FailedLookup, Identity, MAX_LOOKUPS, MAX_MX_HOSTS, MAX_VOIDS, SpfReason, SpfResult, SpfVerdict,
     macros::{MacroString, MacroValues},
     publication::{Publication, Published},
-    record::{Mechanism, Prefixes, Qualifier, Record, Term},
+    record::{Mechanism, Prefixes, Record, Term},
     survey::mx_hosts,
 };
 use crate::mail_dns::{
     Answer, LookupFailure, RecordData, RecordKind,
     lookups::{Answers, Lookup, Step, addresses, is_domain_name, is_within, reverse_name},
 };
-
-/// Who sends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub ip: IpAddr,
-    /// Local part of the envelope sender; `postmaster` where there is none (RFC 7208, section 4.3).
-    pub local: String,
-    /// Domain of the envelope sender, in ASCII.
-    pub domain: String,
-    pub helo: String,
-}
-
-/// RFC 7208, section 2.6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SpfResult {
-    None,
-    Neutral,
-    Pass,
-    Fail,
-    SoftFail,
-    TempError,
-    PermError,
-}
-
-/// The result of an evaluation, and what decided it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpfVerdict {
-    pub result: SpfResult,
-    pub reason: SpfReason,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpfReason {
-    #[error("\"{term}\" of the record at {domain} matches")]
-    Matches { domain: String, term: String },
-    #[error("nothing in the record at {domain} matches")]
-    NothingMatches { domain: String },
-    #[error("no SPF record at {domain}")]
-    NoRecord { domain: String },
-    #[error("more than one SPF record at {domain}")]
-    Multiple { domain: String },
-    #[error("{fault} of the record at {domain}")]
-    Syntax { domain: String, fault: SyntaxFault },
-    #[error("\"{term}\" at {domain}: {broken}")]
-    IncludeBroken { domain: String, term: String, broken: Broken },
-    #[error("more than {MAX_LOOKUPS} lookups")]
-    TooManyLookups,
-    #[error("more than {MAX_VOIDS} lookups that find nothing")]
-    TooManyVoids,
-    #[error("\"{term}\" at {domain} has {hosts} hosts, more than {MAX_MX_HOSTS}")]
-    MxTooManyNames { domain: String, term: String, hosts: usize },
-    #[error("{} {:?}: {}", .0.name, .0.kind, .0.failure)]
-    Failed(FailedLookup),
-}
 
 /// The evaluation. It asks one term after the other, as the first match ends it.
 #[derive(Debug)]
@@ -79,6 +22,7 @@ pub struct HostCheck {
 }
 
 impl HostCheck {
+    /// An evaluation for the domain of the envelope sender.
     pub fn new(identity: Identity) -> Self {
         let domain = identity.domain.trim_end_matches('.').to_ascii_lowercase();
         let identity = Identity { ip: identity.ip.to_canonical(), domain, ..identity };
@@ -327,29 +271,4 @@ impl<'a> Evaluation<'a> {
 fn failed(name: &str, kind: RecordKind, failure: LookupFailure) -> Stop {
     let reason = SpfReason::Failed(FailedLookup { name: name.to_owned(), kind, failure });
     Stop::Error(SpfVerdict { result: SpfResult::TempError, reason })
-}
-
-impl From<Qualifier> for SpfResult {
-    fn from(qualifier: Qualifier) -> Self {
-        match qualifier {
-            Qualifier::Pass => Self::Pass,
-            Qualifier::Fail => Self::Fail,
-            Qualifier::SoftFail => Self::SoftFail,
-            Qualifier::Neutral => Self::Neutral,
-        }
-    }
-}
-
-impl fmt::Display for SpfResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Neutral => "neutral",
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::SoftFail => "softfail",
-            Self::TempError => "temperror",
-            Self::PermError => "permerror",
-        })
-    }
 }

@@ -1,6 +1,6 @@
 //! What is wrong in the SPF tree of a domain, and what is worth a word.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use super::{
     Broken, Cut, MAX_LOOKUPS, MAX_MX_HOSTS, MAX_UDP_OCTETS, MAX_VOIDS, NearMiss, Node, Published, Qualifier, Spf,
@@ -8,58 +8,135 @@ use super::{
 };
 
 /// Faults that are kept of one tree.
-pub const MAX_FAULTS: usize = 64;
+const MAX_FAULTS: usize = 64;
 
 /// One fault. `domain` is where the record is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// More than one SPF record at a name: a permerror (RFC 7208, section 4.5).
-    Multiple { domain: String, count: usize },
+    Multiple {
+        /// Domain whose record it is.
+        domain: String,
+        /// How many.
+        count: usize,
+    },
     /// The domain has no SPF record, but something that looks like one.
-    NearMiss { domain: String, near_miss: NearMiss },
+    NearMiss {
+        /// Domain whose record it is.
+        domain: String,
+        /// What it looks like.
+        near_miss: NearMiss,
+    },
     /// A permerror (RFC 7208, section 4.6).
-    Syntax { domain: String, fault: SyntaxFault },
+    Syntax {
+        /// Domain whose record it is.
+        domain: String,
+        /// What is wrong.
+        fault: SyntaxFault,
+    },
     /// More than ten lookups: a permerror (RFC 7208, section 4.6.4).
-    TooManyLookups { lookups: usize, cut: Option<Cut> },
+    TooManyLookups {
+        /// How many.
+        lookups: usize,
+        /// The limit at which counting ended.
+        cut: Option<Cut>,
+    },
     /// Nine or ten lookups.
-    NearlyTooManyLookups { lookups: usize },
+    NearlyTooManyLookups {
+        /// How many.
+        lookups: usize,
+    },
     /// More than two terms find nothing, for a sender of this address family (RFC 7208, section 4.6.4).
-    TooManyVoids { family: Family, voids: Voids },
+    TooManyVoids {
+        /// Address family of the sender.
+        family: Family,
+        /// How many.
+        voids: Voids,
+    },
     /// A permerror (RFC 7208, section 4.6.4).
-    MxTooManyNames { domain: String, term: String, hosts: usize },
+    MxTooManyNames {
+        /// Domain whose record it is.
+        domain: String,
+        /// The term as it is spelled.
+        term: String,
+        /// How many hosts there are.
+        hosts: usize,
+    },
     /// A permerror (RFC 7208, sections 5.2 and 6.1).
-    IncludeBroken { domain: String, term: String, broken: Broken },
+    IncludeBroken {
+        /// Domain whose record it is.
+        domain: String,
+        /// The term as it is spelled.
+        term: String,
+        /// Why it leads to no record.
+        broken: Broken,
+    },
     /// `+all`, here or in a record that is included.
-    PassAll { domain: String },
+    PassAll {
+        /// Domain whose record it is.
+        domain: String,
+    },
     /// `?all`.
-    NeutralAll { domain: String },
+    NeutralAll {
+        /// Domain whose record it is.
+        domain: String,
+    },
     /// Neither `all` nor `redirect`: the same as `?all` (RFC 7208, section 4.7).
-    NoAll { domain: String },
+    NoAll {
+        /// Domain whose record it is.
+        domain: String,
+    },
     /// `~all`. No fault, a fact.
-    SoftFailAll { domain: String },
+    SoftFailAll {
+        /// Domain whose record it is.
+        domain: String,
+    },
     /// A network of a prefix of /8 or shorter passes.
-    WideNetwork { domain: String, term: String, prefix: u8 },
+    WideNetwork {
+        /// Domain whose record it is.
+        domain: String,
+        /// The term as it is spelled.
+        term: String,
+        /// Length of the prefix.
+        prefix: u8,
+    },
     /// Terms after `all` (RFC 7208, section 5.1).
-    AfterAll { domain: String, terms: Vec<String> },
+    AfterAll {
+        /// Domain whose record it is.
+        domain: String,
+        /// The terms as they are spelled.
+        terms: Vec<String>,
+    },
     /// `redirect` beside `all` is ignored (RFC 7208, section 6.1).
-    RedirectBesideAll { domain: String, term: String },
+    RedirectBesideAll {
+        /// Domain whose record it is.
+        domain: String,
+        /// The term as it is spelled.
+        term: String,
+    },
     /// `ptr` should not be used (RFC 7208, section 5.5).
-    Ptr { domain: String, term: String },
+    Ptr {
+        /// Domain whose record it is.
+        domain: String,
+        /// The term as it is spelled.
+        term: String,
+    },
     /// The records may not fit into an answer over UDP (RFC 7208, section 3.4).
-    Long { domain: String, octets: usize },
+    Long {
+        /// Domain whose record it is.
+        domain: String,
+        /// Length in octets.
+        octets: usize,
+    },
 }
 
 /// Address family of a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// A client with an IPv4 address asks for A records.
     Ipv4,
+    /// A client with an IPv6 address asks for AAAA records.
     Ipv6,
-}
-
-impl Family {
-    pub fn of(ip: IpAddr) -> Self {
-        if ip.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
-    }
 }
 
 impl Fault {

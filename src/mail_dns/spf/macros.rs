@@ -34,18 +34,25 @@ struct Expand {
 /// What is wrong in a macro string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MacroFault {
+    /// Neither `{`, `%`, `_` nor `-` after `%`.
     #[error("\"%\" that begins no macro")]
     Percent,
+    /// No closing brace.
     #[error("a macro without \"}}\"")]
     NotClosed,
+    /// Another letter than those of RFC 7208, section 7.2.
     #[error("macro letter \"{0}\" is not known")]
     Letter(char),
+    /// `c`, `r` or `t` in a name.
     #[error("macro letter \"{0}\" is for explanations only")]
     ExplanationOnly(char),
+    /// The number of parts is 0.
     #[error("a macro that keeps no part of its value")]
     ZeroParts,
+    /// Neither digits, `r` nor delimiters after the letter.
     #[error("something in a macro that belongs neither to its parts nor to its delimiters")]
     Transformer,
+    /// An octet that is no visible ASCII character.
     #[error("octet 0x{0:02x}")]
     Octet(u8),
 }
@@ -64,12 +71,13 @@ pub(crate) struct MacroValues<'a> {
 }
 
 impl MacroString {
-    /// Reads a macro string. The letters `c`, `r`, `t` are for explanations only, and for what is ignored.
+    /// Reads a macro string that is no explanation. The letters `c`, `r`, `t` are for explanations only (RFC 7208,
+    /// section 7.2).
     ///
     /// # Errors
     ///
     /// What is wrong, and how many octets before it.
-    pub fn parse(text: &str, is_explanation: bool) -> Result<Self, (usize, MacroFault)> {
+    pub fn parse(text: &str) -> Result<Self, (usize, MacroFault)> {
         let (mut parts, mut literal) = (Vec::new(), String::new());
         let (mut rest, mut ends_in_macro) = (text, false);
         while let Some(first) = rest.bytes().next() {
@@ -89,7 +97,7 @@ impl MacroString {
                 Some(b'-') => literal.push_str("%20"),
                 Some(b'{') => {
                     let end = rest.find('}').ok_or((position, MacroFault::NotClosed))?;
-                    let expand = Expand::parse(&rest[2..end], is_explanation).map_err(|fault| (position, fault))?;
+                    let expand = Expand::parse(&rest[2..end]).map_err(|fault| (position, fault))?;
                     if !literal.is_empty() {
                         parts.push(Part::Literal(std::mem::take(&mut literal)));
                     }
@@ -150,12 +158,11 @@ impl MacroString {
 }
 
 impl Expand {
-    fn parse(text: &str, is_explanation: bool) -> Result<Self, MacroFault> {
+    fn parse(text: &str) -> Result<Self, MacroFault> {
         let mut characters = text.chars();
         let letter = characters.next().ok_or(MacroFault::Transformer)?;
         match letter.to_ascii_lowercase() {
             's' | 'l' | 'o' | 'd' | 'i' | 'p' | 'v' | 'h' => {}
-            'c' | 'r' | 't' if is_explanation => {}
             'c' | 'r' | 't' => return Err(MacroFault::ExplanationOnly(letter)),
             _ => return Err(MacroFault::Letter(letter)),
         }
@@ -191,8 +198,7 @@ impl Expand {
             'i' => dotted(values.ip?),
             'v' => if values.ip?.is_ipv4() { "in-addr" } else { "ip6" }.to_owned(),
             'h' => values.helo?.to_owned(),
-            'p' => values.validated_name?.to_owned(),
-            _ => return None,
+            _ => values.validated_name?.to_owned(),
         };
         let mut parts: Vec<&str> = value.split(|c| self.delimiters.contains(c)).collect();
         if self.is_reversed {

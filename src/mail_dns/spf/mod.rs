@@ -14,14 +14,16 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod verdict;
 
-pub use check_host::{HostCheck, Identity, SpfReason, SpfResult, SpfVerdict};
-pub use fault::Fault;
+pub use check_host::HostCheck;
+pub use fault::{Family, Fault};
 pub use macros::{MacroFault, MacroString};
 pub use publication::{NearMiss, Publication, Published};
 pub use record::{Mechanism, Prefixes, Qualifier, Record, SyntaxFault, SyntaxFaultKind, Term, TermKind};
 pub use survey::SpfWalk;
 pub use tree::{Broken, FailedLookup, Node, Target, TermNode, VoidQueries, Voids};
+pub use verdict::{Identity, SpfReason, SpfResult, SpfVerdict};
 
 use crate::mail_dns::{LookupFailure, Proof, State};
 
@@ -41,6 +43,7 @@ pub const MAX_QUESTIONS: usize = 160;
 /// What a domain publishes about SPF, the whole tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spf {
+    /// The domain's own record, and what it leads to.
     pub root: Node,
     /// Lookups of all terms, no matter which sender (RFC 7208, section 4.6.4); where [`Spf::cut`], at least these.
     pub lookups: usize,
@@ -54,10 +57,13 @@ pub struct Spf {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Cut {
+    /// [`MAX_SURVEYED_LOOKUPS`].
     #[error("more than {MAX_SURVEYED_LOOKUPS} lookups")]
     Lookups,
+    /// [`MAX_QUESTIONS`].
     #[error("more than {MAX_QUESTIONS} questions")]
     Questions,
+    /// A record has more terms than are read.
     #[error("more than {} terms in one record", record::MAX_TERMS)]
     Terms,
 }
@@ -84,6 +90,7 @@ impl Spf {
         }
     }
 
+    /// Whether DNSSEC vouches for the domain's own record.
     pub fn proof(&self) -> Proof {
         self.root.publication.proof
     }

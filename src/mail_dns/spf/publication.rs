@@ -14,6 +14,7 @@ const MAX_TEXT: usize = 4096;
 pub struct Publication {
     /// The name, without the last dot.
     pub name: String,
+    /// What is there.
     pub published: Published,
     /// Text of each SPF record, at most 16 of 4096 octets each.
     pub texts: Vec<String>,
@@ -21,13 +22,16 @@ pub struct Publication {
     pub near_misses: Vec<NearMiss>,
     /// Length of the name and of all TXT records. Up to 450 fit into an answer over UDP (RFC 7208, section 3.4).
     pub octets: usize,
+    /// Whether DNSSEC vouches for it.
     pub proof: Proof,
     /// The names that the question was led to by CNAME.
     pub aliases: Vec<String>,
 }
 
+/// What is published at a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
+    /// One record.
     Record(Arc<Record>),
     /// The name does not exist.
     NoName,
@@ -38,6 +42,7 @@ pub enum Published {
     },
     /// More than one record: a permerror (RFC 7208, section 4.5).
     Multiple(usize),
+    /// Nothing can be said about it.
     Failed(LookupFailure),
 }
 
@@ -93,6 +98,7 @@ impl Publication {
         publication
     }
 
+    /// The record, where there is exactly one.
     pub fn record(&self) -> Option<&Record> {
         match &self.published {
             Published::Record(record) => Some(record),

@@ -11,6 +11,7 @@ use crate::mail_dns::{LookupFailure, RecordKind};
 /// The record of one name, and its terms that cost a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    /// What the name publishes.
     pub publication: Arc<Publication>,
     /// In the order in which they are evaluated. Terms after `all` are left out, as is `redirect` beside `all`.
     pub terms: Vec<TermNode>,
@@ -19,23 +20,28 @@ pub struct Node {
 /// A term that costs a lookup (RFC 7208, section 4.6.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TermNode {
+    /// As it is spelled.
     pub text: String,
     /// Octets before it, from the start of the record.
     pub position: usize,
     /// What a match means. For `redirect`, that of the record it leads to counts.
     pub qualifier: Qualifier,
+    /// It is the modifier `redirect`.
     pub is_redirect: bool,
     /// Its own lookup, and those of all that it leads to.
     pub lookups: usize,
     /// Questions that found nothing, for a sender of each address family; those of its children are not among them.
     pub voids: VoidQueries,
+    /// What it leads to.
     pub target: Target,
 }
 
 /// Questions without an answer, by the address family of the sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VoidQueries {
+    /// For a sender with IPv4.
     pub ipv4: usize,
+    /// For a sender with IPv6.
     pub ipv6: usize,
 }
 
@@ -48,8 +54,11 @@ pub enum Target {
     Loop(String),
     /// `a`, `exists`.
     Addresses(String),
+    /// `mx`.
     Mx {
+        /// The domain whose MX records it asks for.
         name: String,
+        /// How many hosts there are.
         hosts: usize,
     },
     /// `ptr`: what it looks up depends on the sender's address.
@@ -76,16 +85,21 @@ pub struct Voids {
 /// A question of the tree that got no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedLookup {
+    /// The name that was asked for.
     pub name: String,
+    /// The type that was asked for.
     pub kind: RecordKind,
+    /// Why nothing can be said about it.
     pub failure: LookupFailure,
 }
 
 impl Node {
+    /// Where the record is published.
     pub fn domain(&self) -> &str {
         &self.publication.name
     }
 
+    /// The record, where there is exactly one.
     pub fn record(&self) -> Option<&Record> {
         self.publication.record()
     }
@@ -200,12 +214,16 @@ impl TermNode {
 /// Why an `include` or a `redirect` leads to no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
+    /// NXDOMAIN.
     #[error("the name does not exist")]
     NoName,
+    /// The name has other records only.
     #[error("the name has no SPF record")]
     NoRecord,
+    /// An evaluation never ends, but by the limit of lookups.
     #[error("it leads back to a record that it is part of")]
     Loop,
+    /// Its domain cannot be asked for.
     #[error("it is no domain name")]
     Name,
 }

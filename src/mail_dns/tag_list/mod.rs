@@ -83,9 +83,11 @@ pub struct Tag {
 pub struct TagFault {
     /// Octets before it, from the start of the record.
     pub position: usize,
+    /// What is wrong.
     pub kind: TagFaultKind,
 }
 
+/// What the grammar of a list does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagFaultKind {
     /// White space before the first tag.
@@ -98,6 +100,7 @@ pub enum TagFaultKind {
     Name,
     /// White space beside `=`.
     SpaceAroundEquals,
+    /// A tag without a value. DKIM allows it.
     EmptyValue,
     /// An octet that a value must not have. The tag is kept.
     ValueOctet(u8),
@@ -130,7 +133,9 @@ impl fmt::Display for TagFault {
 /// The tags of one record, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagList {
+    /// Those that can be read.
     pub tags: Vec<Tag>,
+    /// What is wrong, in the order of the record.
     pub faults: Vec<TagFault>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::TlsaRecord;
 use crate::mail_dns::{
-    LookupFailure, Outcome, Proof, Question, RecordKind,
+    LookupFailure, Outcome, Proof, Question, RecordKind, State,
     lookups::{Answers, Step},
     mx::HostAddresses,
 };
@@ -76,6 +76,50 @@ pub enum TlsaOutcome {
     },
     /// The host's addresses are not secure.
     NotAsked,
+}
+
+impl TlsaOutcome {
+    /// The name that was asked last, without port and protocol.
+    pub fn base(&self) -> Option<&str> {
+        match self {
+            Self::Records { base, .. }
+            | Self::Insecure { base, .. }
+            | Self::Bogus { base }
+            | Self::Indeterminate { base, .. }
+            | Self::Failed { base, .. } => Some(base),
+            Self::Absent | Self::NotAsked => None,
+        }
+    }
+
+    /// All records that were found, with an effect or without.
+    pub fn records(&self) -> &[TlsaRecord] {
+        match self {
+            Self::Records { records, .. } | Self::Insecure { records, .. } | Self::Indeterminate { records, .. } => {
+                records
+            }
+            Self::Absent | Self::Bogus { .. } | Self::Failed { .. } | Self::NotAsked => &[],
+        }
+    }
+
+    /// Why nothing can be said about the records.
+    pub fn failure(&self) -> Option<LookupFailure> {
+        match self {
+            Self::Bogus { .. } => Some(LookupFailure::Bogus),
+            Self::Failed { failure, .. } => Some(*failure),
+            _ => None,
+        }
+    }
+
+    /// The state of the records: valid if one of them is usable, whether DNSSEC vouches for it or not.
+    pub fn state(&self) -> State {
+        match self {
+            Self::NotAsked => State::NotTested,
+            _ if self.failure().is_some() => State::Inconclusive,
+            _ if self.records().is_empty() => State::Absent,
+            _ if self.records().iter().any(|record| record.parameters().is_ok()) => State::Ok,
+            _ => State::Invalid,
+        }
+    }
 }
 
 /// Searches the answers for TLSA records, or says what to ask next. `bases` are those of [`base_names`].

@@ -25,7 +25,8 @@ fn an_address_of_the_same_organization_needs_no_consent() {
             "{host}"
         );
     }
-    let zone = "_dmarc.mail.example.com TXT v=DMARC1; p=none; rua=mailto:a@example.com\n_dmarc.example.com TXT v=DMARC1; p=none";
+    let zone = "_dmarc.mail.example.com TXT v=DMARC1; p=none; rua=mailto:a@example.com
+                _dmarc.example.com TXT v=DMARC1; p=none";
     assert_eq!(authorizations("mail.example.com", zone), [Authorization::NotNeeded]);
     // Another domain that ends in the same letters.
     let name = "example.com._report._dmarc.myexample.com".to_owned();

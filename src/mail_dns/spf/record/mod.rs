@@ -14,9 +14,9 @@ mod term;
 mod tests;
 
 /// Terms that are read of one record.
-pub const MAX_TERMS: usize = 2048;
+pub(super) const MAX_TERMS: usize = 2048;
 /// Faults that are kept of one record.
-pub const MAX_FAULTS: usize = 16;
+const MAX_FAULTS: usize = 16;
 
 const VERSION: &str = "v=spf1";
 
@@ -38,14 +38,20 @@ pub struct Record {
 pub struct Term {
     /// Octets before it, from the start of the record.
     pub position: usize,
+    /// As it is spelled.
     pub text: String,
+    /// What is wrong.
     pub kind: TermKind,
 }
 
+/// What a term is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TermKind {
+    /// A mechanism, and what its match means.
     Directive(Qualifier, Mechanism),
+    /// `redirect=`: the record that applies where nothing matches.
     Redirect(MacroString),
+    /// `exp=`: where the text for a rejection is. It costs no lookup.
     Explanation(MacroString),
     /// A modifier that is not known, and is ignored (RFC 7208, section 6). `include=example.com` is one.
     UnknownModifier(String),
@@ -55,22 +61,54 @@ pub enum TermKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Qualifier {
+    /// `+`, or none.
     Pass,
+    /// `-`.
     Fail,
+    /// `~`.
     SoftFail,
+    /// `?`.
     Neutral,
 }
 
 /// RFC 7208, section 5. A domain that is not given is the one of the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mechanism {
+    /// Every client.
     All,
+    /// Clients that another record passes.
     Include(MacroString),
-    A { domain: Option<MacroString>, prefixes: Prefixes },
-    Mx { domain: Option<MacroString>, prefixes: Prefixes },
+    /// Addresses of a host.
+    A {
+        /// The domain, where one is given.
+        domain: Option<MacroString>,
+        /// Lengths of the prefixes of the networks of its addresses.
+        prefixes: Prefixes,
+    },
+    /// Addresses of a domain's MX hosts.
+    Mx {
+        /// The domain, where one is given.
+        domain: Option<MacroString>,
+        /// Lengths of the prefixes of the networks of its addresses.
+        prefixes: Prefixes,
+    },
+    /// Clients with a name of a domain.
     Ptr(Option<MacroString>),
-    Ip4 { network: Ipv4Addr, prefix: u8 },
-    Ip6 { network: Ipv6Addr, prefix: u8 },
+    /// An IPv4 network.
+    Ip4 {
+        /// An address of the network.
+        network: Ipv4Addr,
+        /// Length of the prefix.
+        prefix: u8,
+    },
+    /// An IPv6 network.
+    Ip6 {
+        /// An address of the network.
+        network: Ipv6Addr,
+        /// Length of the prefix.
+        prefix: u8,
+    },
+    /// Every client for which a name has an address.
     Exists(MacroString),
 }
 
@@ -91,37 +129,50 @@ pub struct SyntaxFault {
     pub position: usize,
     /// The term it is in, at most 256 octets of it.
     pub term: String,
+    /// What is wrong.
     pub kind: SyntaxFaultKind,
 }
 
+/// What the grammar does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxFaultKind {
+    /// No mechanism of RFC 7208, section 5, and no modifier.
     #[error("unknown mechanism")]
     UnknownMechanism,
+    /// Modifiers have no qualifier.
     #[error("a qualifier before a modifier")]
     QualifierOfModifier,
+    /// A term that needs a domain has none.
     #[error("no domain")]
     NoDomain,
+    /// `all` takes no value.
     #[error("a mechanism that takes no value has one")]
     UnexpectedValue,
+    /// The end of a domain is neither `.toplabel` nor a macro (RFC 7208, section 7.1).
     #[error("a name that ends neither in a top-level label nor in a macro")]
     TopLabel,
+    /// The network of `ip4` is no address.
     #[error("no IPv4 address")]
     Ip4,
+    /// The network of `ip6` is no address.
     #[error("no IPv6 address")]
     Ip6,
+    /// A length that is out of range, empty, or has a leading zero.
     #[error("a prefix length that is no number up to 32 for IPv4, 128 for IPv6")]
     Prefix,
+    /// `redirect` and `exp` must not be there twice (RFC 7208, section 6).
     #[error("a modifier that was there before")]
     DuplicateModifier,
+    /// A macro is malformed.
     #[error("{0}")]
     Macro(MacroFault),
+    /// An octet that is no visible ASCII character.
     #[error("octet 0x{0:02x}")]
     Octet(u8),
 }
 
 /// Whether a TXT record is an SPF record: its version is exactly `v=spf1` (RFC 7208, section 4.5).
-pub fn is_record(octets: &[u8]) -> bool {
+pub(super) fn is_record(octets: &[u8]) -> bool {
     octets.get(..VERSION.len()).is_some_and(|version| version.eq_ignore_ascii_case(VERSION.as_bytes()))
         && octets.get(VERSION.len()).is_none_or(|&octet| octet == b' ')
 }
@@ -179,6 +230,12 @@ impl Record {
             TermKind::Directive(qualifier, Mechanism::All) => Some((index, qualifier)),
             _ => None,
         })
+    }
+
+    /// Whether no client passes: it is `v=spf1 -all`, as domains publish that send no mail.
+    pub fn is_deny_all(&self) -> bool {
+        let is_only = self.terms.len() == 1 && self.faults.is_empty();
+        is_only && matches!(self.all(), Some((0, Qualifier::Fail)))
     }
 
     /// The term `redirect=`, and the domain it leads to.

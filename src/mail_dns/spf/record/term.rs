@@ -46,7 +46,7 @@ fn modifier(name: &str, value: &str, position: usize) -> Result<TermKind, Fault>
         "redirect" => domain_spec(value, position).map(TermKind::Redirect),
         "exp" => domain_spec(value, position).map(TermKind::Explanation),
         _ => {
-            macro_string(value, position, true)?;
+            macro_string(value, position)?;
             Ok(TermKind::UnknownModifier(name.to_owned()))
         }
     }
@@ -76,8 +76,10 @@ fn mechanism(name: &str, rest: &str, position: usize) -> Result<Mechanism, Fault
     }
 }
 
-/// An address, and the length of its prefix with its position.
-fn network(rest: &str, position: usize, fault: SyntaxFaultKind) -> Result<(&str, Option<(usize, &str)>), Fault> {
+/// The text of an address, and the length of its prefix with its position.
+type Network<'t> = (&'t str, Option<(usize, &'t str)>);
+
+fn network(rest: &str, position: usize, fault: SyntaxFaultKind) -> Result<Network<'_>, Fault> {
     let value = rest.strip_prefix(':').ok_or((position, fault))?;
     Ok(match value.split_once('/') {
         Some((network, prefix)) => (network, Some((position + 2 + network.len(), prefix))),
@@ -132,8 +134,8 @@ fn parse_prefixes(text: &str, position: usize) -> Result<Prefixes, Fault> {
     })
 }
 
-fn macro_string(text: &str, position: usize, is_ignored: bool) -> Result<MacroString, Fault> {
-    MacroString::parse(text, is_ignored).map_err(|(at, fault)| (position + at, Macro(fault)))
+fn macro_string(text: &str, position: usize) -> Result<MacroString, Fault> {
+    MacroString::parse(text).map_err(|(at, fault)| (position + at, Macro(fault)))
 }
 
 /// A name that ends in a dot and a top-level label, or in a macro (RFC 7208, section 7.1).
@@ -141,7 +143,7 @@ fn domain_spec(text: &str, position: usize) -> Result<MacroString, Fault> {
     if text.is_empty() {
         return Err((position, NoDomain));
     }
-    let domain = macro_string(text, position, false)?;
+    let domain = macro_string(text, position)?;
     let label = text.strip_suffix('.').unwrap_or(text).rsplit_once('.').map(|(_, label)| label);
     match domain.ends_in_macro() || label.is_some_and(is_top_label) {
         true => Ok(domain),

@@ -51,7 +51,7 @@ fn each_term_of_the_grammar_is_read() {
         "redirect=_spf.example.com",
         "exp=explain.%{d}",
         "moo=",
-        "moo=%{t}",
+        "moo=%{s}",
         "include=example.com",
         "a:%{h}/24",
         "a:foo:bar.example.com",
@@ -88,6 +88,7 @@ fn each_fault_has_its_position() {
         ("ip6:192.0.2.1", "no IPv6 address in \"ip6:192.0.2.1\" at octet 11"),
         ("a:%{x}", "macro letter \"x\" is not known in \"a:%{x}\" at octet 9"),
         ("a:%{c}", "macro letter \"c\" is for explanations only in \"a:%{c}\" at octet 9"),
+        ("moo=%{c}", "macro letter \"c\" is for explanations only in \"moo=%{c}\" at octet 11"),
         ("a:%{d0}", "a macro that keeps no part of its value in \"a:%{d0}\" at octet 9"),
         ("a:%{d", "a macro without \"}\" in \"a:%{d\" at octet 9"),
         ("a:%d.example", "\"%\" that begins no macro in \"a:%d.example\" at octet 9"),
@@ -127,6 +128,14 @@ fn terms_after_all_are_dead() {
 }
 
 #[test]
+fn a_domain_that_sends_no_mail_denies_all() {
+    assert!(record("-all").is_deny_all() && record(" -ALL ").is_deny_all());
+    for terms in ["", "~all", "all", "a -all", "-all a", "-all foo"] {
+        assert!(!record(terms).is_deny_all(), "{terms}");
+    }
+}
+
+#[test]
 fn a_pass_is_the_default() {
     let record = record("ip4:192.0.2.1");
     let expected = Mechanism::Ip4 { network: [192, 0, 2, 1].into(), prefix: 32 };
@@ -154,7 +163,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_printed_is_read_again(terms in "([-+~?]?(all|a|mx|ptr|ip4|include|exists|redirect|exp)[:=/]?[a-z0-9./%{}-]{0,8} {1,2}){0,6}") {
+    fn what_is_printed_is_read_again(
+        terms in "([-+~?]?(all|a|mx|ptr|ip4|include|exists|redirect|exp)[:=/]?[a-z0-9./%{}-]{0,8} {1,2}){0,6}",
+    ) {
         let first = record(&terms);
         let again = Record::parse(first.to_string().as_bytes());
         prop_assert_eq!(kinds(&again), kinds(&first));

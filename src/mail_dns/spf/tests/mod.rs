@@ -1,9 +1,9 @@
 //! Tests of the survey and of the evaluation.
 
 mod hostile;
+mod rules;
 mod sender;
 mod tree;
-mod verdict;
 
 use super::{Fault, Spf, SpfWalk};
 use crate::mail_dns::test_zone::Zone;

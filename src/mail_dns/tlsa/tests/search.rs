@@ -1,5 +1,5 @@
 use crate::mail_dns::{
-    Answer, LookupFailure, Outcome, Proof, RecordData,
+    Answer, LookupFailure, Outcome, Proof, RecordData, State,
     lookups::{Answers, Step},
     mx::HostAddresses,
     tlsa::{self, TlsaOutcome, TlsaRecord, advice, base_names, reference_names, testing::*},
@@ -100,6 +100,32 @@ fn records_without_dnssec_are_shown_but_are_no_records() {
     assert_eq!(outcome, insecure("b.net", vec![tlsa()]));
     let unknown = search(&["a.com"], &[found(Proof::Indeterminate)]).1;
     assert!(matches!(unknown, TlsaOutcome::Indeterminate { .. }));
+}
+
+#[test]
+fn each_outcome_has_its_state() {
+    let base = || "a.com".to_owned();
+    let unusable = || TlsaRecord { usage: 1, ..tlsa() };
+    let cases = [
+        (TlsaOutcome::Records { base: base(), records: vec![unusable(), tlsa()] }, State::Ok, None),
+        (TlsaOutcome::Records { base: base(), records: vec![unusable()] }, State::Invalid, None),
+        (TlsaOutcome::Insecure { base: base(), records: vec![tlsa()] }, State::Ok, None),
+        (TlsaOutcome::Insecure { base: base(), records: vec![] }, State::Absent, None),
+        (TlsaOutcome::Indeterminate { base: base(), records: vec![tlsa()] }, State::Ok, None),
+        (TlsaOutcome::Absent, State::Absent, None),
+        (TlsaOutcome::Bogus { base: base() }, State::Inconclusive, Some(LookupFailure::Bogus)),
+        (
+            TlsaOutcome::Failed { base: base(), failure: LookupFailure::TimedOut },
+            State::Inconclusive,
+            Some(LookupFailure::TimedOut),
+        ),
+        (TlsaOutcome::NotAsked, State::NotTested, None),
+    ];
+    for (outcome, state, failure) in cases {
+        assert_eq!((outcome.state(), outcome.failure()), (state, failure), "{outcome:?}");
+        let has_base = !matches!(outcome, TlsaOutcome::Absent | TlsaOutcome::NotAsked);
+        assert_eq!(outcome.base(), has_base.then_some("a.com"));
+    }
 }
 
 #[test]
