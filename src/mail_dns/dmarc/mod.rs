@@ -20,7 +20,7 @@ pub use uri::{ReportUri, UriFault};
 pub use visit::{NearMiss, Published, Visit};
 pub use walk::DmarcWalk;
 
-use crate::mail_dns::{LookupFailure, State};
+use crate::mail_dns::{LookupFailure, Proof, State};
 
 /// Questions of one tree walk (RFC 9989, section 4.10).
 pub const MAX_QUERIES: usize = 8;
@@ -146,6 +146,19 @@ impl Dmarc {
     /// The name with the record that applies, such as `_dmarc.example.com`.
     pub fn found_at(&self) -> Option<String> {
         self.visits.get(self.found.as_ref()?.visit).map(Visit::name)
+    }
+
+    /// Text of the record that applies; where there is none, of those that were discarded.
+    pub fn records(&self) -> &[String] {
+        let found = self.found.as_ref().and_then(|found| self.visits.get(found.visit));
+        let discarded = || self.visits.iter().find(|visit| !visit.texts.is_empty());
+        found.or_else(discarded).map_or(&[], |visit| &visit.texts)
+    }
+
+    /// Whether DNSSEC vouches for the record that applies; where there is none, for the answer about the domain's own.
+    pub fn proof(&self) -> Proof {
+        let index = self.found.as_ref().map_or(0, |found| found.visit);
+        self.visits.get(index).map_or(Proof::Indeterminate, |visit| visit.proof)
     }
 
     /// The policy that applies to the domain, as published.

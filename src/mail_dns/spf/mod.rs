@@ -90,6 +90,11 @@ impl Spf {
         }
     }
 
+    /// Text of each SPF record of the domain, at most 16 of 4096 octets each.
+    pub fn records(&self) -> &[String] {
+        &self.root.publication.texts
+    }
+
     /// Whether DNSSEC vouches for the domain's own record.
     pub fn proof(&self) -> Proof {
         self.root.publication.proof

@@ -150,15 +150,18 @@ fn two_records_at_one_name_are_discarded_and_the_walk_goes_on() {
     assert_eq!(place(&dmarc).map(|it| it.0), Some("_dmarc.example.com".to_owned()));
     assert_eq!((dmarc.policy(), dmarc.state()), (Some(Policy::Quarantine), State::Invalid));
     assert_eq!(dmarc.faults()[0].to_string(), "2 DMARC records at _dmarc.mail.example.com");
-    assert_eq!(dmarc.visits[0].texts.len(), 2);
+    assert_eq!((dmarc.visits[0].texts.len(), dmarc.records()), (2, ["v=DMARC1; p=quarantine".to_owned()].as_slice()));
+    let zone = zone.replace("_dmarc.example.com TXT v=DMARC1; p=quarantine", "");
+    assert_eq!(walk("mail.example.com", &zone).records().len(), 2);
     assert_eq!(faults("_dmarc.example.com TXT v=DMARC1; p=none\n_dmarc.example.com TXT hello"), [""; 0]);
 }
 
 #[test]
 fn faults_further_up_are_not_the_domains() {
-    let zone = "_dmarc.example.com TXT v=DMARC1; p=none\n_dmarc.com TXT v=dmarc1\n_dmarc.com TXT v=DMARC1";
-    let dmarc = walk("example.com", zone);
-    assert_eq!((dmarc.faults(), dmarc.state()), (Vec::new(), State::Ok));
+    for above in ["_dmarc.com TXT v=dmarc1", "_dmarc.com TXT v=DMARC1; p=none\n_dmarc.com TXT v=DMARC1; p=none"] {
+        let dmarc = walk("example.com", &format!("_dmarc.example.com TXT v=DMARC1; p=none\n{above}"));
+        assert_eq!((dmarc.faults(), dmarc.state()), (Vec::new(), State::Ok), "{above}");
+    }
 }
 
 #[test]
@@ -201,6 +204,9 @@ fn the_public_suffix_list_may_find_another_record() {
         assert!(!walk(domain, zone).suffix_list.is_different, "{domain}");
     }
     assert!(!walk("example.com", "").suffix_list.is_different);
+    // A lookup that fails is no difference.
+    let zone = "_dmarc.mail.example.com TXT v=DMARC1; p=none; psd=n\n_dmarc.example.com SERVFAIL";
+    assert!(!walk("a.mail.example.com", zone).suffix_list.is_different);
 }
 
 #[test]

@@ -67,6 +67,13 @@ fn forty_mx_terms_ask_a_bounded_number_of_questions() {
 }
 
 #[test]
+fn hosts_of_an_mx_term_with_too_many_are_not_asked_for() {
+    let hosts: String = (0..1000).map(|host| format!("example.com MX 10 h{host}.example\n")).collect();
+    let mut zone = Zone::new(&format!("example.com TXT v=spf1 mx -all\n{hosts}"));
+    assert_eq!((survey_of(&mut zone).state(), zone.asked.len()), (State::Invalid, 2));
+}
+
+#[test]
 fn a_deep_chain_is_cut() {
     let chain: String =
         (0..1000).map(|link| format!("i{link}.example TXT v=spf1 include:i{}.example\n", link + 1)).collect();

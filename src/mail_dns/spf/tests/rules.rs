@@ -105,6 +105,8 @@ fn a_syntax_fault_is_an_error_wherever_it_is() {
         of_record("v=spf1 ipv4:192.0.2.1 -all"),
         ["unknown mechanism in \"ipv4:192.0.2.1\" at octet 7 of the record at example.com"]
     );
+    // What cannot be read may have been the `all`.
+    assert_eq!(of_record("v=spf1 a1ll"), ["unknown mechanism in \"a1ll\" at octet 7 of the record at example.com"]);
     let included = "example.com TXT v=spf1 include:a.example -all\na.example TXT v=spf1 foo -all";
     assert_eq!(faults(included), ["unknown mechanism in \"foo\" at octet 7 of the record at a.example"]);
     assert_eq!(state(included), State::Invalid);

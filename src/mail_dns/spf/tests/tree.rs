@@ -101,6 +101,14 @@ fn an_mx_term_with_two_hosts_without_addresses_is_one_void_term() {
 }
 
 #[test]
+fn a_name_with_another_text_is_no_void_lookup() {
+    let voids = |zone: &str| survey(&format!("example.com TXT v=spf1 include:a.example -all\n{zone}")).voids().0.terms;
+    assert_eq!(voids(""), 1);
+    assert_eq!(voids("a.example A 192.0.2.1"), 1);
+    assert_eq!(voids("a.example TXT hello"), 0);
+}
+
+#[test]
 fn a_null_mx_is_no_host() {
     let spf = survey("example.com TXT v=spf1 mx -all\nexample.com MX 0 .");
     assert_eq!(spf.root.terms[0].target, Target::Mx { name: "example.com".to_owned(), hosts: 0 });
