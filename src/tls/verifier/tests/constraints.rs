@@ -38,16 +38,15 @@ fn only_a_minimum_for_a_name_that_is_there_is_a_limit() {
     const MAXIMUM_5: &[u8] = &[0x81, 1, 5];
     let other = |distances| subtree(DNS, "other.test", distances);
     let mailbox = subtree(MAILBOX, "other.test", MINIMUM_1);
-    let cases: [(&[Vec<u8>], &[Kind], bool); 6] = [
-        (&[other(&[])], &[], true),
+    for (excluded, kinds, is_accepted) in [
+        (&[other(&[])][..], &[][..], true),
         // DER leaves out a default.
         (&[other(MINIMUM_0)], &[Kind::Malformed], true),
         (&[subtree(DNS, "test", MINIMUM_0)], &[Kind::NameConstraint, Kind::Malformed], false),
         (&[other(MINIMUM_1)], &[Kind::Unsupported], false),
         (&[other(MAXIMUM_5)], &[Kind::Unsupported], false),
         (&[mailbox, other(&[])], &[], true),
-    ];
-    for (excluded, kinds, is_accepted) in cases {
+    ] {
         let (problems, by_openssl) = below(excluded, None);
         assert_kinds(&problems, kinds);
         assert_eq!(by_openssl, is_accepted, "{excluded:02x?}");
