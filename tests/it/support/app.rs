@@ -335,7 +335,12 @@ impl TestApp {
 
     /// `POST /v1/checks/smtp` with these parameters.
     pub(crate) async fn post(&self, parameters: &Value) -> TestResponse {
-        let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
+        self.post_to("/v1/checks/smtp", parameters).await
+    }
+
+    /// `POST` of these parameters to any path.
+    pub(crate) async fn post_to(&self, path: &str, parameters: &Value) -> TestResponse {
+        let request = Request::builder().method(Method::POST).uri(path).header("host", "test");
         let body = Full::from(parameters.to_string());
         self.send(request.header(CONTENT_TYPE, "application/json").body(body).expect("a request")).await
     }
@@ -345,6 +350,13 @@ impl TestApp {
         let answer = self.post(&with_defaults(parameters)).await;
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         answer.json()
+    }
+
+    /// The report of the check of a domain.
+    pub(crate) async fn check_domain(&self, parameters: Value) -> Value {
+        let response = self.post_to("/v1/checks/domain", &parameters).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", String::from_utf8_lossy(&response.body));
+        response.json()
     }
 
     /// Requests a check without waiting for the response, and returns the connection. To drop it is to hang up.
