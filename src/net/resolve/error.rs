@@ -1,12 +1,14 @@
 //! [`ResolveError`]: why a name has no address.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 use hickory_resolver::proto::op::ResponseCode;
-use nix::errno::Errno;
 
 use super::exchange::ExchangeError;
-use crate::destination::{HostName, IpFamily};
+use crate::{
+    destination::{HostName, IpFamily},
+    os_error,
+};
 
 /// Why a name could not be resolved. Its text contains the name and goes into reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +59,12 @@ pub enum ResolveError {
         /// The name of the query.
         name: String,
     },
+    /// The server answered with records that are not of the question's name, type and class.
+    #[error("the DNS server answered with other records when asked for {name}")]
+    OtherRecords {
+        /// The name of the query.
+        name: String,
+    },
     /// The response is not DNS, or cannot be read.
     #[error("the response of the DNS server cannot be read when asked for {name}")]
     Unreadable {
@@ -104,6 +112,7 @@ impl ResolveError {
             Self::ServerFailure { .. }
             | Self::Timeout { .. }
             | Self::Lame { .. }
+            | Self::OtherRecords { .. }
             | Self::Unreadable { .. }
             | Self::AliasLoop { .. }
             | Self::Truncated { .. }
@@ -136,7 +145,7 @@ impl ResolveError {
                 | ErrorKind::ConnectionAborted
                 | ErrorKind::BrokenPipe => Self::Closed { name },
                 ErrorKind::TimedOut => Self::Timeout { name },
-                _ => Self::NotAsked { name, reason: reason(error) },
+                _ => Self::NotAsked { name, reason: os_error::of_network(error).into_owned() },
             },
         }
     }
@@ -145,22 +154,6 @@ impl ResolveError {
         let name = name.to_string();
         if is_without_servers { Self::NoResolver { name } } else { Self::Timeout { name } }
     }
-}
-
-/// Why the system could not send the question.
-fn reason(error: &io::Error) -> String {
-    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
-        return "an error of this machine's network".to_owned();
-    };
-    let known = match errno {
-        Errno::ECONNREFUSED => "its port is closed",
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN => "there is no route to it",
-        Errno::EACCES | Errno::EPERM => "this machine does not allow connections to it",
-        Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => "this machine has no address to ask it from",
-        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => "this machine has no free socket",
-        other => return format!("the system error {other:?}"),
-    };
-    known.to_owned()
 }
 
 fn no_address(family: IpFamily) -> &'static str {
@@ -178,8 +171,10 @@ fn rcode(code: ResponseCode) -> String {
         ResponseCode::ServFail => "SERVFAIL".to_owned(),
         ResponseCode::NotImp => "NOTIMP".to_owned(),
         ResponseCode::Refused => "REFUSED".to_owned(),
+        ResponseCode::YXDomain => "YXDOMAIN".to_owned(),
         ResponseCode::NotAuth => "NOTAUTH".to_owned(),
-        ResponseCode::BADVERS => "BADVERS".to_owned(),
+        // hickory reads 16 as the code of another kind of message.
+        ResponseCode::BADVERS | ResponseCode::BADSIG => "BADVERS".to_owned(),
         other => format!("RCODE {}", u16::from(other)),
     }
 }

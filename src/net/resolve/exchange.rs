@@ -17,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::message::{Answer, Question, Reading};
+use super::{
+    edns::Edns,
+    message::{Answer, Question, Reading},
+};
 
 /// When the query is sent again for the first time. Each later wait is twice as long.
 const FIRST_RETRANSMISSION: Duration = Duration::from_millis(250);
@@ -25,7 +28,7 @@ const FIRST_RETRANSMISSION: Duration = Duration::from_millis(250);
 /// Packets of one query.
 const MAX_PACKETS: u32 = 7;
 
-/// How many of them ask for more than 512 octets (EDNS): some firewalls drop such queries, others the long answers.
+/// How many of them have EDNS, if any has: some servers and firewalls drop such queries, others the long answers.
 const MAX_EDNS_PACKETS: u32 = 2;
 
 /// Octets of a datagram that are read. A longer one counts as truncated.
@@ -57,9 +60,13 @@ pub(super) enum ExchangeError {
 
 /// Asks by UDP, for as long as the caller waits. The answer; `None` where it is truncated. `heard` is called when a
 /// datagram of the server arrives, `silent` each time that the query is sent again.
+///
+/// Without `edns` the query is as a C library sends it by default, which every server knows, and an answer has at most
+/// 512 octets.
 pub(super) async fn by_udp(
     server: SocketAddr,
     question: &Question,
+    edns: Option<&Edns>,
     heard: impl Fn(),
     silent: impl Fn(),
 ) -> Result<Option<Answer>, ExchangeError> {
@@ -70,7 +77,8 @@ pub(super) async fn by_udp(
     socket.connect(server).await?;
     let id = random_id();
     let mut buffer = vec![0; MAX_DATAGRAM_SIZE + 1];
-    let (mut packets, mut with_edns) = (0, true);
+    let edns = edns.filter(|edns| edns.begin());
+    let (mut packets, mut with_edns) = (0, edns.is_some());
     let (mut send_at, mut wait) = (Instant::now(), FIRST_RETRANSMISSION);
     loop {
         let length = tokio::select! {
@@ -88,28 +96,30 @@ pub(super) async fn by_udp(
                 continue;
             }
         };
-        match question.read(id, &buffer[..length]) {
-            Reading::Unrelated => {}
+        let answer = match question.read(id, &buffer[..length]) {
+            Reading::Unrelated => continue,
             // Some old servers do not know EDNS (RFC 6891, section 7).
             Reading::Response { answer: Answer::Code(code), .. } if with_edns && is_about_edns(code) => {
                 heard();
                 (packets, with_edns, send_at) = (MAX_EDNS_PACKETS, false, Instant::now());
+                continue;
             }
-            Reading::Response { answer, is_truncated: false } if length <= MAX_DATAGRAM_SIZE => {
-                heard();
-                return Ok(Some(answer));
-            }
+            Reading::Response { answer, is_truncated: false } if length <= MAX_DATAGRAM_SIZE => Some(answer),
             // Also a datagram that ends too early without saying so: not every server or router heeds the size.
-            Reading::Response { .. } | Reading::Cut => {
-                heard();
-                return Ok(None);
-            }
+            Reading::Response { .. } | Reading::Cut => None,
+        };
+        heard();
+        if let Some(edns) = edns {
+            edns.answered(with_edns);
         }
+        return Ok(answer);
     }
 }
 
 fn is_about_edns(code: ResponseCode) -> bool {
-    matches!(code, ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS)
+    // hickory reads BADVERS as BADSIG, which has the same number.
+    use ResponseCode::{BADSIG, BADVERS, FormErr, NotImp};
+    matches!(code, FormErr | NotImp | BADVERS | BADSIG)
 }
 
 /// Asks by TCP, for as long as the caller waits. A connection that is silent is given up for another one. `silent` is
@@ -136,7 +146,8 @@ pub(super) async fn by_tcp(
 async fn on_one_connection(server: SocketAddr, question: &Question) -> Result<Answer, ExchangeError> {
     let mut connection = TcpStream::connect(server).await?;
     let id = random_id();
-    let query = question.query(id, true)?;
+    // By TCP there is nothing that EDNS would allow for.
+    let query = question.query(id, false)?;
     let length = u16::try_from(query.len()).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
     // In one write: some servers expect the length and the query in one segment (RFC 7766, section 8).
     connection.write_all(&[&length.to_be_bytes(), query.as_slice()].concat()).await?;

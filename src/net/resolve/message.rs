@@ -2,7 +2,7 @@
 
 use hickory_resolver::proto::{
     ProtoError,
-    op::{Edns, Header, Message, MessageType, Query, ResponseCode},
+    op::{Edns, Header, HeaderCounts, Message, MessageType, Query, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType},
     serialize::binary::{BinDecodable, BinDecoder, DecodeError},
 };
@@ -33,6 +33,8 @@ pub(super) enum Answer {
     Code(ResponseCode),
     /// A referral to other servers, which is for a recursive server to follow: this one does not.
     Referral,
+    /// Records, none of which is of the question's name, type and class.
+    OtherRecords,
 }
 
 /// What a message from the server is.
@@ -91,33 +93,39 @@ impl Question {
         if metadata.message_type != MessageType::Response {
             return Ok(Reading::Unrelated);
         }
-        let code = metadata.response_code;
         let response = |answer| Reading::Response { answer, is_truncated: metadata.truncation };
         for _ in 0..counts.queries {
             if !self.is_asked_by(&Query::read(&mut decoder)?) {
                 return Ok(Reading::Unrelated);
             }
         }
+        let code = metadata.response_code;
+        let HeaderCounts { queries, answers, authorities, additionals } = counts;
         if code != ResponseCode::NoError {
             return Ok(response(Answer::Code(code)));
         }
-        if counts.queries == 0 {
+        if queries == 0 {
             // Only a server that could not read the query may leave the question out.
             return Ok(Reading::Unrelated);
         }
-        let mut records = |count| (0..count).map(|_| Record::read(&mut decoder)).collect::<Result<Vec<Record>, _>>();
-        let answers = records(counts.answers)?;
-        let (name, found) = self.follow(&answers);
+        let answers = records(&mut decoder, answers)?;
+        let (alias, found) = self.follow(&answers);
         if !found.is_empty() {
             return Ok(response(Answer::Records(found)));
         }
-        // The additional records are never read, so no odd one of them spoils an answer.
-        let authorities = records(counts.authorities)?;
+        let authorities = records(&mut decoder, authorities)?;
+        let code = extended(&mut decoder, additionals)?;
+        if code != ResponseCode::NoError {
+            return Ok(response(Answer::Code(code)));
+        }
         let has = |record_type| authorities.iter().any(|record| record.record_type() == record_type);
+        // Such records are of another name or class, or have no data.
+        let has_other = answers.iter().any(|record| record.record_type() == self.record_type);
         // RFC 2308, section 2.2: a response without records is a negative one if it has the zone's SOA record.
-        let is_negative = has(RecordType::SOA);
+        let is_negative = has(RecordType::SOA) && !has_other;
         let is_lame = has(RecordType::NS) || !metadata.recursion_available;
-        Ok(response(match name {
+        Ok(response(match alias {
+            None if !answers.is_empty() => Answer::OtherRecords,
             _ if is_negative => Answer::Records(Vec::new()),
             Some(alias) => Answer::Alias(alias),
             None if is_lame && !metadata.authoritative => Answer::Referral,
@@ -140,7 +148,8 @@ impl Question {
         let mut alias = None;
         for _ in 0..MAX_ALIASES {
             let name = alias.as_ref().unwrap_or(&self.name);
-            let found: Vec<_> = of(name, self.record_type).map(|record| record.data.clone()).collect();
+            let of_name = of(name, self.record_type).map(|record| &record.data);
+            let found: Vec<_> = of_name.filter(|data| !matches!(data, RData::Update0(_))).cloned().collect();
             if !found.is_empty() {
                 return (alias, found);
             }
@@ -155,6 +164,30 @@ impl Question {
         }
         (alias, Vec::new())
     }
+}
+
+fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, DecodeError> {
+    (0..count).map(|_| Record::read(decoder)).collect()
+}
+
+/// The code of a response that has NOERROR in its header: the OPT record among these has the upper bits (RFC 6891,
+/// section 6.1.3). A record that cannot be read does not spoil the response, but one that is cut may be the OPT record.
+fn extended(decoder: &mut BinDecoder<'_>, count: u16) -> Result<ResponseCode, DecodeError> {
+    for _ in 0..count {
+        match Record::<RData>::read(decoder) {
+            Ok(record) if record.record_type() == RecordType::OPT => {
+                // The first octet of the field that is the TTL of other records.
+                let [high, ..] = record.ttl.to_be_bytes();
+                return Ok(ResponseCode::from(high, 0));
+            }
+            Ok(_) => {}
+            Err(error @ (DecodeError::InsufficientBytes | DecodeError::IncorrectRDataLengthRead { .. })) => {
+                return Err(error);
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(ResponseCode::NoError)
 }
 
 /// The answer of a response to the question for the IPv4 addresses of `name`; `None` where there is none, or only a

@@ -3,11 +3,13 @@
 //!
 //! There is no cache: a cached answer would count as a fast one. Names are absolute, there is no search list.
 //!
-//! - [`servers`]: the name servers, one after the other; [`health`]: those that are dead come last.
+//! - [`servers`]: the name servers, one after the other; [`health`]: those that are dead come last; [`edns`]: those
+//!   that do not answer queries with EDNS are asked without it.
 //! - [`exchange`]: one question to one server; [`message`]: its octets, and what a response says.
 //! - [`special`]: names that no server is asked for.
 //! - [`system`]: the system's name servers and its hosts file.
 
+mod edns;
 mod error;
 mod exchange;
 mod health;

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    edns::Edns,
     error::ResolveError,
     exchange::{ExchangeError, by_tcp, by_udp},
     health::Health,
@@ -51,12 +52,16 @@ pub(super) struct Options {
     pub(super) tcp_only: bool,
     /// Whether AAAA records are not asked for, as if there were none.
     pub(super) no_aaaa: bool,
+    /// Whether queries by UDP allow for answers of more than 512 octets (RFC 6891).
+    pub(super) edns: bool,
 }
 
 #[derive(Debug)]
 struct Server {
     address: SocketAddr,
     tcp_only: bool,
+    /// `None` if it is asked without EDNS.
+    edns: Option<Edns>,
     udp: Health,
     /// Apart from that of UDP: where TCP is blocked, the short answers are still to be had.
     tcp: Health,
@@ -79,8 +84,14 @@ struct Turn {
 impl Options {
     /// Without options. The time that a question may take is longer than a recursive server needs for a slow
     /// delegation; the check's own deadline is usually earlier.
-    pub(super) const DEFAULT: Self =
-        Self { server_timeout: Duration::from_secs(2), attempts: 10, rotate: false, tcp_only: false, no_aaaa: false };
+    pub(super) const DEFAULT: Self = Self {
+        server_timeout: Duration::from_secs(2),
+        attempts: 10,
+        rotate: false,
+        tcp_only: false,
+        no_aaaa: false,
+        edns: false,
+    };
 }
 
 impl Default for Options {
@@ -96,6 +107,7 @@ impl NameServers {
         let server = |address: &SocketAddr| Server {
             address: *address,
             tcp_only: options.tcp_only,
+            edns: options.edns.then(Edns::default),
             udp: Health::new(has_others),
             tcp: Health::new(has_others),
         };
@@ -123,6 +135,7 @@ impl NameServers {
         }
         let unaskable = |error: ExchangeError| ResolveError::of_exchange(name, &error);
         let mut question = Question::new(name, record_type).map_err(|error| unaskable(error.into()))?;
+        let mut names = vec![question.name.clone()];
         for _ in 0..MAX_ALIASES {
             let answer = match special::answer(&question.name, question.record_type) {
                 Some(answer) => answer,
@@ -130,9 +143,14 @@ impl NameServers {
             };
             match answer {
                 Answer::Records(records) => return Ok(records),
-                Answer::Alias(alias) => question = question.of_alias(alias),
+                Answer::Alias(alias) if names.contains(&alias) => break,
+                Answer::Alias(alias) => {
+                    names.push(alias.clone());
+                    question = question.of_alias(alias);
+                }
                 Answer::Code(code) => return Err(ResolveError::of_code(name, code)),
                 Answer::Referral => return Err(ResolveError::Lame { name: name.to_string() }),
+                Answer::OtherRecords => return Err(ResolveError::OtherRecords { name: name.to_string() }),
             }
         }
         Err(ResolveError::AliasLoop { name: name.to_string() })
@@ -188,6 +206,7 @@ impl NameServers {
             failure = Some(match answered {
                 Ok(Answer::Code(code)) if code != ResponseCode::NXDomain => ResolveError::of_code(name, code),
                 Ok(Answer::Referral) => ResolveError::Lame { name: name.to_string() },
+                Ok(Answer::OtherRecords) => ResolveError::OtherRecords { name: name.to_string() },
                 Ok(answer) => return Ok(answer),
                 Err(error) => ResolveError::of_exchange(name, &error),
             });
@@ -261,7 +280,7 @@ impl Server {
     ) -> Result<Answer, ExchangeError> {
         if !self.tcp_only {
             let (heard, silent) = (|| self.udp.heard(), || self.probe_if_due(Transport::Udp));
-            if let Some(answer) = by_udp(self.address, &question, heard, silent).await? {
+            if let Some(answer) = by_udp(self.address, &question, self.edns.as_ref(), heard, silent).await? {
                 return Ok(answer);
             }
             transport.send_replace(Transport::Tcp);
@@ -283,7 +302,7 @@ impl Server {
             let (health, question) = (server.health(transport), Question::root_servers());
             let asked = async {
                 match transport {
-                    Transport::Udp => _ = by_udp(server.address, &question, || health.heard(), || ()).await,
+                    Transport::Udp => _ = by_udp(server.address, &question, None, || health.heard(), || ()).await,
                     Transport::Tcp => {
                         if by_tcp(server.address, &question, || ()).await.is_ok() {
                             health.heard();

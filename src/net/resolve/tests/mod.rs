@@ -1,6 +1,7 @@
 //! The resolver, against scripted name servers and tables of answers.
 
 mod mx;
+mod odd_answers;
 mod stub;
 mod transport;
 
@@ -12,7 +13,7 @@ use std::{
 };
 
 use self::stub::{
-    Answer::{Code, Garbage, OnlyByTcp, Records, Silence},
+    Answer::{Changed, Code, Garbage, OnlyByTcp, Records, Silence},
     Stub,
 };
 use super::*;
@@ -86,6 +87,20 @@ async fn resolve(resolver: &Resolver, target: Target, family: IpFamily) -> Resul
 /// A resolver that soon turns from a silent server to the next.
 fn with_short_timeout(servers: &[SocketAddr]) -> Resolver {
     Resolver::with_options(servers, Options { server_timeout: Duration::from_millis(300), ..Options::DEFAULT })
+}
+
+/// A server that has no address but this one, for all names.
+async fn knowing(address: &'static str) -> Stub {
+    Stub::start(move |question| match question.split_once(' ') {
+        Some(("A", _)) => Records(vec![a(address)]),
+        _ => Records(vec![]),
+    })
+    .await
+}
+
+async fn ipv4_of(resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
+    let mut candidates = resolve(resolver, host(name), IpFamily::Ipv4).await?;
+    candidates.remove(0).addresses
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hickory_proto::{
-    op::{Message, ResponseCode, ResponseCode::FormErr},
+    op::{Edns, Message, ResponseCode, ResponseCode::FormErr},
     rr::rdata::NS,
 };
 use tokio::{
@@ -30,6 +30,10 @@ pub(super) enum Answer {
     Cut(usize, Vec<RData>),
     /// These to a query without EDNS, and FORMERR to others.
     OnlyWithoutEdns(Vec<RData>),
+    /// These to a query without EDNS, and nothing to others.
+    SilentToEdns(Vec<RData>),
+    /// These by TCP, and by UDP a response with them that is changed in this way.
+    Changed(Vec<RData>, fn(&mut Message)),
     /// These, and an additional record that is none.
     OddAdditional(Vec<RData>),
     /// A referral to the servers of another zone.
@@ -40,8 +44,8 @@ pub(super) enum Answer {
 }
 
 use Answer::{
-    ClosedByTcp, Code, Cut, Garbage, OddAdditional, OnlyByLaterTcp, OnlyByTcp, OnlyWithoutEdns, Records, Referral,
-    Silence, SilentByTcp, TruncatedByTcp,
+    Changed, ClosedByTcp, Code, Cut, Garbage, OddAdditional, OnlyByLaterTcp, OnlyByTcp, OnlyWithoutEdns, Records,
+    Referral, Silence, SilentByTcp, SilentToEdns, TruncatedByTcp,
 };
 
 /// The questions by UDP, in order, such as `A mx.example`.
@@ -106,6 +110,7 @@ async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(
         let has_edns = query.edns.is_some();
         let reply = match answer(&question) {
             Silence => continue,
+            SilentToEdns(_) if has_edns => continue,
             Garbage => garbage(&buffer),
             OnlyByTcp(_) | OnlyByLaterTcp(_) | TruncatedByTcp(_) | SilentByTcp | ClosedByTcp => {
                 encode(query, vec![], |reply| reply.metadata.truncation = true)
@@ -118,7 +123,8 @@ async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(
             OnlyWithoutEdns(_) if has_edns => {
                 Message::error_msg(query.metadata.id, query.metadata.op_code, FormErr).to_vec().expect("a DNS message")
             }
-            Records(records) | OnlyWithoutEdns(records) => encode(query, records, |_| ()),
+            Records(records) | OnlyWithoutEdns(records) | SilentToEdns(records) => encode(query, records, |_| ()),
+            Changed(records, change) => encode(query, records, change),
             OddAdditional(records) => {
                 let mut reply = encode(query, records, |_| ());
                 // ARCOUNT, the last field of the header.
@@ -129,7 +135,11 @@ async fn serve_udp(socket: UdpSocket, questions: Questions, answer: Arc<impl Fn(
                 reply.metadata.recursion_available = false;
                 reply.add_authority(Record::from_rdata(name("example."), 60, RData::NS(NS(name("ns.example.")))));
             }),
-            Code(code) => encode(query, vec![], |reply| reply.metadata.response_code = code),
+            Code(code) => encode(query, vec![], |reply| {
+                reply.metadata.response_code = code;
+                // The upper bits of a code are in the OPT record.
+                reply.edns = (code.high() > 0).then(Edns::new);
+            }),
         };
         socket.send_to(&reply, client).await?;
     }
@@ -158,7 +168,7 @@ async fn serve_connection<F: Fn(&str) -> Answer>(
         let (query, question) = parse(&buffer);
         let reply = match answer(&question) {
             OnlyByLaterTcp(_) if is_first => continue,
-            Records(records) | OnlyByTcp(records) | OnlyByLaterTcp(records) | Cut(_, records) => {
+            Records(records) | OnlyByTcp(records) | OnlyByLaterTcp(records) | Cut(_, records) | Changed(records, _) => {
                 encode(query, records, |_| ())
             }
             TruncatedByTcp(records) => encode(query, records, |reply| reply.metadata.truncation = true),

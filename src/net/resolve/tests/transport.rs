@@ -2,27 +2,13 @@
 
 use super::{
     stub::Answer::{
-        ClosedByTcp, Cut, OddAdditional, OnlyByLaterTcp, OnlyWithoutEdns, Referral, SilentByTcp, TruncatedByTcp,
+        ClosedByTcp, Cut, OddAdditional, OnlyByLaterTcp, OnlyWithoutEdns, SilentByTcp, SilentToEdns, TruncatedByTcp,
     },
     *,
 };
 
 /// Less than the first wait for a silent TCP connection.
 const SOON: Duration = Duration::from_secs(2);
-
-/// A server that has no address but this one, for all names.
-async fn knowing(address: &'static str) -> Stub {
-    Stub::start(move |question| match question.split_once(' ') {
-        Some(("A", _)) => Records(vec![a(address)]),
-        _ => Records(vec![]),
-    })
-    .await
-}
-
-async fn ipv4_of(resolver: &Resolver, name: &str) -> Result<Vec<IpAddr>, ResolveError> {
-    let mut candidates = resolve(resolver, host(name), IpFamily::Ipv4).await?;
-    candidates.remove(0).addresses
-}
 
 fn many(count: usize) -> Vec<RData> {
     (0..count).map(|n| a(&format!("192.0.{}.{}", 2 + n / 256, n % 256))).collect()
@@ -64,7 +50,7 @@ async fn a_server_that_cannot_be_asked_is_an_error_in_our_words() {
     let closing = Stub::start(|_| ClosedByTcp).await;
     for (server, text) in [
         (closing.address, "the DNS server closed the connection when asked for mx.example"),
-        (closed_port().await, "the DNS server could not be asked for mx.example: its port is closed"),
+        (closed_port().await, "the DNS server could not be asked for mx.example: connection refused"),
     ] {
         let error = ipv4_of(&Resolver::with_servers(&[server]), "mx.example").await.expect_err("no answer");
         assert_eq!(error.to_string(), text);
@@ -89,10 +75,50 @@ async fn an_odd_additional_record_does_not_spoil_the_answer() {
     assert_eq!(dns.connections(), 0);
 }
 
+fn with_edns(servers: &[SocketAddr]) -> Resolver {
+    Resolver::with_options(servers, Options { edns: true, ..Options::DEFAULT })
+}
+
+/// Without the option `edns0` no query has EDNS, so no server can fail to understand it.
+#[tokio::test]
+async fn queries_have_no_edns_by_default() {
+    let dns = Stub::start(|_| SilentToEdns(vec![a("192.0.2.1")])).await;
+    let began = Instant::now();
+    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+    assert_eq!(dns.questions().len(), 1);
+}
+
 #[tokio::test]
 async fn a_server_without_edns_is_asked_without_it() {
     let dns = Stub::start(|_| OnlyWithoutEdns(vec![a("192.0.2.1")])).await;
-    assert_eq!(ipv4_of(&dns.resolver(), "mx.example").await, Ok(ips(&["192.0.2.1"])));
+    let resolver = with_edns(&[dns.address]);
+    for packets in [2, 3] {
+        assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+        assert_eq!(dns.questions().len(), packets, "only the first question is sent twice");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_drops_edns_costs_only_the_first_question() {
+    let first = Stub::start(|_| SilentToEdns(vec![a("192.0.2.1")])).await;
+    let second = Stub::start(|_| Silence).await;
+    let resolver = with_edns(&[first.address, second.address]);
+    for packets in [3, 4, 5] {
+        assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
+        let questions = first.questions().into_iter().filter(|question| question == "A mx.example").count();
+        assert_eq!(questions, packets, "two packets with EDNS are lost");
+    }
+    assert!(second.questions().is_empty(), "the first server is not dead");
+}
+
+#[tokio::test]
+async fn with_edns_an_answer_of_more_than_512_octets_needs_no_tcp() {
+    let dns = Stub::start(|_| Changed(many(60), |reply| reply.metadata.truncation = reply.edns.is_none())).await;
+    for (resolver, connections) in [(with_edns(&[dns.address]), 0), (dns.resolver(), 1)] {
+        assert_eq!(ipv4_of(&resolver, "mx.example").await.map(|found| found.len()), Ok(60));
+        assert_eq!(dns.connections(), connections);
+    }
 }
 
 #[tokio::test]
@@ -134,29 +160,6 @@ async fn a_stalled_question_does_not_hold_up_the_others() {
         assert!(dns.questions().contains(&format!("A {name}")), "{name} is asked by UDP first");
     }
     slow.iter().for_each(tokio::task::JoinHandle::abort);
-}
-
-#[tokio::test]
-async fn a_referral_is_no_answer() {
-    let lame = Stub::start(|_| Referral).await;
-    let knowing = knowing("192.0.2.1").await;
-    let resolver = Resolver::with_servers(&[lame.address, knowing.address]);
-    assert_eq!(ipv4_of(&resolver, "mx.example").await, Ok(ips(&["192.0.2.1"])));
-    let error = ResolveError::Lame { name: "mx.example".to_owned() };
-    assert!(error.is_temporary());
-    assert_eq!(ipv4_of(&lame.resolver(), "mx.example").await, Err(error));
-}
-
-#[tokio::test]
-async fn aliases_of_each_other_are_an_error() {
-    let alias = |to: &str| Records(vec![RData::CNAME(CNAME(name(to)))]);
-    let dns = Stub::start(move |question| match question {
-        "A a.example" => alias("b.example."),
-        _ => alias("a.example."),
-    })
-    .await;
-    let error = ResolveError::AliasLoop { name: "a.example".to_owned() };
-    assert_eq!(ipv4_of(&dns.resolver(), "a.example").await, Err(error));
 }
 
 #[tokio::test]
