@@ -9,6 +9,7 @@
 //! - `signature`: whether the server holds the certificate's private key.
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
+//! - [`pem`]: certificate chains and keys from PEM texts.
 //! - `client_auth`: client certificates, and what a server was shown of them.
 //! - `alert`: the alerts by which a server ends a handshake.
 //! - `fault`: the errors of rustls in our own words, and [`SessionError`], why a session broke.
@@ -22,6 +23,7 @@ mod client_auth;
 mod fault;
 pub mod handshake;
 mod path;
+pub mod pem;
 mod problems;
 mod recorder;
 mod rsa_pss;
@@ -33,7 +35,7 @@ pub mod trust;
 mod verifier;
 
 pub use alert::Alert;
-pub use client_auth::{ClientAuth, ClientAuthRefused, ClientCertificateError, PemFault, client_certificate};
+pub use client_auth::{ClientAuth, ClientAuthRefused, client_certificate};
 pub use fault::{SessionError, TlsFault};
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};
