@@ -42,6 +42,8 @@ pub(super) enum Meaning {
     ReverseDns,
     /// This client.
     Client,
+    /// The name that this client gave in EHLO.
+    ClientName,
     /// The null sender.
     NullSender,
     /// Most likely the sender, whoever it is.
@@ -98,6 +100,7 @@ impl<'a> Refusal<'a> {
 
     pub(super) fn meaning(&self) -> Meaning {
         self.wanted_first()
+            .or_else(|| self.client_name())
             .or_else(|| self.greylisting())
             .or_else(|| self.by_enhanced_code())
             .or_else(|| self.by_words())
@@ -143,6 +146,17 @@ impl<'a> Refusal<'a> {
             (530, _) => Meaning::WantsLogin { is_certain: false },
             _ => return None,
         })
+    }
+
+    /// Servers judge the name of EHLO there, or as late as at RCPT, as Postfix does, with any code.
+    fn client_name(&self) -> Option<Meaning> {
+        if matches!(self.code, 421 | 500 | 502 | 503) || self.phase == Phase::Body {
+            return None;
+        }
+        let is_of_hello = matches!(self.phase, Phase::Ehlo | Phase::EhloTls);
+        let is_refused = self.has(&CLIENT_NAME) || (is_of_hello && self.has(&CLIENT_NAME_AT_HELLO));
+        let is_listed = || party::listing(&self.text, false).is_some();
+        (is_refused && !is_listed()).then_some(Meaning::ClientName)
     }
 
     /// RFC 6647.
@@ -286,6 +300,32 @@ const LOGIN: [&str; 22] = [
     "please login",
     "must login",
     "requires login",
+];
+/// What a server says that refuses the name of EHLO.
+const CLIENT_NAME: [&str; 14] = [
+    "helo command rejected",
+    "ehlo command rejected",
+    "helo rejected",
+    "ehlo rejected",
+    "helo refused",
+    "ehlo refused",
+    "invalid helo",
+    "invalid ehlo",
+    "bad helo",
+    "bad ehlo",
+    "helo should be",
+    "ehlo should be",
+    "helo must be",
+    "ehlo must be",
+];
+/// The same, in reply to EHLO itself.
+const CLIENT_NAME_AT_HELLO: [&str; 6] = [
+    "invalid domain name",
+    "invalid hostname",
+    "invalid host name",
+    "syntactically invalid helo",
+    "syntactically invalid ehlo",
+    "fully qualified",
 ];
 /// What else means a login behind 530.
 const AUTH: [&str; 5] = ["auth", "authenticate", "authenticated", "authentication", "login"];

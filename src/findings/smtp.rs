@@ -70,7 +70,7 @@ fn refused(seen: Seen<'_>, refusal: &Refusal<'_>) -> Option<Finding> {
             let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
             Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client by {list}.")))
         }
-        Meaning::Client | Meaning::ReverseDns => {
+        Meaning::Client | Meaning::ClientName | Meaning::ReverseDns => {
             Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client, with {code}.")))
         }
         meaning => of_phase(seen, refusal, &meaning),
