@@ -11,7 +11,8 @@ use crate::{
     check::{CheckSettings, ClientCertificate, DkimKey, Modules, Named},
     http::reload::read_regular,
     message::{DkimKeyError, dkim_key},
-    tls::{client_certificate, pem::IdentityError},
+    pem::IdentityError,
+    tls::client_certificate,
 };
 
 /// The key of parameter sets for `/probe`.

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     check::Modules,
+    pem::{IdentityError, PemFault},
     thread::run_blocking,
-    tls::pem::{IdentityError, PemFault},
 };
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     check::{DkimAlgorithm, DkimKey, InvalidDkimName},
-    tls::pem::{PemFault, private_key},
+    pem::{PemFault, private_key},
 };
 
 /// Why no key can be made. Of the key nothing is repeated.

@@ -10,11 +10,11 @@ use tokio_rustls::rustls::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    alert::Alert,
+use super::alert::Alert;
+use crate::{
+    check::ClientCertificate,
     pem::{Identity, IdentityError},
 };
-use crate::check::ClientCertificate;
 
 /// Reads a client certificate: the chain, the client's own certificate first, and its key, both PEM.
 ///

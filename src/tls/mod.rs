@@ -9,7 +9,6 @@
 //! - `signature`: whether the server holds the certificate's private key.
 //! - `recorder`: the certificate verifier that rustls calls; it records problems and lets the handshake go on.
 //! - [`handshake`]: [`TlsClient`], which turns a byte stream into a TLS stream and [`TlsFacts`].
-//! - [`pem`]: certificate chains and keys from PEM texts.
 //! - `client_auth`: client certificates, and what a server was shown of them.
 //! - `alert`: the alerts by which a server ends a handshake.
 //! - `fault`: the errors of rustls in our own words, and [`SessionError`], why a session broke.
@@ -23,7 +22,6 @@ mod client_auth;
 mod fault;
 pub mod handshake;
 mod path;
-pub mod pem;
 mod problems;
 mod recorder;
 mod rsa_pss;

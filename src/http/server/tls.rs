@@ -9,7 +9,7 @@ use tokio_rustls::{
 
 use crate::{
     clock::TlsClock,
-    tls::pem::{Identity, IdentityError, PemFault},
+    pem::{Identity, IdentityError, PemFault},
 };
 
 /// ALPN names of HTTP/2 and HTTP/1.1 (RFC 7301), ours first.

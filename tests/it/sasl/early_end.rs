@@ -58,7 +58,7 @@ fn challenge(mechanism: &str, scram: &Scram, responses: &[String]) -> String {
 
 /// A server that ends AUTH in this way after this many responses.
 fn server(mechanism: &'static str, after: usize, ending: Ending, is_initial: bool) -> Script {
-    let scram = Scram::new(PASSWORD, 4096);
+    let scram = Scram::new(PASSWORD, 8);
     let step = if after == 0 { Step::Auth } else { Step::SaslResponse(u8::try_from(after).expect("few")) };
     let answered = after + usize::from(is_initial);
     let script = Script::compliant().with_sasl("SCRAM-SHA-256", move |responses| {
@@ -81,7 +81,7 @@ fn server(mechanism: &'static str, after: usize, ending: Ending, is_initial: boo
 async fn ended(app: Arc<TestApp>, exchange: usize, after: usize, ending: Ending) {
     let (mechanism, is_initial, sent) = EXCHANGES[exchange];
     let server = SmtpServer::serve(server(mechanism, after, ending, is_initial));
-    let timeout = if ending == Ending::Silence { 1500 } else { 20_000 };
+    let timeout = if ending == Ending::Silence { 3000 } else { 20_000 };
     let more = json!({"sasl_initial_response": is_initial, "timeout_ms": timeout});
     let report = app.check(with(login(&server, mechanism), more)).await;
     let row = format!("{mechanism} {is_initial} {after} {ending:?}: {report:#}");
