@@ -7,7 +7,7 @@ use smtp_check::{net::tcp::KeepStamping, sandbox::Sandbox};
 
 use crate::support::{
     curl::curl,
-    dkim::{DkimKeys, KeyForm},
+    dkim::{DkimKeys, KeyForm, PYTHON},
     program::{ServiceProcess, code, program, stderr},
     smtpd::{Script, SmtpServer},
     temp_dir::TempDir,
@@ -41,6 +41,10 @@ const REFUSING: &str = include_str!("../../benches/truth.d/refuse_stamps.c");
 
 /// The program with a library of this source.
 fn preloaded(directory: &TempDir, source: &str, arguments: &[&str]) -> Command {
+    with_library(program(arguments), directory, source)
+}
+
+fn with_library(mut command: Command, directory: &TempDir, source: &str) -> Command {
     let source = directory.write("preloaded.c", source.as_bytes());
     let library = directory.path().join("preloaded.so");
     if !library.exists() {
@@ -48,7 +52,6 @@ fn preloaded(directory: &TempDir, source: &str, arguments: &[&str]) -> Command {
         compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
         assert!(compiler.status().expect("Rust needs a C compiler, too").success());
     }
-    let mut command = program(arguments);
     command.env("LD_PRELOAD", library);
     command
 }
@@ -104,6 +107,14 @@ async fn a_message_is_built_and_signed_whatever_the_clock_says() {
         assert!(sent.contains(date) && sent.contains("a=ed25519-sha256; s=s1; d=sender.test;"), "{sent}");
         // Before 1970 there is no time of the signature, which is optional.
         assert_eq!(sent.contains("; t="), has_time, "{sent}");
+        // To a verifier with the same clock the signature is valid: it is neither in the future nor too long.
+        let mut python = with_library(Command::new(PYTHON), &directory, SHIFTED);
+        python.env("SHIFT", shift.to_string());
+        assert_eq!(keys.verified_by_dkimpy(python, &sent), "True", "{sent}");
+        if has_time {
+            let now = keys.verified_by_dkimpy(Command::new(PYTHON), &sent);
+            assert!(now.contains("in the future"), "{now}");
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! Keys for DKIM, made by openssl: the private one as a file, and the DNS record of the public one.
 
-use std::path::PathBuf;
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::{check::DkimKey, message::dkim_key};
@@ -9,6 +13,20 @@ use super::{pki::openssl, temp_dir::TempDir};
 
 /// The domain that signs.
 pub(crate) const DOMAIN: &str = "sender.test";
+
+/// Says what dkimpy finds: `True`, `False`, or the reason. The arguments are the name and the text of the one record.
+const DKIMPY: &str = r#"
+import dkim, sys
+records = {sys.argv[1].encode() + b".": sys.argv[2].encode()}
+message = sys.stdin.buffer.read()
+try:
+    print(dkim.DKIM(message).verify(dnsfunc=lambda name, timeout=5: records.get(name)))
+except dkim.ValidationError as error:
+    print(error)
+"#;
+
+/// Debian's Python, which tests/install installs with python3-dkim.
+pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 /// The forms of a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +82,15 @@ impl DkimKeys {
     pub(crate) fn table(&self, name: &str) -> String {
         let (selector, file) = (&self.selector, self.file.display());
         format!("[dkim.{name}]\ndomain = '{DOMAIN}'\nselector = '{selector}'\nkey = '{file}'\n")
+    }
+
+    /// What dkimpy says of a message, in this process of [`PYTHON`].
+    pub(crate) fn verified_by_dkimpy(&self, mut python: Command, message: &str) -> String {
+        python.args(["-c", DKIMPY, &self.record_name(), &self.record]);
+        let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("Python starts");
+        python.stdin.take().expect("a pipe").write_all(message.as_bytes()).expect("Python reads it");
+        let output = python.wait_with_output().expect("Python ends");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// The key as the service has it.
