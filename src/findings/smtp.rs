@@ -290,6 +290,10 @@ mod tests {
     #[test]
     fn lmtp_has_lhlo() {
         assert_eq!(ids(&Case::new().lmtp().rejected(Phase::Ehlo, "500 5.5.1 unrecognized").report()), [""; 0]);
+        let refused = Case::new().lmtp().rejected(Phase::Ehlo, "550 no").report();
+        assert_eq!(only(&refused).message, "The server refused the session at LHLO, with 550.");
+        let plain = Case::new().lmtp().accepted(Phase::Ehlo, "250 mx.test").report();
+        assert_eq!(only(&plain).message, "The reply to LHLO does not list STARTTLS.");
         let greeting = |text| Case::new().accepted(Phase::Banner, text).rejected(Phase::Ehlo, "502 no");
         assert_eq!(ids(&greeting("220 mx.test LMTP server").report()), [""; 0]);
         assert_eq!(ids(&greeting("220 lmtp.mx.test ESMTP").report()), ["smtp.ehlo_refused error"]);
