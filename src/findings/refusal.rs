@@ -108,7 +108,7 @@ impl<'a> Refusal<'a> {
             .unwrap_or(if self.is_reason_open() { Meaning::Unknown } else { Meaning::Other })
     }
 
-    fn has(&self, phrases: &[&str]) -> bool {
+    pub(super) fn has(&self, phrases: &[&str]) -> bool {
         self.text.has(phrases)
     }
 
@@ -205,7 +205,7 @@ impl<'a> Refusal<'a> {
         if self.phase == Phase::RcptTo && self.has(&NO_RELAY) {
             return Some(Meaning::NoRelay);
         }
-        if party::refuses_client(&self.text) {
+        if self.has(&["bad dns ptr resource record"]) || party::refuses_client(&self.text) {
             let is_name = party::names_reverse_dns(&self.text);
             return Some(if is_name { Meaning::ReverseDns } else { Meaning::Client });
         }
@@ -225,7 +225,7 @@ impl<'a> Refusal<'a> {
         let is_code = matches!(self.code, 550 | 551 | 553 | 554)
             && matches!(self.detail(), "" | "0.0" | "1.0" | "1.3" | "1.6" | "2.0" | "2.1" | "4.1");
         let is_refused = self.detail() == "4.1" && self.has(&["recipient address rejected"]);
-        let of_sender = self.has(&["sender", "sender's", "verification failed for"]);
+        let of_sender = self.has(&["sender", "sender's", "verification failed for", "dns"]);
         let is_likely = self.phase == Phase::RcptTo && is_code && !of_sender && (self.has(&NO_MAILBOX) || is_refused);
         is_likely.then_some(Meaning::NoMailbox { is_certain: false })
     }

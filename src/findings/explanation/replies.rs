@@ -39,6 +39,15 @@ fn login(refusal: &Refusal<'_>) -> Option<String> {
         (454, _) => {
             "The server cannot check logins now: most likely its user database cannot be reached. Try again later."
         }
+        _ if refusal.has(&["application specific password", "app specific password", "app password"]) => {
+            "The server wants a password that is made for programs (an app password), not the user's own. Make one in the \
+             settings of the account, and give it as `sasl_password`."
+        }
+        _ if refusal.has(&["web browser"]) => {
+            "The provider blocks this login until the user has confirmed it in a web browser. Log in there once, or give a \
+             token with `xoauth2`."
+        }
+        (504, _) => "The server does not support the mechanism. Try another mechanism.",
         (534, _) | (_, "5.7.9") => "The mechanism is too weak for this user or server. Try another mechanism.",
         (432, _) => {
             "The server has to store the password anew for this mechanism. Log in once with `plain`, inside TLS."

@@ -1,6 +1,7 @@
 //! Explanations of causes, connections and certificates.
 
 mod replies;
+mod servers;
 use time::macros::datetime;
 
 use crate::findings::tests::*;
