@@ -15,8 +15,8 @@ use super::{pki::openssl, temp_dir::TempDir};
 /// The domain that signs.
 pub(crate) const DOMAIN: &str = "sender.test";
 
-/// Says what dkimpy finds: `True`, `False`, or the reason. The arguments are the name and the text of the one record, and
-/// the time.
+/// Says what dkimpy finds: `True`, `False`, or the reason. The arguments are the name and the text of the one record,
+/// and the time.
 const DKIMPY: &str = r#"
 import dkim, sys, time
 time.time = lambda: float(sys.argv[3])
