@@ -24,6 +24,7 @@
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
 //! - [`clock`]: the date, even if it is set wrong. [`thread`]: blocking work, even if no thread is left.
+//! - [`pem`]: certificate chains and keys from PEM texts.
 //! - [`message`]: building and signing a message.
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
@@ -67,6 +68,7 @@ pub mod manual;
 pub mod message;
 pub mod net;
 pub mod os_error;
+pub mod pem;
 pub mod phase;
 pub mod probe;
 pub mod proxy_header;

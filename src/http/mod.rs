@@ -41,9 +41,7 @@ pub use middleware::{
     client_ip::TrustedProxies,
     rate_limit::{Rate, RateError},
 };
-pub use server::{
-    ByteBudget, Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve,
-};
+pub use server::{ByteBudget, Ended, Lifecycle, Running, ServerIdentity, ServerSettings, serve};
 pub use state::{AccessConfig, AppState, ModuleStore};
 pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
