@@ -11,8 +11,8 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error that they can have.
 //! - [`secret`]: passwords, kept out of logs and reports.
-//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one
-//!   may mean. [`os_error`]: errors of the operating system in words.
+//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`decimal`]: numbers in texts.
+//!   [`suggest`]: which name a mistyped one may mean. [`os_error`]: errors of the operating system in words.
 //!
 //! **The nouns of the product** (still pure)
 //! - [`check`]: what to do. [`check::Check::parse`] is the one way to a valid check.
@@ -60,6 +60,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decimal;
 pub mod destination;
 pub mod escape;
 pub mod findings;

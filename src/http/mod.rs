@@ -68,14 +68,13 @@ use state::SharedState;
 /// # Errors
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_json::Error> {
-    let (router, document) = api_routes(access.rate_limit).split_for_parts();
     let budget = state.budget.clone();
     let metrics = Metrics::new(state.dropped_lines.clone(), budget.clone());
+    let (router, document) = api_routes(access.rate_limit, Some(metrics.clone())).split_for_parts();
     // Around the shared probe, not around a route: each check is counted once, whichever route starts it.
     let state = AppState { probe: metrics.count_checks().layer(state.probe), ..state };
     let router = router
         .with_state(Arc::new(state))
-        .layer(Extension(metrics.clone()))
         .merge(openapi::routes(&document)?)
         .merge(findings::routes())
         .merge(console::routes());
@@ -84,15 +83,19 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
 
 /// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    api_routes(None).into_openapi()
+    api_routes(None, None).into_openapi()
 }
 
 /// The routes of the OpenAPI document. Router and document come from this one list.
-fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
+fn api_routes(rate: Option<Rate>, metrics: Option<Metrics>) -> OpenApiRouter<SharedState> {
     let rate_limit = rate.map(|rate| Arc::new(RateLimit::new(rate)));
     // `route_layer` leaves a 405 out, which starts no check.
     let limited = |route: UtoipaMethodRouter<SharedState>| match &rate_limit {
         Some(limit) => route.map(|methods| methods.route_layer(from_fn_with_state(limit.clone(), limit_rate))),
+        None => route,
+    };
+    let with_metrics = |route: UtoipaMethodRouter<SharedState>| match metrics {
+        Some(metrics) => route.map(|methods| methods.route_layer(Extension(metrics))),
         None => route,
     };
     let mut routes = OpenApiRouter::with_openapi(openapi::Document::openapi())
@@ -102,7 +105,7 @@ fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))
-        .routes(routes!(metrics::metrics));
+        .routes(with_metrics(routes!(metrics::metrics)));
     openapi::schemas::complete(routes.get_openapi_mut());
     routes
 }

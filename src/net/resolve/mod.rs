@@ -37,7 +37,7 @@ use self::{
     servers::{NameServers, Options},
     system::{HostsFile, SystemFiles},
 };
-use crate::destination::{HostName, IpFamily, Target};
+use crate::destination::{HostName, IpFamily, Target, address_text};
 
 pub use self::error::ResolveError;
 #[doc(hidden)]
@@ -173,7 +173,7 @@ impl Lookup {
     ) -> Result<Vec<Candidate>, ResolveError> {
         let mut candidates = match target {
             Target::Address(address) => {
-                let host = address.to_string();
+                let host = address_text(*address);
                 let addresses = usable(&host, family, [*address])?;
                 vec![Candidate::found(host, addresses)]
             }
