@@ -10,6 +10,9 @@ use std::fmt::{self, Display, Formatter, Write};
 /// words and emoji. But two host names or replies that differ in one look the same, and an operator has to see that
 /// they differ. In JSON, an escape is another spelling of the same character.
 pub fn is_harmful(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
     character.is_control()
         || matches!(
             character,
@@ -54,11 +57,33 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// Whether a string of JSON escapes nothing of an octet of text, and it is ASCII.
+const IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [false; 256];
+    let mut octet = b' ';
+    while octet < 0x7f {
+        is_plain[octet as usize] = octet != b'"' && octet != b'\\';
+        octet += 1;
+    }
+    is_plain
+};
+
+/// Octets that a test without a way out in between looks at together.
+const CHUNK_SIZE: usize = 16;
+
 /// Whether the text is ASCII of which a string of JSON escapes nothing.
 pub fn is_plain(text: &[u8]) -> bool {
-    // Without a way out in between, it is done for many octets at once.
-    text.iter()
-        .fold(true, |is_plain, &octet| is_plain & (b' '..0x7f).contains(&octet) & (octet != b'"') & (octet != b'\\'))
+    let (chunks, rest) = text.as_chunks::<CHUNK_SIZE>();
+    let is_plain_chunk = |chunk: &[u8; CHUNK_SIZE]| {
+        let is_plain = |octet: u8| (b' '..0x7f).contains(&octet) & (octet != b'"') & (octet != b'\\');
+        chunk.iter().fold(true, |all, octet| all & is_plain(*octet))
+    };
+    chunks.iter().all(is_plain_chunk) && plain_prefix(rest) == rest.len()
+}
+
+/// The length of the longest prefix that [`is_plain`].
+fn plain_prefix(text: &[u8]) -> usize {
+    text.iter().position(|octet| !IS_PLAIN[usize::from(*octet)]).unwrap_or(text.len())
 }
 
 /// Whether all of it is ASCII without DEL.
@@ -73,12 +98,8 @@ pub struct JsonText<'s>(pub &'s mut String);
 
 impl Write for JsonText<'_> {
     fn write_str(&mut self, mut text: &str) -> fmt::Result {
-        if is_plain(text.as_bytes()) {
-            self.0.push_str(text);
-            return Ok(());
-        }
         loop {
-            let plain = text.bytes().position(|octet| !is_plain(&[octet])).unwrap_or(text.len());
+            let plain = plain_prefix(text.as_bytes());
             self.0.push_str(&text[..plain]);
             let mut others = text[plain..].chars();
             let Some(character) = others.next() else { return Ok(()) };

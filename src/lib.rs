@@ -12,8 +12,8 @@
 //! - [`proxy_header`]: the PROXY protocol, versions 1 and 2.
 //! - [`x509`]: certificates as facts, and the kinds of error that they can have.
 //! - [`secret`]: passwords, kept out of logs and reports.
-//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one
-//!   may mean. [`os_error`]: errors of the operating system in words.
+//! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`decimal`]: numbers in texts.
+//!   [`suggest`]: which name a mistyped one may mean. [`os_error`]: errors of the operating system in words.
 //!
 //! **The nouns of the product** (still pure)
 //! - [`check`]: what to do. [`check::Check::parse`] is the one way to a valid check.
@@ -25,6 +25,7 @@
 //! **I/O**
 //! - [`net`]: DNS, TCP, and streams that tell when bytes arrived.
 //! - [`clock`]: the date, even if it is set wrong. [`thread`]: blocking work, even if no thread is left.
+//! - [`pem`]: certificate chains and keys from PEM texts.
 //! - [`message`]: building and signing a message.
 //! - [`tls`]: handshakes that go on whatever the certificate is, and the verifier.
 //!
@@ -61,6 +62,7 @@ pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod decimal;
 pub mod destination;
 pub mod domain;
 pub mod escape;
@@ -71,6 +73,7 @@ pub mod manual;
 pub mod message;
 pub mod net;
 pub mod os_error;
+pub mod pem;
 mod permits;
 pub mod phase;
 pub mod probe;

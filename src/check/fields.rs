@@ -13,6 +13,9 @@ const MAX_UNKNOWN_FIELDS: usize = 32;
 /// Most characters of an unknown field's name that are repeated.
 const MAX_NAME_SIZE: usize = 64;
 
+/// No object has more fields that are known.
+const MAX_FIELDS: usize = 40;
+
 /// What `starttls` may be besides a boolean.
 pub(super) const OPPORTUNISTIC: &str = "opportunistic";
 
@@ -26,7 +29,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new(given: Vec<(String, Value)>) -> Self {
-        Self { given, known: Vec::new(), invalid: Invalid::default() }
+        Self { given, known: Vec::with_capacity(MAX_FIELDS), invalid: Invalid::default() }
     }
 
     /// A string.

@@ -11,7 +11,8 @@ use crate::{
     check::{CheckSettings, ClientCertificate, DkimKey, Modules, Named},
     http::reload::read_regular,
     message::{DkimKeyError, dkim_key},
-    tls::{ClientCertificateError, client_certificate},
+    pem::IdentityError,
+    tls::client_certificate,
 };
 
 /// The key of parameter sets for `/probe`.
@@ -125,8 +126,8 @@ fn read_client_certificate(name: &str, table: &mut TableReader) -> Result<Client
         |field: &str, path: &str| read_regular(Path::new(path)).map_err(|fault| in_table(field, path, &fault));
     let (chain, secret) = (content("cert", &cert)?, content("key", &key)?);
     client_certificate(name, &chain, &secret).map_err(|error| match error {
-        ClientCertificateError::Chain(fault) => in_table("cert", &cert, &fault),
-        ClientCertificateError::Key(fault) => in_table("key", &key, &fault),
+        IdentityError::Certificate(fault) => in_table("cert", &cert, &fault),
+        IdentityError::Key(fault) => in_table("key", &key, &fault),
     })
 }
 

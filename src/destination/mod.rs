@@ -1,5 +1,6 @@
 //! [`Target`]: the server that a check is for; and in [`policy`], which targets the operator allows.
 
+mod address_text;
 mod host;
 pub mod policy;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use strum::{Display, IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
+pub use address_text::{address_text, socket_address_text};
 pub use host::{HostName, host_and_port};
 
 /// The server that a check is for. The name is that of the API's parameter `target`.
@@ -79,6 +81,10 @@ impl FromStr for Target {
     /// address: system resolvers accept them too, and no form of an address may bypass the policy.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         host::check_syntax(text)?;
+        // The usual form, of which the URL Standard makes the same address.
+        if let Ok(address) = text.parse::<Ipv4Addr>() {
+            return Ok(Self::Address(address.into()));
+        }
         let literal = in_brackets(text);
         if literal.is_some() || text.contains([':', '[', ']']) {
             return match literal.unwrap_or(text).parse() {

@@ -138,7 +138,7 @@ pub(crate) const NOT_OFFERED: Entry = Entry {
 pub(crate) const FAILED: Entry = Entry {
     id: "starttls.failed",
     severity: Severity::Error,
-    variants: "`inconclusive` where the reason may be a limit of this client",
+    variants: "`inconclusive` where the reason may be a limit of this client, or a client certificate that it was not shown",
     scope: Scope::Address,
     reference: Some("RFC 3207, section 4"),
     title: "STARTTLS is offered and fails",
@@ -153,9 +153,10 @@ pub(crate) const AUTH_IN_CLEAR: Entry = Entry {
     severity: Severity::Warning,
     variants: "",
     scope: Scope::Address,
-    reference: Some("RFC 4954, section 4; RFC 8314, section 3.3"),
+    reference: Some("RFC 4954, section 4; RFC 8314, section 3.3; RFC 7628, section 4"),
     title: "A login is offered in clear text",
-    meaning: "The server offers AUTH PLAIN or AUTH LOGIN before TLS: clients that use it send the password in clear text.",
+    meaning: "The server offers PLAIN, LOGIN, XOAUTH2 or OAUTHBEARER before TLS: clients that use it send the password or \
+              the token in clear text. CRAM-MD5 and SCRAM show neither.",
     remedy: "Offer AUTH only inside TLS. In Postfix: `smtpd_tls_auth_only = yes`.",
 };
 
@@ -261,7 +262,7 @@ pub(crate) const REFUSED_BEFORE_CREDENTIALS: Entry = Entry {
     scope: Scope::Address,
     reference: Some("RFC 4954, section 4"),
     title: "AUTH ended before any credential was sent",
-    meaning: "The server ended AUTH before it had received a user name or a password: the refusal says nothing about \
+    meaning: "The server ended AUTH before it had received a user name or a password: that says nothing about \
               them.",
     remedy: "Try another mechanism, or TLS. Some servers want the first response together with the command.",
 };

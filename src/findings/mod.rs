@@ -30,6 +30,7 @@ pub use catalogue::{CATALOGUE, Entry};
 
 use self::refusal::Refusal;
 use crate::{
+    destination::address_text,
     phase::Phase,
     report::{Finding, Report, Severity},
     smtp::Script,
@@ -76,7 +77,7 @@ impl<'a> Seen<'a> {
     fn found(self, entry: &Entry, phase: Phase, message: impl Into<String>) -> Finding {
         let target = &self.report.target;
         let subject = match target.address {
-            Some(address) => subject(&target.host, &address.to_string()),
+            Some(address) => subject(&target.host, &address_text(address)),
             None => target.host.clone(),
         };
         finding(entry, subject, phase, message)

@@ -120,7 +120,7 @@ const BEFORE_LIST: [&str; 26] = [
 const BEFORE_LIST_OR_SERVER: [&str; 4] =
     ["blocked by #name", "rejected by #name", "refused by #name", "denied by #name"];
 /// Words that name a block list, or that somebody is on one.
-const LISTED: [&str; 22] = [
+const LISTED: [&str; 23] = [
     "blacklist",
     "blacklisted",
     "blacklists",
@@ -142,6 +142,7 @@ const LISTED: [&str; 22] = [
     "listed by",
     "blocked by spamhaus",
     "blocked using spamhaus",
+    "blocked using barracuda reputation",
     "blocked by spamcop",
 ];
 /// Operators of block lists.
@@ -240,9 +241,11 @@ pub(super) fn refuses_client(text: &Text) -> bool {
         "poor reputation",
         "bad reputation",
     ];
+    // Words about this client even beside those about mail.
+    const OWN: [&str; 4] = ["ip you're using", "your ip", "banned sending ip", "banned sender #ip"];
     let is_about_client = |sentence: &Sentence| {
         let of_others = [&OF_SENDER[..], &OF_RECIPIENT, &OF_MESSAGE, &OF_CLIENT_NAME].concat();
-        sentence.has(&OF_ADDRESS) && !sentence.has(&of_others)
+        sentence.has(&OWN) || (sentence.has(&OF_ADDRESS) && !sentence.has(&of_others))
     };
     let is_hedged = |sentence: &Sentence| sentence.has(&["may", "might", "could", "if", "unless"]);
     let refuses = |sentence: &Sentence| sentence.has(&REFUSED) && !is_hedged(sentence);
@@ -261,7 +264,7 @@ pub(super) fn names_reverse_dns(text: &Text) -> bool {
         "cannot find your reverse hostname",
         "have a ptr record",
         "no ptr record",
-        "no reverse dns",
+        "dns ptr resource record",
         "reverse dns",
         "reverse hostname",
         "ptr record",
@@ -345,6 +348,8 @@ mod tests {
             "Client host rejected: cannot find your reverse hostname",
             "192.0.2.9 blocked by mail.x.test",
             "Access denied: your IP",
+            "[192.0.2.9] The IP you're using to send mail is not authorized to send email directly to our servers.",
+            "Access denied, banned sender[192.0.2.9]. To request removal see https://x.test",
         ] {
             assert!(refuses_client(&Text::of(text)), "{text}");
         }
@@ -355,6 +360,8 @@ mod tests {
             "Message rejected as spam",
             "relay not permitted",
             "Your client may be blocked",
+            "Access denied, banned sender x@a.test",
+            "Messages from your IP may be blocked",
         ] {
             assert!(!refuses_client(&Text::of(text)), "{text}");
         }

@@ -42,6 +42,8 @@ pub(super) enum Meaning {
     ReverseDns,
     /// This client.
     Client,
+    /// The name that this client gave in EHLO.
+    ClientName,
     /// The null sender.
     NullSender,
     /// Most likely the sender, whoever it is.
@@ -98,6 +100,7 @@ impl<'a> Refusal<'a> {
 
     pub(super) fn meaning(&self) -> Meaning {
         self.wanted_first()
+            .or_else(|| self.client_name())
             .or_else(|| self.greylisting())
             .or_else(|| self.by_enhanced_code())
             .or_else(|| self.by_words())
@@ -105,7 +108,7 @@ impl<'a> Refusal<'a> {
             .unwrap_or(if self.is_reason_open() { Meaning::Unknown } else { Meaning::Other })
     }
 
-    fn has(&self, phrases: &[&str]) -> bool {
+    pub(super) fn has(&self, phrases: &[&str]) -> bool {
         self.text.has(phrases)
     }
 
@@ -143,6 +146,17 @@ impl<'a> Refusal<'a> {
             (530, _) => Meaning::WantsLogin { is_certain: false },
             _ => return None,
         })
+    }
+
+    /// Servers judge the name of EHLO there, or as late as at RCPT, as Postfix does, with any code.
+    fn client_name(&self) -> Option<Meaning> {
+        if matches!(self.code, 421 | 500 | 502 | 503) || self.phase == Phase::Body {
+            return None;
+        }
+        let is_of_hello = matches!(self.phase, Phase::Ehlo | Phase::EhloTls);
+        let is_refused = self.has(&CLIENT_NAME) || (is_of_hello && self.has(&CLIENT_NAME_AT_HELLO));
+        let is_listed = || party::listing(&self.text, false).is_some();
+        (is_refused && !is_listed()).then_some(Meaning::ClientName)
     }
 
     /// RFC 6647.
@@ -191,7 +205,7 @@ impl<'a> Refusal<'a> {
         if self.phase == Phase::RcptTo && self.has(&NO_RELAY) {
             return Some(Meaning::NoRelay);
         }
-        if party::refuses_client(&self.text) {
+        if self.has(&["bad dns ptr resource record"]) || party::refuses_client(&self.text) {
             let is_name = party::names_reverse_dns(&self.text);
             return Some(if is_name { Meaning::ReverseDns } else { Meaning::Client });
         }
@@ -211,7 +225,7 @@ impl<'a> Refusal<'a> {
         let is_code = matches!(self.code, 550 | 551 | 553 | 554)
             && matches!(self.detail(), "" | "0.0" | "1.0" | "1.3" | "1.6" | "2.0" | "2.1" | "4.1");
         let is_refused = self.detail() == "4.1" && self.has(&["recipient address rejected"]);
-        let of_sender = self.has(&["sender", "sender's", "verification failed for"]);
+        let of_sender = self.has(&["sender", "sender's", "verification failed for", "dns"]);
         let is_likely = self.phase == Phase::RcptTo && is_code && !of_sender && (self.has(&NO_MAILBOX) || is_refused);
         is_likely.then_some(Meaning::NoMailbox { is_certain: false })
     }
@@ -286,6 +300,32 @@ const LOGIN: [&str; 22] = [
     "please login",
     "must login",
     "requires login",
+];
+/// What a server says that refuses the name of EHLO.
+const CLIENT_NAME: [&str; 14] = [
+    "helo command rejected",
+    "ehlo command rejected",
+    "helo rejected",
+    "ehlo rejected",
+    "helo refused",
+    "ehlo refused",
+    "invalid helo",
+    "invalid ehlo",
+    "bad helo",
+    "bad ehlo",
+    "helo should be",
+    "ehlo should be",
+    "helo must be",
+    "ehlo must be",
+];
+/// The same, in reply to EHLO itself.
+const CLIENT_NAME_AT_HELLO: [&str; 6] = [
+    "invalid domain name",
+    "invalid hostname",
+    "invalid host name",
+    "syntactically invalid helo",
+    "syntactically invalid ehlo",
+    "fully qualified",
 ];
 /// What else means a login behind 530.
 const AUTH: [&str; 5] = ["auth", "authenticate", "authenticated", "authentication", "login"];

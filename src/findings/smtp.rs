@@ -70,7 +70,7 @@ fn refused(seen: Seen<'_>, refusal: &Refusal<'_>) -> Option<Finding> {
             let list = list.map_or("a block list".to_owned(), |name| format!("the block list {name}"));
             Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client by {list}.")))
         }
-        Meaning::Client | Meaning::ReverseDns => {
+        Meaning::Client | Meaning::ClientName | Meaning::ReverseDns => {
             Some(seen.found(&GREETING_REFUSED, phase, format!("The server refuses this client, with {code}.")))
         }
         meaning => of_phase(seen, refusal, &meaning),
@@ -290,6 +290,10 @@ mod tests {
     #[test]
     fn lmtp_has_lhlo() {
         assert_eq!(ids(&Case::new().lmtp().rejected(Phase::Ehlo, "500 5.5.1 unrecognized").report()), [""; 0]);
+        let refused = Case::new().lmtp().rejected(Phase::Ehlo, "550 no").report();
+        assert_eq!(only(&refused).message, "The server refused the session at LHLO, with 550.");
+        let plain = Case::new().lmtp().accepted(Phase::Ehlo, "250 mx.test").report();
+        assert_eq!(only(&plain).message, "The reply to LHLO does not list STARTTLS.");
         let greeting = |text| Case::new().accepted(Phase::Banner, text).rejected(Phase::Ehlo, "502 no");
         assert_eq!(ids(&greeting("220 mx.test LMTP server").report()), [""; 0]);
         assert_eq!(ids(&greeting("220 lmtp.mx.test ESMTP").report()), ["smtp.ehlo_refused error"]);

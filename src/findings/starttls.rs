@@ -7,7 +7,7 @@ use super::{
 use crate::{
     phase::Phase,
     report::{Cause, FailureKind, Finding, Severity},
-    smtp::{Capabilities, StartTls},
+    smtp::{Capabilities, Mechanism, StartTls},
 };
 
 pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {
@@ -32,13 +32,19 @@ fn not_offered(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
 }
 
 fn auth_in_clear(seen: Seen<'_>, offered: &Capabilities) -> Option<Finding> {
-    let is_clear = |mechanism: &&str| ["PLAIN", "LOGIN"].iter().any(|clear| mechanism.eq_ignore_ascii_case(clear));
     let mechanisms = offered.auth_mechanisms()?;
-    if !mechanisms.iter().any(is_clear) {
-        return None;
-    }
+    let names = |shown: &[Mechanism]| {
+        mechanisms.iter().any(|offered| shown.iter().any(|shown| shown.name().eq_ignore_ascii_case(offered)))
+    };
+    let takes_password = names(&[Mechanism::Plain, Mechanism::Login]);
+    let takes_token = names(&[Mechanism::XOAuth2, Mechanism::OAuthBearer]);
+    let message = match (takes_password, takes_token) {
+        (true, false) => "The server offers to take a password before TLS.",
+        (false, true) => "The server offers to take a token before TLS.",
+        (true, true) => "The server offers to take a password or a token before TLS.",
+        (false, false) => return None,
+    };
     let evidence = format!("AUTH {}", mechanisms.join(" "));
-    let message = "The server offers to take a password before TLS.";
     Some(seen.found(&AUTH_IN_CLEAR, Phase::Ehlo, message).with_evidence([evidence]))
 }
 
@@ -67,6 +73,15 @@ fn failed(seen: Seen<'_>) -> Option<Finding> {
         (_, FailureKind::Tls, Cause::ClientCertificateWanted) => {
             ("The server asked for a client certificate, and refused the TLS handshake without one.", true)
         }
+        // A server that says no reason may have another one, once the handshake is done.
+        (phase, FailureKind::Closed, Cause::ClientCertificateWanted) => (
+            "The server asked for a client certificate, was shown none, and closed the connection.",
+            phase == Phase::Tls,
+        ),
+        (phase, FailureKind::Closed, Cause::ClientCertificateRefused) => (
+            "The server asked for a client certificate, was shown one, and closed the connection.",
+            phase == Phase::Tls,
+        ),
         (_, FailureKind::Tls, Cause::ClientCertificateRefused) => {
             ("The server refused the TLS handshake with the client certificate that it was shown.", true)
         }
@@ -103,13 +118,28 @@ mod tests {
     fn a_login_in_clear_text_is_offered() {
         let of = |line: &str| {
             let ehlo = format!("250-mx\r\n250-STARTTLS\r\n{line}");
-            ids(&Case::new().accepted(Phase::Ehlo, &ehlo).report())
+            Case::new().accepted(Phase::Ehlo, &ehlo).report()
         };
-        for line in ["250 AUTH PLAIN", "250 AUTH CRAM-MD5 login", "250 AUTH=LOGIN"] {
-            assert_eq!(of(line), ["starttls.auth_in_clear warning"], "{line}");
+        let both = "a password or a token";
+        for (line, message) in [
+            ("250 AUTH PLAIN", "a password"),
+            ("250 AUTH CRAM-MD5 login", "a password"),
+            ("250 AUTH=LOGIN", "a password"),
+            ("250 AUTH XOAUTH2", "a token"),
+            ("250 AUTH SCRAM-SHA-256 oauthbearer", "a token"),
+            ("250 AUTH LOGIN PLAIN XOAUTH2 PLAIN-CLIENTTOKEN OAUTHBEARER XOAUTH", both),
+        ] {
+            let report = of(line);
+            assert_eq!(ids(&report), ["starttls.auth_in_clear warning"], "{line}");
+            assert_eq!(only(&report).message, format!("The server offers to take {message} before TLS."), "{line}");
         }
-        for line in ["250 AUTH CRAM-MD5 SCRAM-SHA-256", "250 XAUTH PLAIN", "250 AUTH"] {
-            assert_eq!(of(line), [""; 0], "{line}");
+        for line in [
+            "250 AUTH CRAM-MD5 SCRAM-SHA-256",
+            "250 XAUTH PLAIN",
+            "250 AUTH",
+            "250 AUTH NTLM GSSAPI PLAIN-CLIENTTOKEN XOAUTH",
+        ] {
+            assert_eq!(ids(&of(line)), [""; 0], "{line}");
         }
     }
 
@@ -126,7 +156,9 @@ mod tests {
             (FailureKind::Tls, Some(Cause::TlsOfClient), vec!["starttls.failed inconclusive"]),
             (FailureKind::Tls, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(Cause::ClientCertificateRefused), vec!["starttls.failed error"]),
-            (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec![]),
+            (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
+            (FailureKind::Closed, Some(Cause::ClientCertificateRefused), vec!["starttls.failed error"]),
+            (FailureKind::Closed, Some(Cause::ClientCertificateUnusable), vec![]),
             // The limit is that of `tls_version`, or of our key.
             (FailureKind::Tls, Some(Cause::OtherTlsVersion), vec![]),
             (FailureKind::Tls, Some(Cause::ClientCertificateUnusable), vec![]),
@@ -134,6 +166,15 @@ mod tests {
         ] {
             let report = offered().failed(Phase::Tls, kind, cause.clone()).report();
             assert_eq!(ids(&report), ids_, "{kind:?} {cause:?}");
+        }
+        for (kind, cause, severity) in [
+            (FailureKind::Tls, Cause::ClientCertificateWanted, "error"),
+            (FailureKind::Tls, Cause::ClientCertificateRefused, "error"),
+            (FailureKind::Closed, Cause::ClientCertificateWanted, "inconclusive"),
+            (FailureKind::Closed, Cause::ClientCertificateRefused, "inconclusive"),
+        ] {
+            let report = offered().failed(Phase::EhloTls, kind, Some(cause.clone())).report();
+            assert_eq!(ids(&report), [format!("starttls.failed {severity}")], "{kind:?} {cause:?}");
         }
     }
 

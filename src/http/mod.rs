@@ -41,13 +41,11 @@ pub use middleware::{
     client_ip::TrustedProxies,
     rate_limit::{Rate, RateError},
 };
-pub use server::{
-    ByteBudget, Ended, IdentityError, IdentityFault, Lifecycle, Running, ServerIdentity, ServerSettings, serve,
-};
+pub use server::{ByteBudget, Ended, Lifecycle, Running, ServerIdentity, ServerSettings, serve};
 pub use state::{AccessConfig, AppState, ModuleStore};
 pub use tokens::{NewToken, NoRandomness, TokenName, TokenNameError, TokenStore, Tokens, TokensError};
 
-use crate::domain::domain_probe;
+use crate::domain::{DomainProbe, domain_probe};
 use metrics::{Metrics, count_request, record_route};
 use middleware::{
     access_log::log_request,
@@ -71,7 +69,6 @@ use state::SharedState;
 /// # Errors
 /// The OpenAPI document cannot be written as JSON.
 pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_json::Error> {
-    let (router, document) = api_routes(access.rate_limit).split_for_parts();
     let budget = state.budget.clone();
     let metrics = Metrics::new(state.dropped_lines.clone(), budget.clone());
     // Around the shared probe, not around a route: each check is counted once, whichever route starts it.
@@ -79,11 +76,11 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
     let max_timeout = state.modules.current().settings().max_timeout;
     let surveyor = state.surveyor.clone().with_probe(probe.clone());
     let domain_probe = domain_probe(state.max_domain_checks, max_timeout, surveyor);
+    let routes = api_routes(access.rate_limit, Some((metrics.clone(), domain_probe)));
+    let (router, document) = routes.split_for_parts();
     let state = AppState { probe, ..state };
     let router = router
         .with_state(Arc::new(state))
-        .layer(Extension(metrics.clone()))
-        .layer(Extension(domain_probe))
         .merge(openapi::routes(&document)?)
         .merge(findings::routes())
         .merge(console::routes());
@@ -92,26 +89,35 @@ pub fn router(state: AppState, access: AccessConfig) -> Result<Router, serde_jso
 
 /// The OpenAPI document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    api_routes(None).into_openapi()
+    api_routes(None, None).into_openapi()
 }
 
 /// The routes of the OpenAPI document. Router and document come from this one list.
-fn api_routes(rate: Option<Rate>) -> OpenApiRouter<SharedState> {
+fn api_routes(rate: Option<Rate>, extensions: Option<(Metrics, DomainProbe)>) -> OpenApiRouter<SharedState> {
     let rate_limit = rate.map(|rate| Arc::new(RateLimit::new(rate)));
     // `route_layer` leaves a 405 out, which starts no check.
     let limited = |route: UtoipaMethodRouter<SharedState>| match &rate_limit {
         Some(limit) => route.map(|methods| methods.route_layer(from_fn_with_state(limit.clone(), limit_rate))),
         None => route,
     };
+    let (metrics, domain_probe) = extensions.unzip();
+    let with_metrics = |route: UtoipaMethodRouter<SharedState>| match metrics {
+        Some(metrics) => route.map(|methods| methods.route_layer(Extension(metrics))),
+        None => route,
+    };
+    let with_domains = |route: UtoipaMethodRouter<SharedState>| match &domain_probe {
+        Some(probe) => route.map(|methods| methods.route_layer(Extension(probe.clone()))),
+        None => route,
+    };
     let mut routes = OpenApiRouter::with_openapi(openapi::Document::openapi())
         // Every route that starts checks is limited; a caller has one budget for all of them.
         .routes(limited(routes!(checks::run_check)))
-        .routes(limited(routes!(domains::check_domain)))
+        .routes(limited(with_domains(routes!(domains::check_domain))))
         .routes(limited(routes!(scrape::probe)))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))
-        .routes(routes!(metrics::metrics));
+        .routes(with_metrics(routes!(metrics::metrics)));
     openapi::schemas::complete(routes.get_openapi_mut());
     routes
 }

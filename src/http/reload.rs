@@ -15,11 +15,16 @@ use tokio::signal::unix::Signal;
 use zeroize::Zeroizing;
 
 use super::{
-    server::{IdentityError, IdentityFault, ServerIdentity},
+    server::ServerIdentity,
     state::ModuleStore,
     tokens::{TokenStore, Tokens, TokensError},
 };
-use crate::{check::Modules, os_error, thread::run_blocking};
+use crate::{
+    check::Modules,
+    os_error,
+    pem::{IdentityError, PemFault},
+    thread::run_blocking,
+};
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.
 const MAX_FILE_SIZE: u64 = 1 << 20;
@@ -56,7 +61,7 @@ pub enum FileFault {
     Tokens(#[from] TokensError),
     /// Not a certificate or key, or the two do not belong together.
     #[error(transparent)]
-    Identity(IdentityFault),
+    Identity(PemFault),
 }
 
 /// The files, each with what was last read of it without an error.

@@ -1,13 +1,13 @@
 //! [`dkim_key`]: a private key from a PEM file.
 
 use mail_auth::common::crypto::{DkimKey as SigningKey, Ed25519Key, RsaKey, SigningKey as _};
-use tokio_rustls::rustls::pki_types::{
-    PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer,
-    pem::{self, PemObject},
-};
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 use zeroize::Zeroizing;
 
-use crate::check::{DkimAlgorithm, DkimKey, InvalidDkimName};
+use crate::{
+    check::{DkimAlgorithm, DkimKey, InvalidDkimName},
+    pem::{PemFault, private_key},
+};
 
 /// Why no key can be made. Of the key nothing is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -15,12 +15,9 @@ pub enum DkimKeyError {
     /// Domain or selector.
     #[error(transparent)]
     Name(#[from] InvalidDkimName),
-    /// Not PEM (RFC 7468).
-    #[error("it is not PEM")]
-    NotPem,
-    /// No private key in the PEM text, or only an encrypted one.
-    #[error("there is no private key in it (one that is encrypted cannot be used)")]
-    Missing,
+    /// There is no private key in the PEM text, or an encrypted one.
+    #[error(transparent)]
+    Pem(#[from] PemFault),
     /// No key that can sign.
     #[error("it is neither an RSA key of 2048 to 8192 bits (PKCS #1 or PKCS #8) nor an Ed25519 key (PKCS #8)")]
     Unusable,
@@ -31,10 +28,7 @@ pub enum DkimKeyError {
 /// # Errors
 /// One of the names cannot be used, or the key.
 pub fn dkim_key(name: &str, domain: &str, selector: &str, pem: &[u8]) -> Result<DkimKey, DkimKeyError> {
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        pem::Error::NoItemsFound => DkimKeyError::Missing,
-        _ => DkimKeyError::NotPem,
-    })?;
+    let key = private_key(pem)?;
     let algorithm = match &key {
         PrivateKeyDer::Pkcs1(_) => DkimAlgorithm::RsaPkcs1,
         PrivateKeyDer::Pkcs8(key) if ed25519(key.secret_pkcs8_der()).is_ok() => DkimAlgorithm::Ed25519,

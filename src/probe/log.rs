@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Refusal;
 use crate::{
     check::Check,
-    destination::{Target, policy::Forbidden},
+    destination::{Target, address_text, policy::Forbidden},
     report::{Report, fold::ms},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn host_of(target: &Target) -> String {
     match target {
         Target::Host(name) | Target::MxOf(name) => name.to_string(),
         Target::Exchange(exchange) => exchange.host.to_string(),
-        Target::Address(address) => address.to_string(),
+        Target::Address(address) => address_text(*address),
     }
 }
 
@@ -55,9 +55,9 @@ pub(super) fn checked(report: &Report, identity: &Identity) {
         id = %report.id,
         trace = identity.trace.get().map(tracing::field::display),
         caller = identity.caller.as_deref(),
-        target = %report.target.host,
-        host = %report.target.host,
-        address = report.target.address.map(tracing::field::display),
+        target = report.target.host.as_str(),
+        host = report.target.host.as_str(),
+        address = report.target.address.map(address_text).as_deref(),
         port = report.target.port,
         outcome = report.outcome.name(),
         phase = failure.map(|failure| failure.phase.name()),

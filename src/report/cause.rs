@@ -64,6 +64,8 @@ pub enum Cause {
     NotOffered,
     /// The mechanism of AUTH would show the password, and there is no TLS.
     PasswordInClear,
+    /// The server offers none of the mechanisms of AUTH from which the check may choose.
+    NoUsableMechanism,
     /// An address has characters beyond ASCII, and the server does not offer SMTPUTF8.
     SmtpUtf8,
 }

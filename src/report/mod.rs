@@ -41,6 +41,7 @@ pub use sasl::SaslReport;
 pub use tls::{ReportedClientCertificate, TlsReport};
 
 use crate::{
+    decimal,
     phase::{Clock, Phase},
     smtp::{Capabilities, Reply},
 };
@@ -332,10 +333,8 @@ pub(crate) fn timestamp(moment: OffsetDateTime) -> String {
     let (year, month, day) = moment.to_calendar_date();
     let (hour, minute, second, micros) = moment.to_hms_micro();
     let mut text = String::with_capacity("2026-11-22T12:00:00.000000Z".len());
-    let mut push = |value: u32, width: u32, end| {
-        for position in (0..width).rev() {
-            text.push(char::from(b'0' + (value / 10_u32.pow(position) % 10) as u8));
-        }
+    let mut push = |value: u32, width: usize, end| {
+        decimal::push_digits(&mut text, value.into(), width);
         text.push(end);
     };
     push(year.unsigned_abs(), 4, '-');

@@ -60,15 +60,15 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
     let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)), report)?;
     let line = match message {
         Some(_) => {
-            let from = script.from.as_ref().map(Mailbox::to_string).unwrap_or_default();
-            let line = line.flag("--mail-from", &from).flag("--mail-rcpt", &script.to.as_ref()?.to_string());
+            let from = script.from.as_ref().map_or("", Mailbox::as_str);
+            let line = line.flag("--mail-from", from).flag("--mail-rcpt", script.to.as_ref()?.as_str());
             line.literal("--upload-file -")
         }
         // Anything that the server answers with 250: without a command, curl sends HELP.
         None => line.literal("--request NOOP"),
     };
     let scheme = if script.implicit_tls { "smtps" } else { "smtp" };
-    let path = percent_encoded(&script.ehlo.to_string());
+    let path = percent_encoded(script.ehlo.as_str());
     Some(line.word(&format!("{scheme}://{}:{}/{path}", bracketed(host), port)))
 }
 

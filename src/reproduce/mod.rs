@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     check::Check,
-    destination::{IpFamily, Target},
+    destination::{IpFamily, Target, address_text},
     phase::Phase,
     report::{FailureKind, Report, Reproduction},
     secret::{Mask, Secret},
@@ -103,7 +103,7 @@ impl Connection {
             return None;
         }
         let host = &report.target.host;
-        let server = address.map_or_else(|| host.clone(), |address| address.to_string());
+        let server = address.map_or_else(|| host.clone(), address_text);
         let server_name = check.tls_server_name.as_ref().unwrap_or(host).clone();
         let family = if address.is_none() { check.ip_family } else { IpFamily::Any };
         Some(Self { server, port: report.target.port, server_name, family })

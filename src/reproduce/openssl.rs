@@ -26,10 +26,8 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
     let connect = format!("{}:{}", bracketed(&to.server), to.port);
     let line = CommandLine::new("openssl s_client").flag("-connect", &connect);
     let line = match is_upgraded {
-        true if script.protocol == Protocol::Lmtp => {
-            line.literal("-starttls lmtp").flag("-name", &script.ehlo.to_string())
-        }
-        true => line.literal("-starttls smtp").flag("-name", &script.ehlo.to_string()),
+        true if script.protocol == Protocol::Lmtp => line.literal("-starttls lmtp").flag("-name", script.ehlo.as_str()),
+        true => line.literal("-starttls smtp").flag("-name", script.ehlo.as_str()),
         false => line,
     };
     let line = match to.server_name.parse::<IpAddr>() {

@@ -4,6 +4,9 @@ use std::fmt::{Display, Write};
 
 use crate::{escape::is_harmful, secret::Mask};
 
+/// Bytes that most lines fit into.
+const LINE_SIZE: usize = 512;
+
 /// A command line for bash under construction.
 #[derive(Clone, Debug)]
 pub(super) struct CommandLine {
@@ -15,9 +18,9 @@ pub(super) struct CommandLine {
 impl CommandLine {
     /// A command line that begins with these words, which are part of this program and need no quotes.
     pub(super) fn new(start: &str) -> Self {
-        let mut line = String::with_capacity(256);
+        let mut line = String::with_capacity(LINE_SIZE);
         line.push_str(start);
-        Self { line, values: String::new() }
+        Self { line, values: String::with_capacity(LINE_SIZE) }
     }
 
     /// Adds words that are part of this program and need no quotes.

@@ -28,13 +28,13 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
     let line = line.literal_if(script.protocol == Protocol::Lmtp, "--protocol LMTP");
     let line = line.maybe("--local-interface", check.source_address.map(|address| address.to_string()).as_deref());
     let line = proxy(line, check.proxy.as_ref())?;
-    let line = value(line, "--ehlo", &script.ehlo.to_string())?;
+    let line = value(line, "--ehlo", script.ehlo.as_str())?;
     let line = tls(line, check, report, to)?;
     let line = login(line, script.credentials.as_ref().filter(|_| has(check, Phase::SaslAuth)), report)?;
-    let from = script.from.as_ref().map_or("<>".to_owned(), Mailbox::to_string);
-    let line = if has(check, Phase::MailFrom) { value(line, "--from", &from)? } else { line };
+    let from = script.from.as_ref().map_or("<>", Mailbox::as_str);
+    let line = if has(check, Phase::MailFrom) { value(line, "--from", from)? } else { line };
     let line = match &script.to {
-        Some(to) => value(line, "--to", &to.to_string())?,
+        Some(to) => value(line, "--to", to.as_str())?,
         None => line,
     };
     // Without its fix-up swaks sends the data as they are; it then needs the end of the data as well.
@@ -84,7 +84,7 @@ fn has_special_needs(check: &Check) -> bool {
 /// A comma separates recipients, and swaks has no SMTPUTF8.
 fn has_unsupported_envelope(check: &Check) -> bool {
     let mailboxes = [&check.script.from, &check.script.to].into_iter().flatten();
-    mailboxes.map(Mailbox::to_string).any(|mailbox| mailbox.contains(',') || !mailbox.is_ascii())
+    mailboxes.map(Mailbox::as_str).any(|mailbox| mailbox.contains(',') || !mailbox.is_ascii())
 }
 
 /// The timeout of swaks is that of one reply: a slow server may come to its end. And swaks takes 250 only.

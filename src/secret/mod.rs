@@ -90,6 +90,11 @@ impl Mask {
         self
     }
 
+    /// Whether it masks nothing.
+    pub fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
     /// Whether a secret is in this text, as a whole: a text of the caller's is not cut off.
     pub fn is_in(&self, text: &str) -> bool {
         self.needles.iter().any(|needle| text.contains(needle.as_str()))
@@ -97,7 +102,7 @@ impl Mask {
 
     /// The text with [`MASK`] in place of each secret, and of each part of one that is too long to be a coincidence.
     pub fn apply(&self, text: &str) -> String {
-        if self.needles.is_empty() {
+        if self.is_empty() {
             return text.to_owned();
         }
         let mut masked = self.fragments.masked(text);

@@ -66,6 +66,11 @@ impl Mailbox {
         self.text.get(self.local + 1..)
     }
 
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// False if the server has to offer `SMTPUTF8` (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         self.text.is_ascii()
@@ -101,6 +106,13 @@ impl fmt::Display for Mailbox {
 /// The argument of EHLO: a domain or an address literal (RFC 5321, section 4.1.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EhloName(String);
+
+impl EhloName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for EhloName {
     type Err = InvalidAddress;

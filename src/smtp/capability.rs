@@ -16,12 +16,10 @@ pub struct Capabilities(IndexMap<String, String>);
 impl Capabilities {
     /// Reads all lines but the first, which is a greeting.
     pub fn from_ehlo(reply: &Reply) -> Self {
-        let mut capabilities = Self(IndexMap::with_capacity(reply.lines().count()));
-        let mut lines = reply.lines().skip(1).peekable();
-        while let Some(line) = lines.next() {
-            if reply.is_cut() && lines.peek().is_none() {
-                break;
-            }
+        let lines: Vec<_> = reply.lines().collect();
+        let mut capabilities = Self(IndexMap::with_capacity(lines.len()));
+        let whole = lines.len() - usize::from(reply.is_cut());
+        for line in lines.iter().take(whole).skip(1) {
             let line = line.trim();
             let (keyword, parameters) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             if keyword.is_empty() {

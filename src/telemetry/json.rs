@@ -17,7 +17,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    clock,
+    clock, decimal,
     escape::{JsonText, escape_json},
     report::timestamp,
 };
@@ -77,9 +77,9 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        match value.is_finite() {
-            true => self.add(field, format_args!("{value:?}")),
-            false => self.add(field, "null"),
+        match serde_json::Number::from_f64(value) {
+            Some(number) => self.add(field, number),
+            None => self.add(field, "null"),
         }
     }
 
@@ -88,7 +88,8 @@ impl Visit for Fields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value);
+        self.name(field);
+        decimal::push(self.0, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {

@@ -8,6 +8,11 @@ use tokio_rustls::rustls::AlertDescription;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert(pub(super) AlertDescription);
 
+#[cfg(test)]
+impl Alert {
+    pub(crate) const HANDSHAKE_FAILURE: Self = Self(AlertDescription::HandshakeFailure);
+}
+
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -5,10 +5,7 @@ use std::fmt;
 use tokio_rustls::rustls::{
     self, AlertDescription, SignatureScheme,
     crypto::aws_lc_rs,
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject},
-    },
+    pki_types::{CertificateDer, PrivateKeyDer},
     sign::CertifiedKey,
 };
 use zeroize::Zeroizing;
@@ -16,73 +13,17 @@ use zeroize::Zeroizing;
 use super::alert::Alert;
 use crate::{
     check::ClientCertificate,
-    x509::{
-        Certificate,
-        private_key::{ENCRYPTED_KEY, UNUSABLE_KEY, is_encrypted},
-    },
+    pem::{Identity, IdentityError},
 };
-
-/// Why two PEM texts are no client certificate. Of the texts nothing is repeated: one of them is a secret.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientCertificateError {
-    /// The certificate chain cannot be used.
-    #[error("{0}")]
-    Chain(PemFault),
-    /// The key cannot be used.
-    #[error("{0}")]
-    Key(PemFault),
-}
-
-/// What is wrong with a chain or a key.
-#[derive(Debug, thiserror::Error)]
-pub enum PemFault {
-    /// Not PEM (RFC 7468).
-    #[error("it is not PEM")]
-    NotPem,
-    /// The PEM text has no such item.
-    #[error("there is no {0} in it")]
-    Missing(&'static str),
-    /// The client's own certificate cannot be read.
-    #[error("its first certificate cannot be read")]
-    Unreadable,
-    /// Certificate and key are valid, each by itself.
-    #[error("it is not the key of the certificate")]
-    KeyMismatch,
-    /// A key that only a passphrase opens.
-    #[error("it {ENCRYPTED_KEY}")]
-    Encrypted,
-    /// rustls cannot use it.
-    #[error("it {UNUSABLE_KEY}. The certificate's key is {0}")]
-    Unusable(String),
-}
 
 /// Reads a client certificate: the chain, the client's own certificate first, and its key, both PEM.
 ///
 /// # Errors
 /// One of them cannot be used, or they do not belong together.
-pub fn client_certificate(name: &str, chain: &[u8], key: &[u8]) -> Result<ClientCertificate, ClientCertificateError> {
-    let chain = CertificateDer::pem_slice_iter(chain)
-        .map(|certificate| certificate.map(|der| der.to_vec()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| ClientCertificateError::Chain(pem_fault("certificate", error)))?;
-    let own = chain.first().ok_or(ClientCertificateError::Chain(PemFault::Missing("certificate")))?;
-    let own = Certificate::from_der(own).map_err(|_| ClientCertificateError::Chain(PemFault::Unreadable))?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        let fault = if is_encrypted(key) { PemFault::Encrypted } else { pem_fault("private key", error) };
-        ClientCertificateError::Key(fault)
-    })?;
-    let key = Zeroizing::new(key.secret_der().to_vec());
-    // Not by webpki's `keys_match`: it reads no certificate of version 1, which clients still have.
-    let (public_key, key_kind) = (own.public_key_der().to_vec(), own.key());
-    let certificate = ClientCertificate::new(name.to_owned(), chain, key);
-    let certified =
-        certified_key(&certificate).map_err(|_| ClientCertificateError::Key(PemFault::Unusable(key_kind)))?;
-    match certified.key.public_key() {
-        Some(of_key) if of_key.as_ref() != public_key.as_slice() => {
-            Err(ClientCertificateError::Key(PemFault::KeyMismatch))
-        }
-        _ => Ok(certificate),
-    }
+pub fn client_certificate(name: &str, chain: &[u8], key: &[u8]) -> Result<ClientCertificate, IdentityError> {
+    let Identity { chain, key } = Identity::from_pem(chain, key)?;
+    let chain = chain.iter().map(|certificate| certificate.to_vec()).collect();
+    Ok(ClientCertificate::new(name.to_owned(), chain, Zeroizing::new(key.secret_der().to_vec())))
 }
 
 /// The certificate in the form of rustls.
@@ -91,13 +32,6 @@ pub(super) fn certified_key(certificate: &ClientCertificate) -> Result<Certified
         PrivateKeyDer::try_from(certificate.expose_key()).map_err(|error| rustls::Error::General(error.into()))?;
     let chain = certificate.chain().iter().cloned().map(CertificateDer::from).collect();
     Ok(CertifiedKey::new(chain, aws_lc_rs::sign::any_supported_type(&key)?))
-}
-
-fn pem_fault(item: &'static str, error: pem::Error) -> PemFault {
-    match error {
-        pem::Error::NoItemsFound => PemFault::Missing(item),
-        _ => PemFault::NotPem,
-    }
 }
 
 /// What became of the server's request for a client certificate in a handshake.
@@ -209,8 +143,7 @@ mod tests {
     fn fault(chain: &str, key: &str) -> String {
         match client_certificate("partner", chain.as_bytes(), key.as_bytes()) {
             Ok(_) => "good".to_owned(),
-            Err(ClientCertificateError::Chain(fault)) => format!("chain: {fault}"),
-            Err(ClientCertificateError::Key(fault)) => format!("key: {fault}"),
+            Err(error) => error.to_string(),
         }
     }
 
@@ -229,9 +162,10 @@ mod tests {
             (&chain, &broken, "key: it is no valid key of a supported kind: RSA of 2048 to"),
             (&chain, &chain, "key: there is no private key in it"),
             (&chain, "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", "key: it is not PEM"),
-            (&good, &good, "chain: there is no certificate in it"),
-            ("hunter2", &good, "chain: there is no certificate in it"),
-            (&unreadable, &good, "chain: its first certificate cannot be read"),
+            (&chain, &pem("ENCRYPTED PRIVATE KEY", b"hunter2"), "key: it is encrypted"),
+            (&good, &good, "certificate: there is no certificate in it"),
+            ("hunter2", &good, "certificate: there is no certificate in it"),
+            (&unreadable, &good, "certificate: its first certificate cannot be read"),
         ] {
             let found = fault(chain, key);
             assert!(found.starts_with(expected) && !found.contains("hunter2"), "{found} and not {expected}");

@@ -35,7 +35,7 @@ pub mod trust;
 mod verifier;
 
 pub use alert::Alert;
-pub use client_auth::{ClientAuth, ClientAuthRefused, ClientCertificateError, PemFault, client_certificate};
+pub use client_auth::{ClientAuth, ClientAuthRefused, client_certificate};
 pub use fault::{SessionError, TlsFault};
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};

@@ -15,7 +15,6 @@ mod key;
 mod name;
 mod parts;
 mod policies;
-pub mod private_key;
 pub mod problem;
 mod text;
 

@@ -15,7 +15,7 @@ use super::support::{
     app::{TestApp, failure},
     pki::{Asks, Ca, Identity, Leaf},
     program::{ServiceProcess, code, program, status_and_json, stderr},
-    smtpd::{Action, Gate, Script, SmtpServer},
+    smtpd::{Action, Gate, Script, SmtpServer, Step},
     temp_dir::TempDir,
 };
 
@@ -103,6 +103,30 @@ async fn a_check_without_a_certificate_tells_that_one_was_asked_for() {
         assert_explained(&report, "was shown none");
         assert_eq!(requested_and_shown(&report), (&json!(true), &json!(null)));
     }
+}
+
+/// A server that closes the session in place of its reply, with no alert, may have another reason.
+#[tokio::test]
+async fn a_server_that_asked_and_then_closes_is_explained() {
+    let (ca, identity) = (Ca::new("Partner CA"), Ca::new("Server CA").issue(Leaf::for_name("mx.test")));
+    let app = TestApp::builder().client_certificate("partner", &client(&ca, "partner.test")).start().await;
+    for (version, _) in VERSIONS {
+        for (name, text) in [(None, "was shown none"), (Some("partner"), "after it was shown the client certificate")] {
+            let closing = asking(version, &ca, Asks::Optional).on(Step::EhloTls, Action::close());
+            let report = check(&app, &SmtpServer::serve(closing), name).await;
+            assert_eq!(failure(&report), ("ehlo_tls", "closed", true), "{report:#}");
+            let explanation = report["failure"]["explanation"].as_str().unwrap_or_default();
+            assert!(explanation.contains(text) && explanation.contains("most likely"), "{report:#}");
+            let found = report["findings"].as_array().expect("findings").iter();
+            let found = found.filter(|one| one["id"] == "starttls.failed" && one["severity"] == "inconclusive");
+            assert_eq!(found.count(), 1, "{report:#}");
+        }
+    }
+    // A server that did not ask.
+    let closing = Script::compliant().with_starttls(&identity).on(Step::EhloTls, Action::close());
+    let report = check(&app, &SmtpServer::serve(closing), None).await;
+    assert_eq!(report["failure"]["explanation"], json!(null), "{report:#}");
+    assert!(!report["findings"].to_string().contains("starttls.failed"), "{report:#}");
 }
 
 #[tokio::test]

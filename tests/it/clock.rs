@@ -104,6 +104,9 @@ async fn a_message_is_built_and_signed_whatever_the_clock_says() {
         assert!(sent.contains(date) && sent.contains("a=ed25519-sha256; s=s1; d=sender.test;"), "{sent}");
         // Before 1970 there is no time of the signature, which is optional.
         assert_eq!(sent.contains("; t="), has_time, "{sent}");
+        // To a verifier with the same clock the signature is valid: it is neither in the future nor too long.
+        assert_eq!(keys.verified_by_dkimpy(&sent, shift), "True", "{sent}");
+        assert_eq!(keys.verified_by_dkimpy(&sent, 0).contains("in the future"), has_time, "{sent}");
     }
 }
 

@@ -165,6 +165,10 @@ fn a_bad_key_stops_the_start_and_names_its_table() {
     pem("secret.pem", "PRIVATE KEY");
     pem("certificate.pem", "CERTIFICATE");
     pem("encrypted.pem", "ENCRYPTED PRIVATE KEY");
+    let old_form =
+        b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\na2VzdHJlbA==\n\
+                     -----END RSA PRIVATE KEY-----\n";
+    scratch.write("old-form.pem", old_form);
     scratch.write("text.pem", b"-----BEGIN PRIVATE KEY-----\nkestrel-nine\n-----END PRIVATE KEY-----\n");
     make(KeyForm::RsaPkcs8(1024));
     std::fs::rename(scratch.path().join("s1.pem"), scratch.path().join("weak.pem")).expect("a file");
@@ -185,7 +189,8 @@ fn a_bad_key_stops_the_start_and_names_its_table() {
         ("s1.pem", "secret.pem", "secret.pem: it is neither an RSA key of 2048 to 8192 bits"),
         ("s1.pem", "weak.pem", "weak.pem: it is neither an RSA key of 2048 to 8192 bits"),
         ("s1.pem", "certificate.pem", "certificate.pem: there is no private key in it"),
-        ("s1.pem", "encrypted.pem", "encrypted.pem: there is no private key in it"),
+        ("s1.pem", "encrypted.pem", "encrypted.pem: it is encrypted; what is needed is a key without"),
+        ("s1.pem", "old-form.pem", "old-form.pem: it is encrypted; what is needed is a key without"),
         ("s1.pem", "text.pem", "text.pem: it is not PEM"),
         ("'sender.test'", "'not a domain'", "`domain` must be a domain name"),
         ("'sender.test'", "''", "`domain` must be a string that is not empty"),

@@ -79,6 +79,9 @@ async fn addresses_of_the_other_family_are_not_tried() {
     }
     let report = visit(&app, "six.test", port.number(), json!({"source_address": "127.0.0.2"})).await;
     assert_eq!(failure(&report), ("dns", "dns", false), "{report:#}");
+    // The name has an address, only none that the check may use.
+    let explanation = report["failure"]["explanation"].as_str().unwrap_or_default();
+    assert!(explanation.contains("no IPv4 address, which `ip_family` or `source_address` asks for"), "{explanation}");
 }
 
 /// 192.0.2.1 is of a network for documentation (RFC 5737): no machine has it.

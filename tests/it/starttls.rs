@@ -298,8 +298,9 @@ async fn no_reply_to_a_command_that_was_not_offered_is_not_temporary() {
             let report = app.check(parameters).await;
             let phase = if step == Step::StartTls { "starttls" } else { "sasl_auth" };
             assert_eq!(failure(&report), (phase, kind, warning.is_none()), "{report:#}");
-            let expected: Vec<_> = warning.iter().map(|text| format!("the server does not offer {text}")).collect();
-            assert_eq!(report["warnings"], json!(expected), "{report:#}");
+            let warnings = report["warnings"].as_array().expect("warnings").iter().filter_map(Value::as_str);
+            let of_offer: Vec<_> = warnings.filter_map(|it| it.strip_prefix("the server does not offer ")).collect();
+            assert_eq!(of_offer, Vec::from_iter(warning), "{report:#}");
         }
     }
 }

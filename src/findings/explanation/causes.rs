@@ -4,8 +4,8 @@ use super::certificate;
 use crate::{
     destination::IpFamily,
     phase::Phase,
-    report::{Cause, Failure, FailureKind, Report},
-    smtp::Script,
+    report::{AuthEnded, Cause, Failure, FailureKind, Report, ReportedCapabilities},
+    smtp::{Capabilities, Code, Mechanism, MechanismChoice, Script, reply::excerpt},
 };
 
 /// The port with TLS from the first byte (RFC 8314, section 7.3).
@@ -85,22 +85,43 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              check that this is the right port."
                 .to_owned()
         }
-        Cause::NotOffered if report.tls.is_none() => {
-            "The server does not offer AUTH here. Most likely it does only inside \
-                                                      TLS: set `starttls`."
-                .to_owned()
-        }
-        Cause::NotOffered => {
-            "The server does not offer AUTH on this port. Log in on the submission port: 587, or 465 with \
-                              `implicit_tls`."
-                .to_owned()
-        }
+        Cause::NotOffered => auth_not_offered(report).to_owned(),
         Cause::PasswordInClear => "The server does not offer STARTTLS, and the mechanism would show the password to \
              everybody on the way. Give a port with TLS, or a mechanism that does not show the password."
             .to_owned(),
+        Cause::NoUsableMechanism => no_usable_mechanism(report),
         Cause::SmtpUtf8 => super::replies::NEEDS_SMTPUTF8.to_owned(),
         _ => return None,
     })
+}
+
+fn auth_not_offered(report: &Report) -> &'static str {
+    if report.tls.is_none() {
+        "The server does not offer AUTH here. Most likely it does only inside TLS: set `starttls`."
+    } else {
+        "The server does not offer AUTH on this port. Log in on the submission port: 587, or 465 with `implicit_tls`."
+    }
+}
+
+/// `auto` found nothing to choose.
+fn no_usable_mechanism(report: &Report) -> String {
+    let ReportedCapabilities { before_tls, after_tls } = &report.capabilities;
+    let offered = after_tls.as_ref().or(before_tls.as_ref()).and_then(Capabilities::auth_mechanisms);
+    let Some(offered) = offered else { return auth_not_offered(report).to_owned() };
+    let shown = if offered.is_empty() { "none".to_owned() } else { offered.join(" ") };
+    let shown = excerpt(&shown);
+    let names = |mechanisms: &[Mechanism]| {
+        offered.iter().any(|offered| mechanisms.iter().any(|name| name.name().eq_ignore_ascii_case(offered)))
+    };
+    let remedy = if report.tls.is_none() && names(&MechanismChoice::AUTO) {
+        "Set `starttls`, so that a mechanism can be used that shows the password; without TLS `auto` uses none of these."
+    } else if names(&[Mechanism::XOAuth2, Mechanism::OAuthBearer]) {
+        "`xoauth2` and `oauthbearer` need a token, so `auto` never uses them: name one as `sasl_authentication`, with the token \
+         as `sasl_password`."
+    } else {
+        "Enable one of SCRAM-SHA-256, CRAM-MD5, PLAIN and LOGIN on the server, or log in on another port."
+    };
+    format!("Of the mechanisms that the server offers ({shown}), `auto` can use none here. {remedy}")
 }
 
 fn of_client_certificate(cause: &Cause) -> Option<&'static str> {
@@ -131,15 +152,54 @@ fn silence(port: u16) -> &'static str {
     }
 }
 
+/// What came in place of the server's first TLS message.
 fn clear_text(line: Option<&str>, script: &Script) -> String {
-    let words = line.map(|line| format!(": it answered {line:?}")).unwrap_or_default();
-    if script.implicit_tls {
-        format!("The server speaks clear text on this port{words}. Set `starttls` in place of `implicit_tls`.")
-    } else {
-        format!(
-            "The server agreed to STARTTLS, and then went on in clear text{words}. Most likely its TLS is not configured: \
-             look into its log."
-        )
+    let line = line.unwrap_or_default();
+    let is_text =
+        line.starts_with(|c: char| c.is_ascii_graphic()) && !line.contains(|c: char| c.is_control() && c != '\t');
+    match (is_text, script.implicit_tls) {
+        (true, true) => {
+            let (what, remedy) = in_place_of_tls(line);
+            format!("The server speaks clear text on this port{what}: it answered {line:?}. {remedy}")
+        }
+        (true, false) => format!(
+            "The server agreed to STARTTLS, and then went on in clear text: it answered {line:?}. Most likely its TLS is not \
+             configured: look into its log."
+        ),
+        (false, true) => {
+            "The server's answer is neither TLS nor clear text: most likely something else than a mail server \
+                          is behind this port. Check host and port."
+                .to_owned()
+        }
+        (false, false) => {
+            "The server agreed to STARTTLS, and what it sent then is neither TLS nor clear text. Most likely \
+                           something between it and this client changes the session."
+                .to_owned()
+        }
+    }
+}
+
+/// What a greeting in clear text tells, and what to do.
+fn in_place_of_tls(line: &str) -> (&'static str, &'static str) {
+    const OTHER_PORT: &str = "Check host and port: 465 is the usual one for `implicit_tls`.";
+    let has = |word: &str| line.to_ascii_lowercase().contains(word);
+    match Code::parse(line.as_bytes()).map(Code::value) {
+        Some(220) if has("ftp") && !has("smtp") => (", most likely FTP", OTHER_PORT),
+        Some(220) => ("", "Set `starttls` in place of `implicit_tls`."),
+        Some(400..500) => (
+            ", and takes no session now",
+            "Most likely it is too busy, or limits the connections of a client: try again later.",
+        ),
+        Some(500..) => {
+            (", and refuses the session", "Most likely it does not admit the address that the check comes from.")
+        }
+        _ if ["* OK", "* PREAUTH", "* BYE"].iter().any(|greeting| line.starts_with(greeting)) => {
+            (", and it is IMAP", OTHER_PORT)
+        }
+        _ if line.starts_with("+OK") => (", and it is POP3", OTHER_PORT),
+        _ if line.starts_with("HTTP/") => (", and it is HTTP", OTHER_PORT),
+        _ if line.starts_with("SSH-") => (", and it is SSH", OTHER_PORT),
+        _ => (", and that is no greeting of SMTP", OTHER_PORT),
     }
 }
 
@@ -164,6 +224,17 @@ pub(super) fn of_kind(failure: &Failure, report: &Report) -> Option<String> {
              comes from, or has too many connections."
                 .to_owned()
         }
+        (FailureKind::Closed, Phase::SaslAuth) => match report.facts.auth_ended? {
+            AuthEnded::BeforeCredentials => {
+                "The server closed the connection before any user name or password had been sent, so that says nothing about \
+                 them. Try another mechanism, or TLS."
+            }
+            AuthEnded::BeforePassword => {
+                "The server closed the connection before the password had been sent, so that says nothing about it. Try another \
+                 mechanism, or check `sasl_user`."
+            }
+        }
+        .to_owned(),
         (FailureKind::Timeout, Phase::Dns | Phase::Proxy | Phase::Tls) => return None,
         (FailureKind::Timeout, _) => "The server did not answer in time. Senders wait for minutes (RFC 5321, section \
                                       4.5.3.2): raise `timeout_ms` to see whether the answer comes later."

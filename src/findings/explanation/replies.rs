@@ -37,9 +37,17 @@ fn login(refusal: &Refusal<'_>) -> Option<String> {
     }
     let text = match (refusal.code, refusal.enhanced) {
         (454, _) => {
-            "The server could not check the password now: most likely its user database cannot be reached. Try again \
-             later."
+            "The server cannot check logins now: most likely its user database cannot be reached. Try again later."
         }
+        _ if refusal.has(&["application specific password", "app specific password", "app password"]) => {
+            "The server wants a password that is made for programs (an app password), not the user's own. Make one in the \
+             settings of the account, and give it as `sasl_password`."
+        }
+        _ if refusal.has(&["web browser"]) => {
+            "The provider blocks this login until the user has confirmed it in a web browser. Log in there once, or give a \
+             token with `xoauth2`."
+        }
+        (504, _) => "The server does not support the mechanism. Try another mechanism.",
         (534, _) | (_, "5.7.9") => "The mechanism is too weak for this user or server. Try another mechanism.",
         (432, _) => {
             "The server has to store the password anew for this mechanism. Log in once with `plain`, inside TLS."
@@ -47,7 +55,7 @@ fn login(refusal: &Refusal<'_>) -> Option<String> {
         _ if wants_tls => "The server takes no password in clear text. It wants TLS first: set `starttls`.",
         (535, _) | (_, "5.7.8") => match refusal.report.facts.auth_ended {
             Some(AuthEnded::BeforePassword) => {
-                "The server refused the user name; the password had not been sent. Check `sasl_user`."
+                "Most likely the server refused the user name; the password had not been sent. Check `sasl_user`."
             }
             _ => {
                 "The server refused the user name or the password. Check both; some providers want a password for \
@@ -88,6 +96,7 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
                             from: ask its operator, or check from another one."
                 .to_owned()
         }
+        Meaning::ClientName => client_name(refusal),
         Meaning::NullSender => {
             "The server refuses the null sender, which non-delivery notifications have. Have it accept \
                                 the null sender, or give `from`."
@@ -117,6 +126,15 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
         Meaning::NeedsUtf8 => NEEDS_SMTPUTF8.to_owned(),
         Meaning::Other | Meaning::Unknown => return None,
     })
+}
+
+fn client_name(refusal: &Refusal<'_>) -> String {
+    format!(
+        "The server refuses the name {}, which this client gave in {}. Give a full host name that exists in DNS as `ehlo`, best \
+         that of the address that the check comes from.",
+        refusal.script.ehlo,
+        refusal.script.protocol.hello()
+    )
 }
 
 /// The beginning of a sentence, whose subject is the server.

@@ -36,6 +36,10 @@ pub(crate) fn prefers_open_metrics(headers: &HeaderMap) -> bool {
 }
 
 fn prefers(headers: &HeaderMap, wanted: &str, default: &str) -> bool {
+    // Most callers accept everything alike.
+    if headers.get_all(ACCEPT).iter().all(|value| value == "*/*") {
+        return false;
+    }
     let ranges = || headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     let preference = |media_type| ranges().filter_map(|range| Preference::of(range, media_type)).max();
     let rank = preference(wanted).map(Preference::by_rank);

@@ -21,7 +21,7 @@ pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        match to_json(&self.0) {
+        match to_bytes(&self.0) {
             Ok(mut document) => {
                 // It can be held until a slow caller has taken it.
                 document.shrink_to_fit();
@@ -40,7 +40,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// # Errors
 /// The value is none that JSON can write.
 pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    String::from_utf8(to_bytes(value)?).map_err(serde_json::Error::custom)
+}
+
+fn to_bytes(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut document = Vec::with_capacity(DOCUMENT_SIZE);
     value.serialize(Writer(&mut document))?;
-    String::from_utf8(document).map_err(serde_json::Error::custom)
+    Ok(document)
 }

@@ -32,12 +32,20 @@ impl<'d> Writer<'d> {
         Ok(())
     }
 
+    /// The name of a member or a variant, none of which needs escapes.
+    fn name(self, name: &'static str) {
+        self.0.reserve(name.len() + 3);
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'"');
+    }
+
     fn text(self, text: &str) {
         self.0.push(b'"');
         if is_plain(text.as_bytes()) {
             self.0.extend_from_slice(text.as_bytes());
         } else {
-            let mut escaped = String::new();
+            let mut escaped = String::with_capacity(text.len() + text.len() / 8);
             // Writing to a `String` cannot fail.
             let _ = JsonText(&mut escaped).write_str(text);
             self.0.extend_from_slice(escaped.as_bytes());
@@ -115,7 +123,8 @@ impl<'d> Serializer for Writer<'d> {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<()> {
-        self.serialize_str(variant)
+        self.name(variant);
+        Ok(())
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<()> {
@@ -184,9 +193,8 @@ impl Elements<'_> {
     /// A member whose name needs no escapes.
     fn member<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<()> {
         let Writer(document) = self.next();
-        document.push(b'"');
-        document.extend_from_slice(name.as_bytes());
-        document.extend_from_slice(b"\":");
+        Writer(document).name(name);
+        document.push(b':');
         value.serialize(Writer(document))
     }
 

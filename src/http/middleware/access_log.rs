@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{auth::Caller, client_ip::ClientIp, stack::Next};
 use crate::{
+    destination::socket_address_text,
     http::extract::trace_context,
     probe::{CheckJob, TraceSlot},
 };
@@ -49,7 +50,7 @@ pub(crate) fn log_request(mut request: Request, next: Next) -> impl Future<Outpu
         tracing::info!(
             id = check.map(|(id, _)| tracing::field::display(id)),
             trace = check.and_then(|(_, trace)| trace.get()).or(trace.as_ref()).map(tracing::field::display),
-            peer = peer.map(tracing::field::display),
+            peer = peer.map(socket_address_text).as_deref(),
             client = client.map(tracing::field::display),
             caller = response.extensions().get::<Caller>().map(|caller| caller.0.as_str()),
             method = method.as_str(),

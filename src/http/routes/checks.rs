@@ -1,9 +1,8 @@
 //! `POST /v1/checks/smtp`: runs one check.
 
-use std::fmt::Write;
-
 use axum::{
     extract::State,
+    http::HeaderName,
     response::{IntoResponse, Response},
 };
 use serde_json::Value;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::events;
 use crate::{
     check::{Check, CheckRequest, Violation},
+    decimal,
     http::{
         extract::{JsonObject, negotiate::ReportFormat, request_context::RequestContext},
         json::Json,
@@ -117,13 +117,16 @@ pub(crate) async fn run_check(
         return Ok(state.budget.hold(held, response));
     }
     let report = probe.oneshot(job).await?;
-    let server_timing = [("server-timing", server_timing(&report))];
+    let server_timing = [(SERVER_TIMING, server_timing(&report))];
     Ok(state.budget.hold(held, (check_id, server_timing, Json(report)).into_response()))
 }
 
+const CHECK_ID: HeaderName = HeaderName::from_static("x-check-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// The header with the id of the check, on every response that has a report.
-pub(super) fn check_id(id: Uuid) -> [(&'static str, String); 1] {
-    [("x-check-id", id.to_string())]
+pub(super) fn check_id(id: Uuid) -> [(HeaderName, String); 1] {
+    [(CHECK_ID, id.to_string())]
 }
 
 /// Takes the bytes that the check holds from now on: those of its report, what a message has beyond a small one, which
@@ -138,7 +141,7 @@ pub(super) async fn admit(budget: &ByteBudget, check: &Check, more: usize) -> Re
 
 /// The phases as a `Server-Timing` header (W3C, Server Timing, section 3).
 fn server_timing(report: &Report) -> String {
-    let mut header = String::new();
+    let mut header = String::with_capacity(report.phases.len() * "starttls;dur=100.123, ".len());
     for (phase, ms) in report.phases.iter().filter_map(|phase| Some((phase.name, phase.time_ms?))) {
         let separator = if header.is_empty() { "" } else { ", " };
         header.extend([separator, phase.name(), ";dur="]);
@@ -152,9 +155,9 @@ fn server_timing(report: &Report) -> String {
 fn push_number(text: &mut String, ms: f64) {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times are no longer than a check")]
     let micros = (ms * 1000.0).round() as u64;
-    // Writing to a `String` cannot fail.
-    let _ = write!(text, "{}.", micros / 1000);
-    text.extend([100, 10, 1].map(|unit| char::from(b'0' + (micros / unit % 10) as u8)));
+    decimal::push(text, micros / 1000);
+    text.push('.');
+    decimal::push_digits(text, micros % 1000, 3);
     text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
 }
 

@@ -18,7 +18,7 @@ mod tls;
 
 pub use byte_budget::ByteBudget;
 pub use shutdown::{Lifecycle, Running};
-pub use tls::{IdentityError, IdentityFault, ServerIdentity};
+pub use tls::ServerIdentity;
 
 pub(super) use connection::{BodyAllowance, HeldRequest};
 

@@ -40,7 +40,7 @@ use self::{
     servers::{NameServers, Options},
     system::{HostsFile, SystemFiles},
 };
-use crate::destination::{HostName, IpFamily, Target};
+use crate::destination::{HostName, IpFamily, Target, address_text};
 
 pub use self::error::ResolveError;
 pub(super) use self::message::QueryFlags;
@@ -196,7 +196,7 @@ impl Lookup {
     ) -> Result<Vec<Candidate>, ResolveError> {
         let mut candidates = match target {
             Target::Address(address) => {
-                let host = address.to_string();
+                let host = address_text(*address);
                 let addresses = usable(&host, family, [*address])?;
                 vec![Candidate::found(host, addresses)]
             }

@@ -3,15 +3,19 @@
 use crate::{
     phase::Phase,
     report::{AuthEnded, Cause, Fact, Failure, FailureKind},
-    smtp::dialogue::{Unsupported, Warning},
+    smtp::dialogue::{AuthStep, EarlyEnd, EndedBy, Unsupported, Warning},
     tls::ClientAuth,
 };
 
 /// What a warning says, where findings or explanations need it.
 pub(super) fn of_warning(warning: &Warning) -> Option<Fact> {
     match warning {
-        Warning::EndedBeforeCredentials { .. } => Some(Fact::AuthEnded(AuthEnded::BeforeCredentials)),
-        Warning::EndedBeforePassword(_) => Some(Fact::AuthEnded(AuthEnded::BeforePassword)),
+        // A time limit is ours; and an AUTH that was not sent was not ended.
+        Warning::EndedEarly(EarlyEnd { by: EndedBy::Other, .. } | EarlyEnd { after: AuthStep::None, .. }) => None,
+        Warning::EndedEarly(EarlyEnd { has_user_name: false, .. }) => {
+            Some(Fact::AuthEnded(AuthEnded::BeforeCredentials))
+        }
+        Warning::EndedEarly(_) => Some(Fact::AuthEnded(AuthEnded::BeforePassword)),
         _ => None,
     }
 }
@@ -30,7 +34,7 @@ pub(super) fn unsupported(phase: Phase, lacking: Unsupported) -> Failure {
     let cause = match lacking {
         Unsupported::SmtpUtf8 => Some(Cause::SmtpUtf8),
         Unsupported::StartTls(_) => Some(Cause::PasswordInClear),
-        Unsupported::Mechanism | Unsupported::MechanismInClear => None,
+        Unsupported::Mechanism | Unsupported::MechanismInClear => Some(Cause::NoUsableMechanism),
     };
     Failure::new(phase, FailureKind::Unsupported, lacking).with_cause(cause)
 }

@@ -103,6 +103,9 @@ impl Session<'_> {
         if let Err(failure) = self.drive(tls, &mut dialogue, first).await {
             // A server that took the PROXY header for a command waits for the next one.
             let in_sync = failure.phase == Phase::Proxy && failure.kind == FailureKind::Rejected;
+            if failure.phase == Phase::SaslAuth {
+                dialogue.auth_broke_off(failure.kind == FailureKind::Closed);
+            }
             self.fail(failure);
             if in_sync {
                 dialogue.quit();

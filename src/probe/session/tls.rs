@@ -177,3 +177,23 @@ fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> 
         HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::Alert;
+
+    /// What is not offered because of `tls_version` is no lack of the server.
+    #[test]
+    fn a_limit_of_the_check_is_no_cause_of_the_server() {
+        for version in [TlsVersion::Tls12, TlsVersion::Tls13] {
+            let nothing = HandshakeError::NothingInCommon { alert: Alert::HANDSHAKE_FAILURE, version };
+            for error in [nothing, HandshakeError::WantsOtherVersion(version)] {
+                assert_eq!(handshake_cause(&error, None), Some(Cause::OtherTlsVersion), "{error}");
+            }
+        }
+        let any = HandshakeError::NothingInCommon { alert: Alert::HANDSHAKE_FAILURE, version: TlsVersion::Any };
+        assert_eq!(handshake_cause(&any, None), Some(Cause::TlsOfClient));
+        assert_eq!(handshake_cause(&HandshakeError::TooOld, None), Some(Cause::OldTls));
+    }
+}

@@ -1,6 +1,8 @@
 //! AUTH within a dialogue (RFC 4954): which mechanism, and what a reply means for it.
 
-use super::{Action, Dialogue, Unsupported, Verdict, Warning, warning::MAX_COMMAND_LINE_SIZE};
+use super::{
+    Action, AuthStep, Dialogue, EarlyEnd, EndedBy, Unsupported, Verdict, Warning, warning::MAX_COMMAND_LINE_SIZE,
+};
 use crate::{
     phase::Phase,
     smtp::{
@@ -15,15 +17,29 @@ pub(super) struct Auth {
     exchange: Exchange,
     mechanism: Mechanism,
     has_initial_response: bool,
-    is_begun: bool,
+    step: AuthStep,
     /// The most of the credentials that was sent.
     sent: Bears,
+}
+
+impl Auth {
+    /// The warning about an end at this point; `None` once the server has what tells whether the password is right.
+    fn early_end(&self, by: EndedBy) -> Option<Warning> {
+        if self.sent.is_secret() {
+            return None;
+        }
+        let has_user_name = self.sent != Bears::Nothing;
+        let is_refused = matches!(by, EndedBy::Reply(code) if code.value() != 421) && self.step == AuthStep::Sent;
+        let lacks_initial = self.mechanism.has_initial_response() && !self.has_initial_response;
+        let could_be_initial = is_refused && lacks_initial && !has_user_name;
+        Some(Warning::EndedEarly(EarlyEnd { by, after: self.step, has_user_name, could_be_initial }))
+    }
 }
 
 impl Dialogue<'_> {
     /// What the report tells of AUTH; `None` before the command is sent.
     pub fn sasl(&self) -> Option<SaslFacts> {
-        let auth = self.auth.as_ref().filter(|auth| auth.is_begun)?;
+        let auth = self.auth.as_ref().filter(|auth| auth.step != AuthStep::None)?;
         let iterations = auth.exchange.iterations();
         Some(SaslFacts { mechanism: auth.mechanism, initial_response: auth.has_initial_response, iterations })
     }
@@ -31,7 +47,7 @@ impl Dialogue<'_> {
     /// The command is about to be written. Until then what it bears counts as not sent.
     pub fn sending(&mut self, command: &Command) {
         let Some(auth) = &mut self.auth else { return };
-        auth.is_begun |= matches!(command, Command::Auth { .. });
+        auth.step = AuthStep::Sent;
         let Some(response) = command.response() else { return };
         auth.sent = auth.sent.max(response.bears());
         if response.bears() == Bears::Password && !self.in_tls {
@@ -51,6 +67,12 @@ impl Dialogue<'_> {
         }
     }
 
+    /// AUTH ends without a reply: the session broke off, by a close of the server or otherwise.
+    pub fn auth_broke_off(&mut self, is_closed: bool) {
+        let by = if is_closed { EndedBy::Close } else { EndedBy::Other };
+        self.warnings.extend(self.auth.as_ref().and_then(|auth| auth.early_end(by)));
+    }
+
     pub(super) fn begin_auth(&mut self) -> Action {
         let Some(credentials) = &self.script.credentials else { return self.quit() };
         let mechanism = match self.mechanism(credentials.mechanism) {
@@ -61,7 +83,7 @@ impl Dialogue<'_> {
         let mut exchange = Exchange::new(credentials, mechanism);
         let initial = if credentials.initial_response { exchange.initial_response() } else { None };
         let has_initial_response = initial.is_some();
-        let auth = Auth { exchange, mechanism, has_initial_response, is_begun: false, sent: Bears::Nothing };
+        let auth = Auth { exchange, mechanism, has_initial_response, step: AuthStep::None, sent: Bears::Nothing };
         self.auth = Some(Box::new(auth));
         Action::Begin(Phase::SaslAuth, Command::Auth { mechanism, initial })
     }
@@ -98,6 +120,7 @@ impl Dialogue<'_> {
         let Some(auth) = &mut self.auth else { return self.judged(reply, false) };
         let code = reply.code();
         if code.value() == 334 {
+            auth.step = AuthStep::Challenged;
             let text = (reply.left_out() == 0).then(|| reply.message());
             let next = auth.exchange.challenge(text.as_deref());
             if !matches!(next, Next::Exhausted) {
@@ -106,13 +129,10 @@ impl Dialogue<'_> {
             self.warnings.push(Warning::ExtraChallenge);
             return self.judged(reply, false);
         }
-        let could_be_initial = auth.mechanism.has_initial_response() && !auth.has_initial_response;
         let (sent, violation) = (auth.sent, auth.exchange.accepted().err());
-        self.warnings.extend(match sent {
-            Bears::Proof | Bears::Password => None,
-            _ if code.value() == 235 => Some(Warning::AcceptedWithoutPassword),
-            Bears::Nothing => Some(Warning::EndedBeforeCredentials { code, could_be_initial }),
-            Bears::UserName => Some(Warning::EndedBeforePassword(code)),
+        self.warnings.extend(match auth.early_end(EndedBy::Reply(code)) {
+            Some(_) if code.value() == 235 => Some(Warning::AcceptedWithoutPassword),
+            early => early,
         });
         match violation {
             Some(violation) if code.value() == 235 => self.violated(violation, true),
@@ -134,7 +154,10 @@ impl Dialogue<'_> {
                 Command::SaslResponse(response)
             }
             Next::Compute(work) => return (Verdict::Challenged, Action::Compute(Phase::SaslAuth, work)),
-            Next::Violated(violation) => return self.violated(violation, false),
+            Next::Violated(violation) => {
+                self.auth_broke_off(false);
+                return self.violated(violation, false);
+            }
             Next::Exhausted => return (Verdict::Rejected, Action::Close),
         };
         (Verdict::Challenged, Action::Continue(Phase::SaslAuth, command))

@@ -8,7 +8,7 @@ mod warning;
 
 use std::vec;
 
-pub use warning::{Unsupported, Warning};
+pub use warning::{AuthStep, EarlyEnd, EndedBy, Unsupported, Warning};
 
 use self::auth::Auth;
 use super::{

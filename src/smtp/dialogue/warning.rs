@@ -17,24 +17,9 @@ pub enum Warning {
     /// 235 before the server asked for the password.
     #[error("the server accepted AUTH (235) before it asked for the password, so the password was not checked")]
     AcceptedWithoutPassword,
-    /// A reply that ends AUTH before any response was sent.
-    #[error(
-        "the server ended AUTH ({code}) before it asked for user name or password: no credential was sent, so the reply \
-         tells nothing about them{}",
-        if *.could_be_initial { "; `sasl_initial_response` sends the first response with AUTH" } else { "" }
-    )]
-    EndedBeforeCredentials {
-        /// The code of the reply.
-        code: Code,
-        /// The mechanism has an initial response, which was not asked for.
-        could_be_initial: bool,
-    },
-    /// A reply that ends AUTH after the user name and before the password was sent.
-    #[error(
-        "the server ended AUTH ({0}) after the user name and before it asked for the password: the password was not sent, so \
-         the reply tells nothing about it"
-    )]
-    EndedBeforePassword(Code),
+    /// AUTH that ended before the password was sent.
+    #[error(transparent)]
+    EndedEarly(EarlyEnd),
     /// 334 after the last response.
     #[error("the server sent one challenge more than the mechanism has responses, and got no answer to it")]
     ExtraChallenge,
@@ -59,6 +44,65 @@ pub enum Warning {
     /// A line that begins with a dot: the payload is sent as it is, without dot-stuffing.
     #[error("line {0} of the payload begins with a dot, which the server will remove (RFC 5321, section 4.5.2)")]
     LeadingDot(usize),
+}
+
+/// Where AUTH was when it ended before the password, the token or a proof of it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.describe())]
+pub struct EarlyEnd {
+    /// What ended it.
+    pub by: EndedBy,
+    /// What was seen last.
+    pub after: AuthStep,
+    /// The user name was sent.
+    pub has_user_name: bool,
+    /// The mechanism has an initial response, which was not asked for and may be what the server waits for.
+    pub could_be_initial: bool,
+}
+
+/// What ended an AUTH exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// A reply with this code.
+    Reply(Code),
+    /// The server, which closed the connection.
+    Close,
+    /// A time limit, or something that is no reply to AUTH.
+    Other,
+}
+
+/// The last step of an AUTH exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthStep {
+    /// None: the command was not sent.
+    None,
+    /// The client sent the command or a response.
+    Sent,
+    /// The server sent a challenge.
+    Challenged,
+}
+
+impl EarlyEnd {
+    fn describe(&self) -> String {
+        let Self { by, after, has_user_name, could_be_initial } = *self;
+        let what = if after == AuthStep::None { "the session" } else { "AUTH" };
+        let (ended, server, this) = match by {
+            EndedBy::Reply(code) => (format!("the server ended {what} ({code})"), "it", "the reply"),
+            EndedBy::Close => ("the server closed the connection".to_owned(), "it", "that"),
+            EndedBy::Other => (format!("{what} broke off"), "the server", "that"),
+        };
+        let when = match (after, has_user_name) {
+            (AuthStep::None, _) => "before AUTH was sent".to_owned(),
+            (AuthStep::Sent, false) => format!("before {server} asked for user name or password"),
+            (AuthStep::Sent, true) => format!("after the user name and before {server} asked for the password"),
+            (AuthStep::Challenged, false) => "before the challenge was answered".to_owned(),
+            (AuthStep::Challenged, true) => "after the user name and before the next challenge was answered".to_owned(),
+        };
+        let (unsent, it) = if has_user_name { ("the password", "it") } else { ("no credential", "them") };
+        let was = if has_user_name { "was not sent" } else { "was sent" };
+        let hint = if could_be_initial { "; `sasl_initial_response` sends the first response with AUTH" } else { "" };
+        format!("{ended} {when}: {unsent} {was}, so {this} tells nothing about {it}{hint}")
+    }
 }
 
 /// A service extension that the check needs and the server does not offer.

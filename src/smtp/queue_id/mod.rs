@@ -60,6 +60,7 @@ fn in_line(line: &str) -> Option<&str> {
         .or_else(|| message_received(words))
         .or_else(|| in_parentheses(words))
         .or_else(|| before_accepted(words))
+        .or_else(|| of_cisco(words))
         .or_else(|| between(words, &["message"], "accepted"))
         .or_else(|| between(words, &["message", "id"], "accepted"))
         .or_else(|| in_angle_brackets(words))
@@ -74,12 +75,15 @@ fn after<'a>(words: &[&'a str], phrase: &[&str]) -> Option<&'a str> {
     words.windows(phrase.len() + 1).find(|window| are(window, phrase)).and_then(|window| id(window[phrase.len()]))
 }
 
-/// The number of a sentence such as `queued as 1 of 3` is no id.
+/// The number of a sentence such as `queued as 1 of 3` is no id. Postfix's short ids are hexadecimal digits in upper
+/// case, and may be letters alone.
 fn queued_as<'a>(words: &[&'a str]) -> Option<&'a str> {
     let start = words.windows(2).position(|words| are(words, &["queued", "as"]))? + 2;
+    let word = words.get(start)?;
     let next = words.get(start + 1).is_some_and(|next| next.starts_with(|c: char| c.is_ascii_alphabetic()));
     let is_count = |id: &&str| id.len() < MIN_UNLIKE_A_COUNT && is_number(id) && next;
-    id(words.get(start)?).filter(|id| !is_count(id))
+    let of_postfix = trimmed(word).filter(|id| !next && is_hexadecimal(id) && is_upper(id));
+    of_postfix.or_else(|| id(word)).filter(|id| !is_count(id))
 }
 
 fn queued_on<'a>(words: &[&'a str]) -> Option<&'a str> {
@@ -148,6 +152,22 @@ fn between<'a>(words: &[&'a str], before: &[&str], behind: &str) -> Option<&'a s
     })
 }
 
+/// Cisco ESA counts its messages from 1. Without the `ok` before it, a short number may be a count.
+fn of_cisco<'a>(words: &[&'a str]) -> Option<&'a str> {
+    const MIN_SIZE: usize = 3;
+    match words {
+        [ok, message, number, accepted]
+            if is(ok, "ok") && are(&[message], &["message"]) && is(accepted, "accepted") =>
+        {
+            Some(*number).filter(|number| is_number(number))
+        }
+        [message, number, accepted] if is(message, "message") && is(accepted, "accepted") => {
+            Some(*number).filter(|number| is_number(number) && number.len() >= MIN_SIZE)
+        }
+        _ => None,
+    }
+}
+
 /// Exchange: a message identifier in angle brackets, of any form.
 fn in_angle_brackets<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (first, rest) = words.split_first()?;
@@ -202,13 +222,16 @@ fn after_equals_sign<'a>(words: &[&'a str]) -> Option<&'a str> {
 
 /// The word without `id=` and the punctuation around it, if it can be an id.
 fn id(word: &str) -> Option<&str> {
+    trimmed(word).filter(|id| !is_ordinary(id) && !is_date(id))
+}
+
+/// The same, where an ordinary word can be one as well.
+fn trimmed(word: &str) -> Option<&str> {
     let around: &[char] = &['<', '>', '(', ')', '[', ']', ',', ';', ':', '.'];
     let id = word.strip_prefix("id=").unwrap_or(word).trim_matches(around);
     let is_id = id.len() <= MAX_ID_SIZE
         && id.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.+/=@,".contains(&octet))
-        && id.bytes().any(|octet| octet.is_ascii_alphanumeric())
-        && !is_ordinary(id)
-        && !is_date(id);
+        && id.bytes().any(|octet| octet.is_ascii_alphanumeric());
     is_id.then_some(id)
 }
 
@@ -218,30 +241,49 @@ fn is_ordinary(text: &str) -> bool {
     parts.clone().any(is_ordinary_word) && parts.all(|part| is_ordinary_word(part) || is_number(part))
 }
 
-/// `2024-11-22`.
+/// `2024-11-22`, and `20241122T120000Z` (ISO 8601).
 fn is_date(text: &str) -> bool {
-    let lengths = text.split('-').map(|part| if is_number(part) { part.len() } else { 0 });
-    lengths.eq([4, 2, 2])
+    let lengths =
+        |text: &str| text.split('-').map(|part| if is_number(part) { part.len() } else { 0 }).collect::<Vec<_>>();
+    let (date, time) = text.split_once(['T', 't']).unwrap_or((text, ""));
+    let is_time =
+        time.trim_end_matches(['Z', 'z']).bytes().all(|octet| octet.is_ascii_digit() || b"+-.,".contains(&octet));
+    is_time && (lengths(date) == [4, 2, 2] || (lengths(date) == [8] && !time.is_empty()))
 }
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
-/// Letters as a sentence has them. Eight letters from a to f are no word, but a number in hexadecimal digits.
+/// Letters as a sentence has them: in lower case but for the first, in upper case, or few. Eight letters from a to f
+/// are no word, but a number in hexadecimal digits.
 fn is_ordinary_word(text: &str) -> bool {
     let is_number = text.len() >= 8 && is_hexadecimal(text);
     let is_lower = text.bytes().skip(1).all(|octet| octet.is_ascii_lowercase());
     !text.is_empty()
         && !is_number
         && text.bytes().all(|octet| octet.is_ascii_alphabetic())
-        && (is_lower || text.len() <= 4)
+        && (is_lower || is_upper(text) || text.len() <= 4)
 }
 
-/// Neither a word nor a date nor a host name.
+fn is_upper(text: &str) -> bool {
+    text.bytes().all(|octet| !octet.is_ascii_lowercase())
+}
+
+/// `ESMTP2024`: a word and the number of a version or a year.
+fn is_word_with_number(text: &str) -> bool {
+    let word = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    is_ordinary_word(word) && !is_hexadecimal(word)
+}
+
+/// Neither a word, with a number or without, nor a host name.
 fn is_long_and_mixed(id: &str) -> bool {
     let has = |is: fn(&u8) -> bool| id.bytes().any(|octet| is(&octet));
-    id.len() >= 8 && has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit) && !id.contains(['/', '.'])
+    id.len() >= 8
+        && has(u8::is_ascii_alphabetic)
+        && has(u8::is_ascii_digit)
+        && !id.contains(['/', '.'])
+        && !is_word_with_number(id)
 }
 
 /// `C6/4A-12345-D8F1B5A5`.

@@ -101,8 +101,40 @@ fn ids_by_their_place_in_the_sentences_of_servers() {
     }
 }
 
+#[test]
+fn short_ids_and_ids_of_letters() {
+    for (server, message, id) in [
+        ("Postfix, letters alone", "Ok: queued as BEAD", "BEAD"),
+        ("Postfix, letters alone", "Ok: queued as FACE (in 0.3 s)", "FACE"),
+        ("Postfix behind amavis", "from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as DEADBEE", "DEADBEE"),
+        ("Cisco ESA, short", "ok:  Message 123 accepted", "123"),
+        ("Cisco ESA, its first message", "ok:  Message 1 accepted", "1"),
+        ("Cisco ESA, without `ok`", "Message 123 accepted", "123"),
+    ] {
+        assert_eq!(queue_id(message).as_deref(), Some(id), "{server}");
+    }
+}
+
 const WITHOUT_AN_ID: &[&str] = &[
     "ok dirdel",
+    "Ok 20240101T120000Z",
+    "Ok: 20240101t120000",
+    "OK 2024-01-01T120000Z",
+    "Ok 20240101T120000+0100",
+    "Ok: queued as 20240101T120000Z",
+    "OK ESMTP2024",
+    "OK Postfix2024",
+    "OK exchange2019",
+    "OK VERSION20",
+    "queued as JUNKMAIL",
+    "Ok: queued as SPAM",
+    "Ok: queued as LOW-PRIORITY",
+    "Ok: queued as JUNKMAIL-2024",
+    "Ok: queued as DEAD letter",
+    "Ok: queued as Bead",
+    "Message 12 accepted",
+    "Message 123 accepted so far",
+    "JUNKMAIL message accepted",
     "Ok, user id=1000",
     "accepted; connection id=47",
     "Accepted, scanned with id 77",

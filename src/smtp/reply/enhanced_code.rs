@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Code;
+use crate::decimal;
 
 /// An enhanced status code such as `5.1.1` (RFC 3463, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,12 @@ fn number(text: &[u8]) -> Option<(u16, &[u8])> {
 
 impl fmt::Display for EnhancedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+        let mut text = String::with_capacity("5.123.123".len());
+        decimal::push(&mut text, self.class.into());
+        for part in [self.subject, self.detail] {
+            text.push('.');
+            decimal::push(&mut text, part.into());
+        }
+        f.write_str(&text)
     }
 }

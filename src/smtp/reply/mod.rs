@@ -130,6 +130,9 @@ impl Reply {
 
     /// The first line whose code is not the reply's; `None` where all lines have the same code.
     pub fn deviating_line(&self) -> Option<(Code, Cow<'_, str>)> {
+        if self.line_codes.is_empty() {
+            return None;
+        }
         self.coded_lines().find(|(code, _)| *code != self.code)
     }
 
@@ -237,11 +240,23 @@ impl ReplyParser {
             let (chunk, rest) = input.split_at(line_feed.map_or(input.len(), |at| at + 1));
             *input = rest;
             self.count(chunk, line_feed.is_some())?;
-            self.line.extend_from_slice(chunk);
-            if line_feed.is_some()
-                && let Some(reply) = self.end_line()?
-            {
-                return Ok(Some(reply));
+            if line_feed.is_none() {
+                self.line.extend_from_slice(chunk);
+                break;
+            }
+            if self.text.is_empty() {
+                // Nearly always the whole reply is there.
+                self.text.reserve((chunk.len() + rest.len()).min(MAX_KEPT_REPLY_SIZE));
+            }
+            let begun = std::mem::take(&mut self.line);
+            let line = if begun.is_empty() { Cow::Borrowed(chunk) } else { Cow::Owned([&begun, chunk].concat()) };
+            match self.end_line(&line) {
+                Ok(None) => {}
+                Ok(reply) => return Ok(reply),
+                Err(error) => {
+                    self.line = line.into_owned();
+                    return Err(error);
+                }
             }
         }
         Ok(None)
@@ -250,22 +265,25 @@ impl ReplyParser {
     fn count(&mut self, chunk: &[u8], with_line_feed: bool) -> Result<(), ReplyError> {
         // Of several limits the one that is reached first decides, in whatever chunks the octets arrive.
         let line_octets = chunk.len() - usize::from(with_line_feed);
-        let limits = [
-            (line_octets, MAX_LINE_SIZE - self.line.len(), ReplyError::LineTooLong),
-            (chunk.len(), MAX_REPLY_SIZE - self.reply_octets, ReplyError::ReplyTooLong),
-            (chunk.len(), MAX_DIALOGUE_SIZE - self.dialogue_octets, ReplyError::DialogueTooLong),
-        ];
-        let exceeded = limits.into_iter().filter(|(octets, left, _)| octets > left).min_by_key(|(_, left, _)| *left);
-        if let Some((_, _, error)) = exceeded {
-            return Err(error);
+        let of_line = MAX_LINE_SIZE - self.line.len();
+        let of_reply = MAX_REPLY_SIZE - self.reply_octets;
+        let of_dialogue = MAX_DIALOGUE_SIZE - self.dialogue_octets;
+        if line_octets > of_line || chunk.len() > of_reply.min(of_dialogue) {
+            let limits = [
+                (line_octets, of_line, ReplyError::LineTooLong),
+                (chunk.len(), of_reply, ReplyError::ReplyTooLong),
+                (chunk.len(), of_dialogue, ReplyError::DialogueTooLong),
+            ];
+            let exceeded = limits.into_iter().filter(|(octets, left, _)| octets > left);
+            return exceeded.min_by_key(|(_, left, _)| *left).map_or(Ok(()), |(_, _, error)| Err(error));
         }
         self.dialogue_octets += chunk.len();
         self.reply_octets += chunk.len();
         Ok(())
     }
 
-    fn end_line(&mut self) -> Result<Option<Reply>, ReplyError> {
-        let line = without_line_end(&self.line);
+    fn end_line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
+        let line = without_line_end(line);
         let (code, is_last, text) = split_line(line)?;
         let first = self.code.unwrap_or(code);
         if self.line_codes.is_empty() && code != first {
@@ -307,7 +325,6 @@ impl ReplyParser {
             whole.extend_from_slice(text);
             whole.extend((!is_last).then_some(b'\n'));
         }
-        self.line.clear();
         if !is_last {
             return Ok(None);
         }

@@ -14,7 +14,7 @@ impl Reply {
     /// The reply with the secrets of `mask` masked in its text, without what is left out of it.
     #[must_use]
     pub fn masked(&self, mask: &Mask) -> Self {
-        let text = mask.apply(&text_of(&self.text)).into_bytes();
+        let text = if mask.is_empty() { self.text.clone() } else { mask.apply(&text_of(&self.text)).into_bytes() };
         Self { code: self.code, text, line_codes: self.line_codes.clone(), whole: Vec::new(), ..*self }
     }
 }

@@ -12,10 +12,10 @@ use self::source::{Source, library};
 const LAYERS: [(&str, &[&str]); 7] = [
     (
         "values and wire",
-        &["destination", "escape", "os_error", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"],
+        &["decimal", "destination", "escape", "os_error", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"],
     ),
     ("check and report", &["check", "findings", "report", "reproduce"]),
-    ("I/O", &["clock", "message", "net", "thread", "tls"]),
+    ("I/O", &["clock", "message", "net", "pem", "thread", "tls"]),
     ("service", &["probe"]),
     ("HTTP interface", &["http"]),
     ("beside the layers", &["config", "sandbox", "telemetry"]),

@@ -1,10 +1,5 @@
 //! DKIM signatures, verified by Exim when it receives the message, and by dkimpy as the message was delivered.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
-
 use serde_json::{Value, json};
 
 use super::with;
@@ -16,29 +11,10 @@ use crate::support::{
     temp_dir::TempDir,
 };
 
-/// Says what dkimpy finds: `True`, `False`, or the reason. The arguments are the name and the text of the one record.
-const DKIMPY: &str = r#"
-import dkim, sys
-records = {sys.argv[1].encode() + b".": sys.argv[2].encode()}
-message = sys.stdin.buffer.read()
-try:
-    print(dkim.DKIM(message).verify(dnsfunc=lambda name, timeout=5: records.get(name)))
-except dkim.ValidationError as error:
-    print(error)
-"#;
-
 /// What dkimpy says of a message with LF as its line ends.
 fn dkimpy(keys: &DkimKeys, message: &[u8]) -> String {
     let message = String::from_utf8_lossy(message).replace('\n', "\r\n");
-    let mut python = Command::new("/usr/bin/python3")
-        .args(["-c", DKIMPY, &keys.record_name(), &keys.record])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("tests/install installs Debian's Python and python3-dkim");
-    python.stdin.take().expect("a pipe").write_all(message.as_bytes()).expect("Python reads it");
-    let output = python.wait_with_output().expect("Python ends");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    keys.verified_by_dkimpy(&message, 0)
 }
 
 /// Messages that are hard to sign: each with whether it is a payload.

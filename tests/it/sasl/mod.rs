@@ -1,5 +1,6 @@
 //! The mechanisms of AUTH beside PLAIN and LOGIN: what is sent, what a server may reply, and what is reported.
 
+mod early_end;
 mod scram;
 mod secrets;
 mod tokens;

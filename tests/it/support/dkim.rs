@@ -1,14 +1,32 @@
 //! Keys for DKIM, made by openssl: the private one as a file, and the DNS record of the public one.
 
-use std::path::PathBuf;
+use std::{
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use smtp_check::{check::DkimKey, message::dkim_key};
+use time::OffsetDateTime;
 
 use super::{pki::openssl, temp_dir::TempDir};
 
 /// The domain that signs.
 pub(crate) const DOMAIN: &str = "sender.test";
+
+/// Says what dkimpy finds: `True`, `False`, or the reason. The arguments are the name and the text of the one record,
+/// and the time.
+const DKIMPY: &str = r#"
+import dkim, sys, time
+time.time = lambda: float(sys.argv[3])
+records = {sys.argv[1].encode() + b".": sys.argv[2].encode()}
+message = sys.stdin.buffer.read()
+try:
+    print(dkim.DKIM(message).verify(dnsfunc=lambda name, timeout=5: records.get(name)))
+except dkim.ValidationError as error:
+    print(error)
+"#;
 
 /// The forms of a private key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +82,20 @@ impl DkimKeys {
     pub(crate) fn table(&self, name: &str) -> String {
         let (selector, file) = (&self.selector, self.file.display());
         format!("[dkim.{name}]\ndomain = '{DOMAIN}'\nselector = '{selector}'\nkey = '{file}'\n")
+    }
+
+    /// What dkimpy says of a message, by a clock that is so many seconds off.
+    pub(crate) fn verified_by_dkimpy(&self, message: &str, shift: i64) -> String {
+        let time = (OffsetDateTime::now_utc().unix_timestamp() + shift).to_string();
+        let mut python = Command::new("/usr/bin/python3")
+            .args(["-c", DKIMPY, &self.record_name(), &self.record, &time])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/install installs Debian's Python and python3-dkim");
+        python.stdin.take().expect("a pipe").write_all(message.as_bytes()).expect("Python reads it");
+        let output = python.wait_with_output().expect("Python ends");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
     /// The key as the service has it.

@@ -1,6 +1,7 @@
 //! Whole sessions as tables: the server's replies, and the client's actions.
 
 mod auth;
+mod early_end;
 mod expectations;
 
 use proptest::prelude::*;

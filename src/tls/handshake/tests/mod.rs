@@ -211,6 +211,19 @@ async fn alerts_tell_too_old_from_nothing_in_common_from_refused() {
     }
 }
 
+/// ECDHE is all that this client has of TLS 1.2, and the ground is not that others have no forward secrecy.
+#[test]
+fn what_this_client_offers_is_told_as_it_is() {
+    for (version, words) in [
+        (TlsVersion::Any, "this client, which has TLS 1.3, and TLS 1.2 with ECDHE and AEAD (alert handshake_failure)"),
+        (TlsVersion::Tls12, "which offers only TLS 1.2 with ECDHE and AEAD in this check (alert handshake_failure)"),
+        (TlsVersion::Tls13, "which offers only TLS 1.3 in this check (alert handshake_failure)"),
+    ] {
+        let text = HandshakeError::NothingInCommon { alert: Alert::HANDSHAKE_FAILURE, version }.to_string();
+        assert!(text.ends_with(words) && text.starts_with("the server found no TLS version, "), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_huge_certificate_message_is_not_buffered() {
     // A ServerHello message that announces 16 MiB - 1, followed by more and more data.
