@@ -13,7 +13,7 @@
 //! - [`x509`]: certificates as facts, and the kinds of error that they can have.
 //! - [`secret`]: passwords, kept out of logs and reports.
 //! - [`phase`]: the phases of a check. [`escape`]: text that is safe to show. [`suggest`]: which name a mistyped one
-//!   may mean.
+//!   may mean. [`os_error`]: errors of the operating system in words.
 //!
 //! **The nouns of the product** (still pure)
 //! - [`check`]: what to do. [`check::Check::parse`] is the one way to a valid check.
@@ -70,6 +70,7 @@ pub mod mail_dns;
 pub mod manual;
 pub mod message;
 pub mod net;
+pub mod os_error;
 mod permits;
 pub mod phase;
 pub mod probe;

@@ -3,7 +3,7 @@
 use std::{env, ffi::OsString, process::ExitCode};
 
 use mimalloc::MiMalloc;
-use smtp_check::{cli, config::CommandLine};
+use smtp_check::{cli, config::CommandLine, os_error};
 use tokio::runtime;
 
 /// A check allocates some hundred times. This allocator takes a third of the instructions of glibc's, and far less
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: the runtime does not start: {error}");
+            eprintln!("error: the runtime does not start: {}", os_error::of_system(&error));
             return ExitCode::FAILURE;
         }
     };

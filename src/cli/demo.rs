@@ -16,6 +16,7 @@ use super::{
 use crate::{
     check::Check,
     config::{ServeSettings, invalid},
+    os_error,
     probe::CheckJob,
     sandbox::{PASSWORD, RECIPIENTS, Sandbox, USER},
     telemetry::WorkerGuard,
@@ -39,7 +40,12 @@ pub(super) async fn demo(
     };
     let sandbox = match Sandbox::start(([127, 0, 0, 1], 0).into()).await {
         Ok(sandbox) => sandbox,
-        Err(error) => return Ok(failure(format_args!("the sandbox mail server does not start: {error}"))),
+        Err(error) => {
+            return Ok(failure(format_args!(
+                "the sandbox mail server does not start: {}",
+                os_error::of_system(&error)
+            )));
+        }
     };
     if let Err(error) = trust(&mut anchors, &sandbox) {
         return Ok(failure(format_args!("the sandbox's CA certificate cannot be used: {error}")));

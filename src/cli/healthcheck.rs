@@ -23,6 +23,7 @@ use super::output::failure;
 use crate::{
     check::TlsVersion,
     config::ListenSettings,
+    os_error,
     tls::{HandshakeError, ServerName, TlsClient, TrustAnchors},
 };
 
@@ -32,7 +33,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why the service does not count as alive.
 #[derive(Debug, thiserror::Error)]
 enum HealthError {
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", os_error::of_network(.0))]
     Unreachable(#[from] io::Error),
     #[error("its TLS handshake fails: {0}")]
     Tls(#[from] HandshakeError),

@@ -22,6 +22,7 @@ use clap::Error;
 
 use crate::{
     config::{Command, CommandLine, ServeSettings, TelemetrySettings, Token, UnknownVariable, invalid},
+    os_error,
     telemetry::{self, WorkerGuard},
 };
 pub use run::refuse_usage;
@@ -42,7 +43,8 @@ pub async fn execute(line: &CommandLine) -> Result<ExitCode, Error> {
 
 async fn run_subcommand(line: &CommandLine) -> Result<ExitCode, Error> {
     let hangup = |settings: &ServeSettings| {
-        signals::hangup(settings).map_err(|error| invalid(&format!("cannot wait for SIGHUP: {error}")))
+        signals::hangup(settings)
+            .map_err(|error| invalid(&format!("cannot wait for SIGHUP: {}", os_error::of_system(&error))))
     };
     if !matches!(line.command, Command::Serve(_) | Command::Demo(_)) {
         signals::unblock();

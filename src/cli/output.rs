@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     escape::{Escaped, escape_json},
+    os_error,
     report::Report,
 };
 
@@ -20,7 +21,7 @@ pub(super) fn print(text: impl Display) -> bool {
     if let Err(error) = &printed
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        complain(format_args!("stdout cannot be written: {error}"));
+        complain(format_args!("stdout cannot be written: {}", os_error::of_system(error)));
     }
     printed.is_ok()
 }
@@ -30,7 +31,7 @@ pub(super) fn print_result(text: impl Display) -> ExitCode {
     let mut stdout = io::stdout().lock();
     match write!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failure(format_args!("stdout cannot be written: {error}"))
+            failure(format_args!("stdout cannot be written: {}", os_error::of_system(&error)))
         }
         _ => ExitCode::SUCCESS,
     }

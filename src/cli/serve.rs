@@ -15,6 +15,7 @@ use crate::{
         reload::{Reloadable, warn_of_modules},
         router, serve as serve_http,
     },
+    os_error,
     probe::{Limits, Probe},
     telemetry::{Traces, WorkerGuard},
     tls::TrustAnchors,
@@ -96,7 +97,7 @@ impl Service {
     pub(super) async fn run(self, listener: TcpListener, hangup: Option<Signal>) -> ExitCode {
         let mut signals = match Signals::new() {
             Ok(signals) => signals,
-            Err(error) => return failure(format_args!("cannot wait for signals: {error}")),
+            Err(error) => return failure(format_args!("cannot wait for signals: {}", os_error::of_system(&error))),
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -142,7 +143,7 @@ pub(super) async fn bind(listen: SocketAddr) -> Result<TcpListener, ExitCode> {
             ErrorKind::PermissionDenied => "; ports below 1024 need a permission",
             _ => "",
         };
-        failure(format_args!("--listen: cannot listen on {listen}: {error}{hint}"))
+        failure(format_args!("--listen: cannot listen on {listen}: {}{hint}", os_error::of_system(&error)))
     })
 }
 

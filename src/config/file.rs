@@ -13,7 +13,7 @@ use super::{
     parameters::{is_flag_of_parameter, is_parameter},
     reason::value_error,
 };
-use crate::suggest::nearest;
+use crate::{os_error, suggest::nearest};
 
 /// The command, with the file's values as the defaults of all subcommands, and the file's tables with names. One file
 /// may serve all subcommands: a setting that a subcommand does not have is checked, and otherwise ignored.
@@ -22,7 +22,8 @@ use crate::suggest::nearest;
 /// Each names the file, and the key if it is about one.
 pub(super) fn with_defaults_of(command: Command, path: &Path) -> Result<(Command, NamedTables), Error> {
     let file = path.display();
-    let text = fs::read_to_string(path).map_err(|error| invalid(&format!("--config: cannot read {file}: {error}")))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| invalid(&format!("--config: cannot read {file}: {}", os_error::of_system(&error))))?;
     let mut table = text.parse::<Table>().map_err(|error| {
         let line = 1 + text.bytes().take(error.span().unwrap_or_default().start).filter(|byte| *byte == b'\n').count();
         // Without the line itself, which toml's own error shows: it may hold a password.

@@ -19,7 +19,7 @@ use super::{
     state::ModuleStore,
     tokens::{TokenStore, Tokens, TokensError},
 };
-use crate::{check::Modules, thread::run_blocking};
+use crate::{check::Modules, os_error, thread::run_blocking};
 
 /// Bytes of such a file: some 8000 tokens, or several hundred certificates.
 const MAX_FILE_SIZE: u64 = 1 << 20;
@@ -40,7 +40,7 @@ pub struct ReloadError {
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {
     /// The system cannot read it.
-    #[error(transparent)]
+    #[error("{}", os_error::of_system(.0))]
     Unreadable(#[from] io::Error),
     /// Larger than any such file needs to be.
     #[error("it is larger than {MAX_FILE_SIZE} bytes")]

@@ -1,6 +1,7 @@
 //! [`Dial`]: a TCP connection to an address that the policy has admitted, and to no other.
 
 use std::{
+    borrow::Cow,
     io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
     os::fd::AsFd,
@@ -13,7 +14,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 
 use super::{kernel_clock::Reading, tcp::TcpConnection};
-use crate::destination::policy::Admitted;
+use crate::{destination::policy::Admitted, os_error};
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum DialError {
     Refused,
     /// There is no route, or none that this process may use.
     #[error("unreachable: {0}")]
-    Unreachable(io::Error),
+    Unreachable(Cow<'static, str>),
     /// The system's own timeout ended the attempt.
     #[error("no answer to the connection attempt")]
     TimedOut,
@@ -31,10 +32,10 @@ pub enum DialError {
     #[error("the server closed the connection at once")]
     Closed,
     /// This machine has no file descriptor or no local port left, so the check could not run.
-    #[error("no socket is free: {0}")]
+    #[error("no socket is free: {}", os_error::of_network(.0))]
     OutOfSockets(io::Error),
     /// This machine does not have the address to connect from, so the check could not run.
-    #[error("the source address cannot be used: {0}")]
+    #[error("the source address cannot be used: {}", os_error::of_network(.0))]
     NoSourceAddress(io::Error),
 }
 
@@ -48,7 +49,10 @@ impl DialError {
             (ErrorKind::ConnectionRefused, _) => Self::Refused,
             (ErrorKind::TimedOut, _) => Self::TimedOut,
             (ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted, _) => Self::Closed,
-            _ => Self::Unreachable(error),
+            (_, Some(Errno::EADDRNOTAVAIL)) => {
+                Self::Unreachable("this machine has no IPv6 address to connect from".into())
+            }
+            _ => Self::Unreachable(os_error::of_network(&error)),
         }
     }
 
@@ -112,9 +116,11 @@ impl Dial {
 ///
 /// # Errors
 /// This machine does not have the address, or has no socket left.
-pub fn can_bind(source: IpAddr) -> io::Result<()> {
-    let socket = Socket::new(Domain::for_address(SocketAddr::new(source, 0)), Type::STREAM, None)?;
-    bind(&socket, source)
+pub fn can_bind(source: IpAddr) -> Result<(), DialError> {
+    let address = SocketAddr::new(source, 0);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None);
+    let socket = socket.map_err(|error| DialError::new(error, address, true))?;
+    bind(&socket, source).map_err(DialError::of_bind)
 }
 
 /// Binds the socket to an address, and to no port: the kernel chooses one when it knows the other end, and so the ports
@@ -148,6 +154,31 @@ mod tests {
         assert!(matches!(bound, DialError::OutOfSockets(_)));
         assert!(matches!(DialError::of_bind(Errno::EADDRNOTAVAIL.into()), DialError::NoSourceAddress(_)));
         assert!(matches!(DialError::of_bind(Errno::EADDRINUSE.into()), DialError::OutOfSockets(_)));
+    }
+
+    #[test]
+    fn the_text_is_in_our_words() {
+        for (errno, address, text) in [
+            (Errno::ECONNREFUSED, "192.0.2.1:25", "connection refused"),
+            (Errno::EHOSTUNREACH, "192.0.2.1:25", "unreachable: no route to the host"),
+            (Errno::ENETUNREACH, "192.0.2.1:25", "unreachable: no route to the network"),
+            (Errno::EACCES, "192.0.2.1:25", "unreachable: a firewall or a routing rule forbids it"),
+            (Errno::EPERM, "192.0.2.1:25", "unreachable: a firewall or a routing rule forbids it"),
+            (Errno::ETIMEDOUT, "192.0.2.1:25", "no answer to the connection attempt"),
+            (Errno::ECONNRESET, "192.0.2.1:25", "the server closed the connection at once"),
+            (Errno::EMFILE, "192.0.2.1:25", "no socket is free: no file descriptor is free"),
+            (Errno::EADDRNOTAVAIL, "[2001:db8::1]:25", "unreachable: this machine has no IPv6 address to connect from"),
+            (
+                Errno::EAFNOSUPPORT,
+                "[2001:db8::1]:25",
+                "unreachable: this machine does not support this kind of address",
+            ),
+        ] {
+            let error = DialError::new(errno.into(), address.parse().expect("an address"), false);
+            assert_eq!(error.to_string(), text);
+        }
+        let unbound = DialError::of_bind(Errno::EADDRNOTAVAIL.into());
+        assert_eq!(unbound.to_string(), "the source address cannot be used: this machine does not have the address");
     }
 
     /// Documentation addresses (RFC 5737, RFC 3849) belong to no machine.

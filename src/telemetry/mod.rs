@@ -29,7 +29,7 @@ pub use levels::LevelsError;
 pub use traces::{EndpointError, Traces};
 pub use writer::WorkerGuard;
 
-use crate::{escape::Escaped, probe};
+use crate::{escape::Escaped, os_error, probe};
 
 /// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,7 +47,7 @@ pub enum LogError {
     #[error("RUST_LOG: {0}")]
     Levels(#[from] LevelsError),
     /// Its thread does not start.
-    #[error("the thread of the log does not start: {0}")]
+    #[error("the thread of the log does not start: {}", os_error::of_system(.0))]
     Thread(#[from] io::Error),
 }
 

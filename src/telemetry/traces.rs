@@ -12,7 +12,10 @@ use opentelemetry_sdk::{
 };
 use url::Url;
 
-use crate::thread::{run_blocking, try_thread};
+use crate::{
+    os_error,
+    thread::{run_blocking, try_thread},
+};
 
 /// How long the last spans may take to be sent.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,7 +32,7 @@ pub enum EndpointError {
     #[error("must not have a user name or a password: they would not be sent")]
     Credentials,
     /// The exporter has no thread to send spans from.
-    #[error("the thread of the exporter does not start: {0}")]
+    #[error("the thread of the exporter does not start: {}", os_error::of_system(.0))]
     Thread(#[from] io::Error),
     /// The exporter cannot use it.
     #[error(transparent)]

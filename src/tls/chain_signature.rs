@@ -45,7 +45,9 @@ pub(super) fn check_signature(certificate: &Certificate<'_>, issuer_key: &[u8]) 
         return unsupported;
     }
     let mut is_known = false;
-    for algorithm in ALGORITHMS.iter().filter(|known| *known.signature_alg_id() == *signed.algorithm) {
+    for algorithm in
+        ALGORITHMS.iter().filter(|known| x509::is_same_algorithm(&known.signature_alg_id(), &signed.algorithm))
+    {
         is_known = true;
         match entity.verify_signature(*algorithm, signed.message, signed.signature) {
             Ok(()) => return SignatureCheck::Valid,

@@ -11,7 +11,10 @@ use tokio_rustls::rustls::{
 };
 
 use super::problems::describe;
-use crate::x509::{Certificate, ReadName};
+use crate::{
+    os_error,
+    x509::{Certificate, ReadName},
+};
 
 /// The authorities that are trusted to issue certificates, and single certificates that are trusted by themselves.
 pub struct TrustAnchors {
@@ -37,7 +40,7 @@ impl NamedAnchor {
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {}", path.display(), os_error::of_system(source))]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -81,6 +81,29 @@ pub(super) fn describe(der: &[u8]) -> Option<String> {
     Some(parameters.map_or_else(|| "RSA-PSS".to_owned(), |parameters| describe_pss(&parameters)))
 }
 
+/// The RFC and section that do not allow the parameters of this algorithm; `None` if they are allowed, or the algorithm
+/// is not a common one. `der` is an AlgorithmIdentifier in DER.
+pub(super) fn rule_against_parameters(der: &[u8]) -> Option<&'static str> {
+    const NULL: &[u8] = &[0x05, 0x00];
+    let parameters = element::sequence(der)?.get(1).map(|parameters| parameters.raw)?;
+    let name = describe(der)?;
+    match name.split(' ').next()? {
+        "RSA" if parameters != NULL => Some("RFC 4055, section 5"),
+        "ECDSA" => Some("RFC 5758, section 3.2"),
+        "Ed25519" | "Ed448" => Some("RFC 8410, section 3"),
+        _ => None,
+    }
+}
+
+/// Whether two algorithms are the same but for parameters that are of no account. Both are the contents of
+/// AlgorithmIdentifiers in DER; `known` has the right parameters.
+pub fn is_same_algorithm(known: &[u8], written: &[u8]) -> bool {
+    let split = |mut content| element::take(&mut content).map(|id| (id.raw, content));
+    // Other parameters than NULL are of account.
+    known == written
+        || matches!((split(known), split(written)), (Some((one, [] | [0x05, 0x00])), Some((other, _))) if one == other)
+}
+
 /// RSASSA-PSS with its parameters (RFC 4055, section 3.1). The mask generation and the trailer are told where they are
 /// not the usual ones: MGF1 with the same hash, and 1.
 fn describe_pss(parameters: &RsaSsaPssParams<'_>) -> String {

@@ -2,20 +2,23 @@
 
 use super::{
     Certificate,
-    element::{self, Element, SEQUENCE, SET},
+    element::{self, Element, OBJECT_IDENTIFIER, SEQUENCE, SET},
     name::{self, Part},
     text::{
         self,
-        name_tag::{DIRECTORY_NAME, DNS_NAME, IP_ADDRESS, RFC822_NAME, URI},
+        name_tag::{DIRECTORY_NAME, DNS_NAME, IP_ADDRESS, OTHER_NAME, RFC822_NAME, URI},
     },
 };
 
 const PERMITTED: u8 = 0xa0;
 const EXCLUDED: u8 = 0xa1;
-/// `minimum` and `maximum` of a subtree. RFC 5280 allows them only with their defaults.
-const DISTANCES: [u8; 2] = [0x80, 0x81];
+/// `minimum` and `maximum` of a subtree. RFC 5280 allows them only with their defaults: 0, and none.
+const MINIMUM: u8 = 0x80;
+const MAXIMUM: u8 = 0x81;
 /// `emailAddress`, 1.2.840.113549.1.9.1.
 const EMAIL_ADDRESS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01];
+/// `id-on-SmtpUTF8Mailbox`, 1.3.6.1.5.5.7.8.9 (RFC 9598).
+const SMTP_UTF8_MAILBOX: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x08, 0x09];
 /// Most comparisons of a name with a subtree, as in webpki: a chain can hold thousands of both.
 const MAX_COMPARISONS: usize = 250_000;
 
@@ -24,7 +27,10 @@ const MAX_COMPARISONS: usize = 250_000;
 pub struct NameConstraints<'a> {
     permitted: Vec<Base<'a>>,
     excluded: Vec<Base<'a>>,
+    /// Whether a minimum or maximum is written.
     has_distances: bool,
+    /// Whether a minimum of 0 is written, which DER leaves out.
+    has_written_default: bool,
 }
 
 /// The root of a subtree.
@@ -34,13 +40,15 @@ struct Base<'a> {
     content: &'a [u8],
     /// A directoryName to compare, if it can be read.
     directory: Option<Vec<Part>>,
+    /// Whether the subtree has a minimum other than 0, or a maximum.
+    has_distance: bool,
 }
 
 impl<'a> Base<'a> {
     fn new(element: Element<'a>) -> Self {
         let Element { tag, content, .. } = element;
         let directory = (tag == DIRECTORY_NAME).then(|| name::comparable(text::directory_name(content)?)).flatten();
-        Self { tag, content, directory }
+        Self { tag, content, directory, has_distance: false }
     }
 }
 
@@ -78,9 +86,12 @@ impl<'a> NameConstraints<'a> {
             let mut content = subtree.of(SEQUENCE)?;
             let base = element::take(&mut content)?;
             let (distances, rest) = element::all(content);
+            let is_default = |distance: &Element<'_>| distance.tag == MINIMUM && *distance.content == [0];
             self.has_distances |= !distances.is_empty();
-            let is_good = rest.is_empty() && distances.iter().all(|distance| DISTANCES.contains(&distance.tag));
-            is_good.then(|| Base::new(base))
+            self.has_written_default |= distances.iter().any(is_default);
+            let has_distance = !distances.iter().all(is_default);
+            let is_good = rest.is_empty() && distances.iter().all(|one| [MINIMUM, MAXIMUM].contains(&one.tag));
+            is_good.then(|| Base { has_distance, ..Base::new(base) })
         });
         bases.collect::<Option<_>>().filter(|_| rest.is_empty())
     }
@@ -88,6 +99,16 @@ impl<'a> NameConstraints<'a> {
     /// Whether there are subtrees of other kinds than host names and addresses.
     pub fn has_rare_kinds(&self) -> bool {
         self.permitted.iter().chain(&self.excluded).any(|base| ![DNS_NAME, IP_ADDRESS].contains(&base.tag))
+    }
+
+    /// Whether a subtree has a minimum or a maximum, be it the default.
+    pub fn has_distances(&self) -> bool {
+        self.has_distances
+    }
+
+    /// Whether a subtree has a minimum of 0 that is written, where DER leaves it out.
+    pub fn has_written_default(&self) -> bool {
+        self.has_written_default
     }
 
     /// Whether there is a subtree of addresses that is not a network and its mask, the bits of which are one after
@@ -121,13 +142,18 @@ impl<'a> NameConstraints<'a> {
     fn allows(&self, name: &Name<'_>) -> Option<bool> {
         // Whether the name is constructed does not count, as in webpki: it is of the kind, and may not be ignored.
         let of_kind = |base: &&Base<'a>| base.tag & !0x20 == name.tag & !0x20;
+        let mut bases = self.permitted.iter().chain(&self.excluded).filter(of_kind).peekable();
+        // RFC 5280, section 4.2.1.10: a URI without a host name must be rejected where URIs are constrained.
+        if bases.peek().is_some() && matches!(name.value, Value::UriWithoutHost) {
+            return Some(false);
+        }
+        if bases.any(|base| base.has_distance) {
+            return None;
+        }
         let permitted = self.permitted.iter().filter(of_kind).map(|base| name.is_within(base));
         let excluded =
             self.excluded.iter().filter(of_kind).map(|base| Some(name.is_within(base)? || name.may_be_within(base)));
         let (permitted, excluded) = (permitted.collect::<Option<Vec<_>>>()?, excluded.collect::<Option<Vec<_>>>()?);
-        if self.has_distances && !(permitted.is_empty() && excluded.is_empty()) {
-            return None;
-        }
         Some(!excluded.contains(&true) && (permitted.is_empty() || permitted.contains(&true)))
     }
 }
@@ -148,6 +174,8 @@ enum Value<'a> {
     Mailbox(&'a [u8]),
     /// The host of a URI.
     Uri(String),
+    /// A URI with an address in place of a host name, or with neither.
+    UriWithoutHost,
     /// A name of a rare kind, or one that cannot be read.
     Unknown,
 }
@@ -160,7 +188,7 @@ impl<'a> Name<'a> {
             IP_ADDRESS => Some(Value::Address(content)),
             DIRECTORY_NAME => directory(),
             RFC822_NAME => Some(Value::Mailbox(content)),
-            URI => host_of(content).map(Value::Uri),
+            URI => Some(host_of(content).map_or(Value::UriWithoutHost, Value::Uri)),
             _ => None,
         };
         Self { tag, value: value.unwrap_or(Value::Unknown), content }
@@ -176,6 +204,20 @@ impl<'a> Name<'a> {
     fn email(value: Element<'a>) -> Self {
         let name = Self::new(RFC822_NAME, value.content);
         if text::has_octets_for_characters(value.tag) { name } else { Self { value: Value::Unknown, ..name } }
+    }
+
+    /// A mailbox with characters beyond ASCII, to which constraints for mailboxes apply (RFC 9598, section 6); `None`
+    /// for other names. If its host is not in ASCII, it is not compared.
+    fn smtp_utf8_mailbox(name: Element<'a>) -> Option<Self> {
+        let mut content = name.of(OTHER_NAME)?;
+        let id = element::take(&mut content)?.of(OBJECT_IDENTIFIER)?;
+        let mut value = (id == SMTP_UTF8_MAILBOX).then_some(content)?;
+        // The value has an explicit tag. Without the text in it there is nothing to compare.
+        let text = element::take(&mut value).and_then(|mut value| element::take(&mut value.content));
+        let mailbox = text.map_or(content, |text| text.content);
+        let host = mailbox.rsplit(|octet| *octet == b'@').next().unwrap_or_default();
+        let name = Self::new(RFC822_NAME, mailbox);
+        Some(if host.is_ascii() { name } else { Self { value: Value::Unknown, ..name } })
     }
 
     fn text(&self) -> String {
@@ -198,7 +240,7 @@ impl<'a> Name<'a> {
             Value::Directory(name) => Some(name.starts_with(base.directory.as_ref()?)),
             Value::Mailbox(name) => is_mailbox_within(name, base.content),
             Value::Uri(host) => Some(is_host_within(host.as_bytes(), base.content)),
-            Value::Unknown => None,
+            Value::UriWithoutHost | Value::Unknown => None,
         }
     }
 
@@ -215,6 +257,7 @@ impl<'a> Name<'a> {
 fn names<'a>(certificate: &Certificate<'a>) -> Vec<Name<'a>> {
     let mut names: Vec<_> =
         certificate.alternative_names().map(|element| Name::new(element.tag, element.content)).collect();
+    names.extend(certificate.alternative_names().filter_map(Name::smtp_utf8_mailbox));
     let subject = certificate.raw_subject();
     if !subject.is_empty() {
         names.push(Name::subject(subject));

@@ -19,6 +19,7 @@ pub mod private_key;
 pub mod problem;
 mod text;
 
+pub use algorithm::is_same_algorithm;
 pub use constraints::{ConstraintCheck, NameConstraints};
 pub use extensions::{ExtendedKeyUsage, KeyUsage, SERVER_PURPOSES};
 pub use facts::{CertificateFacts, MAX_FACTS_SIZE};
@@ -217,6 +218,11 @@ impl<'a> Certificate<'a> {
         algorithm.unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
+    /// The RFC and section that do not allow the parameters of the signature algorithm; `None` if they are allowed.
+    pub fn rule_against_parameters(&self) -> Option<&'static str> {
+        self.parts.algorithm.and_then(|one| algorithm::rule_against_parameters(&element::to_der(one.raw)))
+    }
+
     /// Whether the certificate names one signature algorithm inside the signature and another beside it (RFC 5280,
     /// section 4.1.1.2).
     pub fn has_two_signature_algorithms(&self) -> bool {
@@ -259,6 +265,10 @@ impl<'a> Certificate<'a> {
         ];
         let unreadable = checks.iter().filter(|(is_readable, _)| !is_readable);
         let mut errors: Vec<_> = unreadable.map(|(_, part)| format!("its {part} cannot be read")).collect();
+        if let Some(rule) = self.rule_against_parameters() {
+            let algorithm = self.signature_algorithm();
+            errors.push(format!("its signature algorithm, {algorithm}, has parameters that {rule}, does not allow"));
+        }
         errors.extend(parts.leftovers.iter().map(|place| format!("there are octets {place} that cannot be read")));
         errors
     }

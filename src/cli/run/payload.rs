@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::config::{FROM_FILE, flag_of};
+use crate::{
+    config::{FROM_FILE, flag_of},
+    os_error,
+};
 
 /// Largest text that is read, in octets: far above what servers accept.
 const MAX_SIZE: u64 = 256 * 1024 * 1024;
@@ -29,9 +32,9 @@ pub(super) fn read_in(parameters: &mut Map<String, Value>) -> Result<(), String>
             _ if text == "-" => read("stdin", io::stdin()),
             Some("-") => read("stdin", io::stdin()),
             Some("") => Err("`@` needs the name of a file, such as @message.eml; @- is stdin".to_owned()),
-            Some(path) => {
-                File::open(path).map_err(|error| format!("{path}: {error}")).and_then(|file| read(path, file))
-            }
+            Some(path) => File::open(path)
+                .map_err(|error| format!("{path}: {}", os_error::of_system(&error)))
+                .and_then(|file| read(path, file)),
             None => continue,
         };
         *text = read.map_err(|error| format!("{}: {error}", flag_of(name)))?;
@@ -45,7 +48,7 @@ fn read(name: &str, source: impl Read) -> Result<String, String> {
     let read = source.take(MAX_SIZE + 1).read_to_string(&mut text);
     match read {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(format!("{name} is not UTF-8")),
-        Err(error) => return Err(format!("{name}: {error}")),
+        Err(error) => return Err(format!("{name}: {}", os_error::of_system(&error))),
         Ok(_) if text.len() as u64 > MAX_SIZE => return Err(format!("{name} is larger than {MAX_SIZE} octets")),
         Ok(_) => {}
     }

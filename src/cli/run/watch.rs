@@ -18,6 +18,7 @@ use crate::{
         output::{complain, failure, json_line, print},
         signals::Signals,
     },
+    os_error,
     phase::Phase,
     probe::{CheckJob, Probe},
     report::{Outcome, Report},
@@ -32,7 +33,7 @@ const INDENT: usize = 11;
 pub(super) async fn watch(probe: Probe, check: Check, every: Duration, mut screen: Option<Screen>) -> ExitCode {
     let mut stop = match Signals::new() {
         Ok(stop) => stop,
-        Err(error) => return failure(format_args!("cannot wait for signals: {error}")),
+        Err(error) => return failure(format_args!("cannot wait for signals: {}", os_error::of_system(&error))),
     };
     let mut tally = Tally::default();
     let refused = tokio::select! {

@@ -1,5 +1,5 @@
-//! [`Edns`]: whether a name server answers queries with EDNS (RFC 6891), so that one that drops them does not cost every
-//! check the time until the query is sent without it.
+//! [`Edns`]: whether a name server answers queries with EDNS (RFC 6891). One that drops them is not to cost every check
+//! the time until the query is sent without it.
 
 use std::{
     sync::{Mutex, PoisonError},

@@ -1,12 +1,11 @@
 //! [`ResolveError`]: why a name has no address.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 
 use hickory_resolver::proto::op::ResponseCode;
-use nix::errno::Errno;
 
 use super::exchange::ExchangeError;
-use crate::destination::IpFamily;
+use crate::{destination::IpFamily, os_error};
 
 /// Why a name could not be resolved. Its text contains the name and goes into reports.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,7 +142,7 @@ impl ResolveError {
                 | ErrorKind::ConnectionAborted
                 | ErrorKind::BrokenPipe => Self::Closed { name },
                 ErrorKind::TimedOut => Self::Timeout { name },
-                _ => Self::NotAsked { name, reason: reason(error) },
+                _ => Self::NotAsked { name, reason: os_error::of_network(error).into_owned() },
             },
         }
     }
@@ -152,22 +151,6 @@ impl ResolveError {
         let name = name.to_owned();
         if is_without_servers { Self::NoResolver { name } } else { Self::Timeout { name } }
     }
-}
-
-/// Why the system could not send the question.
-fn reason(error: &io::Error) -> String {
-    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
-        return "an error of this machine's network".to_owned();
-    };
-    let known = match errno {
-        Errno::ECONNREFUSED => "its port is closed",
-        Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EHOSTDOWN => "there is no route to it",
-        Errno::EACCES | Errno::EPERM => "this machine does not allow connections to it",
-        Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT => "this machine has no address to ask it from",
-        Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => "this machine has no free socket",
-        other => return format!("the system error {other:?}"),
-    };
-    known.to_owned()
 }
 
 fn no_address(family: IpFamily) -> &'static str {

@@ -119,14 +119,13 @@ impl Question {
                 return Ok(Reading::Unrelated);
             }
         }
-        let low = metadata.response_code;
+        let code = metadata.response_code;
         let HeaderCounts { queries, answers, authorities, additionals } = counts;
-        if self.flags.is_some() && low == ResponseCode::NXDomain {
+        if self.flags.is_some() && code == ResponseCode::NXDomain {
             return Ok(response(Answer::Message(Box::new(Message::from_vec(message)?))));
         }
-        if low != ResponseCode::NoError {
-            let records = [answers, authorities, additionals];
-            return Ok(response(Answer::Code(extended(low, &mut decoder, &records))));
+        if code != ResponseCode::NoError {
+            return Ok(response(Answer::Code(code)));
         }
         if queries == 0 {
             // Only a server that could not read the query may leave the question out.
@@ -144,7 +143,7 @@ impl Question {
             return Ok(response(Answer::Records(found)));
         }
         let authorities = records(&mut decoder, authorities)?;
-        let code = extended(low, &mut decoder, &[additionals]);
+        let code = extended(&mut decoder, additionals)?;
         if code != ResponseCode::NoError {
             return Ok(response(Answer::Code(code)));
         }
@@ -204,14 +203,24 @@ fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Result<Vec<Record>, Deco
     (0..count).map(|_| Record::read(decoder)).collect()
 }
 
-/// The code with the upper bits that the OPT record has (RFC 6891, section 6.1.3). One that cannot be read does not
-/// spoil the response.
-fn extended(low: ResponseCode, decoder: &mut BinDecoder<'_>, counts: &[u16]) -> ResponseCode {
-    let records = counts.iter().flat_map(|count| 0..*count).map_while(|_| Record::<RData>::read(decoder).ok());
-    let opt = records.into_iter().find(|record| record.record_type() == RecordType::OPT);
-    // The first octet of the field that is the TTL of other records.
-    let [high, ..] = opt.map_or(0, |opt| opt.ttl).to_be_bytes();
-    ResponseCode::from(high, low.low())
+/// The code of a response that has NOERROR in its header: the OPT record among these has the upper bits (RFC 6891,
+/// section 6.1.3). A record that cannot be read does not spoil the response, but one that is cut may be the OPT record.
+fn extended(decoder: &mut BinDecoder<'_>, count: u16) -> Result<ResponseCode, DecodeError> {
+    for _ in 0..count {
+        match Record::<RData>::read(decoder) {
+            Ok(record) if record.record_type() == RecordType::OPT => {
+                // The first octet of the field that is the TTL of other records.
+                let [high, ..] = record.ttl.to_be_bytes();
+                return Ok(ResponseCode::from(high, 0));
+            }
+            Ok(_) => {}
+            Err(error @ (DecodeError::InsufficientBytes | DecodeError::IncorrectRDataLengthRead { .. })) => {
+                return Err(error);
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(ResponseCode::NoError)
 }
 
 /// The answer of a response to the question for the IPv4 addresses of `name`; `None` where there is none, or only a

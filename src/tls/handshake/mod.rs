@@ -36,6 +36,7 @@ use super::{
 use crate::{
     check::{ClientCertificate, TlsVersion},
     clock::TlsClock,
+    os_error,
 };
 
 /// Makes TLS handshakes with mail servers: no ALPN, no resumption.
@@ -241,7 +242,7 @@ pub enum HandshakeError {
     #[error("the TLS handshake failed: {0}")]
     Tls(TlsFault),
     /// The connection broke.
-    #[error("the connection failed during the TLS handshake: {0}")]
+    #[error("the connection failed during the TLS handshake: {}", os_error::of_network(.0))]
     Io(io::Error),
 }
 

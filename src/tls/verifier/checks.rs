@@ -52,8 +52,14 @@ pub(super) fn check_form(certificate: &Certificate<'_>, depth: usize, problems: 
     for error in errors.into_iter().flatten() {
         problems.add(Kind::Malformed, format!("{label}: {error}"));
     }
-    if depth > 0 && certificate.name_constraints().is_some_and(|constraints| constraints.has_odd_networks()) {
-        problems.add(Kind::Malformed, format!("{label} {ODD_NETWORK}"));
+    if let Some(constraints) = certificate.name_constraints().filter(|_| depth > 0) {
+        if constraints.has_odd_networks() {
+            problems.add(Kind::Malformed, format!("{label} {ODD_NETWORK}"));
+        }
+        if constraints.has_written_default() {
+            let detail = format!("{label} has name constraints with a minimum of 0, which DER leaves out");
+            problems.add(Kind::Malformed, detail);
+        }
     }
     if problems.len() == before
         && !webpki_limits::applies(certificate)

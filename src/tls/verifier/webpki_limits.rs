@@ -15,6 +15,8 @@ const MAX_PATH_LENGTH: u32 = 255;
 pub(super) fn applies(certificate: &Certificate<'_>) -> bool {
     certificate.has_critical_policies()
         || certificate.has_unique_identifiers()
+        || certificate.rule_against_parameters().is_some()
+        || certificate.name_constraints().is_some_and(|constraints| constraints.has_distances())
         || certificate.path_length().is_some_and(|length| length > MAX_PATH_LENGTH)
         || certificate.not_before().is_some_and(|date| date < OffsetDateTime::UNIX_EPOCH)
 }
@@ -64,5 +66,5 @@ pub(super) fn constraints_of<'a>(anchor: &'a TrustAnchor<'_>) -> Option<NameCons
 }
 
 fn has_rare_constraints(constraints: Option<NameConstraints<'_>>) -> bool {
-    constraints.is_some_and(|constraints| constraints.has_rare_kinds())
+    constraints.is_some_and(|constraints| constraints.has_rare_kinds() || constraints.has_distances())
 }

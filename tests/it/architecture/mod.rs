@@ -10,10 +10,24 @@ use self::source::{Source, library};
 /// The layers that `src/lib.rs` describes, from the lowest to the highest, each with its modules. The interfaces are in
 /// two parts: the command line starts all the others.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("values and wire", &["destination", "escape", "phase", "proxy_header", "secret", "smtp", "suggest", "x509"]),
+    (
+        "values and wire",
+        &[
+            "destination",
+            "escape",
+            "mail_dns",
+            "os_error",
+            "phase",
+            "proxy_header",
+            "secret",
+            "smtp",
+            "suggest",
+            "x509",
+        ],
+    ),
     ("check and report", &["check", "findings", "report", "reproduce"]),
     ("I/O", &["clock", "message", "net", "thread", "tls"]),
-    ("service", &["probe"]),
+    ("service", &["domain", "permits", "probe"]),
     ("HTTP interface", &["http"]),
     ("beside the layers", &["config", "sandbox", "telemetry"]),
     ("command line", &["cli"]),

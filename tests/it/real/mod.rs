@@ -4,6 +4,7 @@
 mod certificates;
 mod dkim;
 mod docs;
+mod domain;
 mod exim;
 mod explanations;
 mod fixtures;

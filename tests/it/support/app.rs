@@ -333,6 +333,13 @@ impl TestApp {
         answer.json()
     }
 
+    /// The report of the check of a domain.
+    pub(crate) async fn check_domain(&self, parameters: Value) -> Value {
+        let response = self.post_to("/v1/checks/domain", &parameters).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", String::from_utf8_lossy(&response.body));
+        response.json()
+    }
+
     /// Requests a check without waiting for the response, and returns the connection. To drop it is to hang up.
     pub(crate) async fn start_check(&self, parameters: Value) -> TcpStream {
         let mut stream = TcpStream::connect(self.addr).await.expect("a connection");

@@ -32,8 +32,13 @@ pub(super) fn options(text: &[u8], variable: &[u8], defaults: Options) -> Option
     let lines = text.split(|octet| *octet == b'\n').map(c_string);
     let values =
         lines.filter_map(|line| line.strip_prefix(b"options")).filter(|value| value.first().is_some_and(is_blank));
-    let words = values.chain([c_string(variable)]).flat_map(|value| value.split(is_blank));
-    words.fold(defaults, with_option)
+    values.chain([c_string(variable)]).flat_map(words).fold(defaults, with_option)
+}
+
+/// The text from each word on: the number of an option may have blanks before it.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_start = |index: &usize| !is_blank(&text[*index]) && (*index == 0 || is_blank(&text[*index - 1]));
+    (0..text.len()).filter(is_start).map(|index| &text[index..])
 }
 
 /// As glibc does, a word counts by its beginning. Numbers are within glibc's bounds; there, 0 attempts would ask no
@@ -55,8 +60,10 @@ fn with_option(options: Options, word: &[u8]) -> Options {
     }
 }
 
-/// As atoi(3) reads it: what is no number is 0.
+/// As atoi(3) reads it: what is no number is 0, and a negative number counts as 0 here.
 fn leading_number(text: &[u8]) -> u32 {
+    let text = text.trim_ascii_start();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
     let digits = text.iter().take_while(|octet| octet.is_ascii_digit());
     digits.fold(0, |number: u32, digit| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
 }

@@ -50,7 +50,7 @@ async fn a_server_that_cannot_be_asked_is_an_error_in_our_words() {
     let closing = Stub::start(|_| ClosedByTcp).await;
     for (server, text) in [
         (closing.address, "the DNS server closed the connection when asked for mx.example"),
-        (closed_port().await, "the DNS server could not be asked for mx.example: its port is closed"),
+        (closed_port().await, "the DNS server could not be asked for mx.example: connection refused"),
     ] {
         let error = ipv4_of(&Resolver::with_servers(&[server]), "mx.example").await.expect_err("no answer");
         assert_eq!(error.to_string(), text);

@@ -69,33 +69,49 @@ fn a_whole_certificate_in_ber_is_malformed_and_no_more() {
     }
 }
 
-#[test]
-fn a_signature_algorithm_in_ber_is_verified_and_malformed() {
-    // ECDSA with SHA-256, and the same with its length in the long form.
-    let algorithm: &[u8] = &[0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
-    let ber = [&[0x30, 0x81], &algorithm[1..]].concat();
-    let root = Authority::new("Root");
+/// ECDSA with SHA-256.
+const ALGORITHM: &[u8] = &[0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+
+/// A server's certificate in which [`ALGORITHM`] is written in another way: signed, and with the signature of what it
+/// was before.
+fn with_algorithm(root: &Authority, written: &[u8]) -> [CertificateDer<'static>; 2] {
     let leaf = root.issue(&params("mx.test", &["mx.test"])).chain.remove(0);
     let message = Certificate::from_der(&leaf).and_then(|leaf| leaf.signed().ok_or(crate::x509::Malformed));
     let message = message.expect("a good certificate").message;
-    let place = message.windows(algorithm.len()).position(|window| window == algorithm).expect("the algorithm");
+    let place = message.windows(ALGORITHM.len()).position(|window| window == ALGORITHM).expect("the algorithm");
     let header = if message[1] == 0x81 { 3 } else { 4 };
-    let tbs = [&message[header..place], &ber, &message[place + algorithm.len()..]].concat();
+    let tbs = [&message[header..place], written, &message[place + ALGORITHM.len()..]].concat();
     let tbs = element(0x30, &tbs);
-    let signed = |signature: &[u8]| {
-        CertificateDer::from(element(0x30, &[&tbs[..], &ber, &element(0x03, &[&[0], signature].concat())].concat()))
-    };
-    let good = [signed(&root.sign(&tbs))];
-    let problems = verify(&[root.der()], &good, "mx.test");
-    assert_kinds(&problems, &[Kind::Malformed]);
-    assert_eq!(problems[0].detail, "the certificate: its signature algorithm is in BER, not in DER");
-    assert!(openssl_accepts(&root.der(), &good));
-    let bad = [signed(&root.sign(message))];
-    assert_kinds(&verify(&[root.der()], &bad, "mx.test"), &[Kind::BadSignature, Kind::Malformed]);
+    [&tbs[..], message].map(|signed| {
+        let signature = element(0x03, &[&[0], &root.sign(signed)[..]].concat());
+        CertificateDer::from(element(0x30, &[&tbs[..], written, &signature].concat()))
+    })
+}
+
+/// The signature counts, and the form is an error beside it.
+#[test]
+fn a_signature_algorithm_in_another_form_is_verified_and_malformed() {
+    let root = Authority::new("Root");
+    let ber = [&[0x30, 0x81], &ALGORITHM[1..]].concat();
+    let null = [&[0x30, 12], &ALGORITHM[2..], &[5, 0]].concat();
+    for (written, error) in [
+        (ber, "its signature algorithm is in BER, not in DER"),
+        (
+            null,
+            "its signature algorithm, ECDSA with SHA-256, has parameters that RFC 5758, section 3.2, does not allow",
+        ),
+    ] {
+        let [good, bad] = with_algorithm(&root, &written).map(|leaf| [leaf]);
+        let problems = verify(&[root.der()], &good, "mx.test");
+        assert_kinds(&problems, &[Kind::Malformed]);
+        assert_eq!(problems[0].detail, format!("the certificate: {error}"));
+        assert!(openssl_accepts(&root.der(), &good));
+        assert_kinds(&verify(&[root.der()], &bad, "mx.test"), &[Kind::BadSignature, Kind::Malformed]);
+    }
 }
 
 /// An extension of `id-ce`, 2.5.29.
-fn extension(number: u64, is_critical: bool, value: &[u8]) -> CustomExtension {
+pub(super) fn extension(number: u64, is_critical: bool, value: &[u8]) -> CustomExtension {
     let mut extension = CustomExtension::from_oid_content(&[2, 5, 29, number], value.to_vec());
     extension.set_criticality(is_critical);
     extension

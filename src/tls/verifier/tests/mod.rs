@@ -4,6 +4,7 @@
 
 mod authority;
 mod chain;
+mod constraints;
 mod forms;
 mod limits;
 mod unchecked;

@@ -1,4 +1,5 @@
-//! Real mail servers, started by the tests: [`Postfix`] (with Dovecot for SASL), [`Exim`] and [`DovecotLmtp`].
+//! Real mail servers, started by the tests: [`Postfix`] (with Dovecot for SASL), [`Exim`] and [`DovecotLmtp`];
+//! and name servers, [`Knot`] and [`Unbound`].
 //!
 //! Each instance has free ports of 127.0.0.1 and a directory of its own, so any number of them run side by side. No
 //! mail leaves the machine: they ask no DNS, deliver to one maildir, and reject or discard mail for other domains.
@@ -8,6 +9,7 @@
 mod daemon;
 mod dovecot;
 mod exim;
+mod knot;
 mod lmtp;
 mod mailbox;
 mod postfix;
@@ -15,6 +17,7 @@ mod postfix;
 pub(crate) use super::pki::PemFiles;
 pub(crate) use daemon::{Ended, free_port};
 pub(crate) use exim::{CRAM_MD5, Exim, NO_PROMPT};
+pub(crate) use knot::{Knot, Signed, Unbound};
 pub(crate) use lmtp::DovecotLmtp;
 pub(crate) use mailbox::Delivered;
 pub(crate) use postfix::Postfix;
