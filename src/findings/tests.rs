@@ -205,7 +205,7 @@ fn every_id_is_there_once_and_has_its_texts() {
 
 #[test]
 fn evidence_is_bounded() {
-    let finding = finding(&catalogue::WEAK, String::new(), Phase::Tls, "");
+    let finding = finding(&catalogue::cert::WEAK, String::new(), Phase::Tls, "");
     let evidence = finding.with_evidence(vec!["ü".repeat(1000); 10]).evidence;
     assert_eq!((evidence.len(), evidence[0].len()), (MAX_EVIDENCE, MAX_EVIDENCE_SIZE));
 }
