@@ -8,12 +8,14 @@
 //! - [`policy_fetch`]: the MTA-STS policy over HTTPS.
 //! - [`views`]: what each kind of sender makes of what was seen. [`differences`]: in what the addresses differ.
 //! - [`size`]: what is left out of a report that is too large.
+//! - [`findings`]: what an operator should know.
 //!
 //! A domain that fails is an answer: a [`DomainReport`]. A check that did not run is an error: a [`Refusal`].
 
 mod dane;
 mod differences;
 mod exchangers;
+mod findings;
 mod lookups;
 mod policy_fetch;
 mod records;

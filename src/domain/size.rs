@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::report::{
-    Finding, Report, Reproduction, Scope, Severity,
-    domain::{DomainReport, MAX_DOMAIN_REPORT_SIZE, RecordReport},
-    fold::json_size,
+use crate::{
+    findings::{Entry, catalogue},
+    report::{
+        Finding, Report, Reproduction,
+        domain::{DomainReport, MAX_DOMAIN_REPORT_SIZE, RecordReport},
+        fold::json_size,
+    },
 };
 
 /// Bytes of the finding that something is left out.
@@ -48,19 +51,19 @@ pub(super) fn limit(report: &mut DomainReport) {
     }
 }
 
-/// The finding `limits.truncated`, whose entry of the catalogue tells of hosts and addresses.
 fn truncated(domain: &str, parts: Vec<String>) -> Finding {
     let size = MAX_DOMAIN_REPORT_SIZE / 1024 / 1024;
+    let Entry { id, severity, scope, reference, .. } = catalogue::domain::TRUNCATED;
     Finding {
-        id: "limits.truncated",
-        severity: Severity::Notice,
-        scope: Scope::Domain,
+        id,
+        severity,
+        scope,
         subject: domain.to_owned(),
         phase: None,
         message: format!("a report has {size} MiB at most, so parts of it are left out"),
         evidence: parts,
         remedy: Cow::Borrowed("Ask for fewer hosts, for fewer addresses of each, or for no transcript."),
-        reference: None,
+        reference,
     }
 }
 
