@@ -20,11 +20,7 @@ use crate::{
 pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &CheckSettings) -> Result<Check, Invalid> {
     let protocol = request.protocol.unwrap_or_default();
     let port = request.port.unwrap_or(protocol.default_port());
-    let implicit_tls = request.implicit_tls.unwrap_or(false);
-    let start_tls = request.starttls.unwrap_or_default();
-    if implicit_tls && start_tls != StartTls::Off {
-        invalid.add("implicit_tls", "must not be given together with `starttls`");
-    }
+    let (implicit_tls, start_tls) = encryption(&request, &mut invalid);
     let ip_family = request.ip_family.unwrap_or_default();
     let to: Option<Mailbox> = request.to.as_deref().and_then(|to| invalid.parsed("to", to.parse()));
     let target = target(&request, to.as_ref(), ip_family, &mut invalid);
@@ -36,19 +32,13 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
     let message = message::message(&request, from.as_ref(), to.as_ref(), &mut invalid);
     let dkim = message::dkim(&request, payload.as_ref(), settings, &mut invalid);
     let proxy = proxy(&request, port, &mut invalid);
-    let tls_server_name: Option<Target> =
-        request.tls_server_name.as_deref().and_then(|name| invalid.parsed("tls_server_name", name.parse()));
+    let tls_server_name = tls_server_name(&request, &mut invalid);
     let client_certificate = client_certificate(&request, settings, &mut invalid);
     stop_after(&request, &mut invalid);
     tls_verify(&request, &mut invalid);
-
     let (Some(target), Some(ehlo), Some(payload), true) = (target, ehlo, payload, invalid.is_empty()) else {
         return Err(invalid);
     };
-    let no_effect = parameters_without_effect(&request, &target);
-    let no_effect_without_tls = parameters_of_opportunistic_tls(&request);
-    let stop_after = request.stop_after.map(StopAfter::phase);
-    let expect = request.expect.clone().map(Box::new);
     let script = Script {
         protocol,
         ehlo,
@@ -58,15 +48,17 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         from,
         to,
         payload,
-        stop_after,
+        stop_after: request.stop_after.map(StopAfter::phase),
         resets: false,
-        expect,
+        expect: request.expect.clone().map(Box::new),
     };
     expect::has_its_phases(&script, &mut invalid);
     if !invalid.is_empty() {
         return Err(invalid);
     }
     Ok(Check {
+        no_effect: parameters_without_effect(&request, &target),
+        no_effect_without_tls: parameters_of_opportunistic_tls(&request),
         target,
         port,
         ip_family: source_address.map_or(ip_family, IpFamily::of),
@@ -74,7 +66,7 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         timeout: request.timeout_ms.map_or(DEFAULT_TIMEOUT.min(settings.max_timeout), Duration::from_millis),
         proxy,
         tls_verify: request.tls_verify.unwrap_or_default(),
-        tls_server_name: tls_server_name.map(|name| name.to_string()),
+        tls_server_name,
         tls_version: request.tls_version.unwrap_or_default(),
         client_certificate,
         script,
@@ -82,10 +74,23 @@ pub(super) fn check(request: CheckRequest, mut invalid: Invalid, settings: &Chec
         dkim,
         transcript: request.transcript.unwrap_or(false),
         keeps_certificates: false,
-        no_effect,
-        no_effect_without_tls,
         given: Given::new(request),
     })
+}
+
+/// Whether TLS is there from the first octet, and when STARTTLS is sent.
+fn encryption(request: &CheckRequest, invalid: &mut Invalid) -> (bool, StartTls) {
+    let implicit_tls = request.implicit_tls.unwrap_or(false);
+    let start_tls = request.starttls.unwrap_or_default();
+    if implicit_tls && start_tls != StartTls::Off {
+        invalid.add("implicit_tls", "must not be given together with `starttls`");
+    }
+    (implicit_tls, start_tls)
+}
+
+fn tls_server_name(request: &CheckRequest, invalid: &mut Invalid) -> Option<String> {
+    let name: Target = invalid.parsed("tls_server_name", request.tls_server_name.as_deref()?.parse())?;
+    Some(name.to_string())
 }
 
 fn target(request: &CheckRequest, to: Option<&Mailbox>, ip_family: IpFamily, invalid: &mut Invalid) -> Option<Target> {

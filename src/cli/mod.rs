@@ -1,7 +1,7 @@
 //! The subcommands: one file each, except `run`, which is a module.
 //!
-//! [`build`] makes the parts of the service from the settings; [`output`] writes to stdout and stderr, in a [`style`]. `run` uses the
-//! same probe and report as the HTTP interface. `demo` is `serve` with a mail server of its own.
+//! [`build`] makes the parts of the service from the settings; [`output`] writes to stdout and stderr, in a [`style`].
+//! `run` uses the same probe and report as the HTTP interface. `demo` is `serve` with a mail server of its own.
 
 mod build;
 mod demo;

@@ -99,8 +99,8 @@ pub struct TargetSettings {
           value_parser = Element(dns_server))]
     pub dns_server: Vec<SocketAddr>,
 
-    /// How checks of domains come by proofs of DNSSEC: `validate` checks signatures from the root down, `trust_ad` takes
-    /// the word of the DNS server, for one on this machine or on a path that is trusted, `off` proves nothing
+    /// How checks of domains come by proofs of DNSSEC: `validate` checks signatures from the root down, `trust_ad`
+    /// takes the word of the DNS server, for one on this machine or on a path that is trusted, `off` proves nothing
     #[arg(long, env = "SMTP_CHECK_DNSSEC", value_name = "MODE", default_value = "validate",
           value_parser = choice::<DnssecMode>)]
     pub dnssec: DnssecMode,

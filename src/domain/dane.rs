@@ -48,7 +48,7 @@ impl DaneJudge<'_> {
         let severity_of = |id: &str| report.findings.iter().find(|finding| finding.id == id).map(|it| it.severity);
         let Some(tls) = report.tls.as_ref().filter(|tls| tls.cipher.is_some()) else {
             let is_refused = report.failure.as_ref().is_some_and(|it| it.kind == FailureKind::Rejected);
-            return match severity_of(catalogue::FAILED.id) {
+            return match severity_of(catalogue::tls::FAILED.id) {
                 _ if has_no_start_tls(report) => Shown::NoTls,
                 Some(Severity::Error) if is_refused => Shown::NoTls,
                 Some(Severity::Error) => Shown::BrokenTls,

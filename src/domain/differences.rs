@@ -7,8 +7,11 @@ use crate::report::{
     domain::{Difference, DifferentValue, HostReport},
 };
 
+/// The value of a report that is compared, as text.
+type Value = fn(&Report) -> Option<String>;
+
 /// What is compared, and how it is read from a report. `None`: nothing was seen.
-const COMPARED: [(&str, fn(&Report) -> Option<String>); 5] = [
+const COMPARED: [(&str, Value); 5] = [
     ("certificate", |report| {
         let certificate = report.tls.as_ref()?.chain.first()?;
         Some(format!("sha256:{}", certificate.fingerprint_sha256))

@@ -9,7 +9,11 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{DomainEvent, DomainJob, dane, lookups::Lookups};
+use super::{
+    DomainEvent, DomainJob, dane,
+    lookups::Lookups,
+    views::{self, Asked},
+};
 use crate::{
     check::DomainCheck,
     destination::{HostName, IpFamily, policy::TargetPolicy},
@@ -142,7 +146,13 @@ impl Exchangers<'_> {
             Err(refusal) => (None, Some(refusal)),
         };
         let seen = AddressReport { address, report, refusal, views: Views::INCONCLUSIVE };
-        self.job.tell(|| DomainEvent::Server { host: host.to_string(), address: Box::new(seen.clone()) });
+        self.job.tell(|| {
+            let asked = Asked { has_recipient: self.job.check.has_recipient };
+            // What the policies make of it is known once they are.
+            let opportunistic = views::opportunistic(seen.report.as_deref(), asked);
+            let views = Views { opportunistic, ..Views::INCONCLUSIVE };
+            DomainEvent::Server { host: host.to_string(), address: Box::new(AddressReport { views, ..seen.clone() }) }
+        });
         seen
     }
 
@@ -179,7 +189,7 @@ impl Exchangers<'_> {
             caller: self.job.caller.clone(),
             ..CheckJob::new(check.of_address(host, address, timeout)).with_parent(self.job.parent.clone())
         };
-        self.probe.clone().oneshot(job).await
+        self.job.probe.as_ref().unwrap_or(self.probe).clone().oneshot(job).await
     }
 }
 

@@ -7,16 +7,20 @@
 //! - [`dane`]: their TLSA records. [`senders`]: the addresses that send mail.
 //! - [`policy_fetch`]: the MTA-STS policy over HTTPS.
 //! - [`views`]: what each kind of sender makes of what was seen. [`differences`]: in what the addresses differ.
+//! - [`size`]: what is left out of a report that is too large.
+//! - [`findings`]: what an operator should know.
 //!
 //! A domain that fails is an answer: a [`DomainReport`]. A check that did not run is an error: a [`Refusal`].
 
 mod dane;
 mod differences;
 mod exchangers;
+mod findings;
 mod lookups;
 mod policy_fetch;
 mod records;
 mod senders;
+mod size;
 mod survey;
 mod views;
 
@@ -34,7 +38,7 @@ pub use survey::Surveyor;
 use crate::{
     check::DomainCheck,
     clock,
-    probe::Refusal,
+    probe::{Probe, Refusal},
     report::domain::{AddressReport, DomainReport},
 };
 
@@ -60,12 +64,14 @@ pub struct DomainJob {
     pub parent: Option<SpanContext>,
     /// Receives what is known, as soon as it is.
     pub listener: Option<DomainListener>,
+    /// Holds the sessions in place of the surveyor's own probe: one that counts the memory of this check, for example.
+    pub probe: Option<Probe>,
 }
 
 impl DomainJob {
-    /// A job with a new id (UUID version 7), without caller, parent or listener.
+    /// A job with a new id (UUID version 7), without caller, parent, listener or probe.
     pub fn new(check: DomainCheck) -> Self {
-        Self { id: clock::new_id(), check: Arc::new(check), caller: None, parent: None, listener: None }
+        Self { id: clock::new_id(), check: Arc::new(check), caller: None, parent: None, listener: None, probe: None }
     }
 
     fn tell(&self, event: impl FnOnce() -> DomainEvent) {
@@ -117,7 +123,11 @@ pub fn domain_probe(max_checks: usize, max_timeout: Duration, surveyor: Surveyor
     let run = service_fn(move |job| {
         let surveyor = Arc::clone(&surveyor);
         // Boxed: the future is large, and each layer would move it into the future of its own.
-        Box::pin(async move { surveyor.run(job).await })
+        Box::pin(async move {
+            let mut report = surveyor.run(job).await?;
+            size::limit(&mut report);
+            Ok(report)
+        })
     });
     BoxCloneSyncService::new(with_limits(max_checks, max_timeout, run))
 }

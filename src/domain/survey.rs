@@ -13,6 +13,7 @@ use super::{
     dane::{self, DaneJudge},
     differences::differences,
     exchangers::{Exchangers, MAX_SESSIONS_PER_ADDRESS, NoAddresses, Surveyed},
+    findings::{self, Judged},
     lookups::Lookups,
     policy_fetch::PolicyFetcher,
     records::{self, StsFound, takes_no_mail},
@@ -27,6 +28,7 @@ use crate::{
         Question, RecordKind, State, Verdict, dkim, dmarc, mta_sts,
         mx::{self, MailHosts, MxStatus},
         spf, tls_rpt,
+        tlsa::DaneView,
     },
     net::lookup::{DnsClient, ResolverState},
     permits::KeyedLimit,
@@ -192,15 +194,19 @@ pub(super) struct Survey {
 impl Survey {
     fn report(self, id: Uuid, started_at: OffsetDateTime, took: Duration, tls: &TlsClient) -> DomainReport {
         let domain = self.check.domain.to_string();
-        let hosts: Vec<_> = self.surveyed.iter().map(|host| self.host_report(host, tls)).collect();
-        let findings = Vec::new();
+        let judged = self.surveyed.iter().map(|host| self.host_report(host, tls));
+        let (hosts, dane): (Vec<_>, Vec<_>) = judged.unzip();
+        let (differences, verdict) = (differences(&hosts), verdict(self.mx.status, &hosts));
+        let new_id = new_id(started_at);
+        let judged = Judged { hosts: &hosts, dane: &dane, differences: &differences, verdict, new_id: &new_id };
+        let findings = findings::of(&self, &judged);
         let Published { spf, dmarc, dkim, tls_rpt, mta_sts, senders } = &self.published;
         let dkim = dkim.iter().map(|(selector, key)| records::dkim(selector, &dkim::question(selector, &domain), key));
         DomainReport {
             id,
             started_at,
             duration_ms: took.as_micros() as f64 / 1000.0,
-            verdict: verdict(self.mx.status, &hosts),
+            verdict,
             mx_status: self.mx.status,
             dns: DnsReport {
                 mx: records::mx(&mx::question(&domain), &self.mx),
@@ -210,7 +216,7 @@ impl Survey {
                 mta_sts: mta_sts.report(&domain, &mta_sts::question(&domain)),
                 tls_rpt: records::tls_rpt(&tls_rpt::question(&domain), tls_rpt),
             },
-            differences: differences(&hosts),
+            differences,
             senders: senders.clone(),
             hosts,
             domain,
@@ -219,18 +225,20 @@ impl Survey {
         }
     }
 
-    fn host_report(&self, surveyed: &Surveyed, tls: &TlsClient) -> HostReport {
+    /// The report of a host, and what DANE makes of each of its addresses.
+    fn host_report(&self, surveyed: &Surveyed, tls: &TlsClient) -> (HostReport, Vec<DaneView>) {
         let Surveyed { host, reason, addresses, tlsa, sessions, .. } = surveyed;
         let asked = Asked { has_recipient: self.check.has_recipient };
         let policy = sts_policy(&self.published.mta_sts, &host.name);
         let judge =
             DaneJudge { domain: self.check.domain.as_str(), mx: self.mx.proof, addresses: addresses.proof, tlsa, tls };
-        let mut matched = Vec::new();
+        let (mut matched, mut by_dane) = (Vec::new(), Vec::new());
         let judged = sessions.iter().map(|seen| {
             let report = seen.report.as_deref();
             let opportunistic = views::opportunistic(report, asked);
             let (dane, matches) = judge.judge(report);
             matched.extend(matches);
+            by_dane.push(dane);
             let views = Views {
                 opportunistic,
                 mta_sts: views::mta_sts(report, policy, asked),
@@ -246,7 +254,7 @@ impl Survey {
         };
         matched.sort_unstable();
         matched.dedup();
-        HostReport {
+        let report = HostReport {
             name: host.name.clone(),
             preference: host.preference,
             proof: addresses.proof,
@@ -254,8 +262,16 @@ impl Survey {
             tlsa: dane::report(tlsa, self.check.port(), addresses.proof, matched),
             addresses: sessions,
             views,
-        }
+        };
+        (report, by_dane)
     }
+}
+
+/// An id for a new record of MTA-STS: the time, as the example in RFC 8461, section 3.1, has it.
+fn new_id(now: OffsetDateTime) -> String {
+    let (date, (hour, minute, second)) = (now.date(), now.to_hms());
+    let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+    format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
 }
 
 fn no_addresses(reason: NoAddresses) -> Verdict {

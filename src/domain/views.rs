@@ -27,7 +27,7 @@ pub(super) fn opportunistic(report: Option<&Report>, asked: Asked) -> Verdict {
 fn of_failure(report: &Report, failure: &Failure, asked: Asked) -> Verdict {
     let severity_of = |id: &str| report.findings.iter().find(|finding| finding.id == id).map(|it| it.severity);
     // A server that refuses this client in particular says nothing about others.
-    if severity_of(catalogue::GREETING_REFUSED.id).is_some() {
+    if severity_of(catalogue::smtp::GREETING_REFUSED.id).is_some() {
         return Verdict::Inconclusive;
     }
     match failure.kind {
@@ -36,14 +36,14 @@ fn of_failure(report: &Report, failure: &Failure, asked: Asked) -> Verdict {
             Phase::Banner => Verdict::Inconclusive,
             // The server takes mail for other recipients.
             Phase::RcptTo if !asked.has_recipient => Verdict::Ok,
-            Phase::MailFrom => by_severity(severity_of(catalogue::NULL_SENDER_REFUSED.id)),
+            Phase::MailFrom => by_severity(severity_of(catalogue::smtp::NULL_SENDER_REFUSED.id)),
             _ => Verdict::Fail,
         },
         FailureKind::Refused | FailureKind::Timeout | FailureKind::Closed if failure.phase == Phase::Connect => {
-            by_severity(severity_of(catalogue::UNREACHABLE.id))
+            by_severity(severity_of(catalogue::smtp::UNREACHABLE.id))
         }
         FailureKind::Tls | FailureKind::Closed if is_of_tls(failure.phase) => {
-            by_severity(severity_of(catalogue::FAILED.id).or(severity_of(catalogue::OLD_PROTOCOL.id)))
+            by_severity(severity_of(catalogue::tls::FAILED.id).or(severity_of(catalogue::tls::OLD_PROTOCOL.id)))
         }
         FailureKind::Protocol => Verdict::Fail,
         // A sender has more time than this check, and tries again; and a limit of this client is not one of others.

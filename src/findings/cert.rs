@@ -2,7 +2,7 @@
 
 use super::{
     Entry, Seen,
-    catalogue::{ENDS_SOON, EXPIRED, NAME_MISMATCH, NOT_YET_VALID, UNTRUSTED, WEAK},
+    catalogue::cert::{ENDS_SOON, EXPIRED, NAME_MISMATCH, NOT_YET_VALID, UNTRUSTED, WEAK},
 };
 use crate::{
     phase::Phase,

@@ -2,6 +2,7 @@
 //!
 //! - [`catalogue`]: every kind of finding as data. [`page`]: the pages that are made of it.
 //! - [`smtp`], [`starttls`], [`tls`], [`cert`], [`sasl`]: the rules, pure functions from a report to findings.
+//! - [`domain`]: the rules about a domain.
 //! - [`explanation`]: what a failure most likely means.
 //! - [`refusal`]: what a reply refuses, and why, for both. [`sentence`], [`party`], [`reply_text`]: what its words
 //!   tell.
@@ -11,6 +12,7 @@
 
 pub mod catalogue;
 mod cert;
+pub(crate) mod domain;
 mod explanation;
 pub mod page;
 mod party;

@@ -16,8 +16,7 @@ const INTRODUCTION: &str = "A finding is something about the mail server that an
 /// The page of the manual, without the definitions of its links.
 pub fn markdown() -> String {
     let mut page = format!("# Findings\n\n{INTRODUCTION}\n\n");
-    let made =
-        "This page is made of the catalogue in `src/findings/catalogue.rs`; a service has it at `/docs/findings`.";
+    let made = "This page is made of the catalogue in `src/findings/catalogue`; a service has it at `/docs/findings`.";
     page += &wrapped(made);
     for entry in &CATALOGUE {
         let Entry { id, title, meaning, remedy, .. } = entry;

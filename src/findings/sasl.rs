@@ -2,7 +2,7 @@
 
 use super::{
     Seen,
-    catalogue::{FEW_ITERATIONS, REFUSED_BEFORE_CREDENTIALS},
+    catalogue::sasl::{FEW_ITERATIONS, REFUSED_BEFORE_CREDENTIALS},
 };
 use crate::{
     phase::Phase,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Seen,
-    catalogue::{
+    catalogue::smtp::{
         EHLO_REFUSED, GREETING_REFUSED, NULL_SENDER_REFUSED, POSTMASTER_REFUSED, TEMPORARY_REFUSAL, UNREACHABLE,
     },
     finding,

@@ -2,7 +2,7 @@
 
 use super::{
     Seen,
-    catalogue::{AUTH_IN_CLEAR, FAILED, NOT_OFFERED},
+    catalogue::tls::{AUTH_IN_CLEAR, FAILED, NOT_OFFERED},
 };
 use crate::{
     phase::Phase,

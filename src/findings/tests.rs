@@ -196,7 +196,9 @@ fn every_id_is_there_once_and_has_its_texts() {
     assert_eq!(ids.len(), CATALOGUE.len());
     for entry in &CATALOGUE {
         let (topic, name) = entry.id.split_once('.').expect("topic and name");
-        let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
         assert!(is_word(topic) && is_word(name), "{}", entry.id);
         assert!(entry.meaning.ends_with('.') && entry.remedy.ends_with('.') && !entry.title.ends_with('.'));
         assert!(entry.reference.is_none_or(|reference| reference.starts_with("RFC ")), "{}", entry.id);
@@ -205,7 +207,7 @@ fn every_id_is_there_once_and_has_its_texts() {
 
 #[test]
 fn evidence_is_bounded() {
-    let finding = finding(&catalogue::WEAK, String::new(), Phase::Tls, "");
+    let finding = finding(&catalogue::cert::WEAK, String::new(), Phase::Tls, "");
     let evidence = finding.with_evidence(vec!["ü".repeat(1000); 10]).evidence;
     assert_eq!((evidence.len(), evidence[0].len()), (MAX_EVIDENCE, MAX_EVIDENCE_SIZE));
 }

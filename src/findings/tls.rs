@@ -1,6 +1,6 @@
 //! The rules about the TLS session.
 
-use super::{Seen, catalogue::OLD_PROTOCOL};
+use super::{Seen, catalogue::tls::OLD_PROTOCOL};
 use crate::report::{Cause, Finding};
 
 pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {

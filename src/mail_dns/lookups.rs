@@ -104,8 +104,8 @@ pub(crate) fn addresses(records: &[RecordData]) -> impl Iterator<Item = IpAddr> 
 }
 
 /// Whether a text can be asked for in the DNS: labels of 1 to 63 octets, at most 253 in all (RFC 1035, section 2.3.4),
-/// of ASCII characters. One dot at the end is allowed, and so are underscores and spaces: a macro may bring them. Such a
-/// name is to be built of its labels, not to be parsed: only backslashes are left out.
+/// of ASCII characters. One dot at the end is allowed, and so are underscores and spaces: a macro may bring them. Such
+/// a name is to be built of its labels, not to be parsed: only backslashes are left out.
 pub(crate) fn is_domain_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.len() <= 253

@@ -16,7 +16,7 @@ pub mod mx;
 pub mod spf;
 pub mod tag_list;
 #[cfg(test)]
-mod test_zone;
+pub(crate) mod test_zone;
 pub mod tls_rpt;
 pub mod tlsa;
 mod txt;

@@ -5,6 +5,7 @@
 //!
 //! **Use**
 //! - [`checks`]: the parameters of a check, its report, the live events, and why a check failed.
+//! - [`domains`]: the check of a whole domain.
 //! - [`command_line`]: `run`, `--watch`, `--nagios`, and the other subcommands.
 //! - [`findings`]: what each finding of a report means.
 //! - [`errors`]: problem documents, refusals and exit codes.
@@ -32,6 +33,7 @@ macro_rules! links {
 [certificates]: crate::manual::certificates
 [checks]: crate::manual::checks
 [command-line]: crate::manual::command_line
+[domains]: crate::manual::domains
 [errors]: crate::manual::errors
 [findings]: crate::manual::findings
 [limits]: crate::manual::limits
@@ -78,6 +80,10 @@ pub mod checks {}
 #[doc = links!()]
 #[doc = include_str!("command-line.md")]
 pub mod command_line {}
+
+#[doc = links!()]
+#[doc = include_str!("domains.md")]
+pub mod domains {}
 
 #[doc = links!()]
 #[doc = include_str!("errors.md")]

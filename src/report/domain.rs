@@ -155,7 +155,7 @@ pub struct SpfTermReport {
     pub lookups: usize,
     /// The terms of the record that it includes.
     #[schema(no_recursion)]
-    pub children: Vec<SpfTermReport>,
+    pub children: Vec<Self>,
 }
 
 /// DMARC.

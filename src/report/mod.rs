@@ -31,7 +31,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use cause::{AuthEnded, Cause, Fact, Facts, Unreached};
-pub use exposition::exposition;
+pub use exposition::{domain_exposition, exposition};
 pub use finding::{Finding, Reproduction, Scope, Severity};
 pub use journal::Journal;
 pub use live::{PhaseEvent, PhaseListener, PhaseStart};

@@ -1,5 +1,7 @@
 //! [`Modules`]: named checks in the operator's settings, without a target. A caller names a module, and gives the
-//! target.
+//! target. [`domain`]: those that check a domain.
+
+mod domain;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -40,6 +42,8 @@ pub struct Modules {
 pub struct Module {
     name: String,
     request: CheckRequest,
+    /// The parameters of the check of a domain, without the domain, where that is what the module does.
+    domain: Option<Map<String, Value>>,
     /// The parameters as the operator wrote them, the password masked.
     shown: Map<String, Value>,
     no_effect: Vec<NoEffect>,
@@ -144,8 +148,12 @@ impl Modules {
 }
 
 impl Module {
-    fn parse(name: String, fields: Map<String, Value>, settings: &CheckSettings) -> Result<Self, InvalidModule> {
+    fn parse(name: String, mut fields: Map<String, Value>, settings: &CheckSettings) -> Result<Self, InvalidModule> {
         let mut shown = fields.clone();
+        let kind = fields.remove("kind");
+        if kind.as_ref().is_some_and(|kind| kind == "domain") {
+            return Self::parse_domain(name, fields, shown, settings);
+        }
         if let Some(password) = shown.get_mut(PASSWORD) {
             *password = MASK.into();
         }
@@ -156,7 +164,10 @@ impl Module {
         if request.target.is_some() {
             invalid.add("target", "is the caller's to give");
         }
-        let mut module = Self { name, request, shown, no_effect: Vec::new() };
+        if kind.is_some_and(|kind| kind != "smtp") {
+            invalid.add("kind", "must be `smtp` or `domain`");
+        }
+        let mut module = Self { name, request, domain: None, shown, no_effect: Vec::new() };
         // The caller's parameters are valid here: any violation is the module's.
         let is_asked = module.request.stop_after.is_none_or(|stop| stop.phase() >= Phase::RcptTo);
         let to = module.request.to.clone().or_else(|| is_asked.then(|| "postmaster".to_owned()));

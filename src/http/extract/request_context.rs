@@ -10,7 +10,7 @@ use crate::{
     check::{Check, DomainCheck},
     domain::DomainJob,
     http::middleware::{access_log::StartedCheck, auth::Caller},
-    probe::CheckJob,
+    probe::{CheckJob, TraceSlot},
 };
 
 /// What a [`CheckJob`] has besides the check. Every handler that runs checks extracts it.
@@ -27,15 +27,20 @@ impl RequestContext {
         let Self { caller, parent, started } = self;
         let job = CheckJob { caller, ..CheckJob::new(check) }.with_parent(parent);
         if let Some(started) = started {
-            started.record(&job);
+            started.record(job.id, job.trace.clone());
         }
         job
     }
 
     /// Makes the job that checks this domain.
     pub(crate) fn domain_job(self, check: DomainCheck) -> DomainJob {
-        let Self { caller, parent, .. } = self;
-        DomainJob { caller, parent, ..DomainJob::new(check) }
+        let Self { caller, parent, started } = self;
+        let job = DomainJob { caller, parent, ..DomainJob::new(check) };
+        if let Some(started) = started {
+            // The trace is in the headers, which the log reads itself.
+            started.record(job.id, TraceSlot::default());
+        }
+        job
     }
 }
 

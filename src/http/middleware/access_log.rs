@@ -14,11 +14,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::{auth::Caller, client_ip::ClientIp, stack::Next};
-use crate::{
-    destination::socket_address_text,
-    http::extract::trace_context,
-    probe::{CheckJob, TraceSlot},
-};
+use crate::{destination::socket_address_text, http::extract::trace_context, probe::TraceSlot};
 
 /// The check that a request starts, for the request's log line: an extension of the request.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +22,9 @@ pub(crate) struct StartedCheck(Arc<OnceLock<(Uuid, TraceSlot)>>);
 
 impl StartedCheck {
     /// The request starts this check.
-    pub(crate) fn record(&self, job: &CheckJob) {
+    pub(crate) fn record(&self, id: Uuid, trace: TraceSlot) {
         // Each request starts one check at most.
-        self.0.set((job.id, job.trace.clone())).ok();
+        self.0.set((id, trace)).ok();
     }
 }
 

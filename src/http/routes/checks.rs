@@ -113,7 +113,7 @@ pub(crate) async fn run_check(
     let running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
     let probe = state.probe.clone();
     if is_live {
-        let response = (check_id, events::run(probe, job, running).await?).into_response();
+        let response = (check_id, events::run_check(probe, job, running).await?).into_response();
         return Ok(state.budget.hold(held, response));
     }
     let report = probe.oneshot(job).await?;

@@ -1,4 +1,4 @@
-//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): the phases while it runs, then the
+//! A check as a stream of server-sent events (HTML Living Standard, section 9.2): what is known while it runs, then the
 //! report.
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use axum::{
     },
 };
 use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
@@ -21,10 +22,11 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::{
+    domain::{DomainEvent, DomainJob, DomainListener, DomainProbe},
     http::{json::to_json, problem::Problem, server::Running},
     phase::Phase,
-    probe::{CheckJob, Probe},
-    report::{PhaseEvent, PhaseListener, PhaseStart, Report},
+    probe::{CheckJob, Probe, Refusal},
+    report::{PhaseEvent, PhaseListener, PhaseStart, domain::AddressReport},
 };
 
 /// Time between comments, for proxies that close silent connections.
@@ -34,21 +36,68 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// server, the caller shall see the events.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Runs a check and responds with its events.
+/// What a caller learns of a check that still runs.
+pub(super) trait Progress: Send + 'static {
+    /// Whether the head of the response waits for no more: a refusal after it is rare.
+    fn is_enough(&self) -> bool;
+
+    /// The event that the caller receives.
+    fn into_sse(self) -> serde_json::Result<Event>;
+}
+
+/// Runs a check and responds with its events. See [`run`].
 ///
-/// The head of the response waits until the check connects, up to [`HEAD_TIMEOUT`]: nearly all refusals come before,
-/// and so get a status of their own.
+/// # Errors
+/// The check was refused while the head of the response waited.
+pub(super) async fn run_check(probe: Probe, job: CheckJob, running: Running) -> Result<Response, Problem> {
+    let start = |events: EventSender<_, _>| {
+        let listener = PhaseListener::new(move |event| events.send(event));
+        probe.oneshot(job.with_observer(listener))
+    };
+    run(start, running, ()).await
+}
+
+/// Runs the check of a domain and responds with its events. See [`run`]. `kept` lives as long as they do.
+///
+/// # Errors
+/// The check was refused while the head of the response waited.
+pub(super) async fn run_domain_check(
+    probe: DomainProbe,
+    job: DomainJob,
+    running: Running,
+    kept: impl Send + 'static,
+) -> Result<Response, Problem> {
+    let start = |events: EventSender<_, _>| {
+        let listener = DomainListener::new(move |event| events.send(event));
+        probe.oneshot(DomainJob { listener: Some(listener), ..job })
+    };
+    run(start, running, kept).await
+}
+
+/// Runs what `start` makes of the channel for its events, and responds with these.
+///
+/// The head of the response waits for the first events, up to [`HEAD_TIMEOUT`]: nearly all refusals come before, and so
+/// get a status of their own. `kept` lives as long as the stream.
 ///
 /// # Errors
 /// The check was refused in that time.
-pub(super) async fn run(probe: Probe, job: CheckJob, running: Running) -> Result<Response, Problem> {
-    let mut check = LiveCheck::start(probe, job, running);
+async fn run<E, R, F>(
+    start: impl FnOnce(EventSender<E, R>) -> F,
+    running: Running,
+    kept: impl Send + 'static,
+) -> Result<Response, Problem>
+where
+    E: Progress,
+    R: Serialize + Send + 'static,
+    F: Future<Output = Result<R, Refusal>> + Send + 'static,
+{
+    let mut check = LiveCheck::start(start, running);
     let (mut first, deadline) = (Vec::new(), Instant::now() + HEAD_TIMEOUT);
     while let Ok(event) = timeout_at(deadline, check.next()).await {
         if let LiveEvent::Refused(problem) = event {
             return Err(problem);
         }
-        let is_enough = event.is_connect() || event.is_last();
+        let is_enough = event.is_last() || matches!(&event, LiveEvent::Progress(progress) if progress.is_enough());
         first.push(event);
         if is_enough {
             break;
@@ -61,7 +110,10 @@ pub(super) async fn run(probe: Probe, job: CheckJob, running: Running) -> Result
         let is_last = event.is_last();
         Some((event, (!is_last).then_some(check)))
     });
-    let events = stream::iter(first).chain(rest).map(LiveEvent::into_sse);
+    let events = stream::iter(first).chain(rest).map(move |event| {
+        let _kept = &kept;
+        event.into_sse()
+    });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL).text("keep-alive");
     // nginx buffers responses unless this header forbids it.
     let headers = [(CACHE_CONTROL.as_str(), "no-store"), ("x-accel-buffering", "no")];
@@ -70,30 +122,46 @@ pub(super) async fn run(probe: Probe, job: CheckJob, running: Running) -> Result
 
 /// A running check. Dropped, it ends.
 #[derive(Debug)]
-struct LiveCheck {
-    events: mpsc::UnboundedReceiver<LiveEvent>,
+struct LiveCheck<E, R> {
+    events: mpsc::UnboundedReceiver<LiveEvent<E, R>>,
     _task: AbortOnDropHandle<()>,
 }
 
 /// An event of a running check.
 #[derive(Debug)]
-enum LiveEvent {
-    Phase(PhaseEvent),
-    Report(Box<Report>),
+enum LiveEvent<E, R> {
+    Progress(E),
+    Report(Box<R>),
     Refused(Problem),
 }
 
-impl LiveCheck {
-    /// Runs the check in a task of its own, so that a slow reader does not slow it down. The number of phases and
-    /// addresses bounds the number of events, so the channel needs no bound.
-    fn start(probe: Probe, job: CheckJob, running: Running) -> Self {
+/// Takes the events of a running check.
+#[derive(Debug)]
+struct EventSender<E, R>(mpsc::UnboundedSender<LiveEvent<E, R>>);
+
+impl<E, R> EventSender<E, R> {
+    /// Sending fails only after the caller has closed the connection, and then the check is ended.
+    fn send(&self, event: E) {
+        self.0.send(LiveEvent::Progress(event)).ok();
+    }
+}
+
+impl<E, R> LiveCheck<E, R>
+where
+    E: Progress,
+    R: Serialize + Send + 'static,
+{
+    /// Runs the check in a task of its own, so that a slow reader does not slow it down. The number of phases,
+    /// addresses and records bounds the number of events, so the channel needs no bound.
+    fn start<F>(start: impl FnOnce(EventSender<E, R>) -> F, running: Running) -> Self
+    where
+        F: Future<Output = Result<R, Refusal>> + Send + 'static,
+    {
         let (sender, events) = mpsc::unbounded_channel();
-        let phases = sender.clone();
-        // Sending fails only after the caller has closed the connection, and then the task is aborted.
-        let job = job.with_observer(PhaseListener::new(move |event| drop(phases.send(LiveEvent::Phase(event)))));
+        let check = start(EventSender(sender.clone()));
         let check = async move {
             let _running = running;
-            let last = match probe.oneshot(job).await {
+            let last = match check.await {
                 Ok(report) => LiveEvent::Report(Box::new(report)),
                 Err(refusal) => LiveEvent::Refused(refusal.into()),
             };
@@ -103,28 +171,69 @@ impl LiveCheck {
     }
 
     /// The next event. A check that ends without a report or a refusal has panicked.
-    async fn next(&mut self) -> LiveEvent {
+    async fn next(&mut self) -> LiveEvent<E, R> {
         self.events.recv().await.unwrap_or_else(|| LiveEvent::Refused(Problem::internal()))
     }
 }
 
-impl LiveEvent {
-    fn is_connect(&self) -> bool {
-        matches!(self, Self::Phase(PhaseEvent::Began(PhaseStart { name: Phase::Connect, .. })))
-    }
-
+impl<E: Progress, R: Serialize> LiveEvent<E, R> {
     fn is_last(&self) -> bool {
         matches!(self, Self::Report(_) | Self::Refused(_))
     }
 
     fn into_sse(self) -> serde_json::Result<Event> {
-        let event = Event::default();
-        Ok(match self {
-            Self::Phase(PhaseEvent::Began(start)) => event.event("begin").data(to_json(&start)?),
-            Self::Phase(PhaseEvent::Ended(phase)) => event.event("phase").data(to_json(&phase)?),
-            Self::Report(report) => event.event("report").data(to_json(&report)?),
-            Self::Refused(problem) => event.event("problem").data(to_json(&problem)?),
-        })
+        match self {
+            Self::Progress(progress) => progress.into_sse(),
+            Self::Report(report) => event("report", &report),
+            Self::Refused(problem) => event("problem", &problem),
+        }
+    }
+}
+
+fn event(name: &str, data: &impl Serialize) -> serde_json::Result<Event> {
+    Ok(Event::default().event(name).data(to_json(data)?))
+}
+
+impl Progress for PhaseEvent {
+    /// When it connects, the check has passed the target's policy and limits.
+    fn is_enough(&self) -> bool {
+        matches!(self, Self::Began(PhaseStart { name: Phase::Connect, .. }))
+    }
+
+    fn into_sse(self) -> serde_json::Result<Event> {
+        match self {
+            Self::Began(start) => event("begin", &start),
+            Self::Ended(phase) => event("phase", &phase),
+        }
+    }
+}
+
+/// A member of the report's `dns` is known.
+#[derive(Debug, Serialize)]
+struct RecordEvent {
+    name: &'static str,
+    value: Value,
+}
+
+/// An address is done: an element of `addresses`, with its host.
+#[derive(Debug, Serialize)]
+struct ServerEvent {
+    host: String,
+    #[serde(flatten)]
+    address: Box<AddressReport>,
+}
+
+impl Progress for DomainEvent {
+    /// A domain is refused before anything is looked up.
+    fn is_enough(&self) -> bool {
+        true
+    }
+
+    fn into_sse(self) -> serde_json::Result<Event> {
+        match self {
+            Self::Record { name, value } => event("record", &RecordEvent { name, value }),
+            Self::Server { host, address } => event("server", &ServerEvent { host, address }),
+        }
     }
 }
 
@@ -136,6 +245,21 @@ pub(super) fn example(report: &Value) -> String {
         event("begin", &start) + &event("phase", phase)
     });
     phases.chain([event("report", report)]).collect()
+}
+
+/// The stream of the check of a domain that this report is from, for the document.
+pub(super) fn domain_example(report: &Value) -> String {
+    let event = |name: &str, data: &Value| format!("event: {name}\ndata: {data}\n\n");
+    let records = report["dns"].as_object().into_iter().flatten();
+    let records = records.map(|(name, value)| event("record", &serde_json::json!({"name": name, "value": value})));
+    let servers = report["hosts"].as_array().into_iter().flatten().flat_map(|host| {
+        host["addresses"].as_array().into_iter().flatten().map(move |address| {
+            let mut server = address.clone();
+            server["host"] = host["name"].clone();
+            event("server", &server)
+        })
+    });
+    records.chain(servers).chain([event("report", report)]).collect()
 }
 
 #[cfg(test)]
@@ -151,7 +275,7 @@ mod tests {
     use crate::{
         check::{Check, CheckSettings},
         http::server::Lifecycle,
-        probe::Refusal,
+        report::Report,
     };
 
     /// The response with a probe that emits these events, then waits, then ends so.
@@ -173,7 +297,7 @@ mod tests {
             Check::parse(vec![("to".into(), "a@example.com".into())], &CheckSettings::new(Duration::from_secs(60)))
                 .expect("a check");
         let running = Lifecycle::default().begin().expect("open");
-        run(probe, CheckJob::new(check), running).await.map(Response::into_body)
+        run_check(probe, CheckJob::new(check), running).await.map(Response::into_body)
     }
 
     fn begin(name: Phase) -> PhaseEvent {

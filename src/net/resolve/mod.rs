@@ -6,9 +6,11 @@
 //! - [`servers`]: the name servers, one after the other; [`health`]: those that are dead come last; [`edns`]: those
 //!   that do not answer queries with EDNS are asked without it.
 //! - [`exchange`]: one question to one server; [`message`]: its octets, and what a response says.
+//! - [`choice`]: which of the hosts and addresses are tried, and in which order.
 //! - [`special`]: names that no server is asked for.
 //! - [`system`]: the system's name servers and its hosts file.
 
+mod choice;
 mod edns;
 mod error;
 mod exchange;
@@ -19,7 +21,6 @@ mod special;
 mod system;
 
 use std::{
-    collections::HashSet,
     net::{IpAddr, SocketAddr},
     pin::pin,
     sync::Arc,
@@ -37,6 +38,7 @@ use tokio::{
 };
 
 use self::{
+    choice::{by_preference, limit_addresses, usable},
     servers::{NameServers, Options},
     system::{HostsFile, SystemFiles},
 };
@@ -343,26 +345,6 @@ fn halfway_to(deadline: Instant) -> Instant {
     now + deadline.saturating_duration_since(now) / 2
 }
 
-/// Most mail exchangers of a domain that are tried: more are of no use, and a hostile answer may contain thousands.
-const MAX_EXCHANGES: usize = 16;
-/// Most addresses of a target that are tried, for the same reason.
-const MAX_ADDRESSES: usize = 64;
-
-/// The names of the mail exchangers: by preference, equal ones in random order (RFC 5321, section 5.1), each once. None
-/// if all that there is is the null MX (RFC 7505).
-fn by_preference(mut records: Vec<MX>) -> Vec<String> {
-    fastrand::shuffle(&mut records);
-    records.sort_by_key(|mx| mx.preference);
-    let mut seen = HashSet::new();
-    records
-        .iter()
-        .filter(|mx| !mx.exchange.is_root())
-        .map(|mx| to_text(&mx.exchange))
-        .filter(|exchange| seen.insert(exchange.clone()))
-        .take(MAX_EXCHANGES)
-        .collect()
-}
-
 /// The name in presentation format (RFC 1035, section 5.1): unusual octets are escaped. Lower case, no dot at the end.
 pub(super) fn to_text(name: &Name) -> String {
     let mut text = name.to_lowercase().to_ascii();
@@ -385,34 +367,6 @@ fn combine(
         errors.sort_by_key(|error| !error.is_temporary());
         errors.into_iter().next().unwrap_or(no_address)
     })
-}
-
-/// The addresses that the family admits, in canonical form, IPv4 first, each once.
-fn usable(
-    host: &str,
-    family: IpFamily,
-    addresses: impl IntoIterator<Item = IpAddr>,
-) -> Result<Vec<IpAddr>, ResolveError> {
-    let mut seen = HashSet::new();
-    let mut usable: Vec<_> = addresses
-        .into_iter()
-        .map(|address| address.to_canonical())
-        .filter(|address| family.admits(*address) && seen.insert(*address))
-        .collect();
-    if usable.is_empty() {
-        return Err(ResolveError::NoAddress { name: host.to_owned(), family });
-    }
-    usable.sort_by_key(IpAddr::is_ipv6);
-    Ok(usable)
-}
-
-fn limit_addresses(candidates: &mut Vec<Candidate>) {
-    let mut left = MAX_ADDRESSES;
-    for addresses in candidates.iter_mut().filter_map(|candidate| candidate.addresses.as_mut().ok()) {
-        addresses.truncate(left);
-        left -= addresses.len();
-    }
-    candidates.retain(|candidate| candidate.addresses.as_ref().map_or(true, |addresses| !addresses.is_empty()));
 }
 
 #[cfg(test)]

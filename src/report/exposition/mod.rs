@@ -4,6 +4,8 @@
 //! metrics are gauges, and an info metric is a gauge that is 1: so the text is valid both as text format 0.0.4 and as
 //! OpenMetrics 1.0. The former does not know the latter's type `info`, and names counters differently.
 
+mod domain;
+
 use std::{fmt, net::IpAddr, time::Duration};
 
 use prometheus_client::{
@@ -13,6 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 use time::OffsetDateTime;
+
+pub use domain::domain_exposition;
 
 use super::{PhaseReport, Report, TlsReport};
 use crate::phase::Phase;
@@ -28,12 +32,7 @@ pub fn exposition(report: &Report, timeout: Duration) -> String {
     if let Some(tls) = &report.tls {
         gauges.tls(tls);
     }
-    // A new registry for each report: the response must contain nothing of another check.
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(gauges));
-    let mut text = String::new();
-    encode(&mut text, &registry).expect("writing to a string does not fail");
-    text
+    gauges.into_text()
 }
 
 type Labels = Vec<(&'static str, String)>;
@@ -65,6 +64,15 @@ impl Collector for Gauges {
 }
 
 impl Gauges {
+    fn into_text(self) -> String {
+        // A new registry for each report: the response must contain nothing of another check.
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("writing to a string does not fail");
+        text
+    }
+
     /// A gauge with one value.
     fn one(&mut self, name: &'static str, help: &'static str, value: f64) {
         self.several(name, help, [(Vec::new(), value)]);

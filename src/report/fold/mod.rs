@@ -6,6 +6,7 @@ mod size;
 use std::time::{Duration, Instant};
 
 use phases::OpenPhases;
+pub(crate) use size::json_size;
 
 use super::{
     Cause, Facts, Failure, FailureKind, Journal, Metrics, Outcome, Report, ReportedCapabilities, ReportedTarget,

@@ -167,7 +167,8 @@ fn shorten_metrics(report: &mut Report) -> usize {
     long.map(|text| text.truncate(text.floor_char_boundary(MAX_METRIC_SIZE))).count()
 }
 
-pub(super) fn json_size(value: &impl serde::Serialize) -> usize {
+/// Bytes of a value as JSON, as a caller receives it.
+pub(crate) fn json_size(value: &impl serde::Serialize) -> usize {
     let mut size = Counter(0);
     // A report can always be written: its maps have strings as keys.
     serde_json::to_writer(&mut size, value).ok();

@@ -259,17 +259,20 @@ fn problems(value: &Value) -> BTreeMap<String, u64> {
 
 #[test]
 fn every_parameter_is_listed_with_its_default() {
-    let (page, document) = (read(&format!("{MANUAL}/checks.md")), document());
-    let properties = document["components"]["schemas"]["CheckRequest"]["properties"].as_object().expect("parameters");
-    let section = page.split("\n# ").find(|section| section.starts_with("Parameters")).expect("a section");
-    assert_eq!(first_cells(section), properties.keys().cloned().collect());
-    for cells in rows(section) {
-        for default in quoted(cells[0]).filter_map(|name| properties.get(name)?.get("default")) {
-            let written = match default {
-                Value::String(text) if !text.is_empty() => text.clone(),
-                other => other.to_string(),
-            };
-            assert_eq!(cells[1], format!("`{written}`"), "{}", cells[0]);
+    let document = document();
+    for (page, schema) in [("checks.md", "CheckRequest"), ("domains.md", "DomainRequest")] {
+        let page = read(&format!("{MANUAL}/{page}"));
+        let properties = document["components"]["schemas"][schema]["properties"].as_object().expect("parameters");
+        let section = page.split("\n# ").find(|section| section.starts_with("Parameters")).expect("a section");
+        assert_eq!(first_cells(section), properties.keys().cloned().collect());
+        for cells in rows(section) {
+            for default in quoted(cells[0]).filter_map(|name| properties.get(name)?.get("default")) {
+                let written = match default {
+                    Value::String(text) if !text.is_empty() => text.clone(),
+                    other => other.to_string(),
+                };
+                assert_eq!(cells[1], format!("`{written}`"), "{}", cells[0]);
+            }
         }
     }
 }
@@ -290,12 +293,14 @@ fn every_request_and_answer_that_is_shown_has_the_names_of_the_api() {
     let schemas = document["components"]["schemas"].as_object().expect("schemas");
     let properties = |schema: &Value| schema["properties"].as_object().cloned().unwrap_or_default().into_iter();
     let known: BTreeSet<_> = schemas.values().flat_map(properties).map(|(name, _)| name).collect();
-    let parameters: BTreeSet<_> = properties(&schemas["CheckRequest"]).map(|(name, _)| name).collect();
+    let parameters_of = |schema: &str| properties(&schemas[schema]).map(|(name, _)| name).collect::<BTreeSet<_>>();
+    let (of_check, of_domain) = (parameters_of("CheckRequest"), parameters_of("DomainRequest"));
     let (mut requests, mut answers) = (0, 0);
     for (path, text) in documents() {
         for body in text.split("-d '").skip(1).filter_map(|rest| rest.split('\'').next()) {
             requests += 1;
             let Value::Object(body) = serde_json::from_str(body).expect("JSON") else { panic!("{path}: {body}") };
+            let parameters = if body.contains_key("domain") { &of_domain } else { &of_check };
             assert!(body.keys().all(|name| parameters.contains(name)), "{path}: {body:?}");
         }
         for block in blocks(&text, "jsonc").chain(blocks(&text, "json")) {
@@ -324,7 +329,8 @@ fn every_metric_is_listed_and_every_listed_metric_is_exposed() {
     let scratch = TempDir::new();
     let printed = scratch.write("printed", b"");
     let modules =
-        b"[modules.good]\nstarttls = true\n[modules.bad]\nstarttls = true\ntls_server_name = \"other.test\"\n";
+        b"[modules.good]\nstarttls = true\n[modules.bad]\nstarttls = true\ntls_server_name = \"other.test\"\n\
+        [modules.domain]\nkind = \"domain\"\ntimeout_ms = 500\n";
     let mut command = program(&["demo", "--listen=127.0.0.1:0", "--config"]);
     command.arg(scratch.write("settings.toml", modules));
     let served = ServiceProcess::start_printing_to(command, fs::File::create(&printed).expect("writable").into());
@@ -333,8 +339,9 @@ fn every_metric_is_listed_and_every_listed_metric_is_exposed() {
     let probe = |module: &str| {
         served.get(&format!("/probe?target=127.0.0.1:{port}&module={module}&to=nobody@sandbox.test"), "")
     };
-    let exposed: BTreeSet<_> =
-        [probe("good"), probe("bad"), served.get("/metrics", "")].iter().flat_map(|answer| announced(answer)).collect();
+    let domain = served.get("/probe?target=domain.invalid&module=domain", "");
+    let answers = [probe("good"), probe("bad"), domain, served.get("/metrics", "")];
+    let exposed: BTreeSet<_> = answers.iter().flat_map(|answer| announced(answer)).collect();
     let page = read(&format!("{MANUAL}/metrics.md"));
     let starts = ["probe_", "process_", "smtp_check_"];
     let is_metric = |name: &&str| starts.iter().any(|start| name.starts_with(start));

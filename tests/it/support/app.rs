@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_TYPE};
+use axum::http::{Method, Request, StatusCode, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -39,6 +39,8 @@ use super::{
     dkim::DkimKeys,
     pki::{Ca, Identity},
 };
+
+pub(crate) use super::response::TestResponse;
 
 /// Settings of a [`TestApp`]. The defaults are those of the program, except that no certificate authority is trusted
 /// and no name server is asked.
@@ -147,6 +149,12 @@ impl TestAppBuilder {
     /// `--mta-sts-port`.
     pub(crate) fn mta_sts_port(mut self, port: u16) -> Self {
         self.mta_sts_port = port;
+        self
+    }
+
+    /// `--max-domain-checks`.
+    pub(crate) fn max_domain_checks(mut self, checks: usize) -> Self {
+        self.max_domain_checks = checks;
         self
     }
 
@@ -272,33 +280,6 @@ pub(crate) struct TestApp {
     ended: JoinHandle<Ended>,
 }
 
-/// The response to a request.
-#[derive(Debug)]
-pub(crate) struct TestResponse {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-impl TestResponse {
-    /// The body, which has to be JSON.
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
-    /// A header's value, if it is there.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// The pointers of a 422's violations.
-    pub(crate) fn pointers(&self) -> Vec<String> {
-        let problem = self.json();
-        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        errors.iter().filter_map(|error| error["pointer"].as_str().map(str::to_owned)).collect()
-    }
-}
-
 impl TestApp {
     /// The service with other settings than the defaults.
     pub(crate) fn builder() -> TestAppBuilder {
@@ -338,7 +319,7 @@ impl TestApp {
         self.post_to("/v1/checks/smtp", parameters).await
     }
 
-    /// `POST` of these parameters to any path.
+    /// `POST path` with these parameters.
     pub(crate) async fn post_to(&self, path: &str, parameters: &Value) -> TestResponse {
         let request = Request::builder().method(Method::POST).uri(path).header("host", "test");
         let body = Full::from(parameters.to_string());

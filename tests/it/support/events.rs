@@ -28,13 +28,21 @@ impl Events {
     /// # Errors
     /// The response that came instead of a stream.
     pub(crate) async fn of(app: &TestApp, parameters: Value) -> Result<Self, TestResponse> {
+        Self::of_path(app, "/v1/checks/smtp", &with_defaults(parameters)).await
+    }
+
+    /// Requests the events of a check by this path.
+    ///
+    /// # Errors
+    /// The response that came instead of a stream.
+    pub(crate) async fn of_path(app: &TestApp, path: &str, parameters: &Value) -> Result<Self, TestResponse> {
         let stream = TcpStream::connect(app.addr()).await.expect("a connection");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         let connection = tokio::spawn(connection);
-        let request = Request::builder().method(Method::POST).uri("/v1/checks/smtp").header("host", "test");
+        let request = Request::builder().method(Method::POST).uri(path).header("host", "test");
         let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream");
-        let body = Full::<Bytes>::from(with_defaults(parameters).to_string());
+        let body = Full::<Bytes>::from(parameters.to_string());
         let answer = sender.send_request(request.body(body).expect("a request"));
         let (head, body) = timeout(WAIT_TIMEOUT, answer).await.expect("in time").expect("an answer").into_parts();
         let (status, headers) = (head.status, head.headers);

@@ -63,6 +63,6 @@ impl Explanation<'_> {
     }
 }
 
-fn pretty(value: &impl serde::Serialize) -> String {
+pub(super) fn pretty(value: &impl serde::Serialize) -> String {
     escape_json(serde_json::to_string_pretty(value).unwrap_or_default())
 }

@@ -1,10 +1,12 @@
 //! `GET /probe`: runs one check for Prometheus, with the conventions of the blackbox_exporter.
 
+mod domain;
 mod explanation;
 
 use std::time::Duration;
 
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -14,7 +16,8 @@ use url::form_urlencoded;
 
 use super::checks;
 use crate::{
-    check::{ModuleRequest, Violation},
+    check::{Invalid, ModuleRequest, Violation},
+    domain::DomainProbe,
     http::{
         extract::{negotiate::prefers_open_metrics, request_context::RequestContext},
         openapi::responses::{CheckRefused, Unauthorized},
@@ -43,13 +46,15 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 /// says nothing about the mail server.
 ///
 /// A module says what is checked: a named set of parameters in the operator's settings file. The caller gives only the
-/// target and the recipient. The module `default`, unless the operator has set it, ends after EHLO and sends no mail.
+/// target and the recipient. The module `default`, unless the operator has set it, ends after EHLO and sends no mail. A
+/// module may also check a whole domain, as `POST /v1/checks/domain` does: then `target` is the domain, and
+/// `probe_success` is 1 if there is no finding of severity `error`.
 ///
 /// The response has the text format 0.0.4, or OpenMetrics if `Accept` prefers it. Closing the connection ends the
 /// check. Where the operator has set a rate limit, each request counts, whatever its response.
 #[utoipa::path(get, path = "/probe", tag = "checks", operation_id = "probe",
     params(
-        ("target" = String, Query, description = "The mail server: `host` or `host:port`; an IPv6 address before a port is in brackets. This port takes precedence over the module's", example = "mx1.example.com:25"),
+        ("target" = String, Query, description = "The mail server: `host` or `host:port`; an IPv6 address before a port is in brackets. This port takes precedence over the module's. For a module of a domain: the domain", example = "mx1.example.com:25"),
         ("module" = Option<String>, Query, description = "The module that says what is checked; `default` if left out", example = "default"),
         ("to" = Option<String>, Query, description = "The recipient; takes precedence over the module's", example = "probe@example.com"),
         ("debug" = Option<bool>, Query, description = "Answer in text for people instead: the phases, the transcript, the report, the metrics, and the module without its password"),
@@ -69,6 +74,7 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
     ))]
 pub(crate) async fn probe(
     state: State<SharedState>,
+    Extension(domain_probe): Extension<DomainProbe>,
     headers: HeaderMap,
     context: RequestContext,
     RawQuery(query): RawQuery,
@@ -78,14 +84,13 @@ pub(crate) async fn probe(
     let debug = request.debug;
     let max_timeout = scrape_timeout(&headers);
     let modules = state.modules.current();
+    let of_domain = modules.domain_check(&request, max_timeout.clone().unwrap_or_default());
+    if let Some(checked) = of_domain {
+        let checked = valid(checked, max_timeout)?;
+        return domain::probe(&state, domain_probe, &headers, context, checked, debug).await;
+    }
     let checked = modules.check(request, max_timeout.clone().unwrap_or_default());
-    let (module, check) = match (checked, max_timeout) {
-        (Ok(checked), Ok(_)) => checked,
-        (checked, max_timeout) => {
-            let of_query = checked.err().map(|invalid| invalid.violations().to_vec()).unwrap_or_default();
-            return Err(Problem::invalid_query(of_query.into_iter().chain(max_timeout.err()).collect()));
-        }
-    };
+    let (module, check) = valid(checked, max_timeout)?;
     let timeout = check.timeout;
     let held = checks::admit(&state.budget, &check, if debug { ByteBudget::EXPLANATION_SIZE } else { 0 }).await?;
     let _running = state.lifecycle.begin().ok_or_else(Problem::shutting_down)?;
@@ -97,8 +102,22 @@ pub(crate) async fn probe(
         let response = (check_id, [(CONTENT_TYPE, PLAIN_TEXT)], explanation.to_string()).into_response();
         return Ok(state.budget.hold(held, response));
     }
-    let media_type = if prefers_open_metrics(&headers) { OPEN_METRICS } else { TEXT_FORMAT };
-    Ok(state.budget.hold(held, (check_id, [(CONTENT_TYPE, media_type)], metrics).into_response()))
+    Ok(state.budget.hold(held, (check_id, [(CONTENT_TYPE, media_type(&headers))], metrics).into_response()))
+}
+
+/// What was checked, if the query and the header are valid.
+fn valid<T>(checked: Result<T, Invalid>, max_timeout: Result<Option<Duration>, Violation>) -> Result<T, Problem> {
+    match (checked, max_timeout) {
+        (Ok(checked), Ok(_)) => Ok(checked),
+        (checked, max_timeout) => {
+            let of_query = checked.err().map(|invalid| invalid.violations().to_vec()).unwrap_or_default();
+            Err(Problem::invalid_query(of_query.into_iter().chain(max_timeout.err()).collect()))
+        }
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> &'static str {
+    if prefers_open_metrics(headers) { OPEN_METRICS } else { TEXT_FORMAT }
 }
 
 /// The time that Prometheus leaves for a check. `None`: the header is missing.

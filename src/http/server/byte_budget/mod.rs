@@ -92,6 +92,9 @@ impl ByteBudget {
     /// Bytes that the explanation of a check holds beside its report: it has the transcript twice, escaped, and the
     /// report indented.
     pub(crate) const EXPLANATION_SIZE: usize = 4 * Self::CHECK_SIZE;
+    /// Bytes that the check of a domain holds beside those of a check, for what the domain publishes. Each session and
+    /// its report hold their own.
+    pub(crate) const DOMAIN_SIZE: usize = 256 * 1024;
     /// Bytes that a request holds beside others of its connection, without its header: over HTTP/2, what hyper and the
     /// layers keep for a stream.
     pub(crate) const REQUEST_SIZE: usize = 12 * 1024;

@@ -16,7 +16,10 @@ use self::stub::{
     Answer::{Changed, Code, Garbage, OnlyByTcp, Records, Silence},
     Stub,
 };
-use super::*;
+use super::{
+    choice::{MAX_ADDRESSES, MAX_EXCHANGES},
+    *,
+};
 use hickory_proto::{
     op::ResponseCode,
     rr::{
