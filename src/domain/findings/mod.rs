@@ -1,5 +1,8 @@
 //! The findings of a domain: what the rules make of what it publishes, and of what its servers showed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use super::{
