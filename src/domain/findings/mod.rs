@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use super::{
     exchangers::{NoAddresses, Surveyed},
+    known::Survey,
     policy_fetch::FetchError,
     records::StsFound,
-    survey::Survey,
 };
 use crate::{
     destination::IpFamily,

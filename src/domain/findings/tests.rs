@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     check::{CheckSettings, DomainCheck},
-    domain::survey::Published,
+    domain::known::Published,
     findings::tests::{Case, leaf},
     mail_dns::{
         Answer, LookupFailure, Outcome, Proof, Question, RecordData, RecordKind,
