@@ -7,8 +7,8 @@
 //! - [`dane`]: their TLSA records. [`senders`]: the addresses that send mail.
 //! - [`policy_fetch`]: the MTA-STS policy over HTTPS.
 //! - [`views`]: what each kind of sender makes of what was seen. [`differences`]: in what the addresses differ.
+//! - [`known`]: all that is known in the end. [`findings`]: what an operator should know of it.
 //! - [`size`]: what is left out of a report that is too large.
-//! - [`findings`]: what an operator should know.
 //!
 //! A domain that fails is an answer: a [`DomainReport`]. A check that did not run is an error: a [`Refusal`].
 
@@ -16,6 +16,7 @@ mod dane;
 mod differences;
 mod exchangers;
 mod findings;
+mod known;
 mod lookups;
 mod policy_fetch;
 mod records;

@@ -14,6 +14,7 @@ use super::{
     differences::differences,
     exchangers::{Exchangers, MAX_SESSIONS_PER_ADDRESS, NoAddresses, Surveyed},
     findings::{self, Judged},
+    known::{Published, Survey},
     lookups::Lookups,
     policy_fetch::PolicyFetcher,
     records::{self, StsFound, takes_no_mail},
@@ -21,7 +22,6 @@ use super::{
     views::{self, Asked, StsPolicy},
 };
 use crate::{
-    check::DomainCheck,
     clock,
     destination::{Target, policy::TargetPolicy},
     mail_dns::{
@@ -30,10 +30,10 @@ use crate::{
         spf, tls_rpt,
         tlsa::DaneView,
     },
-    net::lookup::{DnsClient, ResolverState},
+    net::lookup::DnsClient,
     permits::KeyedLimit,
     probe::{Probe, Refusal},
-    report::domain::{AddressReport, DnsReport, DomainReport, HostReport, SenderReport, Views},
+    report::domain::{AddressReport, DnsReport, DomainReport, HostReport, Views},
     tls::TlsClient,
 };
 
@@ -168,27 +168,6 @@ impl Surveyor {
 
 fn tell(job: &DomainJob, name: &'static str, value: &impl Serialize) {
     job.tell(|| DomainEvent::Record { name, value: serde_json::to_value(value).unwrap_or_default() });
-}
-
-/// What the domain publishes beside its MX records.
-#[derive(Debug)]
-pub(super) struct Published {
-    pub(super) spf: spf::Spf,
-    pub(super) dmarc: dmarc::Dmarc,
-    pub(super) dkim: Vec<(String, dkim::Selector)>,
-    pub(super) tls_rpt: tls_rpt::TlsRpt,
-    pub(super) mta_sts: StsFound,
-    pub(super) senders: Vec<SenderReport>,
-}
-
-/// All that is known when every part has ended.
-#[derive(Debug)]
-pub(super) struct Survey {
-    pub(super) check: Arc<DomainCheck>,
-    pub(super) resolver: ResolverState,
-    pub(super) mx: MailHosts,
-    pub(super) surveyed: Vec<Surveyed>,
-    pub(super) published: Published,
 }
 
 impl Survey {

@@ -23,7 +23,7 @@ mod sentence;
 mod smtp;
 mod starttls;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 use std::borrow::Cow;

@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-pub(super) const STARTED: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
+pub(crate) const STARTED: OffsetDateTime = datetime!(2026-11-22 12:00 UTC);
 
 /// A check under construction.
-pub(super) struct Case {
+pub(crate) struct Case {
     journal: Journal,
     script: Script,
     started: Instant,
@@ -37,11 +37,11 @@ pub(super) struct Case {
 
 impl Case {
     /// A delivery to `probe@example.test` at port 25 of `mx.test`.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::at_port(25)
     }
 
-    pub(super) fn at_port(port: u16) -> Self {
+    pub(crate) fn at_port(port: u16) -> Self {
         let started = Instant::now();
         let (id, host) = (Uuid::nil(), "mx.test".to_owned());
         let heading = Heading {
@@ -71,27 +71,27 @@ impl Case {
         Self { journal: Journal::new(heading), script, started, scram_iterations: None }
     }
 
-    pub(super) fn start_tls(mut self) -> Self {
+    pub(crate) fn start_tls(mut self) -> Self {
         self.script.start_tls = StartTls::Required;
         self
     }
 
-    pub(super) fn implicit_tls(mut self) -> Self {
+    pub(crate) fn implicit_tls(mut self) -> Self {
         self.script.implicit_tls = true;
         self
     }
 
-    pub(super) fn from(mut self, from: &str) -> Self {
+    pub(crate) fn from(mut self, from: &str) -> Self {
         self.script.from = (!from.is_empty()).then(|| from.parse().expect("a mailbox"));
         self
     }
 
-    pub(super) fn to(mut self, to: &str) -> Self {
+    pub(crate) fn to(mut self, to: &str) -> Self {
         self.script.to = Some(to.parse().expect("a mailbox"));
         self
     }
 
-    pub(super) fn iterations(self, scram_iterations: Option<u32>) -> Self {
+    pub(crate) fn iterations(self, scram_iterations: Option<u32>) -> Self {
         Self { scram_iterations, ..self }
     }
 
@@ -100,11 +100,11 @@ impl Case {
         self
     }
 
-    pub(super) fn unreached(self, unreached: Unreached) -> Self {
+    pub(crate) fn unreached(self, unreached: Unreached) -> Self {
         self.note(Event::Noted(Fact::Unreached(unreached)))
     }
 
-    pub(super) fn auth_ended(self, ended: AuthEnded) -> Self {
+    pub(crate) fn auth_ended(self, ended: AuthEnded) -> Self {
         self.note(Event::Noted(Fact::AuthEnded(ended)))
     }
 
@@ -114,32 +114,32 @@ impl Case {
         self.note(Event::Began(phase)).note(Event::Received(reply)).note(Event::Ended(phase, ending))
     }
 
-    pub(super) fn accepted(self, phase: Phase, text: &str) -> Self {
+    pub(crate) fn accepted(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::Accepted)
     }
 
-    pub(super) fn rejected(self, phase: Phase, text: &str) -> Self {
+    pub(crate) fn rejected(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::Rejected)
     }
 
-    pub(super) fn expected(self, phase: Phase, text: &str) -> Self {
+    pub(crate) fn expected(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::AsExpected { is_ok: false })
     }
 
-    pub(super) fn unexpected(self, phase: Phase, text: &str) -> Self {
+    pub(crate) fn unexpected(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::Unexpected { is_ok: false })
     }
 
-    pub(super) fn lmtp(mut self) -> Self {
+    pub(crate) fn lmtp(mut self) -> Self {
         self.script.protocol = Protocol::Lmtp;
         self
     }
 
-    pub(super) fn failed(self, phase: Phase, kind: FailureKind, cause: Option<Cause>) -> Self {
+    pub(crate) fn failed(self, phase: Phase, kind: FailureKind, cause: Option<Cause>) -> Self {
         self.note(Event::Failed(Failure::new(phase, kind, "why").with_cause(cause)))
     }
 
-    pub(super) fn secured(self, errors: &[CertificateErrorKind], leaf: CertificateFacts) -> Self {
+    pub(crate) fn secured(self, errors: &[CertificateErrorKind], leaf: CertificateFacts) -> Self {
         let problems = errors.iter().map(|kind| CertificateProblem::new(*kind, "that is so"));
         self.note(Event::Secured(Box::new(TlsSession {
             version: Some("TLSv1.3"),
@@ -152,7 +152,7 @@ impl Case {
         })))
     }
 
-    pub(super) fn report(self) -> Report {
+    pub(crate) fn report(self) -> Report {
         let Self { journal, script, started, scram_iterations } = self;
         fold_with(journal, started + Duration::from_millis(1), |report| {
             report.facts = Facts { scram_iterations, ..std::mem::take(&mut report.facts) };
@@ -162,7 +162,7 @@ impl Case {
 }
 
 /// A certificate for `mx.test` that is valid for another two months.
-pub(super) fn leaf() -> CertificateFacts {
+pub(crate) fn leaf() -> CertificateFacts {
     CertificateFacts {
         subject: "CN=mx.test".to_owned(),
         issuer: "CN=CA".to_owned(),
@@ -180,12 +180,12 @@ pub(super) fn leaf() -> CertificateFacts {
 }
 
 /// The findings of a report: id and severity of each.
-pub(super) fn ids(report: &Report) -> Vec<String> {
+pub(crate) fn ids(report: &Report) -> Vec<String> {
     report.findings.iter().map(|finding| format!("{} {}", finding.id, finding.severity.name())).collect()
 }
 
 /// The only finding of a report.
-pub(super) fn only(report: &Report) -> &Finding {
+pub(crate) fn only(report: &Report) -> &Finding {
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     &report.findings[0]
 }

@@ -65,7 +65,7 @@ pub(crate) const ED25519_ONLY: Entry = Entry {
     severity: Severity::Warning,
     variants: "",
     scope: Scope::Domain,
-    reference: Some("RFC 8463, section 2"),
+    reference: Some("RFC 8463, section 6"),
     title: "There is no RSA key beside Ed25519",
     meaning: "All keys of the given selectors are Ed25519. Many receivers do not verify such signatures.",
     remedy: "Sign with an RSA key as well, under another selector.",

@@ -57,7 +57,7 @@ pub(crate) const CONTENT_TYPE: Entry = Entry {
     severity: Severity::Notice,
     variants: "",
     scope: Scope::Domain,
-    reference: Some("RFC 8461, section 3.3"),
+    reference: Some("RFC 8461, section 3.2"),
     title: "The MTA-STS policy is not served as text/plain",
     meaning: "The response has another media type, or none. Some senders take that for an invalid policy.",
     remedy: "Have the web server send `Content-Type: text/plain`.",

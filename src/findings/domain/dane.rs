@@ -224,7 +224,7 @@ mod tests {
         let certificate = parameters.self_signed(&key).expect("a certificate").der().to_vec();
         let own = advice::record_for(&certificate).expect("a record");
         let line = format!("_25._tcp.mx0.test. IN TLSA {own}");
-        let found = rules_of(&[host(TlsaOutcome::Absent, DaneReason::NoRecords, &[certificate.clone()])]);
+        let found = rules_of(&[host(TlsaOutcome::Absent, DaneReason::NoRecords, std::slice::from_ref(&certificate))]);
         assert!(found[0].remedy.contains(&line), "{}", found[0].remedy);
         let found = rules_of(&[host(records(&[&digest("3 1 1")]), DaneReason::Mismatch, &[certificate])]);
         assert!(found[0].remedy.contains(&line), "{}", found[0].remedy);

@@ -23,9 +23,9 @@ async fn app(dns: &DnsServer, port: Port) -> TestApp {
 #[tokio::test]
 async fn the_views_of_a_domain_are_metrics() {
     let dns = DnsServer::serve(usual_zone());
-    let port = Port::new();
-    let app = app(&dns, port).await;
     for (reply, view) in [("250 ok\r\n", Some("1.0")), ("550 no\r\n", Some("0.0")), ("450 later\r\n", None)] {
+        let port = Port::new();
+        let app = app(&dns, port).await;
         let server = port.serve("127.0.0.2", Script::compliant().on(Step::RcptTo, Action::from(reply)));
         let answer = app.get("/probe?target=example.test&module=mail").await;
         assert_eq!(answer.status, 200, "{answer:?}");

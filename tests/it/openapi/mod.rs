@@ -244,6 +244,28 @@ fn examples_match_their_schemas() {
     }
 }
 
+#[test]
+fn examples_of_domains_match_their_schemas() {
+    let document = document();
+    let operation = document.pointer("/paths/~1v1~1checks~1domain/post").expect("the route");
+    let examples = operation.pointer("/requestBody/content/application~1json/examples").expect("examples");
+    for (name, example) in examples.as_object().expect("named") {
+        assert_valid(&sealed("DomainRequest"), &example["value"]);
+        let parameters = example["value"].as_object().expect("an object").clone().into_iter().collect();
+        let check = smtp_check::check::DomainCheck::parse(parameters, &settings());
+        assert!(check.is_ok(), "{name}: {check:?}");
+    }
+    let content = operation.pointer("/responses/200/content").expect("content");
+    let report = &content["application/json"]["example"];
+    assert_valid(&schema("DomainReport"), report);
+    assert_plausible(&report["hosts"][0]["addresses"][0]["report"]);
+    let stream = content["text/event-stream"]["example"].as_str().expect("a stream");
+    let names: Vec<_> = stream.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["record", "record", "record", "record", "record", "record", "server", "report"]);
+    let last = stream.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().expect("data");
+    assert_eq!(&serde_json::from_str::<Value>(last).expect("JSON"), report);
+}
+
 /// Invariants of every report.
 fn assert_plausible(report: &Value) {
     let phases = report["phases"].as_array().expect("phases");

@@ -100,10 +100,12 @@ fn prepare(port: u16, zones: &[(&str, Signed, &str)]) -> Home {
     ["run", "keys", "zones"].into_iter().for_each(|name| home.dir(name, 0o700, None));
     let signed = "    dnssec-signing: on\n    dnssec-policy: manual\n";
     let mut configuration = format!(
-        "server:\n    rundir: {0}\n    listen: 127.0.0.1@{port}\n    user: root:root\ndatabase:\n    storage: {1}\nlog:\n  - target: \
-         stderr\n    any: info\npolicy:\n  - id: manual\n    algorithm: ecdsap256sha256\n    manual: on\ntemplate:\n  - id: default\n    \
-         storage: {2}\n    zonefile-load: whole\n    zonefile-sync: -1\n    journal-content: none\nzone:\n  - domain: .\n    file: \
-         root.zone\n{signed}  - domain: test\n    file: test.zone\n{signed}",
+        "server:\n    rundir: {0}\n    listen: 127.0.0.1@{port}\n    user: root:root\ndatabase:\n    storage: {1}\n\
+         log:\n  - target: stderr\n    any: info\n\
+         policy:\n  - id: manual\n    algorithm: ecdsap256sha256\n    manual: on\n\
+         template:\n  - id: default\n    storage: {2}\n    zonefile-load: whole\n    zonefile-sync: -1\n\x20   \
+         journal-content: none\n\
+         zone:\n  - domain: .\n    file: root.zone\n{signed}  - domain: test\n    file: test.zone\n{signed}",
         home.text("run"),
         home.text("keys"),
         home.text("zones"),

@@ -1,12 +1,15 @@
 //! The findings of a domain: what the rules make of what it publishes, and of what its servers showed.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use super::{
     exchangers::{NoAddresses, Surveyed},
+    known::Survey,
     policy_fetch::FetchError,
     records::StsFound,
-    survey::Survey,
 };
 use crate::{
     destination::IpFamily,
