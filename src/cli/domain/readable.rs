@@ -66,7 +66,7 @@ impl Readable<'_> {
             writeln!(f)?;
         }
         for Finding { id, severity, subject, message, remedy, .. } in &report.findings {
-            writeln!(f, "  {:<11}  {id} {}: {}", severity.name(), Escaped(subject), Escaped(message))?;
+            writeln!(f, "  {:<12} {id} {}: {}", severity.name(), Escaped(subject), Escaped(message))?;
             if !remedy.is_empty() {
                 writeln!(f, "  {:11}  {}", "", Escaped(&in_flags(remedy)))?;
             }
