@@ -66,6 +66,8 @@ pub enum Cause {
     PasswordInClear,
     /// The server offers none of the mechanisms of AUTH from which the check may choose.
     NoUsableMechanism,
+    /// This client had no time left for the iterations of PBKDF2.
+    NoTimeToCompute,
     /// An address has characters beyond ASCII, and the server does not offer SMTPUTF8.
     SmtpUtf8,
 }

@@ -90,6 +90,11 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              everybody on the way. Give a port with TLS, or a mechanism that does not show the password."
             .to_owned(),
         Cause::NoUsableMechanism => no_usable_mechanism(report),
+        Cause::NoTimeToCompute => {
+            "The time limit of the check came while this client computed its answer to the server, as the mechanism wants \
+             it: that says nothing about the server. Raise `timeout_ms`."
+        }
+        .to_owned(),
         Cause::SmtpUtf8 => super::replies::NEEDS_SMTPUTF8.to_owned(),
         _ => return None,
     })

@@ -7,7 +7,7 @@ use tokio::{sync::Semaphore, time::timeout_at};
 use super::Session;
 use crate::{
     phase::Phase,
-    report::{Failure, FailureKind},
+    report::{Cause, Failure, FailureKind},
     smtp::{
         Action, Command, Dialogue, Reply,
         sasl::exchange::{Computed, Work},
@@ -36,7 +36,7 @@ impl Session<'_> {
         // Boxed: few checks have such a future.
         let computed = timeout_at(self.deadline, Box::pin(compute(&COMPUTING, work))).await.map_err(|_| {
             let message = "no time left for the iterations of PBKDF2 that the server asked for";
-            Failure::new(phase, FailureKind::Timeout, message)
+            Failure::new(phase, FailureKind::Timeout, message).with_cause(Some(Cause::NoTimeToCompute))
         })?;
         let judged = dialogue.computed(computed);
         Ok(self.apply(phase, judged))

@@ -165,6 +165,8 @@ async fn much_work_holds_up_no_other_check() {
     for report in [one, two, three] {
         assert_eq!(failure(&report), ("sasl_auth", "timeout", true), "{report:#}");
         assert_eq!(report["failure"]["message"], "no time left for the iterations of PBKDF2 that the server asked for");
+        let explanation = report["failure"]["explanation"].as_str().expect("an explanation");
+        assert!(explanation.contains("says nothing about the server"), "{explanation}");
         assert!(report["metrics"]["duration"].as_f64().is_some_and(|ms| ms < 2000.0), "{report:#}");
     }
 }
