@@ -29,7 +29,7 @@ use crate::{
         problem::{Problem, ProblemType},
         routes::assets::Asset,
     },
-    report::PhaseStart,
+    report::{PhaseStart, domain::SpfTermReport},
 };
 
 /// The parts of the document that no route has.
@@ -40,8 +40,9 @@ use crate::{
         (name = "checks", description = "Run a check of a mail server."),
         (name = "service", description = "The service itself."),
     ),
-    // The description of the event stream refers to it; no schema can describe the stream.
-    components(schemas(PhaseStart)),
+    // The description of the event stream refers to the first; no schema can describe the stream. The second one has
+    // itself as a part, so it is not found by its use.
+    components(schemas(PhaseStart, SpfTermReport)),
     modifiers(&Bearer),
     servers((url = "/", description = "The service that this document is from")),
     security((), ("bearer" = [])),
