@@ -6,6 +6,7 @@ mod certificates;
 mod client_certificates;
 mod deadlines;
 mod delivery;
+mod domain_findings;
 mod expectations;
 mod findings;
 mod lmtp;
