@@ -7,6 +7,7 @@ mod client_certificates;
 mod deadlines;
 mod delivery;
 mod domain;
+mod domain_findings;
 mod expectations;
 mod findings;
 mod lmtp;

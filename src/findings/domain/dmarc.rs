@@ -5,17 +5,17 @@ use crate::{
     findings::catalogue::dmarc::{ABSENT, INVALID, POLICY_NONE, REPORT_UNAUTHORIZED, RETIRED_TAGS},
     mail_dns::{
         State,
-        dmarc::{Authorization, Dmarc, Fault, Policy, PolicyTag, Record},
+        dmarc::{Authorization, Dmarc, Fault, Policy, PolicyTag, Record, Visit},
     },
     report::{Finding, Severity},
 };
 
 pub(crate) fn rules(domain: &str, dmarc: &Dmarc, takes_mail: bool) -> Vec<Finding> {
-    let mut findings: Vec<_> = dmarc
-        .visits
-        .iter()
-        .filter_map(|visit| unknown(&format!("{}. TXT", visit.name()), visit.proof, visit.failure()))
-        .collect();
+    // With a record, names further up tell only where the organization ends.
+    let counts = |visit: &&Visit| dmarc.found.is_none() || visit.domain == dmarc.domain;
+    let visits = dmarc.visits.iter().filter(counts);
+    let mut findings: Vec<_> =
+        visits.filter_map(|visit| unknown(&format!("{}. TXT", visit.name()), visit.proof, visit.failure())).collect();
     if dmarc.state() == State::Absent {
         findings.push(absent(domain, takes_mail));
     }
@@ -157,6 +157,8 @@ mod tests {
         assert_eq!(ids(&of("")), ["dmarc.absent error example.com"]);
         let failed = of("_dmarc.example.com SERVFAIL");
         assert_eq!(ids(&failed), ["dns.inconclusive inconclusive _dmarc.example.com. TXT"]);
+        let above = of(&format!("_dmarc.example.com TXT v=DMARC1; p=reject; {RUA}\n_dmarc.com SERVFAIL"));
+        assert_eq!(ids(&above), [""; 0]);
         let no_mail = absent("example.com", false).remedy;
         assert_eq!(no_mail, "Publish `_dmarc.example.com. IN TXT \"v=DMARC1; p=reject\"`.");
     }
