@@ -3,8 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { dns } from './dns.mjs';
 import { MARKUP, broken, good, inconclusive, progress, stream, twelve } from './domains.mjs';
 import { app, isSeen, verdict, violations, visit } from './page.mjs';
+import { service } from './service.mjs';
+import { smtpd } from './smtpd.mjs';
 
 const CHECKS = '**/v1/checks/domain';
 const NARROW = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true };
@@ -180,7 +183,7 @@ test('violations of the service are shown at their fields', async () => {
     await page.fill('#domain-expect-mx', 'mx1.example.com, mx_2..example.com');
     await page.fill('#domain-mx_limit', '21');
     await page.click('#domain-run');
-    for (const [id, words] of [['domain', /./], ['sending_ips', /“here” must be an IP address/], ['expect-mx', /“mx_2\.\.example\.com” /], ['mx_limit', /1 to 20/]]) {
+    for (const [id, words] of [['domain', /./], ['sending_ips', /^“here” must be an IPv4 or IPv6 address$/], ['expect-mx', /“mx_2\.\.example\.com” /], ['mx_limit', /1 to 20/]]) {
       const error = page.locator(`[id="domain-${id}-error"]`);
       await error.waitFor();
       assert.match(await error.innerText(), words);
@@ -198,7 +201,7 @@ test('a refusal is told in words', async () => {
     const problem = { title: 'Too many checks', detail: 'all places for checks of domains are taken' };
     await page.route(CHECKS, (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '7' }, body: JSON.stringify(problem) }));
     await page.click('#domain-run');
-    assert.match(await page.locator('#domain-result .outcome.missing').innerText(), /Too many checks[^]*all places[^]*Try again in 7 s/);
+    assert.match(await page.locator('#domain-result .outcome.missing').innerText(), /Too many checks[^]*All places[^]*Try again in 7 s/);
   }, { fragment: FRAGMENT, expected: [503] });
 });
 
@@ -227,7 +230,8 @@ test('the request, the link and the curl command have what the form has', async 
     assert.deepEqual(request.postDataJSON(), parameters);
     await page.click('#domain-copy-curl');
     const line = await page.evaluate(() => navigator.clipboard.readText());
-    assert.ok(line.startsWith(`curl -sS ${app.origin}/v1/checks/domain `) && line.includes(JSON.stringify(parameters)), line);
+    assert.ok(line.startsWith(`curl -sS ${app.origin}/v1/checks/domain `), line);
+    assert.deepEqual(JSON.parse(line.slice(line.indexOf('{'), line.lastIndexOf('}') + 1)), parameters);
     await page.click('#domain-copy-link');
     link = await page.evaluate(() => navigator.clipboard.readText());
   }, { fragment: '#domain=' });
@@ -305,4 +309,31 @@ test('the service itself: a domain that it cannot look up, or that does not exis
     assert.notEqual(await verdict(page).getAttribute('data-outcome'), 'completed');
     assert.match(await page.locator('#of-domain-records').innerText(), /MX[^]*SPF[^]*DMARC[^]*MTA-STS[^]*TLS-RPT/);
   }, { fragment: '#domain=' });
+});
+
+test('the service itself: a domain with a server that refuses for now, and one that is not there', async () => {
+  const mail = await smtpd({ replies: { rcptto: `450 4.2.0 ${MARKUP} greylisted` } });
+  const names = await dns({
+    'example.test MX': ['10 mx1.example.test', '20 mx2.example.test'], 'mx1.example.test A': ['127.0.0.1'], 'mx2.example.test A': ['127.0.0.2'],
+    'example.test TXT': ['v=spf1 mx -all'], '_dmarc.example.test TXT': null,
+  });
+  const real = await service(['--dns-server', names.server, '--dnssec', 'off']);
+  try {
+    await visit(async (page) => {
+      await page.click('#domain-run');
+      await verdict(page).waitFor();
+      assert.equal(await verdict(page).locator('h2').innerText(), 'No mail server of example.test that could be judged takes the mail');
+      assert.match(await page.locator('[data-view=opportunistic]').innerText(), /But 1 of 2 could not be judged/);
+      assert.match(await cell(page, '127.0.0.1', 'Reach').innerText(), /could not tell\s+450 4\.2\.0 <img/);
+      assert.match(await cell(page, '127.0.0.1', 'STARTTLS').innerText(), /not offered/);
+      assert.match(await cell(page, '127.0.0.2', 'Reach').innerText(), /TCP connect: connection refused/);
+      assert.match(await page.locator('#of-domain-records').innerText(), /SPF\s+ok[^]*1 of 10 lookups[^]*DMARC\s+could not tell\s+[^]*SERVFAIL[^]*MTA-STS\s+none published/);
+      assert.match(await page.locator('#of-domain-dialogues').textContent(), /RCPT TO:<postmaster@example\.test>/);
+      assert.equal(await page.locator('.found > li').count() > 0, true);
+      assert.deepEqual(await violations(page), []);
+    }, { origin: real.origin, fragment: `#domain=example.test&transcript=true&port=${mail.port}` });
+  } finally {
+    real.stop();
+    names.stop();
+  }
 });

@@ -25,7 +25,7 @@ export function domainVerdict(report) {
     h('ul', { class: 'views', 'aria-label': 'For each kind of sender' }, VIEWS.map(([view, name, about, words]) => h('li', { 'data-view': view },
       h('h3', {}, name),
       h('p', {}, verdictMark(verdict[view])),
-      h('p', { class: 'reason' }, words(verdict[view], report), some(verdict[view], addresses, view)),
+      h('p', { class: 'reason' }, words(verdict[view], report), besides(verdict[view], hosts, view)),
       h('p', { class: 'note' }, about)))),
     h('dl', { class: 'facts' },
       fact('Domain', domain),
@@ -41,11 +41,12 @@ function counted(severity, count) {
 }
 
 /** The state of the card and its title. */
-function summary({ domain, verdict, counts, mx_status: status }) {
+function summary({ domain, verdict, counts, hosts, mx_status: status }) {
   const broken = VIEWS.filter(([view]) => verdict[view] === 'fail').map(([, name]) => name);
   const errors = `${counts.error} ${counted('error', counts.error)}`;
   if (status === 'no_such_domain') return ['failed', `${domain} does not exist`];
   if (status === 'null_mx') return [counts.error > 0 ? 'flawed' : 'completed', `${domain} takes no mail, and says so`];
+  if (verdict.opportunistic === 'fail' && besides('fail', hosts, 'opportunistic')) return ['failed', `No mail server of ${domain} that could be judged takes the mail`];
   if (verdict.opportunistic === 'fail') return ['failed', `Mail to ${domain} does not get through`];
   if (broken.length > 0) return ['failed', `Mail to ${domain} does not get through from senders with ${broken.join(' or ')}`];
   if (verdict.opportunistic === 'inconclusive') return ['inconclusive', `Could not tell whether mail to ${domain} gets through`];
@@ -53,14 +54,19 @@ function summary({ domain, verdict, counts, mx_status: status }) {
   return [counts.warning > 0 ? 'flawed' : 'completed', `Mail to ${domain} gets through`];
 }
 
-/** How many addresses are not as good as the whole. */
-function some(verdict, addresses, view) {
-  if (verdict !== 'ok' || addresses.length < 2) return '';
+/** What the verdict passes over: one that fails or could not be judged, beside others. */
+function besides(verdict, hosts, view) {
+  if (verdict !== 'ok' && verdict !== 'fail') return '';
+  const addresses = hosts.flatMap((host) => host.addresses);
   const count = (of) => addresses.filter(({ views }) => views[view] === of).length;
-  const [failed, unknown] = [count('fail'), count('inconclusive')];
-  const parts = [failed > 0 && `${failed} of ${addresses.length} addresses ${failed === 1 ? 'fails' : 'fail'}`, unknown > 0 && `${unknown} could not be judged`];
-  const text = parts.filter(Boolean).join(', ');
-  return text && ` But ${text}.`;
+  const [failed, unknown] = [verdict === 'ok' ? count('fail') : 0, count('inconclusive')];
+  const lost = hosts.filter((host) => host.addresses.length === 0 && host.views[view] === 'inconclusive').length;
+  const parts = [
+    failed > 0 && `${failed} of ${addresses.length} addresses ${failed === 1 ? 'fails' : 'fail'}`,
+    unknown > 0 && `${unknown} of ${addresses.length} could not be judged`,
+    lost > 0 && `the addresses of ${lost} ${lost === 1 ? 'server' : 'servers'} could not be told`,
+  ].filter(Boolean);
+  return parts.length > 0 ? ` But ${parts.join(', ')}.` : '';
 }
 
 function opportunistic(verdict, { mx_status: status, dns }) {
