@@ -6,8 +6,9 @@ import { fileURLToPath } from 'node:url';
 const PROGRAM = fileURLToPath(new URL('../../target/debug/smtp-check', import.meta.url));
 const FACTS = { sandbox: /mail server listens on 127\.0\.0\.1:(\d+)/, origin: /(http:\/\/127\.0\.0\.1:\d+)\/v1\/checks/ };
 
-export async function service() {
-  const program = spawn(PROGRAM, ['demo', '--listen', '127.0.0.1:0', '--max-checks-per-target', '64'], {
+/** `more` are further flags. */
+export async function service(more = []) {
+  const program = spawn(PROGRAM, ['demo', '--listen', '127.0.0.1:0', '--max-checks-per-target', '64', ...more], {
     stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, RUST_LOG: 'warn' },
   });
   let said = '';

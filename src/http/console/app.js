@@ -1,86 +1,63 @@
-// The console: runs a check from the form and shows it while it runs.
+// The console: one tab for the check of a server, one for the check of a domain.
 
-import { curl } from './curl.js';
-import { byId, copy } from './dom.js';
-import { link, read, summarize, write } from './form.js';
-import { NoReport, run } from './live.js';
-import { Result, clear } from './result.js';
-import { clearViolations, showViolations } from './violations.js';
+import { byId } from './dom.js';
+import { DomainResult } from './domain.js';
+import { Place } from './place.js';
+import { Result } from './result.js';
+import { Tab } from './tab.js';
 
-const form = byId('check');
-/** Aborts the check that is running, if there is one. */
-let running = null;
+/** The names of the tabs, in the order of the page. */
+const NAMES = ['server', 'domain'];
 
-async function check() {
-  const controller = (running = new AbortController());
-  clearViolations(form);
-  const parameters = read(form);
-  const result = new Result(parameters.timeout_ms, () => controller.abort());
-  busy(true);
-  try {
-    for await (const { event, data } of run(parameters, controller.signal)) {
-      if (event === 'open') result.reveal();
-      else if (event === 'begin') result.begin(data);
-      else if (event === 'phase') result.end(data);
-      else if (event === 'report') result.report(data);
-    }
-  } catch (error) {
-    if (controller.signal.aborted) result.stopped();
-    else if (error instanceof NoReport) explain(error, result);
-    else throw error;
-  } finally {
-    running = null;
-    busy(false);
+const tabs = {
+  server: new Tab(byId('check'), new Place('', ['outcome', 'phases', 'report']), Result),
+};
+let current = 'server';
+
+/** The tab of a name. The one of the domain is put into the page when it is first needed. */
+function tab(name) {
+  if (!tabs[name]) {
+    byId('panel-domain').append(byId('domain-tab').content.cloneNode(true));
+    tabs[name] = new Tab(byId('domain-check'), new Place('domain-', ['outcome', 'report']), DomainResult);
   }
+  return tabs[name];
 }
 
-/** Shows why there is no report. */
-function explain({ problem: { title, detail, errors }, retryAfter }, result) {
-  if (!errors) {
-    result.missing(title, detail && `${detail}.`, retryAfter && `Try again in ${retryAfter} s.`);
-    result.reveal();
-    return;
+function choose(name) {
+  current = name;
+  tab(name);
+  for (const each of NAMES) {
+    byId(`tab-${each}`).setAttribute('aria-selected', String(each === name));
+    byId(`tab-${each}`).tabIndex = each === name ? 0 : -1;
+    byId(`panel-${each}`).hidden = each !== name;
   }
-  const withoutField = showViolations(form, errors);
-  result.missing(`${errors.length} ${errors.length === 1 ? 'parameter is' : 'parameters are'} invalid`, withoutField.join('; ') || 'The form shows the errors.');
-  if (withoutField.length === errors.length) result.reveal();
+  document.querySelector('.skip').href = name === 'domain' ? '#domain-result' : '#result';
 }
 
-function busy(is) {
-  byId('run').textContent = is ? 'Running…' : 'Run the check';
-  byId('run').setAttribute('aria-disabled', String(is));
-  byId('result').setAttribute('aria-busy', String(is));
+for (const name of NAMES) {
+  byId(`tab-${name}`).addEventListener('click', () => {
+    choose(name);
+    // Reloading the page leads to the same tab.
+    history.replaceState(null, '', name === 'domain' ? '#domain=' : location.pathname);
+  });
 }
-
-form.addEventListener('submit', (event) => {
-  event.preventDefault();
-  if (!running) check();
+document.querySelector('[role=tablist]').addEventListener('keydown', ({ key }) => {
+  const to = { ArrowLeft: NAMES.indexOf(current) + 1, ArrowRight: NAMES.indexOf(current) + 1, Home: 0, End: 1 }[key];
+  if (to === undefined) return;
+  const chosen = byId(`tab-${NAMES[to % NAMES.length]}`);
+  chosen.click();
+  chosen.focus();
 });
-form.addEventListener('reset', () => setTimeout(() => {
-  clearViolations(form);
-  summarize(form);
-  if (!running) clear();
-}));
-form.addEventListener('change', () => summarize(form));
-byId('copy-curl').addEventListener('click', ({ target }) => copy(curl(form), target));
-byId('copy-link').addEventListener('click', ({ target }) => copy(link(form), target));
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit();
-  if (event.key === 'Escape') running?.abort();
+  if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) tab(current).run();
+  if (event.key === 'Escape') tab(current).stop();
 });
 
 function fillIn() {
   // The hash may also be a link to a part of the page.
-  if (location.hash.includes('=')) write(form, new URLSearchParams(location.hash.slice(1)));
-  for (const group of form.querySelectorAll('details')) {
-    group.open = [...group.querySelectorAll('input, select, textarea')].some((field) => changed(field));
-  }
-  summarize(form);
-}
-
-function changed(field) {
-  if (field.type === 'checkbox') return field.checked !== field.defaultChecked;
-  return field.tagName === 'SELECT' ? field.selectedIndex > 0 : field.value !== field.defaultValue;
+  const parameters = location.hash.includes('=') ? new URLSearchParams(location.hash.slice(1)) : null;
+  if (parameters) choose(parameters.has('domain') ? 'domain' : 'server');
+  tab(current).fillIn(parameters);
 }
 
 addEventListener('hashchange', fillIn);

@@ -12,7 +12,7 @@ export function curl(form) {
   // The command is for a terminal.
   const body = visible(JSON.stringify(parameters));
   const token = document.documentElement.dataset.guarded ? ` \\\n  -H "Authorization: Bearer $SMTP_CHECK_TOKEN"` : '';
-  const line = `curl -sS ${location.origin}/v1/checks/smtp${token} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
+  const line = `curl -sS ${location.origin}${form.dataset.path}${token} \\\n  -H 'Content-Type: application/json' \\\n  -d`;
   if (password === undefined) return `${line} ${quoted(body)}`;
   const comma = Object.keys(parameters).length > 0 ? ',' : '';
   return `printf %s ${quoted(`${body.slice(0, -1)}${comma}"${SECRET}":"`)} "$(printf %s "$SASL_PASSWORD" | ${ESCAPE})" '"}' |\n  ${line} @-`;

@@ -19,7 +19,11 @@ export function read(form) {
     } else if (name === 'payload') {
       if (value !== DEFAULT_PAYLOAD) parameters.payload = value;
     } else if (value !== '') {
-      parameters[name] = typed(form.elements[name], value);
+      // The members of an object have fields of their own, such as `expect/mx`.
+      const path = name.split('/');
+      const last = path.pop();
+      const owner = path.reduce((object, member) => (object[member] ??= {}), parameters);
+      owner[last] = typed(form.elements[name], value);
     }
   }
   return parameters;
@@ -27,17 +31,22 @@ export function read(form) {
 
 function typed(field, text) {
   if (field.type === 'checkbox') return true;
+  if (field.dataset.list !== undefined) return listed(field);
+  if (field.tagName === 'SELECT' && /^(true|false)$/.test(text)) return text === 'true';
   if (field.inputMode === 'numeric' && /^\d{1,9}$/.test(text)) return Number(text);
   return text;
 }
+
+/** The elements of a list that is written into a field. */
+export const listed = (field) => field.value.split(/[\s,;]+/).filter(Boolean);
 
 /** Fills in the form. Unknown parameters and options are ignored. */
 export function write(form, parameters) {
   form.reset();
   for (const name of ['starttls', 'implicit_tls']) {
-    if (parameters.get(name) === 'true') form.elements.encryption.value = name;
+    if (form.elements.encryption && parameters.get(name) === 'true') form.elements.encryption.value = name;
   }
-  if (parameters.get('starttls') === OPPORTUNISTIC) form.elements.encryption.value = OPPORTUNISTIC;
+  if (form.elements.encryption && parameters.get('starttls') === OPPORTUNISTIC) form.elements.encryption.value = OPPORTUNISTIC;
   for (const [name, value] of parameters) {
     const field = named(form, name);
     if (!field || name === SECRET || field.type === 'radio') continue;
@@ -53,10 +62,18 @@ function named(form, name) {
 
 /** The address of the page with this form, without the password. The parameters are in the fragment, which is not sent to a server. */
 export function link(form) {
-  const parameters = Object.entries(read(form)).filter(([name]) => name !== SECRET);
+  const parameters = flat(read(form)).filter(([name]) => name !== SECRET);
   const given = new URLSearchParams(parameters.map(([name, value]) => [name, String(value)]));
-  if (!form.elements.transcript.checked) given.set('transcript', 'false');
+  const { checked, defaultChecked } = form.elements.transcript;
+  if (defaultChecked && !checked) given.set('transcript', 'false');
+  // The parameter by which the page knows the tab.
+  if (form.elements.domain && !given.has('domain')) given.set('domain', '');
   return `${location.origin}${location.pathname}#${given}`;
+}
+
+/** The parameters by the names of their fields. */
+function flat(parameters, within = '') {
+  return Object.entries(parameters).flatMap(([name, value]) => (value?.constructor === Object ? flat(value, `${within}${name}/`) : [[within + name, value]]));
 }
 
 /** Shows in the summary of each group what was chosen in it, unless it is the default. */

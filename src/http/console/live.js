@@ -8,9 +8,9 @@ export class NoReport extends Error {
   }
 }
 
-/** Runs a check and yields `{event, data}`: `open` when the response begins, then each event of its stream, the last one a `report`. */
-export async function* run(parameters, signal) {
-  const response = await ask(parameters, signal);
+/** Runs a check at this path and yields `{event, data}`: `open` when the response begins, then each event of its stream, the last one a `report`. */
+export async function* run(path, parameters, signal) {
+  const response = await ask(path, parameters, signal);
   if (!response.ok) throw new NoReport(await problemOf(response), response.headers.get('Retry-After'));
   yield { event: 'open' };
   try {
@@ -25,9 +25,9 @@ export async function* run(parameters, signal) {
   throw cutOff('It ended before the report.');
 }
 
-async function ask(parameters, signal) {
+async function ask(path, parameters, signal) {
   // `fetch` refuses a relative URL if the address of the page has a user name and a password.
-  const url = new URL('/v1/checks/smtp', location.origin);
+  const url = new URL(path, location.origin);
   const headers = { 'Content-Type': 'application/json', Accept: 'text/event-stream' };
   try {
     return await fetch(url, { method: 'POST', headers, body: JSON.stringify(parameters), signal });

@@ -1,4 +1,4 @@
-//! The console at `/`: a page that runs a check and shows it while it runs.
+//! The console at `/`: a page that runs a check of a server or of a domain, and shows it while it runs.
 //!
 //! The files are compiled into the program, and the page loads nothing else. Scripts and styles are separate files, so
 //! that the content security policy can forbid inline ones: the text of a mail server can never run as a script.
@@ -18,15 +18,23 @@ use crate::http::{middleware::auth::Caller, problem::Problem, routes::assets::As
 const PAGE: &str = include_str!("index.html");
 
 /// The files of the page: name, media type, content.
-const FILES: [(&str, &str, &str); 13] = [
+const FILES: [(&str, &str, &str); 21] = [
     ("app.js", "text/javascript", include_str!("app.js")),
     ("certificate.js", "text/javascript", include_str!("certificate.js")),
     ("curl.js", "text/javascript", include_str!("curl.js")),
     ("dom.js", "text/javascript", include_str!("dom.js")),
+    ("domain.js", "text/javascript", include_str!("domain.js")),
+    ("domain_findings.js", "text/javascript", include_str!("domain_findings.js")),
+    ("domain_matrix.js", "text/javascript", include_str!("domain_matrix.js")),
+    ("domain_parts.js", "text/javascript", include_str!("domain_parts.js")),
+    ("domain_verdict.js", "text/javascript", include_str!("domain_verdict.js")),
     ("form.js", "text/javascript", include_str!("form.js")),
     ("live.js", "text/javascript", include_str!("live.js")),
+    ("mark.js", "text/javascript", include_str!("mark.js")),
+    ("place.js", "text/javascript", include_str!("place.js")),
     ("report.js", "text/javascript", include_str!("report.js")),
     ("result.js", "text/javascript", include_str!("result.js")),
+    ("tab.js", "text/javascript", include_str!("tab.js")),
     ("verdict.js", "text/javascript", include_str!("verdict.js")),
     ("violations.js", "text/javascript", include_str!("violations.js")),
     ("waterfall.js", "text/javascript", include_str!("waterfall.js")),

@@ -43,12 +43,17 @@ function capabilities({ capabilities: { before_tls: before, after_tls: after }, 
 const SPEAKERS = { client: 'C', server: 'S', tls: '·' };
 
 function transcript(lines) {
-  return card('transcript', 'Dialogue',
-    h('div', { class: 'scroll dialogue', tabindex: '0', role: 'group', 'aria-label': 'Lines' }, h('ol', {}, lines.map(({ at_ms: at, from, text }) =>
-      h('li', { class: from }, h('span', { class: 'at' }, duration(at)), h('span', { class: 'who', 'aria-label': from }, SPEAKERS[from] ?? from), h('span', { class: 'said' }, text))))));
+  return card('transcript', 'Dialogue', dialogue(lines, 'Lines'));
 }
 
-function raw(report) {
+/** The lines of a session. */
+export function dialogue(lines, label) {
+  return h('div', { class: 'scroll dialogue', tabindex: '0', role: 'group', 'aria-label': visible(label) }, h('ol', {}, lines.map(({ at_ms: at, from, text }) =>
+    h('li', { class: from }, h('span', { class: 'at' }, duration(at)), h('span', { class: 'who', 'aria-label': from }, SPEAKERS[from] ?? from), h('span', { class: 'said' }, text)))));
+}
+
+/** The report as JSON. */
+export function raw(report) {
   const text = visible(JSON.stringify(report, null, 2));
   const button = h('button', { type: 'button', class: 'link' }, 'Copy JSON');
   button.addEventListener('click', () => copy(text, button));

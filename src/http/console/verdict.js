@@ -48,6 +48,13 @@ function kindOf({ kind }, timeout) {
   return kind === 'timeout' ? `no answer within ${duration(timeout)}` : KINDS[kind] ?? kind;
 }
 
+/** A failure in one line. */
+export function failureWords(failure) {
+  const { phase, kind, code, enhanced_code: enhanced, message } = failure;
+  if (code) return [code, enhanced, message.split('\n')[0]].filter(Boolean).join(' ');
+  return hasDetails(failure) ? message : `${nameOf(phase)}: ${kind === 'timeout' ? 'no answer in time' : KINDS[kind] || kind}`;
+}
+
 function prospects({ temporary, message }) {
   if (!temporary) return 'Permanent: trying again will not help.';
   // A port with implicit TLS is silent in clear text, however often it is tried.

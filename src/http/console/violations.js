@@ -1,6 +1,7 @@
 // Violations of the parameters, each shown at its field.
 
-import { h } from './dom.js';
+import { h, visible } from './dom.js';
+import { listed } from './form.js';
 import { nameOf } from './waterfall.js';
 
 /** Shows each violation of a 422 at its field, focuses the first field, and returns the violations that have none. */
@@ -9,19 +10,28 @@ export function showViolations(form, violations) {
   let first = null;
   for (const { pointer, detail } of violations) {
     const name = pointer.slice(1);
-    // A parameter that is an object has one field for the whole of it.
-    const [parameter, ...within] = name.split('/');
+    // A parameter that is an object or a list may have one field for the whole of it.
+    const path = name.split('/');
+    const within = [];
+    while (path.length > 1 && !fieldOf(form, path.join('/'))) within.unshift(path.pop());
+    const parameter = path.join('/');
     const field = fieldOf(form, parameter);
     if (!field) {
       withoutField.push(name ? `${name} ${detail}` : detail);
       continue;
     }
     const text = withLabels(form, detail);
-    mark(field, `${parameter}-error`, within.length > 0 ? `${within.join('/')} ${text}` : text);
+    mark(field, `${field.id || parameter}-error`, within.length > 0 ? `${place(field, within)} ${text}` : text);
     if (!first || field.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING) first = field;
   }
   first?.focus();
   return withoutField;
+}
+
+/** Where in the value of a field a violation is: an element of a list by what was written. */
+function place(field, within) {
+  const element = field.dataset.list === undefined ? undefined : listed(field)[within[0]];
+  return element === undefined ? within.join('/') : `“${visible(element)}”`;
 }
 
 function mark(field, id, text) {
