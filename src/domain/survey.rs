@@ -74,7 +74,7 @@ impl Surveyor {
         let deadline = started + check.timeout;
         // A forbidden name or port is refused before DNS is asked, so that the answer does not tell whether it exists.
         self.policy.admit_target(&Target::MxOf(check.domain.clone()), check.port())?;
-        let session = self.dns.session(MAX_QUESTIONS).await;
+        let session = self.dns.session(MAX_QUESTIONS, deadline).await;
         let resolver = session.state();
         let lookups = Lookups::new(session, deadline);
         // Boxed: the futures are large, and each step of one would move all of them.

@@ -35,6 +35,6 @@ pub(crate) const TRUNCATED: Entry = Entry {
     reference: None,
     title: "The check left something out",
     meaning: "Hosts or addresses are beyond the limits of the check, or were not connected to: nothing is known of \
-              them.",
+              them. Or the report was too large, and a part of it is left out.",
     remedy: "Set `mx_limit` or `addresses_per_host` higher, or repeat the check later.",
 };

@@ -9,7 +9,7 @@ use std::{
 use hickory_resolver::proto::rr::{Name, RecordType};
 use serde::Serialize;
 use strum::IntoStaticStr;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::transport::Transport;
@@ -39,8 +39,8 @@ pub enum ResolverState {
 pub(super) struct Fitness(Mutex<Option<(Instant, ResolverState)>>);
 
 impl Fitness {
-    /// What the last test found; tests again where that is too old.
-    pub(super) async fn state(&self, transport: &Transport) -> ResolverState {
+    /// What the last test found; tests again where that is too old, for as long as there is time.
+    pub(super) async fn state(&self, transport: &Transport, deadline: Instant) -> ResolverState {
         let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, state)) = known {
             let counts_for = if state == ResolverState::Ok { FIT_FOR } else { UNFIT_FOR };
@@ -48,7 +48,13 @@ impl Fitness {
                 return state;
             }
         }
-        let state = timeout(TEST_TIMEOUT, test(transport)).await.unwrap_or(ResolverState::Unreachable);
+        let by = Instant::now() + TEST_TIMEOUT;
+        let tested = timeout_at(by.min(deadline), test(transport)).await;
+        // What a check without time could not find out is no result for others.
+        if tested.is_err() && deadline < by {
+            return ResolverState::Unreachable;
+        }
+        let state = tested.unwrap_or(ResolverState::Unreachable);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), state));
         state
     }

@@ -21,6 +21,7 @@ use hickory_resolver::{
 };
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use self::{
@@ -101,10 +102,11 @@ impl DnsClient {
     }
 
     /// Begins the lookups of one check, which share what they learn. At most so many questions are asked at a time.
-    pub async fn session(&self, sockets: usize) -> DnsSession {
+    /// What has to be asked first is asked until `deadline`.
+    pub async fn session(&self, sockets: usize, deadline: Instant) -> DnsSession {
         let transport = Transport::new(self.resolver.clone(), sockets);
         let state = match self.mode {
-            DnssecMode::Validate => self.fitness.state(&transport).await,
+            DnssecMode::Validate => self.fitness.state(&transport, deadline).await,
             DnssecMode::TrustAd | DnssecMode::Off => ResolverState::Ok,
         };
         let validator = (self.mode == DnssecMode::Validate && state == ResolverState::Ok)
