@@ -91,6 +91,8 @@ export const broken = () => {
       finding('spf.permerror', 'warning', 'example.com', 'The SPF record cannot be used.', 'Correct the term that is named.', { evidence: [MARKUP] }),
       finding('tls_rpt.absent', 'notice', 'example.com', 'There is no TLS-RPT record.',
         'Publish `_smtp._tls.example.com. IN TXT "v=TLSRPTv1; rua=mailto:tls-reports@example.com"`.', { reference: null }),
+      finding('mta_sts.absent', 'notice', 'example.com', 'There is no MTA-STS record.',
+        'Serve the lines `version: STSv1`, `mode: testing`, then publish `_mta-sts.example.com. IN TXT "v=STSv1; id=1"`.'),
       finding('dnssec.unsigned', 'info', 'example.com', 'The zone is not signed.', 'Sign the zone, and have the registrar publish its DS record.'),
     ],
   });

@@ -17,11 +17,13 @@ function finding({ id, severity, subject, message, evidence, remedy, reference }
     h('p', { class: 'note' }, h('a', { href: `/docs/findings#${id}` }, id), reference && ` ${reference}`));
 }
 
-/** A button for each record to publish, or else one for the whole remedy. */
+/** A button for each record to publish, and one for the whole remedy if it has more to copy. */
 function copies(id, remedy) {
-  const records = remedy.split('`').filter((part, index) => index % 2 === 1 && / IN [A-Z]+ /.test(part));
-  if (records.length === 0) return button('Copy', `Copy the remedy of ${id}`, remedy.replaceAll('`', ''));
-  return records.map((record) => button('Copy the record', `Copy the record ${record}`, record));
+  const quoted = remedy.split('`').filter((part, index) => index % 2 === 1);
+  const records = quoted.filter((part) => / IN [A-Z]+ /.test(part));
+  const buttons = records.map((record) => button('Copy the record', `Copy the record ${record}`, record));
+  if (records.length === 0 || quoted.length > records.length) buttons.push(button('Copy the remedy', `Copy the remedy of ${id}`, remedy.replaceAll('`', '')));
+  return buttons;
 }
 
 function button(label, name, text) {
