@@ -79,6 +79,15 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              cipher suites with ECDHE and AEAD. Another client may be able to connect."
         }
         .to_owned(),
+        Cause::TlsSizeOfClient => {
+            "The server's certificate chain, or another message of its handshake, is longer than the 64 KiB that this \
+             client reads. That is a limit of this client: it tells nothing about the server."
+        }
+        .to_owned(),
+        Cause::TlsFaultOfClient => {
+            "This client could not do its part of the handshake, as the message tells: that says nothing about the server."
+        }
+        .to_owned(),
         Cause::CertificateErrors => return certificate::explain(report),
         Cause::NotOffered if failure.phase == Phase::StartTls => {
             "The server does not offer STARTTLS here, so the session cannot be encrypted. Enable TLS on the server, or \

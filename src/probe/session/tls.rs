@@ -13,7 +13,7 @@ use crate::{
     },
     smtp::{Code, reply::excerpt},
     tls::{
-        ClientAuth, TlsFacts,
+        ClientAuth, ClientLack, TlsFacts,
         handshake::{HandshakeError, ServerName, TlsClient},
     },
 };
@@ -169,8 +169,13 @@ fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> 
         HandshakeError::WantsOtherVersion(_) => Some(Cause::OtherTlsVersion),
         HandshakeError::NothingInCommon { version, .. } if *version != TlsVersion::Any => Some(Cause::OtherTlsVersion),
         HandshakeError::NothingInCommon { .. } => Some(Cause::TlsOfClient),
-        HandshakeError::Tls(fault) if fault.is_of_client() => Some(Cause::TlsOfClient),
-        HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
+        HandshakeError::Tls(fault) => Some(match fault.of_client() {
+            Some(ClientLack::Parameters) => Cause::TlsOfClient,
+            Some(ClientLack::Size) => Cause::TlsSizeOfClient,
+            Some(ClientLack::Ability) => Cause::TlsFaultOfClient,
+            None => Cause::BrokenHandshake,
+        }),
+        HandshakeError::Closed | HandshakeError::Refused(_) => Some(Cause::BrokenHandshake),
     }
 }
 
