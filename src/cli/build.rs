@@ -34,11 +34,12 @@ pub(super) fn traces(settings: &TelemetrySettings) -> Result<Option<Traces>, Err
 
 pub(super) fn probe(
     settings: &TargetSettings,
+    resolver: Resolver,
     limits: Limits,
     anchors: TrustAnchors,
     traces: Option<&Traces>,
 ) -> Probe {
-    let resolver = resolver(settings).with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
+    let resolver = resolver.with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
     let probe = probe::probe(limits, resolver, Arc::new(policy(settings)), TlsClient::new(anchors));
     match traces {
         Some(traces) => probe::traced(probe, traces.tracer()),
@@ -46,7 +47,7 @@ pub(super) fn probe(
     }
 }
 
-fn resolver(settings: &TargetSettings) -> Resolver {
+pub(super) fn resolver(settings: &TargetSettings) -> Resolver {
     match settings.dns_server.as_slice() {
         [] => Resolver::system(),
         servers => Resolver::with_servers(servers),
