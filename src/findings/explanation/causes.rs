@@ -169,8 +169,11 @@ fn silence(port: u16) -> &'static str {
 /// What came in place of the server's first TLS message.
 fn clear_text(line: Option<&str>, script: &Script) -> String {
     let line = line.unwrap_or_default();
-    let is_text =
-        line.starts_with(|c: char| c.is_ascii_graphic()) && !line.contains(|c: char| c.is_control() && c != '\t');
+    let is_reply = Code::parse(line.as_bytes()).is_some();
+    let has_controls = line.contains(|c: char| c.is_control() && c != '\t');
+    // U+FEFF: the mark of UTF-8 that some programs write before a text.
+    let begins = line.trim_ascii_start().trim_start_matches('\u{feff}').starts_with(|c: char| c.is_ascii_graphic());
+    let is_text = begins && (is_reply || !has_controls);
     match (is_text, script.implicit_tls) {
         (true, true) => {
             let (what, remedy) = in_place_of_tls(line);
