@@ -37,11 +37,12 @@ pub(super) fn traces(settings: &TelemetrySettings) -> Result<Option<Traces>, Err
 /// What runs checks of servers, and what looks at domains by it.
 pub(super) fn probe(
     settings: &TargetSettings,
+    resolver: Resolver,
     limits: Limits,
     anchors: TrustAnchors,
     traces: Option<&Traces>,
 ) -> Result<(Probe, Surveyor), Error> {
-    let resolver = resolver(settings).with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
+    let resolver = resolver.with_spare_sockets(limits.checks.div_ceil(2).max(MAX_SOCKETS));
     let (policy, tls) = (Arc::new(policy(settings)), TlsClient::new(anchors));
     let dns = dns_client(settings, resolver.clone())?;
     let probe = probe::probe(limits, resolver, Arc::clone(&policy), tls.clone());
@@ -60,7 +61,7 @@ fn dns_client(settings: &TargetSettings, resolver: Resolver) -> Result<DnsClient
     Ok(DnsClient::with_anchors(resolver, settings.dnssec, anchors))
 }
 
-fn resolver(settings: &TargetSettings) -> Resolver {
+pub(super) fn resolver(settings: &TargetSettings) -> Resolver {
     match settings.dns_server.as_slice() {
         [] => Resolver::system(),
         servers => Resolver::with_servers(servers),

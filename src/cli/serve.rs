@@ -49,7 +49,9 @@ impl Service {
             checks_per_target: settings.max_checks_per_target as usize,
             max_timeout: settings.target.max_timeout,
         };
-        let (probe, surveyor) = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
+        let resolver = build::resolver(&settings.target);
+        let system_files = resolver.reload();
+        let (probe, surveyor) = build::probe(&settings.target, resolver, limits, anchors, traces.as_ref())?;
         let lifecycle = Lifecycle::default();
         let modules = ModuleStore::new(settings.modules.clone());
         let budget = ByteBudget::new(limits.checks, settings.max_body);
@@ -69,6 +71,9 @@ impl Service {
             Reloadable::open(settings.tokens_file.clone(), tls).map_err(|error| invalid(&error.to_string()))?;
         if let Some(read) = settings.modules_reader() {
             reloadable = reloadable.with_modules(modules, read);
+        }
+        if let Some(reload) = system_files {
+            reloadable = reloadable.with_system_files(Box::new(reload));
         }
         let tokens = reloadable.tokens();
         let access = AccessConfig {

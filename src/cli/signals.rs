@@ -44,8 +44,8 @@ pub(super) fn unblock() {
 
 /// SIGHUP, which was blocked until now. To be called in the first thread.
 ///
-/// None where there is nothing to read again and standard error is a terminal. There, the signal ends the program, as
-/// it does by default: the terminal is gone, and nobody could end the program from it.
+/// None where the settings name no file to read again and standard error is a terminal. There, the signal ends the
+/// program, as it does by default: the terminal is gone, and nobody could end the program from it.
 ///
 /// # Errors
 /// The system's own error.

@@ -69,6 +69,10 @@ fn failed(seen: Seen<'_>) -> Option<Finding> {
         (Phase::Tls, _, Cause::TlsOfClient) => {
             ("This client and the server have no parameters of TLS in common: other clients may have.", false)
         }
+        (Phase::Tls, _, Cause::TlsSizeOfClient) => {
+            ("A message of the server's handshake is longer than the 64 KiB that this client reads.", false)
+        }
+        (Phase::Tls, _, Cause::TlsFaultOfClient) => ("This client could not do its part of the TLS handshake.", false),
         // Under TLS 1.3 the client has completed the handshake by then.
         (_, FailureKind::Tls, Cause::ClientCertificateWanted) => {
             ("The server asked for a client certificate, and refused the TLS handshake without one.", true)
@@ -154,6 +158,8 @@ mod tests {
             (FailureKind::Tls, Some(Cause::BrokenHandshake), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(clear), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(Cause::TlsOfClient), vec!["starttls.failed inconclusive"]),
+            (FailureKind::Tls, Some(Cause::TlsSizeOfClient), vec!["starttls.failed inconclusive"]),
+            (FailureKind::Tls, Some(Cause::TlsFaultOfClient), vec!["starttls.failed inconclusive"]),
             (FailureKind::Tls, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
             (FailureKind::Tls, Some(Cause::ClientCertificateRefused), vec!["starttls.failed error"]),
             (FailureKind::Closed, Some(Cause::ClientCertificateWanted), vec!["starttls.failed error"]),
@@ -175,6 +181,20 @@ mod tests {
         ] {
             let report = offered().failed(Phase::EhloTls, kind, Some(cause.clone())).report();
             assert_eq!(ids(&report), [format!("starttls.failed {severity}")], "{kind:?} {cause:?}");
+        }
+    }
+
+    /// A limit of this client is no lack of common parameters.
+    #[test]
+    fn a_limit_of_this_client_is_said_as_such() {
+        for (cause, text) in [
+            (Cause::TlsOfClient, "no parameters of TLS in common"),
+            (Cause::TlsSizeOfClient, "64 KiB that this client reads"),
+            (Cause::TlsFaultOfClient, "This client could not"),
+        ] {
+            let offered = Case::new().start_tls().accepted(Phase::Ehlo, BOTH);
+            let report = offered.failed(Phase::Tls, FailureKind::Tls, Some(cause)).report();
+            assert!(only(&report).message.contains(text), "{}", only(&report).message);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Files that are read at the start, and again on SIGHUP: the tokens, the certificate and key of HTTPS, and of the
-//! settings file the modules and what checks refer to by name.
+//! settings file the modules and what checks refer to by name. The system's DNS servers and hosts file, too, without
+//! the wait for the next look at them.
 
 use std::{
     convert::Infallible,
@@ -70,6 +71,18 @@ pub struct Reloadable {
     tokens: Option<TokensFile>,
     tls: Option<TlsFiles>,
     modules: Option<ModulesFile>,
+    system: Option<SystemFiles>,
+}
+
+/// Reads the system's files again, and logs it.
+pub type ReadSystemFiles = Box<dyn Fn() + Send + Sync>;
+
+struct SystemFiles(ReadSystemFiles);
+
+impl fmt::Debug for SystemFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemFiles").finish_non_exhaustive()
+    }
 }
 
 /// Reads the modules of the settings file, and what checks may use. The error names the file, and repeats no value.
@@ -113,13 +126,19 @@ impl Reloadable {
             let identity = read_identity(&certificate, &key, read)?;
             Ok(TlsFiles { certificate, key, identity })
         });
-        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()?, modules: None })
+        Ok(Self { tokens: tokens.transpose()?, tls: tls.transpose()?, modules: None, system: None })
     }
 
     /// Reads these modules again, too.
     #[must_use]
     pub fn with_modules(self, store: ModuleStore, read: ReadModules) -> Self {
         Self { modules: Some(ModulesFile { read, store }), ..self }
+    }
+
+    /// Reads the system's files again, too.
+    #[must_use]
+    pub fn with_system_files(self, read: ReadSystemFiles) -> Self {
+        Self { system: Some(SystemFiles(read)), ..self }
     }
 
     /// Asks callers for the tokens of the file, if there is one.
@@ -140,10 +159,11 @@ impl Reloadable {
         self.tokens.iter().for_each(TokensFile::reload);
         self.tls.iter().for_each(TlsFiles::reload);
         self.modules.iter().for_each(ModulesFile::reload);
+        self.system.iter().for_each(|files| (files.0)());
     }
 
     fn is_empty(&self) -> bool {
-        self.tokens.is_none() && self.tls.is_none() && self.modules.is_none()
+        self.tokens.is_none() && self.tls.is_none() && self.modules.is_none() && self.system.is_none()
     }
 
     /// Reloads on each SIGHUP, and never ends.

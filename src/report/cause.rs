@@ -54,8 +54,12 @@ pub enum Cause {
     OldTls,
     /// The server does not support the only version of TLS that the check offers.
     OtherTlsVersion,
-    /// Both sides have no parameters of TLS in common, or this client came to a limit of its own.
+    /// Both sides have no parameters of TLS in common.
     TlsOfClient,
+    /// A message of the server's handshake is longer than this client reads.
+    TlsSizeOfClient,
+    /// This client could not do its part of the handshake.
+    TlsFaultOfClient,
     /// The server refused or broke the handshake.
     BrokenHandshake,
     /// The certificate has errors, and `tls_verify` is `require`.

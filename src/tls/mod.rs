@@ -36,7 +36,7 @@ mod verifier;
 
 pub use alert::Alert;
 pub use client_auth::{ClientAuth, ClientAuthRefused, client_certificate};
-pub use fault::{SessionError, TlsFault};
+pub use fault::{ClientLack, SessionError, TlsFault};
 pub use handshake::{HandshakeError, InvalidServerName, ServerName, TlsClient};
 pub use trust::{TrustAnchors, TrustError};
 

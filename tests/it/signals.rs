@@ -48,7 +48,7 @@ impl Drop for Killed {
 fn no_signal_but_those_that_stop_it_ends_the_service() {
     let served = ServiceProcess::start(interruptible_program(&["--listen", "127.0.0.1:0"]));
     send_each(served.id());
-    served.wait_for_log("nothing to read again on SIGHUP");
+    served.wait_for_log("the system's DNS servers and hosts file read again");
     assert!(served.get("/readyz", "").starts_with("HTTP/1.1 200 "));
     send_each(served.id());
     served.signal("TERM");

@@ -248,7 +248,7 @@ async fn a_refused_starttls_that_was_not_offered_is_not_temporary() {
     for (script, reply, temporary, warnings) in [
         (not_offered(), "454 4.7.0 TLS not available\r\n", false, json!([warning])),
         (not_offered(), "502 5.5.1 not implemented\r\n", false, json!([warning])),
-        (not_offered(), "421 4.3.2 shutting down\r\n", false, json!([warning])),
+        (not_offered(), "421 4.3.2 shutting down\r\n", true, json!([warning])),
         (offered(), "454 4.7.0 TLS not available\r\n", true, json!([])),
         (offered(), "502 5.5.1 not implemented\r\n", false, json!([])),
     ] {

@@ -224,7 +224,7 @@ fn sighup_reads_the_modules_again_and_a_bad_file_keeps_the_old_ones() {
 fn sighup_does_not_end_a_service_without_tokens() {
     let served = ServiceProcess::start(program(&["serve", "--listen=127.0.0.1:0"]));
     served.signal("HUP");
-    served.wait_for_log("nothing to read again on SIGHUP");
+    served.wait_for_log("the system's DNS servers and hosts file read again");
     assert_eq!(status_and_json(&served.get("/healthz", "")).0, 200);
     end(served);
 }

@@ -46,7 +46,8 @@ pub(super) async fn domain(settings: &Domain, source_of: &dyn Fn(&str) -> String
     let max_timeout = settings.target.max_timeout;
     let limits = Limits { checks: MAX_CHECKS, checks_per_target: MAX_CHECKS, max_timeout };
     let anchors = build::trust_anchors(&settings.target)?;
-    let (_, surveyor) = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
+    let resolver = build::resolver(&settings.target);
+    let (_, surveyor) = build::probe(&settings.target, resolver, limits, anchors, traces.as_ref())?;
     let report = domain_probe(1, max_timeout, surveyor).oneshot(DomainJob::new(check)).await;
     let code = match report {
         Ok(report) if settings.json || !io::stdout().is_terminal() => {

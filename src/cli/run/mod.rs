@@ -75,7 +75,8 @@ pub(super) async fn run(settings: &Run, source_of: &dyn Fn(&str) -> String) -> R
     let traces = build::traces(&settings.telemetry)?;
     let limits = Limits { checks: 1, checks_per_target: 1, max_timeout };
     let anchors = build::trust_anchors(&settings.target)?;
-    let (probe, _) = build::probe(&settings.target, limits, anchors, traces.as_ref())?;
+    let resolver = build::resolver(&settings.target);
+    let (probe, _) = build::probe(&settings.target, resolver, limits, anchors, traces.as_ref())?;
     let code = check_with(probe, check, settings, source_of).await;
     if let Some(traces) = traces {
         traces.flush().await;

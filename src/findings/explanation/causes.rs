@@ -79,6 +79,15 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
              cipher suites with ECDHE and AEAD. Another client may be able to connect."
         }
         .to_owned(),
+        Cause::TlsSizeOfClient => {
+            "The server's certificate chain, or another message of its handshake, is longer than the 64 KiB that this \
+             client reads. That is a limit of this client: it tells nothing about the server."
+        }
+        .to_owned(),
+        Cause::TlsFaultOfClient => {
+            "This client could not do its part of the handshake, as the message tells: that says nothing about the server."
+        }
+        .to_owned(),
         Cause::CertificateErrors => return certificate::explain(report),
         Cause::NotOffered if failure.phase == Phase::StartTls => {
             "The server does not offer STARTTLS here, so the session cannot be encrypted. Enable TLS on the server, or \
@@ -160,8 +169,11 @@ fn silence(port: u16) -> &'static str {
 /// What came in place of the server's first TLS message.
 fn clear_text(line: Option<&str>, script: &Script) -> String {
     let line = line.unwrap_or_default();
-    let is_text =
-        line.starts_with(|c: char| c.is_ascii_graphic()) && !line.contains(|c: char| c.is_control() && c != '\t');
+    let is_reply = Code::parse(line.as_bytes()).is_some();
+    let has_controls = line.contains(|c: char| c.is_control() && c != '\t');
+    // U+FEFF: the mark of UTF-8 that some programs write before a text.
+    let begins = line.trim_ascii_start().trim_start_matches('\u{feff}').starts_with(|c: char| c.is_ascii_graphic());
+    let is_text = begins && (is_reply || !has_controls);
     match (is_text, script.implicit_tls) {
         (true, true) => {
             let (what, remedy) = in_place_of_tls(line);

@@ -126,6 +126,15 @@ impl Resolver {
         Self { source, spare_sockets: Arc::new(Semaphore::new(DEFAULT_SPARE_SOCKETS)) }
     }
 
+    /// Reads the system's files again, also where they were read a moment ago. It blocks. `None` if this resolver uses
+    /// none.
+    pub fn reload(&self) -> Option<impl Fn() + Send + Sync + use<>> {
+        match self.source.clone() {
+            Source::Given(_) => None,
+            Source::System(files) => Some(move || files.reload()),
+        }
+    }
+
     /// Limits the sockets of all resolutions together that are beyond the [`OWN_SOCKETS`] of each.
     #[must_use]
     pub fn with_spare_sockets(self, sockets: usize) -> Self {

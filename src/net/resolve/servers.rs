@@ -114,7 +114,6 @@ impl NameServers {
         Self { servers: servers.iter().map(server).map(Arc::new).collect(), options, turn: AtomicUsize::default() }
     }
 
-    #[cfg(test)]
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         self.servers.iter().map(|server| server.address).collect()
     }

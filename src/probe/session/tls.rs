@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use tokio::time::{Instant as Deadline, timeout_at};
+
 use super::{Session, facts};
 use crate::{
     check::{TlsVerify, TlsVersion},
-    net::first_octets::FirstOctets,
+    net::first_octets::{FirstOctets, LINE_TIMEOUT, has_line},
     phase::Phase,
     report::{
         Cause, Fact, Failure, FailureKind, ReportedClientCertificate,
@@ -13,7 +15,7 @@ use crate::{
     },
     smtp::{Code, reply::excerpt},
     tls::{
-        ClientAuth, TlsFacts,
+        ClientAuth, ClientLack, TlsFacts,
         handshake::{HandshakeError, ServerName, TlsClient},
     },
 };
@@ -55,9 +57,10 @@ impl Session<'_> {
         let Ok(tcp) = released else {
             // A greeting in clear text: a moment later, the handshake would fail on it.
             self.journal.note(Instant::now(), Event::Ended(Phase::Tls, Ending::Failed));
+            self.read_line().await;
             return Err(self.handshake_failure(&HandshakeError::NotTls, self.stream.unread()));
         };
-        let (tcp, first_octets) = FirstOctets::new(tcp);
+        let (tcp, first_octets) = FirstOctets::new(tcp, self.deadline);
         // Boxed: its future is large, and a check without TLS would hold the memory for it as well.
         let (outcome, facts) = Box::pin(tls.handshake(offer, tcp, &name, self.deadline)).await;
         let ended = Instant::now();
@@ -79,12 +82,18 @@ impl Session<'_> {
                 self.journal.note(ended, Event::Ended(Phase::Tls, ending));
                 return Ok(secured);
             }
-            Err(error) => self.handshake_failure(&error, first_octets.get().map_or(&[], Vec::as_slice)),
+            Err(error) => self.handshake_failure(&error, &first_octets.octets()),
         };
         if failure.kind == FailureKind::Tls {
             self.journal.note(ended, Event::Ended(Phase::Tls, Ending::Failed));
         }
         Err(failure)
+    }
+
+    /// Reads more of a line in clear text, which may come in pieces, for a short time.
+    async fn read_line(&mut self) {
+        let by = self.deadline.min(Deadline::now() + LINE_TIMEOUT);
+        while !has_line(self.stream.unread()) && matches!(timeout_at(by, self.stream.read()).await, Ok(Ok(true))) {}
     }
 
     fn server_name(&self) -> Result<ServerName, Failure> {
@@ -117,7 +126,7 @@ impl Session<'_> {
             _ => FailureKind::Tls,
         };
         let text = String::from_utf8_lossy(answer);
-        let line = text.lines().next().map(excerpt);
+        let line = text.lines().find(|line| !line.trim_ascii().is_empty()).map(excerpt);
         let cause = handshake_cause(error, line);
         let (HandshakeError::NotTls, Some(line)) = (error, line) else {
             return Failure::new(Phase::Tls, kind, error).with_cause(cause);
@@ -173,8 +182,13 @@ fn handshake_cause(error: &HandshakeError, line: Option<&str>) -> Option<Cause> 
         HandshakeError::WantsOtherVersion(_) => Some(Cause::OtherTlsVersion),
         HandshakeError::NothingInCommon { version, .. } if *version != TlsVersion::Any => Some(Cause::OtherTlsVersion),
         HandshakeError::NothingInCommon { .. } => Some(Cause::TlsOfClient),
-        HandshakeError::Tls(fault) if fault.is_of_client() => Some(Cause::TlsOfClient),
-        HandshakeError::Closed | HandshakeError::Refused(_) | HandshakeError::Tls(_) => Some(Cause::BrokenHandshake),
+        HandshakeError::Tls(fault) => Some(match fault.of_client() {
+            Some(ClientLack::Parameters) => Cause::TlsOfClient,
+            Some(ClientLack::Size) => Cause::TlsSizeOfClient,
+            Some(ClientLack::Ability) => Cause::TlsFaultOfClient,
+            None => Cause::BrokenHandshake,
+        }),
+        HandshakeError::Closed | HandshakeError::Refused(_) => Some(Cause::BrokenHandshake),
     }
 }
 

@@ -223,8 +223,8 @@ impl Fold {
     /// the failure is not temporary. A reply says itself whether it is, except for STARTTLS: its 454 promises TLS later
     /// (RFC 3207, section 4), and the reply to EHLO denies it. That of AUTH (RFC 4954, section 6) is believed, since
     /// servers do not offer AUTH while what authenticates is down; so is one that the check did not expect.
-    /// `is_for_command` is false for a 421 that came before the command: the server closes for a reason of its own (RFC
-    /// 5321, section 3.8).
+    /// `is_for_command` is false for a reply that came before the command. A 421 is never for it: the server closes for
+    /// a reason of its own (RFC 5321, section 3.8).
     fn fail(&mut self, failure: Failure, is_for_command: bool) {
         if self.report.failure.is_some() {
             return;
@@ -234,6 +234,7 @@ impl Fold {
             return;
         };
         self.report.warnings.push(warning);
+        let is_for_command = is_for_command && failure.code != Some(421);
         let is_believed = failure.phase == Phase::SaslAuth || failure.kind == FailureKind::Unexpected;
         let decides = failure.code.is_some() && (is_believed || !is_for_command);
         let failure = Failure { temporary: failure.temporary && decides, ..failure };

@@ -55,6 +55,7 @@ fn in_line(line: &str) -> Option<&str> {
         .or_else(|| after(words, &["queued", "with", "id"]))
         .or_else(|| after(words, &["envelope", "id"]))
         .or_else(|| after(words, &["queue", "id"]))
+        .or_else(|| after(words, &["accepted", "with", "id"]))
         .or_else(|| after(words, &["message", "qp"]))
         .or_else(|| backend_replied(words))
         .or_else(|| message_received(words))
@@ -83,7 +84,7 @@ fn queued_as<'a>(words: &[&'a str]) -> Option<&'a str> {
     let next = words.get(start + 1).is_some_and(|next| next.starts_with(|c: char| c.is_ascii_alphabetic()));
     let is_count = |id: &&str| id.len() < MIN_UNLIKE_A_COUNT && is_number(id) && next;
     let of_postfix = trimmed(word).filter(|id| !next && is_hexadecimal(id) && is_upper(id));
-    of_postfix.or_else(|| id(word)).filter(|id| !is_count(id))
+    of_postfix.or_else(|| id_but_no_host(word)).filter(|id| !is_count(id))
 }
 
 fn queued_on<'a>(words: &[&'a str]) -> Option<&'a str> {
@@ -106,17 +107,18 @@ fn before_dash<'a>(words: &[&'a str]) -> Option<&'a str> {
 fn backend_replied<'a>(words: &[&'a str]) -> Option<&'a str> {
     words.windows(3).find_map(|words| match words {
         [backend, replied, last] if are(&[backend, replied], &["backend", "replied"]) && last.starts_with('[') => {
-            id(last)
+            id_but_no_host(last)
         }
         _ => None,
     })
 }
 
-/// A number there is the size of the message.
+/// A number there is the size of the message, and an address that of the sender. Openwave's ids begin with the time.
 fn message_received<'a>(words: &[&'a str]) -> Option<&'a str> {
     match words {
         [message, received, last] if is(message, "message") && received.eq_ignore_ascii_case("received:") => {
-            id(last).filter(|id| !is_number(id))
+            let is_of_openwave = |id: &str| id.get(..8).is_some_and(is_number);
+            id_but_no_host(last).filter(|id| !is_size(id) && (!id.contains('@') || is_of_openwave(id)))
         }
         _ => None,
     }
@@ -137,7 +139,8 @@ fn before_accepted<'a>(words: &[&'a str]) -> Option<&'a str> {
     match words {
         [first, what, accepted, ..] if (is(what, "message") || is(what, "mail")) && is(accepted, "accepted") => {
             let min = if is_number(first) { MIN_UNLIKE_A_COUNT } else { MIN_UNLIKE_A_NAME };
-            id(first).filter(|id| id.len() >= min && !id.contains('.'))
+            let is_of_server = first.ends_with(':') || (is_name(first) && !is_of_old_sendmail(first));
+            id(first).filter(|id| id.len() >= min && !id.contains('.') && !is_of_server)
         }
         _ => None,
     }
@@ -168,14 +171,22 @@ fn of_cisco<'a>(words: &[&'a str]) -> Option<&'a str> {
     }
 }
 
-/// Exchange: a message identifier in angle brackets, of any form.
+/// Exchange: a message identifier in angle brackets, of any form where Exchange's own number of it follows. Elsewhere it
+/// must not look like the address of a recipient.
 fn in_angle_brackets<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (first, rest) = words.split_first()?;
     let is_queued = rest.windows(4).any(|words| are(words, &["queued", "mail", "for", "delivery"]));
     let id = first.strip_prefix('<')?.strip_suffix('>')?;
     let is_id =
         !id.is_empty() && id.len() <= MAX_ID_SIZE && id.chars().all(|c| c.is_ascii_graphic() && !"<>".contains(c));
-    (is_queued && is_id).then_some(id)
+    let is_known = rest.first().is_some_and(|word| word.starts_with("[InternalId="));
+    let local = id.split('@').next().unwrap_or_default();
+    let is_of_message = || {
+        local.len() >= MIN_UNLIKE_A_NAME
+            && local.bytes().any(|octet| octet.is_ascii_digit())
+            && (is_upper(local) || !is_name(local))
+    };
+    (is_queued && is_id && (is_known || is_of_message())).then_some(id)
 }
 
 fn saved<'a>(words: &[&'a str]) -> Option<&'a str> {
@@ -188,7 +199,7 @@ fn saved<'a>(words: &[&'a str]) -> Option<&'a str> {
 fn received<'a>(words: &[&'a str]) -> Option<&'a str> {
     words.windows(3).find_map(|words| match words {
         [received, ok, last] if is(received, "received") && is(ok, "ok") && last.starts_with('[') => {
-            id(last).filter(|id| id.len() >= MIN_UNLIKE_A_NAME && id.parse::<IpAddr>().is_err())
+            id_but_no_host(last).filter(|id| id.len() >= MIN_UNLIKE_A_NAME)
         }
         _ => None,
     })
@@ -216,7 +227,7 @@ fn after_equals_sign<'a>(words: &[&'a str]) -> Option<&'a str> {
         let previous = previous.replace(word);
         let is_of_message = previous.is_none_or(|previous| BEFORE_EQUALS_SIGN.iter().any(|known| is(previous, known)));
         let first_of_many = || word.strip_prefix("ids=").and_then(|ids| ids.split(',').next());
-        word.strip_prefix("id=").or_else(first_of_many).filter(|_| is_of_message).and_then(id)
+        word.strip_prefix("id=").or_else(first_of_many).filter(|_| is_of_message).and_then(id_but_no_host)
     })
 }
 
@@ -225,7 +236,12 @@ fn id(word: &str) -> Option<&str> {
     trimmed(word).filter(|id| !is_ordinary(id) && !is_date(id))
 }
 
-/// The same, where an ordinary word can be one as well.
+/// The same, where a server may also name itself or another one.
+fn id_but_no_host(word: &str) -> Option<&str> {
+    id(word).filter(|id| !is_host(id))
+}
+
+/// The same as [`id`], where an ordinary word can be one as well.
 fn trimmed(word: &str) -> Option<&str> {
     let around: &[char] = &['<', '>', '(', ')', '[', ']', ',', ';', ':', '.'];
     let id = word.strip_prefix("id=").unwrap_or(word).trim_matches(around);
@@ -270,20 +286,56 @@ fn is_upper(text: &str) -> bool {
     text.bytes().all(|octet| !octet.is_ascii_lowercase())
 }
 
+/// `12kB`.
+fn is_size(text: &str) -> bool {
+    const UNITS: [&str; 12] = ["", "b", "k", "kb", "kib", "m", "mb", "mib", "g", "gb", "bytes", "octets"];
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || ".,".contains(c));
+    unit.len() < text.len() && UNITS.iter().any(|known| known.eq_ignore_ascii_case(unit))
+}
+
+/// An address, or a domain name of names.
+fn is_host(text: &str) -> bool {
+    let top = text.rsplit('.').next().unwrap_or_default();
+    let is_domain = text.contains('.') && top.len() >= 2 && is_ordinary_word(top) && is_name(text);
+    is_domain || text.parse::<IpAddr>().is_ok()
+}
+
+/// `mail-gate12`: words, with numbers or without.
+fn is_name(text: &str) -> bool {
+    let mut parts = text.split(['-', '_', '.']);
+    parts.clone().any(|part| is_ordinary_word(part) || is_word_with_number(part))
+        && parts.all(|part| is_ordinary_word(part) || is_number(part) || is_word_with_number(part))
+}
+
+/// `HAA04711`: Sendmail 8.8 has three letters for the time, and five digits or more.
+fn is_of_old_sendmail(text: &str) -> bool {
+    let number = text.trim_start_matches(|c: char| c.is_ascii_uppercase());
+    text.len() == number.len() + 3 && number.len() >= 5 && is_number(number)
+}
+
+/// A word between digits and signs: `delivered2inbox`. The letters of hexadecimal digits are none.
+fn has_word(text: &str) -> bool {
+    const MIN_SIZE: usize = 4;
+    let letters = text.split(|c: char| !c.is_ascii_alphabetic());
+    let mut words = letters.filter(|letters| letters.len() >= MIN_SIZE && !is_hexadecimal(letters));
+    words.any(is_ordinary_word)
+}
+
 /// `ESMTP2024`: a word and the number of a version or a year.
 fn is_word_with_number(text: &str) -> bool {
     let word = text.trim_end_matches(|c: char| c.is_ascii_digit());
     is_ordinary_word(word) && !is_hexadecimal(word)
 }
 
-/// Neither a word, with a number or without, nor a host name.
+/// Neither of words, with numbers or without, nor a host name.
 fn is_long_and_mixed(id: &str) -> bool {
     let has = |is: fn(&u8) -> bool| id.bytes().any(|octet| is(&octet));
     id.len() >= 8
         && has(u8::is_ascii_alphabetic)
         && has(u8::is_ascii_digit)
         && !id.contains(['/', '.'])
-        && !is_word_with_number(id)
+        && !is_name(id)
+        && !has_word(id)
 }
 
 /// `C6/4A-12345-D8F1B5A5`.

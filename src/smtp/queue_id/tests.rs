@@ -34,6 +34,7 @@ fn ids_of_known_servers() {
         ("message queued as id=99", "99"),
         ("Ok: queued as <4C9D>.", "4C9D"),
         ("first line\nOk: queued as A1", "A1"),
+        ("SmtpSession: message accepted with id 12345ABC", "12345ABC"),
         ("Ok: queued as A1 (in 0.3 s)", "A1"),
     ] {
         assert_eq!(queue_id(message).as_deref(), Some(id), "{message:?}");
@@ -116,6 +117,29 @@ fn short_ids_and_ids_of_letters() {
 }
 
 const WITHOUT_AN_ID: &[&str] = &[
+    "mailgate12 Message accepted for delivery",
+    "gateway2024 Message accepted for delivery",
+    "mail-gate12 Message accepted for delivery",
+    "Recipient2 Message accepted",
+    "SmtpSession: message accepted",
+    "Ok Exchange2019-hub",
+    "OK x86_64-linux",
+    "Ok RFC5321-compliant2",
+    "Ok delivered2inbox",
+    "Ok proxied-by-mx01",
+    "Ok mx01-gw02-eu",
+    "Message received: 12kB",
+    "Message received: 1.5MiB",
+    "Message received: <a@b.example>",
+    "Message received: mx1.example.com",
+    "<a@b.example> Queued mail for delivery",
+    "<john.smith1970@b.example> Queued mail for delivery",
+    "Received OK [mx1.example.com]",
+    "Backend Replied [mx1.example.com]: OK",
+    "Ok: queued as mail.example.com",
+    "Ok: queued as 192.0.2.1",
+    "accepted id=127.0.0.1",
+    "OK id=mx1.example.com",
     "ok dirdel",
     "Ok 20240101T120000Z",
     "Ok: 20240101t120000",

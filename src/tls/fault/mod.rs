@@ -16,6 +16,17 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct TlsFault(Error);
 
+/// What this client lacks for a handshake with a server that may be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientLack {
+    /// The parameters that the server needs.
+    Parameters,
+    /// Room for a message of the handshake.
+    Size,
+    /// Something that this client should be able to do.
+    Ability,
+}
+
 /// Why a TLS session broke after the handshake.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -61,23 +72,22 @@ impl TlsFault {
         &self.0
     }
 
-    /// Whether it tells of a lack or a limit of this client, and nothing about the server.
-    pub fn is_of_client(&self) -> bool {
+    /// What this client lacks; `None` if the fault is the server's.
+    pub fn of_client(&self) -> Option<ClientLack> {
         use InvalidMessage::{CertificatePayloadTooLarge, HandshakePayloadTooLarge, UnsupportedKeyExchangeAlgorithm};
         match &self.0 {
-            Error::InvalidMessage(message) => matches!(
-                message,
-                CertificatePayloadTooLarge | HandshakePayloadTooLarge | UnsupportedKeyExchangeAlgorithm(_)
-            ),
-            Error::PeerIncompatible(_)
-            | Error::EncryptError
+            Error::InvalidMessage(CertificatePayloadTooLarge | HandshakePayloadTooLarge) => Some(ClientLack::Size),
+            Error::InvalidMessage(UnsupportedKeyExchangeAlgorithm(_)) | Error::PeerIncompatible(_) => {
+                Some(ClientLack::Parameters)
+            }
+            Error::EncryptError
             | Error::FailedToGetCurrentTime
             | Error::FailedToGetRandomBytes
             | Error::HandshakeNotComplete
             | Error::UnsupportedNameType
             | Error::General(_)
-            | Error::Other(_) => true,
-            _ => false,
+            | Error::Other(_) => Some(ClientLack::Ability),
+            _ => None,
         }
     }
 

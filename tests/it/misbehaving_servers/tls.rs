@@ -4,6 +4,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use super::*;
@@ -107,6 +108,11 @@ async fn a_plain_text_server_on_a_tls_port_fails_as_tls() {
     }
 }
 
+/// The second piece comes alone, when the client has long read the first one.
+fn in_pieces([first, second]: [&str; 2]) -> Action {
+    Action::reply(first).then(Action::reply(second).after(Duration::from_millis(20)))
+}
+
 /// The greeting is there before the handshake begins, or comes with it: in both cases it is quoted.
 #[tokio::test]
 async fn an_answer_in_clear_text_to_a_handshake_is_quoted() {
@@ -114,6 +120,10 @@ async fn an_answer_in_clear_text_to_a_handshake_is_quoted() {
     for (greeting, quoted, temporary) in [
         (Action::reply("220-mx.test\r\n220 hello\r\n"), "220-mx.test", false),
         (Action::reply("554 5.3.2 no\r\n"), "554 5.3.2 no", false),
+        (in_pieces(["22", "0 mx.test\r\n"]), "220 mx.test", false),
+        (Action::wait_for_client().then(in_pieces(["2", "20 mx.test\r\n"])), "220 mx.test", false),
+        (Action::wait_for_client().then(in_pieces(["\r\n", "220 mx.test\r\n"])), "220 mx.test", false),
+        (Action::wait_for_client().then(Action::reply("220 mx")), "220 mx", false),
         // A server that is busy closes (RFC 5321, section 3.8), some before TLS.
         (Action::reply("421-4.3.2 busy\r\n421 4.3.2 bye\r\n"), "421-4.3.2 busy", true),
         (Action::wait_for_client().then(Action::reply("421 4.3.2 busy\r\n")), "421 4.3.2 busy", true),

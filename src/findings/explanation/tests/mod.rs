@@ -71,6 +71,8 @@ fn tls_where_it_is_not_expected_and_not_where_it_is() {
     for (cause, text) in [
         (Cause::OldTls, "neither TLS 1.2 nor TLS 1.3"),
         (Cause::TlsOfClient, "Another client"),
+        (Cause::TlsSizeOfClient, "64 KiB"),
+        (Cause::TlsFaultOfClient, "could not do its part"),
         (Cause::OtherTlsVersion, "`tls_version`"),
         (Cause::ClientCertificateWanted, "was shown none"),
         (Cause::ClientCertificateRefused, "after it was shown the client certificate"),
@@ -94,6 +96,9 @@ fn clear_text_in_place_of_tls() {
         ("220 mx.test ESMTP", &["speaks clear text", "Set `starttls` in place of `implicit_tls`"][..]),
         ("220-mx.test ESMTP Gr\u{fffd}\u{df}e", &["Set `starttls`"]),
         ("220 mx.test ESMTP, no ftp here", &["Set `starttls`"]),
+        ("220 mx.test\0", &["Set `starttls`"]),
+        (" 220 mx.test", &["speaks clear text", "no greeting of SMTP"]),
+        ("\u{feff}220 mx.test", &["speaks clear text", "no greeting of SMTP"]),
         ("220 (vsFTPd 3.0.3)", &["most likely FTP", NO_STARTTLS]),
         ("421 4.3.2 mx.test too busy", &["takes no session now", "Most likely it is too busy"]),
         ("450 4.7.1 later", &["takes no session now"]),

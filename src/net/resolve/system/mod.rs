@@ -33,6 +33,8 @@ pub(super) struct SystemFiles {
     variable: Vec<u8>,
     defaults: Options,
     state: Mutex<State>,
+    /// Held while the files are read, so that what was read first is not what stays.
+    reading: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +57,8 @@ impl SystemFiles {
     }
 
     fn at(resolv_conf: impl Into<PathBuf>, hosts: impl Into<PathBuf>, variable: Vec<u8>, defaults: Options) -> Self {
-        let state = Mutex::default();
-        let files = Self { resolv_conf: resolv_conf.into(), hosts: hosts.into(), variable, defaults, state };
+        let (state, reading) = Default::default();
+        let files = Self { resolv_conf: resolv_conf.into(), hosts: hosts.into(), variable, defaults, state, reading };
         files.refresh();
         files
     }
@@ -79,13 +81,31 @@ impl SystemFiles {
         begins
     }
 
+    /// Reads both files again at once, whether they seem changed or not. It blocks.
+    pub(super) fn reload(&self) {
+        self.read(true);
+        let configuration = self.state().configuration.clone();
+        let servers = configuration.servers.addresses().iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
+        tracing::info!(
+            resolv_conf = %self.resolv_conf.display(),
+            hosts = %self.hosts.display(),
+            servers,
+            "the system's DNS servers and hosts file read again"
+        );
+    }
+
     /// Reads the files that have changed.
     fn refresh(&self) {
+        self.read(false);
+    }
+
+    fn read(&self, all: bool) {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         // Before the reading: a change that comes in between is seen the next time.
         let versions = [&self.resolv_conf, &self.hosts].map(version);
         let (before, last) = {
             let state = self.state();
-            (state.versions, state.configuration.clone())
+            (state.versions.filter(|_| !all), state.configuration.clone())
         };
         let is_new = |index: usize| before.as_ref().is_none_or(|before| before[index] != versions[index]);
         let servers = is_new(0).then(|| self.read_servers(before.is_some()));

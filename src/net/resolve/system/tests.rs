@@ -167,5 +167,8 @@ async fn changed_files_are_read_again() {
     // Within the interval, and while another caller reads, what was read before serves.
     fs::remove_file(&resolv_conf).expect("removed");
     assert_eq!(files.clone().configuration().await.servers.addresses(), server("192.0.2.2:53"));
+    // SIGHUP does not wait for the end of the interval.
+    files.reload();
+    assert_eq!(files.clone().configuration().await.servers.addresses(), server("127.0.0.1:53"));
     fs::remove_dir_all(&folder).expect("removed");
 }
