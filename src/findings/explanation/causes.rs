@@ -216,6 +216,8 @@ fn in_place_of_tls(line: &str) -> (&'static str, &'static str) {
         _ if line.starts_with("+OK") => (", and it is POP3", OTHER_PORT),
         _ if line.starts_with("HTTP/") => (", and it is HTTP", OTHER_PORT),
         _ if line.starts_with("SSH-") => (", and it is SSH", OTHER_PORT),
+        // The rest of the line did not come in time.
+        _ if line.len() < 4 && line.bytes().all(|octet| octet.is_ascii_digit()) => ("", OTHER_PORT),
         _ => (", and that is no greeting of SMTP", OTHER_PORT),
     }
 }

@@ -171,8 +171,8 @@ fn of_cisco<'a>(words: &[&'a str]) -> Option<&'a str> {
     }
 }
 
-/// Exchange: a message identifier in angle brackets, of any form where Exchange's own number of it follows. Elsewhere it
-/// must not look like the address of a recipient.
+/// Exchange: a message identifier in angle brackets, of any form where Exchange's own number of it follows. Elsewhere
+/// it must not look like the address of a recipient.
 fn in_angle_brackets<'a>(words: &[&'a str]) -> Option<&'a str> {
     let (first, rest) = words.split_first()?;
     let is_queued = rest.windows(4).any(|words| are(words, &["queued", "mail", "for", "delivery"]));

@@ -96,6 +96,7 @@ fn clear_text_in_place_of_tls() {
         ("220 mx.test ESMTP", &["speaks clear text", "Set `starttls` in place of `implicit_tls`"][..]),
         ("220-mx.test ESMTP Gr\u{fffd}\u{df}e", &["Set `starttls`"]),
         ("220 mx.test ESMTP, no ftp here", &["Set `starttls`"]),
+        ("22", &["on this port: it answered \"22\"", NO_STARTTLS]),
         ("220 mx.test\0", &["Set `starttls`"]),
         (" 220 mx.test", &["speaks clear text", "no greeting of SMTP"]),
         ("\u{feff}220 mx.test", &["speaks clear text", "no greeting of SMTP"]),
