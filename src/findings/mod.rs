@@ -23,6 +23,7 @@ mod starttls;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod words;
 
 use std::borrow::Cow;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::{
     party::{Listing, Party},
     refusal::{Meaning, Refusal, greets_by_lmtp},
+    reply_text::Wait,
 };
 use crate::{phase::Phase, report::AuthEnded, smtp::Protocol};
 
@@ -78,7 +79,11 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
             sure(is_certain)
         ),
         Meaning::Greylisted { is_certain, wait } => {
-            let when = wait.map_or("in 5 to 15 minutes".to_owned(), |wait| format!("in {}", in_words(wait)));
+            let when = match wait {
+                Wait::Unnamed => "in 5 to 15 minutes".to_owned(),
+                Wait::For(wait) => format!("in {}", in_words(wait)),
+                Wait::Unread => "at the time that the reply names".to_owned(),
+            };
             format!(
                 "{} server uses greylisting: it refuses a sender that it does not know yet, and takes the mail later. Come \
                  back {when}, from the same address, with the same sender and recipient.",
@@ -119,6 +124,11 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
             refusal.script.to.as_ref()?
         ),
         Meaning::MailboxFull => "The recipient's mailbox is full. Only its owner can make space.".to_owned(),
+        Meaning::NullMx => {
+            "The recipient's domain accepts no mail, and says so with a null MX record (RFC 7505). No mail to it \
+                            can be delivered."
+                .to_owned()
+        }
         Meaning::NoRelay => "The server does not relay mail to the recipient's domain for this client. Log in with \
                              `sasl_authentication`, or check the domain's own mail server."
             .to_owned(),
@@ -203,6 +213,7 @@ fn in_words(wait: Duration) -> String {
     let seconds = wait.as_secs();
     match (seconds, seconds / 60) {
         (1, _) => "a second".to_owned(),
+        (7200.., _) if seconds.is_multiple_of(3600) => format!("{} hours", seconds / 3600),
         (..120, _) => format!("{seconds} seconds"),
         (_, minutes) if seconds.is_multiple_of(60) => format!("{minutes} minutes"),
         (_, minutes) => format!("{} minutes", minutes + 1),
