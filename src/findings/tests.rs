@@ -18,7 +18,7 @@ use crate::{
         fold::fold_with,
         journal::{Ending, Event, Heading, TlsSession},
     },
-    smtp::{Payload, Protocol, ReplyParser, Script, StartTls},
+    smtp::{Mechanism, Payload, Protocol, ReplyParser, Script, StartTls, sasl::SaslFacts},
     x509::{
         CertificateFacts,
         problem::{CertificateErrorKind, CertificateProblem},
@@ -127,6 +127,11 @@ impl Case {
 
     pub(super) fn unexpected(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::Unexpected { is_ok: false })
+    }
+
+    pub(super) fn authenticating(self, mechanism: Mechanism, is_server_proven: bool) -> Self {
+        let facts = SaslFacts { mechanism, initial_response: true, iterations: None, is_server_proven };
+        self.note(Event::Authenticating(facts))
     }
 
     pub(super) fn lmtp(mut self) -> Self {

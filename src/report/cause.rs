@@ -85,6 +85,8 @@ pub struct Facts {
     pub auth_ended: Option<AuthEnded>,
     /// The iteration count of a SCRAM mechanism, as the server gave it.
     pub scram_iterations: Option<u32>,
+    /// The server of a SCRAM mechanism sent the right signature, so the password is right.
+    pub is_server_proven: bool,
 }
 
 /// A fact that the fold keeps in [`Facts`].

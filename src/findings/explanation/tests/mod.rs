@@ -71,7 +71,7 @@ fn tls_where_it_is_not_expected_and_not_where_it_is() {
     for (cause, text) in [
         (Cause::OldTls, "neither TLS 1.2 nor TLS 1.3"),
         (Cause::TlsOfClient, "Another client"),
-        (Cause::OtherTlsVersion, "`tls_version`"),
+        (Cause::OtherTlsVersion, "cipher suites with ECDHE and AEAD"),
         (Cause::ClientCertificateWanted, "was shown none"),
         (Cause::ClientCertificateRefused, "after it was shown the client certificate"),
         (Cause::ClientCertificateUnusable, "signature algorithms"),

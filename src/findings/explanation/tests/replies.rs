@@ -5,6 +5,7 @@ use crate::{
     findings::tests::*,
     phase::Phase,
     report::{AuthEnded, Cause, FailureKind},
+    smtp::Mechanism,
 };
 
 fn refused(phase: Phase, text: &str) -> Case {
@@ -135,6 +136,26 @@ fn logins() {
     explains(offers_nothing().rejected(Phase::SaslAuth, "503 no"), &["does not offer AUTH", "only inside TLS"]);
     let inside = offers_nothing().start_tls().secured(&[], leaf()).accepted(Phase::EhloTls, "250 mx");
     explains(inside.rejected(Phase::SaslAuth, "503 no"), &["does not offer AUTH", "587"]);
+}
+
+#[test]
+fn logins_that_no_wrong_password_explains() {
+    let at =
+        |mechanism, is_proven, text| Case::new().authenticating(mechanism, is_proven).rejected(Phase::SaslAuth, text);
+    explains(at(Mechanism::ScramSha256, true, "535 5.7.8 no"), &["the password are right", "signature"]);
+    explains(at(Mechanism::ScramSha256, true, "535 account locked"), &["the password are right", "locked"]);
+    explains(at(Mechanism::ScramSha256, false, "535 5.7.8 no"), &["user name or the password"]);
+    explains(at(Mechanism::XOAuth2, false, "535 5.7.8 no"), &["user name or the token"]);
+    explains(at(Mechanism::OAuthBearer, false, "535 5.7.8 no"), &["user name or the token"]);
+    explains(at(Mechanism::Plain, false, "535 account locked"), &["locked or disabled"]);
+    let tenant = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.";
+    explains(at(Mechanism::Plain, false, tenant), &["SMTP AUTH disabled"]);
+    let lost = "535 5.7.8 Error: authentication failed: Connection lost to authentication server";
+    explains(at(Mechanism::Plain, false, lost), &["cannot check logins now"]);
+    let inside = Case::new().start_tls().secured(&[], leaf()).auth_ended(AuthEnded::BeforeCredentials);
+    let closed = inside.failed(Phase::SaslAuth, FailureKind::Closed, None).report().failure.expect("a failure");
+    let explanation = closed.explanation.expect("an explanation");
+    assert!(explanation.ends_with("Try another mechanism."), "{explanation}");
 }
 
 /// Postfix judges the name at RCPT (`smtpd_delay_reject`), others at EHLO.
