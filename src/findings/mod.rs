@@ -25,6 +25,7 @@ mod starttls;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
+mod words;
 
 use std::borrow::Cow;
 

@@ -3,12 +3,11 @@
 //! The code and the enhanced status code decide (RFC 5321, section 4.2; RFC 3463). Words count only where these leave
 //! the reason open, and only in a sentence about the party that they are about.
 
-use std::time::Duration;
-
 use super::{
     party::{self, Listing},
-    reply_text,
+    reply_text::{self, Wait},
     sentence::Text,
+    words::{AUTH, CLIENT_NAME, CLIENT_NAME_AT_HELLO, LOGIN, NO_MAILBOX, NO_RELAY, NO_SENDER, OTHER_LOGIN},
 };
 use crate::{
     phase::Phase,
@@ -35,7 +34,7 @@ pub(super) enum Meaning {
     /// A login is wanted first.
     WantsLogin { is_certain: bool },
     /// Greylisting (RFC 6647), and when to come back.
-    Greylisted { is_certain: bool, wait: Option<Duration> },
+    Greylisted { is_certain: bool, wait: Wait },
     /// By a block list.
     Listed(Listing),
     /// The address of this client has no name in DNS that leads back to it.
@@ -54,6 +53,8 @@ pub(super) enum Meaning {
     NoMailbox { is_certain: bool },
     /// The mailbox is full.
     MailboxFull,
+    /// The recipient's domain has a null MX record (RFC 7505).
+    NullMx,
     /// The recipient's domain is not one of the server.
     NoRelay,
     /// The message is too large.
@@ -101,8 +102,8 @@ impl<'a> Refusal<'a> {
     pub(super) fn meaning(&self) -> Meaning {
         self.wanted_first()
             .or_else(|| self.client_name())
-            .or_else(|| self.greylisting())
             .or_else(|| self.by_enhanced_code())
+            .or_else(|| self.greylisting())
             .or_else(|| self.by_words())
             .or_else(|| self.likely_mailbox())
             .unwrap_or(if self.is_reason_open() { Meaning::Unknown } else { Meaning::Other })
@@ -165,7 +166,8 @@ impl<'a> Refusal<'a> {
             return None;
         }
         let is_certain = reply_text::names_greylisting(&self.text);
-        let is_of_policy = matches!(self.detail(), "" | "2.0" | "2.1") || self.detail().starts_with("7.");
+        // RFC 6647, section 5, wants 4.7.1; servers have these as well.
+        let is_of_policy = matches!(self.detail(), "" | "0.0" | "2.0" | "2.1" | "7.0" | "7.1");
         let is_likely =
             self.code != 421 && is_of_policy && self.is_of_envelope() && reply_text::asks_to_come_back(&self.text);
         (is_certain || is_likely).then(|| Meaning::Greylisted { is_certain, wait: reply_text::wait(self.message) })
@@ -180,8 +182,12 @@ impl<'a> Refusal<'a> {
             "1.7" | "1.8" if self.is_of_envelope() && self.script.from.is_none() => Meaning::NullSender,
             "1.7" | "1.8" if self.is_of_envelope() => Meaning::Sender,
             "6.7" if self.code >= 500 && self.script.needs_utf8() => Meaning::NeedsUtf8,
+            "1.10" if is_of_recipient && (self.code == 556 || self.has(&["null mx"])) => Meaning::NullMx,
             "7.25" => Meaning::ReverseDns,
-            "7.20" | "7.21" | "7.22" | "7.23" | "7.26" => Meaning::SenderAuthentication,
+            "7.20" | "7.21" | "7.22" | "7.23" | "7.24" | "7.26" | "7.515" => Meaning::SenderAuthentication,
+            "7.9" if self.is_of_envelope() && self.has(&["spf", "dkim", "dmarc"]) => Meaning::SenderAuthentication,
+            "7.27" if self.script.from.is_some() => Meaning::Sender,
+            "7.7" | "7.27" | "7.28" => Meaning::Other,
             _ => return None,
         })
     }
@@ -215,15 +221,17 @@ impl<'a> Refusal<'a> {
         None
     }
 
-    /// Policies about SPF, DKIM and DMARC use the words of logins.
+    /// Policies about SPF, DKIM and DMARC use the words of logins, and so do replies about unused mailboxes.
     fn names_login(&self) -> bool {
-        self.has(&LOGIN) && !self.has(&["spf", "dkim", "dmarc", "arc", "sender's", "unauthenticated"])
+        // Exchange has these codes for groups that take mail of their organization only.
+        let is_of_group = matches!(self.detail(), "7.133" | "7.134" | "7.136");
+        self.has(&LOGIN) && !is_of_group && !self.has(&OTHER_LOGIN)
     }
 
     /// A mailbox that is refused in words, where no code says another reason.
     fn likely_mailbox(&self) -> Option<Meaning> {
         let is_code = matches!(self.code, 550 | 551 | 553 | 554)
-            && matches!(self.detail(), "" | "0.0" | "1.0" | "1.3" | "1.6" | "2.0" | "2.1" | "4.1");
+            && matches!(self.detail(), "" | "0.0" | "1.0" | "1.3" | "1.6" | "1.10" | "2.0" | "2.1" | "4.1" | "7.1");
         let is_refused = self.detail() == "4.1" && self.has(&["recipient address rejected"]);
         let of_sender = self.has(&["sender", "sender's", "verification failed for", "dns"]);
         let is_likely = self.phase == Phase::RcptTo && is_code && !of_sender && (self.has(&NO_MAILBOX) || is_refused);
@@ -275,121 +283,3 @@ pub(super) fn greets_by_lmtp(report: &Report) -> bool {
     let greeting = report.phases.iter().find(|phase| phase.name == Phase::Banner);
     greeting.and_then(|phase| phase.message.as_deref()).is_some_and(|text| Text::of(text).has(&["lmtp"]))
 }
-
-/// What a server says that wants a login.
-const LOGIN: [&str; 22] = [
-    "authentication required",
-    "authentication is required",
-    "authentication needed",
-    "requires authentication",
-    "must authenticate",
-    "must be authenticated",
-    "need to authenticate",
-    "needs to authenticate",
-    "please authenticate",
-    "authenticate first",
-    "not authenticated",
-    "auth required",
-    "auth first",
-    "smtp auth",
-    "smtp authentication",
-    "log in",
-    "logged in",
-    "login first",
-    "login required",
-    "please login",
-    "must login",
-    "requires login",
-];
-/// What a server says that refuses the name of EHLO.
-const CLIENT_NAME: [&str; 14] = [
-    "helo command rejected",
-    "ehlo command rejected",
-    "helo rejected",
-    "ehlo rejected",
-    "helo refused",
-    "ehlo refused",
-    "invalid helo",
-    "invalid ehlo",
-    "bad helo",
-    "bad ehlo",
-    "helo should be",
-    "ehlo should be",
-    "helo must be",
-    "ehlo must be",
-];
-/// The same, in reply to EHLO itself.
-const CLIENT_NAME_AT_HELLO: [&str; 6] = [
-    "invalid domain name",
-    "invalid hostname",
-    "invalid host name",
-    "syntactically invalid helo",
-    "syntactically invalid ehlo",
-    "fully qualified",
-];
-/// What else means a login behind 530.
-const AUTH: [&str; 5] = ["auth", "authenticate", "authenticated", "authentication", "login"];
-const NO_RELAY: [&str; 24] = [
-    "relay access denied",
-    "relay denied",
-    "relaying denied",
-    "relay not permitted",
-    "relaying not permitted",
-    "relay is not permitted",
-    "relaying is not permitted",
-    "not permitted to relay",
-    "relay not allowed",
-    "relaying not allowed",
-    "relaying is not allowed",
-    "not allowed to relay",
-    "relay prohibited",
-    "relaying prohibited",
-    "relaying is prohibited",
-    "relaying disabled",
-    "unable to relay",
-    "cannot relay",
-    "not relay",
-    "no relay",
-    "no relaying",
-    "don't relay",
-    "won't relay",
-    "allowed rcpthosts",
-];
-const NO_SENDER: [&str; 16] = [
-    "bounces",
-    "bounce messages",
-    "null sender",
-    "null senders",
-    "empty sender",
-    "blank sender",
-    "null return path",
-    "null reverse path",
-    "empty return path",
-    "empty envelope sender",
-    "null envelope sender",
-    "sender address rejected",
-    "sender rejected",
-    "sender refused",
-    "sender denied",
-    "sender not accepted",
-];
-const NO_MAILBOX: [&str; 18] = [
-    "user unknown",
-    "unknown user",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
-    "does not exist",
-    "doesn't exist",
-    "mailbox unavailable",
-    "mailbox not found",
-    "user not found",
-    "recipient not found",
-    "recipient not listed",
-    "user not listed",
-    "invalid recipient",
-    "unknown recipient",
-    "not a valid mailbox",
-    "unrouteable address",
-    "no mailbox here",
-];

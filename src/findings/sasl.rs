@@ -20,8 +20,15 @@ pub(super) fn rules(seen: Seen<'_>, found: &mut Vec<Finding>) {
     }
     if facts.auth_ended == Some(AuthEnded::BeforeCredentials) {
         let message = "The server ended AUTH before a user name or a password was sent.";
-        found.push(seen.found(&REFUSED_BEFORE_CREDENTIALS, Phase::SaslAuth, message).with_evidence(seen.reply()));
+        found.push(seen.found(&REFUSED_BEFORE_CREDENTIALS, Phase::SaslAuth, message).with_evidence(evidence(seen)));
     }
+}
+
+/// The reply that ended AUTH, which may be a positive one.
+fn evidence(seen: Seen<'_>) -> Option<String> {
+    let failure = seen.report.failure.as_ref().filter(|failure| failure.phase == Phase::SaslAuth);
+    let positive = || failure.and_then(|failure| Some(format!("{} {}", failure.code?, failure.message)));
+    seen.reply().or_else(positive)
 }
 
 #[cfg(test)]
@@ -41,5 +48,8 @@ mod tests {
         let with = |ended| ids(&Case::new().auth_ended(ended).rejected(Phase::SaslAuth, "535 no").report());
         assert_eq!(with(AuthEnded::BeforeCredentials), ["sasl.refused_before_credentials info"]);
         assert_eq!(with(AuthEnded::BeforePassword), [""; 0]);
+        let positive =
+            Case::new().auth_ended(AuthEnded::BeforeCredentials).rejected(Phase::SaslAuth, "250 hm").report();
+        assert_eq!(only(&positive).evidence, ["250 hm"]);
     }
 }

@@ -87,9 +87,9 @@ impl Sentence {
         self.0.get(at).map(|word| &*word.form)
     }
 
-    /// Its host names and addresses.
-    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|word| &*word.value)
+    /// Its host names, without those of URLs.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|word| word.form == "#name").map(|word| &*word.value)
     }
 
     /// The host name or address at this place.

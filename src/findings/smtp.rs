@@ -110,6 +110,9 @@ fn of_phase(seen: Seen<'_>, refusal: &Refusal<'_>, meaning: &Meaning) -> Option<
 fn role(seen: Seen<'_>, code: u16) -> Option<Finding> {
     let mailbox = seen.script.to.as_ref()?.to_string();
     let local_part = mailbox.rsplit_once('@').map_or(&*mailbox, |(local_part, _)| local_part);
+    // `"postmaster"` is the same mailbox (RFC 5321, section 4.1.2).
+    let quoted = local_part.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let local_part = quoted.unwrap_or(local_part);
     let is_postmaster = local_part.eq_ignore_ascii_case("postmaster");
     if !is_postmaster && !local_part.eq_ignore_ascii_case("abuse") {
         return None;
@@ -203,6 +206,7 @@ mod tests {
         let to = |to: &str, text| ids(&Case::new().to(to).rejected(Phase::RcptTo, text).report());
         assert_eq!(to("PostMaster@example.test", "550 5.1.1 who"), ["smtp.postmaster_refused warning"]);
         assert_eq!(to("postmaster", "550 who"), ["smtp.postmaster_refused warning"]);
+        assert_eq!(to("\"postmaster\"@example.test", "550 who"), ["smtp.postmaster_refused warning"]);
         assert_eq!(to("abuse@example.test", "550 who"), ["smtp.postmaster_refused notice"]);
         assert_eq!(to("postmaster2@example.test", "550 who"), [""; 0]);
         // Whether this server is the domain's is not known.

@@ -18,7 +18,7 @@ use crate::{
         fold::fold_with,
         journal::{Ending, Event, Heading, TlsSession},
     },
-    smtp::{Payload, Protocol, ReplyParser, Script, StartTls},
+    smtp::{Mechanism, Payload, Protocol, ReplyParser, Script, StartTls, sasl::SaslFacts},
     x509::{
         CertificateFacts,
         problem::{CertificateErrorKind, CertificateProblem},
@@ -128,6 +128,11 @@ impl Case {
 
     pub(crate) fn unexpected(self, phase: Phase, text: &str) -> Self {
         self.answered(phase, text, Ending::Unexpected { is_ok: false })
+    }
+
+    pub(crate) fn authenticating(self, mechanism: Mechanism, is_server_proven: bool) -> Self {
+        let facts = SaslFacts { mechanism, initial_response: true, iterations: None, is_server_proven };
+        self.note(Event::Authenticating(facts))
     }
 
     pub(crate) fn lmtp(mut self) -> Self {

@@ -113,7 +113,7 @@ fn api_routes(rate: Option<Rate>, extensions: Option<(Metrics, DomainProbe)>) ->
         // Every route that starts checks is limited; a caller has one budget for all of them.
         .routes(limited(routes!(checks::run_check)))
         .routes(limited(with_domains(routes!(domains::check_domain))))
-        .routes(limited(routes!(scrape::probe)))
+        .routes(limited(with_domains(routes!(scrape::probe))))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))

@@ -91,6 +91,8 @@ pub struct Facts {
     pub scram_iterations: Option<u32>,
     /// The certificates as they were sent (DER), where the check keeps them.
     pub presented: Vec<Vec<u8>>,
+    /// The server of a SCRAM mechanism sent the right signature, so the password is right.
+    pub is_server_proven: bool,
 }
 
 /// A fact that the fold keeps in [`Facts`].

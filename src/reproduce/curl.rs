@@ -106,14 +106,16 @@ fn connect_to(host: &str, server: &str, port: u16) -> String {
 }
 
 /// `--user` ends the name at the first colon. Where AUTH is not offered, curl goes on without a login. Few builds of
-/// curl have SCRAM-SHA-256. curl does not escape the identity of OAUTHBEARER, and takes the user name for it.
+/// curl have SCRAM-SHA-256. With a token curl takes OAUTHBEARER where both are offered. It does not escape the identity
+/// of OAUTHBEARER, and takes the user name for it.
 fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) -> Option<CommandLine> {
     let Some(credentials) = credentials else { return Some(line) };
     let Login { mechanism, credentials, authorization_id } = Login::of(credentials, report)?;
     let is_bearer = mechanism == Mechanism::OAuthBearer;
     let user = if is_bearer && !authorization_id.is_empty() { authorization_id } else { &credentials.user };
     let is_unwritable = user.contains(':') || (is_bearer && user.contains([',', '=']));
-    if mechanism == Mechanism::ScramSha256 || is_unwritable || !offers(report, mechanism) {
+    let takes_other = mechanism == Mechanism::XOAuth2 && offers(report, Mechanism::OAuthBearer);
+    if mechanism == Mechanism::ScramSha256 || takes_other || is_unwritable || !offers(report, mechanism) {
         return None;
     }
     let has_initial_response = credentials.initial_response && mechanism.has_initial_response();

@@ -6,12 +6,13 @@ use super::{CommandLine, Connection, bracketed, has};
 use crate::{
     check::{Check, TlsVerify, TlsVersion},
     phase::Phase,
-    report::Report,
+    report::{FailureKind, Report},
     smtp::{Protocol, StartTls},
 };
 
 /// `None` where the check has no TLS, sends a PROXY header before it, expects certain replies, shows a client
-/// certificate of the operator's, or comes from a source address.
+/// certificate of the operator's, or comes from a source address; or where the time was over before TLS: openssl waits
+/// for as long as the server does.
 pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> Option<CommandLine> {
     let script = &check.script;
     let is_left_out = script.start_tls == StartTls::Opportunistic && report.tls.is_none();
@@ -20,7 +21,12 @@ pub(super) fn command_line(check: &Check, report: &Report, to: &Connection) -> O
         || check.proxy.is_some()
         || check.client_certificate.is_some()
         || check.source_address.is_some();
-    if is_special || !(is_upgraded || script.implicit_tls) {
+    let is_slow = report.tls.is_none()
+        && report
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.kind == FailureKind::Timeout && failure.phase > Phase::Connect);
+    if is_special || is_slow || !(is_upgraded || script.implicit_tls) {
         return None;
     }
     let connect = format!("{}:{}", bracketed(&to.server), to.port);

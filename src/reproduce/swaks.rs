@@ -87,11 +87,11 @@ fn has_unsupported_envelope(check: &Check) -> bool {
     mailboxes.map(Mailbox::as_str).any(|mailbox| mailbox.contains(',') || !mailbox.is_ascii())
 }
 
-/// The timeout of swaks is that of one reply: a slow server may come to its end. And swaks takes 250 only.
+/// The timeout of swaks is that of one reply, in whole seconds, and after one to EHLO it goes on with HELO. And swaks
+/// takes 250 only.
 fn ends_differently(report: &Report) -> bool {
     let failure = report.failure.as_ref();
-    let is_slow =
-        failure.is_some_and(|failure| failure.kind == FailureKind::Timeout && failure.phase >= Phase::SaslAuth);
+    let is_slow = failure.is_some_and(|failure| failure.kind == FailureKind::Timeout && failure.phase > Phase::Connect);
     is_slow || report.phases.iter().any(|phase| phase.ok && phase.name == Phase::RcptTo && phase.code == Some(251))
 }
 
@@ -112,17 +112,20 @@ fn login(line: CommandLine, credentials: Option<&Credentials>, report: &Report) 
     if !is_known || !authorization_id.is_empty() || is_unwritable || !offers(report, mechanism) {
         return None;
     }
-    if mechanism == Mechanism::Plain && has_withheld_credentials(report) {
+    if mechanism == Mechanism::Plain && sends_more(credentials, report) {
         return None;
     }
     let line = line.flag("--auth", mechanism.name()).flag("--auth-user", &credentials.user);
     Some(line.literal("--auth-password=\"$SASL_PASSWORD\""))
 }
 
-/// Whether AUTH ended before the credentials were sent, or may have. For PLAIN, swaks sends them with AUTH.
-fn has_withheld_credentials(report: &Report) -> bool {
+/// Whether the check failed in AUTH without an initial response, or before the credentials were sent. For PLAIN, swaks
+/// sends them with AUTH, which may come to another end.
+fn sends_more(credentials: &Credentials, report: &Report) -> bool {
     let failure = report.failure.as_ref().filter(|failure| failure.phase == Phase::SaslAuth);
-    failure.is_some_and(|failure| report.facts.auth_ended.is_some() || failure.code.is_none_or(|code| code < 400))
+    failure.is_some_and(|failure| {
+        !credentials.initial_response || report.facts.auth_ended.is_some() || failure.code.is_none_or(|code| code < 400)
+    })
 }
 
 /// Where a part of the header comes from the connection, only this program knows it.

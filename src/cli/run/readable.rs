@@ -255,7 +255,12 @@ mod tests {
     fn a_report_has_a_line_for_each_fact() {
         let problems = vec![CertificateProblem::new(CertificateErrorKind::Expired, "expired yesterday")];
         let attempt = Attempt { host: "mx0.example.com".into(), address: None, error: "no address".into() };
-        let sasl = SaslFacts { mechanism: Mechanism::ScramSha256, initial_response: false, iterations: None };
+        let sasl = SaslFacts {
+            mechanism: Mechanism::ScramSha256,
+            initial_response: false,
+            iterations: None,
+            is_server_proven: false,
+        };
         let text = shown(vec![
             (0, Event::Attempted(attempt)),
             (0, Event::Began(Phase::Banner)),

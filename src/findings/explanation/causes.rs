@@ -70,8 +70,8 @@ fn of_tls(cause: &Cause, failure: &Failure, report: &Report, script: &Script) ->
                 .to_owned()
         }
         Cause::OtherTlsVersion => {
-            "The check offers only one version of TLS, by `tls_version`, and most likely the server does not support it. Set \
-             `tls_version` to `any`."
+            "The check offers only one version of TLS, by `tls_version`, and of TLS 1.2 only cipher suites with ECDHE and AEAD: \
+             the server takes none of that. Another `tls_version`, or another client, may be able to connect."
         }
         .to_owned(),
         Cause::TlsOfClient => {
@@ -244,6 +244,10 @@ pub(super) fn of_kind(failure: &Failure, report: &Report) -> Option<String> {
                 .to_owned()
         }
         (FailureKind::Closed, Phase::SaslAuth) => match report.facts.auth_ended? {
+            AuthEnded::BeforeCredentials if report.tls.is_some() => {
+                "The server closed the connection before any user name or password had been sent, so that says nothing about \
+                 them. Try another mechanism."
+            }
             AuthEnded::BeforeCredentials => {
                 "The server closed the connection before any user name or password had been sent, so that says nothing about \
                  them. Try another mechanism, or TLS."

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::{
     party::{Listing, Party},
     refusal::{Meaning, Refusal, greets_by_lmtp},
+    reply_text::Wait,
 };
 use crate::{phase::Phase, report::AuthEnded, smtp::Protocol};
 
@@ -31,28 +32,26 @@ fn login(refusal: &Refusal<'_>) -> Option<String> {
             504 => Some(" Most likely it does not support the mechanism: try another mechanism."),
             _ => None,
         };
-        let early = "The server ended AUTH before any user name or password had been sent, so the reply says nothing about \
-                     them.";
-        return Some(format!("{early}{}", more.unwrap_or_default()));
+        let secret = if has_token(refusal) { "token" } else { "password" };
+        return Some(format!(
+            "The server ended AUTH before any user name or {secret} had been sent, so the reply says nothing about them.{}",
+            more.unwrap_or_default()
+        ));
+    }
+    if let Some(text) = other_than_credentials(refusal) {
+        return Some(text.to_owned());
     }
     let text = match (refusal.code, refusal.enhanced) {
-        (454, _) => {
-            "The server cannot check logins now: most likely its user database cannot be reached. Try again later."
-        }
-        _ if refusal.has(&["application specific password", "app specific password", "app password"]) => {
-            "The server wants a password that is made for programs (an app password), not the user's own. Make one in the \
-             settings of the account, and give it as `sasl_password`."
-        }
-        _ if refusal.has(&["web browser"]) => {
-            "The provider blocks this login until the user has confirmed it in a web browser. Log in there once, or give a \
-             token with `xoauth2`."
-        }
         (504, _) => "The server does not support the mechanism. Try another mechanism.",
         (534, _) | (_, "5.7.9") => "The mechanism is too weak for this user or server. Try another mechanism.",
         (432, _) => {
             "The server has to store the password anew for this mechanism. Log in once with `plain`, inside TLS."
         }
         _ if wants_tls => "The server takes no password in clear text. It wants TLS first: set `starttls`.",
+        (535, _) | (_, "5.7.8") if has_token(refusal) => {
+            "The server refused the user name or the token. Check both; most likely the token has expired, or is not meant for \
+             this service."
+        }
         (535, _) | (_, "5.7.8") => match refusal.report.facts.auth_ended {
             Some(AuthEnded::BeforePassword) => {
                 "Most likely the server refused the user name; the password had not been sent. Check `sasl_user`."
@@ -67,6 +66,42 @@ fn login(refusal: &Refusal<'_>) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// Refusals of a login whose reason is not a wrong password.
+fn other_than_credentials(refusal: &Refusal<'_>) -> Option<&'static str> {
+    Some(match (refusal.code, refusal.enhanced) {
+        (454, _) => {
+            "The server cannot check logins now: most likely its user database cannot be reached. Try again later."
+        }
+        _ if refusal.has(&["application specific password", "app specific password", "app password"]) => {
+            "The server wants a password that is made for programs (an app password), not the user's own. Make one in the \
+             settings of the account, and give it as `sasl_password`."
+        }
+        _ if refusal.has(&["web browser"]) => {
+            "The provider blocks this login until the user has confirmed it in a web browser. Log in there once, or give a \
+             token with `xoauth2`."
+        }
+        _ if refusal.has(&["connection lost to authentication server"]) => {
+            "The server cannot check logins now: its authentication server does not answer. Try again later."
+        }
+        _ if refusal.has(&["smtpclientauthentication is disabled"]) => {
+            "The provider has logins by SMTP AUTH disabled for this organization or mailbox. Its administrator can enable them."
+        }
+        (535, _) | (_, "5.7.8") if refusal.report.facts.is_server_proven => {
+            "The user name and the password are right, as the server's signature shows, and it refuses the login for another \
+             reason. Most likely the account is locked, or may not log in here."
+        }
+        _ if refusal.has(&["account locked", "account is locked", "account disabled", "account is disabled"]) => {
+            "The account is locked or disabled, as the reply says. Ask the operator of the server."
+        }
+        _ => return None,
+    })
+}
+
+/// Whether the check sends a token in place of a password.
+fn has_token(refusal: &Refusal<'_>) -> bool {
+    refusal.report.sasl.as_ref().is_some_and(|sasl| matches!(sasl.mechanism, "XOAUTH2" | "OAUTHBEARER"))
+}
+
 /// What is refused, and what to do about it.
 fn refused(refusal: &Refusal<'_>) -> Option<String> {
     Some(match refusal.meaning() {
@@ -77,14 +112,7 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
             "{} server wants a login before it takes mail. Set `sasl_authentication`, with `sasl_user` and `sasl_password`.",
             sure(is_certain)
         ),
-        Meaning::Greylisted { is_certain, wait } => {
-            let when = wait.map_or("in 5 to 15 minutes".to_owned(), |wait| format!("in {}", in_words(wait)));
-            format!(
-                "{} server uses greylisting: it refuses a sender that it does not know yet, and takes the mail later. Come \
-                 back {when}, from the same address, with the same sender and recipient.",
-                sure(is_certain)
-            )
-        }
+        Meaning::Greylisted { is_certain, wait } => greylisted(is_certain, wait),
         Meaning::Listed(listing) => listed(&listing),
         Meaning::ReverseDns => {
             "The server refuses the address that the check comes from: it has no name in DNS that leads \
@@ -119,6 +147,11 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
             refusal.script.to.as_ref()?
         ),
         Meaning::MailboxFull => "The recipient's mailbox is full. Only its owner can make space.".to_owned(),
+        Meaning::NullMx => {
+            "The recipient's domain accepts no mail, and says so with a null MX record (RFC 7505). No mail to it \
+                            can be delivered."
+                .to_owned()
+        }
         Meaning::NoRelay => "The server does not relay mail to the recipient's domain for this client. Log in with \
                              `sasl_authentication`, or check the domain's own mail server."
             .to_owned(),
@@ -126,6 +159,19 @@ fn refused(refusal: &Refusal<'_>) -> Option<String> {
         Meaning::NeedsUtf8 => NEEDS_SMTPUTF8.to_owned(),
         Meaning::Other | Meaning::Unknown => return None,
     })
+}
+
+fn greylisted(is_certain: bool, wait: Wait) -> String {
+    let when = match wait {
+        Wait::Unnamed => "in 5 to 15 minutes".to_owned(),
+        Wait::For(wait) => format!("in {}", in_words(wait)),
+        Wait::Unread => "at the time that the reply names".to_owned(),
+    };
+    format!(
+        "{} server uses greylisting: it refuses a sender that it does not know yet, and takes the mail later. Come back \
+         {when}, from the same address, with the same sender and recipient.",
+        sure(is_certain)
+    )
 }
 
 fn client_name(refusal: &Refusal<'_>) -> String {
@@ -203,6 +249,7 @@ fn in_words(wait: Duration) -> String {
     let seconds = wait.as_secs();
     match (seconds, seconds / 60) {
         (1, _) => "a second".to_owned(),
+        (7200.., _) if seconds.is_multiple_of(3600) => format!("{} hours", seconds / 3600),
         (..120, _) => format!("{seconds} seconds"),
         (_, minutes) if seconds.is_multiple_of(60) => format!("{minutes} minutes"),
         (_, minutes) => format!("{} minutes", minutes + 1),

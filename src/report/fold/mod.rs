@@ -117,6 +117,7 @@ impl Fold {
             Event::Secured(session) => self.secure(at, *session),
             Event::Authenticating(sasl) => {
                 self.report.facts.scram_iterations = sasl.iterations;
+                self.report.facts.is_server_proven = sasl.is_server_proven;
                 self.report.sasl = Some(sasl.into());
             }
             Event::Failed(failure) => self.fail(failure, true),

@@ -29,7 +29,7 @@ impl Auth {
             return None;
         }
         let has_user_name = self.sent != Bears::Nothing;
-        let is_refused = matches!(by, EndedBy::Reply(code) if code.value() != 421) && self.step == AuthStep::Sent;
+        let is_refused = matches!(by, EndedBy::Reply(_)) && self.step == AuthStep::Sent;
         let lacks_initial = self.mechanism.has_initial_response() && !self.has_initial_response;
         let could_be_initial = is_refused && lacks_initial && !has_user_name;
         Some(Warning::EndedEarly(EarlyEnd { by, after: self.step, has_user_name, could_be_initial }))
@@ -41,7 +41,12 @@ impl Dialogue<'_> {
     pub fn sasl(&self) -> Option<SaslFacts> {
         let auth = self.auth.as_ref().filter(|auth| auth.step != AuthStep::None)?;
         let iterations = auth.exchange.iterations();
-        Some(SaslFacts { mechanism: auth.mechanism, initial_response: auth.has_initial_response, iterations })
+        Some(SaslFacts {
+            mechanism: auth.mechanism,
+            initial_response: auth.has_initial_response,
+            iterations,
+            is_server_proven: auth.exchange.is_proven(),
+        })
     }
 
     /// The command is about to be written. Until then what it bears counts as not sent.

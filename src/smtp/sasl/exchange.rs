@@ -108,6 +108,11 @@ impl Exchange {
         self.iterations
     }
 
+    /// Whether the server's signature is verified: it sends one only where the client's proof is right.
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
     /// The response to go out with AUTH; `None` if the mechanism has none.
     pub fn initial_response(&mut self) -> Option<Response> {
         if !self.mechanism.has_initial_response() || self.responses > 0 {

@@ -119,6 +119,8 @@ pub struct SaslFacts {
     pub initial_response: bool,
     /// How many iterations of PBKDF2 the server asked for (RFC 5802, section 5.1); `None` where it did not.
     pub iterations: Option<u32>,
+    /// The signature of the server was right (RFC 5802, section 3): it took the proof of the password.
+    pub is_server_proven: bool,
 }
 
 #[cfg(test)]

@@ -115,6 +115,8 @@ mod tests {
         ] {
             assert_eq!(iterations(message.as_bytes(), b"ours"), expected, "{message}");
         }
+        let unread = Violation::TooManyIterations(u64::MAX).to_string();
+        assert!(unread.contains("asks for more than 1000000 iterations"), "{unread}");
         assert_eq!(nonce_of(b"n,a=r=2C,n=user,r=rOprNGfwEbeRWgbNEkqO"), b"rOprNGfwEbeRWgbNEkqO");
     }
 

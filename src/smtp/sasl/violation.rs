@@ -17,8 +17,8 @@ pub enum Violation {
     /// The nonce of SCRAM's server-first-message.
     #[error("the server's nonce does not begin with the client's (RFC 5802, section 5.1)")]
     ForeignNonce,
-    /// The iteration count of SCRAM's server-first-message.
-    #[error("the server asks for {0} iterations of PBKDF2, and more than {MAX_ITERATIONS} are not computed")]
+    /// The iteration count of SCRAM's server-first-message; [`u64::MAX`] for any that is larger.
+    #[error("the server asks for {} iterations of PBKDF2, and more than {MAX_ITERATIONS} are not computed", number(*.0))]
     TooManyIterations(u64),
     /// SCRAM's server-final-message.
     #[error("the server's signature is wrong: it has not proved that it knows the password (RFC 5802, section 3)")]
@@ -32,4 +32,9 @@ pub enum Violation {
     /// The mechanism cannot send these credentials. The rules for parameters exclude them.
     #[error("the credentials cannot be sent with {0}")]
     Unsendable(&'static str),
+}
+
+/// The count, or what is known of one that no `u64` holds.
+fn number(count: u64) -> String {
+    if count == u64::MAX { format!("more than {MAX_ITERATIONS}") } else { count.to_string() }
 }

@@ -73,7 +73,7 @@ fn tls_where_it_is_not_expected_and_not_where_it_is() {
         (Cause::TlsOfClient, "Another client"),
         (Cause::TlsSizeOfClient, "64 KiB"),
         (Cause::TlsFaultOfClient, "could not do its part"),
-        (Cause::OtherTlsVersion, "`tls_version`"),
+        (Cause::OtherTlsVersion, "cipher suites with ECDHE and AEAD"),
         (Cause::ClientCertificateWanted, "was shown none"),
         (Cause::ClientCertificateRefused, "after it was shown the client certificate"),
         (Cause::ClientCertificateUnusable, "signature algorithms"),

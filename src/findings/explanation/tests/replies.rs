@@ -5,6 +5,7 @@ use crate::{
     findings::tests::*,
     phase::Phase,
     report::{AuthEnded, Cause, FailureKind},
+    smtp::Mechanism,
 };
 
 fn refused(phase: Phase, text: &str) -> Case {
@@ -25,8 +26,61 @@ fn greylisting() {
     }
 }
 
+/// A code that gives another reason is not greylisting, whatever the words; nor are the words of another reason.
+#[test]
+fn codes_decide_before_greylisting() {
+    for (text, texts) in [
+        ("450 4.7.25 no rDNS, try again later", &["PTR"][..]),
+        ("451 4.7.23 SPF fail, please retry", &["SPF, DKIM or DMARC"]),
+        ("450 4.7.27 Sender null MX, retry", &[]),
+        ("450 4.7.7 retry", &[]),
+        ("450 4.7.1 maintenance, try again later", &[]),
+        ("450 4.7.1 throttled, try again later", &[]),
+        ("450 4.2.0 This recipient has disabled greylisting", &[]),
+        ("451 Greylisted. Retry after 1 day", &["uses greylisting", "in 24 hours"]),
+        ("450 4.7.0 greylisted for 1 hour and 30 minutes, try later", &["in 90 minutes"]),
+        ("451 Greylisted, come back in 2 weeks", &["at the time that the reply names"]),
+    ] {
+        explains(refused(Phase::RcptTo, text), texts);
+    }
+}
+
+/// "You" is the sender of the mail as well as this client.
+#[test]
+fn a_sender_who_may_not_send_is_not_a_client_that_is_refused() {
+    use Phase::{Body, MailFrom, RcptTo};
+    for (phase, text) in [
+        (RcptTo, "554 5.7.1 <list@x.test>: Recipient address rejected: You are not allowed to post to this list"),
+        (RcptTo, "550 5.7.1 You are not authorized to post to this mailing list"),
+        (RcptTo, "550 5.7.1 Access to this list is denied: you are not a member"),
+        (RcptTo, "550 5.7.1 You are not allowed to send to this list"),
+        (MailFrom, "553 5.7.1 You are not authorized to send as me@sender.test"),
+        (RcptTo, "550 5.7.1 SPF: 127.0.0.1 is not authorized to send for sender.test"),
+        (Body, "550 5.7.1 You are not allowed to send attachments"),
+        (Body, "550 5.7.1 Message rejected: your IP rate is fine but content denied"),
+        (RcptTo, "550 5.7.1 user has not logged in for 12 months"),
+        (RcptTo, "550 5.7.1 mailbox inactive: owner never logged in"),
+        (RcptTo, "550 5.7.133 RESOLVER.RST.SenderNotAuthenticatedForGroup; authentication required"),
+    ] {
+        let report = Case::new().from("x@y.test").rejected(phase, text).report();
+        assert_eq!(ids(&report), [""; 0], "{text}");
+        assert_eq!(report.failure.and_then(|failure| failure.explanation), None, "{text}");
+    }
+}
+
 #[test]
 fn recipients() {
+    explains(refused(Phase::RcptTo, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found"), &["no mailbox"]);
+    explains(refused(Phase::RcptTo, "550 5.7.1 no such user"), &["Most likely", "no mailbox"]);
+    explains(
+        refused(Phase::RcptTo, "556 5.1.10 Recipient address has null MX"),
+        &["null MX record", "accepts no mail"],
+    );
+    let level = "550 5.7.515 Access denied, sending domain A.TEST does not meet the required authentication level";
+    let yahoo = "550 5.7.9 This mail has been blocked because the sender is unauthenticated. Yahoo requires all senders to \
+                 authenticate with either SPF or DKIM.";
+    explains(refused(Phase::Body, level), &["SPF, DKIM or DMARC"]);
+    explains(refused(Phase::Body, yahoo), &["SPF, DKIM or DMARC"]);
     explains(refused(Phase::RcptTo, "550 5.1.1 <x>: no"), &["knows no mailbox probe@example.test"]);
     explains(refused(Phase::RcptTo, "550 No such user here"), &["Most likely", "no mailbox probe@example.test"]);
     explains(refused(Phase::RcptTo, "550 no"), &[]);
@@ -82,6 +136,26 @@ fn logins() {
     explains(offers_nothing().rejected(Phase::SaslAuth, "503 no"), &["does not offer AUTH", "only inside TLS"]);
     let inside = offers_nothing().start_tls().secured(&[], leaf()).accepted(Phase::EhloTls, "250 mx");
     explains(inside.rejected(Phase::SaslAuth, "503 no"), &["does not offer AUTH", "587"]);
+}
+
+#[test]
+fn logins_that_no_wrong_password_explains() {
+    let at =
+        |mechanism, is_proven, text| Case::new().authenticating(mechanism, is_proven).rejected(Phase::SaslAuth, text);
+    explains(at(Mechanism::ScramSha256, true, "535 5.7.8 no"), &["the password are right", "signature"]);
+    explains(at(Mechanism::ScramSha256, true, "535 account locked"), &["the password are right", "locked"]);
+    explains(at(Mechanism::ScramSha256, false, "535 5.7.8 no"), &["user name or the password"]);
+    explains(at(Mechanism::XOAuth2, false, "535 5.7.8 no"), &["user name or the token"]);
+    explains(at(Mechanism::OAuthBearer, false, "535 5.7.8 no"), &["user name or the token"]);
+    explains(at(Mechanism::Plain, false, "535 account locked"), &["locked or disabled"]);
+    let tenant = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.";
+    explains(at(Mechanism::Plain, false, tenant), &["SMTP AUTH disabled"]);
+    let lost = "535 5.7.8 Error: authentication failed: Connection lost to authentication server";
+    explains(at(Mechanism::Plain, false, lost), &["cannot check logins now"]);
+    let inside = Case::new().start_tls().secured(&[], leaf()).auth_ended(AuthEnded::BeforeCredentials);
+    let closed = inside.failed(Phase::SaslAuth, FailureKind::Closed, None).report().failure.expect("a failure");
+    let explanation = closed.explanation.expect("an explanation");
+    assert!(explanation.ends_with("Try another mechanism."), "{explanation}");
 }
 
 /// Postfix judges the name at RCPT (`smtpd_delay_reject`), others at EHLO.

@@ -62,7 +62,7 @@ const REPLIES: &[Row] = &[
         RcptTo,
         "550 5.7.1 Service unavailable, Client host [192.0.2.9] blocked using Spamhaus. To request removal from this \
              list see https://www.spamhaus.org/query/ip/192.0.2.9 (AS3130).",
-        &["block list www.spamhaus.org"],
+        &["Most likely", "by a block list"],
         CLIENT,
     ),
     (

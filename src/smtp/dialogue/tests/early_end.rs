@@ -65,7 +65,7 @@ fn an_early_end_is_told_at_each_point_of_each_mechanism() {
         for by in [closing, refusal, EndedBy::Close, EndedBy::Other] {
             let warning = expected.map(|(after, has_user_name)| {
                 let is_open = mechanism.has_initial_response() && !initial && (after, has_user_name) == (Sent, false);
-                let could_be_initial = by == refusal && is_open;
+                let could_be_initial = [closing, refusal].contains(&by) && is_open;
                 Warning::EndedEarly(EarlyEnd { by, after, has_user_name, could_be_initial })
             });
             let point = format!("{mechanism:?} {initial} {challenges} {is_written} {by:?}");
