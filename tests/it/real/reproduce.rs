@@ -85,7 +85,7 @@ async fn every_tool_comes_to_the_same_end() {
         (json!({"port": Port::new().number()}), &["openssl"]),
         (login(postfix.submission(), "plain"), &[]),
         (login(postfix.submission(), "login"), &[]),
-        (with(login(postfix.submission(), "plain"), json!({"sasl_password": "wrong horse"})), &[]),
+        (with(login(postfix.submission(), "plain"), json!({"sasl_password": "wrong horse"})), &["swaks"]),
         (with(login(postfix.smtps(), "plain"), json!({"starttls": false, "implicit_tls": true})), &[]),
         (with(login(postfix.submission(), "plain"), json!({"sasl_initial_response": true})), &[]),
     ] {
@@ -111,8 +111,9 @@ async fn tools_log_in_by_the_mechanisms_that_they_know() {
         (log_in("cram-md5", json!({"sasl_password": "wrong horse"})), &[]),
         (log_in("scram-sha-256", json!({})), &["swaks", "curl"]),
         (log_in("auto", json!({})), &["swaks", "curl"]),
-        (log_in("xoauth2", token(TOKEN)), &["swaks"]),
-        (log_in("xoauth2", token("ya29.wrong")), &["swaks"]),
+        // curl prefers OAUTHBEARER, where it is offered too.
+        (log_in("xoauth2", token(TOKEN)), &["swaks", "curl"]),
+        (log_in("xoauth2", token("ya29.wrong")), &["swaks", "curl"]),
         (log_in("oauthbearer", token(TOKEN)), &["swaks"]),
         (log_in("oauthbearer", with(token(TOKEN), json!({"sasl_initial_response": true}))), &["swaks"]),
         (log_in("oauthbearer", token("ya29.wrong")), &["swaks"]),
