@@ -19,6 +19,7 @@ FORBIDDEN = "192.0.2.1"
 
 # Validators of events, by name.
 DATA = {"begin": "PhaseStart", "phase": "PhaseReport", "report": "Report"}
+DATA_OF_DOMAINS = {"server": "AddressReport", "report": "DomainReport"}
 
 # Validators: of the document's schemas, and of the parameters of a check.
 schemas: dict[str, Any] = {}
@@ -139,5 +140,12 @@ def events_carry_what_they_are_named_after(ctx: Any, response: Any, case: Any) -
     for event in response.text.split("\n\n"):
         # A line that begins with a colon is a comment.
         if fields := dict(line.split(": ", 1) for line in event.splitlines() if not line.startswith(":")):
-            schemas[DATA[fields["event"]]].validate(json.loads(fields["data"]))
+            event, data = fields["event"], json.loads(fields["data"])
+            if case.operation.label == CHECKS_DOOR:
+                schemas[DATA[event]].validate(data)
+            elif event == "record":
+                # The value has the schema of the member of `dns` with this name.
+                assert set(data) == {"name", "value"}, data
+            else:
+                schemas[DATA_OF_DOMAINS[event]].validate(data)
     answers[f"live {case.operation.label}"] += 1
