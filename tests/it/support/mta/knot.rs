@@ -10,6 +10,7 @@ use std::{
 use super::daemon::{Daemon, Ended, Home, on_free_ports};
 
 const KNOT: &str = "/usr/sbin/knotd";
+const KEYMGR: &str = "/usr/sbin/keymgr";
 const UNBOUND: &str = "/usr/sbin/unbound";
 
 /// How a zone below `test` is signed.
@@ -147,7 +148,7 @@ fn prepare(port: u16, zones: &[(&str, Signed, &str)]) -> Home {
 
 fn keymgr(home: &Home, arguments: &str) -> String {
     let configuration = home.text("knot.conf");
-    let output = Command::new("keymgr").args(["-c", &configuration]).args(arguments.split(' ')).output();
+    let output = Command::new(KEYMGR).args(["-c", &configuration]).args(arguments.split(' ')).output();
     let output = output.expect("keymgr comes with Knot: run tests/run, which installs it by tests/install");
     assert!(output.status.success(), "keymgr {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("a text")
